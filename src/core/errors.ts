@@ -1,0 +1,195 @@
+/**
+ * The one family of errors. A class has a stable `code` (docs/ERRORS.md lists them all; a test compares the two), a
+ * message that says what happened and what to do next, and says whether it is `expected`: part of normal operation and
+ * not worth a log line at level error.
+ */
+export abstract class AppError extends Error {
+  /** Stable, SCREAMING_CASE; what a program may compare. */
+  abstract readonly code: string;
+  /** The HTTP status a REST door answers with. */
+  abstract readonly httpStatus: number;
+  readonly expected: boolean = true;
+
+  constructor(message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** The environment cannot be used as it is. The message lists every fault. The process ends with exit code 1. */
+export class ConfigInvalid extends AppError {
+  static readonly code = 'CONFIG_INVALID';
+  readonly code = ConfigInvalid.code;
+  readonly httpStatus = 500;
+}
+
+/** No key, a malformed key, or one that is unknown, revoked or expired: the answer is the same for all of them. */
+export class Unauthenticated extends AppError {
+  static readonly code = 'UNAUTHENTICATED';
+  readonly code = Unauthenticated.code;
+  readonly httpStatus = 401;
+  constructor(message = 'Send your API key as "Authorization: Bearer dk_…".') {
+    super(message);
+  }
+}
+
+/** The key is good, but it lacks a scope that this operation needs. */
+export class Forbidden extends AppError {
+  static readonly code = 'FORBIDDEN';
+  readonly code = Forbidden.code;
+  readonly httpStatus = 403;
+  constructor(readonly scope: string) {
+    super(`This needs the scope "${scope}", which your key does not have.`);
+  }
+}
+
+/** A request that cannot be understood: an argument out of range, a cursor that is not ours, a body that is not JSON. */
+export class BadRequest extends AppError {
+  static readonly code = 'BAD_REQUEST';
+  readonly code = BadRequest.code;
+  readonly httpStatus = 400;
+}
+
+/** A body over the limit of its route. */
+export class PayloadTooLarge extends AppError {
+  static readonly code = 'PAYLOAD_TOO_LARGE';
+  readonly code = PayloadTooLarge.code;
+  readonly httpStatus = 413;
+  constructor(limit: string) {
+    super(`The body is larger than ${limit}, the limit of this route. Send less.`);
+  }
+}
+
+/** Nothing by this id that the caller may see. The same for ids that never existed and for those of others. */
+export class NotFound extends AppError {
+  static readonly code = 'NOT_FOUND';
+  readonly code = NotFound.code;
+  readonly httpStatus = 404;
+}
+
+/** Something the caller can mend in the input of a mutation. `field` is the path in the input. */
+export interface InputFault {
+  code: InputFaultCode;
+  message: string;
+  field: string[] | null;
+}
+export const INPUT_FAULT_CODES = [
+  'INVALID_PROMPT',
+  'INVALID_MODEL',
+  'INVALID_SIZE',
+  'INVALID_COUNT',
+  'INVALID_URL',
+  'INVALID_SOURCE_IMAGE',
+  'INVALID_TIMEOUT',
+  'INVALID_METADATA',
+  'INVALID_IDEMPOTENCY_KEY',
+  'IDEMPOTENCY_CONFLICT',
+  'PUBLIC_URL_REQUIRED',
+  'NOT_FOUND',
+] as const;
+export type InputFaultCode = (typeof INPUT_FAULT_CODES)[number];
+
+/** A mutation's input was refused as a whole: nothing was written and nothing was sent. Carries every fault found. */
+export class InputRejected extends AppError {
+  static readonly code = 'INPUT_REJECTED';
+  readonly code = InputRejected.code;
+  readonly httpStatus = 400;
+  constructor(readonly faults: readonly InputFault[]) {
+    super(faults.map((fault) => fault.message).join(' '));
+  }
+}
+
+/** Postgres cannot be reached. Reads and writes fail until it is back; nothing needs to be restarted. */
+export class DatabaseUnavailable extends AppError {
+  static readonly code = 'DATABASE_UNAVAILABLE';
+  readonly code = DatabaseUnavailable.code;
+  readonly httpStatus = 503;
+  override readonly expected = false;
+  constructor(cause?: unknown) {
+    super('The database cannot be reached at the moment. Nothing was changed; try again in a few seconds.', {
+      cause,
+    });
+  }
+}
+
+/** The process is draining after SIGTERM. */
+export class ShuttingDown extends AppError {
+  static readonly code = 'SHUTTING_DOWN';
+  readonly code = ShuttingDown.code;
+  readonly httpStatus = 503;
+  constructor() {
+    super('This instance is shutting down. Try again; another one answers.');
+  }
+}
+
+/** A picture could not be fetched or decoded. `retryable` tells whether trying the same link again can help. */
+export class PictureUnavailable extends AppError {
+  static readonly code = 'PICTURE_UNAVAILABLE';
+  readonly code = PictureUnavailable.code;
+  readonly httpStatus = 502;
+  constructor(
+    message: string,
+    readonly retryable: boolean,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+  }
+}
+
+/** What a task that failed, or did not get its answer, carries in `Task.error.code`. */
+export const TASK_ERROR_CODES = [
+  'CONTENT_REJECTED',
+  'UPSTREAM_OUT_OF_CREDIT',
+  'UPSTREAM_CREDENTIALS',
+  'UPSTREAM_DISABLED',
+  'UPSTREAM_BAD_REQUEST',
+  'UPSTREAM_RATE_LIMITED',
+  'UPSTREAM_FAILED',
+  'UPSTREAM_UNREACHABLE',
+  'SUBMIT_UNCONFIRMED',
+  'DEADLINE_EXCEEDED',
+] as const;
+export type TaskErrorCode = (typeof TASK_ERROR_CODES)[number];
+
+/** How a task's failure is stored and shown. */
+export interface TaskFailure {
+  code: TaskErrorCode;
+  message: string;
+  /** Whether the same request may work later. */
+  retryable: boolean;
+  upstreamCode: string | null;
+  upstreamTraceId: string | null;
+}
+
+/**
+ * What is known about a request that failed.
+ * `not-sent`: no byte of it left. `refused`: the upstream answered with its error envelope. `unknown`: it may have
+ * arrived, so a picture may be in the making; it must not be sent again.
+ */
+export type SubmitOutcome = 'not-sent' | 'refused' | 'unknown';
+
+/**
+ * The upstream's error, mapped into our words where it happened. It alone decides whether and when to try again:
+ * `retryAfterMs(attempt)` is null when trying again is pointless or unsafe.
+ */
+export class UpstreamError extends AppError {
+  static readonly code = 'UPSTREAM_ERROR';
+  readonly code = UpstreamError.code;
+  readonly httpStatus = 502;
+
+  constructor(
+    message: string,
+    readonly outcome: SubmitOutcome,
+    readonly failure: TaskFailure,
+    private readonly delaysMs: readonly number[],
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+  }
+
+  /** Milliseconds until attempt number `attempt + 1`, with up to a quarter of jitter, or null: do not send again. */
+  retryAfterMs(attempt: number): number | null {
+    const delay = this.outcome === 'unknown' ? undefined : this.delaysMs[attempt - 1];
+    return delay === undefined ? null : Math.round(delay * (1 + Math.random() / 4));
+  }
+}

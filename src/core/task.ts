@@ -1,0 +1,48 @@
+/**
+ * The life of a task.
+ *
+ *   QUEUED -> SUBMITTING -> RUNNING -> SUCCEEDED | FAILED
+ *
+ * SUBMITTING goes back to QUEUED when the upstream certainly made nothing (it was not reached, or it refused) and the
+ * same request may work later. SUBMITTING becomes UNCONFIRMED when the request may or may not have arrived; it is then
+ * never sent again. Any state that is not an end can become SUCCEEDED or FAILED, because a callback can overtake our own
+ * bookkeeping, and CANCELED or EXPIRED. Ends are final.
+ */
+export const TASK_STATUSES = [
+  'QUEUED',
+  'SUBMITTING',
+  'UNCONFIRMED',
+  'RUNNING',
+  'SUCCEEDED',
+  'FAILED',
+  'CANCELED',
+  'EXPIRED',
+] as const;
+export type TaskStatus = (typeof TASK_STATUSES)[number];
+
+export const TASK_KINDS = ['GENERATE', 'EDIT'] as const;
+export type TaskKind = (typeof TASK_KINDS)[number];
+
+const ENDS = ['SUCCEEDED', 'FAILED', 'CANCELED', 'EXPIRED'] as const satisfies readonly TaskStatus[];
+
+/** Every change of status that may happen. Whatever is not here is refused by the statement that tries it. */
+export const TRANSITIONS: Readonly<Record<TaskStatus, readonly TaskStatus[]>> = {
+  QUEUED: ['SUBMITTING', ...ENDS],
+  SUBMITTING: ['QUEUED', 'RUNNING', 'UNCONFIRMED', ...ENDS],
+  UNCONFIRMED: ['RUNNING', ...ENDS],
+  RUNNING: [...ENDS],
+  SUCCEEDED: [],
+  FAILED: [],
+  CANCELED: [],
+  EXPIRED: [],
+};
+
+/** The states from which a task may become `status`: the right-hand side of every compare-and-set. */
+export function statesBefore(status: TaskStatus): TaskStatus[] {
+  return TASK_STATUSES.filter((from) => TRANSITIONS[from].includes(status));
+}
+
+/** Whether a task in this state has ended and will not change its status again. */
+export function isEnd(status: TaskStatus): boolean {
+  return TRANSITIONS[status].length === 0;
+}

@@ -11,7 +11,7 @@ export interface EventData {
   /** The request may or may not have arrived. It is not sent again. */
   SUBMIT_UNCONFIRMED: { attempt: number; message: string };
   /** `deliveredCount` can be smaller than what was requested. */
-  TASK_SUCCEEDED: { requestedCount: number; deliveredCount: number; imageIds: string[] };
+  TASK_SUCCEEDED: { deliveredCount: number; imageIds: string[] };
   TASK_FAILED: { error: TaskFailure };
   TASK_CANCELED: Record<string, never>;
   TASK_EXPIRED: { error: TaskFailure };

@@ -1,3 +1,5 @@
+import { type TaskFailure } from './errors.js';
+
 /**
  * The life of a task.
  *
@@ -45,4 +47,33 @@ export function statesBefore(status: TaskStatus): TaskStatus[] {
 /** Whether a task in this state has ended and will not change its status again. */
 export function isEnd(status: TaskStatus): boolean {
   return TRANSITIONS[status].length === 0;
+}
+
+/** A task as it stands. Times are UTC; counts are pictures. */
+export interface Task {
+  id: string;
+  workspaceId: string;
+  kind: TaskKind;
+  status: TaskStatus;
+  prompt: string;
+  model: string;
+  size: string | null;
+  requestedCount: number;
+  deliveredCount: number;
+  /** Pictures that are neither stored nor lost yet. An ended task with none of them is settled. */
+  pendingImages: number;
+  sourceImageId: string | null;
+  sourceImageUrl: string | null;
+  failure: TaskFailure | null;
+  upstreamTaskId: string | null;
+  upstreamTraceId: string | null;
+  attempts: number;
+  idempotencyKey: string | null;
+  metadata: unknown;
+  createdAt: Date;
+  submittedAt: Date | null;
+  finishedAt: Date | null;
+  deadlineAt: Date;
+  /** The event log's position in the snapshot that this was read in; a 64-bit integer as text. */
+  logPosition: string;
 }

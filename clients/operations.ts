@@ -1,0 +1,530 @@
+import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-node/core';
+export type Maybe<T> = T | null;
+export type InputMaybe<T> = T | null;
+export type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
+export type MakeOptional<T, K extends keyof T> = Omit<T, K> & { [SubKey in K]?: Maybe<T[SubKey]> };
+export type MakeMaybe<T, K extends keyof T> = Omit<T, K> & { [SubKey in K]: Maybe<T[SubKey]> };
+export type MakeEmpty<T extends { [key: string]: unknown }, K extends keyof T> = { [_ in K]?: never };
+export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
+/** All built-in and custom scalars, mapped to their actual values */
+export type Scalars = {
+  ID: { input: string; output: string; }
+  String: { input: string; output: string; }
+  Boolean: { input: boolean; output: boolean; }
+  Int: { input: number; output: number; }
+  Float: { input: number; output: number; }
+  /** A date-time string at UTC, such as 2007-12-03T10:15:30Z, compliant with the `date-time` format outlined in section 5.6 of the RFC 3339 profile of the ISO 8601 standard for representation of dates and times using the Gregorian calendar. */
+  DateTime: { input: string; output: string; }
+  /** The `JSON` scalar type represents JSON values as specified by [ECMA-404](http://www.ecma-international.org/publications/files/ECMA-ST/ECMA-404.pdf). */
+  JSON: { input: unknown; output: unknown; }
+  /** A field whose value conforms to the standard URL format as specified in RFC3986: https://www.ietf.org/rfc/rfc3986.txt. */
+  URL: { input: string; output: string; }
+};
+
+/** A wish for a picture to be changed. */
+export type EditImageInput = {
+  /** Same key and same input: the same task. Same key, other input: IDEMPOTENCY_CONFLICT. 1 to 255 characters. */
+  idempotencyKey?: InputMaybe<Scalars['String']['input']>;
+  /** The caller's own JSON, up to 4 KB, returned untouched. */
+  metadata?: InputMaybe<Scalars['JSON']['input']>;
+  /** See `models`; default flux-kontext-pro. */
+  model?: InputMaybe<Scalars['String']['input']>;
+  /** How to change it; 1 to 4,000 characters. */
+  prompt: Scalars['String']['input'];
+  /** A ratio; default: the source's own. */
+  size?: InputMaybe<Scalars['String']['input']>;
+  /** One of our images. Exactly one of the two sources is given. */
+  sourceImageId?: InputMaybe<Scalars['ID']['input']>;
+  /** A direct http or https link to a picture. Exactly one of the two sources is given. */
+  sourceImageUrl?: InputMaybe<Scalars['String']['input']>;
+  /** Seconds until we give up on it; 10 to 3600, default 600. */
+  timeoutSeconds?: InputMaybe<Scalars['Int']['input']>;
+};
+
+/** The answer to editImage. */
+export type EditImagePayload = {
+  __typename?: 'EditImagePayload';
+  /** True when an earlier request with this idempotencyKey made the task. */
+  replayed: Scalars['Boolean']['output'];
+  /** The task; null when there are userErrors. */
+  task?: Maybe<Task>;
+  /** Everything that is wrong with the input; empty on success. */
+  userErrors: Array<UserError>;
+};
+
+/** What a model accepts, so that a form can be built from it. */
+export type FluxModel = {
+  __typename?: 'FluxModel';
+  /** Whether editImage takes it. */
+  canEdit: Scalars['Boolean']['output'];
+  /** Whether generateImages takes it. */
+  canGenerate: Scalars['Boolean']['output'];
+  /** The size of a generated picture when none is given. */
+  defaultSize: Scalars['String']['output'];
+  /** The upstream advises against it and may remove it. */
+  isDeprecated: Scalars['Boolean']['output'];
+  /** The most pictures one request may ask for. */
+  maxCount: Scalars['Int']['output'];
+  /** What goes into `model` of an input. */
+  name: Scalars['String']['output'];
+  /** Pixel rule; null when it takes ratios. */
+  pixels?: Maybe<PixelRule>;
+  /** Ratios it accepts, such as "16:9"; empty when it takes pixels. */
+  ratios: Array<Scalars['String']['output']>;
+};
+
+/** A wish for pictures from words. */
+export type GenerateImagesInput = {
+  /** Pictures wished for, 1 to 4. Fewer may come. */
+  count?: InputMaybe<Scalars['Int']['input']>;
+  /** Same key and same input: the same task. Same key, other input: IDEMPOTENCY_CONFLICT. 1 to 255 characters. */
+  idempotencyKey?: InputMaybe<Scalars['String']['input']>;
+  /** The caller's own JSON, up to 4 KB, returned untouched. */
+  metadata?: InputMaybe<Scalars['JSON']['input']>;
+  /** See `models`; default flux-dev. */
+  model?: InputMaybe<Scalars['String']['input']>;
+  /** What to make; 1 to 4,000 characters. */
+  prompt: Scalars['String']['input'];
+  /** WIDTHxHEIGHT or a ratio, by model; default: the `defaultSize` of the model. */
+  size?: InputMaybe<Scalars['String']['input']>;
+  /** Seconds until we give up on it; 10 to 3600, default 600. */
+  timeoutSeconds?: InputMaybe<Scalars['Int']['input']>;
+};
+
+/** The answer to generateImages. */
+export type GenerateImagesPayload = {
+  __typename?: 'GenerateImagesPayload';
+  /** True when an earlier request with this idempotencyKey made the task. */
+  replayed: Scalars['Boolean']['output'];
+  /** The task; null when there are userErrors. */
+  task?: Maybe<Task>;
+  /** Everything that is wrong with the input; empty on success. */
+  userErrors: Array<UserError>;
+};
+
+/** One finished picture. Its sides, type and placeholder are null until our copy of it is stored, a moment after the task succeeded; the event IMAGE_STORED tells when. */
+export type Image = {
+  __typename?: 'Image';
+  /** Bytes of the stored original. */
+  byteSize?: Maybe<Scalars['Int']['output']>;
+  /** In pixels, as the picture is meant to be seen. */
+  height?: Maybe<Scalars['Int']['output']>;
+  /** A UUIDv7. */
+  id: Scalars['ID']['output'];
+  /** Place in the upstream's order, from 0. */
+  index: Scalars['Int']['output'];
+  /** Seconds the upstream says it took. */
+  inferenceSeconds?: Maybe<Scalars['Float']['output']>;
+  /** Found by decoding the bytes, such as "image/png". */
+  mimeType?: Maybe<Scalars['String']['output']>;
+  /** What it was edited from, when that is one of ours. */
+  parent?: Maybe<Image>;
+  /** What makes the same picture again, as the upstream gave it. */
+  seed?: Maybe<Scalars['String']['output']>;
+  /** Hex SHA-256 of the stored original. */
+  sha256?: Maybe<Scalars['String']['output']>;
+  /** When our copy was complete. */
+  storedAt?: Maybe<Scalars['DateTime']['output']>;
+  /** The task that made it. */
+  task?: Maybe<Task>;
+  /** Base64 ThumbHash, for a placeholder before the picture loads. */
+  thumbhash?: Maybe<Scalars['String']['output']>;
+  /** The upstream's own link, for the record. It expires; use `url`. */
+  upstreamUrl?: Maybe<Scalars['URL']['output']>;
+  /** Ours, and it lasts: served from the store, never the upstream's expiring link. Works without a key, for whoever was given it. */
+  url: Scalars['URL']['output'];
+  /** In pixels, as the picture is meant to be seen. */
+  width?: Maybe<Scalars['Int']['output']>;
+};
+
+export type Mutation = {
+  __typename?: 'Mutation';
+  /** Asks for a picture to be changed. Promises the same as generateImages. */
+  editImage: EditImagePayload;
+  /** Asks for pictures. The answer comes at once, with a task; watch it with taskUpdated. Once answered, the task reaches an end whatever happens, and is sent to the upstream at most once. */
+  generateImages: GenerateImagesPayload;
+};
+
+
+export type MutationEditImageArgs = {
+  input: EditImageInput;
+};
+
+
+export type MutationGenerateImagesArgs = {
+  input: GenerateImagesInput;
+};
+
+/** Where a page stands in its list, as Relay defines it. */
+export type PageInfo = {
+  __typename?: 'PageInfo';
+  /** Cursor of the last item; `after` for the next page. */
+  endCursor?: Maybe<Scalars['String']['output']>;
+  /** Whether there is more after this page. */
+  hasNextPage: Scalars['Boolean']['output'];
+  /** Whether this page was asked for by a cursor, so that there is something before it. */
+  hasPreviousPage: Scalars['Boolean']['output'];
+  /** Cursor of the first item; null on an empty page. */
+  startCursor?: Maybe<Scalars['String']['output']>;
+};
+
+/** Which sizes in pixels a model takes. */
+export type PixelRule = {
+  __typename?: 'PixelRule';
+  /** Largest width or height. */
+  maxSide: Scalars['Int']['output'];
+  /** Smallest width or height. */
+  minSide: Scalars['Int']['output'];
+  /** Each side is a multiple of this. */
+  multipleOf: Scalars['Int']['output'];
+};
+
+export type Query = {
+  __typename?: 'Query';
+  /** One image; null when there is none with this id. */
+  image?: Maybe<Image>;
+  /** What each model accepts, so that a form can be built from it. */
+  models: Array<FluxModel>;
+  /** One task; null when there is none with this id. */
+  task?: Maybe<Task>;
+  /** The workspace's tasks, newest first. */
+  tasks: TaskConnection;
+  /** The caller's own workspace, key and scopes. Needs no scope. */
+  viewer: Viewer;
+};
+
+
+export type QueryImageArgs = {
+  id: Scalars['ID']['input'];
+};
+
+
+export type QueryTaskArgs = {
+  id: Scalars['ID']['input'];
+};
+
+
+export type QueryTasksArgs = {
+  after?: InputMaybe<Scalars['String']['input']>;
+  filter?: InputMaybe<TaskFilter>;
+  first?: Scalars['Int']['input'];
+};
+
+export type Subscription = {
+  __typename?: 'Subscription';
+  /** One task's events, each once and in order, until the task has ended and its images are stored or lost; then the stream completes. The first delivery is the task as it stands, unless `after` says where to go on. */
+  taskUpdated: TaskEvent;
+};
+
+
+export type SubscriptionTaskUpdatedArgs = {
+  after?: InputMaybe<Scalars['String']['input']>;
+  id: Scalars['ID']['input'];
+};
+
+/** What a caller asked for, and what became of it. */
+export type Task = {
+  __typename?: 'Task';
+  /** When the request was acknowledged. */
+  createdAt: Scalars['DateTime']['output'];
+  /** The log's position just before this answer was read: query the task, then subscribe after it, and nothing is missed. An event seen in both is possible, a lost one is not. */
+  cursor: Scalars['String']['output'];
+  /** When we give up on it. */
+  deadlineAt: Scalars['DateTime']['output'];
+  /** Pictures that the upstream delivered in time; can be fewer. */
+  deliveredCount: Scalars['Int']['output'];
+  /** Why there are no pictures. */
+  error?: Maybe<TaskError>;
+  /** The task's history, oldest first. */
+  events: TaskEventConnection;
+  /** When it came to its end. */
+  finishedAt?: Maybe<Scalars['DateTime']['output']>;
+  /** A UUIDv7: tasks made later sort later. */
+  id: Scalars['ID']['output'];
+  /** The key that the request came with. */
+  idempotencyKey?: Maybe<Scalars['String']['output']>;
+  /** The pictures, in the upstream's order. Late ones are not here but in lateImages. */
+  images: Array<Image>;
+  /** Whether it generates or edits. */
+  kind: TaskKind;
+  /** Pictures that came after the task had ended. */
+  lateImages: Array<Image>;
+  /** The caller's own JSON, up to 4 KB, returned untouched. */
+  metadata?: Maybe<Scalars['JSON']['output']>;
+  /** The model that makes the pictures; see `models`. */
+  model: Scalars['String']['output'];
+  /** As the caller wrote it. */
+  prompt: Scalars['String']['output'];
+  /** Pictures that were asked for. */
+  requestedCount: Scalars['Int']['output'];
+  /** WIDTHxHEIGHT in pixels or a ratio, by model. Null for an edit that keeps its source's. */
+  size?: Maybe<Scalars['String']['output']>;
+  /** What an edit started from, when it is one of ours. */
+  sourceImage?: Maybe<Image>;
+  /** What an edit started from, when it was given by its URL. */
+  sourceImageUrl?: Maybe<Scalars['URL']['output']>;
+  /** Where it is now. */
+  status: TaskStatus;
+  /** When the upstream accepted it. */
+  submittedAt?: Maybe<Scalars['DateTime']['output']>;
+  /** The upstream's id, once it is known. */
+  upstreamTaskId?: Maybe<Scalars['String']['output']>;
+  /** By which the upstream's support finds the task. */
+  upstreamTraceId?: Maybe<Scalars['String']['output']>;
+};
+
+
+/** What a caller asked for, and what became of it. */
+export type TaskEventsArgs = {
+  after?: InputMaybe<Scalars['String']['input']>;
+  first?: Scalars['Int']['input'];
+};
+
+/** A page of a list, newest first. */
+export type TaskConnection = {
+  __typename?: 'TaskConnection';
+  /** The items with their cursors. */
+  edges: Array<TaskEdge>;
+  /** The items. */
+  nodes: Array<Task>;
+  /** Where the page stands. */
+  pageInfo: PageInfo;
+};
+
+/** One Task and its place in the list. */
+export type TaskEdge = {
+  __typename?: 'TaskEdge';
+  /** Opaque: the place just after this item. */
+  cursor: Scalars['String']['output'];
+  /** The item. */
+  node: Task;
+};
+
+/** Why a task has no pictures. */
+export type TaskError = {
+  __typename?: 'TaskError';
+  /** Stable, SCREAMING_CASE, listed in docs/ERRORS.md. */
+  code: Scalars['String']['output'];
+  /** What happened and what to do next, as a sentence for a person. */
+  message: Scalars['String']['output'];
+  /** Whether the same request may work later. */
+  retryable: Scalars['Boolean']['output'];
+  /** The upstream's own code, where it gave one. */
+  upstreamCode?: Maybe<Scalars['String']['output']>;
+  /** By which the upstream's support finds the request. */
+  upstreamTraceId?: Maybe<Scalars['String']['output']>;
+};
+
+/** One fact about a task. Events are never changed or deleted: they are the audit history and the push stream. */
+export type TaskEvent = {
+  __typename?: 'TaskEvent';
+  /** Who or what caused it: the name of a key, "submitter", "upstream callback", "reconciler", "deadline", "image store". */
+  actor: Scalars['String']['output'];
+  /** When it was written down. */
+  at: Scalars['DateTime']['output'];
+  /** Opaque: the place just after this event, for `after`. */
+  cursor: Scalars['String']['output'];
+  /** Facts of this kind of event; shapes are in docs/PROTOCOL.md. */
+  data: Scalars['JSON']['output'];
+  /** A UUID. */
+  id: Scalars['ID']['output'];
+  /** The task as it is now. */
+  task: Task;
+  /** What happened. */
+  type: TaskEventType;
+};
+
+/** A page of a list, oldest first. */
+export type TaskEventConnection = {
+  __typename?: 'TaskEventConnection';
+  /** The items with their cursors. */
+  edges: Array<TaskEventEdge>;
+  /** The items. */
+  nodes: Array<TaskEvent>;
+  /** Where the page stands. */
+  pageInfo: PageInfo;
+};
+
+/** One TaskEvent and its place in the list. */
+export type TaskEventEdge = {
+  __typename?: 'TaskEventEdge';
+  /** Opaque: the place just after this item. */
+  cursor: Scalars['String']['output'];
+  /** The item. */
+  node: TaskEvent;
+};
+
+/** What happened. The `data` of each kind is described in docs/PROTOCOL.md. */
+export type TaskEventType =
+  /** The upstream's link gave no picture, and nobody will ask it again. */
+  | 'IMAGE_LOST'
+  /** Our copy of a picture is complete, with what is needed to lay it out. */
+  | 'IMAGE_STORED'
+  /** Pictures came after the end; they are kept as late images. */
+  | 'LATE_RESULT_ARRIVED'
+  /** An attempt made nothing; the next one is at `data.retryAt`. */
+  | 'SUBMIT_REJECTED'
+  /** A request may or may not have arrived; it is not sent again. */
+  | 'SUBMIT_UNCONFIRMED'
+  /** The caller took it back. */
+  | 'TASK_CANCELED'
+  /** The deadline passed. */
+  | 'TASK_EXPIRED'
+  /** An end without pictures. */
+  | 'TASK_FAILED'
+  /** The request was acknowledged. */
+  | 'TASK_REQUESTED'
+  /** The upstream accepted it. */
+  | 'TASK_SUBMITTED'
+  /** The result is there; IMAGE_STORED or IMAGE_LOST follows for each picture. */
+  | 'TASK_SUCCEEDED';
+
+/** Which tasks to show. Every condition that is given must hold. */
+export type TaskFilter = {
+  /** Requested at or after this moment. */
+  createdAfter?: InputMaybe<Scalars['DateTime']['input']>;
+  /** Requested before this moment. */
+  createdBefore?: InputMaybe<Scalars['DateTime']['input']>;
+  /** Any of these; empty or absent: all. */
+  kinds?: InputMaybe<Array<TaskKind>>;
+  /** Any of these model names; empty or absent: all. */
+  models?: InputMaybe<Array<Scalars['String']['input']>>;
+  /** Words the prompt must hold; "quoted phrases", `or` and -not work as in a web search. */
+  search?: InputMaybe<Scalars['String']['input']>;
+  /** Any of these; empty or absent: all. */
+  statuses?: InputMaybe<Array<TaskStatus>>;
+};
+
+/** Whether pictures are made from words alone, or from a picture and words. */
+export type TaskKind =
+  /** A picture changed as the prompt says. */
+  | 'EDIT'
+  /** Pictures from a prompt. */
+  | 'GENERATE';
+
+/** Where a task is. SUCCEEDED, FAILED, CANCELED and EXPIRED are ends: a task has one, and it is final. */
+export type TaskStatus =
+  /** The caller took it back. */
+  | 'CANCELED'
+  /** The deadline passed; `error` says what is known. */
+  | 'EXPIRED'
+  /** There is no picture; `error` says why. */
+  | 'FAILED'
+  /** Written down; not sent yet, or to be sent again because certainly nothing was made. */
+  | 'QUEUED'
+  /** The upstream has accepted it and is at work. */
+  | 'RUNNING'
+  /** Being sent to the upstream. */
+  | 'SUBMITTING'
+  /** There are pictures, perhaps fewer than were asked for: see deliveredCount. */
+  | 'SUCCEEDED'
+  /** The request may or may not have reached the upstream. It is never sent again by us, so that nothing is paid for twice; a result that comes still ends it. */
+  | 'UNCONFIRMED';
+
+/** Something the caller can mend. Nothing was written and nothing was sent. */
+export type UserError = {
+  __typename?: 'UserError';
+  /** Stable, SCREAMING_CASE, listed in docs/ERRORS.md. */
+  code: Scalars['String']['output'];
+  /** The path in the arguments, such as ["input", "size"]. */
+  field?: Maybe<Array<Scalars['String']['output']>>;
+  /** What is wrong and what works instead, as a sentence for a person. */
+  message: Scalars['String']['output'];
+};
+
+/** Who is asking. */
+export type Viewer = {
+  __typename?: 'Viewer';
+  /** The id of the key. */
+  keyId: Scalars['ID']['output'];
+  /** The key's name: the `actor` of what it causes. */
+  keyName: Scalars['String']['output'];
+  /** The key's first characters, by which a person recognises it. */
+  keyPrefix: Scalars['String']['output'];
+  /** What the key may do, such as "tasks:write". */
+  scopes: Array<Scalars['String']['output']>;
+  /** The workspace that owns everything this key sees and makes. */
+  workspaceId: Scalars['ID']['output'];
+  /** The workspace's name. */
+  workspaceName: Scalars['String']['output'];
+};
+
+export type ImageFieldsFragment = { __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null };
+
+export type TaskFieldsFragment = { __typename?: 'Task', id: string, kind: TaskKind, status: TaskStatus, prompt: string, model: string, size?: string | null, requestedCount: number, deliveredCount: number, sourceImageUrl?: string | null, upstreamTaskId?: string | null, upstreamTraceId?: string | null, idempotencyKey?: string | null, metadata?: unknown | null, createdAt: string, submittedAt?: string | null, finishedAt?: string | null, deadlineAt: string, cursor: string, sourceImage?: { __typename?: 'Image', id: string } | null, images: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, error?: { __typename?: 'TaskError', code: string, message: string, retryable: boolean, upstreamCode?: string | null, upstreamTraceId?: string | null } | null };
+
+export type ViewerQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type ViewerQuery = { __typename?: 'Query', viewer: { __typename?: 'Viewer', workspaceId: string, workspaceName: string, keyId: string, keyName: string, keyPrefix: string, scopes: Array<string> } };
+
+export type ModelsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type ModelsQuery = { __typename?: 'Query', models: Array<{ __typename?: 'FluxModel', name: string, canGenerate: boolean, canEdit: boolean, isDeprecated: boolean, ratios: Array<string>, maxCount: number, defaultSize: string, pixels?: { __typename?: 'PixelRule', minSide: number, maxSide: number, multipleOf: number } | null }> };
+
+export type TaskByIdQueryVariables = Exact<{
+  id: Scalars['ID']['input'];
+}>;
+
+
+export type TaskByIdQuery = { __typename?: 'Query', task?: { __typename?: 'Task', id: string, kind: TaskKind, status: TaskStatus, prompt: string, model: string, size?: string | null, requestedCount: number, deliveredCount: number, sourceImageUrl?: string | null, upstreamTaskId?: string | null, upstreamTraceId?: string | null, idempotencyKey?: string | null, metadata?: unknown | null, createdAt: string, submittedAt?: string | null, finishedAt?: string | null, deadlineAt: string, cursor: string, lateImages: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, sourceImage?: { __typename?: 'Image', id: string } | null, images: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, error?: { __typename?: 'TaskError', code: string, message: string, retryable: boolean, upstreamCode?: string | null, upstreamTraceId?: string | null } | null } | null };
+
+export type TaskHistoryQueryVariables = Exact<{
+  id: Scalars['ID']['input'];
+  first?: InputMaybe<Scalars['Int']['input']>;
+  after?: InputMaybe<Scalars['String']['input']>;
+}>;
+
+
+export type TaskHistoryQuery = { __typename?: 'Query', task?: { __typename?: 'Task', id: string, status: TaskStatus, events: { __typename?: 'TaskEventConnection', nodes: Array<{ __typename?: 'TaskEvent', id: string, cursor: string, type: TaskEventType, at: string, actor: string, data: unknown }>, pageInfo: { __typename?: 'PageInfo', hasNextPage: boolean, endCursor?: string | null } } } | null };
+
+export type TasksQueryVariables = Exact<{
+  first?: InputMaybe<Scalars['Int']['input']>;
+  after?: InputMaybe<Scalars['String']['input']>;
+  filter?: InputMaybe<TaskFilter>;
+}>;
+
+
+export type TasksQuery = { __typename?: 'Query', tasks: { __typename?: 'TaskConnection', edges: Array<{ __typename?: 'TaskEdge', cursor: string, node: { __typename?: 'Task', id: string } }>, nodes: Array<{ __typename?: 'Task', id: string, kind: TaskKind, status: TaskStatus, prompt: string, model: string, size?: string | null, requestedCount: number, deliveredCount: number, sourceImageUrl?: string | null, upstreamTaskId?: string | null, upstreamTraceId?: string | null, idempotencyKey?: string | null, metadata?: unknown | null, createdAt: string, submittedAt?: string | null, finishedAt?: string | null, deadlineAt: string, cursor: string, sourceImage?: { __typename?: 'Image', id: string } | null, images: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, error?: { __typename?: 'TaskError', code: string, message: string, retryable: boolean, upstreamCode?: string | null, upstreamTraceId?: string | null } | null }>, pageInfo: { __typename?: 'PageInfo', hasNextPage: boolean, hasPreviousPage: boolean, startCursor?: string | null, endCursor?: string | null } } };
+
+export type ImageByIdQueryVariables = Exact<{
+  id: Scalars['ID']['input'];
+}>;
+
+
+export type ImageByIdQuery = { __typename?: 'Query', image?: { __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null, task?: { __typename?: 'Task', id: string } | null, parent?: { __typename?: 'Image', id: string } | null } | null };
+
+export type GenerateImagesMutationVariables = Exact<{
+  input: GenerateImagesInput;
+}>;
+
+
+export type GenerateImagesMutation = { __typename?: 'Mutation', generateImages: { __typename?: 'GenerateImagesPayload', replayed: boolean, task?: { __typename?: 'Task', id: string, kind: TaskKind, status: TaskStatus, prompt: string, model: string, size?: string | null, requestedCount: number, deliveredCount: number, sourceImageUrl?: string | null, upstreamTaskId?: string | null, upstreamTraceId?: string | null, idempotencyKey?: string | null, metadata?: unknown | null, createdAt: string, submittedAt?: string | null, finishedAt?: string | null, deadlineAt: string, cursor: string, sourceImage?: { __typename?: 'Image', id: string } | null, images: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, error?: { __typename?: 'TaskError', code: string, message: string, retryable: boolean, upstreamCode?: string | null, upstreamTraceId?: string | null } | null } | null, userErrors: Array<{ __typename?: 'UserError', code: string, message: string, field?: Array<string> | null }> } };
+
+export type EditImageMutationVariables = Exact<{
+  input: EditImageInput;
+}>;
+
+
+export type EditImageMutation = { __typename?: 'Mutation', editImage: { __typename?: 'EditImagePayload', replayed: boolean, task?: { __typename?: 'Task', id: string, kind: TaskKind, status: TaskStatus, prompt: string, model: string, size?: string | null, requestedCount: number, deliveredCount: number, sourceImageUrl?: string | null, upstreamTaskId?: string | null, upstreamTraceId?: string | null, idempotencyKey?: string | null, metadata?: unknown | null, createdAt: string, submittedAt?: string | null, finishedAt?: string | null, deadlineAt: string, cursor: string, sourceImage?: { __typename?: 'Image', id: string } | null, images: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, error?: { __typename?: 'TaskError', code: string, message: string, retryable: boolean, upstreamCode?: string | null, upstreamTraceId?: string | null } | null } | null, userErrors: Array<{ __typename?: 'UserError', code: string, message: string, field?: Array<string> | null }> } };
+
+export type TaskUpdatedSubscriptionVariables = Exact<{
+  id: Scalars['ID']['input'];
+  after?: InputMaybe<Scalars['String']['input']>;
+}>;
+
+
+export type TaskUpdatedSubscription = { __typename?: 'Subscription', taskUpdated: { __typename?: 'TaskEvent', id: string, cursor: string, type: TaskEventType, at: string, actor: string, data: unknown, task: { __typename?: 'Task', id: string, kind: TaskKind, status: TaskStatus, prompt: string, model: string, size?: string | null, requestedCount: number, deliveredCount: number, sourceImageUrl?: string | null, upstreamTaskId?: string | null, upstreamTraceId?: string | null, idempotencyKey?: string | null, metadata?: unknown | null, createdAt: string, submittedAt?: string | null, finishedAt?: string | null, deadlineAt: string, cursor: string, sourceImage?: { __typename?: 'Image', id: string } | null, images: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, error?: { __typename?: 'TaskError', code: string, message: string, retryable: boolean, upstreamCode?: string | null, upstreamTraceId?: string | null } | null } } };
+
+export const ImageFieldsFragmentDoc = {"kind":"Document","definitions":[{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}}]} as unknown as DocumentNode<ImageFieldsFragment, unknown>;
+export const TaskFieldsFragmentDoc = {"kind":"Document","definitions":[{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"prompt"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"size"}},{"kind":"Field","name":{"kind":"Name","value":"requestedCount"}},{"kind":"Field","name":{"kind":"Name","value":"deliveredCount"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImageUrl"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImage"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"images"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamCode"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}}]}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTaskId"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}},{"kind":"Field","name":{"kind":"Name","value":"idempotencyKey"}},{"kind":"Field","name":{"kind":"Name","value":"metadata"}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"finishedAt"}},{"kind":"Field","name":{"kind":"Name","value":"deadlineAt"}},{"kind":"Field","name":{"kind":"Name","value":"cursor"}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}}]} as unknown as DocumentNode<TaskFieldsFragment, unknown>;
+export const ViewerDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Viewer"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"viewer"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"workspaceId"}},{"kind":"Field","name":{"kind":"Name","value":"workspaceName"}},{"kind":"Field","name":{"kind":"Name","value":"keyId"}},{"kind":"Field","name":{"kind":"Name","value":"keyName"}},{"kind":"Field","name":{"kind":"Name","value":"keyPrefix"}},{"kind":"Field","name":{"kind":"Name","value":"scopes"}}]}}]}}]} as unknown as DocumentNode<ViewerQuery, ViewerQueryVariables>;
+export const ModelsDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Models"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"models"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"name"}},{"kind":"Field","name":{"kind":"Name","value":"canGenerate"}},{"kind":"Field","name":{"kind":"Name","value":"canEdit"}},{"kind":"Field","name":{"kind":"Name","value":"isDeprecated"}},{"kind":"Field","name":{"kind":"Name","value":"ratios"}},{"kind":"Field","name":{"kind":"Name","value":"pixels"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"minSide"}},{"kind":"Field","name":{"kind":"Name","value":"maxSide"}},{"kind":"Field","name":{"kind":"Name","value":"multipleOf"}}]}},{"kind":"Field","name":{"kind":"Name","value":"maxCount"}},{"kind":"Field","name":{"kind":"Name","value":"defaultSize"}}]}}]}}]} as unknown as DocumentNode<ModelsQuery, ModelsQueryVariables>;
+export const TaskByIdDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"TaskById"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"task"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"TaskFields"}},{"kind":"Field","name":{"kind":"Name","value":"lateImages"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"prompt"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"size"}},{"kind":"Field","name":{"kind":"Name","value":"requestedCount"}},{"kind":"Field","name":{"kind":"Name","value":"deliveredCount"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImageUrl"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImage"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"images"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamCode"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}}]}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTaskId"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}},{"kind":"Field","name":{"kind":"Name","value":"idempotencyKey"}},{"kind":"Field","name":{"kind":"Name","value":"metadata"}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"finishedAt"}},{"kind":"Field","name":{"kind":"Name","value":"deadlineAt"}},{"kind":"Field","name":{"kind":"Name","value":"cursor"}}]}}]} as unknown as DocumentNode<TaskByIdQuery, TaskByIdQueryVariables>;
+export const TaskHistoryDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"TaskHistory"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"task"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"events"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"cursor"}},{"kind":"Field","name":{"kind":"Name","value":"type"}},{"kind":"Field","name":{"kind":"Name","value":"at"}},{"kind":"Field","name":{"kind":"Name","value":"actor"}},{"kind":"Field","name":{"kind":"Name","value":"data"}}]}},{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}},{"kind":"Field","name":{"kind":"Name","value":"endCursor"}}]}}]}}]}}]}}]} as unknown as DocumentNode<TaskHistoryQuery, TaskHistoryQueryVariables>;
+export const TasksDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Tasks"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"filter"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"TaskFilter"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"tasks"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}},{"kind":"Argument","name":{"kind":"Name","value":"filter"},"value":{"kind":"Variable","name":{"kind":"Name","value":"filter"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"edges"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"cursor"}},{"kind":"Field","name":{"kind":"Name","value":"node"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}}]}},{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"TaskFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}},{"kind":"Field","name":{"kind":"Name","value":"hasPreviousPage"}},{"kind":"Field","name":{"kind":"Name","value":"startCursor"}},{"kind":"Field","name":{"kind":"Name","value":"endCursor"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"prompt"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"size"}},{"kind":"Field","name":{"kind":"Name","value":"requestedCount"}},{"kind":"Field","name":{"kind":"Name","value":"deliveredCount"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImageUrl"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImage"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"images"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamCode"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}}]}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTaskId"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}},{"kind":"Field","name":{"kind":"Name","value":"idempotencyKey"}},{"kind":"Field","name":{"kind":"Name","value":"metadata"}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"finishedAt"}},{"kind":"Field","name":{"kind":"Name","value":"deadlineAt"}},{"kind":"Field","name":{"kind":"Name","value":"cursor"}}]}}]} as unknown as DocumentNode<TasksQuery, TasksQueryVariables>;
+export const ImageByIdDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"ImageById"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"image"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}},{"kind":"Field","name":{"kind":"Name","value":"task"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"parent"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}}]} as unknown as DocumentNode<ImageByIdQuery, ImageByIdQueryVariables>;
+export const GenerateImagesDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"GenerateImages"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"GenerateImagesInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"generateImages"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"task"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"TaskFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"replayed"}},{"kind":"Field","name":{"kind":"Name","value":"userErrors"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"prompt"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"size"}},{"kind":"Field","name":{"kind":"Name","value":"requestedCount"}},{"kind":"Field","name":{"kind":"Name","value":"deliveredCount"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImageUrl"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImage"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"images"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamCode"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}}]}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTaskId"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}},{"kind":"Field","name":{"kind":"Name","value":"idempotencyKey"}},{"kind":"Field","name":{"kind":"Name","value":"metadata"}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"finishedAt"}},{"kind":"Field","name":{"kind":"Name","value":"deadlineAt"}},{"kind":"Field","name":{"kind":"Name","value":"cursor"}}]}}]} as unknown as DocumentNode<GenerateImagesMutation, GenerateImagesMutationVariables>;
+export const EditImageDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"EditImage"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"EditImageInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"editImage"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"task"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"TaskFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"replayed"}},{"kind":"Field","name":{"kind":"Name","value":"userErrors"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"prompt"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"size"}},{"kind":"Field","name":{"kind":"Name","value":"requestedCount"}},{"kind":"Field","name":{"kind":"Name","value":"deliveredCount"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImageUrl"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImage"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"images"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamCode"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}}]}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTaskId"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}},{"kind":"Field","name":{"kind":"Name","value":"idempotencyKey"}},{"kind":"Field","name":{"kind":"Name","value":"metadata"}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"finishedAt"}},{"kind":"Field","name":{"kind":"Name","value":"deadlineAt"}},{"kind":"Field","name":{"kind":"Name","value":"cursor"}}]}}]} as unknown as DocumentNode<EditImageMutation, EditImageMutationVariables>;
+export const TaskUpdatedDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"subscription","name":{"kind":"Name","value":"TaskUpdated"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"taskUpdated"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"cursor"}},{"kind":"Field","name":{"kind":"Name","value":"type"}},{"kind":"Field","name":{"kind":"Name","value":"at"}},{"kind":"Field","name":{"kind":"Name","value":"actor"}},{"kind":"Field","name":{"kind":"Name","value":"data"}},{"kind":"Field","name":{"kind":"Name","value":"task"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"TaskFields"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"prompt"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"size"}},{"kind":"Field","name":{"kind":"Name","value":"requestedCount"}},{"kind":"Field","name":{"kind":"Name","value":"deliveredCount"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImageUrl"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImage"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"images"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamCode"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}}]}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTaskId"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}},{"kind":"Field","name":{"kind":"Name","value":"idempotencyKey"}},{"kind":"Field","name":{"kind":"Name","value":"metadata"}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"finishedAt"}},{"kind":"Field","name":{"kind":"Name","value":"deadlineAt"}},{"kind":"Field","name":{"kind":"Name","value":"cursor"}}]}}]} as unknown as DocumentNode<TaskUpdatedSubscription, TaskUpdatedSubscriptionVariables>;

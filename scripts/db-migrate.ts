@@ -1,0 +1,24 @@
+/**
+ * `npm run db:migrate`: applies what is missing to DATABASE_URL, or without one to the embedded Postgres of DATA_DIR
+ * (default .data), which must not be running. The server does the same when it starts.
+ */
+import { pino } from 'pino';
+import { EmbeddedPostgres } from '../src/db/embedded.js';
+import { migrate } from '../src/db/migrate.js';
+import { MIGRATIONS_DIR } from './db-scratch.js';
+
+const log = pino({ level: 'warn' });
+const { DATABASE_URL, DATA_DIR } = process.env;
+const embedded = DATABASE_URL
+  ? undefined
+  : await EmbeddedPostgres.start({ dataDir: DATA_DIR ?? '.data', log });
+try {
+  const databaseUrl = embedded?.url ?? DATABASE_URL ?? '';
+  const applied = await migrate({ databaseUrl, migrationsDir: MIGRATIONS_DIR, log });
+  console.log(applied.length > 0 ? `Applied: ${applied.join(', ')}` : 'The database is up to date.');
+} catch (error) {
+  console.error((error as Error).message);
+  process.exitCode = 1;
+} finally {
+  await embedded?.stop();
+}

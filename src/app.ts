@@ -1,0 +1,216 @@
+import { createServer, type Server } from 'node:http';
+import { type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Logger } from 'pino';
+import { type Config } from './config.js';
+import { EventCursors } from './core/cursor.js';
+import { Signer } from './core/signature.js';
+import { ApiKeys } from './db/api-keys.js';
+import { Database } from './db/database.js';
+import { EmbeddedPostgres } from './db/embedded.js';
+import { Events } from './db/events.js';
+import { Images } from './db/images.js';
+import { migrate } from './db/migrate.js';
+import { Tasks } from './db/tasks.js';
+import { EventLog } from './events/log.js';
+import { serveGraphqlOverHttp } from './graphql/apollo.js';
+import { contextMaker } from './graphql/context.js';
+import { makeSchema } from './graphql/schema.js';
+import { serveGraphqlOverWebSocket } from './graphql/websocket.js';
+import { makeHttpApp } from './http/server.js';
+import { DiskStore } from './images/disk-store.js';
+import { jobHandlers } from './jobs/handlers.js';
+import { HttpClient } from './net/http-client.js';
+import { AceData } from './providers/acedata.js';
+import { Worker } from './queue/worker.js';
+import { Sandbox } from './sandbox/sandbox.js';
+import { keepSecretKey } from './secret-key.js';
+import { Access } from './services/access.js';
+import { Addresses } from './services/addresses.js';
+import { Generation } from './services/generation.js';
+import { Health } from './services/health.js';
+import { History } from './services/history.js';
+import { Pictures } from './services/pictures.js';
+import { Reconciliation } from './services/reconciliation.js';
+import { Watching } from './services/watching.js';
+
+export interface App {
+  /** Where it listens on this machine, without a slash at the end. */
+  url: string;
+  /** The first key of a new installation, this once; null where there was one already. */
+  firstKey: string | null;
+  /** Takes no new requests, lets the ones under way end, hands jobs back, and releases everything, within 15 s. */
+  stop(): Promise<void>;
+}
+
+/** What tests and the demo set and operators do not. */
+export interface Tuning {
+  /** A running task is asked about after this long; default 10 s. */
+  askUpstreamAfterMs?: number;
+  /** From one look for overdue and unanswered tasks to the next; default 1 s, the upstream's limit for reading. */
+  reconcileEveryMs?: number;
+  /** How long a sandbox picture takes; default 1.5 s. */
+  sandboxDelayMs?: number;
+  /** False: the embedded Postgres does not wait for the disk. */
+  durable?: boolean;
+}
+
+/** Requests and jobs share them. Ten are enough to keep two cores of Postgres busy. */
+const DATABASE_CONNECTIONS = 20;
+/** Jobs mostly wait for the upstream. */
+const JOBS_AT_ONCE = 16;
+/** Requests that have not ended by then are cut, so that the whole of `stop` fits into 15 s. */
+const CLOSE_GRACE_MS = 3_000;
+
+/** Builds every object once, bottom floor first, and starts it. What was started is released in reverse, also on failure. */
+export async function startApp(config: Config, log: Logger, tuning: Tuning = {}): Promise<App> {
+  const releases: (() => Promise<unknown> | void)[] = [];
+  const stop = async () => {
+    for (const release of releases.splice(0).reverse()) {
+      await Promise.resolve(release()).catch((error: unknown) =>
+        log.error({ err: error }, 'releasing failed'),
+      );
+    }
+  };
+  try {
+    const started = await build(config, log, tuning, releases);
+    let stopping: Promise<void> | null = null;
+    return { ...started, stop: () => (stopping ??= stop()) };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function build(
+  config: Config,
+  log: Logger,
+  tuning: Tuning,
+  releases: (() => Promise<unknown> | void)[],
+): Promise<Omit<App, 'stop'>> {
+  const server = createServer();
+  await listen(server, config);
+  releases.push(() => close(server));
+  const url = localUrl(server, config);
+  const usesSandbox = config.flux.token === null;
+
+  const signer = new Signer(config.secretKey ?? (await keepSecretKey(config.dataDir)));
+  const databaseUrl = config.databaseUrl ?? (await startEmbedded(config, log, tuning, releases));
+  await migrate({ databaseUrl, migrationsDir: migrationsDir(), log });
+  const db = new Database({ url: databaseUrl, maxConnections: DATABASE_CONNECTIONS, log });
+  releases.push(() => db.close());
+  const tasks = new Tasks(db);
+  const images = new Images(db);
+  const events = new Events(db);
+
+  const eventLog = new EventLog(events, databaseUrl, log);
+  await eventLog.start();
+  releases.push(() => eventLog.stop());
+  const http = new HttpClient();
+  releases.push(() => http.close());
+  const upstream = new AceData({
+    baseUrl: usesSandbox ? `${url}/sandbox` : config.flux.baseUrl,
+    token: config.flux.token ?? 'sandbox',
+    mode: config.flux.mode,
+    editAction: config.flux.editAction ?? undefined,
+    log,
+  });
+  releases.push(() => upstream.close());
+  const store = new DiskStore(join(config.dataDir, 'images'));
+
+  const cursors = new EventCursors(signer);
+  const addresses = new Addresses(signer, config.publicUrl ?? url, usesSandbox ? url : config.publicUrl);
+  const generation = new Generation(tasks, images, eventLog, upstream, addresses, log);
+  const pictures = new Pictures(images, store, http, eventLog, log);
+  const askAfterMs = tuning.askUpstreamAfterMs ?? 10_000;
+  const reconciliation = new Reconciliation(tasks, generation, eventLog, upstream, log, askAfterMs);
+  const history = new History(db, tasks, images, events, cursors);
+  const watching = new Watching(tasks, events, eventLog, cursors);
+  const access = new Access(new ApiKeys(db));
+  const firstKey = await access.makeFirstKey();
+
+  let worker: Worker | null = null;
+  if (config.roles.worker) {
+    worker = new Worker({
+      pool: db.pool,
+      handlers: jobHandlers(generation, pictures, reconciliation),
+      recurring: { 'reconcile-tasks': tuning.reconcileEveryMs ?? 1_000 },
+      concurrency: JOBS_AT_ONCE,
+      log,
+    });
+  }
+  const health = new Health(db, worker);
+
+  const schema = await makeSchema({ generation, history, addresses });
+  const makeContext = contextMaker(history, watching);
+  const graphql = await serveGraphqlOverHttp(schema, makeContext, log);
+  releases.push(() => graphql.stop());
+  const sockets = serveGraphqlOverWebSocket(schema, makeContext, access, log);
+  const extra = [];
+  if (usesSandbox) {
+    const sandbox = new Sandbox({ publicUrl: () => `${url}/sandbox`, log, delayMs: tuning.sandboxDelayMs });
+    releases.push(() => sandbox.close());
+    extra.push({ path: '/sandbox', handler: sandbox.router });
+  }
+  const services = { access, generation, health, pictures, graphql: graphql.handler, extra, log };
+  server.removeAllListeners('request');
+  server.on('request', makeHttpApp(services, config.roles));
+  server.on('upgrade', (request, socket, head) => {
+    if (config.roles.api && request.url?.split('?')[0] === '/graphql') sockets.upgrade(request, socket, head);
+    else socket.destroy();
+  });
+  if (worker) {
+    const started = worker;
+    await started.start();
+    releases.push(() => started.stop());
+  }
+  releases.push(() => sockets.stop());
+  releases.push(() => close(server));
+  releases.push(() => health.startDraining());
+  return { url, firstKey };
+}
+
+async function startEmbedded(
+  config: Config,
+  log: Logger,
+  tuning: Tuning,
+  releases: (() => Promise<unknown> | void)[],
+): Promise<string> {
+  const embedded = await EmbeddedPostgres.start({ dataDir: config.dataDir, log, durable: tuning.durable });
+  releases.push(() => embedded.stop());
+  return embedded.url;
+}
+
+/** Listens from the start, so that the port is known and a second instance fails at once; requests are told to wait. */
+async function listen(server: Server, config: Config): Promise<void> {
+  server.on('request', (_request, response) => {
+    response.writeHead(503, { 'retry-after': '1' }).end('Starting.\n');
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(config.port, config.host, resolve);
+  });
+}
+
+async function close(server: Server): Promise<void> {
+  if (!server.listening) return;
+  const closed = new Promise((resolve) => server.close(resolve));
+  const cut = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
+  server.closeIdleConnections();
+  await closed;
+  clearTimeout(cut);
+}
+
+function localUrl(server: Server, config: Config): string {
+  const { port } = server.address() as AddressInfo;
+  const host = ['0.0.0.0', '::'].includes(config.host) ? '127.0.0.1' : config.host;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+/** Beside the sources and beside the build alike: the nearest `prisma` folder above this file. */
+function migrationsDir(): string {
+  const here = fileURLToPath(import.meta.url);
+  const root = here.replace(/(\/dist)?\/src\/app\.[jt]s$/, '');
+  return join(root, 'prisma', 'migrations');
+}

@@ -1,0 +1,134 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { ConfigInvalid } from './core/errors.js';
+
+/** Everything that can be configured, checked and with its defaults filled in. .env.example explains each variable. */
+export interface Config {
+  host: string;
+  port: number;
+  /** Without a slash at the end; null: nobody outside this machine reaches us, as far as we know. */
+  publicUrl: string | null;
+  /** Null: the embedded PostgreSQL. */
+  databaseUrl: string | null;
+  dataDir: string;
+  flux: {
+    baseUrl: string;
+    /** Null: the sandbox is mounted and used. */
+    token: string | null;
+    mode: 'callback' | 'async' | 'wait';
+    editAction: 'edit' | 'edits' | null;
+  };
+  roles: { api: boolean; worker: boolean };
+  /** Null: made once and kept in the data directory. */
+  secretKey: Buffer | null;
+  logLevel: (typeof LOG_LEVELS)[number];
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+/** Secrets can come from files, as container platforms mount them: NAME_FILE instead of NAME. */
+const SECRETS = ['DATABASE_URL', 'FLUX_API_TOKEN', 'SECRET_KEY'] as const;
+/** 32 bytes: as long as the HMAC-SHA-256 that it keys. */
+const MIN_SECRET_BYTES = 32;
+
+const httpUrl = z
+  .url({
+    protocol: /^https?$/,
+    error: 'must be an http or https address, such as https://pictures.example.com',
+  })
+  .transform((url) => url.replace(/\/+$/, ''));
+
+const schema = z.object({
+  HOST: z.string().default('127.0.0.1'),
+  PORT: z.coerce
+    .number('must be a number')
+    .int()
+    .min(0, 'must be 0 to 65535')
+    .max(65535, 'must be 0 to 65535')
+    .default(4000),
+  PUBLIC_URL: httpUrl.optional(),
+  DATABASE_URL: z
+    .url({
+      protocol: /^postgres(ql)?$/,
+      error: 'must look like postgresql://user:password@host:5432/database',
+    })
+    .optional(),
+  DATA_DIR: z.string().default('.data'),
+  FLUX_BASE_URL: httpUrl.default('https://api.acedata.cloud'),
+  FLUX_API_TOKEN: z.string().optional(),
+  FLUX_MODE: z.enum(['callback', 'async', 'wait'], 'must be callback, async or wait').optional(),
+  FLUX_EDIT_ACTION: z.enum(['edit', 'edits'], 'must be edit or edits').optional(),
+  ROLES: z
+    .string()
+    .default('api,worker')
+    .transform((text) => text.split(',').map((role) => role.trim()))
+    .pipe(z.array(z.enum(['api', 'worker'], 'must be api, worker, or both with a comma between')).min(1)),
+  SECRET_KEY: z
+    .string()
+    .refine((text) => Buffer.byteLength(text) >= MIN_SECRET_BYTES, {
+      error: `must have at least ${MIN_SECRET_BYTES} characters; "openssl rand -base64 33" makes a good one`,
+    })
+    .optional(),
+  LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
+});
+
+/** Reads the environment. Throws ConfigInvalid with every fault in it at once; values of secrets are never repeated. */
+export function readConfig(environment: Environment): Config {
+  const faults: string[] = [];
+  const parsed = schema.safeParse(withSecretFiles(environment, faults));
+  for (const { path, message } of parsed.error?.issues ?? [])
+    faults.push(`${path.slice(0, 1).join('.')}: ${message}`);
+  if (
+    parsed.success &&
+    parsed.data.FLUX_MODE === 'callback' &&
+    parsed.data.FLUX_API_TOKEN &&
+    !parsed.data.PUBLIC_URL
+  ) {
+    faults.push(
+      'PUBLIC_URL: FLUX_MODE=callback needs an address at which the upstream reaches this service; set it, or use async',
+    );
+  }
+  if (!parsed.success || faults.length > 0) {
+    throw new ConfigInvalid(
+      `The configuration cannot be used:\n${faults.map((fault) => `  ${fault}`).join('\n')}`,
+    );
+  }
+  const values = parsed.data;
+  const usesSandbox = values.FLUX_API_TOKEN === undefined;
+  return {
+    host: values.HOST,
+    port: values.PORT,
+    publicUrl: values.PUBLIC_URL ?? null,
+    databaseUrl: values.DATABASE_URL ?? null,
+    dataDir: resolve(values.DATA_DIR),
+    flux: {
+      baseUrl: values.FLUX_BASE_URL,
+      token: values.FLUX_API_TOKEN ?? null,
+      mode: values.FLUX_MODE ?? (values.PUBLIC_URL || usesSandbox ? 'callback' : 'async'),
+      editAction: values.FLUX_EDIT_ACTION ?? null,
+    },
+    roles: { api: values.ROLES.includes('api'), worker: values.ROLES.includes('worker') },
+    secretKey: values.SECRET_KEY === undefined ? null : Buffer.from(values.SECRET_KEY),
+    logLevel: values.LOG_LEVEL,
+  };
+}
+
+/** An empty variable is an absent one: compose files and shells set many of those. */
+function withSecretFiles(environment: Environment, faults: string[]): Environment {
+  const values = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  for (const name of SECRETS) {
+    const file = values[`${name}_FILE`];
+    if (file === undefined) continue;
+    if (values[name] !== undefined) faults.push(`${name}: is set, and ${name}_FILE too; keep one of them`);
+    try {
+      values[name] = readFileSync(file, 'utf8').trim();
+    } catch (error) {
+      faults.push(
+        `${name}_FILE: ${file} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'error'})`,
+      );
+    }
+  }
+  return values;
+}

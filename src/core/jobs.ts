@@ -1,0 +1,15 @@
+/** The work that waits in the queue: the name of each job and what it is given. */
+export interface JobPayloads {
+  'submit-task': { taskId: string };
+  'store-images': { taskId: string };
+  'reconcile-tasks': Record<string, never>;
+}
+export type JobName = keyof JobPayloads;
+
+/** A job to be added in the same commit as the rows that it is about. */
+export interface NewJob<Name extends JobName = JobName> {
+  name: Name;
+  payload: JobPayloads[Name];
+  /** Not before; absent: at once. */
+  runAt?: Date;
+}

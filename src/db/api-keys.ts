@@ -1,0 +1,49 @@
+import { SCOPES, type Caller, type Scope } from '../core/caller.js';
+import { newId } from '../core/ids.js';
+import { type Database } from './database.js';
+
+/** The rows of `api_keys` and of `workspaces`. */
+export class ApiKeys {
+  constructor(private readonly db: Database) {}
+
+  /** Who the key with this SHA-256 speaks for; null when it is unknown, revoked or expired. */
+  async findCaller(hash: Buffer): Promise<Caller | null> {
+    const key = await this.db.read((prisma) =>
+      prisma.apiKey.findUnique({ where: { hash: new Uint8Array(hash) }, include: { workspace: true } }),
+    );
+    if (!key || key.revokedAt || (key.expiresAt && key.expiresAt <= new Date())) return null;
+    return {
+      workspaceId: key.workspaceId,
+      workspaceName: key.workspace.name,
+      keyId: key.id,
+      keyName: key.name,
+      keyPrefix: key.prefix,
+      scopes: key.scopes.filter((scope): scope is Scope => SCOPES.some((known) => known === scope)),
+    };
+  }
+
+  /**
+   * On an installation without any key, makes the first workspace and its key; false where there is a key already.
+   * Safe when several instances start at once: only one of them makes it.
+   */
+  async insertFirst(hash: Buffer, prefix: string): Promise<boolean> {
+    return this.db.read((prisma) =>
+      prisma.$transaction(async (transaction) => {
+        await transaction.$executeRaw`SELECT pg_advisory_xact_lock(hashtext('darkroom first key'))`;
+        if ((await transaction.apiKey.count()) > 0) return false;
+        const workspace = await transaction.workspace.create({ data: { id: newId(), name: 'default' } });
+        await transaction.apiKey.create({
+          data: {
+            id: newId(),
+            workspaceId: workspace.id,
+            name: 'first key',
+            prefix,
+            hash: new Uint8Array(hash),
+            scopes: [...SCOPES],
+          },
+        });
+        return true;
+      }),
+    );
+  }
+}

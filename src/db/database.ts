@@ -1,0 +1,95 @@
+import { PrismaPg } from '@prisma/adapter-pg';
+import pg from 'pg';
+import { type Logger } from 'pino';
+import { DatabaseUnavailable } from '../core/errors.js';
+import { PrismaClient } from './generated/client.js';
+
+export interface DatabaseOptions {
+  url: string;
+  /** Connections of this instance; the queue's workers and the requests share them. */
+  maxConnections: number;
+  log: Logger;
+}
+
+/** A statement that is prepared once per connection under its name. */
+export interface Statement {
+  name: string;
+  text: string;
+}
+
+/** How long a request waits for a free connection, or for a new one, before it is told that the database is away. */
+const CONNECT_TIMEOUT_MS = 5_000;
+/** SQLSTATE classes and codes that mean "not now": connection failures, shutdown, start-up, too many connections. */
+const UNAVAILABLE_STATES = /^(08...|57P0[1-3]|53300)$/;
+const UNAVAILABLE_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+]);
+
+/** The one pool of connections: Prisma Client for reads and administration, `run` for the hot statements. */
+export class Database {
+  readonly pool: pg.Pool;
+  readonly prisma: PrismaClient;
+  private closing = false;
+
+  constructor(readonly options: DatabaseOptions) {
+    this.pool = new pg.Pool({
+      connectionString: options.url,
+      max: options.maxConnections,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      application_name: 'darkroom',
+    });
+    // A connection that breaks is replaced at the next use; without listeners the process would end.
+    this.pool.on('error', (error) => {
+      if (!this.closing) options.log.warn({ error: error.message }, 'a database connection was lost');
+    });
+    this.pool.on('connect', (client) => client.on('error', () => undefined));
+    this.prisma = new PrismaClient({ adapter: new PrismaPg(this.pool) });
+  }
+
+  /** Runs one statement. Throws DatabaseUnavailable when Postgres cannot be reached; other errors as they are. */
+  async run<Row extends object>(statement: Statement, values: unknown[]): Promise<Row[]> {
+    return this.guard(async () => (await this.pool.query<Row>({ ...statement, values })).rows);
+  }
+
+  /** Runs a read through Prisma Client, with the same promise on failure as `run`. */
+  async read<Result>(query: (prisma: PrismaClient) => Promise<Result>): Promise<Result> {
+    return this.guard(() => query(this.prisma));
+  }
+
+  /** Resolves when the database answers; throws DatabaseUnavailable otherwise. */
+  async ping(): Promise<void> {
+    await this.guard(() => this.pool.query('SELECT 1'));
+  }
+
+  /** Waits for the statements that are under way and closes every connection. */
+  async close(): Promise<void> {
+    this.closing = true;
+    await this.prisma.$disconnect();
+    if (!this.pool.ended) await this.pool.end();
+  }
+
+  private async guard<Result>(work: () => Promise<Result>): Promise<Result> {
+    try {
+      return await work();
+    } catch (error) {
+      throw isUnavailable(error) ? new DatabaseUnavailable(error) : error;
+    }
+  }
+}
+
+function isUnavailable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code, meta } = error as Error & { code?: unknown; meta?: unknown };
+  if (typeof code === 'string' && (UNAVAILABLE_CODES.has(code) || UNAVAILABLE_STATES.test(code))) return true;
+  if (typeof code === 'string' && ['P1001', 'P1002', 'P1008', 'P1017'].includes(code)) return true;
+  const text = `${error.message} ${JSON.stringify(meta ?? '')}`;
+  return /Connection terminated|timeout exceeded when trying to connect|ECONNREFUSED|ECONNRESET|the database system is/.test(
+    text,
+  );
+}

@@ -1,0 +1,69 @@
+import { type Task, type TaskKind, type TaskStatus } from '../core/task.js';
+import { type Database } from './database.js';
+import { TASK_COLUMNS } from './tasks.js';
+
+/** Which tasks a page shows. Absent or empty: all of them. */
+export interface TaskFilter {
+  statuses?: readonly TaskStatus[] | null;
+  kinds?: readonly TaskKind[] | null;
+  models?: readonly string[] | null;
+  createdAfter?: Date | null;
+  createdBefore?: Date | null;
+  /** Words that the prompt must hold. */
+  search?: string | null;
+}
+
+/**
+ * A page of the workspace's tasks, newest first, below the task `before`. UUIDv7 ids sort by time, so the page is a walk
+ * down an index on the id and costs the same at any depth. With statuses, or else models, each value walks its own index
+ * and the walks are merged: a rare status in a long history costs no more than a common one.
+ */
+export async function pageOfTasks(
+  db: Database,
+  workspaceId: string,
+  filter: TaskFilter,
+  before: string | null,
+  limit: number,
+): Promise<Task[]> {
+  const values: unknown[] = [workspaceId, limit];
+  const bind = (value: unknown, type: string) => `$${values.push(value)}::${type}`;
+  const conditions = ['task.workspace_id = $1'];
+  if (before) conditions.push(`task.id < ${bind(before, 'uuid')}`);
+  if (filter.createdAfter) conditions.push(`task.id >= ${bind(firstIdAt(filter.createdAfter), 'uuid')}`);
+  if (filter.createdBefore) conditions.push(`task.id < ${bind(firstIdAt(filter.createdBefore), 'uuid')}`);
+  if (filter.kinds?.length) conditions.push(`task.kind = ANY(${bind(filter.kinds, 'task_kind[]')})`);
+  if (filter.search?.trim()) {
+    conditions.push(
+      `to_tsvector('simple', task.prompt) @@ websearch_to_tsquery('simple', ${bind(filter.search, 'text')})`,
+    );
+  }
+
+  let walked: string | null = null;
+  if (filter.statuses?.length) {
+    walked = `unnest(${bind([...new Set(filter.statuses)], 'task_status[]')})`;
+    if (filter.models?.length) conditions.push(`task.model = ANY(${bind(filter.models, 'text[]')})`);
+    conditions.push('task.status = walked.value');
+  } else if (filter.models?.length) {
+    walked = `unnest(${bind([...new Set(filter.models)], 'text[]')})`;
+    conditions.push('task.model = walked.value');
+  }
+
+  const walk = `SELECT * FROM tasks task WHERE ${conditions.join(' AND ')} ORDER BY task.id DESC LIMIT $2`;
+  const from = walked ? `${walked} AS walked(value) CROSS JOIN LATERAL (${walk}) task` : `(${walk}) task`;
+  const text = `SELECT ${TASK_COLUMNS} FROM ${from} ORDER BY task.id DESC LIMIT $2`;
+  return db.run<Task>({ name: statementName(text), text }, values);
+}
+
+/** The smallest UUIDv7 of that millisecond: its first 48 bits are Unix time in milliseconds (RFC 9562). */
+function firstIdAt(time: Date): string {
+  const hex = Math.max(0, time.getTime()).toString(16).padStart(12, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;
+}
+
+/** There are few shapes of this statement (64 at most); each is prepared once per connection under its own name. */
+const names = new Map<string, string>();
+function statementName(text: string): string {
+  let name = names.get(text);
+  if (!name) names.set(text, (name = `page-of-tasks-${names.size}`));
+  return name;
+}

@@ -1,0 +1,41 @@
+import DataLoader from 'dataloader';
+import { type Caller } from '../core/caller.js';
+import { NotFound } from '../core/errors.js';
+import { type TaskEvent } from '../core/events.js';
+import { type Image } from '../core/image.js';
+import { type Task } from '../core/task.js';
+import { type History } from '../services/history.js';
+import { type Watching } from '../services/watching.js';
+
+/** What every resolver is given: who asks, and loaders that read many rows with one statement. */
+export interface Context {
+  caller: Caller;
+  /** The caller's tasks and images by id; null where there is none. */
+  tasks: DataLoader<string, Task | null>;
+  images: DataLoader<string, Image | null>;
+  /** The images of a task that the caller was shown, late ones included. */
+  imagesOfTask: DataLoader<string, Image[]>;
+  /** Where taskUpdated comes from; see Watching.watchTask. */
+  watchTask: (taskId: string, after: string | null) => Promise<AsyncIterable<TaskEvent>>;
+}
+
+export type ContextMaker = (caller: Caller) => Context;
+
+/** The loaders batch but do not remember: a subscription's context lives long, and its events want rows as they are now. */
+export function contextMaker(history: History, watching: Watching): ContextMaker {
+  const options = { cache: false, maxBatchSize: 100 };
+  return (caller) => ({
+    caller,
+    tasks: new DataLoader((ids) => history.tasks(caller, ids), options),
+    images: new DataLoader((ids) => history.images(caller, ids), options),
+    imagesOfTask: new DataLoader((taskIds) => history.imagesOf(taskIds), options),
+    watchTask: (taskId, after) => watching.watchTask(caller, taskId, after),
+  });
+}
+
+/** The task of something that was shown: it is there, because nothing ever deletes tasks. */
+export async function taskOf(context: Context, taskId: string): Promise<Task> {
+  const task = await context.tasks.load(taskId);
+  if (!task) throw new NotFound('The task is not there.');
+  return task;
+}

@@ -1,0 +1,49 @@
+import 'reflect-metadata';
+import { type GraphQLSchema } from 'graphql';
+import { buildSchema, type PubSub, type ResolverData } from 'type-graphql';
+import { type Scope } from '../core/caller.js';
+import { requireScope } from '../services/access.js';
+import { type Addresses } from '../services/addresses.js';
+import { type Generation } from '../services/generation.js';
+import { type History } from '../services/history.js';
+import { type Context } from './context.js';
+import { FluxModelResolver } from './flux-model.resolver.js';
+import { ImageResolver } from './image.resolver.js';
+import { TaskEventResolver } from './task-event.resolver.js';
+import { TaskResolver } from './task.resolver.js';
+import { ViewerResolver } from './viewer.resolver.js';
+
+export interface SchemaServices {
+  generation: Generation;
+  history: History;
+  addresses: Addresses;
+}
+
+/** type-graphql asks for one wherever there are subscriptions; ours come from the event log, by their `subscribe`. */
+const NO_PUB_SUB: PubSub = {
+  publish: () => undefined,
+  subscribe: () => {
+    throw new Error('Subscriptions come from the event log, not from a PubSub.');
+  },
+};
+
+/** The executable schema. Its printed form is committed as schema.graphql. */
+export async function makeSchema(services: SchemaServices): Promise<GraphQLSchema> {
+  const resolvers = new Map<unknown, object>([
+    [TaskResolver, new TaskResolver(services.generation, services.history)],
+    [TaskEventResolver, new TaskEventResolver(services.history)],
+    [ImageResolver, new ImageResolver(services.addresses)],
+    [FluxModelResolver, new FluxModelResolver()],
+    [ViewerResolver, new ViewerResolver()],
+  ]);
+  return buildSchema({
+    resolvers: [TaskResolver, TaskEventResolver, ImageResolver, FluxModelResolver, ViewerResolver],
+    container: { get: (resolverClass) => resolvers.get(resolverClass) },
+    authChecker: ({ context }: ResolverData<Context>, scopes: Scope[]) => {
+      for (const scope of scopes) requireScope(context.caller, scope);
+      return true;
+    },
+    validate: false,
+    pubSub: NO_PUB_SUB,
+  });
+}

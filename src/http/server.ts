@@ -1,0 +1,113 @@
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import helmet from 'helmet';
+import { type Logger } from 'pino';
+import { pinoHttp } from 'pino-http';
+import { AppError, BadRequest, NotFound, PayloadTooLarge } from '../core/errors.js';
+import { newId } from '../core/ids.js';
+import { type Access } from '../services/access.js';
+import { type Generation } from '../services/generation.js';
+import { type Health } from '../services/health.js';
+import { type Pictures } from '../services/pictures.js';
+import { callbackRoutes } from './callbacks.js';
+import { healthRoutes } from './health.js';
+import { pictureRoutes } from './images.js';
+
+export interface HttpServices {
+  access: Access;
+  generation: Generation;
+  health: Health;
+  pictures: Pictures;
+  /** Answers /graphql once the caller is known. */
+  graphql: RequestHandler;
+  /** Routes that only some installations have, such as the sandbox. */
+  extra: { path: string; handler: RequestHandler }[];
+  log: Logger;
+}
+
+const MAX_GRAPHQL_BODY = '1mb';
+
+/** The HTTP door: gives every request an id, and the ones that need it a caller. Without the role `api`, health only. */
+export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Express {
+  const { log } = services;
+  const app = express();
+  app.disable('x-powered-by');
+  app.use(
+    pinoHttp({
+      logger: log,
+      quietReqLogger: true,
+      genReqId: (_request, response) => {
+        const id = newId();
+        response.setHeader('x-request-id', id);
+        return id;
+      },
+      customLogLevel: (_request, response, error) => (error || response.statusCode >= 500 ? 'warn' : 'debug'),
+      serializers: {
+        req: ({ method, url }: { method: string; url: string }) => ({ method, url: withoutToken(url) }),
+      },
+    }),
+  );
+  app.use(helmet({ crossOriginResourcePolicy: { policy: 'cross-origin' } }));
+  app.use(healthRoutes(services.health));
+  if (roles.api) serveApi(app, services);
+  for (const { path, handler } of services.extra) app.use(path, handler);
+  app.use((_request, _response, next) =>
+    next(new NotFound('There is nothing at this address. GraphQL is at /graphql.')),
+  );
+  app.use(answerError);
+  return app;
+}
+
+function serveApi(app: Express, { access, generation, graphql, pictures }: HttpServices): void {
+  app.use(callbackRoutes(generation));
+  app.use(pictureRoutes(pictures));
+  app.use('/graphql', identify(access), express.json({ limit: MAX_GRAPHQL_BODY }), withBody, graphql);
+}
+
+/** Callback links are capabilities: whoever reads one in a log could forge a result. */
+export function withoutToken(url: string): string {
+  return url.replace(/^\/callbacks\/.*/, '/callbacks/[redacted]').replace(/\?.*/, '');
+}
+
+function identify(access: Access): RequestHandler {
+  return async (request, response, next) => {
+    response.locals.caller = await access.authenticate(request.headers.authorization);
+    next();
+  };
+}
+
+/** Apollo answers a missing body with a sentence of its own, as long as there is an object to look at. */
+const withBody: RequestHandler = (request, _response, next) => {
+  request.body ??= {};
+  next();
+};
+
+const answerError: ErrorRequestHandler = (error: unknown, request, response, _next) => {
+  const known = toAppError(error);
+  if (!known?.expected) request.log.error({ err: error }, 'a request failed');
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const code = known?.code ?? 'INTERNAL_SERVER_ERROR';
+  const message =
+    known?.message ?? `Something went wrong on our side. The log knows it as ${String(request.id)}.`;
+  if (known?.httpStatus === 401) response.setHeader('www-authenticate', 'Bearer');
+  const isGraphql = request.originalUrl.split('?')[0] === '/graphql';
+  response
+    .status(known?.httpStatus ?? 500)
+    .json(isGraphql ? { errors: [{ message, extensions: { code } }] } : { error: { code, message } });
+};
+
+/** Errors of express's body parsers, in our words; null for what nobody expected. */
+function toAppError(error: unknown): AppError | null {
+  if (error instanceof AppError) return error;
+  const { type, limit, status } = error as { type?: unknown; limit?: unknown; status?: unknown };
+  if (type === 'entity.too.large') return new PayloadTooLarge(`${Number(limit) / (1024 * 1024)} MB`);
+  if (type === 'entity.parse.failed') return new BadRequest('The body is not JSON.', { cause: error });
+  if (typeof status === 'number' && status >= 400 && status < 500) {
+    return new BadRequest('The request cannot be read: its path, its headers or its body is malformed.', {
+      cause: error,
+    });
+  }
+  return null;
+}

@@ -1,0 +1,19 @@
+import { type JobPayloads } from '../core/jobs.js';
+import { type Generation } from '../services/generation.js';
+import { type Pictures } from '../services/pictures.js';
+import { type Reconciliation } from '../services/reconciliation.js';
+
+/** Time comes in: what each job does, one service call each. */
+export function jobHandlers(generation: Generation, pictures: Pictures, reconciliation: Reconciliation) {
+  return {
+    'submit-task': ({ taskId }: JobPayloads['submit-task']) => generation.submit(taskId),
+
+    'store-images': ({ taskId }: JobPayloads['store-images'], run: { isLastAttempt: boolean }) =>
+      pictures.storeAll(taskId, run.isLastAttempt),
+
+    'reconcile-tasks': async () => {
+      await reconciliation.expire();
+      await reconciliation.reconcile();
+    },
+  };
+}

@@ -1,0 +1,49 @@
+import { pino } from 'pino';
+import { startApp } from './app.js';
+import { type Config, readConfig } from './config.js';
+import { AppError } from './core/errors.js';
+
+/** SIGTERM drains within 15 s; a process that is still there then has a fault, and ends all the same. */
+const LAST_RESORT_MS = 15_000;
+
+async function main(): Promise<void> {
+  const config = readConfig(process.env);
+  const log = pino({ level: config.logLevel });
+  const app = await startApp(config, log);
+  console.log(greeting(app.url, app.firstKey, config));
+
+  const stop = (signal: string) => {
+    log.info({ signal }, 'shutting down');
+    setTimeout(() => process.exit(1), LAST_RESORT_MS).unref();
+    app.stop().then(
+      () => process.exit(0),
+      () => process.exit(1),
+    );
+  };
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
+}
+
+function greeting(url: string, firstKey: string | null, config: Config): string {
+  const upstream = config.flux.token === null ? 'the sandbox: pictures cost nothing' : config.flux.baseUrl;
+  const lines = [`Darkroom listens at ${url}/graphql`, `Upstream: ${upstream}`];
+  if (firstKey) {
+    const query =
+      'mutation { generateImages(input: { prompt: \\"a lighthouse at dusk\\" }) { task { id status } } }';
+    lines.push(
+      '',
+      `Your first API key, shown this once: ${firstKey}`,
+      'Try it:',
+      '',
+      `curl -s ${url}/graphql -H 'content-type: application/json' -H 'authorization: Bearer ${firstKey}' \\`,
+      `  -d '{"query":"${query}"}'`,
+    );
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+main().catch((error: unknown) => {
+  const message = error instanceof Error ? error.message : String(error);
+  console.error(error instanceof AppError ? message : `Darkroom cannot start: ${message}`);
+  process.exit(1);
+});

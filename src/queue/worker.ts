@@ -1,0 +1,135 @@
+import {
+  Logger as WorkerLogger,
+  makeWorkerUtils,
+  run,
+  type Runner,
+  type RunnerOptions,
+  type WorkerUtils,
+} from 'graphile-worker';
+import { type Logger } from 'pino';
+import { AppError } from '../core/errors.js';
+import { type JobName, type JobPayloads } from '../core/jobs.js';
+
+/** What a handler is told about the run besides its payload. */
+export interface JobRun {
+  /** From 1. */
+  attempt: number;
+  isLastAttempt: boolean;
+  /** Aborted when the process is about to end. */
+  signal: AbortSignal;
+}
+export type JobHandlers = { [Name in JobName]: (payload: JobPayloads[Name], run: JobRun) => Promise<void> };
+
+export interface WorkerOptions {
+  pool: NonNullable<RunnerOptions['pgPool']>;
+  handlers: JobHandlers;
+  /** Jobs that come round again: milliseconds from the end of one run to the next, over all instances together. */
+  recurring: Partial<Record<JobName, number>>;
+  /** Jobs at once on this instance. */
+  concurrency: number;
+  log: Logger;
+}
+
+/** A recurring job whose instance died while it ran is put back by any instance within this time. */
+const RECURRING_NET_MS = 5_000;
+/** Running jobs get this long at shutdown before their signal is aborted, and half of it again to hand back. */
+const GRACE_MS = 8_000;
+/** LISTEN wakes the worker at once; polling is the net, and what finds jobs whose time has come. */
+const POLL_INTERVAL_MS = 500;
+
+/**
+ * Runs jobs out of Postgres. A handler that throws is run again later, with the queue's exponential backoff, unless the
+ * error says that trying again is pointless.
+ */
+export class Worker {
+  private runner: Runner | null = null;
+  private utils: WorkerUtils | null = null;
+  private net: NodeJS.Timeout | null = null;
+
+  constructor(private readonly options: WorkerOptions) {}
+
+  async start(): Promise<void> {
+    const { pool, concurrency, log } = this.options;
+    const logger = queueLogger(log);
+    this.utils = await makeWorkerUtils({ pgPool: pool, logger });
+    this.runner = await run({
+      pgPool: pool,
+      logger,
+      concurrency,
+      noHandleSignals: true,
+      pollInterval: POLL_INTERVAL_MS,
+      taskList: this.taskList(),
+      preset: { worker: { gracefulShutdownAbortTimeout: GRACE_MS } },
+    });
+    this.runner.promise.catch((error: unknown) => log.error({ err: error }, 'the queue stopped'));
+    await this.keepRecurring();
+    this.net = setInterval(() => void this.keepRecurring(), RECURRING_NET_MS);
+  }
+
+  /** Takes no new jobs, lets the running ones end, aborts those that do not, and hands them back. */
+  async stop(): Promise<void> {
+    if (this.net) clearInterval(this.net);
+    await this.runner?.stop().catch(() => undefined);
+    await this.utils?.release();
+    this.runner = null;
+  }
+
+  /** Whether jobs are being taken. */
+  get isRunning(): boolean {
+    return this.runner !== null;
+  }
+
+  private taskList(): RunnerOptions['taskList'] {
+    const names = Object.keys(this.options.handlers) as JobName[];
+    return Object.fromEntries(names.map((name) => [name, this.task(name)]));
+  }
+
+  private task(name: JobName): NonNullable<RunnerOptions['taskList']>[string] {
+    const handler = this.options.handlers[name] as (payload: unknown, run: JobRun) => Promise<void>;
+    const everyMs = this.options.recurring[name];
+    return async (payload, { job, abortSignal }) => {
+      try {
+        await handler(payload, {
+          attempt: job.attempts,
+          isLastAttempt: job.attempts >= job.max_attempts,
+          signal: abortSignal ?? new AbortController().signal,
+        });
+      } catch (error) {
+        const pointless = error instanceof AppError && 'retryable' in error && error.retryable === false;
+        this.options.log.warn({ err: error, job: name, attempt: job.attempts, pointless }, 'a job failed');
+        if (!pointless && everyMs === undefined) throw error;
+      } finally {
+        if (everyMs !== undefined) await this.addRecurring(name, everyMs, 'replace');
+      }
+    };
+  }
+
+  private async keepRecurring(): Promise<void> {
+    const names = Object.keys(this.options.recurring) as JobName[];
+    for (const name of names) {
+      await this.addRecurring(name, 0, 'preserve_run_at').catch((error: unknown) =>
+        this.options.log.warn(
+          { err: error, job: name },
+          'a recurring job could not be queued; it is tried again',
+        ),
+      );
+    }
+  }
+
+  private async addRecurring(
+    name: JobName,
+    inMs: number,
+    jobKeyMode: 'replace' | 'preserve_run_at',
+  ): Promise<void> {
+    const runAt = new Date(Date.now() + inMs);
+    await this.utils?.addJob(name, {}, { jobKey: name, jobKeyMode, runAt, maxAttempts: 1 });
+  }
+}
+
+/** What the queue says of a job that failed is said already, by the handler's own line. */
+function queueLogger(log: Logger): WorkerLogger {
+  return new WorkerLogger(() => (level, message, meta) => {
+    const matters = (level === 'error' || level === 'warning') && !(meta && 'job' in meta);
+    log[matters ? 'warn' : 'trace']({ queue: true }, message);
+  });
+}

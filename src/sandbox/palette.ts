@@ -1,0 +1,90 @@
+/** The colours of one scene, as #rrggbb. */
+export interface Palette {
+  /** From the zenith to the horizon. */
+  sky: readonly [string, string, string];
+  /** The sun or the moon, and the light around it. */
+  light: string;
+  /** Hills far away and close by. */
+  far: string;
+  near: string;
+  /** Lights, ribbons, flowers. */
+  accents: readonly [string, string, string];
+  isNight: boolean;
+}
+
+function palette(
+  sky: Palette['sky'],
+  [light, far, near]: readonly [string, string, string],
+  accents: Palette['accents'],
+  isNight = false,
+): Palette {
+  return { sky, light, far, near, accents, isNight };
+}
+
+/** Put together by eye; each has one warm and one cool side. */
+export const PALETTES: readonly [Palette, ...Palette[]] = [
+  palette(
+    ['#3b4a86', '#e58f86', '#ffdca3'],
+    ['#fff3d0', '#c98a93', '#2c2a4c'],
+    ['#ffd98e', '#ff9e80', '#f7c6c7'],
+  ),
+  palette(
+    ['#0b1033', '#27336f', '#6b6fae'],
+    ['#f6f1de', '#4d5796', '#0a0d26'],
+    ['#7df0c8', '#8fb7ff', '#d6a4ff'],
+    true,
+  ),
+  palette(
+    ['#6fb1d8', '#b9dcea', '#fdf1d8'],
+    ['#fffbe8', '#9cc3c8', '#1f4a4e'],
+    ['#ffe29a', '#f5a97f', '#8fd3c0'],
+  ),
+  palette(
+    ['#4b2a63', '#c9507a', '#ffb27a'],
+    ['#ffe6b3', '#a24a78', '#2a1338'],
+    ['#ffcf70', '#ff7f8f', '#f3a6ff'],
+  ),
+  palette(
+    ['#86a7a0', '#c4d5c0', '#f3ecd2'],
+    ['#fffbe6', '#a3b9a5', '#22382f'],
+    ['#f5e6a8', '#e0b97d', '#b5d6b2'],
+  ),
+  palette(
+    ['#071a2c', '#0f4257', '#3f8c93'],
+    ['#eaf8f1', '#2b6875', '#04121d'],
+    ['#69f0ae', '#5ad1e6', '#c6ffdd'],
+    true,
+  ),
+  palette(
+    ['#8a6bb8', '#d9a6cf', '#ffe3d6'],
+    ['#fff6e9', '#b08ac0', '#3a2559'],
+    ['#ffd6e8', '#c8b6ff', '#ffe5a8'],
+  ),
+  palette(
+    ['#d98e4f', '#f2c078', '#fff0c9'],
+    ['#fffdf0', '#d79a62', '#5b2a1c'],
+    ['#fff1b8', '#ff9f68', '#e86a5c'],
+  ),
+  palette(
+    ['#160c2a', '#3d1e56', '#8c4a7c'],
+    ['#ffe9d6', '#5a3270', '#0f071d'],
+    ['#ffb86b', '#ff6f91', '#9d8cff'],
+    true,
+  ),
+  palette(
+    ['#2f5d8c', '#7fb4cf', '#ffe1c4'],
+    ['#fff4df', '#7d9fb8', '#16304a'],
+    ['#ffc9a3', '#ffe8a1', '#a9dcf0'],
+  ),
+];
+
+/** The colour `share` of the way from one to the other; 0 is `from`, 1 is `to`. */
+export function blend(from: string, to: string, share: number): string {
+  const [a, b] = [channels(from), channels(to)];
+  const mixed = a.map((value, index) => Math.round(value + ((b[index] ?? value) - value) * share));
+  return `#${mixed.map((value) => value.toString(16).padStart(2, '0')).join('')}`;
+}
+
+function channels(colour: string): number[] {
+  return [1, 3, 5].map((at) => Number.parseInt(colour.slice(at, at + 2), 16));
+}

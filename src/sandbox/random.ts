@@ -1,0 +1,26 @@
+import { createHash } from 'node:crypto';
+
+/** Numbers that look random and are the same for the same text, on every machine (mulberry32 over a SHA-256). */
+export class SeededRandom {
+  private state: number;
+
+  constructor(text: string) {
+    this.state = createHash('sha256').update(text).digest().readUInt32LE(0);
+  }
+
+  /** From 0 up to, not including, 1. */
+  next(): number {
+    this.state = (this.state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  }
+
+  between(low: number, high: number): number {
+    return low + (high - low) * this.next();
+  }
+
+  pick<Item>(items: readonly [Item, ...Item[]]): Item {
+    return items[Math.floor(this.next() * items.length)] ?? items[0];
+  }
+}

@@ -1,0 +1,222 @@
+import { createHash } from 'node:crypto';
+import { type Logger } from 'pino';
+import { type Caller } from '../core/caller.js';
+import { InputRejected, UpstreamError } from '../core/errors.js';
+import { ACTORS } from '../core/events.js';
+import { newId } from '../core/ids.js';
+import { type Task, type TaskKind } from '../core/task.js';
+import { type Images } from '../db/images.js';
+import { type NewImage, type Tasks } from '../db/tasks.js';
+import { type EventLog } from '../events/log.js';
+import { type AceData, type UpstreamPicture, type UpstreamResult } from '../providers/acedata.js';
+import { type Addresses } from './addresses.js';
+import { persistently } from './persistently.js';
+import { type CheckedRequest, checkWish, type Wish } from './request-check.js';
+
+export interface Requested {
+  task: Task;
+  /** True when an earlier request with the same idempotency key made the task. */
+  replayed: boolean;
+}
+
+/** What became of a result that came in. */
+export type Receipt = 'APPLIED' | 'DUPLICATE' | 'LATE' | 'CONFLICT' | 'UNKNOWN_TASK' | 'MALFORMED' | 'FORGED';
+
+/**
+ * The story of a task, in the order of the data: a caller requests it, a job submits it, the upstream's result is
+ * received, and its pictures are stored (pictures.ts). Results that no callback brought, and deadlines, come in through
+ * reconciliation.ts. Every step is one compare-and-set: whoever comes second finds the task moved on and changes nothing.
+ */
+export class Generation {
+  constructor(
+    private readonly tasks: Tasks,
+    private readonly images: Images,
+    private readonly events: EventLog,
+    private readonly upstream: AceData,
+    private readonly addresses: Addresses,
+    private readonly log: Logger,
+  ) {}
+
+  /**
+   * Takes a wish: checks it, then writes task, event and job in one commit. Once this has returned, the task will reach an
+   * end whatever happens. Throws InputRejected with every fault found; then nothing was written.
+   */
+  async request(caller: Caller, kind: TaskKind, wish: Wish): Promise<Requested> {
+    const request = checkWish(kind, wish);
+    if (request.sourceImageId) await this.checkSourceImage(caller, request.sourceImageId);
+    const inputHash = hashInput(request);
+    const row = { ...request, id: newId(), workspaceId: caller.workspaceId, inputHash };
+    const task = await this.tasks.insert(row, caller.keyName);
+    if (!task) return this.replay(caller, request.idempotencyKey ?? '', inputHash);
+    this.events.sealSoon();
+    return { task, replayed: false };
+  }
+
+  /**
+   * Sends a queued task to the upstream, at most once: before the first byte leaves, the task says SUBMITTING, and a task
+   * that is found SUBMITTING was left behind by a process that died while it was sending, so it is not sent again.
+   */
+  async submit(taskId: string): Promise<void> {
+    const task = await this.tasks.moveTo(taskId, 'SUBMITTING');
+    if (!task) return this.leaveUnconfirmed(taskId, 'The process ended while it was sending the request.');
+    try {
+      const result = await this.upstream.submit({
+        ...task,
+        count: task.requestedCount,
+        sourceImageUrl: this.sourceUrl(task),
+        callbackUrl: this.addresses.callback(task.id),
+      });
+      await persistently(() => this.applyReply(task, result), this.log);
+    } catch (error) {
+      if (!(error instanceof UpstreamError)) throw error;
+      await persistently(() => this.applySubmitFailure(task, error), this.log);
+    }
+    this.events.sealSoon();
+  }
+
+  /** Takes the upstream's POST. Changes nothing when the token is not the task's, or when the body cannot be understood. */
+  async receive(taskId: string, token: string, body: Buffer): Promise<Receipt> {
+    if (!this.addresses.isCallbackToken(taskId, token)) return 'FORGED';
+    const result = this.upstream.parseCallback(body);
+    if (result?.kind !== 'succeeded' && result?.kind !== 'failed') return 'MALFORMED';
+    return this.applyResult(taskId, result, ACTORS.callback);
+  }
+
+  /** Brings a finished result into the task, once, from wherever it came. */
+  async applyResult(
+    taskId: string,
+    result: Extract<UpstreamResult, { kind: 'succeeded' | 'failed' }>,
+    actor: string,
+  ): Promise<Receipt> {
+    const moved =
+      result.kind === 'succeeded'
+        ? await this.finish(taskId, result, actor)
+        : await this.tasks.moveTo(taskId, 'FAILED', {
+            ...upstreamNames(result),
+            failure: result.failure,
+            event: { type: 'TASK_FAILED', actor, data: { error: result.failure } },
+          });
+    this.events.sealSoon();
+    return moved ? 'APPLIED' : this.applyAfterEnd(taskId, result, actor);
+  }
+
+  private async finish(
+    taskId: string,
+    result: Extract<UpstreamResult, { kind: 'succeeded' }>,
+    actor: string,
+  ): Promise<Task | null> {
+    const images = result.pictures.map(toNewImage);
+    const data = { deliveredCount: images.length, imageIds: images.map(({ id }) => id) };
+    return this.tasks.moveTo(taskId, 'SUCCEEDED', {
+      ...upstreamNames(result),
+      images,
+      event: { type: 'TASK_SUCCEEDED', actor, data },
+      jobs: [{ name: 'store-images', payload: { taskId } }],
+    });
+  }
+
+  /** A result for a task that has ended: a repetition, a contradiction, or pictures that were paid for and come late. */
+  private async applyAfterEnd(
+    taskId: string,
+    result: Extract<UpstreamResult, { kind: 'succeeded' | 'failed' }>,
+    actor: string,
+  ): Promise<Receipt> {
+    const task = await this.tasks.find(taskId);
+    if (!task) return 'UNKNOWN_TASK';
+    if (task.status === (result.kind === 'succeeded' ? 'SUCCEEDED' : 'FAILED')) return 'DUPLICATE';
+    if (result.kind === 'failed') return task.status === 'SUCCEEDED' ? 'CONFLICT' : 'LATE';
+    const kept = await this.tasks.keepLate(taskId, result.pictures.map(toNewImage), actor);
+    this.events.sealSoon();
+    return kept ? 'LATE' : 'DUPLICATE';
+  }
+
+  private async applyReply(
+    task: Task,
+    result: Extract<UpstreamResult, { kind: 'accepted' | 'succeeded' }>,
+  ): Promise<void> {
+    if (result.kind === 'succeeded') {
+      await this.applyResult(task.id, result, ACTORS.submitter);
+      return;
+    }
+    const names = upstreamNames(result);
+    const data = { upstreamTaskId: result.upstreamTaskId, attempt: task.attempts };
+    const event = { type: 'TASK_SUBMITTED', actor: ACTORS.submitter, data } as const;
+    const moved = await this.tasks.moveTo(task.id, 'RUNNING', { ...names, event });
+    if (!moved) await this.tasks.nameUpstreamTask(task.id, result.upstreamTaskId, result.upstreamTraceId);
+  }
+
+  private async applySubmitFailure(task: Task, error: UpstreamError): Promise<void> {
+    const { outcome, failure } = error;
+    this.log.warn({ taskId: task.id, attempt: task.attempts, outcome, code: failure.code }, error.message);
+    if (outcome === 'unknown') return this.leaveUnconfirmed(task.id, error.message, task.attempts);
+
+    const delayMs = error.retryAfterMs(task.attempts);
+    const retryAt = new Date(Date.now() + (delayMs ?? 0));
+    if (delayMs !== null && retryAt < task.deadlineAt) {
+      const { code, message } = failure;
+      const data = { attempt: task.attempts, code, message, retryAt: retryAt.toISOString() };
+      await this.tasks.moveTo(task.id, 'QUEUED', {
+        event: { type: 'SUBMIT_REJECTED', actor: ACTORS.submitter, data },
+        jobs: [{ name: 'submit-task', payload: { taskId: task.id }, runAt: retryAt }],
+      });
+      return;
+    }
+    await this.tasks.moveTo(task.id, 'FAILED', {
+      upstreamTraceId: failure.upstreamTraceId,
+      failure,
+      event: { type: 'TASK_FAILED', actor: ACTORS.submitter, data: { error: failure } },
+    });
+  }
+
+  private async leaveUnconfirmed(taskId: string, message: string, attempt?: number): Promise<void> {
+    const task = await this.tasks.find(taskId);
+    if (task?.status !== 'SUBMITTING') return;
+    await this.tasks.moveTo(taskId, 'UNCONFIRMED', {
+      event: {
+        type: 'SUBMIT_UNCONFIRMED',
+        actor: ACTORS.submitter,
+        data: { attempt: attempt ?? task.attempts, message },
+      },
+    });
+    this.events.sealSoon();
+  }
+
+  private async checkSourceImage(caller: Caller, imageId: string): Promise<void> {
+    const field = ['input', 'sourceImageId'];
+    const [image] = await this.images.findMany(caller.workspaceId, [imageId]);
+    if (!image || image.lostAt) {
+      const message = 'There is no image with this id in your workspace.';
+      throw new InputRejected([{ code: 'NOT_FOUND', message, field }]);
+    }
+    if (this.addresses.imageForUpstream(imageId) === null) {
+      const message =
+        'The upstream fetches the picture from us, and cannot: set PUBLIC_URL to an address that it can reach.';
+      throw new InputRejected([{ code: 'PUBLIC_URL_REQUIRED', message, field }]);
+    }
+  }
+
+  private sourceUrl(task: Task): string | null {
+    return task.sourceImageId ? this.addresses.imageForUpstream(task.sourceImageId) : task.sourceImageUrl;
+  }
+
+  private async replay(caller: Caller, key: string, inputHash: Buffer): Promise<Requested> {
+    const found = await this.tasks.findByKey(caller.workspaceId, key, inputHash);
+    if (found?.sameInput) return { task: found, replayed: true };
+    const message =
+      'This idempotency key was used for a request with another input. Use a new key for a new request.';
+    throw new InputRejected([{ code: 'IDEMPOTENCY_CONFLICT', message, field: ['input', 'idempotencyKey'] }]);
+  }
+}
+
+function hashInput(request: CheckedRequest): Buffer {
+  return createHash('sha256').update(JSON.stringify(request)).digest();
+}
+
+function toNewImage(picture: UpstreamPicture, index: number): NewImage {
+  return { id: newId(), index, ...picture };
+}
+
+function upstreamNames(result: UpstreamResult) {
+  const { upstreamTaskId, upstreamTraceId } = result;
+  return { upstreamTaskId, upstreamTraceId };
+}

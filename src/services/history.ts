@@ -1,0 +1,104 @@
+import { type Caller } from '../core/caller.js';
+import { type EventCursors } from '../core/cursor.js';
+import { BadRequest } from '../core/errors.js';
+import { type TaskEvent } from '../core/events.js';
+import { isId } from '../core/ids.js';
+import { type Image } from '../core/image.js';
+import { type Task } from '../core/task.js';
+import { type Database } from '../db/database.js';
+import { type Events } from '../db/events.js';
+import { type Images } from '../db/images.js';
+import { pageOfTasks, type TaskFilter } from '../db/task-pages.js';
+import { type Tasks } from '../db/tasks.js';
+
+export type { TaskFilter };
+
+/** A part of a longer list. `cursors[i]` is the place just after `items[i]`. */
+export interface Page<Item> {
+  items: Item[];
+  cursors: string[];
+  hasNext: boolean;
+  hasPrevious: boolean;
+}
+
+/** Pages are keyset pages, so their size is what they cost. */
+const MAX_PAGE = 100;
+
+/** What has happened, for a caller to read. A foreign id is exactly as absent as one that never existed. */
+export class History {
+  constructor(
+    private readonly db: Database,
+    private readonly taskRows: Tasks,
+    private readonly imageRows: Images,
+    private readonly eventRows: Events,
+    private readonly cursors: EventCursors,
+  ) {}
+
+  /** The caller's tasks among these ids, in their order; null where there is none. */
+  async tasks(caller: Caller, ids: readonly string[]): Promise<(Task | null)[]> {
+    const found = await this.taskRows.findMany(caller.workspaceId, ids.filter(isId));
+    return inOrder(ids, found, (task) => task.id);
+  }
+
+  /** The caller's images among these ids, in their order; null where there is none. */
+  async images(caller: Caller, ids: readonly string[]): Promise<(Image | null)[]> {
+    const found = await this.imageRows.findMany(caller.workspaceId, ids.filter(isId));
+    return inOrder(ids, found, (image) => image.id);
+  }
+
+  /** The images of tasks that the caller was shown, task by task. */
+  async imagesOf(taskIds: readonly string[]): Promise<Image[][]> {
+    const images = await this.imageRows.findByTasks(taskIds);
+    return taskIds.map((taskId) => images.filter((image) => image.taskId === taskId));
+  }
+
+  /** A page of the caller's tasks, newest first. Throws BadRequest for a size or a cursor that cannot be. */
+  async pageOfTasks(
+    caller: Caller,
+    filter: TaskFilter,
+    first: number,
+    after: string | null,
+  ): Promise<Page<Task>> {
+    checkPageSize(first);
+    if (after !== null && !isId(after)) {
+      throw new BadRequest(
+        '`after` is not a cursor of this list. Take it from endCursor of the page before.',
+      );
+    }
+    const rows = await pageOfTasks(this.db, caller.workspaceId, filter, after, first + 1);
+    return toPage(rows, first, after !== null, (task) => task.id);
+  }
+
+  /** A page of a task's history, oldest first. */
+  async pageOfEvents(taskId: string, first: number, after: string | null): Promise<Page<TaskEvent>> {
+    checkPageSize(first);
+    const position = after === null ? 0n : this.cursors.decode(after);
+    const rows = await this.eventRows.readTaskAfter(taskId, position, first + 1);
+    return toPage(rows, first, after !== null, (event) => this.cursors.encode(event.position));
+  }
+
+  /** A position of the event log, as a cursor. */
+  cursorAt(position: bigint): string {
+    return this.cursors.encode(position);
+  }
+}
+
+function checkPageSize(first: number): void {
+  if (first >= 1 && first <= MAX_PAGE) return;
+  throw new BadRequest(`\`first\` is ${first}; ask for 1 to ${MAX_PAGE}.`);
+}
+
+function toPage<Item>(
+  rows: Item[],
+  first: number,
+  hasPrevious: boolean,
+  cursorOf: (item: Item) => string,
+): Page<Item> {
+  const items = rows.slice(0, first);
+  return { items, cursors: items.map(cursorOf), hasNext: rows.length > first, hasPrevious };
+}
+
+function inOrder<Item>(ids: readonly string[], found: Item[], idOf: (item: Item) => string): (Item | null)[] {
+  const byId = new Map(found.map((item) => [idOf(item), item]));
+  return ids.map((id) => byId.get(id.toLowerCase()) ?? null);
+}

@@ -1,0 +1,65 @@
+import { type Logger } from 'pino';
+import { type TaskFailure } from '../core/errors.js';
+import { ACTORS } from '../core/events.js';
+import { type Task } from '../core/task.js';
+import { type Tasks } from '../db/tasks.js';
+import { type EventLog } from '../events/log.js';
+import { type AceData, MAX_READ_IDS } from '../providers/acedata.js';
+import { type Generation } from './generation.js';
+
+/** Overdue tasks ended in one run; the next run is a second later. */
+const OVERDUE_BATCH = 200;
+
+/** Ends what no callback has ended: asks the upstream about running tasks, and lets deadlines pass. */
+export class Reconciliation {
+  constructor(
+    private readonly tasks: Tasks,
+    private readonly generation: Generation,
+    private readonly events: EventLog,
+    private readonly upstream: AceData,
+    private readonly log: Logger,
+    /** A running task is asked about when nobody has for this long; the first time counts from its submission. */
+    private readonly askAfterMs: number,
+  ) {}
+
+  /** Reads up to 50 running tasks in one request. Throws UpstreamError when reading fails; no task is changed by that. */
+  async reconcile(): Promise<void> {
+    const unchecked = await this.tasks.claimUnchecked(this.askAfterMs, MAX_READ_IDS);
+    if (unchecked.length === 0) return;
+    const results = await this.upstream.readTasks(unchecked.map((task) => task.upstreamTaskId));
+    for (const { id, upstreamTaskId } of unchecked) {
+      const result = results.get(upstreamTaskId);
+      if (!result) this.log.warn({ taskId: id }, 'the upstream does not know a task that it accepted');
+      if (result?.kind !== 'succeeded' && result?.kind !== 'failed') continue;
+      await this.generation.applyResult(id, result, ACTORS.reconciler);
+    }
+  }
+
+  /** Ends tasks whose deadline has passed. */
+  async expire(): Promise<void> {
+    for (const task of await this.tasks.findOverdue(OVERDUE_BATCH)) {
+      const error = expiry(task);
+      await this.tasks.moveTo(task.id, 'EXPIRED', {
+        from: [task.status],
+        failure: error,
+        event: { type: 'TASK_EXPIRED', actor: ACTORS.deadline, data: { error } },
+      });
+    }
+    this.events.sealSoon();
+  }
+}
+
+function expiry(task: Task): TaskFailure {
+  const known = { retryable: true, upstreamCode: null, upstreamTraceId: task.upstreamTraceId };
+  if (task.status === 'UNCONFIRMED' || task.status === 'SUBMITTING') {
+    const message =
+      'The request may or may not have reached the upstream, and nothing was heard of it until the deadline. ' +
+      'It was not sent again. Asking again can cost a second time; a picture that still comes is kept as late.';
+    return { ...known, code: 'SUBMIT_UNCONFIRMED', message };
+  }
+  const message =
+    task.status === 'QUEUED'
+      ? 'The task could not be sent before its deadline; nothing was made. Ask again.'
+      : 'The upstream did not finish before the deadline. Ask again, or give a longer time-out.';
+  return { ...known, code: 'DEADLINE_EXCEEDED', message };
+}

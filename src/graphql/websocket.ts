@@ -51,7 +51,7 @@ export function serveGraphqlOverWebSocket(
         }
       },
       context: ({ extra }) => makeContext(extra.caller as Caller),
-      onError: (_context, _id, _payload, errors) => formatAll(errors) as GraphQLError[],
+      onError: (_context, _id, _payload, errors) => formatAll(errors),
       onNext: (_context, _id, _payload, _args, result) =>
         result.errors ? { ...result, errors: formatAll(result.errors) } : result,
     },

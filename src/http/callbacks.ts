@@ -13,7 +13,7 @@ export function callbackRoutes(generation: Generation): Router {
   const router = express.Router();
   const rawBody = express.raw({ type: () => true, limit: MAX_CALLBACK_BODY });
   router.post('/callbacks/flux/:taskId/:token', rawBody, async (request, response) => {
-    const { taskId, token } = request.params as { taskId: string; token: string };
+    const { taskId, token } = request.params;
     const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
     const receipt = await generation.receive(taskId, token, body);
     if (receipt === 'FORGED') throw new Unauthenticated('This is not the callback link of a task.');

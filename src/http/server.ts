@@ -88,9 +88,9 @@ const answerError: ErrorRequestHandler = (error: unknown, request, response, _ne
     response.destroy();
     return;
   }
+  const requestId = String(response.getHeader('x-request-id'));
   const code = known?.code ?? 'INTERNAL_SERVER_ERROR';
-  const message =
-    known?.message ?? `Something went wrong on our side. The log knows it as ${String(request.id)}.`;
+  const message = known?.message ?? `Something went wrong on our side. The log knows it as ${requestId}.`;
   if (known?.httpStatus === 401) response.setHeader('www-authenticate', 'Bearer');
   const isGraphql = request.originalUrl.split('?')[0] === '/graphql';
   response

@@ -129,7 +129,7 @@ export class Worker {
 /** What the queue says of a job that failed is said already, by the handler's own line. */
 function queueLogger(log: Logger): WorkerLogger {
   return new WorkerLogger(() => (level, message, meta) => {
-    const matters = (level === 'error' || level === 'warning') && !(meta && 'job' in meta);
+    const matters = ['error', 'warning'].includes(level) && !(meta && 'job' in meta);
     log[matters ? 'warn' : 'trace']({ queue: true }, message);
   });
 }

@@ -43,17 +43,17 @@ export class Pictures {
   async storeAll(taskId: string, isLastAttempt: boolean): Promise<void> {
     const images = await this.images.findByTasks([taskId]);
     const results = await Promise.allSettled(images.map((image) => this.storeOnce(image)));
-    let again: unknown;
+    let again: Error | null = null;
     for (const [index, result] of results.entries()) {
       const image = images[index];
       if (result.status === 'fulfilled' || !image) continue;
       const reason: unknown = result.reason;
       const hopeless = reason instanceof PictureUnavailable && (isLastAttempt || !reason.retryable);
       if (hopeless) await this.images.markLost(image, reason.message, ACTORS.store);
-      else again = reason;
+      else again = reason instanceof Error ? reason : new Error('storing failed', { cause: reason });
     }
     this.events.sealSoon();
-    if (again) throw again instanceof Error ? again : new Error(String(again));
+    if (again) throw again;
   }
 
   /**

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { type Logger } from 'pino';
 import { type Config } from './config.js';
 import { EventCursors } from './core/cursor.js';
+import { ConfigInvalid } from './core/errors.js';
 import { Signer } from './core/signature.js';
 import { ApiKeys } from './db/api-keys.js';
 import { Database } from './db/database.js';
@@ -160,13 +161,12 @@ async function build(
     if (config.roles.api && request.url?.split('?')[0] === '/graphql') sockets.upgrade(request, socket, head);
     else socket.destroy();
   });
+  releases.push(() => Promise.all([close(server), sockets.stop()]));
   if (worker) {
     const started = worker;
-    await started.start();
     releases.push(() => started.stop());
+    await started.start();
   }
-  releases.push(() => sockets.stop());
-  releases.push(() => close(server));
   releases.push(() => health.startDraining());
   return { url, firstKey };
 }
@@ -188,7 +188,14 @@ async function listen(server: Server, config: Config): Promise<void> {
     response.writeHead(503, { 'retry-after': '1' }).end('Starting.\n');
   });
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EADDRINUSE') return reject(error);
+      reject(
+        new ConfigInvalid(
+          `Port ${config.port} is in use. Set PORT to another one, or end what listens there.`,
+        ),
+      );
+    });
     server.listen(config.port, config.host, resolve);
   });
 }

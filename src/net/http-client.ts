@@ -42,23 +42,23 @@ export interface Reply<Body> {
  * complete reply, whatever its status, or throws RequestFailed.
  */
 export class HttpClient {
-  readonly #connect: buildConnector.connector;
-  readonly #agent: Agent;
-  readonly #ownClients = new Set<Client>();
-  #closed = false;
+  private readonly connect: buildConnector.connector;
+  private readonly agent: Agent;
+  private readonly ownClients = new Set<Client>();
+  private closed = false;
 
   constructor(options: HttpClientOptions = {}) {
-    this.#connect =
+    this.connect =
       options.connect ?? buildConnector({ timeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS });
-    this.#agent = new Agent({ connect: this.#connect });
+    this.agent = new Agent({ connect: this.connect });
   }
 
   /** Posts `body` as JSON and returns the answer as text. Follows no redirect. The answer may have 10 MB. */
   async postJson(url: string, body: unknown, options: PostOptions): Promise<Reply<string>> {
     const target = parseUrl(url);
-    const own = options.freshConnection ? this.#openOwn(target.origin) : null;
+    const own = options.freshConnection ? this.openOwn(target.origin) : null;
     try {
-      const reply = await this.#exchange(own ?? this.#agent, target, {
+      const reply = await this.exchange(own ?? this.agent, target, {
         method: 'POST',
         headers: { ...options.headers, 'content-type': 'application/json', accept: 'application/json' },
         body: JSON.stringify(body),
@@ -68,7 +68,7 @@ export class HttpClient {
       });
       return { ...reply, body: reply.body.toString('utf8') };
     } finally {
-      if (own) await this.#dropOwn(own);
+      if (own) await this.dropOwn(own);
     }
   }
 
@@ -77,7 +77,7 @@ export class HttpClient {
     const exchange = { ...options, method: 'GET', signal: AbortSignal.timeout(options.timeoutMs) } as const;
     let target = parseUrl(url);
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects += 1) {
-      const reply = await this.#exchange(this.#agent, target, exchange);
+      const reply = await this.exchange(this.agent, target, exchange);
       const { location } = reply.headers;
       if (!REDIRECTS.includes(reply.status) || typeof location !== 'string') return reply;
       target = parseUrl(location, target);
@@ -87,25 +87,25 @@ export class HttpClient {
 
   /** Waits for the requests under way, then closes every connection. What is asked afterwards fails as not sent. */
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    await Promise.all([this.#agent, ...this.#ownClients].map((client) => client.close()));
+    if (this.closed) return;
+    this.closed = true;
+    await Promise.all([this.agent, ...this.ownClients].map((client) => client.close()));
   }
 
-  #openOwn(origin: string): Client {
-    if (this.#closed) throw new RequestFailed('no', 'the HTTP client is closed');
+  private openOwn(origin: string): Client {
+    if (this.closed) throw new RequestFailed('no', 'the HTTP client is closed');
     // pipelining 0 is how undici is told to send "connection: close".
-    const own = new Client(origin, { connect: this.#connect, pipelining: 0 });
-    this.#ownClients.add(own);
+    const own = new Client(origin, { connect: this.connect, pipelining: 0 });
+    this.ownClients.add(own);
     return own;
   }
 
-  async #dropOwn(own: Client): Promise<void> {
-    this.#ownClients.delete(own);
+  private async dropOwn(own: Client): Promise<void> {
+    this.ownClients.delete(own);
     await own.destroy();
   }
 
-  async #exchange(via: Dispatcher, target: URL, exchange: Exchange): Promise<Reply<Buffer>> {
+  private async exchange(via: Dispatcher, target: URL, exchange: Exchange): Promise<Reply<Buffer>> {
     const { maxBytes, timeoutMs, ...options } = exchange;
     let sent: Sent = 'no';
     const dispatcher = via.compose(

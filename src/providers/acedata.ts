@@ -45,16 +45,16 @@ export const MAX_READ_IDS = 50;
  * to try again stands in the UpstreamError that it throws. Logs no token, no link and no prompt.
  */
 export class AceData {
-  readonly #http: HttpClient;
-  readonly #options: AceDataOptions;
-  readonly #baseUrl: string;
-  #editWord: EditAction;
+  private readonly http: HttpClient;
+  private readonly options: AceDataOptions;
+  private readonly baseUrl: string;
+  private editWord: EditAction;
 
   constructor(options: AceDataOptions) {
-    this.#options = options;
-    this.#baseUrl = options.baseUrl.replace(/\/+$/, '');
-    this.#editWord = options.editAction ?? 'edits';
-    this.#http = new HttpClient({ connectTimeoutMs: options.connectTimeoutMs });
+    this.options = options;
+    this.baseUrl = options.baseUrl.replace(/\/+$/, '');
+    this.editWord = options.editAction ?? 'edits';
+    this.http = new HttpClient({ connectTimeoutMs: options.connectTimeoutMs });
   }
 
   /**
@@ -62,19 +62,19 @@ export class AceData {
    * An edit whose action the upstream does not know is sent once more with the other word: nothing was made of the first.
    */
   async submit(request: SubmitRequest): Promise<Accepted | Succeeded> {
-    if (request.kind === 'GENERATE') return await this.#send(request, 'generate');
-    const word = this.#editWord;
+    if (request.kind === 'GENERATE') return await this.send(request, 'generate');
+    const word = this.editWord;
     try {
-      return await this.#send(request, word);
+      return await this.send(request, word);
     } catch (error) {
-      if (this.#options.editAction || !isUnknownAction(error)) throw error;
+      if (this.options.editAction || !isUnknownAction(error)) throw error;
       const other = word === 'edits' ? 'edit' : 'edits';
-      this.#options.log.info(
+      this.options.log.info(
         { refused: word, trying: other },
         'the upstream does not know this word for an edit',
       );
-      const result = await this.#send(request, other);
-      this.#editWord = other;
+      const result = await this.send(request, other);
+      this.editWord = other;
       return result;
     }
   }
@@ -89,8 +89,8 @@ export class AceData {
       throw new RangeError(`At most ${MAX_READ_IDS} tasks can be read at once, not ${ids.length}.`);
     }
     if (ids.length === 0) return new Map();
-    const timeoutMs = this.#options.readTimeoutMs ?? 30_000;
-    const answer = await this.#post('read', '/flux/tasks', { action: 'retrieve_batch', ids }, timeoutMs);
+    const timeoutMs = this.options.readTimeoutMs ?? 30_000;
+    const answer = await this.post('read', '/flux/tasks', { action: 'retrieve_batch', ids }, timeoutMs);
     const tasks = isOk(answer.status) ? readTasks(answer.json) : null;
     if (tasks === null) throw errorInAnswer(answer, 'read');
     return new Map(
@@ -108,32 +108,32 @@ export class AceData {
 
   /** Waits for the requests under way, then closes the connections. */
   async close(): Promise<void> {
-    await this.#http.close();
+    await this.http.close();
   }
 
-  async #send(request: SubmitRequest, action: 'generate' | EditAction): Promise<Accepted | Succeeded> {
-    const { mode, submitTimeoutMs = 60_000, waitTimeoutMs = 300_000 } = this.#options;
+  private async send(request: SubmitRequest, action: 'generate' | EditAction): Promise<Accepted | Succeeded> {
+    const { mode, submitTimeoutMs = 60_000, waitTimeoutMs = 300_000 } = this.options;
     const timeoutMs = mode === 'wait' ? waitTimeoutMs : submitTimeoutMs;
-    const answer = await this.#post('submit', '/flux/images', submitBody(request, action, mode), timeoutMs);
+    const answer = await this.post('submit', '/flux/images', submitBody(request, action, mode), timeoutMs);
     const result = isOk(answer.status) && answer.says ? resultOfSubmit(answer.says) : null;
     if (result === null) throw errorInAnswer(answer, 'submit');
     return result;
   }
 
-  async #post(
+  private async post(
     purpose: Purpose,
     path: string,
     body: object,
     timeoutMs: number,
   ): Promise<Answer & { json: unknown }> {
     try {
-      const reply = await this.#http.postJson(this.#baseUrl + path, body, {
-        headers: { authorization: `Bearer ${this.#options.token}` },
+      const reply = await this.http.postJson(this.baseUrl + path, body, {
+        headers: { authorization: `Bearer ${this.options.token}` },
         timeoutMs,
         freshConnection: purpose === 'submit',
       });
       const json = parseJson(reply.body);
-      const says = this.#withoutToken(readReply(reply.body.trim() === '' ? {} : json));
+      const says = this.withoutToken(readReply(reply.body.trim() === '' ? {} : json));
       return { status: reply.status, headers: reply.headers, says, json };
     } catch (error) {
       throw error instanceof RequestFailed ? errorWithoutAnswer(error, purpose) : error;
@@ -141,9 +141,9 @@ export class AceData {
   }
 
   /** An upstream that quotes our token in a complaint must not bring it into a message of ours. */
-  #withoutToken(says: WireReply | null): WireReply | null {
+  private withoutToken(says: WireReply | null): WireReply | null {
     if (!says?.error?.message) return says;
-    const message = says.error.message.replaceAll(this.#options.token, '(token)');
+    const message = says.error.message.replaceAll(this.options.token, '(token)');
     return { ...says, error: { ...says.error, message } };
   }
 }

@@ -12,6 +12,7 @@ import { Database } from './db/database.js';
 import { EmbeddedPostgres } from './db/embedded.js';
 import { Events } from './db/events.js';
 import { Images } from './db/images.js';
+import { Instances } from './db/instances.js';
 import { migrate } from './db/migrate.js';
 import { Tasks } from './db/tasks.js';
 import { EventLog } from './events/log.js';
@@ -24,6 +25,7 @@ import { DiskStore } from './images/disk-store.js';
 import { jobHandlers } from './jobs/handlers.js';
 import { HttpClient } from './net/http-client.js';
 import { AceData } from './providers/acedata.js';
+import { Heartbeat } from './queue/heartbeat.js';
 import { Worker } from './queue/worker.js';
 import { Sandbox } from './sandbox/sandbox.js';
 import { keepSecretKey } from './secret-key.js';
@@ -134,6 +136,7 @@ async function build(
   let worker: Worker | null = null;
   if (config.roles.worker) {
     worker = new Worker({
+      heartbeat: new Heartbeat(new Instances(db), log),
       pool: db.pool,
       handlers: jobHandlers(generation, pictures, reconciliation),
       recurring: { 'reconcile-tasks': tuning.reconcileEveryMs ?? 1_000 },

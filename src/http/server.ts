@@ -63,9 +63,9 @@ function serveApi(app: Express, { access, generation, graphql, pictures }: HttpS
   app.use('/graphql', identify(access), express.json({ limit: MAX_GRAPHQL_BODY }), withBody, graphql);
 }
 
-/** Callback links are capabilities: whoever reads one in a log could forge a result. */
+/** Callback links are capabilities: whoever reads one in a log could forge a result. Routes match in any case. */
 export function withoutToken(url: string): string {
-  return url.replace(/^\/callbacks\/.*/, '/callbacks/[redacted]').replace(/\?.*/, '');
+  return url.replace(/^\/callbacks\/.*/i, '/callbacks/[redacted]').replace(/\?.*/, '');
 }
 
 function identify(access: Access): RequestHandler {

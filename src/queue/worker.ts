@@ -1,14 +1,17 @@
+import { EventEmitter } from 'node:events';
 import {
   Logger as WorkerLogger,
   makeWorkerUtils,
   run,
   type Runner,
   type RunnerOptions,
+  type WorkerEvents,
   type WorkerUtils,
 } from 'graphile-worker';
 import { type Logger } from 'pino';
 import { AppError } from '../core/errors.js';
 import { type JobName, type JobPayloads } from '../core/jobs.js';
+import { type Heartbeat } from './heartbeat.js';
 
 /** What a handler is told about the run besides its payload. */
 export interface JobRun {
@@ -21,6 +24,7 @@ export interface JobRun {
 export type JobHandlers = { [Name in JobName]: (payload: JobPayloads[Name], run: JobRun) => Promise<void> };
 
 export interface WorkerOptions {
+  heartbeat: Heartbeat;
   pool: NonNullable<RunnerOptions['pgPool']>;
   handlers: JobHandlers;
   /** Jobs that come round again: milliseconds from the end of one run to the next, over all instances together. */
@@ -52,6 +56,7 @@ export class Worker {
   private utils: WorkerUtils | null = null;
   private timers = new Set<NodeJS.Timeout>();
   private stopping = false;
+  private queueId: string | null = null;
 
   constructor(private readonly options: WorkerOptions) {}
 
@@ -68,13 +73,17 @@ export class Worker {
     this.stopping = true;
     this.timers.forEach((timer) => clearTimeout(timer));
     await this.runner?.stop().catch(() => undefined);
+    if (this.queueId) await this.options.heartbeat.leave(this.queueId);
     await this.utils?.release();
     this.runner = null;
   }
 
   private async run(): Promise<void> {
-    const { pool, concurrency, log } = this.options;
+    const { pool, concurrency, heartbeat, log } = this.options;
+    const events = new EventEmitter() as WorkerEvents;
+    events.on('pool:create', ({ workerPool }) => heartbeat.start((this.queueId = workerPool.id)));
     const runner = await run({
+      events,
       pgPool: pool,
       logger: queueLogger(log),
       concurrency,

@@ -9,6 +9,9 @@ import { type Tasks } from '../db/tasks.js';
 import { type EventLog } from '../events/log.js';
 import { streamTask } from '../events/task-stream.js';
 
+/** What can come after a task was settled: one late result and its pictures. */
+const LATE_BATCH = 100;
+
 /** Pushes events to those who watch. */
 export class Watching {
   constructor(
@@ -20,7 +23,8 @@ export class Watching {
 
   /**
    * One task's events, each once and in order, until the task has ended and its images are stored or lost; then it is
-   * over. After `after`, or else from now, with the task's latest event first. Throws NotFound or BadRequest at once.
+   * over. After `after`, or else from now, with the task's latest event first. Of a task that is over already, what came
+   * later all the same, such as a late result. Throws NotFound or BadRequest at once.
    */
   async watchTask(
     caller: Caller,
@@ -45,7 +49,10 @@ export class Watching {
       position = latest?.position ?? 0n;
     }
     const settledAt = await this.events.settledAt(taskId);
-    if (settledAt !== null && settledAt <= position) return;
+    if (settledAt !== null && settledAt <= position) {
+      yield* await this.events.readTaskAfter(taskId, position, LATE_BATCH);
+      return;
+    }
     for await (const event of streamTask(this.log, this.events, taskId, position, signal)) {
       yield event;
       if (event.settles) return;

@@ -1,0 +1,37 @@
+import { type Database } from './database.js';
+
+const BEAT = {
+  name: 'beat',
+  text: `INSERT INTO instances (id) VALUES ($1) ON CONFLICT (id) DO UPDATE SET beat_at = now()`,
+};
+const HAND_BACK = {
+  name: 'hand-back-jobs',
+  text: `
+  WITH dead AS (
+    DELETE FROM instances WHERE beat_at < now() - make_interval(secs => $1 / 1000.0) RETURNING id
+  ), handed_back AS (
+    SELECT graphile_worker.force_unlock_workers(array_agg(id)) FROM dead HAVING count(*) > 0
+  )
+  SELECT dead.id FROM dead WHERE EXISTS (SELECT FROM handed_back)`,
+};
+const LEAVE = { name: 'leave', text: 'DELETE FROM instances WHERE id = $1' };
+
+/** The rows of `instances`: which queues are alive. */
+export class Instances {
+  constructor(private readonly db: Database) {}
+
+  /** Says that the queue with this id is alive now. */
+  async beat(id: string): Promise<void> {
+    await this.db.run(BEAT, [id]);
+  }
+
+  /** Frees the jobs of queues that have not said so for `olderThanMs`, so that others run them; their ids. */
+  async handBackJobsOfDead(olderThanMs: number): Promise<string[]> {
+    return (await this.db.run<{ id: string }>(HAND_BACK, [olderThanMs])).map(({ id }) => id);
+  }
+
+  /** Says that the queue with this id has ended in order and holds no jobs. */
+  async leave(id: string): Promise<void> {
+    await this.db.run(LEAVE, [id]);
+  }
+}

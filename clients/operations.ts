@@ -21,6 +21,92 @@ export type Scalars = {
   URL: { input: string; output: string; }
 };
 
+/** A POST from the upstream to the callback link of a task, and its verdict. */
+export type Callback = {
+  __typename?: 'Callback';
+  /** As it came; what is not UTF-8 is shown as replacement characters. */
+  body: Scalars['String']['output'];
+  /** A UUIDv7. */
+  id: Scalars['ID']['output'];
+  /** When it came. */
+  receivedAt: Scalars['DateTime']['output'];
+  /** The task whose link it was posted to. */
+  task?: Maybe<Task>;
+  /** What was made of it. */
+  verdict: CallbackVerdict;
+};
+
+/** A page of a list, newest first. */
+export type CallbackConnection = {
+  __typename?: 'CallbackConnection';
+  /** The items with their cursors. */
+  edges: Array<CallbackEdge>;
+  /** The items. */
+  nodes: Array<Callback>;
+  /** Where the page stands. */
+  pageInfo: PageInfo;
+};
+
+/** One Callback and its place in the list. */
+export type CallbackEdge = {
+  __typename?: 'CallbackEdge';
+  /** Opaque: the place just after this item. */
+  cursor: Scalars['String']['output'];
+  /** The item. */
+  node: Callback;
+};
+
+/** Which callbacks to show. Every condition that is given must hold. */
+export type CallbackFilter = {
+  /** Of this task; absent: of all. */
+  taskId?: InputMaybe<Scalars['ID']['input']>;
+  /** Any of these; empty or absent: all. */
+  verdicts?: InputMaybe<Array<CallbackVerdict>>;
+};
+
+/** What was made of a callback. */
+export type CallbackVerdict =
+  /** It brought the task to its end. */
+  | 'APPLIED'
+  /** It contradicts a result that was there before. Nothing was changed. */
+  | 'CONFLICT'
+  /** The task had this end already. */
+  | 'DUPLICATE'
+  /** It brought the task to its end before the reply to our request had been read. */
+  | 'EARLY'
+  /** The task had ended without a result; pictures, if any, are kept as late images. */
+  | 'LATE'
+  /** It could not be understood. The task goes on. */
+  | 'MALFORMED'
+  /** There is no such task. */
+  | 'UNKNOWN_TASK';
+
+/** What taking a task back came to. */
+export type CancelOutcome =
+  /** The task had ended; nothing was changed. */
+  | 'ALREADY_FINISHED'
+  /** The upstream cannot be stopped and may bill it; a result that comes is kept as late. */
+  | 'ALREADY_SENT'
+  /** Nothing was asked of the upstream. */
+  | 'NOT_SENT';
+
+/** Which task to take back. */
+export type CancelTaskInput = {
+  /** The id of the task. */
+  id: Scalars['ID']['input'];
+};
+
+/** The answer to cancelTask. */
+export type CancelTaskPayload = {
+  __typename?: 'CancelTaskPayload';
+  /** What it came to; null when there are userErrors. */
+  outcome?: Maybe<CancelOutcome>;
+  /** The task as it is now; null when there are userErrors. */
+  task?: Maybe<Task>;
+  /** Everything that is wrong with the input; empty on success. */
+  userErrors: Array<UserError>;
+};
+
 /** A wish for a picture to be changed. */
 export type EditImageInput = {
   /** Same key and same input: the same task. Same key, other input: IDEMPOTENCY_CONFLICT. 1 to 255 characters. */
@@ -139,10 +225,21 @@ export type Image = {
 
 export type Mutation = {
   __typename?: 'Mutation';
+  /** Takes a task back. What was not sent is never sent; what was sent cannot be stopped. */
+  cancelTask: CancelTaskPayload;
   /** Asks for a picture to be changed. Promises the same as generateImages. */
   editImage: EditImagePayload;
   /** Asks for pictures. The answer comes at once, with a task; watch it with taskUpdated. Once answered, the task reaches an end whatever happens, and is sent to the upstream at most once. */
   generateImages: GenerateImagesPayload;
+  /** Takes a kept callback as if it came now. Does nothing when its result is in already. */
+  replayCallback: ReplayCallbackPayload;
+  /** A new task with an ended one's request, linked to it by retryOf. We never pay twice by ourselves: this is the caller's decision to. */
+  retryTask: RetryTaskPayload;
+};
+
+
+export type MutationCancelTaskArgs = {
+  input: CancelTaskInput;
 };
 
 
@@ -153,6 +250,16 @@ export type MutationEditImageArgs = {
 
 export type MutationGenerateImagesArgs = {
   input: GenerateImagesInput;
+};
+
+
+export type MutationReplayCallbackArgs = {
+  input: ReplayCallbackInput;
+};
+
+
+export type MutationRetryTaskArgs = {
+  input: RetryTaskInput;
 };
 
 /** Where a page stands in its list, as Relay defines it. */
@@ -181,6 +288,8 @@ export type PixelRule = {
 
 export type Query = {
   __typename?: 'Query';
+  /** What the upstream sent us, newest first, with what we made of it. Scope audit:read. */
+  callbacks: CallbackConnection;
   /** One image; null when there is none with this id. */
   image?: Maybe<Image>;
   /** What each model accepts, so that a form can be built from it. */
@@ -191,6 +300,13 @@ export type Query = {
   tasks: TaskConnection;
   /** The caller's own workspace, key and scopes. Needs no scope. */
   viewer: Viewer;
+};
+
+
+export type QueryCallbacksArgs = {
+  after?: InputMaybe<Scalars['String']['input']>;
+  filter?: InputMaybe<CallbackFilter>;
+  first?: Scalars['Int']['input'];
 };
 
 
@@ -208,6 +324,38 @@ export type QueryTasksArgs = {
   after?: InputMaybe<Scalars['String']['input']>;
   filter?: InputMaybe<TaskFilter>;
   first?: Scalars['Int']['input'];
+};
+
+/** Which callback to take again. */
+export type ReplayCallbackInput = {
+  /** The id of the callback. */
+  id: Scalars['ID']['input'];
+};
+
+/** The answer to replayCallback. */
+export type ReplayCallbackPayload = {
+  __typename?: 'ReplayCallbackPayload';
+  /** With its verdict of now; null when there are userErrors. */
+  callback?: Maybe<Callback>;
+  /** Everything that is wrong with the input; empty on success. */
+  userErrors: Array<UserError>;
+};
+
+/** Which ended task to ask for again. This can cost a second time. */
+export type RetryTaskInput = {
+  /** The id of the ended task. */
+  id: Scalars['ID']['input'];
+  /** Same key and same task: the same retry. 1 to 255 characters. */
+  idempotencyKey?: InputMaybe<Scalars['String']['input']>;
+};
+
+/** The answer to retryTask. */
+export type RetryTaskPayload = {
+  __typename?: 'RetryTaskPayload';
+  /** The new task; null when there are userErrors. */
+  task?: Maybe<Task>;
+  /** Everything that is wrong with the input; empty on success. */
+  userErrors: Array<UserError>;
 };
 
 export type Subscription = {
@@ -257,6 +405,8 @@ export type Task = {
   prompt: Scalars['String']['output'];
   /** Pictures that were asked for. */
   requestedCount: Scalars['Int']['output'];
+  /** The task that this one asks for again. */
+  retryOf?: Maybe<Task>;
   /** WIDTHxHEIGHT in pixels or a ratio, by model. Null for an edit that keeps its source's. */
   size?: Maybe<Scalars['String']['output']>;
   /** What an edit started from, when it is one of ours. */

@@ -8,6 +8,7 @@ import { EventCursors } from './core/cursor.js';
 import { ConfigInvalid } from './core/errors.js';
 import { Signer } from './core/signature.js';
 import { ApiKeys } from './db/api-keys.js';
+import { Callbacks } from './db/callbacks.js';
 import { Database } from './db/database.js';
 import { EmbeddedPostgres } from './db/embedded.js';
 import { Events } from './db/events.js';
@@ -31,11 +32,13 @@ import { Sandbox } from './sandbox/sandbox.js';
 import { keepSecretKey } from './secret-key.js';
 import { Access } from './services/access.js';
 import { Addresses } from './services/addresses.js';
+import { CallbackInbox } from './services/callback-inbox.js';
 import { Generation } from './services/generation.js';
 import { Health } from './services/health.js';
 import { History } from './services/history.js';
 import { Pictures } from './services/pictures.js';
 import { Reconciliation } from './services/reconciliation.js';
+import { TaskControl } from './services/task-control.js';
 import { Watching } from './services/watching.js';
 
 export interface App {
@@ -61,6 +64,8 @@ export interface Tuning {
 
 /** Requests and jobs share them. Ten are enough to keep two cores of Postgres busy. */
 const DATABASE_CONNECTIONS = 20;
+/** Retention is in days. */
+const FORGET_EVERY_MS = 3_600_000;
 /** Jobs mostly wait for the upstream. */
 const JOBS_AT_ONCE = 16;
 /** Requests that have not ended by then are cut, so that the whole of `stop` fits into 15 s. */
@@ -124,7 +129,10 @@ async function build(
 
   const cursors = new EventCursors(signer);
   const addresses = new Addresses(signer, config.publicUrl ?? url, usesSandbox ? url : config.publicUrl);
-  const generation = new Generation(tasks, images, eventLog, upstream, addresses, log);
+  const callbacks = new Callbacks(db);
+  const generation = new Generation(tasks, images, callbacks, eventLog, upstream, addresses, log);
+  const control = new TaskControl(tasks, generation, eventLog);
+  const inbox = new CallbackInbox(callbacks, generation, config.callbackRetentionDays);
   const pictures = new Pictures(images, store, http, eventLog, log);
   const askAfterMs = tuning.askUpstreamAfterMs ?? 10_000;
   const reconciliation = new Reconciliation(tasks, generation, eventLog, upstream, log, askAfterMs);
@@ -138,15 +146,18 @@ async function build(
     worker = new Worker({
       heartbeat: new Heartbeat(new Instances(db), log),
       pool: db.pool,
-      handlers: jobHandlers(generation, pictures, reconciliation),
-      recurring: { 'reconcile-tasks': tuning.reconcileEveryMs ?? 1_000 },
+      handlers: jobHandlers(generation, pictures, reconciliation, inbox),
+      recurring: {
+        'reconcile-tasks': tuning.reconcileEveryMs ?? 1_000,
+        'forget-callbacks': FORGET_EVERY_MS,
+      },
       concurrency: JOBS_AT_ONCE,
       log,
     });
   }
   const health = new Health(db, worker);
 
-  const schema = await makeSchema({ generation, history, addresses });
+  const schema = await makeSchema({ generation, control, inbox, history, addresses });
   const makeContext = contextMaker(history, watching);
   const graphql = await serveGraphqlOverHttp(schema, makeContext, log);
   releases.push(() => graphql.stop());
@@ -157,7 +168,7 @@ async function build(
     releases.push(() => sandbox.close());
     extra.push({ path: '/sandbox', handler: sandbox.router });
   }
-  const services = { access, generation, health, pictures, graphql: graphql.handler, extra, log };
+  const services = { access, addresses, generation, health, pictures, graphql: graphql.handler, extra, log };
   server.removeAllListeners('request');
   server.on('request', makeHttpApp(services, config.roles));
   server.on('upgrade', (request, socket, head) => {

@@ -22,6 +22,8 @@ export interface Config {
   roles: { api: boolean; worker: boolean };
   /** Null: made once and kept in the data directory. */
   secretKey: Buffer | null;
+  /** How long callbacks are kept as they came. */
+  callbackRetentionDays: number;
   logLevel: (typeof LOG_LEVELS)[number];
 }
 
@@ -71,6 +73,11 @@ const schema = z.object({
       error: `must have at least ${MIN_SECRET_BYTES} characters; "openssl rand -base64 33" makes a good one`,
     })
     .optional(),
+  CALLBACK_RETENTION_DAYS: z.coerce
+    .number('must be a number of days')
+    .int()
+    .min(1, 'must be at least 1')
+    .default(30),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
 });
 
@@ -111,6 +118,7 @@ export function readConfig(environment: Environment): Config {
     },
     roles: { api: values.ROLES.includes('api'), worker: values.ROLES.includes('worker') },
     secretKey: values.SECRET_KEY === undefined ? null : Buffer.from(values.SECRET_KEY),
+    callbackRetentionDays: values.CALLBACK_RETENTION_DAYS,
     logLevel: values.LOG_LEVEL,
   };
 }

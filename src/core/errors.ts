@@ -86,6 +86,7 @@ export const INPUT_FAULT_CODES = [
   'IDEMPOTENCY_CONFLICT',
   'PUBLIC_URL_REQUIRED',
   'NOT_FOUND',
+  'TASK_NOT_FINISHED',
 ] as const;
 export type InputFaultCode = (typeof INPUT_FAULT_CODES)[number];
 

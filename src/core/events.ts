@@ -13,7 +13,8 @@ export interface EventData {
   /** `deliveredCount` can be smaller than what was requested. */
   TASK_SUCCEEDED: { deliveredCount: number; imageIds: string[] };
   TASK_FAILED: { error: TaskFailure };
-  TASK_CANCELED: Record<string, never>;
+  /** ALREADY_SENT: the upstream cannot be stopped; a result that comes is kept as late. */
+  TASK_CANCELED: { outcome: 'NOT_SENT' | 'ALREADY_SENT' };
   TASK_EXPIRED: { error: TaskFailure };
   /** A paid result that came after the end. The task is not reopened. */
   LATE_RESULT_ARRIVED: { deliveredCount: number; imageIds: string[] };

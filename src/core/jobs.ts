@@ -3,6 +3,7 @@ export interface JobPayloads {
   'submit-task': { taskId: string };
   'store-images': { taskId: string };
   'reconcile-tasks': Record<string, never>;
+  'forget-callbacks': Record<string, never>;
 }
 export type JobName = keyof JobPayloads;
 

@@ -49,6 +49,10 @@ export function isEnd(status: TaskStatus): boolean {
   return TRANSITIONS[status].length === 0;
 }
 
+/** What taking a task back came to. */
+export const CANCEL_OUTCOMES = ['NOT_SENT', 'ALREADY_SENT', 'ALREADY_FINISHED'] as const;
+export type CancelOutcome = (typeof CANCEL_OUTCOMES)[number];
+
 /** A task as it stands. Times are UTC; counts are pictures. */
 export interface Task {
   id: string;
@@ -70,6 +74,8 @@ export interface Task {
   attempts: number;
   idempotencyKey: string | null;
   metadata: unknown;
+  /** The task that this one asks for again. */
+  retryOfId: string | null;
   createdAt: Date;
   submittedAt: Date | null;
   finishedAt: Date | null;

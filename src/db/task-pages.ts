@@ -1,6 +1,7 @@
+import { firstIdAt } from '../core/ids.js';
 import { type Task, type TaskKind, type TaskStatus } from '../core/task.js';
 import { type Database } from './database.js';
-import { TASK_COLUMNS } from './tasks.js';
+import { TASK_COLUMNS } from './task-statements.js';
 
 /** Which tasks a page shows. Absent or empty: all of them. */
 export interface TaskFilter {
@@ -52,12 +53,6 @@ export async function pageOfTasks(
   const from = walked ? `${walked} AS walked(value) CROSS JOIN LATERAL (${walk}) task` : `(${walk}) task`;
   const text = `SELECT ${TASK_COLUMNS} FROM ${from} ORDER BY task.id DESC LIMIT $2`;
   return db.run<Task>({ name: statementName(text), text }, values);
-}
-
-/** The smallest UUIDv7 of that millisecond: its first 48 bits are Unix time in milliseconds (RFC 9562). */
-function firstIdAt(time: Date): string {
-  const hex = Math.max(0, time.getTime()).toString(16).padStart(12, '0');
-  return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;
 }
 
 /** There are few shapes of this statement (64 at most); each is prepared once per connection under its own name. */

@@ -1,8 +1,20 @@
+import { type CallbackVerdict } from '../core/callback.js';
 import { type EventData, type EventType } from '../core/events.js';
 import { type TaskFailure } from '../core/errors.js';
 import { type NewJob } from '../core/jobs.js';
 import { isEnd, statesBefore, type Task, type TaskKind, type TaskStatus } from '../core/task.js';
 import { type Database } from './database.js';
+import {
+  CLAIM_UNCHECKED,
+  FIND_OVERDUE,
+  FIND_TASK,
+  FIND_TASKS,
+  FIND_TASK_BY_KEY,
+  INSERT_TASK,
+  KEEP_LATE,
+  MOVE_TASK,
+  NAME_UPSTREAM_TASK,
+} from './task-statements.js';
 
 /** A task that is about to be written. */
 export interface NewTask {
@@ -19,6 +31,7 @@ export interface NewTask {
   inputHash: Buffer;
   metadata: unknown;
   timeoutSeconds: number;
+  retryOfId: string | null;
 }
 
 /** A picture that a result brings. */
@@ -40,140 +53,18 @@ export interface Move<Type extends EventType = EventType> {
   failure?: TaskFailure;
   upstreamTaskId?: string | null;
   upstreamTraceId?: string | null;
+  /** The callback that brings the move; kept with its verdict. */
+  callback?: RawCallback;
 }
 
-/** The columns of `Task`, for every statement that returns one. */
-export const TASK_COLUMNS = `
-  task.id, task.workspace_id AS "workspaceId", task.kind, task.status, task.prompt, task.model, task.size,
-  task.requested_count AS "requestedCount", task.delivered_count AS "deliveredCount",
-  task.pending_images AS "pendingImages", task.source_image_id AS "sourceImageId",
-  task.source_image_url AS "sourceImageUrl", task.failure, task.upstream_task_id AS "upstreamTaskId",
-  task.upstream_trace_id AS "upstreamTraceId", task.attempts, task.idempotency_key AS "idempotencyKey",
-  task.metadata, task.created_at AS "createdAt", task.submitted_at AS "submittedAt",
-  task.finished_at AS "finishedAt", task.deadline_at AS "deadlineAt",
-  (SELECT head.position::text FROM event_log_head head) AS "logPosition"`;
+/** A task just after its move, and what was made of the callback that brought it. */
+export type MovedTask = Task & { verdict: CallbackVerdict | null };
 
-/** One commit: the task, its first event and its job. No row comes back when the idempotency key is taken. */
-export const INSERT_TASK = {
-  name: 'insert-task',
-  text: `
-  WITH task AS (
-    INSERT INTO tasks (id, workspace_id, kind, prompt, model, size, requested_count, source_image_id,
-                       source_image_url, idempotency_key, input_hash, metadata, deadline_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::json, now() + make_interval(secs => $13))
-    ON CONFLICT (workspace_id, idempotency_key) DO NOTHING
-    RETURNING *
-  ), event AS (
-    INSERT INTO task_events (workspace_id, task_id, type, actor, data)
-    SELECT workspace_id, id, 'TASK_REQUESTED', $14, $15::jsonb FROM task
-  ), job AS (
-    SELECT graphile_worker.add_job('submit-task', json_build_object('taskId', id)) FROM task
-  )
-  SELECT ${TASK_COLUMNS}, (SELECT count(*) FROM job) AS jobs FROM task`,
-};
-
-/** Every change of status is this statement: compare and set, with the images, the event and the jobs it brings. */
-const MOVE_TASK = {
-  name: 'move-task',
-  text: `
-  WITH task AS (
-    UPDATE tasks SET
-      status = $2,
-      attempts = attempts + $4,
-      failure = coalesce($5::jsonb, failure),
-      upstream_task_id = coalesce($6, upstream_task_id),
-      upstream_trace_id = coalesce($7, upstream_trace_id),
-      submitted_at = CASE WHEN $8 THEN coalesce(submitted_at, now()) ELSE submitted_at END,
-      finished_at = CASE WHEN $9 THEN now() ELSE finished_at END,
-      delivered_count = delivered_count + $10,
-      pending_images = pending_images + $10
-    WHERE id = $1 AND status = ANY($3::task_status[])
-    RETURNING *
-  ), image AS (
-    INSERT INTO images (id, workspace_id, task_id, index, upstream_url, seed, inference_seconds, parent_id)
-    SELECT new.id, task.workspace_id, task.id, new.index, new.url, new.seed, new."inferenceSeconds",
-           task.source_image_id
-    FROM task, jsonb_to_recordset($11::jsonb)
-      AS new(id uuid, index smallint, url text, seed text, "inferenceSeconds" double precision)
-  ), event AS (
-    INSERT INTO task_events (workspace_id, task_id, type, actor, data, settles)
-    SELECT workspace_id, id, $12::text, $13, $14::jsonb, $9 AND pending_images = 0 FROM task
-    WHERE $12::text IS NOT NULL
-  ), job AS (
-    SELECT graphile_worker.add_job(new.name, new.payload, run_at := new."runAt")
-    FROM task, jsonb_to_recordset($15::jsonb) AS new(name text, payload json, "runAt" timestamptz)
-  )
-  SELECT ${TASK_COLUMNS}, (SELECT count(*) FROM job) AS jobs FROM task`,
-};
-
-const FIND_TASK = {
-  name: 'find-task',
-  text: `SELECT ${TASK_COLUMNS} FROM tasks task WHERE task.id = $1`,
-};
-
-const FIND_TASK_BY_KEY = {
-  name: 'find-task-by-key',
-  text: `SELECT ${TASK_COLUMNS}, task.input_hash = $3 AS "sameInput"
-         FROM tasks task WHERE task.workspace_id = $1 AND task.idempotency_key = $2`,
-};
-
-const FIND_TASKS = {
-  name: 'find-tasks',
-  text: `SELECT ${TASK_COLUMNS} FROM tasks task WHERE task.workspace_id = $1 AND task.id = ANY($2::uuid[])`,
-};
-
-const NAME_UPSTREAM_TASK = {
-  name: 'name-upstream-task',
-  text: `UPDATE tasks SET upstream_task_id = coalesce(upstream_task_id, $2),
-                          upstream_trace_id = coalesce(upstream_trace_id, $3),
-                          submitted_at = coalesce(submitted_at, now())
-         WHERE id = $1`,
-};
-
-/** Pictures that were paid for and come after the end: kept and told, and the task is not reopened. */
-const KEEP_LATE = {
-  name: 'keep-late-images',
-  text: `
-  WITH task AS (
-    SELECT id, workspace_id, source_image_id FROM tasks
-    WHERE id = $1 AND status IN ('FAILED', 'CANCELED', 'EXPIRED') FOR NO KEY UPDATE
-  ), image AS (
-    INSERT INTO images (id, workspace_id, task_id, index, upstream_url, seed, inference_seconds, parent_id, late)
-    SELECT new.id, task.workspace_id, task.id, new.index, new.url, new.seed, new."inferenceSeconds",
-           task.source_image_id, true
-    FROM task, jsonb_to_recordset($2::jsonb)
-      AS new(id uuid, index smallint, url text, seed text, "inferenceSeconds" double precision)
-    ON CONFLICT (task_id, index) DO NOTHING
-    RETURNING id
-  ), event AS (
-    INSERT INTO task_events (workspace_id, task_id, type, actor, data)
-    SELECT workspace_id, id, 'LATE_RESULT_ARRIVED', $3,
-           jsonb_build_object('deliveredCount', (SELECT count(*) FROM image), 'imageIds', (SELECT jsonb_agg(id) FROM image))
-    FROM task WHERE EXISTS (SELECT FROM image)
-  ), job AS (
-    SELECT graphile_worker.add_job('store-images', json_build_object('taskId', id)) FROM task
-    WHERE EXISTS (SELECT FROM image)
-  )
-  SELECT (SELECT count(*) FROM image)::int AS kept, (SELECT count(*) FROM job) AS jobs`,
-};
-
-const CLAIM_UNCHECKED = {
-  name: 'claim-unchecked',
-  text: `
-  UPDATE tasks SET checked_at = now() WHERE id IN (
-    SELECT id FROM tasks
-    WHERE status = 'RUNNING' AND upstream_task_id IS NOT NULL
-      AND coalesce(checked_at, submitted_at) < now() - make_interval(secs => $1 / 1000.0)
-    ORDER BY coalesce(checked_at, submitted_at) LIMIT $2 FOR UPDATE SKIP LOCKED)
-  RETURNING id, upstream_task_id AS "upstreamTaskId"`,
-};
-
-const FIND_OVERDUE = {
-  name: 'find-overdue',
-  text: `SELECT ${TASK_COLUMNS} FROM tasks task
-         WHERE status IN ('QUEUED', 'SUBMITTING', 'UNCONFIRMED', 'RUNNING') AND deadline_at < now()
-         ORDER BY deadline_at LIMIT $1`,
-};
+/** A callback's id and its body as it came. */
+export interface RawCallback {
+  id: string;
+  body: Uint8Array;
+}
 
 /** The rows of `tasks`. Every method is one statement and throws DatabaseUnavailable when Postgres is away. */
 export class Tasks {
@@ -190,10 +81,10 @@ export class Tasks {
     id: string,
     status: TaskStatus,
     move: Move<Type> = {},
-  ): Promise<Task | null> {
+  ): Promise<MovedTask | null> {
     const allowed = statesBefore(status);
     const images = move.images ?? [];
-    const [row] = await this.db.run<Task>(MOVE_TASK, [
+    const [row] = await this.db.run<MovedTask>(MOVE_TASK, [
       id,
       status,
       move.from ? allowed.filter((from) => move.from?.includes(from)) : allowed,
@@ -209,6 +100,8 @@ export class Tasks {
       move.event?.actor ?? null,
       JSON.stringify(move.event?.data ?? {}),
       JSON.stringify(move.jobs ?? []),
+      move.callback?.id ?? null,
+      move.callback?.body ?? null,
     ]);
     return row ?? null;
   }
@@ -282,5 +175,6 @@ export function insertValues(task: NewTask, actor: string): unknown[] {
     task.timeoutSeconds,
     actor,
     JSON.stringify({ kind, model, size, requestedCount }),
+    task.retryOfId,
   ];
 }

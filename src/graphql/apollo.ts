@@ -34,7 +34,8 @@ export async function serveGraphqlOverHttp(
   });
   await server.start();
   const handler = expressMiddleware(server, {
-    context: ({ res }) => Promise.resolve(makeContext(res.locals.caller as Caller)),
+    context: ({ req, res }) =>
+      Promise.resolve(makeContext(res.locals.caller as Caller, req.get('idempotency-key'))),
   });
   return { handler, stop: () => server.stop() };
 }

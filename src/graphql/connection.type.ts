@@ -1,5 +1,6 @@
 import { type ClassType, Field, ObjectType } from 'type-graphql';
 import { type Page } from '../services/history.js';
+import { CallbackType } from './callback.type.js';
 import { TaskEventType } from './task-event.type.js';
 import { TaskType } from './task.type.js';
 
@@ -48,6 +49,7 @@ function connectionOf<Node extends object>(name: string, nodeType: ClassType<Nod
   return Connection;
 }
 
+export const CallbackConnection = connectionOf('Callback', CallbackType, 'newest first');
 export const TaskConnection = connectionOf('Task', TaskType, 'newest first');
 export const TaskEventConnection = connectionOf('TaskEvent', TaskEventType, 'oldest first');
 

@@ -10,6 +10,8 @@ import { type Watching } from '../services/watching.js';
 /** What every resolver is given: who asks, and loaders that read many rows with one statement. */
 export interface Context {
   caller: Caller;
+  /** The header Idempotency-Key: for mutations whose input brings none. Null on WebSocket. */
+  idempotencyKey: string | null;
   /** The caller's tasks and images by id; null where there is none. */
   tasks: DataLoader<string, Task | null>;
   images: DataLoader<string, Image | null>;
@@ -19,13 +21,14 @@ export interface Context {
   watchTask: (taskId: string, after: string | null) => Promise<AsyncIterable<TaskEvent>>;
 }
 
-export type ContextMaker = (caller: Caller) => Context;
+export type ContextMaker = (caller: Caller, idempotencyKey?: string) => Context;
 
 /** The loaders batch but do not remember: a subscription's context lives long, and its events want rows as they are now. */
 export function contextMaker(history: History, watching: Watching): ContextMaker {
   const options = { cache: false, maxBatchSize: 100 };
-  return (caller) => ({
+  return (caller, idempotencyKey) => ({
     caller,
+    idempotencyKey: idempotencyKey ?? null,
     tasks: new DataLoader((ids) => history.tasks(caller, ids), options),
     images: new DataLoader((ids) => history.images(caller, ids), options),
     imagesOfTask: new DataLoader((taskIds) => history.imagesOf(taskIds), options),

@@ -4,17 +4,23 @@ import { buildSchema, type PubSub, type ResolverData } from 'type-graphql';
 import { type Scope } from '../core/caller.js';
 import { requireScope } from '../services/access.js';
 import { type Addresses } from '../services/addresses.js';
+import { type CallbackInbox } from '../services/callback-inbox.js';
 import { type Generation } from '../services/generation.js';
 import { type History } from '../services/history.js';
+import { type TaskControl } from '../services/task-control.js';
+import { CallbackResolver } from './callback.resolver.js';
 import { type Context } from './context.js';
 import { FluxModelResolver } from './flux-model.resolver.js';
 import { ImageResolver } from './image.resolver.js';
+import { TaskControlResolver } from './task-control.resolver.js';
 import { TaskEventResolver } from './task-event.resolver.js';
 import { TaskResolver } from './task.resolver.js';
 import { ViewerResolver } from './viewer.resolver.js';
 
 export interface SchemaServices {
   generation: Generation;
+  control: TaskControl;
+  inbox: CallbackInbox;
   history: History;
   addresses: Addresses;
 }
@@ -31,13 +37,23 @@ const NO_PUB_SUB: PubSub = {
 export async function makeSchema(services: SchemaServices): Promise<GraphQLSchema> {
   const resolvers = new Map<unknown, object>([
     [TaskResolver, new TaskResolver(services.generation, services.history)],
+    [TaskControlResolver, new TaskControlResolver(services.control)],
+    [CallbackResolver, new CallbackResolver(services.inbox)],
     [TaskEventResolver, new TaskEventResolver(services.history)],
     [ImageResolver, new ImageResolver(services.addresses)],
     [FluxModelResolver, new FluxModelResolver()],
     [ViewerResolver, new ViewerResolver()],
   ]);
   return buildSchema({
-    resolvers: [TaskResolver, TaskEventResolver, ImageResolver, FluxModelResolver, ViewerResolver],
+    resolvers: [
+      TaskResolver,
+      TaskControlResolver,
+      TaskEventResolver,
+      CallbackResolver,
+      ImageResolver,
+      FluxModelResolver,
+      ViewerResolver,
+    ],
     container: { get: (resolverClass) => resolvers.get(resolverClass) },
     authChecker: ({ context }: ResolverData<Context>, scopes: Scope[]) => {
       for (const scope of scopes) requireScope(context.caller, scope);

@@ -1,5 +1,4 @@
 import { Arg, Authorized, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
-import { type Caller } from '../core/caller.js';
 import { type Image } from '../core/image.js';
 import { type Task, type TaskKind } from '../core/task.js';
 import { Generation } from '../services/generation.js';
@@ -27,10 +26,10 @@ export class TaskResolver {
       'Asks for pictures. The answer comes at once, with a task; watch it with taskUpdated. Once answered, the task reaches an end whatever happens, and is sent to the upstream at most once.',
   })
   generateImages(
-    @Ctx() { caller }: Context,
+    @Ctx() context: Context,
     @Arg('input', () => GenerateImagesInput, { description: 'What to make.' }) input: GenerateImagesInput,
   ) {
-    return this.request(caller, 'GENERATE', input);
+    return this.request(context, 'GENERATE', input);
   }
 
   @Authorized('tasks:write')
@@ -38,10 +37,10 @@ export class TaskResolver {
     description: 'Asks for a picture to be changed. Promises the same as generateImages.',
   })
   editImage(
-    @Ctx() { caller }: Context,
+    @Ctx() context: Context,
     @Arg('input', () => EditImageInput, { description: 'What to change, and how.' }) input: EditImageInput,
   ) {
-    return this.request(caller, 'EDIT', input);
+    return this.request(context, 'EDIT', input);
   }
 
   @Authorized('tasks:read')
@@ -86,6 +85,11 @@ export class TaskResolver {
     return task.sourceImageId ? images.load(task.sourceImageId) : null;
   }
 
+  @FieldResolver(() => TaskType, { nullable: true, description: 'The task that this one asks for again.' })
+  retryOf(@Root() task: Task, @Ctx() { tasks }: Context): Promise<Task | null> | null {
+    return task.retryOfId ? tasks.load(task.retryOfId) : null;
+  }
+
   @FieldResolver(() => TaskErrorType, { nullable: true, description: 'Why there are no pictures.' })
   error(@Root() task: Task) {
     return task.failure;
@@ -109,7 +113,8 @@ export class TaskResolver {
     return toConnection(await this.history.pageOfEvents(task.id, first, after ?? null));
   }
 
-  private request(caller: Caller, kind: TaskKind, wish: Wish) {
+  private request({ caller, idempotencyKey }: Context, kind: TaskKind, input: Wish) {
+    const wish = { ...input, idempotencyKey: input.idempotencyKey ?? idempotencyKey };
     return withUserErrors({ task: null, replayed: false }, () => this.generation.request(caller, kind, wish));
   }
 }

@@ -5,6 +5,7 @@ import { pinoHttp } from 'pino-http';
 import { AppError, BadRequest, NotFound, PayloadTooLarge } from '../core/errors.js';
 import { newId } from '../core/ids.js';
 import { type Access } from '../services/access.js';
+import { type Addresses } from '../services/addresses.js';
 import { type Generation } from '../services/generation.js';
 import { type Health } from '../services/health.js';
 import { type Pictures } from '../services/pictures.js';
@@ -14,6 +15,7 @@ import { pictureRoutes } from './images.js';
 
 export interface HttpServices {
   access: Access;
+  addresses: Addresses;
   generation: Generation;
   health: Health;
   pictures: Pictures;
@@ -57,8 +59,8 @@ export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Ex
   return app;
 }
 
-function serveApi(app: Express, { access, generation, graphql, pictures }: HttpServices): void {
-  app.use(callbackRoutes(generation));
+function serveApi(app: Express, { access, addresses, generation, graphql, pictures }: HttpServices): void {
+  app.use(callbackRoutes(generation, addresses));
   app.use(pictureRoutes(pictures));
   app.use('/graphql', identify(access), express.json({ limit: MAX_GRAPHQL_BODY }), withBody, graphql);
 }

@@ -1,10 +1,16 @@
 import { type JobPayloads } from '../core/jobs.js';
+import { type CallbackInbox } from '../services/callback-inbox.js';
 import { type Generation } from '../services/generation.js';
 import { type Pictures } from '../services/pictures.js';
 import { type Reconciliation } from '../services/reconciliation.js';
 
 /** Time comes in: what each job does, one service call each. */
-export function jobHandlers(generation: Generation, pictures: Pictures, reconciliation: Reconciliation) {
+export function jobHandlers(
+  generation: Generation,
+  pictures: Pictures,
+  reconciliation: Reconciliation,
+  inbox: CallbackInbox,
+) {
   return {
     'submit-task': ({ taskId }: JobPayloads['submit-task']) => generation.submit(taskId),
 
@@ -15,5 +21,7 @@ export function jobHandlers(generation: Generation, pictures: Pictures, reconcil
       await reconciliation.expire();
       await reconciliation.reconcile();
     },
+
+    'forget-callbacks': () => inbox.forgetOld(),
   };
 }

@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
 import { type Logger } from 'pino';
 import { type Caller } from '../core/caller.js';
+import { type CallbackVerdict } from '../core/callback.js';
 import { InputRejected, UpstreamError } from '../core/errors.js';
 import { ACTORS } from '../core/events.js';
 import { newId } from '../core/ids.js';
 import { type Task, type TaskKind } from '../core/task.js';
 import { type Images } from '../db/images.js';
-import { type NewImage, type Tasks } from '../db/tasks.js';
+import { type Callbacks } from '../db/callbacks.js';
+import { type MovedTask, type NewImage, type RawCallback, type Tasks } from '../db/tasks.js';
 import { type EventLog } from '../events/log.js';
 import { type AceData, type UpstreamPicture, type UpstreamResult } from '../providers/acedata.js';
 import { type Addresses } from './addresses.js';
@@ -19,9 +21,6 @@ export interface Requested {
   replayed: boolean;
 }
 
-/** What became of a result that came in. */
-export type Receipt = 'APPLIED' | 'DUPLICATE' | 'LATE' | 'CONFLICT' | 'UNKNOWN_TASK' | 'MALFORMED' | 'FORGED';
-
 /**
  * The story of a task, in the order of the data: a caller requests it, a job submits it, the upstream's result is
  * received, and its pictures are stored (pictures.ts). Results that no callback brought, and deadlines, come in through
@@ -31,6 +30,7 @@ export class Generation {
   constructor(
     private readonly tasks: Tasks,
     private readonly images: Images,
+    private readonly callbacks: Callbacks,
     private readonly events: EventLog,
     private readonly upstream: AceData,
     private readonly addresses: Addresses,
@@ -41,11 +41,16 @@ export class Generation {
    * Takes a wish: checks it, then writes task, event and job in one commit. Once this has returned, the task will reach an
    * end whatever happens. Throws InputRejected with every fault found; then nothing was written.
    */
-  async request(caller: Caller, kind: TaskKind, wish: Wish): Promise<Requested> {
+  async request(
+    caller: Caller,
+    kind: TaskKind,
+    wish: Wish,
+    retryOfId: string | null = null,
+  ): Promise<Requested> {
     const request = checkWish(kind, wish);
     if (request.sourceImageId) await this.checkSourceImage(caller, request.sourceImageId);
-    const inputHash = hashInput(request);
-    const row = { ...request, id: newId(), workspaceId: caller.workspaceId, inputHash };
+    const inputHash = hashInput(request, retryOfId);
+    const row = { ...request, id: newId(), workspaceId: caller.workspaceId, inputHash, retryOfId };
     const task = await this.tasks.insert(row, caller.keyName);
     if (!task) return this.replay(caller, request.idempotencyKey ?? '', inputHash);
     this.events.sealSoon();
@@ -74,37 +79,46 @@ export class Generation {
     this.events.sealSoon();
   }
 
-  /** Takes the upstream's POST. Changes nothing when the token is not the task's, or when the body cannot be understood. */
-  async receive(taskId: string, token: string, body: Buffer): Promise<Receipt> {
-    if (!this.addresses.isCallbackToken(taskId, token)) return 'FORGED';
-    const result = this.upstream.parseCallback(body);
-    if (result?.kind !== 'succeeded' && result?.kind !== 'failed') return 'MALFORMED';
-    return this.applyResult(taskId, result, ACTORS.callback);
+  /**
+   * Takes a body that was posted to a task's callback link, and keeps it with the verdict that is returned. What brings the
+   * task to its end is kept in the same commit. One that was kept before, by its id, gets its verdict anew.
+   */
+  async receive(taskId: string, callback: RawCallback): Promise<CallbackVerdict> {
+    const result = this.upstream.parseCallback(Buffer.from(callback.body));
+    const verdict =
+      result?.kind === 'succeeded' || result?.kind === 'failed'
+        ? await this.applyResult(taskId, result, ACTORS.callback, callback)
+        : 'MALFORMED';
+    if (verdict !== 'APPLIED' && verdict !== 'EARLY') await this.callbacks.keep(callback, taskId, verdict);
+    return verdict;
   }
 
   /** Brings a finished result into the task, once, from wherever it came. */
   async applyResult(
     taskId: string,
-    result: Extract<UpstreamResult, { kind: 'succeeded' | 'failed' }>,
+    result: FinishedResult,
     actor: string,
-  ): Promise<Receipt> {
+    callback?: RawCallback,
+  ): Promise<CallbackVerdict> {
     const moved =
       result.kind === 'succeeded'
-        ? await this.finish(taskId, result, actor)
+        ? await this.finish(taskId, result, actor, callback)
         : await this.tasks.moveTo(taskId, 'FAILED', {
             ...upstreamNames(result),
             failure: result.failure,
             event: { type: 'TASK_FAILED', actor, data: { error: result.failure } },
+            callback,
           });
     this.events.sealSoon();
-    return moved ? 'APPLIED' : this.applyAfterEnd(taskId, result, actor);
+    return moved ? (moved.verdict ?? 'APPLIED') : this.applyAfterEnd(taskId, result, actor);
   }
 
   private async finish(
     taskId: string,
     result: Extract<UpstreamResult, { kind: 'succeeded' }>,
     actor: string,
-  ): Promise<Task | null> {
+    callback?: RawCallback,
+  ): Promise<MovedTask | null> {
     const images = result.pictures.map(toNewImage);
     const data = { deliveredCount: images.length, imageIds: images.map(({ id }) => id) };
     return this.tasks.moveTo(taskId, 'SUCCEEDED', {
@@ -112,15 +126,16 @@ export class Generation {
       images,
       event: { type: 'TASK_SUCCEEDED', actor, data },
       jobs: [{ name: 'store-images', payload: { taskId } }],
+      callback,
     });
   }
 
   /** A result for a task that has ended: a repetition, a contradiction, or pictures that were paid for and come late. */
   private async applyAfterEnd(
     taskId: string,
-    result: Extract<UpstreamResult, { kind: 'succeeded' | 'failed' }>,
+    result: FinishedResult,
     actor: string,
-  ): Promise<Receipt> {
+  ): Promise<CallbackVerdict> {
     const task = await this.tasks.find(taskId);
     if (!task) return 'UNKNOWN_TASK';
     if (task.status === (result.kind === 'succeeded' ? 'SUCCEEDED' : 'FAILED')) return 'DUPLICATE';
@@ -208,8 +223,13 @@ export class Generation {
   }
 }
 
-function hashInput(request: CheckedRequest): Buffer {
-  return createHash('sha256').update(JSON.stringify(request)).digest();
+/** A result after which the upstream will do no more. */
+type FinishedResult = Extract<UpstreamResult, { kind: 'succeeded' | 'failed' }>;
+
+function hashInput(request: CheckedRequest, retryOfId: string | null): Buffer {
+  return createHash('sha256')
+    .update(JSON.stringify([request, retryOfId]))
+    .digest();
 }
 
 function toNewImage(picture: UpstreamPicture, index: number): NewImage {

@@ -11,18 +11,9 @@ import { type Images } from '../db/images.js';
 import { pageOfTasks, type TaskFilter } from '../db/task-pages.js';
 import { type Tasks } from '../db/tasks.js';
 
-export type { TaskFilter };
+import { checkPageSize, type Page, toPage } from './page.js';
 
-/** A part of a longer list. `cursors[i]` is the place just after `items[i]`. */
-export interface Page<Item> {
-  items: Item[];
-  cursors: string[];
-  hasNext: boolean;
-  hasPrevious: boolean;
-}
-
-/** Pages are keyset pages, so their size is what they cost. */
-const MAX_PAGE = 100;
+export type { Page, TaskFilter };
 
 /** What has happened, for a caller to read. A foreign id is exactly as absent as one that never existed. */
 export class History {
@@ -81,21 +72,6 @@ export class History {
   cursorAt(position: bigint): string {
     return this.cursors.encode(position);
   }
-}
-
-function checkPageSize(first: number): void {
-  if (first >= 1 && first <= MAX_PAGE) return;
-  throw new BadRequest(`\`first\` is ${first}; ask for 1 to ${MAX_PAGE}.`);
-}
-
-function toPage<Item>(
-  rows: Item[],
-  first: number,
-  hasPrevious: boolean,
-  cursorOf: (item: Item) => string,
-): Page<Item> {
-  const items = rows.slice(0, first);
-  return { items, cursors: items.map(cursorOf), hasNext: rows.length > first, hasPrevious };
 }
 
 function inOrder<Item>(ids: readonly string[], found: Item[], idOf: (item: Item) => string): (Item | null)[] {

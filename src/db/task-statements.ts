@@ -1,0 +1,144 @@
+/** The statements of tasks.ts: SQL alone, each one commit. */
+
+/** The columns of `Task`, for every statement that returns one. */
+export const TASK_COLUMNS = `
+  task.id, task.workspace_id AS "workspaceId", task.kind, task.status, task.prompt, task.model, task.size,
+  task.requested_count AS "requestedCount", task.delivered_count AS "deliveredCount",
+  task.pending_images AS "pendingImages", task.source_image_id AS "sourceImageId",
+  task.source_image_url AS "sourceImageUrl", task.failure, task.upstream_task_id AS "upstreamTaskId",
+  task.upstream_trace_id AS "upstreamTraceId", task.attempts, task.idempotency_key AS "idempotencyKey",
+  task.metadata, task.retry_of_id AS "retryOfId", task.created_at AS "createdAt", task.submitted_at AS "submittedAt",
+  task.finished_at AS "finishedAt", task.deadline_at AS "deadlineAt",
+  (SELECT head.position::text FROM event_log_head head) AS "logPosition"`;
+
+/** One commit: the task, its first event and its job. No row comes back when the idempotency key is taken. */
+export const INSERT_TASK = {
+  name: 'insert-task',
+  text: `
+  WITH task AS (
+    INSERT INTO tasks (id, workspace_id, kind, prompt, model, size, requested_count, source_image_id,
+                       source_image_url, idempotency_key, input_hash, metadata, deadline_at,
+                       retry_of_id)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::json, now() + make_interval(secs => $13), $16)
+    ON CONFLICT (workspace_id, idempotency_key) DO NOTHING
+    RETURNING *
+  ), event AS (
+    INSERT INTO task_events (workspace_id, task_id, type, actor, data)
+    SELECT workspace_id, id, 'TASK_REQUESTED', $14, $15::jsonb FROM task
+  ), job AS (
+    SELECT graphile_worker.add_job('submit-task', json_build_object('taskId', id)) FROM task
+  )
+  SELECT ${TASK_COLUMNS}, (SELECT count(*) FROM job) AS jobs FROM task`,
+};
+
+/** Every change of status is this statement: compare and set, with the images, the event and the jobs it brings. */
+export const MOVE_TASK = {
+  name: 'move-task',
+  text: `
+  WITH task AS (
+    UPDATE tasks SET
+      status = $2,
+      attempts = attempts + $4,
+      failure = coalesce($5::jsonb, failure),
+      upstream_task_id = coalesce($6, upstream_task_id),
+      upstream_trace_id = coalesce($7, upstream_trace_id),
+      submitted_at = CASE WHEN $8 THEN coalesce(submitted_at, now()) ELSE submitted_at END,
+      finished_at = CASE WHEN $9 THEN now() ELSE finished_at END,
+      delivered_count = delivered_count + $10,
+      pending_images = pending_images + $10
+    WHERE id = $1 AND status = ANY($3::task_status[])
+    RETURNING *
+  ), image AS (
+    INSERT INTO images (id, workspace_id, task_id, index, upstream_url, seed, inference_seconds, parent_id)
+    SELECT new.id, task.workspace_id, task.id, new.index, new.url, new.seed, new."inferenceSeconds",
+           task.source_image_id
+    FROM task, jsonb_to_recordset($11::jsonb)
+      AS new(id uuid, index smallint, url text, seed text, "inferenceSeconds" double precision)
+  ), event AS (
+    INSERT INTO task_events (workspace_id, task_id, type, actor, data, settles)
+    SELECT workspace_id, id, $12::text, $13, $14::jsonb, $9 AND pending_images = 0 FROM task
+    WHERE $12::text IS NOT NULL
+  ), job AS (
+    SELECT graphile_worker.add_job(new.name, new.payload, run_at := new."runAt")
+    FROM task, jsonb_to_recordset($15::jsonb) AS new(name text, payload json, "runAt" timestamptz)
+  ), callback AS (
+    -- A task that had not been submitted until this very statement: the callback overtook the reply.
+    INSERT INTO callbacks (id, workspace_id, task_id, verdict, body)
+    SELECT $16::uuid, workspace_id, id,
+           CASE WHEN submitted_at IS NULL OR submitted_at = finished_at THEN 'EARLY' ELSE 'APPLIED' END::callback_verdict,
+           $17
+    FROM task WHERE $16::uuid IS NOT NULL
+    ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict
+    RETURNING verdict
+  )
+  SELECT ${TASK_COLUMNS}, (SELECT count(*) FROM job) AS jobs, (SELECT verdict FROM callback) AS verdict FROM task`,
+};
+
+export const FIND_TASK = {
+  name: 'find-task',
+  text: `SELECT ${TASK_COLUMNS} FROM tasks task WHERE task.id = $1`,
+};
+
+export const FIND_TASK_BY_KEY = {
+  name: 'find-task-by-key',
+  text: `SELECT ${TASK_COLUMNS}, task.input_hash = $3 AS "sameInput"
+         FROM tasks task WHERE task.workspace_id = $1 AND task.idempotency_key = $2`,
+};
+
+export const FIND_TASKS = {
+  name: 'find-tasks',
+  text: `SELECT ${TASK_COLUMNS} FROM tasks task WHERE task.workspace_id = $1 AND task.id = ANY($2::uuid[])`,
+};
+
+export const NAME_UPSTREAM_TASK = {
+  name: 'name-upstream-task',
+  text: `UPDATE tasks SET upstream_task_id = coalesce(upstream_task_id, $2),
+                          upstream_trace_id = coalesce(upstream_trace_id, $3),
+                          submitted_at = coalesce(submitted_at, now())
+         WHERE id = $1`,
+};
+
+/** Pictures that were paid for and come after the end: kept and told, and the task is not reopened. */
+export const KEEP_LATE = {
+  name: 'keep-late-images',
+  text: `
+  WITH task AS (
+    SELECT id, workspace_id, source_image_id FROM tasks
+    WHERE id = $1 AND status IN ('FAILED', 'CANCELED', 'EXPIRED') FOR NO KEY UPDATE
+  ), image AS (
+    INSERT INTO images (id, workspace_id, task_id, index, upstream_url, seed, inference_seconds, parent_id, late)
+    SELECT new.id, task.workspace_id, task.id, new.index, new.url, new.seed, new."inferenceSeconds",
+           task.source_image_id, true
+    FROM task, jsonb_to_recordset($2::jsonb)
+      AS new(id uuid, index smallint, url text, seed text, "inferenceSeconds" double precision)
+    ON CONFLICT (task_id, index) DO NOTHING
+    RETURNING id
+  ), event AS (
+    INSERT INTO task_events (workspace_id, task_id, type, actor, data)
+    SELECT workspace_id, id, 'LATE_RESULT_ARRIVED', $3,
+           jsonb_build_object('deliveredCount', (SELECT count(*) FROM image), 'imageIds', (SELECT jsonb_agg(id) FROM image))
+    FROM task WHERE EXISTS (SELECT FROM image)
+  ), job AS (
+    SELECT graphile_worker.add_job('store-images', json_build_object('taskId', id)) FROM task
+    WHERE EXISTS (SELECT FROM image)
+  )
+  SELECT (SELECT count(*) FROM image)::int AS kept, (SELECT count(*) FROM job) AS jobs`,
+};
+
+export const CLAIM_UNCHECKED = {
+  name: 'claim-unchecked',
+  text: `
+  UPDATE tasks SET checked_at = now() WHERE id IN (
+    SELECT id FROM tasks
+    WHERE status = 'RUNNING' AND upstream_task_id IS NOT NULL
+      AND coalesce(checked_at, submitted_at) < now() - make_interval(secs => $1 / 1000.0)
+    ORDER BY coalesce(checked_at, submitted_at) LIMIT $2 FOR UPDATE SKIP LOCKED)
+  RETURNING id, upstream_task_id AS "upstreamTaskId"`,
+};
+
+export const FIND_OVERDUE = {
+  name: 'find-overdue',
+  text: `SELECT ${TASK_COLUMNS} FROM tasks task
+         WHERE status IN ('QUEUED', 'SUBMITTING', 'UNCONFIRMED', 'RUNNING') AND deadline_at < now()
+         ORDER BY deadline_at LIMIT $1`,
+};

@@ -107,9 +107,12 @@ export class DatabaseUnavailable extends AppError {
   readonly httpStatus = 503;
   override readonly expected = false;
   constructor(cause?: unknown) {
-    super('The database cannot be reached at the moment. Nothing was changed; try again in a few seconds.', {
-      cause,
-    });
+    super(
+      'The database cannot be reached at the moment. Try again in a few seconds; with an idempotency key nothing is made twice.',
+      {
+        cause,
+      },
+    );
   }
 }
 

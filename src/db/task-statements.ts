@@ -39,6 +39,7 @@ export const MOVE_TASK = {
     UPDATE tasks SET
       status = $2,
       attempts = attempts + $4,
+      submission_id = coalesce($18, submission_id),
       failure = coalesce($5::jsonb, failure),
       upstream_task_id = coalesce($6, upstream_task_id),
       upstream_trace_id = coalesce($7, upstream_trace_id),
@@ -77,6 +78,12 @@ export const MOVE_TASK = {
 export const FIND_TASK = {
   name: 'find-task',
   text: `SELECT ${TASK_COLUMNS} FROM tasks task WHERE task.id = $1`,
+};
+
+export const FIND_SUBMISSION = {
+  name: 'find-submission',
+  text: `SELECT ${TASK_COLUMNS} FROM tasks task
+         WHERE task.id = $1 AND task.submission_id = $2 AND task.status = 'SUBMITTING'`,
 };
 
 export const FIND_TASK_BY_KEY = {

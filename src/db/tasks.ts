@@ -7,6 +7,7 @@ import { type Database } from './database.js';
 import {
   CLAIM_UNCHECKED,
   FIND_OVERDUE,
+  FIND_SUBMISSION,
   FIND_TASK,
   FIND_TASKS,
   FIND_TASK_BY_KEY,
@@ -53,6 +54,8 @@ export interface Move<Type extends EventType = EventType> {
   failure?: TaskFailure;
   upstreamTaskId?: string | null;
   upstreamTraceId?: string | null;
+  /** Marks the run that makes the task SUBMITTING. */
+  submissionId?: string;
   /** The callback that brings the move; kept with its verdict. */
   callback?: RawCallback;
 }
@@ -102,6 +105,7 @@ export class Tasks {
       JSON.stringify(move.jobs ?? []),
       move.callback?.id ?? null,
       move.callback?.body ?? null,
+      move.submissionId ?? null,
     ]);
     return row ?? null;
   }
@@ -109,6 +113,12 @@ export class Tasks {
   /** Any workspace's task: for our own work. Doors ask `findMany`, which takes the workspace. */
   async find(id: string): Promise<Task | null> {
     const [row] = await this.db.run<Task>(FIND_TASK, [id]);
+    return row ?? null;
+  }
+
+  /** The task if it is SUBMITTING by this very run. */
+  async findSubmission(id: string, submissionId: string): Promise<Task | null> {
+    const [row] = await this.db.run<Task>(FIND_SUBMISSION, [id, submissionId]);
     return row ?? null;
   }
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { type Logger } from 'pino';
 import { type Caller } from '../core/caller.js';
 import { type CallbackVerdict } from '../core/callback.js';
+import { crashPoint } from '../core/crash-points.js';
 import { InputRejected, UpstreamError } from '../core/errors.js';
 import { ACTORS } from '../core/events.js';
 import { newId } from '../core/ids.js';
@@ -62,8 +63,9 @@ export class Generation {
    * that is found SUBMITTING was left behind by a process that died while it was sending, so it is not sent again.
    */
   async submit(taskId: string): Promise<void> {
-    const task = await this.tasks.moveTo(taskId, 'SUBMITTING');
+    const task = await this.claim(taskId);
     if (!task) return this.leaveUnconfirmed(taskId, 'The process ended while it was sending the request.');
+    crashPoint('submitting-saved');
     try {
       const result = await this.upstream.submit({
         ...task,
@@ -71,6 +73,7 @@ export class Generation {
         sourceImageUrl: this.sourceUrl(task),
         callbackUrl: this.addresses.callback(task.id),
       });
+      crashPoint(result.kind === 'succeeded' ? 'result-waited-for' : 'reply-read');
       await persistently(() => this.applyReply(task, result), this.log);
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error;
@@ -84,12 +87,14 @@ export class Generation {
    * task to its end is kept in the same commit. One that was kept before, by its id, gets its verdict anew.
    */
   async receive(taskId: string, callback: RawCallback): Promise<CallbackVerdict> {
+    crashPoint('callback-read');
     const result = this.upstream.parseCallback(Buffer.from(callback.body));
     const verdict =
       result?.kind === 'succeeded' || result?.kind === 'failed'
         ? await this.applyResult(taskId, result, ACTORS.callback, callback)
         : 'MALFORMED';
     if (verdict !== 'APPLIED' && verdict !== 'EARLY') await this.callbacks.keep(callback, taskId, verdict);
+    crashPoint('callback-kept');
     return verdict;
   }
 
@@ -111,6 +116,18 @@ export class Generation {
           });
     this.events.sealSoon();
     return moved ? (moved.verdict ?? 'APPLIED') : this.applyAfterEnd(taskId, result, actor);
+  }
+
+  /**
+   * Makes the task SUBMITTING for this very run. When Postgres goes away before it has answered, the commit may have
+   * happened: the run finds its own mark again, and the task is not taken for one that a dead process left behind.
+   */
+  private async claim(taskId: string): Promise<Task | null> {
+    const submissionId = newId();
+    return persistently(async () => {
+      const claimed = await this.tasks.moveTo(taskId, 'SUBMITTING', { submissionId });
+      return claimed ?? this.tasks.findSubmission(taskId, submissionId);
+    }, this.log);
   }
 
   private async finish(

@@ -1,5 +1,6 @@
 import { type Readable } from 'node:stream';
 import { type Logger } from 'pino';
+import { crashPoint } from '../core/crash-points.js';
 import { NotFound, PictureUnavailable } from '../core/errors.js';
 import { ACTORS } from '../core/events.js';
 import { isId } from '../core/ids.js';
@@ -87,8 +88,10 @@ export class Pictures {
 
   private async bringIn(image: Image): Promise<void> {
     const bytes = await this.download(image.upstreamUrl);
+    crashPoint('picture-downloaded');
     const facts = await inspectPicture(bytes);
     await this.store.put(facts.sha256, bytes);
+    crashPoint('picture-put');
     await this.images.markStored(image, facts, ACTORS.store);
     this.log.debug({ imageId: image.id, byteSize: facts.byteSize }, 'a picture was stored');
   }

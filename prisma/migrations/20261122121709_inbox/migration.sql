@@ -2,7 +2,8 @@
 CREATE TYPE "callback_verdict" AS ENUM ('APPLIED', 'DUPLICATE', 'EARLY', 'LATE', 'UNKNOWN_TASK', 'CONFLICT', 'MALFORMED');
 
 -- AlterTable
-ALTER TABLE "tasks" ADD COLUMN     "retry_of_id" UUID;
+ALTER TABLE "tasks" ADD COLUMN     "retry_of_id" UUID,
+ADD COLUMN     "submission_id" UUID;
 
 -- CreateTable
 CREATE TABLE "callbacks" (

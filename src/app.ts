@@ -6,6 +6,7 @@ import { type Logger } from 'pino';
 import { type Config } from './config.js';
 import { EventCursors } from './core/cursor.js';
 import { ConfigInvalid } from './core/errors.js';
+import { UPSTREAM_FLAG } from './core/jobs.js';
 import { Signer } from './core/signature.js';
 import { ApiKeys } from './db/api-keys.js';
 import { Callbacks } from './db/callbacks.js';
@@ -14,6 +15,7 @@ import { EmbeddedPostgres } from './db/embedded.js';
 import { Events } from './db/events.js';
 import { Images } from './db/images.js';
 import { Instances } from './db/instances.js';
+import { Leases } from './db/leases.js';
 import { migrate } from './db/migrate.js';
 import { Tasks } from './db/tasks.js';
 import { EventLog } from './events/log.js';
@@ -26,6 +28,7 @@ import { DiskStore } from './images/disk-store.js';
 import { jobHandlers } from './jobs/handlers.js';
 import { HttpClient } from './net/http-client.js';
 import { AceData } from './providers/acedata.js';
+import { UpstreamGate } from './providers/upstream-gate.js';
 import { Heartbeat } from './queue/heartbeat.js';
 import { Worker } from './queue/worker.js';
 import { Sandbox } from './sandbox/sandbox.js';
@@ -66,8 +69,8 @@ export interface Tuning {
 const DATABASE_CONNECTIONS = 20;
 /** Retention is in days. */
 const FORGET_EVERY_MS = 3_600_000;
-/** Jobs mostly wait for the upstream. */
-const JOBS_AT_ONCE = 16;
+/** Besides those that wait for the upstream: pictures being stored, mostly. */
+const OTHER_JOBS_AT_ONCE = 8;
 /** Requests that have not ended by then are cut, so that the whole of `stop` fits into 15 s. */
 const CLOSE_GRACE_MS = 3_000;
 
@@ -125,17 +128,26 @@ async function build(
     log,
   });
   releases.push(() => upstream.close());
+  const gate = new UpstreamGate(config.flux.concurrency, log);
   const store = new DiskStore(join(config.dataDir, 'images'));
 
   const cursors = new EventCursors(signer);
   const addresses = new Addresses(signer, config.publicUrl ?? url, usesSandbox ? url : config.publicUrl);
   const callbacks = new Callbacks(db);
-  const generation = new Generation(tasks, images, callbacks, eventLog, upstream, addresses, log);
+  const generation = new Generation(tasks, images, callbacks, eventLog, upstream, gate, addresses, log);
   const control = new TaskControl(tasks, generation, eventLog);
   const inbox = new CallbackInbox(callbacks, generation, config.callbackRetentionDays);
   const pictures = new Pictures(images, store, http, eventLog, log);
-  const askAfterMs = tuning.askUpstreamAfterMs ?? 10_000;
-  const reconciliation = new Reconciliation(tasks, generation, eventLog, upstream, log, askAfterMs);
+  const reconciliation = new Reconciliation(
+    tasks,
+    new Leases(db),
+    generation,
+    eventLog,
+    upstream,
+    log,
+    tuning.askUpstreamAfterMs ?? 10_000,
+    tuning.reconcileEveryMs ?? 1_000,
+  );
   const history = new History(db, tasks, images, events, cursors);
   const watching = new Watching(tasks, events, eventLog, cursors);
   const access = new Access(new ApiKeys(db));
@@ -151,11 +163,12 @@ async function build(
         'reconcile-tasks': tuning.reconcileEveryMs ?? 1_000,
         'forget-callbacks': FORGET_EVERY_MS,
       },
-      concurrency: JOBS_AT_ONCE,
+      skip: () => (gate.isShut ? [UPSTREAM_FLAG] : []),
+      concurrency: config.flux.concurrency + OTHER_JOBS_AT_ONCE,
       log,
     });
   }
-  const health = new Health(db, worker);
+  const health = new Health(db, gate, worker);
 
   const schema = await makeSchema({ generation, control, inbox, history, addresses });
   const makeContext = contextMaker(history, watching);

@@ -18,6 +18,8 @@ export interface Config {
     token: string | null;
     mode: 'callback' | 'async' | 'wait';
     editAction: 'edit' | 'edits' | null;
+    /** Requests to the upstream at once, of each instance. */
+    concurrency: number;
   };
   roles: { api: boolean; worker: boolean };
   /** Null: made once and kept in the data directory. */
@@ -61,6 +63,12 @@ const schema = z.object({
   FLUX_BASE_URL: httpUrl.default('https://api.acedata.cloud'),
   FLUX_API_TOKEN: z.string().optional(),
   FLUX_MODE: z.enum(['callback', 'async', 'wait'], 'must be callback, async or wait').optional(),
+  UPSTREAM_CONCURRENCY: z.coerce
+    .number('must be a number')
+    .int()
+    .min(1, 'must be 1 to 200')
+    .max(200, 'must be 1 to 200')
+    .default(24),
   FLUX_EDIT_ACTION: z.enum(['edit', 'edits'], 'must be edit or edits').optional(),
   ROLES: z
     .string()
@@ -115,6 +123,7 @@ export function readConfig(environment: Environment): Config {
       token: values.FLUX_API_TOKEN ?? null,
       mode: values.FLUX_MODE ?? (values.PUBLIC_URL || usesSandbox ? 'callback' : 'async'),
       editAction: values.FLUX_EDIT_ACTION ?? null,
+      concurrency: values.UPSTREAM_CONCURRENCY,
     },
     roles: { api: values.ROLES.includes('api'), worker: values.ROLES.includes('worker') },
     secretKey: values.SECRET_KEY === undefined ? null : Buffer.from(values.SECRET_KEY),

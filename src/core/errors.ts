@@ -126,6 +126,16 @@ export class ShuttingDown extends AppError {
   }
 }
 
+/** The upstream is down and submitting rests; the task stays queued and its job is run again soon. */
+export class UpstreamPaused extends AppError {
+  static readonly code = 'UPSTREAM_PAUSED';
+  readonly code = UpstreamPaused.code;
+  readonly httpStatus = 503;
+  constructor() {
+    super('The upstream is down at the moment. The task stays queued and is sent when it is back.');
+  }
+}
+
 /** A picture could not be fetched or decoded. `retryable` tells whether trying the same link again can help. */
 export class PictureUnavailable extends AppError {
   static readonly code = 'PICTURE_UNAVAILABLE';

@@ -7,6 +7,9 @@ export interface JobPayloads {
 }
 export type JobName = keyof JobPayloads;
 
+/** The flag on jobs that ask something of the upstream: the queue leaves them alone while it cannot be asked. */
+export const UPSTREAM_FLAG = 'upstream';
+
 /** A job to be added in the same commit as the rows that it is about. */
 export interface NewJob<Name extends JobName = JobName> {
   name: Name;

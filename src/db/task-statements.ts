@@ -26,7 +26,7 @@ export const INSERT_TASK = {
     INSERT INTO task_events (workspace_id, task_id, type, actor, data)
     SELECT workspace_id, id, 'TASK_REQUESTED', $14, $15::jsonb FROM task
   ), job AS (
-    SELECT graphile_worker.add_job('submit-task', json_build_object('taskId', id)) FROM task
+    SELECT graphile_worker.add_job('submit-task', json_build_object('taskId', id), flags := ARRAY['upstream']) FROM task
   )
   SELECT ${TASK_COLUMNS}, (SELECT count(*) FROM job) AS jobs FROM task`,
 };
@@ -60,7 +60,8 @@ export const MOVE_TASK = {
     SELECT workspace_id, id, $12::text, $13, $14::jsonb, $9 AND pending_images = 0 FROM task
     WHERE $12::text IS NOT NULL
   ), job AS (
-    SELECT graphile_worker.add_job(new.name, new.payload, run_at := new."runAt")
+    SELECT graphile_worker.add_job(new.name, new.payload, run_at := new."runAt",
+                                   flags := CASE WHEN new.name = 'submit-task' THEN ARRAY['upstream'] END)
     FROM task, jsonb_to_recordset($15::jsonb) AS new(name text, payload json, "runAt" timestamptz)
   ), callback AS (
     -- A task that had not been submitted until this very statement: the callback overtook the reply.

@@ -29,6 +29,8 @@ export interface WorkerOptions {
   handlers: JobHandlers;
   /** Jobs that come round again: milliseconds from the end of one run to the next, over all instances together. */
   recurring: Partial<Record<JobName, number>>;
+  /** Flags of jobs that are not to be taken at this moment. */
+  skip: () => string[];
   /** Jobs at once on this instance. */
   concurrency: number;
   log: Logger;
@@ -79,7 +81,7 @@ export class Worker {
   }
 
   private async run(): Promise<void> {
-    const { pool, concurrency, heartbeat, log } = this.options;
+    const { pool, concurrency, heartbeat, skip, log } = this.options;
     const events = new EventEmitter() as WorkerEvents;
     events.on('pool:create', ({ workerPool }) => heartbeat.start((this.queueId = workerPool.id)));
     const runner = await run({
@@ -90,6 +92,7 @@ export class Worker {
       noHandleSignals: true,
       pollInterval: POLL_INTERVAL_MS,
       taskList: this.taskList(),
+      forbiddenFlags: skip,
       preset: {
         // Written down in batches: only then does the queue retry, and not end the process, when Postgres is away.
         worker: { gracefulShutdownAbortTimeout: GRACE_MS, completeJobBatchDelay: 0, failJobBatchDelay: 0 },

@@ -12,6 +12,7 @@ import { type Callbacks } from '../db/callbacks.js';
 import { type MovedTask, type NewImage, type RawCallback, type Tasks } from '../db/tasks.js';
 import { type EventLog } from '../events/log.js';
 import { type AceData, type UpstreamPicture, type UpstreamResult } from '../providers/acedata.js';
+import { type Reach, type UpstreamGate } from '../providers/upstream-gate.js';
 import { type Addresses } from './addresses.js';
 import { persistently } from './persistently.js';
 import { type CheckedRequest, checkWish, type Wish } from './request-check.js';
@@ -34,6 +35,7 @@ export class Generation {
     private readonly callbacks: Callbacks,
     private readonly events: EventLog,
     private readonly upstream: AceData,
+    private readonly gate: UpstreamGate,
     private readonly addresses: Addresses,
     private readonly log: Logger,
   ) {}
@@ -63,8 +65,16 @@ export class Generation {
    * that is found SUBMITTING was left behind by a process that died while it was sending, so it is not sent again.
    */
   async submit(taskId: string): Promise<void> {
+    await this.gate.run(() => this.submitNow(taskId));
+    this.events.sealSoon();
+  }
+
+  private async submitNow(taskId: string): Promise<Reach> {
     const task = await this.claim(taskId);
-    if (!task) return this.leaveUnconfirmed(taskId, 'The process ended while it was sending the request.');
+    if (!task) {
+      await this.leaveUnconfirmed(taskId, 'The process ended while it was sending the request.');
+      return 'reached';
+    }
     crashPoint('submitting-saved');
     try {
       const result = await this.upstream.submit({
@@ -78,8 +88,9 @@ export class Generation {
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error;
       await persistently(() => this.applySubmitFailure(task, error), this.log);
+      return error.outcome === 'not-sent' ? 'unreachable' : 'reached';
     }
-    this.events.sealSoon();
+    return 'reached';
   }
 
   /**

@@ -1,11 +1,14 @@
 import { AppError } from '../core/errors.js';
 import { type Database } from '../db/database.js';
+import { type GateState, type UpstreamGate } from '../providers/upstream-gate.js';
 import { type Worker } from '../queue/worker.js';
 
 /** Whether this instance can do its work, part by part. `error` says what is wrong with the part. */
 export interface Readiness {
   ready: boolean;
   parts: Record<string, { ok: boolean; error?: string }>;
+  /** For the operator to see; an upstream that is down does not make this instance unready. */
+  upstream: GateState;
 }
 
 /** What /readyz answers. */
@@ -14,6 +17,7 @@ export class Health {
 
   constructor(
     private readonly db: Database,
+    private readonly gate: UpstreamGate,
     /** Null on an instance that runs no jobs. */
     private readonly worker: Worker | null,
   ) {}
@@ -28,7 +32,7 @@ export class Health {
     if (this.worker)
       parts.queue = this.worker.isRunning ? { ok: true } : { ok: false, error: 'it has stopped' };
     if (this.draining) parts.process = { ok: false, error: 'it is shutting down' };
-    return { ready: Object.values(parts).every((part) => part.ok), parts };
+    return { ready: Object.values(parts).every((part) => part.ok), parts, upstream: this.gate.state };
   }
 
   private async database(): Promise<{ ok: boolean; error?: string }> {

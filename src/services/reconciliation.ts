@@ -2,11 +2,16 @@ import { type Logger } from 'pino';
 import { type TaskFailure } from '../core/errors.js';
 import { ACTORS } from '../core/events.js';
 import { type Task } from '../core/task.js';
+import { type Leases } from '../db/leases.js';
 import { type Tasks } from '../db/tasks.js';
 import { type EventLog } from '../events/log.js';
 import { type AceData, MAX_READ_IDS } from '../providers/acedata.js';
 import { type Generation } from './generation.js';
 
+/** The name of the lease on reading. */
+const READING = 'upstream-reading';
+/** After a reading that failed, a 429 among others: long enough to help, short enough to find a lost callback in time. */
+const REST_MS = 4_000;
 /** Overdue tasks ended in one run; the next run is a second later. */
 const OVERDUE_BATCH = 200;
 
@@ -14,19 +19,30 @@ const OVERDUE_BATCH = 200;
 export class Reconciliation {
   constructor(
     private readonly tasks: Tasks,
+    private readonly leases: Leases,
     private readonly generation: Generation,
     private readonly events: EventLog,
     private readonly upstream: AceData,
     private readonly log: Logger,
     /** A running task is asked about when nobody has for this long; the first time counts from its submission. */
     private readonly askAfterMs: number,
+    /** From one reading to the next, of all instances together. */
+    private readonly readEveryMs: number,
   ) {}
 
-  /** Reads up to 50 running tasks in one request. Throws UpstreamError when reading fails; no task is changed by that. */
+  /**
+   * Reads up to 50 running tasks in one request, unless an instance has read a moment ago. Throws UpstreamError when
+   * reading fails; no task is changed by that, and nobody reads for a while.
+   */
   async reconcile(): Promise<void> {
+    if (!(await this.leases.take(READING, this.readEveryMs))) return;
     const unchecked = await this.tasks.claimUnchecked(this.askAfterMs, MAX_READ_IDS);
     if (unchecked.length === 0) return;
-    const results = await this.upstream.readTasks(unchecked.map((task) => task.upstreamTaskId));
+    const ids = unchecked.map((task) => task.upstreamTaskId);
+    const results = await this.upstream.readTasks(ids).catch(async (error: unknown) => {
+      await this.leases.rest(READING, REST_MS);
+      throw error;
+    });
     for (const { id, upstreamTaskId } of unchecked) {
       const result = results.get(upstreamTaskId);
       if (!result) this.log.warn({ taskId: id }, 'the upstream does not know a task that it accepted');

@@ -22,3 +22,11 @@ CREATE INDEX "callbacks_workspace_id_id_idx" ON "callbacks"("workspace_id", "id"
 
 -- CreateIndex
 CREATE INDEX "callbacks_task_id_idx" ON "callbacks"("task_id");
+
+-- CreateTable
+CREATE TABLE "leases" (
+    "name" TEXT NOT NULL,
+    "until" TIMESTAMPTZ(3) NOT NULL,
+
+    CONSTRAINT "leases_pkey" PRIMARY KEY ("name")
+);

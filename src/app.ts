@@ -53,7 +53,7 @@ export interface App {
   stop(): Promise<void>;
 }
 
-/** What tests and the demo set and operators do not. */
+/** What tests, the demo and main set, and operators do not. */
 export interface Tuning {
   /** A running task is asked about after this long; default 10 s. */
   askUpstreamAfterMs?: number;
@@ -63,6 +63,8 @@ export interface Tuning {
   sandboxDelayMs?: number;
   /** False: the embedded Postgres does not wait for the disk. */
   durable?: boolean;
+  /** Told when the embedded Postgres ended by itself; nothing works from then on. */
+  onFailure?: (reason: string) => void;
 }
 
 /** Requests and jobs share them. Ten are enough to keep two cores of Postgres busy. */
@@ -119,7 +121,7 @@ async function build(
   await eventLog.start();
   releases.push(() => eventLog.stop());
   const http = new HttpClient();
-  releases.push(() => http.close());
+  releases.push(() => http.destroy());
   const upstream = new AceData({
     baseUrl: usesSandbox ? `${url}/sandbox` : config.flux.baseUrl,
     token: config.flux.token ?? 'sandbox',
@@ -127,7 +129,7 @@ async function build(
     editAction: config.flux.editAction ?? undefined,
     log,
   });
-  releases.push(() => upstream.close());
+  releases.push(() => upstream.destroy());
   const gate = new UpstreamGate(config.flux.concurrency, log);
   const store = new DiskStore(join(config.dataDir, 'images'));
 
@@ -206,6 +208,7 @@ async function startEmbedded(
 ): Promise<string> {
   const embedded = await EmbeddedPostgres.start({ dataDir: config.dataDir, log, durable: tuning.durable });
   releases.push(() => embedded.stop());
+  embedded.onExit(() => tuning.onFailure?.('the embedded Postgres ended by itself'));
   return embedded.url;
 }
 

@@ -9,19 +9,22 @@ const LAST_RESORT_MS = 15_000;
 async function main(): Promise<void> {
   const config = readConfig(process.env);
   const log = pino({ level: config.logLevel });
-  const app = await startApp(config, log);
+  let end: (exitCode: number) => void = () => undefined;
+  const ended = new Promise<number>((resolve) => (end = resolve));
+  const onFailure = (reason: string) => {
+    log.fatal({ reason }, 'this instance cannot go on');
+    end(1);
+  };
+  const app = await startApp(config, log, { onFailure });
+  process.once('SIGTERM', () => end(0));
+  process.once('SIGINT', () => end(0));
   console.log(greeting(app.url, app.firstKey, config));
 
-  const stop = (signal: string) => {
-    log.info({ signal }, 'shutting down');
-    setTimeout(() => process.exit(1), LAST_RESORT_MS).unref();
-    app.stop().then(
-      () => process.exit(0),
-      () => process.exit(1),
-    );
-  };
-  process.once('SIGTERM', stop);
-  process.once('SIGINT', stop);
+  const exitCode = await ended;
+  log.info('shutting down');
+  setTimeout(() => process.exit(1), LAST_RESORT_MS).unref();
+  await app.stop();
+  process.exit(exitCode);
 }
 
 function greeting(url: string, firstKey: string | null, config: Config): string {

@@ -116,16 +116,6 @@ export class DatabaseUnavailable extends AppError {
   }
 }
 
-/** The process is draining after SIGTERM. */
-export class ShuttingDown extends AppError {
-  static readonly code = 'SHUTTING_DOWN';
-  readonly code = ShuttingDown.code;
-  readonly httpStatus = 503;
-  constructor() {
-    super('This instance is shutting down. Try again; another one answers.');
-  }
-}
-
 /** The upstream is down and submitting rests; the task stays queued and its job is run again soon. */
 export class UpstreamPaused extends AppError {
   static readonly code = 'UPSTREAM_PAUSED';

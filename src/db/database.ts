@@ -19,8 +19,8 @@ export interface Statement {
 
 /** How long a request waits for a free connection, or for a new one, before it is told that the database is away. */
 const CONNECT_TIMEOUT_MS = 5_000;
-/** SQLSTATE classes and codes that mean "not now": connection failures, shutdown, start-up, too many connections. */
-const UNAVAILABLE_STATES = /^(08...|57P0[1-3]|53300)$/;
+/** SQLSTATE classes and codes that mean "not now": connection failures, shutdown, start-up, and resources that are used up (disk, memory, connections). */
+const UNAVAILABLE_STATES = /^(08...|53...|57P0[1-4])$/;
 const UNAVAILABLE_CODES = new Set([
   'ECONNREFUSED',
   'ECONNRESET',

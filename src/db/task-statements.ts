@@ -48,6 +48,8 @@ export const MOVE_TASK = {
       delivered_count = delivered_count + $10,
       pending_images = pending_images + $10
     WHERE id = $1 AND status = ANY($3::task_status[])
+      -- What is overdue is not sent any more: it is about to expire.
+      AND ($2 <> 'SUBMITTING' OR deadline_at > now())
     RETURNING *
   ), image AS (
     INSERT INTO images (id, workspace_id, task_id, index, upstream_url, seed, inference_seconds, parent_id)

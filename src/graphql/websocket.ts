@@ -1,7 +1,6 @@
 import { type IncomingMessage } from 'node:http';
 import { type Duplex } from 'node:stream';
-import { type GraphQLError, type GraphQLSchema } from 'graphql';
-import { CloseCode } from 'graphql-ws';
+import { type DocumentNode, GraphQLError, type GraphQLSchema, parse, validate } from 'graphql';
 import { type Extra, useServer } from 'graphql-ws/use/ws';
 import { type Logger } from 'pino';
 import { WebSocketServer } from 'ws';
@@ -15,6 +14,8 @@ import { formatError } from './format-error.js';
 const MAX_MESSAGE_BYTES = 64 * 1024;
 /** RFC 6455: the endpoint is going away. */
 const GOING_AWAY = 1001;
+/** IANA's registry of close codes; graphql-ws clients connect again after it, as they do not after 4500. */
+const TRY_AGAIN_LATER = 1013;
 /** Sockets that have not answered our close by then are cut. */
 const CLOSE_GRACE_MS = 2_000;
 
@@ -47,10 +48,17 @@ export function serveGraphqlOverWebSocket(
           return true;
         } catch (error) {
           if (error instanceof Unauthenticated) return false;
-          throw error;
+          log.warn({ err: error }, 'a WebSocket connection could not be authenticated');
+          extra.socket.close(TRY_AGAIN_LATER, 'Try again later');
+          return false;
         }
       },
-      context: ({ extra }) => makeContext(extra.caller as Caller),
+      onSubscribe: ({ extra }, _id, { query, operationName, variables }) => {
+        const parsed = parseAndValidate(schema, query);
+        if ('errors' in parsed) return parsed.errors;
+        const contextValue = makeContext(extra.caller as Caller);
+        return { schema, ...parsed, operationName, variableValues: variables, contextValue };
+      },
       onError: (_context, _id, _payload, errors) => formatAll(errors),
       onNext: (_context, _id, _payload, _args, result) =>
         result.errors ? { ...result, errors: formatAll(result.errors) } : result,
@@ -70,5 +78,23 @@ export function serveGraphqlOverWebSocket(
   };
 }
 
-/** What graphql-ws closes with when connection_init brought no good key. */
-export const REFUSED_KEY_CLOSE_CODE = CloseCode.Forbidden;
+/** A document that is wrong ends its own operation, with the codes that HTTP gives, and not the whole connection. */
+function parseAndValidate(
+  schema: GraphQLSchema,
+  query: string,
+): { document: DocumentNode } | { errors: readonly GraphQLError[] } {
+  try {
+    const document = parse(query);
+    const errors = validate(schema, document);
+    return errors.length > 0 ? { errors: withCode(errors, 'GRAPHQL_VALIDATION_FAILED') } : { document };
+  } catch (error) {
+    if (!(error instanceof GraphQLError)) throw error;
+    return { errors: withCode([error], 'GRAPHQL_PARSE_FAILED') };
+  }
+}
+
+function withCode(errors: readonly GraphQLError[], code: string): GraphQLError[] {
+  return errors.map(({ message, nodes, source, positions }) => {
+    return new GraphQLError(message, { nodes, source, positions, extensions: { code } });
+  });
+}

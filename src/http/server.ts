@@ -1,3 +1,4 @@
+import cors from 'cors';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import helmet from 'helmet';
 import { type Logger } from 'pino';
@@ -27,6 +28,8 @@ export interface HttpServices {
 }
 
 const MAX_GRAPHQL_BODY = '1mb';
+/** Chromium's own upper bound for remembering a preflight. */
+const PREFLIGHT_SECONDS = 7_200;
 
 /** The HTTP door: gives every request an id, and the ones that need it a caller. Without the role `api`, health only. */
 export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Express {
@@ -59,7 +62,9 @@ export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Ex
   return app;
 }
 
+/** Any origin may ask: keys are sent by the page itself, never by the browser on its own as cookies are. */
 function serveApi(app: Express, { access, addresses, generation, graphql, pictures }: HttpServices): void {
+  app.use(cors({ maxAge: PREFLIGHT_SECONDS }));
   app.use(callbackRoutes(generation, addresses));
   app.use(pictureRoutes(pictures));
   app.use('/graphql', identify(access), express.json({ limit: MAX_GRAPHQL_BODY }), withBody, graphql);

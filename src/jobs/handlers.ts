@@ -14,8 +14,8 @@ export function jobHandlers(
   return {
     'submit-task': ({ taskId }: JobPayloads['submit-task']) => generation.submit(taskId),
 
-    'store-images': ({ taskId }: JobPayloads['store-images'], run: { isLastAttempt: boolean }) =>
-      pictures.storeAll(taskId, run.isLastAttempt),
+    'store-images': ({ taskId }: JobPayloads['store-images'], run: { attempt: number }) =>
+      pictures.storeAll(taskId, run.attempt),
 
     'reconcile-tasks': async () => {
       await reconciliation.expire();

@@ -92,6 +92,12 @@ export class HttpClient {
     await Promise.all([this.agent, ...this.ownClients].map((client) => client.close()));
   }
 
+  /** Cuts the requests under way, which fail as ones that may have been sent, and closes every connection. */
+  async destroy(): Promise<void> {
+    this.closed = true;
+    await Promise.all([this.agent, ...this.ownClients].map((client) => client.destroy()));
+  }
+
   private openOwn(origin: string): Client {
     if (this.closed) throw new RequestFailed('no', 'the HTTP client is closed');
     // pipelining 0 is how undici is told to send "connection: close".

@@ -111,6 +111,11 @@ export class AceData {
     await this.http.close();
   }
 
+  /** Cuts what is under way, at the end of the process: such a submit may have arrived, and is not confirmed. */
+  async destroy(): Promise<void> {
+    await this.http.destroy();
+  }
+
   private async send(request: SubmitRequest, action: 'generate' | EditAction): Promise<Accepted | Succeeded> {
     const { mode, submitTimeoutMs = 60_000, waitTimeoutMs = 300_000 } = this.options;
     const timeoutMs = mode === 'wait' ? waitTimeoutMs : submitTimeoutMs;

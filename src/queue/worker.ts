@@ -17,7 +17,6 @@ import { type Heartbeat } from './heartbeat.js';
 export interface JobRun {
   /** From 1. */
   attempt: number;
-  isLastAttempt: boolean;
   /** Aborted when the process is about to end. */
   signal: AbortSignal;
 }
@@ -137,7 +136,6 @@ export class Worker {
       try {
         await handler(payload, {
           attempt: job.attempts,
-          isLastAttempt: job.attempts >= job.max_attempts,
           signal: abortSignal ?? new AbortController().signal,
         });
       } catch (error) {

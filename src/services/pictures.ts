@@ -23,6 +23,8 @@ export interface ServedPicture {
 /** Four times the largest PNG that a 1440 x 1440 picture can be. */
 const MAX_IMAGE_BYTES = 50 * 1024 * 1024;
 const DOWNLOAD_TIMEOUT_MS = 30_000;
+/** With the queue's backoff of e^n seconds the last one is 28 minutes after the first: longer than links are known to live. */
+const MAX_LINK_ATTEMPTS = 8;
 
 /** Brings finished pictures into our own store and serves them from there. */
 export class Pictures {
@@ -39,9 +41,9 @@ export class Pictures {
 
   /**
    * Stores every picture of the task that is not stored yet. A picture that will never be had is given up as IMAGE_LOST,
-   * at the latest in the last attempt. Throws PictureUnavailable when another attempt can help.
+   * at the latest after 8 attempts. Throws PictureUnavailable when another attempt can help.
    */
-  async storeAll(taskId: string, isLastAttempt: boolean): Promise<void> {
+  async storeAll(taskId: string, attempt: number): Promise<void> {
     const images = await this.images.findByTasks([taskId]);
     const results = await Promise.allSettled(images.map((image) => this.storeOnce(image)));
     let again: Error | null = null;
@@ -49,7 +51,8 @@ export class Pictures {
       const image = images[index];
       if (result.status === 'fulfilled' || !image) continue;
       const reason: unknown = result.reason;
-      const hopeless = reason instanceof PictureUnavailable && (isLastAttempt || !reason.retryable);
+      const hopeless =
+        reason instanceof PictureUnavailable && (attempt >= MAX_LINK_ATTEMPTS || !reason.retryable);
       if (hopeless) await this.images.markLost(image, reason.message, ACTORS.store);
       else again = reason instanceof Error ? reason : new Error('storing failed', { cause: reason });
     }

@@ -18,9 +18,11 @@ export class EventCursors {
 
   /** Throws BadRequest for a cursor that is not ours. */
   decode(cursor: string): bigint {
-    const [text = '', signature = ''] = cursor.split('.');
+    const [text = '', signature = '', ...rest] = cursor.split('.');
     const isOurs =
-      /^[0-9a-z]{1,13}$/.test(text) && this.signer.verify('event-cursor', text, signature, SIGNATURE_BYTES);
+      rest.length === 0 &&
+      /^[0-9a-z]{1,13}$/.test(text) &&
+      this.signer.verify('event-cursor', text, signature, SIGNATURE_BYTES);
     if (!isOurs) {
       throw new BadRequest(
         'This cursor was not made by this installation. Leave `after` out to start from now.',

@@ -84,11 +84,11 @@ export class Database {
 }
 
 function isUnavailable(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const { code, meta } = error as Error & { code?: unknown; meta?: unknown };
+  // By its fields: Node's own errors are not always instances of the Error that this module sees.
+  const { code, message, meta } = Object(error) as { code?: unknown; message?: unknown; meta?: unknown };
   if (typeof code === 'string' && (UNAVAILABLE_CODES.has(code) || UNAVAILABLE_STATES.test(code))) return true;
   if (typeof code === 'string' && ['P1001', 'P1002', 'P1008', 'P1017'].includes(code)) return true;
-  const text = `${error.message} ${JSON.stringify(meta ?? '')}`;
+  const text = `${String(message)} ${JSON.stringify(meta ?? '')}`;
   return /Connection terminated|timeout exceeded when trying to connect|ECONNREFUSED|ECONNRESET|the database system is/.test(
     text,
   );

@@ -95,10 +95,10 @@ function readInference(timings: unknown): number | null {
   return typeof seconds === 'number' && seconds >= 0 ? seconds : null;
 }
 
-/** A text that is not empty, or a number as text: ids and seeds come as either. */
+/** A text that is not empty, or a number as text: ids and seeds come as either. Without NUL, which Postgres refuses. */
 function readText(value: unknown): string | null {
   if (typeof value === 'number') return String(value);
-  return typeof value === 'string' && value.trim() !== '' ? value.trim() : null;
+  return (typeof value === 'string' && value.replaceAll('\0', '').trim()) || null;
 }
 
 function isHttpUrl(text: string): boolean {

@@ -56,6 +56,9 @@ export class History {
         '`after` is not a cursor of this list. Take it from endCursor of the page before.',
       );
     }
+    if ([filter.search ?? '', ...(filter.models ?? [])].some((text) => text.includes('\0'))) {
+      throw new BadRequest('The filter holds a NUL character, which no text here has. Leave it out.');
+    }
     const rows = await pageOfTasks(this.db, caller.workspaceId, filter, after, first + 1);
     return toPage(rows, first, after !== null, (task) => task.id);
   }

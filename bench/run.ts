@@ -1,0 +1,27 @@
+/** `npm run bench -- <name> [--seconds <n>]`: measures one thing, prints a table, and one line of JSON at the end. */
+import { parseArgs } from 'node:util';
+import { create } from './create.js';
+import { history } from './history.js';
+import { withReleases } from './support/releases.js';
+import { type Bench } from './support/bench.js';
+
+const BENCHES: Record<string, Bench> = { create, history };
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { seconds: { type: 'string' } },
+});
+const [name = ''] = positionals;
+const bench = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined;
+const seconds = values.seconds === undefined ? undefined : Number(values.seconds);
+
+if (!bench) {
+  const problem = name ? `There is no bench named "${name}".` : 'Say which bench to run.';
+  console.error(`${problem} There are: ${Object.keys(BENCHES).join(', ')}.`);
+  process.exit(1);
+}
+if (seconds !== undefined && !(seconds > 0)) {
+  console.error(`--seconds is "${values.seconds}"; give a number above 0.`);
+  process.exit(1);
+}
+await withReleases((release) => bench({ seconds, release }));

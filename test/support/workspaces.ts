@@ -1,0 +1,21 @@
+import { hashApiKey, newApiKey } from '../../src/core/api-key.js';
+import { SCOPES, type Scope } from '../../src/core/caller.js';
+import { newId } from '../../src/core/ids.js';
+import { type TestApp } from './app.js';
+
+/** What administration will do: another workspace, and a key to it. */
+export async function addWorkspace(app: TestApp, scopes: readonly Scope[] = SCOPES): Promise<string> {
+  const workspaceId = newId();
+  await app.rows("INSERT INTO workspaces (id, name) VALUES ($1, 'another')", [workspaceId]);
+  return addKey(app, workspaceId, scopes);
+}
+
+/** Another key to a workspace. */
+export async function addKey(app: TestApp, workspaceId: string, scopes: readonly Scope[]): Promise<string> {
+  const key = newApiKey();
+  await app.rows(
+    "INSERT INTO api_keys (id, workspace_id, name, prefix, hash, scopes) VALUES ($1, $2, 'added', $3, $4, $5)",
+    [newId(), workspaceId, key.slice(0, 9), hashApiKey(key), scopes],
+  );
+  return key;
+}

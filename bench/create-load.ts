@@ -5,7 +5,8 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { newId } from '../src/core/ids.js';
-import { INSERT_TASK, insertValues, type NewTask } from '../src/db/tasks.js';
+import { INSERT_TASK } from '../src/db/task-statements.js';
+import { insertValues, type NewTask } from '../src/db/tasks.js';
 import { GraphqlClient } from './support/graphql-client.js';
 import { loadArgs, serveLoad } from './support/load.js';
 
@@ -73,6 +74,7 @@ function newTask(workspaceId: string): NewTask {
     inputHash: INPUT_HASH,
     metadata: null,
     timeoutSeconds: 600,
+    retryOfId: null,
   };
 }
 const INPUT_HASH = createHash('sha256').update(PROMPT).digest();

@@ -87,7 +87,8 @@ function isUnavailable(error: unknown): boolean {
   // By its fields: Node's own errors are not always instances of the Error that this module sees.
   const { code, message, meta } = Object(error) as { code?: unknown; message?: unknown; meta?: unknown };
   if (typeof code === 'string' && (UNAVAILABLE_CODES.has(code) || UNAVAILABLE_STATES.test(code))) return true;
-  if (typeof code === 'string' && ['P1001', 'P1002', 'P1008', 'P1017'].includes(code)) return true;
+  if (typeof code === 'string' && ['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2037'].includes(code))
+    return true;
   const text = `${String(message)} ${JSON.stringify(meta ?? '')}`;
   return /Connection terminated|timeout exceeded when trying to connect|ECONNREFUSED|ECONNRESET|the database system is/.test(
     text,

@@ -37,7 +37,7 @@ export const MOVE_TASK = {
   text: `
   WITH task AS (
     UPDATE tasks SET
-      status = $2,
+      status = $2::task_status,
       attempts = attempts + $4,
       submission_id = coalesce($18, submission_id),
       failure = coalesce($5::jsonb, failure),
@@ -49,7 +49,7 @@ export const MOVE_TASK = {
       pending_images = pending_images + $10
     WHERE id = $1 AND status = ANY($3::task_status[])
       -- What is overdue is not sent any more: it is about to expire.
-      AND ($2 <> 'SUBMITTING' OR deadline_at > now())
+      AND ($2::task_status <> 'SUBMITTING' OR deadline_at > now())
     RETURNING *
   ), image AS (
     INSERT INTO images (id, workspace_id, task_id, index, upstream_url, seed, inference_seconds, parent_id)

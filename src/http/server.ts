@@ -67,13 +67,25 @@ function serveApi(app: Express, { access, addresses, generation, graphql, pictur
   app.use(cors({ maxAge: PREFLIGHT_SECONDS }));
   app.use(callbackRoutes(generation, addresses));
   app.use(pictureRoutes(pictures));
-  app.use('/graphql', identify(access), express.json({ limit: MAX_GRAPHQL_BODY }), withBody, graphql);
+  app.use(
+    '/graphql',
+    neverCached,
+    identify(access),
+    express.json({ limit: MAX_GRAPHQL_BODY }),
+    withBody,
+    graphql,
+  );
 }
 
 /** Callback links are capabilities: whoever reads one in a log could forge a result. Routes match in any case. */
 export function withoutToken(url: string): string {
   return url.replace(/^\/callbacks\/.*/i, '/callbacks/[redacted]').replace(/\?.*/, '');
 }
+
+const neverCached: RequestHandler = (_request, response, next) => {
+  response.setHeader('cache-control', 'no-store');
+  next();
+};
 
 function identify(access: Access): RequestHandler {
   return async (request, response, next) => {

@@ -170,10 +170,14 @@ export class Worker {
   }
 }
 
-/** What the queue says of a job that failed is said already, by the handler's own line. */
+/**
+ * What the queue says of a job that failed is said already, by the handler's own line; and its advice on the pool's size is
+ * for jobs that hold a connection all the while, which ours do not.
+ */
 function queueLogger(log: Logger): WorkerLogger {
   return new WorkerLogger(() => (level, message, meta) => {
-    const matters = ['error', 'warning'].includes(level) && !(meta && 'job' in meta);
+    const matters =
+      ['error', 'warning'].includes(level) && !(meta && 'job' in meta) && !message.includes('maxPoolSize');
     log[matters ? 'warn' : 'trace']({ queue: true }, message);
   });
 }

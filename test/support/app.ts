@@ -86,7 +86,8 @@ export class TestApp {
     const environment = { DATABASE_URL: databaseUrl, DATA_DIR: dataDir, PORT: '0', LOG_LEVEL: 'silent' };
     try {
       const config = readConfig({ ...environment, ...options.environment });
-      const tuning = { sandboxDelayMs: 50, reconcileEveryMs: 100, ...options.tuning };
+      // Long enough for the reply to a submission to be written down before the callback comes, on a busy machine too.
+      const tuning = { sandboxDelayMs: 150, reconcileEveryMs: 100, ...options.tuning };
       const app = await startApp(config, log, tuning);
       const sql = new pg.Pool({ connectionString: databaseUrl, max: 2 });
       sql.on('error', () => undefined);

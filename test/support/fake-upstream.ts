@@ -23,6 +23,8 @@ export class FakeUpstream {
   /** Answers submissions and readings until a test says otherwise. */
   submit: Answerer;
   read: Answerer = reply(200, { items: [], count: 0 });
+  /** Pictures are sent when this has resolved. */
+  picturesMayGo: Promise<unknown> = Promise.resolve();
   private submitted = 0;
 
   private constructor(
@@ -31,7 +33,7 @@ export class FakeUpstream {
   ) {
     this.submit = (response) => reply(200, { task_id: `upstream-task-${++this.submitted}` })(response, NONE);
     peer.answer = (response, received) => {
-      if (received.path.endsWith('.png')) response.writeHead(200).end(picture);
+      if (received.path.endsWith('.png')) void this.picturesMayGo.then(() => response.end(picture));
       else if (received.path === '/flux/images') this.submit(response, received);
       else this.read(response, received);
     };
@@ -50,6 +52,11 @@ export class FakeUpstream {
 
   pictureUrl(name: string): string {
     return `${this.peer.url}/${name}.png`;
+  }
+
+  /** Whether anybody has asked for the picture. */
+  wasFetched(name: string): boolean {
+    return this.peer.received.some((received) => received.path === `/${name}.png`);
   }
 
   /** What was asked for with this prompt. */

@@ -1,0 +1,135 @@
+import { createHash } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { v7 } from 'uuid';
+import { TestApp } from '../support/app.js';
+
+let app: TestApp;
+let path: string;
+let bytes: Buffer;
+beforeAll(async () => {
+  app = await TestApp.start();
+  const { id } = await app.generate({ prompt: 'a picture to serve', size: '256x256' });
+  const [image] = (await app.settled(id)).images;
+  path = new URL(image?.url ?? '').pathname;
+  bytes = (await app.get(path)).bytes;
+});
+afterAll(() => app.stop());
+
+const etag = () => `"${createHash('sha256').update(bytes).digest('hex')}"`;
+
+describe('a stored picture', () => {
+  test('is served without a key, with its type, its hash as ETag, and for ever', async () => {
+    const { status, headers } = await app.get(path);
+    expect(status).toBe(200);
+    expect(headers).toMatchObject({
+      'content-type': 'image/png',
+      'content-length': String(bytes.length),
+      'cache-control': 'public, max-age=31536000, immutable',
+      'accept-ranges': 'bytes',
+      'x-content-type-options': 'nosniff',
+      'cross-origin-resource-policy': 'cross-origin',
+      'content-security-policy': "default-src 'none'; sandbox",
+      etag: etag(),
+    });
+  });
+
+  test('is answered 304 without bytes to whoever has it', async () => {
+    for (const known of [etag(), `W/${etag()}`, `"other", ${etag()}`, '*']) {
+      const { status, headers, bytes } = await app.get(path, { 'if-none-match': known });
+      expect({ known, status, length: bytes.length }).toEqual({ known, status: 304, length: 0 });
+      expect(headers['etag']).toBe(etag());
+    }
+    await app.http.get(path).set('if-none-match', '"other"').expect(200);
+  });
+
+  test('tells HEAD its length and sends no bytes', async () => {
+    const { text } = await app.http.head(path).expect(200).expect('content-length', String(bytes.length));
+    expect(text).toBeUndefined();
+  });
+
+  test.each([
+    ['bytes=0-99', 0, 99],
+    ['bytes=100-', 100, null],
+    ['bytes=-50', -50, null],
+    ['bytes=10-99999999', 10, null],
+  ])('sends the part that %s names', async (range, from, to) => {
+    const expected = bytes.subarray(from, to === null ? undefined : to + 1);
+    const start = from < 0 ? bytes.length + from : from;
+    const { status, headers, bytes: part } = await app.get(path, { range });
+    expect(status).toBe(206);
+    const last = start + expected.length - 1;
+    expect(headers['content-range']).toBe(`bytes ${start}-${last}/${bytes.length}`);
+    expect(headers['content-length']).toBe(String(expected.length));
+    expect(part.equals(expected)).toBe(true);
+  });
+
+  test('answers a range beyond its end with 416 and its size', async () => {
+    const { status, headers } = await app.get(path, { range: `bytes=${bytes.length}-` });
+    expect(status).toBe(416);
+    expect(headers['content-range']).toBe(`bytes */${bytes.length}`);
+  });
+
+  test.each(['bytes=0-1,5-9', 'bites=0-1', 'bytes=x'])(
+    'is sent whole for a range it does not serve: %s',
+    async (range) => {
+      const { status, bytes: whole } = await app.get(path, { range });
+      expect(status).toBe(200);
+      expect(whole.equals(bytes)).toBe(true);
+    },
+  );
+
+  test('sends a part only of the picture that If-Range means, and otherwise the whole', async () => {
+    await app.http.get(path).set({ range: 'bytes=0-9', 'if-range': etag() }).expect(206);
+    for (const condition of ['"other"', `W/${etag()}`, 'Sun, 22 Nov 2026 12:00:00 GMT']) {
+      await app.http.get(path).set({ range: 'bytes=0-9', 'if-range': condition }).expect(200);
+    }
+    const beyond = { range: `bytes=${bytes.length}-`, 'if-range': '"other"' };
+    await app.http.get(path).set(beyond).expect(200);
+  });
+
+  test('is not there under another id, an id of no form, or a path', async () => {
+    for (const id of [v7(), 'nothing', '%2e%2e%2fsecret-key', '..%2f..%2fsecret-key']) {
+      const { status, json } = await app.get(`/images/${id}`);
+      expect({ id, status, json }).toMatchObject({ status: 404, json: { error: { code: 'NOT_FOUND' } } });
+    }
+  });
+});
+
+describe('a picture that is on its way', () => {
+  test('is fetched for whoever asks first, and stored once', async () => {
+    const { id } = await app.generate({ prompt: 'slow to come [sandbox: picture=slow]', size: '256x256' });
+    await app.happened(id, 'TASK_SUCCEEDED');
+    const [image] = (await app.task(id)).images;
+    expect(image).toMatchObject({ storedAt: null, width: null, sha256: null });
+    const { status, bytes: early } = await app.get(new URL(image?.url ?? '').pathname);
+    expect(status).toBe(200);
+    const stored = (await app.settled(id)).images[0];
+    expect(stored?.sha256).toBe(createHash('sha256').update(early).digest('hex'));
+    const types = (await app.history(id)).map((event) => event.type);
+    expect(types.filter((type) => type === 'IMAGE_STORED')).toHaveLength(1);
+  });
+
+  test('is answered 502 while the link gives nothing, and the task stays a success', async () => {
+    const { id } = await app.generate({ prompt: 'gone [sandbox: picture=404]', size: '256x256' });
+    await app.happened(id, 'TASK_SUCCEEDED');
+    const task = await app.task(id);
+    const { status, json } = await app.get(new URL(task.images[0]?.url ?? '').pathname);
+    expect({ status, json }).toMatchObject({ status: 502, json: { error: { code: 'PICTURE_UNAVAILABLE' } } });
+    expect(task).toMatchObject({ status: 'SUCCEEDED', deliveredCount: 1 });
+  });
+
+  test('is given up as lost after the last attempt, and that settles the task', async () => {
+    const { id } = await app.generate({ prompt: 'never [sandbox: picture=404]', size: '256x256' });
+    await app.happened(id, 'TASK_SUCCEEDED');
+    const watch = app.watchTask(id);
+    await app.rows(
+      `UPDATE graphile_worker._private_jobs SET max_attempts = attempts + 1, run_at = now()
+       WHERE payload ->> 'taskId' = $1`,
+      [id],
+    );
+    await watch.ended;
+    expect(watch.received.at(-1)).toMatchObject({ type: 'IMAGE_LOST', actor: 'image store' });
+    const [image] = (await app.task(id)).images;
+    await app.http.get(new URL(image?.url ?? '').pathname).expect(404);
+  });
+});

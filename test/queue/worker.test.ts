@@ -1,0 +1,173 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { pino } from 'pino';
+import { PictureUnavailable } from '../../src/core/errors.js';
+import { type JobName } from '../../src/core/jobs.js';
+import { Database } from '../../src/db/database.js';
+import { Instances } from '../../src/db/instances.js';
+import { Heartbeat } from '../../src/queue/heartbeat.js';
+import { type JobHandlers, type JobRun, Worker } from '../../src/queue/worker.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { waitFor } from '../support/wait-for.js';
+
+const silent = pino({ level: 'silent' });
+let database: TestDatabase;
+let sql: pg.Pool;
+const stops: (() => Promise<void>)[] = [];
+beforeAll(async () => {
+  database = await createTestDatabase();
+  sql = new pg.Pool({ connectionString: database.url, max: 2 });
+});
+afterEach(async () => {
+  for (const stop of stops.splice(0)) await stop();
+  await sql.query('DELETE FROM graphile_worker._private_jobs');
+});
+afterAll(async () => {
+  await sql.end();
+  await database.drop();
+});
+
+interface Run extends JobRun {
+  name: JobName;
+  taskId?: string;
+}
+
+/** A queue of an instance, and the runs that it has begun. `work` may fail. */
+async function startWorker(
+  work: (run: Run) => Promise<void> | void = () => undefined,
+  recurring: Partial<Record<JobName, number>> = {},
+) {
+  const runs: Run[] = [];
+  const handle = (name: JobName) => async (payload: { taskId?: string }, run: JobRun) => {
+    runs.push({ ...run, name, taskId: payload.taskId });
+    await work({ ...run, name, taskId: payload.taskId });
+  };
+  const handlers: JobHandlers = {
+    'submit-task': handle('submit-task'),
+    'store-images': handle('store-images'),
+    'reconcile-tasks': handle('reconcile-tasks'),
+  };
+  const db = new Database({ url: database.url, maxConnections: 5, log: silent });
+  const heartbeat = new Heartbeat(new Instances(db), silent);
+  const worker = new Worker({ heartbeat, pool: db.pool, handlers, recurring, concurrency: 4, log: silent });
+  await worker.start();
+  let stopped: Promise<void> | null = null;
+  const stop = () => (stopped ??= worker.stop().then(() => db.close()));
+  stops.push(stop);
+  return { runs, worker, stop };
+}
+
+async function addJob(name: JobName, taskId: string, maxAttempts = 25): Promise<void> {
+  await sql.query('SELECT graphile_worker.add_job($1, $2, max_attempts := $3)', [
+    name,
+    { taskId },
+    maxAttempts,
+  ]);
+}
+async function jobs(): Promise<{ attempts: number; last_error: string | null; locked_by: string | null }[]> {
+  const text = 'SELECT attempts, last_error, locked_by FROM graphile_worker.jobs';
+  return (await sql.query<{ attempts: number; last_error: string | null; locked_by: string | null }>(text))
+    .rows;
+}
+const runNow = () => sql.query('UPDATE graphile_worker._private_jobs SET run_at = now()');
+
+describe('a job', () => {
+  test('is run once with its payload, and is gone', async () => {
+    const { runs } = await startWorker();
+    await addJob('submit-task', 'a');
+    await waitFor('the end of the job', async () => runs.length === 1 && (await jobs()).length === 0);
+    expect(runs).toMatchObject([{ name: 'submit-task', taskId: 'a', attempt: 1, isLastAttempt: false }]);
+  });
+
+  test('that throws is run again later, and is told when it is the last time', async () => {
+    const { runs } = await startWorker(() => {
+      throw new Error('not now');
+    });
+    await addJob('store-images', 'b', 2);
+    await waitFor('the first failure', async () => (await jobs())[0]?.last_error?.includes('not now'));
+    await runNow();
+    await waitFor('the second run', () => runs.length === 2);
+    expect(runs.map(({ attempt, isLastAttempt }) => [attempt, isLastAttempt])).toEqual([
+      [1, false],
+      [2, true],
+    ]);
+  });
+
+  test('that throws what trying again cannot mend is not run again', async () => {
+    const { runs } = await startWorker(() => {
+      throw new PictureUnavailable('hopeless', false);
+    });
+    await addJob('store-images', 'c');
+    await waitFor('the end of the job', async () => runs.length === 1 && (await jobs()).length === 0);
+  });
+
+  test('that throws what trying again may mend is kept', async () => {
+    await startWorker(() => {
+      throw new PictureUnavailable('later', true);
+    });
+    await addJob('store-images', 'd');
+    await waitFor('the failure', async () => (await jobs())[0]?.last_error?.includes('later'));
+  });
+});
+
+describe('a recurring job', () => {
+  test('comes round again, also after a failure, and two instances do not run it twice as often', async () => {
+    const fail = () => {
+      throw new Error('this time not');
+    };
+    const [first, second] = [
+      await startWorker(fail, { 'reconcile-tasks': 50 }),
+      await startWorker(fail, { 'reconcile-tasks': 50 }),
+    ];
+    await waitFor('five rounds', () => first.runs.length + second.runs.length >= 5);
+    const waiting = (await jobs()).filter((job) => job.locked_by === null);
+    expect(waiting.length).toBeLessThanOrEqual(1);
+  });
+});
+
+describe('a worker', () => {
+  test('that is stopped lets its running job end, and holds on to no other', async () => {
+    let finish = () => {};
+    const finished = new Promise<void>((resolve) => (finish = resolve));
+    const { runs, worker, stop } = await startWorker(() => finished);
+    await addJob('submit-task', 'e');
+    await waitFor('the run', () => runs.length === 1);
+    expect(worker.isRunning).toBe(true);
+    const stopped = stop();
+    await addJob('submit-task', 'f');
+    finish();
+    await stopped;
+    expect(worker.isRunning).toBe(false);
+    const left = await jobs();
+    expect(left.length + runs.length).toBe(2);
+    expect(left.every((job) => job.attempts === 0 && job.locked_by === null)).toBe(true);
+  });
+
+  test('takes over the jobs of an instance that was killed', async () => {
+    await addJob('submit-task', 'g');
+    await sql.query("INSERT INTO instances (id, beat_at) VALUES ('dead', now() - interval '1 minute')");
+    await sql.query(
+      "UPDATE graphile_worker._private_jobs SET locked_by = 'dead', locked_at = now() - interval '1 minute', attempts = 1",
+    );
+    const { runs } = await startWorker();
+    await waitFor('the job', () => runs.length === 1);
+    expect(runs[0]).toMatchObject({ taskId: 'g', attempt: 2 });
+  });
+
+  test('leaves the jobs of an instance alone that is alive', async () => {
+    await addJob('submit-task', 'h');
+    await sql.query("INSERT INTO instances (id, beat_at) VALUES ('alive', now() + interval '1 minute')");
+    await sql.query(
+      "UPDATE graphile_worker._private_jobs SET locked_by = 'alive', locked_at = now(), attempts = 1",
+    );
+    await sql.query("INSERT INTO instances (id, beat_at) VALUES ('dead', now() - interval '1 minute')");
+    const { runs } = await startWorker();
+    await waitFor('the dead one to be noticed', async () => {
+      const { rows } = await sql.query("SELECT FROM instances WHERE id = 'dead'");
+      return rows.length === 0;
+    });
+    expect(runs).toEqual([]);
+    expect((await jobs())[0]?.locked_by).toBe('alive');
+    await sql.query("DELETE FROM instances WHERE id = 'alive'");
+  });
+});

@@ -34,9 +34,16 @@ describe('the configuration', () => {
       publicUrl: null,
       databaseUrl: null,
       dataDir: resolve('.data'),
-      flux: { baseUrl: 'https://api.acedata.cloud', token: null, mode: 'callback', editAction: null },
+      flux: {
+        baseUrl: 'https://api.acedata.cloud',
+        token: null,
+        mode: 'callback',
+        editAction: null,
+        concurrency: 24,
+      },
       roles: { api: true, worker: true },
       secretKey: null,
+      callbackRetentionDays: 30,
       logLevel: 'info',
     };
     expect(readConfig({})).toMatchObject({ ...defaults });

@@ -104,6 +104,9 @@ export class Worker {
       this.runner = null;
       this.runAgainSoon();
     };
+    // Its first word counts: a queue that gives up because Postgres is away may wait for ever for its own last batch
+    // (graphile-worker 0.17.3). The jobs that it holds are handed back once it is not beaten for.
+    events.on('pool:gracefulShutdown', ({ message }) => onEnd(new Error(message)));
     runner.promise.then(() => onEnd(), onEnd);
   }
 

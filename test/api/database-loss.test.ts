@@ -38,7 +38,7 @@ describe('Postgres that goes away while the service runs', () => {
     await proxy.cut();
     const refused = await app.post(GenerateImagesDocument, { input: { prompt: 'while it is away' } });
     expect(refused.errors).toMatchObject([{ extensions: { code: 'DATABASE_UNAVAILABLE' } }]);
-    expect(refused.errors?.[0]?.message).toContain('try again');
+    expect(refused.errors?.[0]?.message).toContain('Try again');
     const ready = await app.get('/readyz');
     expect(ready).toMatchObject({
       status: 503,

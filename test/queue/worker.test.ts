@@ -36,6 +36,7 @@ interface Run extends JobRun {
 async function startWorker(
   work: (run: Run) => Promise<void> | void = () => undefined,
   recurring: Partial<Record<JobName, number>> = {},
+  skip: () => string[] = () => [],
 ) {
   const runs: Run[] = [];
   const handle = (name: JobName) => async (payload: { taskId?: string }, run: JobRun) => {
@@ -46,10 +47,19 @@ async function startWorker(
     'submit-task': handle('submit-task'),
     'store-images': handle('store-images'),
     'reconcile-tasks': handle('reconcile-tasks'),
+    'forget-callbacks': handle('forget-callbacks'),
   };
   const db = new Database({ url: database.url, maxConnections: 5, log: silent });
   const heartbeat = new Heartbeat(new Instances(db), silent);
-  const worker = new Worker({ heartbeat, pool: db.pool, handlers, recurring, concurrency: 4, log: silent });
+  const worker = new Worker({
+    heartbeat,
+    pool: db.pool,
+    handlers,
+    recurring,
+    concurrency: 4,
+    skip,
+    log: silent,
+  });
   await worker.start();
   let stopped: Promise<void> | null = null;
   const stop = () => (stopped ??= worker.stop().then(() => db.close()));
@@ -76,10 +86,10 @@ describe('a job', () => {
     const { runs } = await startWorker();
     await addJob('submit-task', 'a');
     await waitFor('the end of the job', async () => runs.length === 1 && (await jobs()).length === 0);
-    expect(runs).toMatchObject([{ name: 'submit-task', taskId: 'a', attempt: 1, isLastAttempt: false }]);
+    expect(runs).toMatchObject([{ name: 'submit-task', taskId: 'a', attempt: 1 }]);
   });
 
-  test('that throws is run again later, and is told when it is the last time', async () => {
+  test('that throws is run again later, and is told which time it is', async () => {
     const { runs } = await startWorker(() => {
       throw new Error('not now');
     });
@@ -87,10 +97,7 @@ describe('a job', () => {
     await waitFor('the first failure', async () => (await jobs())[0]?.last_error?.includes('not now'));
     await runNow();
     await waitFor('the second run', () => runs.length === 2);
-    expect(runs.map(({ attempt, isLastAttempt }) => [attempt, isLastAttempt])).toEqual([
-      [1, false],
-      [2, true],
-    ]);
+    expect(runs.map(({ attempt }) => attempt)).toEqual([1, 2]);
   });
 
   test('that throws what trying again cannot mend is not run again', async () => {
@@ -107,6 +114,20 @@ describe('a job', () => {
     });
     await addJob('store-images', 'd');
     await waitFor('the failure', async () => (await jobs())[0]?.last_error?.includes('later'));
+  });
+});
+
+describe('a job with a flag', () => {
+  test('waits while the flag is skipped', async () => {
+    let skipped = ['upstream'];
+    const { runs } = await startWorker(undefined, {}, () => skipped);
+    const flagged = `SELECT graphile_worker.add_job('submit-task', '{"taskId":"e"}', flags := ARRAY['upstream'])`;
+    await sql.query(flagged);
+    await addJob('store-images', 'f');
+    await waitFor('the job without a flag', () => runs.length === 1);
+    expect(runs).toMatchObject([{ taskId: 'f' }]);
+    skipped = [];
+    await waitFor('the job with the flag', () => runs.length === 2);
   });
 });
 

@@ -10,7 +10,7 @@ const floors = [
 ];
 const above = (floor) => floors.slice(0, floor).join('|');
 
-module.exports = {
+export default {
   forbidden: [
     ...floors.slice(1).map((rooms, index) => ({
       name: `down-only-from-${rooms.replaceAll('|', '-')}`,

@@ -1,11 +1,12 @@
 /** `npm run bench -- <name> [--seconds <n>]`: measures one thing, prints a table, and one line of JSON at the end. */
 import { parseArgs } from 'node:util';
+import { callbacks } from './callbacks.js';
 import { create } from './create.js';
 import { history } from './history.js';
 import { withReleases } from './support/releases.js';
 import { type Bench } from './support/bench.js';
 
-const BENCHES: Record<string, Bench> = { create, history };
+const BENCHES: Record<string, Bench> = { create, history, callbacks };
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,

@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { performance } from 'node:perf_hooks';
+import { setTimeout as pause } from 'node:timers/promises';
 import { quantile } from './bench.js';
 import { type OnRelease } from './releases.js';
 
@@ -16,6 +17,8 @@ export interface Stretch {
 export interface LoadProcess {
   /** Rejects with the first failure: then nothing was measured. */
   run(seconds: number): Promise<Stretch>;
+  /** Starts so many calls a second, whether or not the ones before have ended: what waits is seen. */
+  pace(seconds: number, perSecond: number): Promise<Stretch>;
 }
 
 const ARGS_VARIABLE = 'DARKROOM_BENCH_LOAD';
@@ -25,6 +28,10 @@ export function loadArgs(): string[] {
   return JSON.parse(process.env[ARGS_VARIABLE] ?? '[]') as string[];
 }
 
+interface Order {
+  seconds: number;
+  perSecond?: number;
+}
 type Message = { ready: true } | { stretch: Stretch } | { failure: string };
 
 /** Starts a module that calls `serveLoad`, with `args` in its environment: passwords in it are not for every `ps`. */
@@ -48,22 +55,22 @@ export async function startLoad(
     return message;
   };
   await next();
-  return {
-    run: async (seconds) => {
-      child.send({ seconds });
-      const message = await next();
-      if (!('stretch' in message)) throw new Error('A load process answered out of turn.');
-      return message.stretch;
-    },
+  const ask = async (order: Order): Promise<Stretch> => {
+    child.send(order);
+    const message = await next();
+    if (!('stretch' in message)) throw new Error('A load process answered out of turn.');
+    return message.stretch;
   };
+  return { run: (seconds) => ask({ seconds }), pace: (seconds, perSecond) => ask({ seconds, perSecond }) };
 }
 
 /** In the load process: makes load with `lanes`, each of which starts its next call when its last one has ended. */
 export function serveLoad(lanes: readonly (() => Promise<void>)[]): void {
   process.on('disconnect', () => process.exit());
   process.on('SIGINT', () => undefined); // Ctrl-C reaches all of us; the parent ends us when it is time
-  process.on('message', ({ seconds }: { seconds: number }) => {
-    closedLoop(lanes, seconds).then(
+  process.on('message', ({ seconds, perSecond }: Order) => {
+    const load = perSecond ? openLoop(lanes, seconds, perSecond) : closedLoop(lanes, seconds);
+    load.then(
       (stretch) => process.send?.({ stretch }),
       (error: unknown) => process.send?.({ failure: String(error) }),
     );
@@ -84,6 +91,28 @@ async function closedLoop(lanes: readonly (() => Promise<void>)[], seconds: numb
     }
   };
   await Promise.all(lanes.map(run));
+  return toStretch(latencies, start);
+}
+
+async function openLoop(
+  lanes: readonly (() => Promise<void>)[],
+  seconds: number,
+  perSecond: number,
+): Promise<Stretch> {
+  const latencies: number[] = [];
+  const start = performance.now();
+  const total = Math.round(seconds * perSecond);
+  const calls = Array.from({ length: total }, async (_, index) => {
+    const due = start + (index * 1000) / perSecond;
+    await pause(due - start);
+    await lanes[index % lanes.length]?.();
+    latencies.push(performance.now() - due);
+  });
+  await Promise.all(calls);
+  return toStretch(latencies, start);
+}
+
+function toStretch(latencies: number[], start: number): Stretch {
   return {
     done: latencies.length,
     perSecond: latencies.length / ((performance.now() - start) / 1000),

@@ -16,6 +16,8 @@ export interface ServiceOptions {
   databaseUrl: string;
   dataDir: string;
   roles: string;
+  /** Besides what every bench sets. */
+  environment?: Record<string, string>;
 }
 
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
@@ -34,6 +36,7 @@ export async function startService(options: ServiceOptions, release: OnRelease):
       ROLES: options.roles,
       LOG_LEVEL: 'warn',
       NODE_ENV: 'production',
+      ...options.environment,
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });

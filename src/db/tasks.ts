@@ -85,28 +85,7 @@ export class Tasks {
     status: TaskStatus,
     move: Move<Type> = {},
   ): Promise<MovedTask | null> {
-    const allowed = statesBefore(status);
-    const images = move.images ?? [];
-    const [row] = await this.db.run<MovedTask>(MOVE_TASK, [
-      id,
-      status,
-      move.from ? allowed.filter((from) => move.from?.includes(from)) : allowed,
-      status === 'SUBMITTING' ? 1 : 0,
-      move.failure ? JSON.stringify(move.failure) : null,
-      move.upstreamTaskId ?? null,
-      move.upstreamTraceId ?? null,
-      status === 'RUNNING' || status === 'SUCCEEDED',
-      isEnd(status),
-      images.length,
-      JSON.stringify(images),
-      move.event?.type ?? null,
-      move.event?.actor ?? null,
-      JSON.stringify(move.event?.data ?? {}),
-      JSON.stringify(move.jobs ?? []),
-      move.callback?.id ?? null,
-      move.callback?.body ?? null,
-      move.submissionId ?? null,
-    ]);
+    const [row] = await this.db.run<MovedTask>(MOVE_TASK, moveValues(id, status, move));
     return row ?? null;
   }
 
@@ -186,5 +165,31 @@ export function insertValues(task: NewTask, actor: string): unknown[] {
     actor,
     JSON.stringify({ kind, model, size, requestedCount }),
     task.retryOfId,
+  ];
+}
+
+/** The values of MOVE_TASK, in its order. */
+export function moveValues(id: string, status: TaskStatus, move: Move): unknown[] {
+  const allowed = statesBefore(status);
+  const images = move.images ?? [];
+  return [
+    id,
+    status,
+    move.from ? allowed.filter((from) => move.from?.includes(from)) : allowed,
+    status === 'SUBMITTING' ? 1 : 0,
+    move.failure ? JSON.stringify(move.failure) : null,
+    move.upstreamTaskId ?? null,
+    move.upstreamTraceId ?? null,
+    status === 'RUNNING' || status === 'SUCCEEDED',
+    isEnd(status),
+    images.length,
+    JSON.stringify(images),
+    move.event?.type ?? null,
+    move.event?.actor ?? null,
+    JSON.stringify(move.event?.data ?? {}),
+    JSON.stringify(move.jobs ?? []),
+    move.callback?.id ?? null,
+    move.callback?.body ?? null,
+    move.submissionId ?? null,
   ];
 }

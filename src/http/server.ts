@@ -48,6 +48,7 @@ export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Ex
       customLogLevel: (_request, response, error) => (error || response.statusCode >= 500 ? 'warn' : 'debug'),
       serializers: {
         req: ({ method, url }: { method: string; url: string }) => ({ method, url: withoutToken(url) }),
+        res: ({ statusCode }: { statusCode: number }) => ({ statusCode }),
       },
     }),
   );

@@ -4,7 +4,8 @@ import { pino } from 'pino';
 import { newId } from '../src/core/ids.js';
 import { migrate } from '../src/db/migrate.js';
 import { type Bench, median, printOccasion, printTable, rounded } from './support/bench.js';
-import { startLoad, type Stretch } from './support/load.js';
+import { startLoad } from './support/load.js';
+import { inTurns, perSecondOf, ratiosOf, roundsTable } from './support/rounds.js';
 import { makeScratch, withClient } from './support/postgres.js';
 import { startService } from './support/service.js';
 
@@ -50,28 +51,17 @@ export const callbacks: Bench = async ({ seconds = DEFAULT_SECONDS, release }) =
   await sides.ours.run(WARM_UP_SECONDS);
   await sides.floor.run(WARM_UP_SECONDS);
 
-  const ours: Stretch[] = [];
-  const floor: Stretch[] = [];
   const share = seconds / (ROUNDS * 2 + 2);
-  for (let round = 0; round < ROUNDS; round += 1) {
-    const oursFirst = round % 2 === 0;
-    if (oursFirst) ours.push(await sides.ours.run(share));
-    floor.push(await sides.floor.run(share));
-    if (!oursFirst) ours.push(await sides.ours.run(share));
-  }
+  const done = await inTurns(sides, ROUNDS, share);
   const paced = await sides.ours.pace(share * 2, PACE_PER_SECOND);
 
-  const ratio = median(ours.map(({ perSecond }, round) => perSecond / (floor[round]?.perSecond ?? NaN)));
-  printTable([
-    ['', ...ours.map((_, round) => String(round + 1)), 'median', 'p50 ms', 'p99 ms'],
-    rowOf('over HTTP', ours),
-    rowOf('the statement', floor),
-  ]);
+  printTable(roundsTable({ ours: 'over HTTP', floor: 'the statement' }, done));
   console.log(
     `At ${PACE_PER_SECOND} a second: p50 ${paced.p50Ms.toFixed(1)} ms, p99 ${paced.p99Ms.toFixed(1)} ms.`,
   );
   console.log(`Goals: a ratio of at least ${GOAL}, and a p99 below ${GOAL_P99_MS} ms at that rate.`);
-  const figures = { ours: perSecond(ours), floor: perSecond(floor), ratio: rounded(ratio, 3) };
+  const ratio = rounded(median(ratiosOf(done)), 3);
+  const figures = { ours: perSecondOf(done.ours), floor: perSecondOf(done.floor), ratio };
   console.log(JSON.stringify({ bench: 'callbacks', ...figures, p99Ms: rounded(paced.p99Ms, 1) }));
 };
 
@@ -91,18 +81,4 @@ async function makeRunning(databaseUrl: string, count: number, file: string): Pr
   });
   await writeFile(file, JSON.stringify(ids));
   return file;
-}
-
-function perSecond(stretches: Stretch[]): number {
-  return rounded(median(stretches.map((stretch) => stretch.perSecond)));
-}
-
-function rowOf(name: string, stretches: Stretch[]): string[] {
-  return [
-    name,
-    ...stretches.map((stretch) => stretch.perSecond.toFixed(0)),
-    String(perSecond(stretches)),
-    median(stretches.map(({ p50Ms }) => p50Ms)).toFixed(1),
-    median(stretches.map(({ p99Ms }) => p99Ms)).toFixed(1),
-  ];
 }

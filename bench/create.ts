@@ -4,6 +4,7 @@ import { newId } from '../src/core/ids.js';
 import { migrate } from '../src/db/migrate.js';
 import { type Bench, median, printOccasion, printTable, rounded } from './support/bench.js';
 import { startLoad, type Stretch } from './support/load.js';
+import { inTurns, perSecondOf, ratiosOf, roundsTable } from './support/rounds.js';
 import { makeScratch, withClient } from './support/postgres.js';
 import { startService } from './support/service.js';
 
@@ -40,26 +41,14 @@ export const create: Bench = async ({ seconds = DEFAULT_SECONDS, release }) => {
   const warmedUp = await sides.ours.run(WARM_UP_SECONDS);
   await sides.floor.run(WARM_UP_SECONDS);
 
-  const ours: Stretch[] = [];
-  const floor: Stretch[] = [];
   const share = seconds / ROUNDS / 2;
-  for (let round = 0; round < ROUNDS; round += 1) {
-    const oursFirst = round % 2 === 0;
-    if (oursFirst) ours.push(await sides.ours.run(share));
-    floor.push(await sides.floor.run(share));
-    if (!oursFirst) ours.push(await sides.ours.run(share));
-  }
-  await checkCount(databaseUrl, [warmedUp, ...ours]);
+  const done = await inTurns(sides, ROUNDS, share);
+  await checkCount(databaseUrl, [warmedUp, ...done.ours]);
 
-  const ratios = ours.map(({ perSecond }, round) => perSecond / (floor[round]?.perSecond ?? NaN));
-  printTable([
-    ['round', ...ours.map((_, round) => String(round + 1)), 'median', 'p50 ms', 'p99 ms'],
-    rowOf('GraphQL over HTTP', ours),
-    rowOf('the statement', floor),
-    ['ratio', ...[...ratios, median(ratios)].map((ratio) => ratio.toFixed(2)), '', ''],
-  ]);
+  printTable(roundsTable({ ours: 'GraphQL over HTTP', floor: 'the statement' }, done));
   console.log(`Goal: a ratio of at least ${GOAL}.`);
-  const figures = { ours: perSecond(ours), floor: perSecond(floor), ratio: rounded(median(ratios), 3) };
+  const ratio = rounded(median(ratiosOf(done)), 3);
+  const figures = { ours: perSecondOf(done.ours), floor: perSecondOf(done.floor), ratio };
   console.log(JSON.stringify({ bench: 'create', ...figures }));
 };
 
@@ -86,18 +75,4 @@ async function checkCount(databaseUrl: string, stretches: Stretch[]): Promise<vo
   if (written?.tasks !== done || written.events !== done || written.jobs !== done) {
     throw new Error(`${done} tasks were acknowledged, and written were ${JSON.stringify(written)}.`);
   }
-}
-
-function perSecond(stretches: Stretch[]): number {
-  return rounded(median(stretches.map((stretch) => stretch.perSecond)));
-}
-
-function rowOf(name: string, stretches: Stretch[]): string[] {
-  return [
-    name,
-    ...stretches.map((stretch) => stretch.perSecond.toFixed(0)),
-    String(perSecond(stretches)),
-    median(stretches.map(({ p50Ms }) => p50Ms)).toFixed(1),
-    median(stretches.map(({ p99Ms }) => p99Ms)).toFixed(1),
-  ];
 }

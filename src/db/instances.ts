@@ -9,10 +9,17 @@ const HAND_BACK = {
   text: `
   WITH dead AS (
     DELETE FROM instances WHERE beat_at < now() - make_interval(secs => $1 / 1000.0) RETURNING id
+  ), unknown AS (
+    -- A queue that was stopped for a while, given up, and went on: it took jobs, and died before it beat again.
+    SELECT DISTINCT locked_by AS id FROM graphile_worker.jobs
+    WHERE locked_at < now() - make_interval(secs => $1 / 1000.0)
+      AND NOT EXISTS (SELECT FROM instances WHERE instances.id = locked_by)
+  ), lost AS (
+    SELECT id FROM dead UNION SELECT id FROM unknown
   ), handed_back AS (
-    SELECT graphile_worker.force_unlock_workers(array_agg(id)) FROM dead HAVING count(*) > 0
+    SELECT graphile_worker.force_unlock_workers(array_agg(id)) FROM lost HAVING count(*) > 0
   )
-  SELECT dead.id FROM dead WHERE EXISTS (SELECT FROM handed_back)`,
+  SELECT lost.id FROM lost WHERE EXISTS (SELECT FROM handed_back)`,
 };
 const LEAVE = { name: 'leave', text: 'DELETE FROM instances WHERE id = $1' };
 
@@ -25,7 +32,10 @@ export class Instances {
     await this.db.run(BEAT, [id]);
   }
 
-  /** Frees the jobs of queues that have not said so for `olderThanMs`, so that others run them; their ids. */
+  /**
+   * Frees the jobs of queues that have not said so for `olderThanMs`, and those that a queue without a row has held for as
+   * long, so that others run them; the ids of these queues.
+   */
   async handBackJobsOfDead(olderThanMs: number): Promise<string[]> {
     return (await this.db.run<{ id: string }>(HAND_BACK, [olderThanMs])).map(({ id }) => id);
   }

@@ -146,6 +146,11 @@ export const CLAIM_UNCHECKED = {
   RETURNING id, upstream_task_id AS "upstreamTaskId"`,
 };
 
+export const UNCHECK = {
+  name: 'uncheck',
+  text: `UPDATE tasks SET checked_at = NULL WHERE id = ANY($1::uuid[])`,
+};
+
 export const FIND_OVERDUE = {
   name: 'find-overdue',
   text: `SELECT ${TASK_COLUMNS} FROM tasks task

@@ -15,6 +15,7 @@ import {
   KEEP_LATE,
   MOVE_TASK,
   NAME_UPSTREAM_TASK,
+  UNCHECK,
 } from './task-statements.js';
 
 /** A task that is about to be written. */
@@ -137,6 +138,11 @@ export class Tasks {
     limit: number,
   ): Promise<{ id: string; upstreamTaskId: string }[]> {
     return this.db.run(CLAIM_UNCHECKED, [olderThanMs, limit]);
+  }
+
+  /** Takes back that these were asked about: the answer did not come. */
+  async uncheck(ids: readonly string[]): Promise<void> {
+    await this.db.run(UNCHECK, [ids]);
   }
 
   /** Up to `limit` tasks that have not ended although their deadline has passed. */

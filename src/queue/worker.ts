@@ -58,6 +58,7 @@ export class Worker {
   private timers = new Set<NodeJS.Timeout>();
   private stopping = false;
   private queueId: string | null = null;
+  private readonly underWay = new Set<Promise<void>>();
 
   constructor(private readonly options: WorkerOptions) {}
 
@@ -102,12 +103,24 @@ export class Worker {
       if (this.stopping || this.runner !== runner) return;
       log.warn({ err: error }, 'the queue stopped by itself; it is started again');
       this.runner = null;
+      if (this.queueId) void this.handBack(this.queueId, [...this.underWay]);
       this.runAgainSoon();
     };
     // Its first word counts: a queue that gives up because Postgres is away may wait for ever for its own last batch
-    // (graphile-worker 0.17.3). The jobs that it holds are handed back once it is not beaten for.
+    // (graphile-worker 0.17.3).
     events.on('pool:gracefulShutdown', ({ message }) => onEnd(new Error(message)));
     runner.promise.then(() => onEnd(), onEnd);
+  }
+
+  /** Frees the jobs of a queue that gave up, once what they were doing here has ended. If that fails, the heartbeat does. */
+  private async handBack(queueId: string, underWay: Promise<void>[]): Promise<void> {
+    await Promise.allSettled(underWay);
+    await this.utils?.forceUnlockWorkers([queueId]).catch((error: unknown) => {
+      this.options.log.warn(
+        { err: error, queueId },
+        'jobs of a queue that stopped wait for its heartbeat to lapse',
+      );
+    });
   }
 
   private runAgainSoon(): void {
@@ -136,6 +149,7 @@ export class Worker {
     const handler = this.options.handlers[name] as (payload: unknown, run: JobRun) => Promise<void>;
     const everyMs = this.options.recurring[name];
     return async (payload, { job, abortSignal }) => {
+      const ended = this.begin();
       try {
         await handler(payload, {
           attempt: job.attempts,
@@ -146,8 +160,20 @@ export class Worker {
         this.options.log.warn({ err: error, job: name, attempt: job.attempts, pointless }, 'a job failed');
         if (!pointless && everyMs === undefined) throw error;
       } finally {
+        ended();
         if (everyMs !== undefined) await this.addRecurring(name, everyMs, 'replace');
       }
+    };
+  }
+
+  /** Remembers a run until the returned function is called. */
+  private begin(): () => void {
+    let end = () => {};
+    const run = new Promise<void>((resolve) => (end = resolve));
+    this.underWay.add(run);
+    return () => {
+      this.underWay.delete(run);
+      end();
     };
   }
 

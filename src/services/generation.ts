@@ -17,6 +17,9 @@ import { type Addresses } from './addresses.js';
 import { persistently } from './persistently.js';
 import { type CheckedRequest, checkWish, type Wish } from './request-check.js';
 
+/** How long a callback is held while Postgres is away: it comes once, and its sender waits 10 s or more. */
+const RECEIVE_PATIENCE_MS = 8_000;
+
 export interface Requested {
   task: Task;
   /** True when an earlier request with the same idempotency key made the task. */
@@ -100,11 +103,15 @@ export class Generation {
   async receive(taskId: string, callback: RawCallback): Promise<CallbackVerdict> {
     crashPoint('callback-read');
     const result = this.upstream.parseCallback(Buffer.from(callback.body));
-    const verdict =
-      result?.kind === 'succeeded' || result?.kind === 'failed'
-        ? await this.applyResult(taskId, result, ACTORS.callback, callback)
-        : 'MALFORMED';
-    if (verdict !== 'APPLIED' && verdict !== 'EARLY') await this.callbacks.keep(callback, taskId, verdict);
+    const take = async () => {
+      const verdict =
+        result?.kind === 'succeeded' || result?.kind === 'failed'
+          ? await this.applyResult(taskId, result, ACTORS.callback, callback)
+          : 'MALFORMED';
+      if (verdict !== 'APPLIED' && verdict !== 'EARLY') await this.callbacks.keep(callback, taskId, verdict);
+      return verdict;
+    };
+    const verdict = await persistently(take, this.log, RECEIVE_PATIENCE_MS);
     crashPoint('callback-kept');
     return verdict;
   }

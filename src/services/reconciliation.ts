@@ -7,6 +7,7 @@ import { type Tasks } from '../db/tasks.js';
 import { type EventLog } from '../events/log.js';
 import { type AceData, MAX_READ_IDS } from '../providers/acedata.js';
 import { type Generation } from './generation.js';
+import { persistently } from './persistently.js';
 
 /** The name of the lease on reading. */
 const READING = 'upstream-reading';
@@ -38,8 +39,10 @@ export class Reconciliation {
     if (!(await this.leases.take(READING, this.readEveryMs))) return;
     const unchecked = await this.tasks.claimUnchecked(this.askAfterMs, MAX_READ_IDS);
     if (unchecked.length === 0) return;
-    const ids = unchecked.map((task) => task.upstreamTaskId);
-    const results = await this.upstream.readTasks(ids).catch(async (error: unknown) => {
+    const upstreamIds = unchecked.map((task) => task.upstreamTaskId);
+    const results = await this.upstream.readTasks(upstreamIds).catch(async (error: unknown) => {
+      const ids = unchecked.map((task) => task.id);
+      await persistently(() => this.tasks.uncheck(ids), this.log);
       await this.leases.rest(READING, REST_MS);
       throw error;
     });
@@ -47,7 +50,7 @@ export class Reconciliation {
       const result = results.get(upstreamTaskId);
       if (!result) this.log.warn({ taskId: id }, 'the upstream does not know a task that it accepted');
       if (result?.kind !== 'succeeded' && result?.kind !== 'failed') continue;
-      await this.generation.applyResult(id, result, ACTORS.reconciler);
+      await persistently(() => this.generation.applyResult(id, result, ACTORS.reconciler), this.log);
     }
   }
 

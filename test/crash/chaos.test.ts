@@ -1,0 +1,49 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { afterEach, expect, test } from '@jest/globals';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+/** Its own bounds add up to less: 15 s of load, 45 s to the last deadline, and starting four processes uncompiled. */
+const TIMEOUT_MS = 240_000;
+
+let chaos: ChildProcess | undefined;
+
+afterEach(async () => {
+  if (!chaos || chaos.exitCode !== null || chaos.signalCode !== null) return;
+  const gone = once(chaos, 'exit');
+  chaos.kill('SIGTERM');
+  await gone;
+});
+
+test(
+  'keeps every promise while instances, Postgres, the upstream and the wires between them fail',
+  async () => {
+    const options = ['--seconds', '15', '--seed', '20260701'];
+    chaos = spawn(
+      process.execPath,
+      ['--import', './test/support/typescript.mjs', 'bench/chaos.ts', ...options],
+      {
+        cwd: ROOT,
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
+    if (!chaos.stdout) throw new Error('The child has no output.');
+    const lines: string[] = [];
+    for await (const line of createInterface(chaos.stdout)) lines.push(line);
+    const outcome: unknown = JSON.parse(lines.at(-1) ?? '');
+
+    try {
+      expect(outcome).toMatchObject({
+        ...{ bench: 'chaos', seed: 20260701, lost: 0, paidTwice: 0, doubleEnds: 0, imagesMissing: 0 },
+        ...{ acknowledged: 120, ended: 120, logFaults: 0, keyFaults: 0 },
+      });
+      expect(outcome).toHaveProperty('faults', expect.any(Number));
+    } catch (error) {
+      console.error(lines.join('\n'));
+      throw error;
+    }
+  },
+  TIMEOUT_MS,
+);

@@ -1,12 +1,12 @@
 import { type Logger } from 'pino';
 import { type Instances } from '../db/instances.js';
 
-const BEAT_MS = 2_000;
-/** Three beats were missed. With the beat that notices it, jobs of a killed process are handed back within 8 s. */
-const DEAD_AFTER_MS = 6_000;
+const BEAT_MS = 1_500;
+/** Three beats were missed. With the beat that notices it, jobs of a killed process are handed back within 6 s. */
+const DEAD_AFTER_MS = 4_500;
 
 /**
- * Says every two seconds that this instance's queue is alive, and hands back the jobs of those that have stopped saying so.
+ * Says every 1.5 s that this instance's queue is alive, and hands back the jobs of those that have stopped saying so.
  * The queue's own way is to wait 4 hours for a killed worker. A process that was only stopped for a while finds its jobs
  * taken over: every step of a task is a compare-and-set, so the second of the two changes nothing.
  */

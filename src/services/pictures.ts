@@ -10,6 +10,7 @@ import { type EventLog } from '../events/log.js';
 import { type DiskStore } from '../images/disk-store.js';
 import { inspectPicture } from '../images/inspect.js';
 import { type HttpClient } from '../net/http-client.js';
+import { persistently } from './persistently.js';
 
 /** A stored picture, ready to be served. */
 export interface ServedPicture {
@@ -44,6 +45,10 @@ export class Pictures {
    * at the latest after 8 attempts. Throws PictureUnavailable when another attempt can help.
    */
   async storeAll(taskId: string, attempt: number): Promise<void> {
+    await persistently(() => this.storeWhatIsLeft(taskId, attempt), this.log);
+  }
+
+  private async storeWhatIsLeft(taskId: string, attempt: number): Promise<void> {
     const images = await this.images.findByTasks([taskId]);
     const results = await Promise.allSettled(images.map((image) => this.storeOnce(image)));
     let again: Error | null = null;

@@ -98,6 +98,13 @@ export class TestApp {
     }
   }
 
+  /** The same ways to talk to a service that runs elsewhere, such as in a process of its own. */
+  static attach(app: App, databaseUrl: string, key: string): TestApp {
+    const sql = new pg.Pool({ connectionString: databaseUrl, max: 2 });
+    sql.on('error', () => undefined);
+    return new TestApp(app, databaseUrl, key, [], sql, () => Promise.resolve());
+  }
+
   get url(): string {
     return this.app.url;
   }

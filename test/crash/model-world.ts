@@ -1,0 +1,322 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { type ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { pino } from 'pino';
+import sharp from 'sharp';
+import { type Caller, SCOPES } from '../../src/core/caller.js';
+import { InputRejected, PictureUnavailable, UpstreamPaused } from '../../src/core/errors.js';
+import { newId } from '../../src/core/ids.js';
+import { Signer } from '../../src/core/signature.js';
+import { Callbacks } from '../../src/db/callbacks.js';
+import { Database, type Statement } from '../../src/db/database.js';
+import { Events } from '../../src/db/events.js';
+import { Images } from '../../src/db/images.js';
+import { Leases } from '../../src/db/leases.js';
+import { Tasks } from '../../src/db/tasks.js';
+import { EventLog } from '../../src/events/log.js';
+import { DiskStore } from '../../src/images/disk-store.js';
+import { HttpClient } from '../../src/net/http-client.js';
+import { AceData } from '../../src/providers/acedata.js';
+import { UpstreamGate } from '../../src/providers/upstream-gate.js';
+import { Addresses } from '../../src/services/addresses.js';
+import { CallbackInbox } from '../../src/services/callback-inbox.js';
+import { Generation } from '../../src/services/generation.js';
+import { Pictures } from '../../src/services/pictures.js';
+import { Reconciliation } from '../../src/services/reconciliation.js';
+import { TaskControl } from '../../src/services/task-control.js';
+import { Peer, type Received, reply } from '../net/peer.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+
+export const REPLIES = ['accepted', 'succeeded', 'failed', 'unknown', 'refused'] as const;
+/** What the upstream answers to a submission. */
+export type Reply = (typeof REPLIES)[number];
+/** How a generation ends: with so many pictures, or (0) with none. */
+export type Result = 0 | 1 | 2 | 3;
+
+/** One thing that happens. `on` picks the task, counted round. */
+export type Command =
+  | {
+      do:
+        | 'submit'
+        | 'submit-unreachable'
+        | 'die-submitting'
+        | 'pass-deadline'
+        | 'expire'
+        | 'cancel'
+        | 'retry'
+        | 'replay';
+      on: number;
+    }
+  | { do: 'call-back' | 'call-back-twice' | 'reconcile'; on: number; result: Result }
+  | { do: 'store'; on: number; attempt: 1 | 8 };
+
+/** Lets a statement or a reply go when its time has come. */
+export type Pause = (what: string) => Promise<void>;
+
+const HERE = 'http://darkroom.example';
+const NOW: Pause = () => Promise.resolve();
+const silent = pino({ level: 'silent' });
+
+/**
+ * The real services on a real Postgres, with an upstream that answers as it is told, and no queue: the model decides what
+ * runs when. A trigger writes down every change of status, so that the path of a task is known and not concluded.
+ */
+export class World {
+  readonly tasks: Tasks;
+  /** The tasks of the present run, and what the upstream was asked for each of them. */
+  ids: string[] = [];
+  readonly arrivals = new Map<string, Reply[]>();
+  private replies: Reply[] = [];
+  private results = new Map<string, Result>();
+  private pause: Pause = NOW;
+  private readonly images: Images;
+  private readonly inbox: CallbackInbox;
+  private readonly control: TaskControl;
+  private readonly pictures: Pictures;
+  private readonly reconciliation: Reconciliation;
+  private readonly generation: Generation;
+  private unreachable!: Generation;
+  private readonly upstreams: AceData[];
+  private readonly makeGeneration: (upstream: AceData) => Generation;
+
+  private constructor(
+    private readonly database: TestDatabase,
+    readonly sql: pg.Pool,
+    private readonly db: Database,
+    private readonly http: HttpClient,
+    private readonly peer: Peer,
+    private readonly dataDir: string,
+    private readonly picture: Buffer,
+    private readonly caller: Caller,
+  ) {
+    const run = db.run.bind(db);
+    db.run = async <Row extends object>(statement: Statement, values: unknown[]): Promise<Row[]> => {
+      await this.pause(statement.name);
+      return run<Row>(statement, values);
+    };
+    this.tasks = new Tasks(db);
+    this.images = new Images(db);
+    const callbacks = new Callbacks(db);
+    const eventLog = new EventLog(new Events(db), database.url, silent);
+    const addresses = new Addresses(new Signer(Buffer.alloc(32, 'x')), HERE, HERE);
+    const options = { token: 'token', mode: 'callback', log: silent } as const;
+    const upstream = new AceData({ ...options, baseUrl: peer.url });
+    // Nothing listens on port 1.
+    this.upstreams = [upstream, new AceData({ ...options, baseUrl: 'http://127.0.0.1:1' })];
+    this.makeGeneration = (of) =>
+      new Generation(
+        this.tasks,
+        this.images,
+        callbacks,
+        eventLog,
+        of,
+        new UpstreamGate(50, silent),
+        addresses,
+        silent,
+      );
+    this.generation = this.makeGeneration(upstream);
+    this.control = new TaskControl(this.tasks, this.generation, eventLog);
+    this.inbox = new CallbackInbox(callbacks, this.generation, 30);
+    this.pictures = new Pictures(this.images, new DiskStore(join(dataDir, 'images')), http, eventLog, silent);
+    const leases = new Leases(db);
+    this.reconciliation = new Reconciliation(
+      this.tasks,
+      leases,
+      this.generation,
+      eventLog,
+      upstream,
+      silent,
+      0,
+      0,
+    );
+    peer.answer = (response, received) => void this.answer(response, received);
+  }
+
+  static async open(): Promise<World> {
+    const database = await createTestDatabase();
+    const sql = new pg.Pool({ connectionString: database.url, max: 4 });
+    const db = new Database({ url: database.url, maxConnections: 10, log: silent });
+    const workspaceId = newId();
+    await sql.query("INSERT INTO workspaces (id, name) VALUES ($1, 'model')", [workspaceId]);
+    await sql.query(RECORD_CHANGES);
+    const green = { width: 8, height: 8, channels: 3, background: 'green' } as const;
+    const picture = await sharp({ create: green }).png().toBuffer();
+    const dataDir = await mkdtemp(join(tmpdir(), 'darkroom-model-'));
+    const peer = await Peer.open(reply(404, {}));
+    const key = { keyId: newId(), keyName: 'model', keyPrefix: 'dk_model' };
+    const caller = { ...key, workspaceId, workspaceName: 'model', scopes: SCOPES };
+    return new World(database, sql, db, new HttpClient(), peer, dataDir, picture, caller);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.upstreams.map((upstream) => upstream.destroy()));
+    await this.http.destroy();
+    await this.peer.close();
+    await this.db.close();
+    await this.sql.end();
+    await this.database.drop();
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+
+  /** Begins a run with fresh tasks; submissions are answered by these replies in turn, then by `accepted`. */
+  async begin(taskCount: number, replies: readonly Reply[]): Promise<void> {
+    this.ids = [];
+    this.replies = [...replies];
+    this.results = new Map();
+    this.arrivals.clear();
+    this.unreachable = this.makeGeneration(this.upstreams[1] as AceData);
+    for (let n = 0; n < taskCount; n += 1) {
+      const wish = { prompt: 'model', model: null, size: null, count: 3, sourceImageUrl: null };
+      const rest = { sourceImageId: null, idempotencyKey: null, metadata: null, timeoutSeconds: null };
+      const { task } = await this.generation.request(this.caller, 'GENERATE', { ...wish, ...rest });
+      this.ids.push(task.id);
+    }
+  }
+
+  /** Does `work` while statements and replies go only when `pause` lets them. */
+  async paused(pause: Pause, work: () => Promise<unknown>): Promise<void> {
+    this.pause = pause;
+    try {
+      await work();
+    } finally {
+      this.pause = NOW;
+    }
+  }
+
+  /** Lets it happen. Rejects for what a service must never throw. */
+  async perform(command: Command): Promise<void> {
+    try {
+      await this.execute(command);
+    } catch (error) {
+      const expected = [InputRejected, PictureUnavailable, UpstreamPaused];
+      if (!expected.some((kind) => error instanceof kind)) throw error;
+    }
+  }
+
+  /** What time and the queue do in the end: every deadline passes, and every picture is stored or given up. */
+  async finish(): Promise<void> {
+    await this.sql.query("UPDATE tasks SET deadline_at = now() - interval '1 second' WHERE id = ANY($1)", [
+      this.ids,
+    ]);
+    await this.reconciliation.expire();
+    for (const id of this.ids) await this.pictures.storeAll(id, 8);
+    while ((await this.sql.query<{ n: number }>('SELECT seal_events(1000) AS n')).rows[0]?.n !== 0);
+  }
+
+  private async execute(command: Command): Promise<void> {
+    const id = this.ids[command.on % this.ids.length] ?? '';
+    switch (command.do) {
+      case 'submit':
+        return this.generation.submit(id);
+      case 'submit-unreachable':
+        return this.unreachable.submit(id);
+      case 'die-submitting':
+        await this.tasks.moveTo(id, 'SUBMITTING', { submissionId: newId() });
+        return;
+      case 'expire':
+      case 'pass-deadline':
+        await this.sql.query("UPDATE tasks SET deadline_at = now() - interval '1 second' WHERE id = $1", [
+          id,
+        ]);
+        if (command.do === 'expire') await this.reconciliation.expire();
+        return;
+      case 'cancel':
+        await this.control.cancel(this.caller, id);
+        return;
+      case 'retry':
+        this.ids.push((await this.control.retry(this.caller, id, null)).task.id);
+        return;
+      case 'replay': {
+        const text = 'SELECT id FROM callbacks WHERE task_id = $1 ORDER BY id DESC LIMIT 1';
+        const [callback] = (await this.sql.query<{ id: string }>(text, [id])).rows;
+        if (callback) await this.inbox.replay(this.caller, callback.id);
+        return;
+      }
+      case 'call-back':
+      case 'call-back-twice': {
+        const body = Buffer.from(JSON.stringify(this.outcome(id, command.result)));
+        const times = command.do === 'call-back' ? 1 : 2;
+        const receive = () => this.generation.receive(id, { id: newId(), body });
+        await Promise.all(Array.from({ length: times }, receive));
+        return;
+      }
+      case 'reconcile':
+        this.results.set(id, command.result);
+        return this.reconciliation.reconcile();
+      case 'store':
+        return this.pictures.storeAll(id, command.attempt);
+    }
+  }
+
+  /** The upstream: submissions, readings, and pictures, of which those with the index 2 are gone. */
+  private async answer(response: ServerResponse, received: Received): Promise<void> {
+    if (received.method === 'GET') {
+      if (received.path.endsWith('/2.png')) response.writeHead(404).end();
+      else response.end(this.picture);
+      return;
+    }
+    const body = JSON.parse(received.body) as { callback_url?: string; ids?: string[] };
+    if (received.path === '/flux/tasks') {
+      const items = (body.ids ?? []).map((upstreamId) => this.reading(upstreamId));
+      reply(200, { items, count: items.length })(response, received);
+      return;
+    }
+    const [, id = ''] = /\/callbacks\/flux\/([^/]+)\//.exec(body.callback_url ?? '') ?? [];
+    const kind = this.replies.shift() ?? 'accepted';
+    this.arrivals.set(id, [...(this.arrivals.get(id) ?? []), kind]);
+    await this.pause(`reply ${kind}`);
+    this.answerSubmission(response, received, id, kind);
+  }
+
+  private answerSubmission(response: ServerResponse, received: Received, id: string, kind: Reply): void {
+    const refusal = (code: string) => ({
+      success: false,
+      error: { code, message: 'why' },
+      trace_id: 'trace',
+    });
+    switch (kind) {
+      case 'accepted':
+        return reply(200, { task_id: `upstream-${id}` })(response, received);
+      case 'succeeded':
+        return reply(200, this.outcome(id, 2))(response, received);
+      case 'failed':
+        return reply(403, refusal('forbidden'))(response, received);
+      case 'refused':
+        return reply(429, refusal('too_many_requests'))(response, received);
+      case 'unknown':
+        response.destroy();
+    }
+  }
+
+  private reading(upstreamId: string): object {
+    const id = upstreamId.replace('upstream-', '');
+    const result = this.results.get(id);
+    return {
+      id: upstreamId,
+      ...(result !== undefined && { finished_at: 1, response: this.outcome(id, result) }),
+    };
+  }
+
+  private outcome(id: string, pictures: Result): object {
+    const ids = { task_id: `upstream-${id}`, trace_id: 'trace' };
+    if (pictures === 0) return { success: false, ...ids, error: { code: 'api_error', message: 'why' } };
+    const data = Array.from({ length: pictures }, (_, index) => ({
+      image_url: `${this.peer.url}/${id}/${index}.png`,
+    }));
+    return { success: true, ...ids, data };
+  }
+}
+
+const RECORD_CHANGES = `
+  CREATE TABLE status_changes (
+    seq bigserial PRIMARY KEY, task_id uuid NOT NULL, "from" text NOT NULL, "to" text NOT NULL, overdue boolean NOT NULL);
+  CREATE FUNCTION record_status_change() RETURNS trigger LANGUAGE plpgsql AS $$
+  BEGIN
+    INSERT INTO status_changes (task_id, "from", "to", overdue)
+    VALUES (NEW.id, OLD.status, NEW.status, NEW.deadline_at <= now());
+    RETURN NULL;
+  END $$;
+  CREATE TRIGGER record_status_change AFTER UPDATE ON tasks
+    FOR EACH ROW WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION record_status_change();`;

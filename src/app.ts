@@ -155,10 +155,12 @@ async function build(
   const access = new Access(new ApiKeys(db));
   const firstKey = await access.makeFirstKey();
 
+  const instances = new Instances(db);
   let worker: Worker | null = null;
   if (config.roles.worker) {
     worker = new Worker({
-      heartbeat: new Heartbeat(new Instances(db), log),
+      heartbeat: new Heartbeat(instances, log),
+      instances,
       pool: db.pool,
       handlers: jobHandlers(generation, pictures, reconciliation, inbox),
       recurring: {

@@ -21,6 +21,11 @@ const HAND_BACK = {
   )
   SELECT lost.id FROM lost WHERE EXISTS (SELECT FROM handed_back)`,
 };
+const HELD = {
+  name: 'jobs-held-by-queue',
+  text: `SELECT id FROM graphile_worker.jobs
+         WHERE locked_by = $1 AND locked_at < now() - make_interval(secs => $2 / 1000.0)`,
+};
 const LEAVE = { name: 'leave', text: 'DELETE FROM instances WHERE id = $1' };
 
 /** The rows of `instances`: which queues are alive. */
@@ -38,6 +43,11 @@ export class Instances {
    */
   async handBackJobsOfDead(olderThanMs: number): Promise<string[]> {
     return (await this.db.run<{ id: string }>(HAND_BACK, [olderThanMs])).map(({ id }) => id);
+  }
+
+  /** The jobs that a queue has held for `olderThanMs`. */
+  async jobsHeldBy(id: string, olderThanMs: number): Promise<string[]> {
+    return (await this.db.run<{ id: string }>(HELD, [id, olderThanMs])).map((job) => job.id);
   }
 
   /** Says that the queue with this id has ended in order and holds no jobs. */

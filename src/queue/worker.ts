@@ -11,6 +11,7 @@ import {
 import { type Logger } from 'pino';
 import { AppError } from '../core/errors.js';
 import { type JobName, type JobPayloads } from '../core/jobs.js';
+import { type Instances } from '../db/instances.js';
 import { type Heartbeat } from './heartbeat.js';
 
 /** What a handler is told about the run besides its payload. */
@@ -24,6 +25,7 @@ export type JobHandlers = { [Name in JobName]: (payload: JobPayloads[Name], run:
 
 export interface WorkerOptions {
   heartbeat: Heartbeat;
+  instances: Instances;
   pool: NonNullable<RunnerOptions['pgPool']>;
   handlers: JobHandlers;
   /** Jobs that come round again: milliseconds from the end of one run to the next, over all instances together. */
@@ -35,8 +37,8 @@ export interface WorkerOptions {
   log: Logger;
 }
 
-/** A recurring job whose instance died while it ran is put back by any instance within this time. */
-const RECURRING_NET_MS = 5_000;
+/** A recurring job whose instance died while it ran is put back within this time; forgotten jobs are found in two of it. */
+const NET_MS = 5_000;
 /** Running jobs get this long at shutdown before their signal is aborted and they are handed back. */
 const GRACE_MS = 6_000;
 /** Before a queue that stopped by itself is started again. */
@@ -58,7 +60,10 @@ export class Worker {
   private timers = new Set<NodeJS.Timeout>();
   private stopping = false;
   private queueId: string | null = null;
-  private readonly underWay = new Set<Promise<void>>();
+  /** The runs under way here, by the id of their job. */
+  private readonly underWay = new Map<string, Promise<void>>();
+  /** Jobs that our queue held at the last look although nothing here runs them. */
+  private forgotten = new Set<string>();
 
   constructor(private readonly options: WorkerOptions) {}
 
@@ -67,7 +72,8 @@ export class Worker {
     this.utils = await makeWorkerUtils({ pgPool: pool, logger: queueLogger(log) });
     await this.run();
     await this.keepRecurring();
-    this.timers.add(setInterval(() => void this.keepRecurring(), RECURRING_NET_MS));
+    this.timers.add(setInterval(() => void this.keepRecurring(), NET_MS));
+    this.timers.add(setInterval(() => void this.findForgotten(), NET_MS));
   }
 
   /** Takes no new jobs, lets the running ones end, aborts those that do not, and hands them back. */
@@ -103,7 +109,7 @@ export class Worker {
       if (this.stopping || this.runner !== runner) return;
       log.warn({ err: error }, 'the queue stopped by itself; it is started again');
       this.runner = null;
-      if (this.queueId) void this.handBack(this.queueId, [...this.underWay]);
+      if (this.queueId) void this.handBack(this.queueId, [...this.underWay.values()]);
       this.runAgainSoon();
     };
     // Its first word counts: a queue that gives up because Postgres is away may wait for ever for its own last batch
@@ -121,6 +127,25 @@ export class Worker {
         'jobs of a queue that stopped wait for its heartbeat to lapse',
       );
     });
+  }
+
+  /**
+   * When the connection breaks while the queue fetches a job, the job is locked and nobody runs it, for as long as this
+   * queue lives. So one that is seen like that twice makes the queue give up: another takes its place and its jobs.
+   */
+  private async findForgotten(): Promise<void> {
+    if (!this.runner || !this.queueId) return;
+    try {
+      const held = await this.options.instances.jobsHeldBy(this.queueId, NET_MS);
+      const idle = held.filter((id) => !this.underWay.has(id));
+      const again = idle.filter((id) => this.forgotten.has(id));
+      this.forgotten = new Set(idle);
+      if (again.length === 0) return;
+      this.options.log.warn({ jobs: again }, 'jobs are locked and nobody runs them; the queue is replaced');
+      await this.runner.stop();
+    } catch (error) {
+      this.options.log.warn({ err: error }, 'looking for forgotten jobs failed; it is tried again');
+    }
   }
 
   private runAgainSoon(): void {
@@ -149,7 +174,7 @@ export class Worker {
     const handler = this.options.handlers[name] as (payload: unknown, run: JobRun) => Promise<void>;
     const everyMs = this.options.recurring[name];
     return async (payload, { job, abortSignal }) => {
-      const ended = this.begin();
+      const ended = this.begin(job.id);
       try {
         await handler(payload, {
           attempt: job.attempts,
@@ -167,12 +192,11 @@ export class Worker {
   }
 
   /** Remembers a run until the returned function is called. */
-  private begin(): () => void {
+  private begin(jobId: string): () => void {
     let end = () => {};
-    const run = new Promise<void>((resolve) => (end = resolve));
-    this.underWay.add(run);
+    this.underWay.set(jobId, new Promise<void>((resolve) => (end = resolve)));
     return () => {
-      this.underWay.delete(run);
+      this.underWay.delete(jobId);
       end();
     };
   }

@@ -50,9 +50,11 @@ async function startWorker(
     'forget-callbacks': handle('forget-callbacks'),
   };
   const db = new Database({ url: database.url, maxConnections: 5, log: silent });
-  const heartbeat = new Heartbeat(new Instances(db), silent);
+  const instances = new Instances(db);
+  const heartbeat = new Heartbeat(instances, silent);
   const worker = new Worker({
     heartbeat,
+    instances,
     pool: db.pool,
     handlers,
     recurring,
@@ -114,6 +116,21 @@ describe('a job', () => {
     });
     await addJob('store-images', 'd');
     await waitFor('the failure', async () => (await jobs())[0]?.last_error?.includes('later'));
+  });
+});
+
+describe('a job that the queue has locked and forgotten', () => {
+  test('is run all the same', async () => {
+    let skipped = ['upstream'];
+    const { runs } = await startWorker(undefined, {}, () => skipped);
+    await sql.query(
+      `SELECT graphile_worker.add_job('submit-task', '{"taskId":"g"}', flags := ARRAY['upstream'])`,
+    );
+    // As the fetching of a job leaves it when its answer is lost.
+    await sql.query(`UPDATE graphile_worker._private_jobs SET locked_at = now() - interval '1 minute',
+                            locked_by = (SELECT max(id) FROM instances)`);
+    skipped = [];
+    await waitFor('the forgotten job', () => runs.some((run) => run.taskId === 'g'), { timeoutMs: 25_000 });
   });
 });
 

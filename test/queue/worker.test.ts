@@ -121,14 +121,18 @@ describe('a job', () => {
 
 describe('a job that the queue has locked and forgotten', () => {
   test('is run all the same', async () => {
+    await sql.query('DELETE FROM instances');
     let skipped = ['upstream'];
     const { runs } = await startWorker(undefined, {}, () => skipped);
-    await sql.query(
-      `SELECT graphile_worker.add_job('submit-task', '{"taskId":"g"}', flags := ARRAY['upstream'])`,
-    );
+    const queueId = await waitFor('the first beat', async () => {
+      const { rows } = await sql.query<{ id: string }>('SELECT id FROM instances');
+      return rows[0]?.id;
+    });
+    const flagged = `SELECT graphile_worker.add_job('submit-task', '{"taskId":"g"}', flags := ARRAY['upstream'])`;
+    await sql.query(flagged);
     // As the fetching of a job leaves it when its answer is lost.
-    await sql.query(`UPDATE graphile_worker._private_jobs SET locked_at = now() - interval '1 minute',
-                            locked_by = (SELECT max(id) FROM instances)`);
+    const lock = `UPDATE graphile_worker._private_jobs SET locked_at = now() - interval '1 minute', locked_by = $1`;
+    await sql.query(lock, [queueId]);
     skipped = [];
     await waitFor('the forgotten job', () => runs.some((run) => run.taskId === 'g'), { timeoutMs: 25_000 });
   });

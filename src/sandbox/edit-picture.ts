@@ -16,12 +16,54 @@ export interface EditFacts {
 
 /** Colour grades: how much of each channel goes into each, row by row. Put together by eye. */
 const GRADES: readonly { name: string; matrix: Matrix3x3 }[] = [
-  { name: 'sepia', matrix: [[0.45, 0.72, 0.18], [0.36, 0.63, 0.16], [0.26, 0.48, 0.12]] }, // prettier-ignore
-  { name: 'silver', matrix: [[0.34, 0.62, 0.12], [0.34, 0.62, 0.12], [0.36, 0.64, 0.16]] }, // prettier-ignore
-  { name: 'dusk', matrix: [[0.82, 0.16, 0.22], [0.1, 0.62, 0.14], [0.22, 0.2, 1]] }, // prettier-ignore
-  { name: 'glade', matrix: [[0.62, 0.26, 0.02], [0.14, 0.98, 0.06], [0.1, 0.32, 0.56]] }, // prettier-ignore
-  { name: 'ember', matrix: [[1.1, 0.22, 0], [0.2, 0.72, 0.02], [0.12, 0.16, 0.5]] }, // prettier-ignore
-  { name: 'glacier', matrix: [[0.56, 0.18, 0.12], [0.1, 0.78, 0.2], [0.1, 0.3, 0.92]] }, // prettier-ignore
+  {
+    name: 'sepia',
+    matrix: [
+      [0.45, 0.72, 0.18],
+      [0.36, 0.63, 0.16],
+      [0.26, 0.48, 0.12],
+    ],
+  },
+  {
+    name: 'silver',
+    matrix: [
+      [0.34, 0.62, 0.12],
+      [0.34, 0.62, 0.12],
+      [0.36, 0.64, 0.16],
+    ],
+  },
+  {
+    name: 'dusk',
+    matrix: [
+      [0.82, 0.16, 0.22],
+      [0.1, 0.62, 0.14],
+      [0.22, 0.2, 1],
+    ],
+  },
+  {
+    name: 'glade',
+    matrix: [
+      [0.62, 0.26, 0.02],
+      [0.14, 0.98, 0.06],
+      [0.1, 0.32, 0.56],
+    ],
+  },
+  {
+    name: 'ember',
+    matrix: [
+      [1.1, 0.22, 0],
+      [0.2, 0.72, 0.02],
+      [0.12, 0.16, 0.5],
+    ],
+  },
+  {
+    name: 'glacier',
+    matrix: [
+      [0.56, 0.18, 0.12],
+      [0.1, 0.78, 0.2],
+      [0.1, 0.3, 0.92],
+    ],
+  },
 ];
 
 /** The border of the print and the ink on it. */
@@ -38,7 +80,14 @@ const MAX_SOURCE_PIXELS = 64_000_000;
 export async function editPicture(source: Buffer, facts: EditFacts): Promise<Buffer> {
   const { width, height } = facts.size ?? (await sidesOf(source));
   const hash = createHash('sha256').update(facts.caption).digest().readUInt32LE(0);
-  const grade = GRADES[hash % GRADES.length] ?? { name: 'plain', matrix: [[1, 0, 0], [0, 1, 0], [0, 0, 1]] }; // prettier-ignore
+  const grade = GRADES[hash % GRADES.length] ?? {
+    name: 'plain',
+    matrix: [
+      [1, 0, 0],
+      [0, 1, 0],
+      [0, 0, 1],
+    ],
+  };
   const border = Math.round(Math.min(width, height) * 0.045);
   const detail = `${facts.model} · ${width}×${height} · ${grade.name} · seed ${facts.seed}`;
   const caption = layOutCaption(facts.caption, detail, { width, height }, width - border * 2);

@@ -2,11 +2,13 @@
 import { parseArgs } from 'node:util';
 import { callbacks } from './callbacks.js';
 import { create } from './create.js';
+import { drain } from './drain.js';
 import { history } from './history.js';
+import { lostCallbacks } from './lost-callbacks.js';
 import { withReleases } from './support/releases.js';
 import { type Bench } from './support/bench.js';
 
-const BENCHES: Record<string, Bench> = { create, history, callbacks };
+const BENCHES: Record<string, Bench> = { create, history, callbacks, drain, 'lost-callbacks': lostCallbacks };
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,

@@ -7,12 +7,12 @@ import { type OnRelease } from './releases.js';
 export interface Service {
   /** Without a slash at the end. */
   url: string;
+  /** The first key of the database; empty where another instance was told it. */
   apiKey: string;
   pid: number;
 }
 
 export interface ServiceOptions {
-  /** A database that no Darkroom has used, so that this one shows its first key. */
   databaseUrl: string;
   dataDir: string;
   roles: string;
@@ -58,8 +58,8 @@ async function readGreeting(
     stdout.on('data', (chunk: Buffer) => {
       printed += chunk.toString();
       const url = /listens at (http:\S+)\/graphql/.exec(printed)?.[1];
-      const apiKey = /\b(dk_\w+)\s/.exec(printed)?.[1];
-      if (url && apiKey) resolve({ url, apiKey });
+      const apiKey = /\b(dk_\w+)\s/.exec(printed)?.[1] ?? '';
+      if (url && printed.endsWith('\n\n')) resolve({ url, apiKey });
     });
   });
   const timer = new AbortController();

@@ -9,7 +9,8 @@ const KEEP = {
   text: `
   INSERT INTO callbacks (id, workspace_id, task_id, verdict, body)
   SELECT $1, (SELECT workspace_id FROM tasks WHERE id = $2), $2, $3, $4
-  ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict`,
+  ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict
+  WHERE callbacks.verdict NOT IN ('APPLIED', 'EARLY', 'LATE')`,
 };
 const FORGET = {
   name: 'forget-callbacks',
@@ -29,7 +30,7 @@ export interface CallbackFilter {
 export class Callbacks {
   constructor(private readonly db: Database) {}
 
-  /** Keeps a callback, or corrects the verdict of one that was kept before. */
+  /** Keeps a callback, or corrects the verdict of one that was kept before. One that brought its result in stays so. */
   async keep(callback: RawCallback, taskId: string, verdict: CallbackVerdict): Promise<void> {
     await this.db.run(KEEP, [callback.id, taskId, verdict, callback.body]);
   }

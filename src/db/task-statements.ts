@@ -131,6 +131,10 @@ export const KEEP_LATE = {
   ), job AS (
     SELECT graphile_worker.add_job('store-images', json_build_object('taskId', id)) FROM task
     WHERE EXISTS (SELECT FROM image)
+  ), callback AS (
+    INSERT INTO callbacks (id, workspace_id, task_id, verdict, body)
+    SELECT $4::uuid, workspace_id, id, 'LATE', $5 FROM task WHERE $4::uuid IS NOT NULL AND EXISTS (SELECT FROM image)
+    ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict
   )
   SELECT (SELECT count(*) FROM image)::int AS kept, (SELECT count(*) FROM job) AS jobs`,
 };

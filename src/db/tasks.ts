@@ -121,9 +121,10 @@ export class Tasks {
     return row ?? null;
   }
 
-  /** Keeps the pictures of a result that came after the end; false when they were kept before. */
-  async keepLate(id: string, images: NewImage[], actor: string): Promise<boolean> {
-    const [row] = await this.db.run<{ kept: number }>(KEEP_LATE, [id, JSON.stringify(images), actor]);
+  /** Keeps the pictures of a result that came after the end, and the callback with them; false when they were kept before. */
+  async keepLate(id: string, images: NewImage[], actor: string, callback?: RawCallback): Promise<boolean> {
+    const values = [id, JSON.stringify(images), actor, callback?.id ?? null, callback?.body ?? null];
+    const [row] = await this.db.run<{ kept: number }>(KEEP_LATE, values);
     return (row?.kept ?? 0) > 0;
   }
 

@@ -2,6 +2,7 @@ import {
   bulkhead,
   BrokenCircuitError,
   circuitBreaker,
+  type CircuitBreakerPolicy,
   CircuitState,
   ConsecutiveBreaker,
   handleWhenResult,
@@ -9,13 +10,13 @@ import {
 import { type Logger } from 'pino';
 import { UpstreamPaused } from '../core/errors.js';
 
-/** Whether the upstream could be reached at all; what it answered does not matter here. */
-export type Reach = 'reached' | 'unreachable';
+/** Whether the upstream could be reached at all; what it answered does not matter here. `not-tried`: nothing was sent. */
+export type Reach = 'reached' | 'unreachable' | 'not-tried';
 
 /** So many requests in a row could not be sent before the upstream is taken for down. */
 const FAILURES_TO_OPEN = 5;
 /** How long it is left alone before one request probes it. */
-const PROBE_AFTER_MS = 5_000;
+const PROBE_AFTER_MS = 3_000;
 
 /** How the gate stands: `open` lets nothing through, `half-open` one probe, `closed` everything. The breaker's words. */
 export interface GateState {
@@ -29,8 +30,11 @@ export interface GateState {
  * The queue looks at `isShut` before it takes work, so that tasks wait as QUEUED and not here.
  */
 export class UpstreamGate {
-  private readonly breaker = circuitBreaker(
-    handleWhenResult((result) => result === ('unreachable' satisfies Reach)),
+  private readonly breaker: CircuitBreakerPolicy = circuitBreaker(
+    // A probe that was not sent, or that threw, has shown nothing: then the upstream is still taken for down.
+    handleWhenResult(
+      (result) => result === ('unreachable' satisfies Reach) || (result !== 'reached' && this.isProbing),
+    ).orWhen(() => this.isProbing),
     { halfOpenAfter: PROBE_AFTER_MS, breaker: new ConsecutiveBreaker(FAILURES_TO_OPEN) },
   );
   private readonly places;
@@ -60,8 +64,11 @@ export class UpstreamGate {
   /** Whether work that is taken now would have to wait. */
   get isShut(): boolean {
     const isResting = this.breaker.state === CircuitState.Open && Date.now() - this.openedAt < PROBE_AFTER_MS;
-    const isProbing = this.breaker.state === CircuitState.HalfOpen;
-    return isResting || isProbing || this.places.executionSlots === 0;
+    return isResting || this.isProbing || this.places.executionSlots === 0;
+  }
+
+  private get isProbing(): boolean {
+    return this.breaker.state === CircuitState.HalfOpen;
   }
 
   get state(): GateState {

@@ -76,7 +76,7 @@ export class Generation {
     const task = await this.claim(taskId);
     if (!task) {
       await this.leaveUnconfirmed(taskId, 'The process ended while it was sending the request.');
-      return 'reached';
+      return 'not-tried';
     }
     crashPoint('submitting-saved');
     try {
@@ -133,7 +133,7 @@ export class Generation {
             callback,
           });
     this.events.sealSoon();
-    return moved ? (moved.verdict ?? 'APPLIED') : this.applyAfterEnd(taskId, result, actor);
+    return moved ? (moved.verdict ?? 'APPLIED') : this.applyAfterEnd(taskId, result, actor, callback);
   }
 
   /**
@@ -170,12 +170,13 @@ export class Generation {
     taskId: string,
     result: FinishedResult,
     actor: string,
+    callback?: RawCallback,
   ): Promise<CallbackVerdict> {
     const task = await this.tasks.find(taskId);
     if (!task) return 'UNKNOWN_TASK';
     if (task.status === (result.kind === 'succeeded' ? 'SUCCEEDED' : 'FAILED')) return 'DUPLICATE';
     if (result.kind === 'failed') return task.status === 'SUCCEEDED' ? 'CONFLICT' : 'LATE';
-    const kept = await this.tasks.keepLate(taskId, result.pictures.map(toNewImage), actor);
+    const kept = await this.tasks.keepLate(taskId, result.pictures.map(toNewImage), actor, callback);
     this.events.sealSoon();
     return kept ? 'LATE' : 'DUPLICATE';
   }

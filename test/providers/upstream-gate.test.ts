@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { UpstreamPaused } from '../../src/core/errors.js';
 import { type Reach, UpstreamGate } from '../../src/providers/upstream-gate.js';
 
-const PROBE_AFTER_MS = 5_000;
+const PROBE_AFTER_MS = 3_000;
 
 let now: number;
 const lines: string[] = [];
@@ -128,7 +128,20 @@ describe('the breaker', () => {
     expect(gate.state.inFlight).toBe(0);
   });
 
-  test('lets one probe through after five seconds, and the others when it has arrived', async () => {
+  test('stays open after a probe that was not sent, or that threw', async () => {
+    const gate = await openGate();
+    now += PROBE_AFTER_MS;
+    await gate.run(() => Promise.resolve('not-tried'));
+    expect(gate.state.breaker).toBe('open');
+    now += PROBE_AFTER_MS;
+    await gate.run(() => Promise.reject(new Error('ours'))).catch(() => undefined);
+    expect(gate.state.breaker).toBe('open');
+    now += PROBE_AFTER_MS;
+    await gate.run(reached);
+    expect(gate.state.breaker).toBe('closed');
+  });
+
+  test('lets one probe through after three seconds, and the others when it has arrived', async () => {
     const gate = await openGate(5);
     now += PROBE_AFTER_MS;
     expect(gate.isShut).toBe(false);

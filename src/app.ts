@@ -18,11 +18,14 @@ import { Instances } from './db/instances.js';
 import { Leases } from './db/leases.js';
 import { migrate } from './db/migrate.js';
 import { Tasks } from './db/tasks.js';
+import { Feed } from './events/feed.js';
 import { EventLog } from './events/log.js';
 import { serveGraphqlOverHttp } from './graphql/apollo.js';
 import { contextMaker } from './graphql/context.js';
 import { makeSchema } from './graphql/schema.js';
+import { Subscriptions } from './graphql/subscriptions.js';
 import { serveGraphqlOverWebSocket } from './graphql/websocket.js';
+import { EventStreams } from './http/event-streams.js';
 import { makeHttpApp } from './http/server.js';
 import { DiskStore } from './images/disk-store.js';
 import { jobHandlers } from './jobs/handlers.js';
@@ -35,6 +38,7 @@ import { Sandbox } from './sandbox/sandbox.js';
 import { keepSecretKey } from './secret-key.js';
 import { Access } from './services/access.js';
 import { Addresses } from './services/addresses.js';
+import { Connections } from './services/connections.js';
 import { CallbackInbox } from './services/callback-inbox.js';
 import { Generation } from './services/generation.js';
 import { Health } from './services/health.js';
@@ -61,6 +65,8 @@ export interface Tuning {
   reconcileEveryMs?: number;
   /** How long a sandbox picture takes; default 1.5 s. */
   sandboxDelayMs?: number;
+  /** How long the network of a watcher may take nothing before it is closed; default 30 s. */
+  stallMs?: number;
   /** False: the embedded Postgres does not wait for the disk. */
   durable?: boolean;
   /** Told when the embedded Postgres ended by itself; nothing works from then on. */
@@ -69,6 +75,11 @@ export interface Tuning {
 
 /** Requests and jobs share them. Ten are enough to keep two cores of Postgres busy. */
 const DATABASE_CONNECTIONS = 20;
+/** Beside PUSH_BUFFER_EVENTS: an event is 1 kB as a rule and can be more. */
+const PUSH_BUFFER_BYTES = 1024 * 1024;
+const NOTHING_HERE = 'HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n';
+/** ALLOWED_ORIGINS does not have it. */
+const ORIGIN_REFUSED = 'HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n';
 /** Retention is in days. */
 const FORGET_EVERY_MS = 3_600_000;
 /** Besides those that wait for the upstream: pictures being stored, mostly. */
@@ -133,7 +144,7 @@ async function build(
   const gate = new UpstreamGate(config.flux.concurrency, log);
   const store = new DiskStore(join(config.dataDir, 'images'));
 
-  const cursors = new EventCursors(signer);
+  const cursors = new EventCursors(signer, await events.logId());
   const addresses = new Addresses(signer, config.publicUrl ?? url, usesSandbox ? url : config.publicUrl);
   const callbacks = new Callbacks(db);
   const generation = new Generation(tasks, images, callbacks, eventLog, upstream, gate, addresses, log);
@@ -151,8 +162,18 @@ async function build(
     tuning.reconcileEveryMs ?? 1_000,
   );
   const history = new History(db, tasks, images, events, cursors);
-  const watching = new Watching(tasks, events, eventLog, cursors);
-  const access = new Access(new ApiKeys(db));
+  const { push } = config;
+  const feedOptions = {
+    cursors,
+    buffering: { maxEvents: push.bufferEvents, maxBytes: PUSH_BUFFER_BYTES },
+    stallMs: tuning.stallMs ?? 30_000,
+  };
+  const feed = new Feed(eventLog, events, feedOptions, log);
+  const watching = new Watching(events, eventLog, feed, cursors, push.replayDays);
+  const apiKeys = new ApiKeys(db);
+  const access = new Access(apiKeys);
+  const connections = new Connections(apiKeys, access, push.connectionsPerKey, log);
+  releases.push(() => connections.stop());
   const firstKey = await access.makeFirstKey();
 
   const instances = new Instances(db);
@@ -178,21 +199,27 @@ async function build(
   const makeContext = contextMaker(history, watching);
   const graphql = await serveGraphqlOverHttp(schema, makeContext, log);
   releases.push(() => graphql.stop());
-  const sockets = serveGraphqlOverWebSocket(schema, makeContext, access, log);
+  const subscriptions = new Subscriptions(schema, makeContext, watching, log);
+  const sockets = serveGraphqlOverWebSocket(subscriptions, access, connections, log);
+  const startOperation = subscriptions.start.bind(subscriptions);
+  const eventStreams = new EventStreams({ access, connections, watching, startOperation });
   const extra = [];
   if (usesSandbox) {
     const sandbox = new Sandbox({ publicUrl: () => `${url}/sandbox`, log, delayMs: tuning.sandboxDelayMs });
     releases.push(() => sandbox.close());
     extra.push({ path: '/sandbox', handler: sandbox.router });
   }
-  const services = { access, addresses, generation, health, pictures, graphql: graphql.handler, extra, log };
+  const { allowedOrigins } = push;
+  const doors = { access, addresses, allowedOrigins, eventStreams, generation, health, pictures };
   server.removeAllListeners('request');
-  server.on('request', makeHttpApp(services, config.roles));
+  server.on('request', makeHttpApp({ ...doors, graphql: graphql.handler, extra, log }, config.roles));
   server.on('upgrade', (request, socket, head) => {
-    if (config.roles.api && request.url?.split('?')[0] === '/graphql') sockets.upgrade(request, socket, head);
-    else socket.destroy();
+    const { origin } = request.headers;
+    if (!config.roles.api || request.url?.split('?')[0] !== '/graphql') socket.end(NOTHING_HERE);
+    else if (origin && allowedOrigins && !allowedOrigins.includes(origin)) socket.end(ORIGIN_REFUSED);
+    else sockets.upgrade(request, socket, head);
   });
-  releases.push(() => Promise.all([close(server), sockets.stop()]));
+  releases.push(() => Promise.all([close(server), sockets.stop(), eventStreams.stop()]));
   if (worker) {
     const started = worker;
     releases.push(() => started.stop());

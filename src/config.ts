@@ -24,6 +24,16 @@ export interface Config {
   roles: { api: boolean; worker: boolean };
   /** Null: made once and kept in the data directory. */
   secretKey: Buffer | null;
+  push: {
+    /** Events handed to a watcher's connection that its network has not taken. */
+    bufferEvents: number;
+    /** How far back a cursor may lie. */
+    replayDays: number;
+    /** WebSocket and event-stream connections with the same key, on each instance. */
+    connectionsPerKey: number;
+    /** Pages that may connect and ask, as origins; null: any. */
+    allowedOrigins: readonly string[] | null;
+  };
   /** How long callbacks are kept as they came. */
   callbackRetentionDays: number;
   logLevel: (typeof LOG_LEVELS)[number];
@@ -86,6 +96,22 @@ const schema = z.object({
     .int()
     .min(1, 'must be at least 1')
     .default(30),
+  PUSH_BUFFER_EVENTS: z.coerce.number('must be a number').int().min(1, 'must be at least 1').default(1_000),
+  EVENT_REPLAY_DAYS: z.coerce
+    .number('must be a number of days')
+    .int()
+    .min(1, 'must be at least 1')
+    .default(30),
+  CONNECTIONS_PER_KEY: z.coerce.number('must be a number').int().min(1, 'must be at least 1').default(20_000),
+  ALLOWED_ORIGINS: z
+    .string()
+    .transform((text) => text.split(',').map((origin) => origin.trim()))
+    .pipe(
+      z.array(
+        z.string().refine(isOrigin, 'must be origins such as https://app.example.com, with commas between'),
+      ),
+    )
+    .optional(),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
 });
 
@@ -127,9 +153,19 @@ export function readConfig(environment: Environment): Config {
     },
     roles: { api: values.ROLES.includes('api'), worker: values.ROLES.includes('worker') },
     secretKey: values.SECRET_KEY === undefined ? null : Buffer.from(values.SECRET_KEY),
+    push: {
+      bufferEvents: values.PUSH_BUFFER_EVENTS,
+      replayDays: values.EVENT_REPLAY_DAYS,
+      connectionsPerKey: values.CONNECTIONS_PER_KEY,
+      allowedOrigins: values.ALLOWED_ORIGINS ?? null,
+    },
     callbackRetentionDays: values.CALLBACK_RETENTION_DAYS,
     logLevel: values.LOG_LEVEL,
   };
+}
+
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && new URL(text).origin === text;
 }
 
 /** An empty variable is an absent one: compose files and shells set many of those. */

@@ -43,6 +43,7 @@ describe('the configuration', () => {
       },
       roles: { api: true, worker: true },
       secretKey: null,
+      push: { bufferEvents: 1_000, replayDays: 30, connectionsPerKey: 20_000, allowedOrigins: null },
       callbackRetentionDays: 30,
       logLevel: 'info',
     };

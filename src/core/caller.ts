@@ -19,3 +19,8 @@ export interface Caller {
   keyPrefix: string;
   scopes: readonly Scope[];
 }
+
+/** What a caller may see, as a text: callers with the same rights are shown the same, whatever key they use. */
+export function rightsOf(caller: Caller): string {
+  return JSON.stringify([caller.workspaceId, [...caller.scopes].sort()]);
+}

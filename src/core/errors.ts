@@ -50,6 +50,37 @@ export class BadRequest extends AppError {
   readonly httpStatus = 400;
 }
 
+/** A cursor of the event log that was not made here: cut, forged, of another installation, or ahead of this database. */
+export class CursorInvalid extends AppError {
+  static readonly code = 'CURSOR_INVALID';
+  readonly code = CursorInvalid.code;
+  readonly httpStatus = 400;
+  constructor() {
+    super(
+      'This cursor is not of this event log. Read the state anew with a query and subscribe after its cursor; without `after` a subscription starts from now.',
+    );
+  }
+}
+
+/** A cursor of ours from so long ago that subscriptions do not go back to it. Queries still do. */
+export class CursorExpired extends AppError {
+  static readonly code = 'CURSOR_EXPIRED';
+  readonly code = CursorExpired.code;
+  readonly httpStatus = 410;
+  constructor(days: number) {
+    super(
+      `This cursor is older than the ${days} days that subscriptions go back. Read on from it with the query taskEvents and subscribe after its last cursor.`,
+    );
+  }
+}
+
+/** A limit on what one connection, or all connections with one key, may have open at the same time. */
+export class TooManyWatchers extends AppError {
+  static readonly code = 'TOO_MANY_WATCHERS';
+  readonly code = TooManyWatchers.code;
+  readonly httpStatus = 429;
+}
+
 /** A body over the limit of its route. */
 export class PayloadTooLarge extends AppError {
   static readonly code = 'PAYLOAD_TOO_LARGE';

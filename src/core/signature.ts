@@ -4,15 +4,14 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
  * Signs what we hand out and get back: callback URLs and cursors. Each purpose has its own domain, so that a signature
  * made for one is worth nothing for another.
  */
-export type SignaturePurpose = 'flux-callback' | 'event-cursor' | 'page-cursor';
+export type SignaturePurpose = 'flux-callback' | 'event-cursor';
 
 export class Signer {
   constructor(private readonly secret: Buffer) {}
 
   /** URL-safe HMAC-SHA-256 of `text`, cut to `bytes` bytes (32: the whole of it). */
   sign(purpose: SignaturePurpose, text: string, bytes = 32): string {
-    const mac = createHmac('sha256', this.secret).update(`${purpose}\n${text}`).digest();
-    return mac.subarray(0, bytes).toString('base64url');
+    return this.derive(purpose, text).subarray(0, bytes).toString('base64url');
   }
 
   /** Compares in constant time. False for anything that `sign` with the same arguments would not have returned. */
@@ -20,5 +19,10 @@ export class Signer {
     const expected = Buffer.from(this.sign(purpose, text, bytes));
     const given = Buffer.from(signature);
     return given.length === expected.length && timingSafeEqual(given, expected);
+  }
+
+  /** 32 bytes that only who has the secret can make: the HMAC itself, also used as a key. */
+  derive(purpose: SignaturePurpose, text: string): Buffer {
+    return createHmac('sha256', this.secret).update(`${purpose}\n${text}`).digest();
   }
 }

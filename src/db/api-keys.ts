@@ -2,6 +2,12 @@ import { SCOPES, type Caller, type Scope } from '../core/caller.js';
 import { newId } from '../core/ids.js';
 import { type Database } from './database.js';
 
+const FIND_LIVE = {
+  name: 'find-live-keys',
+  text: `SELECT id FROM api_keys
+         WHERE id = ANY($1::uuid[]) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())`,
+};
+
 /** The rows of `api_keys` and of `workspaces`. */
 export class ApiKeys {
   constructor(private readonly db: Database) {}
@@ -20,6 +26,12 @@ export class ApiKeys {
       keyPrefix: key.prefix,
       scopes: key.scopes.filter((scope): scope is Scope => SCOPES.some((known) => known === scope)),
     };
+  }
+
+  /** Those of these keys that are neither revoked nor expired. */
+  async findLive(ids: readonly string[]): Promise<Set<string>> {
+    const rows = await this.db.run<{ id: string }>(FIND_LIVE, [ids]);
+    return new Set(rows.map(({ id }) => id));
   }
 
   /**

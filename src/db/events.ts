@@ -13,15 +13,65 @@ const READ_TASK_AFTER = {
   name: 'read-task-events-after',
   text: `SELECT ${EVENT_COLUMNS} FROM task_events WHERE task_id = $1 AND position > $2 ORDER BY position LIMIT $3`,
 };
-const LATEST_OF_TASK = {
-  name: 'latest-event-of-task',
+const READ_WORKSPACE_AFTER = {
+  name: 'read-workspace-events-after',
   text: `SELECT ${EVENT_COLUMNS} FROM task_events
-         WHERE task_id = $1 AND position IS NOT NULL ORDER BY position DESC LIMIT 1`,
+         WHERE workspace_id = $1 AND position > $2
+           AND ($4::text[] IS NULL OR type = ANY($4)) AND ($5::uuid[] IS NULL OR task_id = ANY($5))
+         ORDER BY position LIMIT $3`,
 };
-const SETTLED_AT = {
-  name: 'settling-position-of-task',
-  text: `SELECT min(position) AS position FROM task_events WHERE task_id = $1 AND settles AND position IS NOT NULL`,
+/** Each task that is there, by its workspace and id, as one moment sees it. */
+const FIND_WATCH_POINTS = {
+  name: 'find-watch-points',
+  text: `
+  SELECT task.id AS "watchedTaskId", task.workspace_id AS "watchedWorkspaceId", head.position AS head, latest.*,
+         (SELECT min(e.position) FROM task_events e WHERE e.task_id = task.id AND e.settles AND e.position IS NOT NULL) AS "settledAt"
+  FROM unnest($1::uuid[], $2::uuid[]) AS given(workspace_id, id)
+  JOIN tasks task ON task.id = given.id AND task.workspace_id = given.workspace_id
+  CROSS JOIN event_log_head head
+  LEFT JOIN LATERAL (
+    SELECT ${EVENT_COLUMNS} FROM task_events
+    WHERE task_id = task.id AND position IS NOT NULL ORDER BY position DESC LIMIT 1) latest ON true`,
 };
+const LOG_ID = { name: 'event-log-id', text: 'SELECT log_id AS "logId" FROM event_log_head' };
+/** A binary search: positions have no gaps, and an event is sealed a moment after its time. */
+const LAST_BEFORE = {
+  name: 'last-event-before',
+  text: `
+  WITH RECURSIVE search(low, high) AS (
+    SELECT 0::bigint, position FROM event_log_head
+    UNION ALL
+    SELECT CASE WHEN e.at < $1 THEN e.position ELSE search.low END,
+           CASE WHEN e.at < $1 THEN search.high ELSE e.position - 1 END
+    FROM search JOIN task_events e ON e.position = (search.low + search.high + 1) / 2
+    WHERE search.low < search.high
+  )
+  SELECT max(low) AS position FROM search`,
+};
+
+/** Whose events: one task's, or all of a workspace. */
+export interface Scope {
+  workspaceId: string;
+  taskId: string | null;
+}
+
+/** Which events of a workspace. Absent or empty: all of them. */
+export interface EventFilter {
+  types?: readonly EventType[] | null;
+  taskIds?: readonly string[] | null;
+}
+
+/** Where a task stands in the log, all read at one moment. */
+export interface WatchPoint {
+  workspaceId: string;
+  taskId: string;
+  /** The log's last position. */
+  head: bigint;
+  /** The task's last sealed event; null while not even its first is sealed. */
+  latest: TaskEvent | null;
+  /** The position of the event that settled the task; null while more is expected of it. */
+  settledAt: bigint | null;
+}
 
 /** An event as pg returns it: 64-bit integers come as text. */
 type EventRow = Omit<TaskEvent, 'position'> & { position: string };
@@ -55,17 +105,69 @@ export class Events {
     return (await this.db.run<EventRow>(READ_TASK_AFTER, [taskId, position, limit])).map(toEvent);
   }
 
-  /** The task's last sealed event; null while not even its first is sealed. */
-  async latestOfTask(taskId: string): Promise<TaskEvent | null> {
-    const [row] = await this.db.run<EventRow>(LATEST_OF_TASK, [taskId]);
-    return row ? toEvent(row) : null;
+  /** Up to `limit` events of a workspace after `position`, in order. */
+  async readWorkspaceAfter(
+    workspaceId: string,
+    position: bigint,
+    limit: number,
+    filter: EventFilter = {},
+  ): Promise<TaskEvent[]> {
+    const { types, taskIds } = filter;
+    const values = [
+      workspaceId,
+      position,
+      limit,
+      types?.length ? types : null,
+      taskIds?.length ? taskIds : null,
+    ];
+    return (await this.db.run<EventRow>(READ_WORKSPACE_AFTER, values)).map(toEvent);
   }
 
-  /** The position of the event that settled the task; null while more is expected of it. */
-  async settledAt(taskId: string): Promise<bigint | null> {
-    const [row] = await this.db.run<{ position: string | null }>(SETTLED_AT, [taskId]);
-    return row?.position ? BigInt(row.position) : null;
+  /** Up to `limit` events of a scope after `position`, in order. */
+  async readScopeAfter(
+    { workspaceId, taskId }: Scope,
+    position: bigint,
+    limit: number,
+  ): Promise<TaskEvent[]> {
+    if (taskId === null) return this.readWorkspaceAfter(workspaceId, position, limit);
+    return this.readTaskAfter(taskId, position, limit);
   }
+
+  /** Where tasks stand, in one statement and in no order; those that their workspace does not have are left out. */
+  async findWatchPoints(tasks: readonly { workspaceId: string; taskId: string }[]): Promise<WatchPoint[]> {
+    const values = [tasks.map(({ workspaceId }) => workspaceId), tasks.map(({ taskId }) => taskId)];
+    return (await this.db.run<WatchPointRow>(FIND_WATCH_POINTS, values)).map(toWatchPoint);
+  }
+
+  /** What tells this log from those of other databases. */
+  async logId(): Promise<string> {
+    const [row] = await this.db.run<{ logId: string }>(LOG_ID, []);
+    return row?.logId ?? '';
+  }
+
+  /** The position of the last event from before `time`; 0 when there is none. */
+  async lastBefore(time: Date): Promise<bigint> {
+    const [row] = await this.db.run<{ position: string }>(LAST_BEFORE, [time]);
+    return BigInt(row?.position ?? 0);
+  }
+}
+
+type WatchPointRow = {
+  watchedTaskId: string;
+  watchedWorkspaceId: string;
+  head: string;
+  settledAt: string | null;
+} & (EventRow | { [Column in keyof EventRow]: null });
+
+function toWatchPoint({ watchedTaskId, watchedWorkspaceId, ...row }: WatchPointRow): WatchPoint {
+  const { head, settledAt, ...latest } = row;
+  return {
+    workspaceId: watchedWorkspaceId,
+    taskId: watchedTaskId,
+    head: BigInt(head),
+    latest: latest.position === null ? null : toEvent(latest),
+    settledAt: settledAt === null ? null : BigInt(settledAt),
+  };
 }
 
 function toEvent(row: EventRow): TaskEvent<EventType> {

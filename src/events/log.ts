@@ -2,6 +2,7 @@ import { type Logger } from 'pino';
 import { type TaskEvent } from '../core/events.js';
 import { type Events } from '../db/events.js';
 import { Listener } from '../db/listener.js';
+import { RecentEvents } from './recent-events.js';
 
 /** Must be the channel that the SQL function seal_events() notifies. */
 const CHANNEL = 'darkroom_events';
@@ -13,32 +14,36 @@ const BUSY_RETRY_MS = 3;
 /** The nets: for events whose writer died before it asked for sealing, and for notifications that were lost. */
 const SEAL_NET_MS = 500;
 const HEAD_NET_MS = 2_000;
+const READ_RETRY_MS = 100;
 
-export type EventSink = (event: TaskEvent) => void;
+export type EventReader = (batch: readonly TaskEvent[]) => void;
 
 /**
  * The sealed log, seen from one instance. Writers call `sealSoon` after a commit; sealed events are read once, by
- * position, and handed to the sinks that follow their task. While nobody follows anything, nothing is read.
+ * position, and handed to the one reader. While there is none, nothing is read.
  *
  *   stopped -> start() -> running -> stop() -> stopped
  */
 export class EventLog {
-  private readonly sinks = new Map<string, Set<EventSink>>();
+  /** What was handed out last: for watchers that come back. */
+  readonly recent: RecentEvents;
   private readonly listener: Listener;
+  private reader: EventReader | null = null;
   private timers: NodeJS.Timeout[] = [];
   private running = false;
   private sealWanted = false;
   private sealing: Promise<void> | null = null;
   private reading: Promise<void> | null = null;
-  /** The last position known to be sealed, and the last one handed out. */
-  private head = 0n;
-  private handedOut = 0n;
+  private asking: Promise<bigint> | null = null;
+  /** The last position known to be sealed. */
+  private knownHead = 0n;
 
   constructor(
     private readonly events: Events,
     url: string,
     private readonly log: Logger,
   ) {
+    this.recent = new RecentEvents(events);
     this.listener = new Listener({
       url,
       channel: CHANNEL,
@@ -50,7 +55,7 @@ export class EventLog {
 
   async start(): Promise<void> {
     this.running = true;
-    this.head = this.handedOut = await this.events.head();
+    this.knownHead = await this.events.head();
     await this.listener.start();
     this.timers = [
       setInterval(() => this.sealSoon(), SEAL_NET_MS),
@@ -62,8 +67,7 @@ export class EventLog {
   /** Seals what has been committed so far, then stops. */
   async stop(): Promise<void> {
     this.timers.forEach((timer) => clearInterval(timer));
-    this.sealSoon();
-    await this.sealing;
+    await this.seal();
     this.running = false;
     await this.listener.close();
     await this.reading;
@@ -71,25 +75,47 @@ export class EventLog {
 
   /** Asks for sealing. Returns at once; calls that come while one is under way are answered by one more. */
   sealSoon(): void {
+    void this.seal();
+  }
+
+  /** The position of the last event that this instance knows to be sealed. */
+  get head(): bigint {
+    return this.knownHead;
+  }
+
+  /** Asks Postgres for the head: another instance may have sealed what we were not told of yet. */
+  async refreshHead(): Promise<bigint> {
+    this.asking ??= this.events.head().finally(() => {
+      this.asking = null;
+    });
+    this.advance(await this.asking);
+    return this.knownHead;
+  }
+
+  /** From now on hands every event behind `head` to `reader`, in order and without gaps. There is one reader at a time. */
+  read(reader: EventReader): void {
+    this.recent.reset(this.knownHead);
+    this.reader = reader;
+  }
+
+  stopReading(): void {
+    this.reader = null;
+  }
+
+  /** Seals what has been committed so far and reads to its end; for a last push before the sockets close. */
+  async flush(): Promise<void> {
+    await this.seal();
+    await this.askHead();
+    await this.reading;
+  }
+
+  private async seal(): Promise<void> {
     if (!this.running) return;
     this.sealWanted = true;
     this.sealing ??= this.sealAll().finally(() => {
       this.sealing = null;
     });
-  }
-
-  /**
-   * Hands the task's events to `sink`, from some position that had been sealed before this call; the caller drops what it
-   * has seen already. Returns the way to end it.
-   */
-  follow(taskId: string, sink: EventSink): () => void {
-    const sinks = this.sinks.get(taskId) ?? new Set();
-    if (this.sinks.size === 0) this.handedOut = this.head;
-    this.sinks.set(taskId, sinks.add(sink));
-    return () => {
-      sinks.delete(sink);
-      if (sinks.size === 0) this.sinks.delete(taskId);
-    };
+    await this.sealing;
   }
 
   private async sealAll(): Promise<void> {
@@ -108,31 +134,34 @@ export class EventLog {
 
   private async askHead(): Promise<void> {
     try {
-      this.advance(await this.events.head());
+      await this.refreshHead();
     } catch (error) {
       this.log.warn({ err: error }, 'the head of the event log cannot be read; it is tried again');
     }
   }
 
   private advance(head: bigint): void {
-    if (head > this.head) this.head = head;
-    if (this.sinks.size === 0 || this.handedOut >= this.head) return;
+    if (head > this.knownHead) this.knownHead = head;
+    if (!this.isBehind) return;
     this.reading ??= this.readOn().finally(() => {
       this.reading = null;
-      if (this.running && this.sinks.size > 0 && this.handedOut < this.head)
-        setTimeout(() => this.advance(0n), 100);
+      if (this.isBehind) setTimeout(() => this.advance(0n), READ_RETRY_MS);
     });
+  }
+
+  private get isBehind(): boolean {
+    return this.running && this.reader !== null && this.recent.end < this.knownHead;
   }
 
   private async readOn(): Promise<void> {
     try {
-      while (this.running && this.sinks.size > 0 && this.handedOut < this.head) {
-        const batch = await this.events.readAfter(this.handedOut, READ_BATCH);
-        for (const event of batch) {
-          this.handedOut = event.position;
-          this.sinks.get(event.taskId)?.forEach((sink) => sink(event));
-        }
-        if (batch.length === 0) return;
+      while (this.isBehind) {
+        const { end } = this.recent;
+        const batch = await this.events.readAfter(end, READ_BATCH);
+        if (batch[0]?.position !== end + 1n) throw new Error(`The event log has no event behind ${end}.`);
+        if (this.recent.end !== end) continue; // another reader has begun meanwhile
+        this.recent.append(batch);
+        this.reader?.(batch);
       }
     } catch (error) {
       this.log.warn({ err: error }, 'reading the event log failed; it is tried again');

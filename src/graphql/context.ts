@@ -1,7 +1,6 @@
 import DataLoader from 'dataloader';
 import { type Caller } from '../core/caller.js';
 import { NotFound } from '../core/errors.js';
-import { type TaskEvent } from '../core/events.js';
 import { type Image } from '../core/image.js';
 import { type Task } from '../core/task.js';
 import { type History } from '../services/history.js';
@@ -17,8 +16,8 @@ export interface Context {
   images: DataLoader<string, Image | null>;
   /** The images of a task that the caller was shown, late ones included. */
   imagesOfTask: DataLoader<string, Image[]>;
-  /** Where taskUpdated comes from; see Watching.watchTask. */
-  watchTask: (taskId: string, after: string | null) => Promise<AsyncIterable<TaskEvent>>;
+  /** Where subscriptions come from. */
+  watching: Watching;
 }
 
 export type ContextMaker = (caller: Caller, idempotencyKey?: string) => Context;
@@ -32,7 +31,7 @@ export function contextMaker(history: History, watching: Watching): ContextMaker
     tasks: new DataLoader((ids) => history.tasks(caller, ids), options),
     images: new DataLoader((ids) => history.images(caller, ids), options),
     imagesOfTask: new DataLoader((taskIds) => history.imagesOf(taskIds), options),
-    watchTask: (taskId, after) => watching.watchTask(caller, taskId, after),
+    watching,
   });
 }
 

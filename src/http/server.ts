@@ -11,6 +11,7 @@ import { type Generation } from '../services/generation.js';
 import { type Health } from '../services/health.js';
 import { type Pictures } from '../services/pictures.js';
 import { callbackRoutes } from './callbacks.js';
+import { type EventStreams } from './event-streams.js';
 import { healthRoutes } from './health.js';
 import { pictureRoutes } from './images.js';
 
@@ -20,6 +21,9 @@ export interface HttpServices {
   generation: Generation;
   health: Health;
   pictures: Pictures;
+  eventStreams: EventStreams;
+  /** Null: any origin. */
+  allowedOrigins: readonly string[] | null;
   /** Answers /graphql once the caller is known. */
   graphql: RequestHandler;
   /** Routes that only some installations have, such as the sandbox. */
@@ -63,11 +67,13 @@ export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Ex
   return app;
 }
 
-/** Any origin may ask: keys are sent by the page itself, never by the browser on its own as cookies are. */
-function serveApi(app: Express, { access, addresses, generation, graphql, pictures }: HttpServices): void {
-  app.use(cors({ maxAge: PREFLIGHT_SECONDS }));
+/** By default any origin may ask: keys are sent by the page itself, never by the browser on its own as cookies are. */
+function serveApi(app: Express, services: HttpServices): void {
+  const { access, addresses, allowedOrigins, eventStreams, generation, graphql, pictures } = services;
+  app.use(cors({ maxAge: PREFLIGHT_SECONDS, origin: allowedOrigins ? [...allowedOrigins] : '*' }));
   app.use(callbackRoutes(generation, addresses));
   app.use(pictureRoutes(pictures));
+  app.use(eventStreams.router);
   app.use(
     '/graphql',
     neverCached,

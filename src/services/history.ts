@@ -6,7 +6,7 @@ import { isId } from '../core/ids.js';
 import { type Image } from '../core/image.js';
 import { type Task } from '../core/task.js';
 import { type Database } from '../db/database.js';
-import { type Events } from '../db/events.js';
+import { type EventFilter, type Events } from '../db/events.js';
 import { type Images } from '../db/images.js';
 import { pageOfTasks, type TaskFilter } from '../db/task-pages.js';
 import { type Tasks } from '../db/tasks.js';
@@ -68,6 +68,29 @@ export class History {
     checkPageSize(first);
     const position = after === null ? 0n : this.cursors.decode(after);
     const rows = await this.eventRows.readTaskAfter(taskId, position, first + 1);
+    return toPage(rows, first, after !== null, (event) => this.cursors.encode(event.position));
+  }
+
+  /**
+   * A page of the workspace's events, oldest first, however old. The cursors are those of the stream: whoever has read to
+   * the end subscribes after the last one and misses nothing.
+   */
+  async pageOfWorkspaceEvents(
+    caller: Caller,
+    filter: EventFilter,
+    first: number,
+    after: string | null,
+  ): Promise<Page<TaskEvent>> {
+    checkPageSize(first);
+    const position = after === null ? 0n : this.cursors.decode(after);
+    const taskIds = filter.taskIds?.filter(isId);
+    const isOfNoTask = taskIds?.length === 0 && filter.taskIds?.length !== 0;
+    const rows = isOfNoTask
+      ? []
+      : await this.eventRows.readWorkspaceAfter(caller.workspaceId, position, first + 1, {
+          ...filter,
+          taskIds,
+        });
     return toPage(rows, first, after !== null, (event) => this.cursors.encode(event.position));
   }
 

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { v7 } from 'uuid';
-import { EventLog } from '../../src/events/log.js';
+import { Feed } from '../../src/events/feed.js';
 import { TaskUpdatedDocument } from '../../clients/operations.js';
 import { codesOf, TestApp, typesOf } from '../support/app.js';
 import { waitFor } from '../support/wait-for.js';
@@ -60,16 +60,16 @@ describe('taskUpdated', () => {
   test.each([
     ['a text that never was one', 'nonsense'],
     ['nothing', ''],
-    ['a position with a signature that is not ours', '2.AAAAAAAAAAA'],
-  ])('refuses %s for a cursor with BAD_REQUEST', async (_what, after) => {
+    ['the form of one that we never made', 'AAAAAAAAAAAAAAAAAAAAAA'],
+  ])('refuses %s for a cursor with CURSOR_INVALID', async (_what, after) => {
     const { id } = await app.generate({ prompt: 'cursors' });
-    await expect(codesOf(app.watchTask(id, after))).resolves.toEqual(['BAD_REQUEST']);
+    await expect(codesOf(app.watchTask(id, after))).resolves.toEqual(['CURSOR_INVALID']);
   });
 
   test('refuses a cursor whose position was changed', async () => {
     const { id, cursor } = await app.generate({ prompt: 'a changed cursor' });
-    const forged = cursor.replace(/^[^.]+/, (position) => (parseInt(position, 36) + 1).toString(36));
-    await expect(codesOf(app.watchTask(id, forged))).resolves.toEqual(['BAD_REQUEST']);
+    const forged = (cursor.startsWith('A') ? 'B' : 'A') + cursor.slice(1);
+    await expect(codesOf(app.watchTask(id, forged))).resolves.toEqual(['CURSOR_INVALID']);
   });
 
   test.each([
@@ -80,25 +80,25 @@ describe('taskUpdated', () => {
   });
 
   test('frees what it held in the process when a client unsubscribes while nothing happens', async () => {
-    const follow = jest.spyOn(EventLog.prototype, 'follow');
+    const watched = jest.spyOn(Feed.prototype, 'watch');
     const { id } = await app.generate({ prompt: 'left alone [sandbox: delay=600s]' });
     await app.happened(id, 'TASK_SUBMITTED');
     const watch = app.watchTask(id);
     await waitFor('the latest event', () => watch.received.length > 0);
-    const log = await waitFor('the follower', () => follow.mock.contexts[0] as EventLog | undefined);
-    expect(log['sinks'].has(id)).toBe(true);
+    const feed = watched.mock.contexts[0] as Feed;
+    expect(feed['topicsOf'].has(id)).toBe(true);
     watch.stop();
-    await waitFor('the follower to be gone', () => log['sinks'].size === 0);
+    await waitFor('the watcher to be gone', () => feed['topics'].size === 0 && feed['topicsOf'].size === 0);
   });
 
   test('frees what it held when a client goes away without a word', async () => {
-    const follow = jest.spyOn(EventLog.prototype, 'follow');
+    const watched = jest.spyOn(Feed.prototype, 'watch');
     const { id } = await app.generate({ prompt: 'cut off [sandbox: delay=600s]' });
     const client = app.connectSockets(app.key);
     app.watch(TaskUpdatedDocument, { id }, client);
-    const log = await waitFor('the follower', () => follow.mock.contexts[0] as EventLog | undefined);
+    const feed = await waitFor('the watcher', () => watched.mock.contexts[0] as Feed | undefined);
     client.terminate();
-    await waitFor('the follower to be gone', () => log['sinks'].size === 0);
+    await waitFor('the watcher to be gone', () => feed['topics'].size === 0);
     await client.dispose();
   });
 });

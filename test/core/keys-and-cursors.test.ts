@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { hashApiKey, isWellFormedApiKey, newApiKey } from '../../src/core/api-key.js';
 import { EventCursors } from '../../src/core/cursor.js';
-import { BadRequest } from '../../src/core/errors.js';
+import { CursorInvalid } from '../../src/core/errors.js';
 import { isId, newId } from '../../src/core/ids.js';
 import { Signer } from '../../src/core/signature.js';
 
@@ -58,7 +58,8 @@ describe('a signature', () => {
 });
 
 describe('an event cursor', () => {
-  const cursors = new EventCursors(signer);
+  const LOG_ID = newId();
+  const cursors = new EventCursors(signer, LOG_ID);
 
   test('gives back the position that it was made from', () => {
     fc.assert(
@@ -71,18 +72,29 @@ describe('an event cursor', () => {
   test('with any character changed, or of any other text, is refused', () => {
     const cursor = cursors.encode(123_456_789n);
     fc.assert(
-      fc.property(changed(cursor), (other) => expect(() => cursors.decode(other)).toThrow(BadRequest)),
+      fc.property(changed(cursor), (other) => expect(() => cursors.decode(other)).toThrow(CursorInvalid)),
     );
-    fc.assert(fc.property(fc.string(), (text) => expect(() => cursors.decode(text)).toThrow(BadRequest)));
+    fc.assert(fc.property(fc.string(), (text) => expect(() => cursors.decode(text)).toThrow(CursorInvalid)));
   });
 
   test('with something after it is refused', () => {
-    expect(() => cursors.decode(`${cursors.encode(1n)}.more`)).toThrow(BadRequest);
+    expect(() => cursors.decode(`${cursors.encode(1n)}.more`)).toThrow(CursorInvalid);
   });
 
   test('of another installation is refused', () => {
-    const theirs = new EventCursors(new Signer(Buffer.alloc(32, 2)));
-    expect(() => cursors.decode(theirs.encode(1n))).toThrow(BadRequest);
+    const theirs = new EventCursors(new Signer(Buffer.alloc(32, 2)), LOG_ID);
+    expect(() => cursors.decode(theirs.encode(1n))).toThrow(CursorInvalid);
+  });
+
+  test('of another database of the same installation is refused', () => {
+    const theirs = new EventCursors(signer, newId());
+    expect(() => cursors.decode(theirs.encode(1n))).toThrow(CursorInvalid);
+  });
+
+  test('does not show its position: neighbours have nothing in common', () => {
+    const [one, other] = [Buffer.from(cursors.encode(1_000n)), Buffer.from(cursors.encode(1_001n))];
+    expect(one.subarray(0, 10)).not.toEqual(other.subarray(0, 10));
+    expect(one.subarray(-8)).not.toEqual(other.subarray(-8));
   });
 });
 

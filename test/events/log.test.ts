@@ -2,11 +2,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import pg from 'pg';
 import { pino } from 'pino';
 import { type TaskEvent } from '../../src/core/events.js';
+import { EventCursors } from '../../src/core/cursor.js';
 import { newId } from '../../src/core/ids.js';
+import { Signer } from '../../src/core/signature.js';
 import { Database } from '../../src/db/database.js';
 import { Events } from '../../src/db/events.js';
+import { Feed } from '../../src/events/feed.js';
 import { EventLog } from '../../src/events/log.js';
-import { streamTask } from '../../src/events/task-stream.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { waitFor } from '../support/wait-for.js';
 
@@ -62,20 +64,34 @@ async function write(taskId: string, from: number, count: number): Promise<void>
 const numbersOf = (seen: TaskEvent[]) => seen.map((event) => (event.data as unknown as { n: number }).n);
 const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
 
-/** Reads a task's stream into an array until it is stopped. */
-function follow(log: EventLog, taskId: string, after = 0n) {
+const cursors = new EventCursors(new Signer(Buffer.alloc(32)), newId());
+const feeds = new Map<EventLog, Feed>();
+/** The log's feed; each instance has one. */
+function feedOf(log: EventLog): Feed {
+  const options = { cursors, buffering: { maxEvents: 1_000, maxBytes: 1e6 }, stallMs: 1_000 };
+  const feed = feeds.get(log) ?? new Feed(log, events, options, silent);
+  feeds.set(log, feed);
+  return feed;
+}
+
+/** Watches a task into an array until it is stopped. */
+function follow(log: EventLog, taskId: string, position = 0n) {
   const seen: TaskEvent[] = [];
-  const controller = new AbortController();
-  const done = (async () => {
-    for await (const event of streamTask(log, events, taskId, after, controller.signal)) seen.push(event);
-  })();
-  return {
-    seen,
-    stop: () => {
-      controller.abort();
-      return done;
-    },
+  const outlet = {
+    backlogBytes: 0,
+    send: (text: string) => void seen.push(reviveEvent(text)),
+    complete: () => undefined,
+    close: () => undefined,
   };
+  const render = (event: TaskEvent) =>
+    Promise.resolve(JSON.stringify({ ...event, position: String(event.position) }));
+  const topic = { key: taskId, scope: { workspaceId, taskId }, matches: () => true, render };
+  const watcher = feedOf(log).watch(topic, { position, first: null, settledAt: null }, outlet);
+  return { seen, stop: () => watcher.leave() };
+}
+function reviveEvent(text: string): TaskEvent {
+  const event = JSON.parse(text) as TaskEvent;
+  return { ...event, position: BigInt(event.position) };
 }
 
 describe('the event log', () => {
@@ -91,10 +107,10 @@ describe('the event log', () => {
     }
     for (const { seen, stop } of watches) {
       await waitFor('the last event', () => seen.length >= 200);
-      await stop();
+      stop();
       expect(numbersOf(seen)).toEqual(upTo(200));
     }
-    expect(instances.map((log) => log['sinks'].size)).toEqual([0, 0]);
+    expect(instances.map((log) => feedOf(log)['topics'].size)).toEqual([0, 0]);
   });
 
   test('goes on from any position, also across more events than are read at once', async () => {
@@ -108,11 +124,11 @@ describe('the event log', () => {
     log.sealSoon();
     const all = follow(log, taskId);
     await waitFor('all of them', () => all.seen.length >= 1_200);
-    await all.stop();
+    all.stop();
     expect(numbersOf(all.seen)).toEqual(upTo(1_200));
     const rest = follow(log, taskId, all.seen[1_099]?.position);
     await waitFor('the rest', () => rest.seen.length >= 100);
-    await rest.stop();
+    rest.stop();
     expect(numbersOf(rest.seen)).toEqual(upTo(1_200).slice(1_100));
   });
 
@@ -122,7 +138,7 @@ describe('the event log', () => {
     const watch = follow(log, taskId);
     await write(taskId, 1, 1);
     await waitFor('the event', () => watch.seen.length === 1);
-    await watch.stop();
+    watch.stop();
   });
 
   test('misses nothing when its listening connection is lost', async () => {
@@ -137,7 +153,7 @@ describe('the event log', () => {
     await write(taskId, 2, 5);
     log.sealSoon();
     await waitFor('the other events', () => watch.seen.length >= 6);
-    await watch.stop();
+    watch.stop();
     expect(numbersOf(watch.seen)).toEqual(upTo(6));
   });
 
@@ -146,16 +162,15 @@ describe('the event log', () => {
     const taskId = await addTask();
     await write(taskId, 1, 3);
     log.sealSoon();
-    await waitFor('sealing', async () => (await events.latestOfTask(taskId)) !== null);
-    expect(log['handedOut']).toBeLessThanOrEqual(log['head']);
-    const seen: TaskEvent[] = [];
-    const unfollow = log.follow(taskId, (event) => seen.push(event));
+    await waitFor('sealing', async () => (await events.readTaskAfter(taskId, 0n, 10)).length === 3);
+    expect(log.recent.after(0n, 10)).toEqual([]);
+    const watch = follow(log, taskId, await events.head());
     await write(taskId, 4, 1);
     log.sealSoon();
-    await waitFor('the new event', () => numbersOf(seen).includes(4));
-    unfollow();
-    unfollow();
-    expect(log['sinks'].size).toBe(0);
+    await waitFor('the new event', () => watch.seen.length > 0);
+    expect(numbersOf(watch.seen)).toEqual([4]);
+    expect([watch.stop(), watch.stop()]).toEqual([true, false]);
+    expect(log['reader']).toBeNull();
   });
 
   test('seals what is committed before it stops, and nothing afterwards', async () => {
@@ -163,7 +178,7 @@ describe('the event log', () => {
     const taskId = await addTask();
     await write(taskId, 1, 1);
     await log.stop();
-    expect((await events.latestOfTask(taskId))?.data).toEqual({ n: 1 });
+    expect((await events.readTaskAfter(taskId, 0n, 1))[0]?.data).toEqual({ n: 1 });
     log.sealSoon();
     expect(log['sealing']).toBeNull();
   });

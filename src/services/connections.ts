@@ -1,0 +1,65 @@
+import { type Logger } from 'pino';
+import { type Caller } from '../core/caller.js';
+import { TooManyWatchers } from '../core/errors.js';
+import { type ApiKeys } from '../db/api-keys.js';
+import { type Access } from './access.js';
+
+/** Together with what Access remembers, a revoked key's streams end within 5 s. */
+const KEY_CHECK_MS = 2_000;
+
+/** The connections that stay open: as many as a key may have, and as long as it is good. */
+export class Connections {
+  private readonly byKey = new Map<string, Set<() => void>>();
+  private readonly timer: NodeJS.Timeout;
+  private checking: Promise<void> | null = null;
+
+  constructor(
+    private readonly keys: ApiKeys,
+    private readonly access: Access,
+    /** Of one key, on this instance. */
+    private readonly maxPerKey: number,
+    private readonly log: Logger,
+  ) {
+    this.timer = setInterval(() => {
+      this.checking ??= this.check().finally(() => {
+        this.checking = null;
+      });
+    }, KEY_CHECK_MS);
+  }
+
+  /** Counts a connection; `onRevoked` is called when its key is no longer good. Returns the way to give its place back. */
+  open(caller: Caller, onRevoked: () => void): () => void {
+    const open = this.byKey.get(caller.keyId) ?? new Set();
+    if (open.size >= this.maxPerKey) {
+      throw new TooManyWatchers(
+        `This key has ${this.maxPerKey} connections open on this instance, which is its limit. Close some, or share one connection between subscriptions.`,
+      );
+    }
+    const entry = () => onRevoked();
+    this.byKey.set(caller.keyId, open.add(entry));
+    return () => {
+      open.delete(entry);
+      if (open.size === 0) this.byKey.delete(caller.keyId);
+    };
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.timer);
+    await this.checking;
+  }
+
+  private async check(): Promise<void> {
+    const ids = [...this.byKey.keys()];
+    if (ids.length === 0) return;
+    try {
+      const live = await this.keys.findLive(ids);
+      for (const id of ids) {
+        if (live.has(id)) continue;
+        this.access.forget(id);
+        for (const onRevoked of [...(this.byKey.get(id) ?? [])]) onRevoked();
+      }
+    } catch (error) {
+      this.log.warn({ err: error }, 'keys of open connections cannot be checked; it is tried again');
+    }
+  }
+}

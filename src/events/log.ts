@@ -100,6 +100,7 @@ export class EventLog {
 
   stopReading(): void {
     this.reader = null;
+    this.recent.reset(this.knownHead);
   }
 
   /** Seals what has been committed so far and reads to its end; for a last push before the sockets close. */

@@ -22,6 +22,13 @@ class PageInfoType {
 
   @Field(() => String, { nullable: true, description: 'Cursor of the last item; `after` for the next page.' })
   endCursor!: string | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Of `tasks` and `taskEvents`, also on an empty page: the `after` with which a subscription shows everything that this page does not. Null elsewhere.',
+  })
+  logCursor!: string | null;
 }
 
 /** The Relay connection of a type. */
@@ -64,6 +71,7 @@ export function toConnection<Item>(page: Page<Item>) {
       hasPreviousPage: page.hasPrevious,
       startCursor: cursors[0] ?? null,
       endCursor: cursors.at(-1) ?? null,
+      logCursor: page.logCursor ?? null,
     },
   };
 }

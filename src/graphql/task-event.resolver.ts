@@ -37,7 +37,7 @@ export class TaskEventResolver {
   @Authorized('tasks:read')
   @Query(() => TaskEventConnection, {
     description:
-      "The workspace's events, oldest first, however old. The cursors are those of the subscription: read to the end, subscribe after the last endCursor, and nothing is missed.",
+      "The workspace's events, oldest first, however old. The cursors are those of the subscription: read to the end, subscribe after its `pageInfo.logCursor`, and nothing is missed.",
   })
   async taskEvents(
     @Ctx() { caller }: Context,

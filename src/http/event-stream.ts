@@ -3,6 +3,8 @@ import { type Ending, type Outlet } from '../core/outlet.js';
 
 /** What an EventSource waits before it connects again. */
 const RETRY_MS = 1_000;
+/** Who does not read is not told either. */
+const CUT_AFTER_MS = 2_000;
 const HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
   'cache-control': 'no-store, no-transform',
@@ -55,8 +57,8 @@ export class EventStream implements Outlet {
     const code = ending.toUpperCase().replaceAll('-', '_');
     if (this.form === 'plain') this.write(`event: closing\ndata: ${JSON.stringify({ code, cursor })}\n\n`);
     this.response.end();
-    // Who is too slow to be told is cut.
-    if (ending === 'too-slow') this.response.socket?.destroySoon();
+    const cut = setTimeout(() => this.response.destroy(), CUT_AFTER_MS);
+    this.response.once('close', () => clearTimeout(cut));
   }
 
   keepAlive(): void {

@@ -59,8 +59,10 @@ export class History {
     if ([filter.search ?? '', ...(filter.models ?? [])].some((text) => text.includes('\0'))) {
       throw new BadRequest('The filter holds a NUL character, which no text here has. Leave it out.');
     }
-    const rows = await pageOfTasks(this.db, caller.workspaceId, filter, after, first + 1);
-    return toPage(rows, first, after !== null, (task) => task.id);
+    const read = () => pageOfTasks(this.db, caller.workspaceId, filter, after, first + 1);
+    const { rows, place } = await this.readWithPlace(read, (task) => BigInt(task.logPosition));
+    const page = toPage(rows, first, after !== null, (task) => task.id);
+    return { ...page, logCursor: this.cursors.encode(place) };
   }
 
   /** A page of a task's history, oldest first. */
@@ -73,7 +75,7 @@ export class History {
 
   /**
    * A page of the workspace's events, oldest first, however old. The cursors are those of the stream: whoever has read to
-   * the end subscribes after the last one and misses nothing.
+   * the end subscribes after the page's `logCursor` and misses nothing, also when the page is empty.
    */
   async pageOfWorkspaceEvents(
     caller: Caller,
@@ -85,13 +87,28 @@ export class History {
     const position = after === null ? 0n : this.cursors.decode(after);
     const taskIds = filter.taskIds?.filter(isId);
     const isOfNoTask = taskIds?.length === 0 && filter.taskIds?.length !== 0;
-    const rows = isOfNoTask
-      ? []
-      : await this.eventRows.readWorkspaceAfter(caller.workspaceId, position, first + 1, {
-          ...filter,
-          taskIds,
-        });
-    return toPage(rows, first, after !== null, (event) => this.cursors.encode(event.position));
+    const { workspaceId } = caller;
+    const wanted = { ...filter, taskIds };
+    const read = async () =>
+      isOfNoTask ? [] : this.eventRows.readWorkspaceAfter(workspaceId, position, first + 1, wanted);
+    const { rows, place } = await this.readWithPlace(read, () => position);
+    const page = toPage(rows, first, after !== null, (event) => this.cursors.encode(event.position));
+    return { ...page, logCursor: page.cursors.at(-1) ?? this.cursors.encode(place) };
+  }
+
+  /**
+   * Rows, and a place in the log that was there when they were read: what they do not show lies behind it. Rows can tell it
+   * themselves; without any, the head is read first and the rows once more.
+   */
+  private async readWithPlace<Row>(
+    read: () => Promise<Row[]>,
+    placeOf: (row: Row) => bigint,
+  ): Promise<{ rows: Row[]; place: bigint }> {
+    const rows = await read();
+    if (rows[0]) return { rows, place: placeOf(rows[0]) };
+    const head = await this.eventRows.head();
+    const again = await read();
+    return { rows: again, place: again[0] ? placeOf(again[0]) : head };
   }
 
   /** A position of the event log, as a cursor. */

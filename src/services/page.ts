@@ -4,6 +4,8 @@ import { BadRequest } from '../core/errors.js';
 export interface Page<Item> {
   items: Item[];
   cursors: string[];
+  /** Where a subscription goes on after this page; null where there is none for such a list. */
+  logCursor?: string;
   hasNext: boolean;
   hasPrevious: boolean;
 }

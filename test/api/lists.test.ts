@@ -121,9 +121,13 @@ describe('a task', () => {
 
   test('refuses a page of its history that cannot be', async () => {
     const { id } = await app.generate({ prompt: 'pages that cannot be' });
-    for (const variables of [{ first: 0 }, { first: 101 }, { first: 10, after: 'nonsense' }]) {
+    for (const [variables, code] of [
+      [{ first: 0 }, 'BAD_REQUEST'],
+      [{ first: 101 }, 'BAD_REQUEST'],
+      [{ first: 10, after: 'nonsense' }, 'CURSOR_INVALID'],
+    ] as const) {
       const { errors } = await app.post(TaskHistoryDocument, { id, ...variables });
-      expect(errors?.[0]?.extensions).toEqual({ code: 'BAD_REQUEST' });
+      expect(errors?.[0]?.extensions).toEqual({ code });
     }
   });
 

@@ -10,11 +10,13 @@ import { newId } from '../src/core/ids.js';
 import { Signer } from '../src/core/signature.js';
 import { MOVE_TASK } from '../src/db/task-statements.js';
 import { type Move, moveValues } from '../src/db/tasks.js';
-import { loadArgs, serveLoad } from './support/load.js';
+import { helperArgs } from './support/helper.js';
+import { serveLoad } from './support/load.js';
+import { callbackBody, callbackPath, pictureUrl } from './support/running-tasks.js';
 
 const CONNECTIONS = 16;
 
-const [kind, address = '', file = '', secret = ''] = loadArgs();
+const [kind, address = '', file = '', secret = ''] = helperArgs();
 const ids = JSON.parse(readFileSync(file, 'utf8')) as string[];
 const lane = kind === 'http' ? postCallback() : await sendStatement();
 serveLoad(Array.from({ length: CONNECTIONS }, (_, index) => () => lane(index)));
@@ -26,28 +28,16 @@ function nextId(): string {
   return id;
 }
 
-/** As the upstream posts it. */
-function bodyOf(id: string): string {
-  const data = [
-    { prompt: 'a white siamese cat', image_url: urlOf(id), seed: 1698551532, timings: { inference: 3.328 } },
-  ];
-  return JSON.stringify({ success: true, task_id: id, trace_id: id, data });
-}
-
-function urlOf(id: string): string {
-  return `https://pictures.invalid/${id}.png`;
-}
-
 function postCallback(): (lane: number) => Promise<void> {
   const pool = new Pool(address, { connections: CONNECTIONS, pipelining: 1 });
   const signer = new Signer(Buffer.from(secret));
   return async () => {
     const id = nextId();
     const { statusCode, body } = await pool.request({
-      path: `/callbacks/flux/${id}/${signer.sign('flux-callback', id)}`,
+      path: callbackPath(signer, id),
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: bodyOf(id),
+      body: callbackBody(id),
     });
     await body.dump();
     if (statusCode !== 200) throw new Error(`A callback was answered ${statusCode}.`);
@@ -74,13 +64,13 @@ function moveOf(id: string): Move<'TASK_SUCCEEDED'> {
   return {
     upstreamTaskId: id,
     upstreamTraceId: id,
-    images: [{ id: imageId, index: 0, url: urlOf(id), seed: '1698551532', inferenceSeconds: 3.328 }],
+    images: [{ id: imageId, index: 0, url: pictureUrl(id), seed: '1698551532', inferenceSeconds: 3.328 }],
     event: {
       type: 'TASK_SUCCEEDED',
       actor: ACTORS.callback,
       data: { deliveredCount: 1, imageIds: [imageId] },
     },
     jobs: [{ name: 'store-images', payload: { taskId: id } }],
-    callback: { id: newId(), body: Buffer.from(bodyOf(id)) },
+    callback: { id: newId(), body: Buffer.from(callbackBody(id)) },
   };
 }

@@ -1,4 +1,3 @@
-import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { newId } from '../src/core/ids.js';
@@ -6,7 +5,8 @@ import { migrate } from '../src/db/migrate.js';
 import { type Bench, median, printOccasion, printTable, rounded } from './support/bench.js';
 import { startLoad } from './support/load.js';
 import { inTurns, perSecondOf, ratiosOf, roundsTable } from './support/rounds.js';
-import { makeScratch, withClient } from './support/postgres.js';
+import { makeScratch } from './support/postgres.js';
+import { makeRunning } from './support/running-tasks.js';
 import { startService } from './support/service.js';
 
 const DEFAULT_SECONDS = 24;
@@ -42,8 +42,8 @@ export const callbacks: Bench = async ({ seconds = DEFAULT_SECONDS, release }) =
   await migrate({ databaseUrl: floorUrl, migrationsDir: MIGRATIONS, log: pino({ level: 'silent' }) });
 
   const count = Math.ceil((seconds + 2 * WARM_UP_SECONDS) * MAX_PER_SECOND);
-  const oursIds = await makeRunning(databaseUrl, count, scratch.folder('ours.json'));
-  const floorIds = await makeRunning(floorUrl, count, scratch.folder('floor.json'));
+  const oursIds = await makeRunning(databaseUrl, newId(), count, scratch.folder('ours.json'));
+  const floorIds = await makeRunning(floorUrl, newId(), count, scratch.folder('floor.json'));
   const sides = {
     ours: await startLoad(LOAD, ['http', service.url, oursIds, SECRET], release),
     floor: await startLoad(LOAD, ['pg', floorUrl, floorIds, SECRET], release),
@@ -64,21 +64,3 @@ export const callbacks: Bench = async ({ seconds = DEFAULT_SECONDS, release }) =
   const figures = { ours: perSecondOf(done.ours), floor: perSecondOf(done.floor), ratio };
   console.log(JSON.stringify({ bench: 'callbacks', ...figures, p99Ms: rounded(paced.p99Ms, 1) }));
 };
-
-/** Tasks that the upstream is at work on. Their ids go into a file: a load process needs no more of them. */
-async function makeRunning(databaseUrl: string, count: number, file: string): Promise<string> {
-  const ids = Array.from({ length: count }, () => newId());
-  await withClient(databaseUrl, async (client) => {
-    await client.query(
-      `insert into tasks (id, workspace_id, kind, status, prompt, model, requested_count, input_hash, submitted_at,
-                          upstream_task_id, deadline_at)
-       select id, $2, 'GENERATE', 'RUNNING', 'a white siamese cat', 'flux-dev', 1, '', now(), id::text,
-              now() + interval '1 hour'
-       from unnest($1::uuid[]) as id`,
-      [ids, newId()],
-    );
-    await client.query('vacuum analyze tasks');
-  });
-  await writeFile(file, JSON.stringify(ids));
-  return file;
-}

@@ -8,7 +8,8 @@ import { newId } from '../src/core/ids.js';
 import { INSERT_TASK } from '../src/db/task-statements.js';
 import { insertValues, type NewTask } from '../src/db/tasks.js';
 import { GraphqlClient } from './support/graphql-client.js';
-import { loadArgs, serveLoad } from './support/load.js';
+import { helperArgs } from './support/helper.js';
+import { serveLoad } from './support/load.js';
 
 /** Enough to keep two cores busy on either side; a service behind a load balancer sees about as many. */
 const CONNECTIONS = 16;
@@ -79,5 +80,5 @@ function newTask(workspaceId: string): NewTask {
 }
 const INPUT_HASH = createHash('sha256').update(PROMPT).digest();
 
-const [kind, address = '', credential = ''] = loadArgs();
+const [kind, address = '', credential = ''] = helperArgs();
 serveLoad(kind === 'graphql' ? graphqlLanes(address, credential) : await pgLanes(address, credential));

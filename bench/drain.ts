@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { readFileSync } from 'node:fs';
 import { type Bench, median, printOccasion, printTable, rounded } from './support/bench.js';
 import { SandboxProcess } from './chaos/sandbox.js';
 import { GraphqlClient } from './support/graphql-client.js';
+import { rssMb } from './support/process-account.js';
 import { makeScratch, withClient } from './support/postgres.js';
 import { type Service, startService } from './support/service.js';
 
@@ -103,15 +103,6 @@ async function watch(worker: Service, databaseUrl: string): Promise<Look[]> {
     }
   });
   return looks;
-}
-
-/** From Linux's own account of the process; NaN elsewhere. */
-function rssMb(pid: number): number {
-  try {
-    return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
-  } catch {
-    return NaN;
-  }
 }
 
 function rateOf(looks: readonly Look[], what: 'sent' | 'ended'): number {

@@ -3,12 +3,26 @@ import { parseArgs } from 'node:util';
 import { callbacks } from './callbacks.js';
 import { create } from './create.js';
 import { drain } from './drain.js';
+import { fanout } from './fanout.js';
 import { history } from './history.js';
+import { latency } from './latency.js';
 import { lostCallbacks } from './lost-callbacks.js';
+import { notifyTax } from './notify-tax.js';
 import { withReleases } from './support/releases.js';
+import { storm } from './storm.js';
 import { type Bench } from './support/bench.js';
 
-const BENCHES: Record<string, Bench> = { create, history, callbacks, drain, 'lost-callbacks': lostCallbacks };
+const BENCHES: Record<string, Bench> = {
+  create,
+  history,
+  callbacks,
+  drain,
+  fanout,
+  latency,
+  'notify-tax': notifyTax,
+  storm,
+  'lost-callbacks': lostCallbacks,
+};
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,

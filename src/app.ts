@@ -67,6 +67,8 @@ export interface Tuning {
   sandboxDelayMs?: number;
   /** How long the network of a watcher may take nothing before it is closed; default 30 s. */
   stallMs?: number;
+  /** False: events are neither sealed nor pushed. For the bench that asks what pushing costs. */
+  push?: false;
   /** False: the embedded Postgres does not wait for the disk. */
   durable?: boolean;
   /** Told when the embedded Postgres ended by itself; nothing works from then on. */
@@ -129,7 +131,7 @@ async function build(
   const events = new Events(db);
 
   const eventLog = new EventLog(events, databaseUrl, log);
-  await eventLog.start();
+  if (tuning.push !== false) await eventLog.start();
   releases.push(() => eventLog.stop());
   const http = new HttpClient();
   releases.push(() => http.destroy());

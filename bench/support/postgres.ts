@@ -54,6 +54,14 @@ export async function withClient<Result>(
   }
 }
 
+/** A connection for as long as the bench runs. */
+export async function openClient(url: string, release: OnRelease): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  release(() => client.end());
+  return client;
+}
+
 async function startEmbedded(dataDir: string, release: OnRelease): Promise<string> {
   const log = pino({ level: 'warn' }, pino.destination(process.stderr.fd));
   const embedded = await EmbeddedPostgres.start({ dataDir, log });

@@ -24,6 +24,20 @@ export async function withReleases(work: (release: OnRelease) => Promise<void>):
   await releaseAll();
 }
 
+/** Releases what `work` registers as soon as it has ended, and not twice. */
+export async function releasedAfter<Result>(
+  release: OnRelease,
+  work: (release: OnRelease) => Promise<Result>,
+): Promise<Result> {
+  const releases: (() => Promise<unknown>)[] = [];
+  release(() => runAll(releases)); // for Ctrl-C
+  try {
+    return await work((own) => releases.push(own));
+  } finally {
+    await runAll(releases);
+  }
+}
+
 async function runAll(releases: (() => Promise<unknown>)[]): Promise<void> {
   for (let release = releases.pop(); release; release = releases.pop()) {
     await release().catch((error: unknown) => console.error('Cleaning up failed:', error));

@@ -18,6 +18,8 @@ export interface ServiceOptions {
   roles: string;
   /** Besides what every bench sets. */
   environment?: Record<string, string>;
+  /** Another program than the built one, which greets as that does. */
+  main?: URL;
 }
 
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
@@ -26,7 +28,7 @@ const START_TIMEOUT_MS = 30_000;
 
 /** Starts Darkroom on a free loopback port. Fails with what it printed when it does not come up. */
 export async function startService(options: ServiceOptions, release: OnRelease): Promise<Service> {
-  const child = spawn(process.execPath, [MAIN], {
+  const child = spawn(process.execPath, [options.main ? fileURLToPath(options.main) : MAIN], {
     env: {
       PATH: process.env['PATH'],
       HOST: '127.0.0.1',

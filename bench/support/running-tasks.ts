@@ -1,0 +1,49 @@
+import { writeFile } from 'node:fs/promises';
+import { newId } from '../../src/core/ids.js';
+import { type Signer } from '../../src/core/signature.js';
+import { withClient } from './postgres.js';
+
+/** Tasks that the upstream is at work on. Their ids go into a file: a load process needs no more of them. */
+export async function makeRunning(
+  databaseUrl: string,
+  workspaceId: string,
+  count: number,
+  file: string,
+): Promise<string> {
+  const ids = Array.from({ length: count }, () => newId());
+  await withClient(databaseUrl, async (client) => {
+    await client.query(
+      `insert into tasks (id, workspace_id, kind, status, prompt, model, requested_count, input_hash, submitted_at,
+                          upstream_task_id, deadline_at)
+       select id, $2, 'GENERATE', 'RUNNING', 'a white siamese cat', 'flux-dev', 1, '', now(), id::text,
+              now() + interval '1 hour'
+       from unnest($1::uuid[]) as id`,
+      [ids, workspaceId],
+    );
+    await client.query('vacuum analyze tasks');
+  });
+  await writeFile(file, JSON.stringify(ids));
+  return file;
+}
+
+/** Where the task's callback is posted to. */
+export function callbackPath(signer: Signer, id: string): string {
+  return `/callbacks/flux/${id}/${signer.sign('flux-callback', id)}`;
+}
+
+/** The callback as the upstream posts it. */
+export function callbackBody(id: string): string {
+  const data = [
+    {
+      prompt: 'a white siamese cat',
+      image_url: pictureUrl(id),
+      seed: 1698551532,
+      timings: { inference: 3.328 },
+    },
+  ];
+  return JSON.stringify({ success: true, task_id: id, trace_id: id, data });
+}
+
+export function pictureUrl(id: string): string {
+  return `https://pictures.invalid/${id}.png`;
+}

@@ -86,6 +86,8 @@ const ORIGIN_REFUSED = 'HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n';
 const FORGET_EVERY_MS = 3_600_000;
 /** Besides those that wait for the upstream: pictures being stored, mostly. */
 const OTHER_JOBS_AT_ONCE = 8;
+/** Connections that the kernel keeps until we take them: Node's 511 are too few when thousands come back at once. */
+const BACKLOG = 4_096;
 /** Requests that have not ended by then are cut, so that the whole of `stop` fits into 15 s. */
 const CLOSE_GRACE_MS = 3_000;
 
@@ -257,7 +259,7 @@ async function listen(server: Server, config: Config): Promise<void> {
         ),
       );
     });
-    server.listen(config.port, config.host, resolve);
+    server.listen({ port: config.port, host: config.host, backlog: BACKLOG }, resolve);
   });
 }
 

@@ -7,6 +7,8 @@ export interface Outlet {
   readonly backlogBytes: number;
   /** Hands over one event, rendered. */
   send(text: string): void;
+  /** What `work` sends goes out in as few writes as can be. */
+  together(work: () => void): void;
   /** Nothing more will come of what was asked for. */
   complete(): void;
   /** Ends the connection; `cursor` is the place from which the watcher can go on. */

@@ -134,17 +134,19 @@ export class Feed implements WatcherHost {
       if (!page) continue;
       if (page.events.length === 0 && page.isLast) {
         if (watcher.position < page.end) watcher.position = page.end;
-        if (watcher.overAt === null) watcher.goLive();
+        // What settled the task can be sealed by another instance, and not be read by this one yet.
+        if (watcher.overAt === null || page.end < watcher.overAt) watcher.goLive();
         else watcher.complete();
         return;
       }
       const texts = await Promise.all(page.events.map((event) => topic.text(event))).catch(() => null);
       if (!texts) return;
-      for (const [index, event] of page.events.entries()) {
-        if (watcher.state !== 'catching up') return;
-        if (!watcher.send(event, texts[index] ?? '')) return watcher.waitForRoom();
-      }
+      if (watcher.state !== 'catching up') return;
+      watcher.sendAll(page.events, texts);
+      if (watcher.state !== 'catching up') return;
       if (watcher.position < page.end) watcher.position = page.end;
+      // Texts that others had rendered come without a wait: those who are live have their turn too.
+      await new Promise((resolve) => setImmediate(resolve));
     }
   }
 

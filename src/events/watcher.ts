@@ -54,15 +54,25 @@ export class Watcher {
 
   /** Live events. What was seen already is dropped by its position. */
   take(events: readonly TaskEvent[], texts: readonly string[]): void {
-    for (let index = 0; index < events.length && this.state === 'live'; index += 1) {
-      const event = events[index];
-      if (event && event.position > this.position && !this.send(event, texts[index] ?? ''))
-        this.waitForRoom();
-    }
+    if (this.state === 'live') this.sendAll(events, texts);
+  }
+
+  /** Sends what it has not seen, until it is over or there is no room for more; then it waits. */
+  sendAll(events: readonly TaskEvent[], texts: readonly string[]): void {
+    const { state } = this;
+    const send = () => {
+      for (let index = 0; index < events.length && this.state === state; index += 1) {
+        const event = events[index];
+        if (event && event.position > this.position && !this.send(event, texts[index] ?? ''))
+          this.waitForRoom();
+      }
+    };
+    if (events.length > 1) this.outlet.together(send);
+    else send();
   }
 
   /** Sends the next event; false, and sends nothing, when there is no room for it. */
-  send(event: TaskEvent, text: string): boolean {
+  private send(event: TaskEvent, text: string): boolean {
     if (!this.hasRoom()) return false;
     this.outlet.send(text);
     this.untaken += 1;

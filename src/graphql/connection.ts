@@ -1,3 +1,4 @@
+import { type Duplex } from 'node:stream';
 import { CloseCode, MessageType, parseMessage, type Message } from 'graphql-ws';
 import { type Logger } from 'pino';
 import { type RawData, type WebSocket } from 'ws';
@@ -33,7 +34,8 @@ export const CLOSE = {
 
 /** A page of a frontend has a handful; each costs memory for as long as it is open. */
 const MAX_OPERATIONS = 100;
-const INIT_TIMEOUT_MS = 3_000;
+/** Thousands that come back at once wait for each other. */
+const INIT_TIMEOUT_MS = 10_000;
 
 interface RunningOperation {
   /** Null while it starts, and for what has one answer. */
@@ -63,6 +65,8 @@ export class Connection {
 
   constructor(
     readonly socket: WebSocket,
+    /** What the WebSocket was made of. */
+    readonly stream: Duplex,
     private readonly services: Services,
   ) {
     this.initTimer = setTimeout(() => this.close(CLOSE.initTimeout), INIT_TIMEOUT_MS);
@@ -196,6 +200,12 @@ class SocketOutlet implements Outlet {
 
   send(text: string): void {
     this.connection.socket.send(`${this.prefix}${text}}`);
+  }
+
+  together(work: () => void): void {
+    this.connection.stream.cork();
+    work();
+    this.connection.stream.uncork();
   }
 
   complete(): void {

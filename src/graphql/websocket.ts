@@ -36,13 +36,13 @@ export function serveGraphqlOverWebSocket(
   });
   server.on('error', (error) => log.warn({ err: error }, 'the WebSocket server had an error'));
   const unanswered = new WeakSet<WebSocket>();
-  const accept = (socket: WebSocket) => {
+  const accept = (socket: WebSocket, stream: Duplex) => {
     socket.on('error', (error) => log.debug({ error: error.message }, 'a WebSocket connection had an error'));
     if (socket.protocol !== GRAPHQL_TRANSPORT_WS_PROTOCOL) {
       socket.close(CLOSE.subprotocol.code, CLOSE.subprotocol.reason);
       return;
     }
-    new Connection(socket, { subscriptions, access, connections, log });
+    new Connection(socket, stream, { subscriptions, access, connections, log });
     socket.on('pong', () => unanswered.delete(socket));
   };
   const keepAlive = setInterval(() => {
@@ -55,7 +55,8 @@ export function serveGraphqlOverWebSocket(
     }
   }, KEEP_ALIVE_MS);
   return {
-    upgrade: (request, socket, head) => server.handleUpgrade(request, socket, head, accept),
+    upgrade: (request, stream, head) =>
+      server.handleUpgrade(request, stream, head, (socket) => accept(socket, stream)),
     stop: async () => {
       clearInterval(keepAlive);
       await subscriptions.flush();

@@ -41,6 +41,12 @@ export class EventStream implements Outlet {
     this.write(this.form === 'plain' ? text : `event: next\ndata: ${text}\n\n`);
   }
 
+  together(work: () => void): void {
+    this.response.cork();
+    work();
+    this.response.uncork();
+  }
+
   complete(): void {
     this.begin();
     this.write('event: complete\ndata:\n\n');

@@ -3,7 +3,7 @@ import { type Caller } from '../core/caller.js';
 import { BadRequest } from '../core/errors.js';
 import { EVENT_TYPES, type EventType, type TaskEvent } from '../core/events.js';
 import { type Outlet } from '../core/outlet.js';
-import { type Access } from '../services/access.js';
+import { type Access, requireScope } from '../services/access.js';
 import { type Connections } from '../services/connections.js';
 import { type Rendering, type Watch, type Watching } from '../services/watching.js';
 import { EventStream, type StreamForm } from './event-stream.js';
@@ -48,12 +48,12 @@ export class EventStreams {
     this.rendering = { key: 'event stream', render: (event) => Promise.resolve(this.render(event)) };
     const { router } = this;
     router.get('/events', async (request, response) => {
-      const caller = await this.identify(request);
+      const caller = await this.identifyReader(request);
       const filter = { types: eventTypes(request.query.types), taskIds: list(request.query.taskIds) };
       this.push(response, caller, await services.watching.workspace(caller, placeOf(request), filter));
     });
     router.get('/tasks/:id/events', async (request, response) => {
-      const caller = await this.identify(request);
+      const caller = await this.identifyReader(request);
       const watch = await services.watching.task(caller, request.params.id, placeOf(request));
       // An EventSource that comes back after the end: no other status tells it to stay away.
       if (isOver(watch)) response.status(204).end();
@@ -86,10 +86,17 @@ export class EventStreams {
     return this.services.access.authenticate(headers.authorization ?? token);
   }
 
+  /** Throws Forbidden, as the schema does for subscriptions. */
+  private async identifyReader(request: Request): Promise<Caller> {
+    const caller = await this.identify(request);
+    requireScope(caller, 'tasks:read');
+    return caller;
+  }
+
   private push(response: Response, caller: Caller, watch: Watch): void {
     const stream = this.accept(response, caller, 'plain');
     const leave = this.services.watching.open(watch, this.rendering, stream);
-    response.once('close', leave);
+    onceClosed(response, leave);
     stream.begin();
   }
 
@@ -103,10 +110,8 @@ export class EventStreams {
     } else if ('result' in started) {
       stream.send(JSON.stringify(started.result));
       stream.complete();
-    } else if (response.destroyed) {
-      started.leave();
     } else {
-      response.once('close', started.leave);
+      onceClosed(response, started.leave);
       stream.begin();
     }
   }
@@ -115,7 +120,7 @@ export class EventStreams {
     const stream = new EventStream(response, form);
     const giveBack = this.services.connections.open(caller, () => stream.end('key-revoked', null));
     this.open.add(stream);
-    response.once('close', () => {
+    onceClosed(response, () => {
       giveBack();
       this.open.delete(stream);
     });
@@ -127,6 +132,12 @@ export class EventStreams {
     const cursor = this.services.watching.cursorOf(event);
     return `id: ${cursor}\ndata: ${JSON.stringify({ id, cursor, type, at, actor, taskId, data })}\n\n`;
   }
+}
+
+/** Also when the client has left before anybody asked, while its key was looked up: that is not heard a second time. */
+function onceClosed(response: Response, leave: () => void): void {
+  if (response.destroyed) leave();
+  else response.once('close', leave);
 }
 
 /** A browser that comes back sends the id of the last event; otherwise the address says where to begin. */

@@ -80,6 +80,7 @@ function follow(log: EventLog, taskId: string, position = 0n) {
   const outlet = {
     backlogBytes: 0,
     send: (text: string) => void seen.push(reviveEvent(text)),
+    together: (work: () => void) => work(),
     complete: () => undefined,
     close: () => undefined,
   };

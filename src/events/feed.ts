@@ -29,8 +29,8 @@ export interface Start {
   position: bigint;
   /** Sent first, whatever its position; null: nothing is. */
   first: TaskEvent | null;
-  /** The position at which the task was settled; null while more is expected, and for a workspace. */
-  settledAt: bigint | null;
+  /** The position of the last event of a task that is settled; null while more is expected, and for a workspace. */
+  overAt: bigint | null;
 }
 
 /**
@@ -57,7 +57,7 @@ export class Feed implements WatcherHost {
   /** Sends everything behind `start` to the outlet, each event once and in order. The watcher is `leave`d by who opened it. */
   watch(options: TopicOptions, start: Start, outlet: Outlet): Watcher {
     const topic = this.topics.get(options.key) ?? this.open(options);
-    const watcher = new Watcher(this, topic, outlet, start.position, start.settledAt);
+    const watcher = new Watcher(this, topic, outlet, start.position, start.overAt);
     topic.watchers.add(watcher);
     if (start.first) void this.sendFirst(watcher, start.first);
     else this.catchUp(watcher);

@@ -40,7 +40,7 @@ export class Watcher {
     readonly outlet: Outlet,
     /** Everything of the topic up to here was sent. */
     public position: bigint,
-    /** Where the stream is over at the latest: the task was settled there when the watcher came. Null: open. */
+    /** The last event there is of a task that was settled when the watcher came. Null: the one that settles it is the last. */
     public readonly overAt: bigint | null,
   ) {}
 
@@ -77,7 +77,8 @@ export class Watcher {
     this.outlet.send(text);
     this.untaken += 1;
     this.position = event.position;
-    if (event.settles && this.topic.scope.taskId !== null) this.complete();
+    const isLast = this.overAt === null ? event.settles : event.position >= this.overAt;
+    if (isLast && this.topic.scope.taskId !== null) this.complete();
     return true;
   }
 

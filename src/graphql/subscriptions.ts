@@ -47,6 +47,7 @@ export class Subscriptions {
     this.format = formatError(log);
   }
 
+  /** Throws DatabaseUnavailable for a subscription that cannot begin because Postgres is away. */
   async start(request: OperationRequest, caller: Caller, outlet: Outlet): Promise<Started> {
     const operation = this.operations.prepare(request);
     if ('errors' in operation) return { errors: this.formatAll(operation.errors) };
@@ -60,7 +61,10 @@ export class Subscriptions {
     if (operation.type !== OperationTypeNode.SUBSCRIPTION)
       return { result: this.formatResult(await execute(args)) };
     const source = await createSourceEventStream(args);
-    if (!(source instanceof WatchSource)) return { result: this.formatResult(source as ExecutionResult) };
+    if (!(source instanceof WatchSource)) {
+      throwIfAway(source as ExecutionResult);
+      return { result: this.formatResult(source as ExecutionResult) };
+    }
     const render = (event: TaskEvent) => this.render(args, event);
     return { leave: this.watching.open(source.watch, { key: keyOf(request, operation), render }, outlet) };
   }
@@ -73,8 +77,7 @@ export class Subscriptions {
   /** Throws while Postgres is away: the event is shown when it is back, not as an error in its place. */
   private async render(args: ExecutionArgs, event: TaskEvent): Promise<string> {
     const result = await execute({ ...args, rootValue: event });
-    const away = result.errors?.find(({ originalError }) => originalError instanceof DatabaseUnavailable);
-    if (away?.originalError) throw away.originalError;
+    throwIfAway(result);
     return JSON.stringify(this.formatResult(result));
   }
 
@@ -85,6 +88,12 @@ export class Subscriptions {
   private formatAll(errors: readonly GraphQLError[]): GraphQLFormattedError[] {
     return errors.map((error) => this.format(error.toJSON(), error));
   }
+}
+
+/** A client that comes back while Postgres is away has to come once more; an error in an answer would be its end. */
+function throwIfAway({ errors }: ExecutionResult): void {
+  const away = errors?.find(({ originalError }) => originalError instanceof DatabaseUnavailable);
+  if (away?.originalError) throw away.originalError;
 }
 
 /** What a subscription's resolver gives: not the events themselves, but which ones, for `Subscriptions` to push. */

@@ -147,8 +147,8 @@ function placeOf({ headers, query }: Request): string | null {
   return typeof query.after === 'string' && query.after !== '' ? query.after : null;
 }
 
-function isOver({ start: { first, settledAt, position }, head }: Watch): boolean {
-  return !first && settledAt !== null && position >= head;
+function isOver({ start: { first, overAt, position }, head }: Watch): boolean {
+  return !first && overAt !== null && position >= head;
 }
 
 function list(value: unknown): string[] {

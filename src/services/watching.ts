@@ -65,13 +65,14 @@ export class Watching {
     const { workspaceId } = caller;
     const point = isId(taskId) ? await this.watchPoints.load({ workspaceId, taskId }) : null;
     if (!point) throw new NotFound('There is no task with this id in your workspace.');
-    const { head, latest, settledAt } = point;
+    const { head, latest } = point;
+    const overAt = point.settledAt === null ? null : (latest?.position ?? point.settledAt);
     const scope = { workspaceId, taskId: point.taskId };
     const watch = { scope, filter: {}, head, rights: rightsOf(caller) };
-    if (position === null) return { ...watch, start: { position: head, first: latest, settledAt } };
+    if (position === null) return { ...watch, start: { position: head, first: latest, overAt } };
     await this.checkPlace(position, head);
     const isUpToDate = (latest?.position ?? 0n) <= position;
-    return { ...watch, start: { position: isUpToDate ? head : position, first: null, settledAt } };
+    return { ...watch, start: { position: isUpToDate ? head : position, first: null, overAt } };
   }
 
   /**
@@ -87,7 +88,7 @@ export class Watching {
     const position = after === null ? this.eventLog.head : this.cursors.decode(after);
     if (after !== null) await this.checkPlace(position, this.eventLog.head);
     const scope = { workspaceId: caller.workspaceId, taskId: null };
-    const start = { position, first: null, settledAt: null };
+    const start = { position, first: null, overAt: null };
     return { scope, filter, start, head: this.eventLog.head, rights: rightsOf(caller) };
   }
 

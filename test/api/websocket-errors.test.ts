@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { print } from 'graphql';
 import { type Client } from 'graphql-ws';
 import { TaskUpdatedDocument } from '../../clients/operations.js';
 import { TestApp, typesOf } from '../support/app.js';
@@ -103,6 +104,24 @@ describe('connection_init', () => {
     const later = app.connectSockets(key);
     await expect(endOf(later, '{ viewer { keyName } }')).resolves.toBeNull();
     await later.dispose();
+  });
+
+  test('a subscription that begins while Postgres is away closes the socket with 1013, not with an answer', async () => {
+    const { id } = await app.generate({ prompt: 'begun too early [sandbox: delay=600s]' });
+    await app.task(id); // now the key is remembered
+    await proxy.cut();
+    const client = app.connectSockets(app.key);
+    const end = await endOf(client, print(TaskUpdatedDocument), { id });
+    expect(end).toMatchObject({ code: 1013 });
+    await client.dispose();
+    const stream = await app.send(
+      '/graphql/stream',
+      { query: print(TaskUpdatedDocument), variables: { id } },
+      { authorization: `Bearer ${app.key}` },
+    );
+    expect(stream.status).toBe(503);
+    await proxy.restore();
+    await waitFor('/readyz', async () => (await app.get('/readyz')).status === 200);
   });
 
   test('with a wrong key closes the socket with 4403', async () => {

@@ -87,7 +87,7 @@ function follow(log: EventLog, taskId: string, position = 0n) {
   const render = (event: TaskEvent) =>
     Promise.resolve(JSON.stringify({ ...event, position: String(event.position) }));
   const topic = { key: taskId, scope: { workspaceId, taskId }, matches: () => true, render };
-  const watcher = feedOf(log).watch(topic, { position, first: null, settledAt: null }, outlet);
+  const watcher = feedOf(log).watch(topic, { position, first: null, overAt: null }, outlet);
   return { seen, stop: () => watcher.leave() };
 }
 function reviveEvent(text: string): TaskEvent {

@@ -60,15 +60,19 @@ export class Watcher {
   /** Sends what it has not seen, until it is over or there is no room for more; then it waits. */
   sendAll(events: readonly TaskEvent[], texts: readonly string[]): void {
     const { state } = this;
-    const send = () => {
-      for (let index = 0; index < events.length && this.state === state; index += 1) {
-        const event = events[index];
-        if (event && event.position > this.position && !this.send(event, texts[index] ?? ''))
-          this.waitForRoom();
+    let next = 0;
+    const sendSome = () => {
+      for (; next < events.length && this.state === state; next += 1) {
+        const event = events[next];
+        if (event && event.position > this.position && !this.send(event, texts[next] ?? '')) return;
       }
     };
-    if (events.length > 1) this.outlet.together(send);
-    else send();
+    while (next < events.length && this.state === state) {
+      // What is sent together is taken only when all of it was handed over: the room is looked at again then.
+      if (!this.hasRoom()) this.waitForRoom();
+      else if (events.length === 1) sendSome();
+      else this.outlet.together(sendSome);
+    }
   }
 
   /** Sends the next event; false, and sends nothing, when there is no room for it. */

@@ -70,7 +70,7 @@ export class Connection {
     private readonly services: Services,
   ) {
     this.initTimer = setTimeout(() => this.close(CLOSE.initTimeout), INIT_TIMEOUT_MS);
-    socket.on('message', (data) => this.receive(data));
+    socket.on('message', (data, isBinary) => (isBinary ? this.close(CLOSE.badRequest) : this.receive(data)));
     socket.on('close', () => this.release());
   }
 

@@ -42,7 +42,8 @@ export interface Rendering {
 export class Watching {
   private readonly watchPoints = new DataLoader<WatchedTask, WatchPoint | null, string>(
     (tasks) => this.findWatchPoints(tasks),
-    { cache: false, maxBatchSize: LOOKED_UP_AT_ONCE },
+    // Of all sockets that have something to read at this moment, not of one.
+    { cache: false, maxBatchSize: LOOKED_UP_AT_ONCE, batchScheduleFn: (run) => void setImmediate(run) },
   );
   private expired = { position: Promise.resolve(0n), until: 0 };
 

@@ -1,5 +1,10 @@
 import { Agent, buildConnector, Client, request, type Dispatcher } from 'undici';
-import { BodyTooLarge, reasonFor, RequestFailed, type Sent } from './request-failed.js';
+import { beforeWriting } from './before-writing.js';
+import { type DownloadedFile, FileNotWritten, readBody, writeBody } from './body.js';
+import { type AddressGuard, parseHttpUrl } from './guard.js';
+import { reasonFor, RequestFailed, type Sent } from './request-failed.js';
+
+export { type DownloadedFile, FileNotWritten } from './body.js';
 
 /** undici's own default; a connection that takes longer is not worth waiting for. */
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -12,7 +17,9 @@ const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 export interface HttpClientOptions {
   /** How long TCP and TLS together may take. Default 10 s. */
   connectTimeoutMs?: number;
-  /** Opens every connection, also the ones after a redirect: the place for a guard. What it refuses counts as not sent. */
+  /** Checks every URL and every connection, also the ones after a redirect. What it refuses counts as not sent. */
+  guard?: AddressGuard;
+  /** Opens every connection, unless there is a guard. What it refuses counts as not sent. */
   connect?: buildConnector.connector;
 }
 export interface PostOptions {
@@ -36,53 +43,62 @@ export interface Reply<Body> {
   headers: Record<string, string | string[] | undefined>;
   body: Body;
 }
+export type Download = Omit<Reply<never>, 'body'> & { file: DownloadedFile | null };
 
 /**
  * Speaks HTTP with one peer. The only place that decides whether a failed request had left: every method answers with a
  * complete reply, whatever its status, or throws RequestFailed.
  */
 export class HttpClient {
+  private readonly guard: AddressGuard | undefined;
   private readonly connect: buildConnector.connector;
   private readonly agent: Agent;
   private readonly ownClients = new Set<Client>();
   private closed = false;
 
   constructor(options: HttpClientOptions = {}) {
-    this.connect =
-      options.connect ?? buildConnector({ timeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS });
+    const timeout = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
+    this.guard = options.guard;
+    this.connect = options.guard?.connector(timeout) ?? options.connect ?? buildConnector({ timeout });
     this.agent = new Agent({ connect: this.connect });
   }
 
   /** Posts `body` as JSON and returns the answer as text. Follows no redirect. The answer may have 10 MB. */
   async postJson(url: string, body: unknown, options: PostOptions): Promise<Reply<string>> {
-    const target = parseUrl(url);
+    const target = this.parseUrl(url);
     const own = options.freshConnection ? this.openOwn(target.origin) : null;
     try {
-      const reply = await this.exchange(own ?? this.agent, target, {
+      const exchange = {
         method: 'POST',
         headers: { ...options.headers, 'content-type': 'application/json', accept: 'application/json' },
         body: JSON.stringify(body),
-        signal: AbortSignal.timeout(options.timeoutMs),
         timeoutMs: options.timeoutMs,
-        maxBytes: MAX_REPLY_BYTES,
-      });
-      return { ...reply, body: reply.body.toString('utf8') };
+        signal: AbortSignal.timeout(options.timeoutMs),
+      } as const;
+      const read: Read<string> = async (answer) => (await readBody(answer, MAX_REPLY_BYTES)).toString('utf8');
+      return await this.exchange(own ?? this.agent, target, exchange, read);
     } finally {
       if (own) await this.dropOwn(own);
     }
   }
 
   /** Fetches at most `maxBytes`, following up to 3 redirects to http(s) addresses. `cause` is BodyTooLarge when over. */
-  async get(url: string, options: GetOptions): Promise<Reply<Buffer>> {
-    const exchange = { ...options, method: 'GET', signal: AbortSignal.timeout(options.timeoutMs) } as const;
-    let target = parseUrl(url);
-    for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects += 1) {
-      const reply = await this.exchange(this.agent, target, exchange);
-      const { location } = reply.headers;
-      if (!REDIRECTS.includes(reply.status) || typeof location !== 'string') return reply;
-      target = parseUrl(location, target);
-    }
-    throw new RequestFailed('maybe', `it was redirected more than ${MAX_REDIRECTS} times`);
+  async get(url: string, { maxBytes, timeoutMs }: GetOptions): Promise<Reply<Buffer>> {
+    return this.follow(url, timeoutMs, (answer) => readBody(answer, maxBytes));
+  }
+
+  /**
+   * As `get`, into a new file instead of memory. Only a 200 makes one; `file` is null for every other status. Throws
+   * FileNotWritten when it is our own disk that fails. There is no file when it throws.
+   */
+  async download(url: string, path: string, { maxBytes, timeoutMs }: GetOptions): Promise<Download> {
+    const { body, ...rest } = await this.follow(url, timeoutMs, async (answer) => {
+      if (answer.statusCode === 200) return writeBody(answer, path, maxBytes);
+      // Reads what is short, so that the connection can be used again, and cuts what is long.
+      await answer.body.dump();
+      return null;
+    });
+    return { ...rest, file: body };
   }
 
   /** Waits for the requests under way, then closes every connection. What is asked afterwards fails as not sent. */
@@ -98,6 +114,27 @@ export class HttpClient {
     await Promise.all([this.agent, ...this.ownClients].map((client) => client.destroy()));
   }
 
+  private async follow<Body>(url: string, timeoutMs: number, read: Read<Body>): Promise<Reply<Body>> {
+    const signal = AbortSignal.timeout(timeoutMs);
+    let target = this.parseUrl(url);
+    for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects += 1) {
+      const reply = await this.exchange(this.agent, target, { method: 'GET', timeoutMs, signal }, read);
+      const { location } = reply.headers;
+      if (!REDIRECTS.includes(reply.status) || typeof location !== 'string') return reply;
+      target = this.parseUrl(location, target);
+    }
+    throw new RequestFailed('maybe', `it was redirected more than ${MAX_REDIRECTS} times`);
+  }
+
+  private parseUrl(url: string, base?: URL): URL {
+    const text = base && URL.canParse(url, base.href) ? new URL(url, base).href : url;
+    try {
+      return this.guard ? this.guard.checkUrl(text) : parseHttpUrl(text);
+    } catch (cause) {
+      throw new RequestFailed('no', reasonFor(cause, 'no', 0), { cause });
+    }
+  }
+
   private openOwn(origin: string): Client {
     if (this.closed) throw new RequestFailed('no', 'the HTTP client is closed');
     // pipelining 0 is how undici is told to send "connection: close".
@@ -111,8 +148,12 @@ export class HttpClient {
     await own.destroy();
   }
 
-  private async exchange(via: Dispatcher, target: URL, exchange: Exchange): Promise<Reply<Buffer>> {
-    const { maxBytes, timeoutMs, ...options } = exchange;
+  private async exchange<Body>(
+    via: Dispatcher,
+    target: URL,
+    { timeoutMs, ...options }: Exchange,
+    read: Read<Body>,
+  ): Promise<Reply<Body>> {
     let sent: Sent = 'no';
     const dispatcher = via.compose(
       beforeWriting((abort) => {
@@ -125,10 +166,10 @@ export class HttpClient {
     );
     try {
       // The signal is the one clock; undici's own two would end a long wait early.
-      const reply = await request(target, { ...options, dispatcher, headersTimeout: 0, bodyTimeout: 0 });
-      const body = await readBody(reply.body, maxBytes);
-      return { status: reply.statusCode, headers: reply.headers, body };
+      const answer = await request(target, { ...options, dispatcher, headersTimeout: 0, bodyTimeout: 0 });
+      return { status: answer.statusCode, headers: answer.headers, body: await read(answer) };
     } catch (cause) {
+      if (cause instanceof FileNotWritten) throw cause;
       throw new RequestFailed(sent, reasonFor(cause, sent, timeoutMs), { cause });
     }
   }
@@ -140,42 +181,5 @@ interface Exchange {
   body?: string;
   signal: AbortSignal;
   timeoutMs: number;
-  maxBytes: number;
 }
-
-function parseUrl(url: string, base?: URL): URL {
-  const parsed = URL.canParse(url, base?.href) ? new URL(url, base) : null;
-  if (parsed && ['http:', 'https:'].includes(parsed.protocol)) return parsed;
-  throw new RequestFailed('no', 'the address is not an http or https URL');
-}
-
-async function readBody(body: AsyncIterable<Buffer>, maxBytes: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of body) {
-    length += chunk.length;
-    if (length > maxBytes) throw new BodyTooLarge(maxBytes);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-/**
- * Calls `watch` when a connection is there and the request is about to be written. Until then nothing has left, which
- * covers refused connections, DNS, TLS and time-outs alike; a list of error codes would have to guess at new ones.
- */
-function beforeWriting(
-  watch: (abort: (reason: Error) => void) => void,
-): Dispatcher.DispatcherComposeInterceptor {
-  return (dispatch) => (options, handler) =>
-    dispatch(options, {
-      onRequestStart: (controller, context) => {
-        watch((reason) => controller.abort(reason));
-        handler.onRequestStart?.(controller, context);
-      },
-      onResponseStart: (...event) => handler.onResponseStart?.(...event),
-      onResponseData: (...event) => handler.onResponseData?.(...event),
-      onResponseEnd: (...event) => handler.onResponseEnd?.(...event),
-      onResponseError: (...event) => handler.onResponseError?.(...event),
-    });
-}
+type Read<Body> = (answer: Dispatcher.ResponseData) => Promise<Body>;

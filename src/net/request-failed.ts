@@ -1,3 +1,5 @@
+import { AddressRefused } from './guard.js';
+
 /**
  * Whether the peer can have seen a request that failed. `no`: not one byte of it left. `maybe`: everything else, and
  * everything that is not known.
@@ -45,6 +47,7 @@ const WORDS = new Map([
 /** Words for what went wrong with a request that was given `timeoutMs` milliseconds. */
 export function reasonFor(error: unknown, sent: Sent, timeoutMs: number): string {
   if (error instanceof BodyTooLarge) return `the answer is longer than ${error.maxBytes} bytes`;
+  if (error instanceof AddressRefused) return error.reason;
   // By its fields: Node's own errors are not always instances of the Error that this module sees.
   const { name = 'no reason given', code = name } = Object(error) as { name?: string; code?: string };
   if (name === 'TimeoutError') return `no complete answer within ${timeoutMs / 1000} s`;

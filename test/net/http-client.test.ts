@@ -5,7 +5,7 @@ import { createServer as createTcpServer, type AddressInfo, type Socket } from '
 import { buildConnector } from 'undici';
 import { HttpClient, type HttpClientOptions } from '../../src/net/http-client.js';
 import { BodyTooLarge, RequestFailed } from '../../src/net/request-failed.js';
-import { type Answerer, drop, halfReply, Peer, reply, silence } from './peer.js';
+import { type Answerer, drop, failureOf, halfReply, Peer, reply, silence } from './peer.js';
 
 const releases: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -35,14 +35,6 @@ async function openTcp(onConnection: (socket: Socket) => void): Promise<number> 
     await new Promise((resolve) => server.close(resolve));
   });
   return (server.address() as AddressInfo).port;
-}
-async function failureOf(request: Promise<unknown>): Promise<RequestFailed> {
-  const error: unknown = await request.then(
-    () => null,
-    (cause: unknown) => cause,
-  );
-  if (error instanceof RequestFailed) return error;
-  throw new Error('expected RequestFailed', { cause: error });
 }
 const noHttp: Answerer = (response) => response.socket?.end('hello\r\n\r\n');
 const SOON = { timeoutMs: 5_000 };

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, type Socket } from 'node:net';
+import { RequestFailed } from '../../src/net/request-failed.js';
 
 export interface Received {
   method: string;
@@ -29,8 +30,12 @@ export class Peer {
     return peer;
   }
 
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `http://127.0.0.1:${this.port}`;
   }
 
   async close(): Promise<void> {
@@ -66,3 +71,13 @@ export const halfReply: Answerer = (response) => {
 
 /** Reads the request and says nothing. */
 export const silence: Answerer = () => undefined;
+
+/** The error of a request that has to fail with RequestFailed. */
+export async function failureOf(request: Promise<unknown>): Promise<RequestFailed> {
+  const error: unknown = await request.then(
+    () => null,
+    (cause: unknown) => cause,
+  );
+  if (error instanceof RequestFailed) return error;
+  throw new Error('expected RequestFailed', { cause: error });
+}

@@ -5,6 +5,7 @@ import { create } from './create.js';
 import { drain } from './drain.js';
 import { fanout } from './fanout.js';
 import { history } from './history.js';
+import { images } from './images.js';
 import { latency } from './latency.js';
 import { lostCallbacks } from './lost-callbacks.js';
 import { notifyTax } from './notify-tax.js';
@@ -20,6 +21,7 @@ const BENCHES: Record<string, Bench> = {
   fanout,
   latency,
   'notify-tax': notifyTax,
+  images,
   storm,
   'lost-callbacks': lostCallbacks,
 };

@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: starts the service on a free port and in a temporary folder, watches two pictures being made and one of
- * them being edited, downloads them, and prints the history. Everything but the pictures is gone afterwards.
+ * `npm run demo`: starts the service on a free port and in a temporary folder, watches two pictures being made, uploads
+ * one and edits it twice, downloads them, and prints the lineage and the history. Everything but the pictures is gone afterwards.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,10 +12,15 @@ import { fileURLToPath } from 'node:url';
 import { type TypedDocumentNode } from '@graphql-typed-document-node/core';
 import { print } from 'graphql';
 import { createClient, type Client } from 'graphql-ws';
+import sharp from 'sharp';
 import WebSocket from 'ws';
 import {
+  CreateUploadDocument,
+  type CreateUploadMutation,
   EditImageDocument,
   GenerateImagesDocument,
+  LineageDocument,
+  type LineageQuery,
   TaskHistoryDocument,
   TaskUpdatedDocument,
   type TaskFieldsFragment,
@@ -60,14 +65,26 @@ async function demonstrate(url: string, key: string): Promise<void> {
   const generated = await watch(socket, taken(generateImages));
   await download(generated, 'generated');
 
-  const [source] = generated.images;
-  if (!source) throw new Error('The task has no pictures.');
-  const wish = 'make it a stormy night';
-  say(`editImage: "${wish}", from the first of them`);
-  const { editImage } = await ask(EditImageDocument, { input: { prompt: wish, sourceImageId: source.id } });
-  const edited = await watch(socket, taken(editImage));
-  await download(edited, 'edited');
+  say('createUpload: a picture of your own, a sunset drawn on the spot');
+  const uploaded = await upload(await ask(CreateUploadDocument, { input: { fileName: 'sunset.png' } }));
+  let source = uploaded;
+  let edited = generated;
+  for (const wish of ['make it a stormy night', 'now cover it with snow']) {
+    say(`editImage: "${wish}", from ${source === uploaded ? 'the upload' : 'the edit before'}`);
+    const { editImage } = await ask(EditImageDocument, { input: { prompt: wish, sourceImageId: source } });
+    edited = await watch(socket, taken(editImage));
+    await download(edited, source === uploaded ? 'edited' : 'edited-again');
+    source = edited.images[0]?.id ?? '';
+  }
   await socket.dispose();
+
+  console.log('\nThe lineage:\n');
+  let line: string | undefined = uploaded;
+  for (let depth = 0; line; depth += 1) {
+    const { image }: LineageQuery = await ask(LineageDocument, { id: line, width: 256, format: 'WEBP' });
+    console.log(`  ${'  '.repeat(depth)}${image?.id}  ${image?.url}`);
+    line = image?.edits.nodes[0]?.id;
+  }
 
   const { task } = await ask(TaskHistoryDocument, { id: edited.id });
   console.log(`\nThe history of the edit, as Postgres has it (task ${edited.id}):\n`);
@@ -108,6 +125,21 @@ async function download(task: TaskFieldsFragment, name: string): Promise<void> {
     await writeFile(file, Buffer.from(await response.arrayBuffer()));
     say(`  saved ${file} (${image.width}x${image.height}, ${Math.round((image.byteSize ?? 0) / 1024)} kB)`);
   }
+}
+
+/** Sends a picture to the link, as a browser does; the id of the image that it made. */
+async function upload({ createUpload }: CreateUploadMutation): Promise<string> {
+  if (!createUpload.upload) throw new Error(createUpload.userErrors.map(({ message }) => message).join(' '));
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="768" height="512">
+    <linearGradient id="sky" x2="0" y2="1"><stop stop-color="#2b2d6b"/><stop offset=".7" stop-color="#f28c5a"/></linearGradient>
+    <rect width="768" height="512" fill="url(#sky)"/><circle cx="384" cy="360" r="70" fill="#ffe0a3"/>
+    <rect y="380" width="768" height="132" fill="#1b2444"/></svg>`;
+  const bytes = await sharp(Buffer.from(svg)).png().toBuffer();
+  const response = await fetch(createUpload.upload.url, { method: 'PUT', body: new Uint8Array(bytes) });
+  const { image } = (await response.json()) as { image?: { id: string; width: number; height: number } };
+  if (!image) throw new Error(`The upload was answered ${response.status}.`);
+  say(`  uploaded ${image.id} (${image.width}x${image.height})`);
+  return image.id;
 }
 
 async function readGreeting(child: ChildProcess): Promise<{ url: string; key: string }> {

@@ -1,14 +1,13 @@
-import { createServer, type Server } from 'node:http';
-import { type AddressInfo } from 'node:net';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Logger } from 'pino';
 import { type Config } from './config.js';
 import { EventCursors } from './core/cursor.js';
-import { ConfigInvalid } from './core/errors.js';
 import { UPSTREAM_FLAG } from './core/jobs.js';
 import { Signer } from './core/signature.js';
 import { ApiKeys } from './db/api-keys.js';
+import { Blobs } from './db/blobs.js';
 import { Callbacks } from './db/callbacks.js';
 import { Database } from './db/database.js';
 import { EmbeddedPostgres } from './db/embedded.js';
@@ -18,6 +17,7 @@ import { Instances } from './db/instances.js';
 import { Leases } from './db/leases.js';
 import { migrate } from './db/migrate.js';
 import { Tasks } from './db/tasks.js';
+import { Uploads } from './db/uploads.js';
 import { Feed } from './events/feed.js';
 import { EventLog } from './events/log.js';
 import { serveGraphqlOverHttp } from './graphql/apollo.js';
@@ -26,9 +26,11 @@ import { makeSchema } from './graphql/schema.js';
 import { Subscriptions } from './graphql/subscriptions.js';
 import { serveGraphqlOverWebSocket } from './graphql/websocket.js';
 import { EventStreams } from './http/event-streams.js';
+import { close, listen, localUrl } from './http/listening.js';
 import { makeHttpApp } from './http/server.js';
-import { DiskStore } from './images/disk-store.js';
+import { openStore } from './images/open-store.js';
 import { jobHandlers } from './jobs/handlers.js';
+import { AddressGuard, isPrivateUrl } from './net/guard.js';
 import { HttpClient } from './net/http-client.js';
 import { AceData } from './providers/acedata.js';
 import { UpstreamGate } from './providers/upstream-gate.js';
@@ -40,12 +42,15 @@ import { Access } from './services/access.js';
 import { Addresses } from './services/addresses.js';
 import { Connections } from './services/connections.js';
 import { CallbackInbox } from './services/callback-inbox.js';
+import { Forgetting } from './services/forgetting.js';
 import { Generation } from './services/generation.js';
 import { Health } from './services/health.js';
 import { History } from './services/history.js';
+import { PictureServing } from './services/picture-serving.js';
 import { Pictures } from './services/pictures.js';
 import { Reconciliation } from './services/reconciliation.js';
 import { TaskControl } from './services/task-control.js';
+import { Uploading } from './services/uploading.js';
 import { Watching } from './services/watching.js';
 
 export interface App {
@@ -65,6 +70,8 @@ export interface Tuning {
   reconcileEveryMs?: number;
   /** How long a sandbox picture takes; default 1.5 s. */
   sandboxDelayMs?: number;
+  /** How often bytes that no image has any more are looked for; default 1 min. */
+  sweepEveryMs?: number;
   /** How long the network of a watcher may take nothing before it is closed; default 30 s. */
   stallMs?: number;
   /** False: events are neither sealed nor pushed. For the bench that asks what pushing costs. */
@@ -79,17 +86,11 @@ export interface Tuning {
 const DATABASE_CONNECTIONS = 20;
 /** Beside PUSH_BUFFER_EVENTS: an event is 1 kB as a rule and can be more. */
 const PUSH_BUFFER_BYTES = 1024 * 1024;
-const NOTHING_HERE = 'HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n';
-/** ALLOWED_ORIGINS does not have it. */
-const ORIGIN_REFUSED = 'HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n';
 /** Retention is in days. */
 const FORGET_EVERY_MS = 3_600_000;
+const SWEEP_EVERY_MS = 60_000;
 /** Besides those that wait for the upstream: pictures being stored, mostly. */
 const OTHER_JOBS_AT_ONCE = 8;
-/** Connections that the kernel keeps until we take them: Node's 511 are too few when thousands come back at once. */
-const BACKLOG = 4_096;
-/** Requests that have not ended by then are cut, so that the whole of `stop` fits into 15 s. */
-const CLOSE_GRACE_MS = 3_000;
 
 /** Builds every object once, bottom floor first, and starts it. What was started is released in reverse, also on failure. */
 export async function startApp(config: Config, log: Logger, tuning: Tuning = {}): Promise<App> {
@@ -123,7 +124,7 @@ async function build(
   const url = localUrl(server, config);
   const usesSandbox = config.flux.token === null;
 
-  const signer = new Signer(config.secretKey ?? (await keepSecretKey(config.dataDir)));
+  const signer = new Signer(config.secretKey ?? (await keepSecretKey(config.dataDir)), config.oldSecretKeys);
   const databaseUrl = config.databaseUrl ?? (await startEmbedded(config, log, tuning, releases));
   await migrate({ databaseUrl, migrationsDir: migrationsDir(), log });
   const db = new Database({ url: databaseUrl, maxConnections: DATABASE_CONNECTIONS, log });
@@ -135,7 +136,14 @@ async function build(
   const eventLog = new EventLog(events, databaseUrl, log);
   if (tuning.push !== false) await eventLog.start();
   releases.push(() => eventLog.stop());
-  const http = new HttpClient();
+  const guard = guardOf(config, usesSandbox ? url : config.flux.baseUrl);
+  if (config.images.allowPrivateHosts.length > 0) {
+    log.warn(
+      { hosts: config.images.allowPrivateHosts },
+      'ALLOW_PRIVATE_HOSTS: private addresses can be fetched from',
+    );
+  }
+  const http = new HttpClient({ guard });
   releases.push(() => http.destroy());
   const upstream = new AceData({
     baseUrl: usesSandbox ? `${url}/sandbox` : config.flux.baseUrl,
@@ -146,15 +154,41 @@ async function build(
   });
   releases.push(() => upstream.destroy());
   const gate = new UpstreamGate(config.flux.concurrency, log);
-  const store = new DiskStore(join(config.dataDir, 'images'));
+  const store = openStore(config.dataDir, config.images.s3);
+  releases.push(() => store.destroy?.());
+  await store.cleanUp();
 
   const cursors = new EventCursors(signer, await events.logId());
-  const addresses = new Addresses(signer, config.publicUrl ?? url, usesSandbox ? url : config.publicUrl);
+  const { publicUrl, images: pictureConfig } = config;
+  const upstreamFetches = usesSandbox || isPrivateUrl(config.flux.baseUrl) || !isPrivateUrl(publicUrl ?? url);
+  const addresses = new Addresses(
+    signer,
+    publicUrl ?? url,
+    usesSandbox ? url : publicUrl,
+    upstreamFetches,
+    pictureConfig.linkSeconds,
+  );
   const callbacks = new Callbacks(db);
-  const generation = new Generation(tasks, images, callbacks, eventLog, upstream, gate, addresses, log);
+  const generation = new Generation(
+    tasks,
+    images,
+    callbacks,
+    eventLog,
+    upstream,
+    gate,
+    addresses,
+    guard,
+    log,
+  );
   const control = new TaskControl(tasks, generation, eventLog);
   const inbox = new CallbackInbox(callbacks, generation, config.callbackRetentionDays);
-  const pictures = new Pictures(images, store, http, eventLog, log);
+  const blobs = new Blobs(db);
+  const { maxBytes } = pictureConfig;
+  const pictures = new Pictures(images, blobs, store, http, eventLog, maxBytes, log);
+  const redirects = pictureConfig.s3?.redirects ?? false;
+  const pictureServing = new PictureServing(images, pictures, store, addresses, redirects);
+  const uploading = new Uploading(new Uploads(db), images, blobs, store, addresses, maxBytes);
+  const forgetting = new Forgetting(images, blobs, store, eventLog, pictureConfig.retentionDays, log);
   const reconciliation = new Reconciliation(
     tasks,
     new Leases(db),
@@ -187,24 +221,26 @@ async function build(
       heartbeat: new Heartbeat(instances, log),
       instances,
       pool: db.pool,
-      handlers: jobHandlers(generation, pictures, reconciliation, inbox),
+      handlers: jobHandlers(generation, pictures, reconciliation, inbox, forgetting, uploading),
       recurring: {
         'reconcile-tasks': tuning.reconcileEveryMs ?? 1_000,
         'forget-callbacks': FORGET_EVERY_MS,
+        'forget-pictures': FORGET_EVERY_MS,
+        'sweep-store': tuning.sweepEveryMs ?? SWEEP_EVERY_MS,
       },
       skip: () => (gate.isShut ? [UPSTREAM_FLAG] : []),
       concurrency: config.flux.concurrency + OTHER_JOBS_AT_ONCE,
       log,
     });
   }
-  const health = new Health(db, gate, worker);
+  const health = new Health(db, gate, store, worker);
 
-  const schema = await makeSchema({ generation, control, inbox, history, addresses });
+  const schema = await makeSchema({ generation, control, inbox, history, addresses, uploading, forgetting });
   const makeContext = contextMaker(history, watching);
   const graphql = await serveGraphqlOverHttp(schema, makeContext, log);
   releases.push(() => graphql.stop());
   const subscriptions = new Subscriptions(schema, makeContext, watching, log);
-  const sockets = serveGraphqlOverWebSocket(subscriptions, access, connections, log);
+  const sockets = serveGraphqlOverWebSocket(subscriptions, access, connections, push.allowedOrigins, log);
   const startOperation = subscriptions.start.bind(subscriptions);
   const eventStreams = new EventStreams({ access, connections, watching, startOperation });
   const extra = [];
@@ -214,14 +250,14 @@ async function build(
     extra.push({ path: '/sandbox', handler: sandbox.router });
   }
   const { allowedOrigins } = push;
-  const doors = { access, addresses, allowedOrigins, eventStreams, generation, health, pictures };
+  const maxImageBytes = maxBytes;
+  const pictureDoors = { pictures: pictureServing, uploading, maxImageBytes };
+  const doors = { access, addresses, allowedOrigins, eventStreams, generation, health, ...pictureDoors };
   server.removeAllListeners('request');
   server.on('request', makeHttpApp({ ...doors, graphql: graphql.handler, extra, log }, config.roles));
   server.on('upgrade', (request, socket, head) => {
-    const { origin } = request.headers;
-    if (!config.roles.api || request.url?.split('?')[0] !== '/graphql') socket.end(NOTHING_HERE);
-    else if (origin && allowedOrigins && !allowedOrigins.includes(origin)) socket.end(ORIGIN_REFUSED);
-    else sockets.upgrade(request, socket, head);
+    if (config.roles.api) sockets.upgrade(request, socket, head);
+    else socket.destroy();
   });
   releases.push(() => Promise.all([close(server), sockets.stop(), eventStreams.stop()]));
   if (worker) {
@@ -231,6 +267,15 @@ async function build(
   }
   releases.push(() => health.startDraining());
   return { url, firstKey };
+}
+
+/** An upstream that the operator has put into the own network, such as the sandbox, may have its pictures there too. */
+function guardOf({ images: { allowPrivateHosts } }: Config, upstreamUrl: string): AddressGuard {
+  const { protocol, hostname, port } = new URL(upstreamUrl);
+  const upstream = `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}`;
+  return new AddressGuard({
+    allowPrivateHosts: isPrivateUrl(upstreamUrl) ? [...allowPrivateHosts, upstream] : allowPrivateHosts,
+  });
 }
 
 async function startEmbedded(
@@ -243,39 +288,6 @@ async function startEmbedded(
   releases.push(() => embedded.stop());
   embedded.onExit(() => tuning.onFailure?.('the embedded Postgres ended by itself'));
   return embedded.url;
-}
-
-/** Listens from the start, so that the port is known and a second instance fails at once; requests are told to wait. */
-async function listen(server: Server, config: Config): Promise<void> {
-  server.on('request', (_request, response) => {
-    response.writeHead(503, { 'retry-after': '1' }).end('Starting.\n');
-  });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EADDRINUSE') return reject(error);
-      reject(
-        new ConfigInvalid(
-          `Port ${config.port} is in use. Set PORT to another one, or end what listens there.`,
-        ),
-      );
-    });
-    server.listen({ port: config.port, host: config.host, backlog: BACKLOG }, resolve);
-  });
-}
-
-async function close(server: Server): Promise<void> {
-  if (!server.listening) return;
-  const closed = new Promise((resolve) => server.close(resolve));
-  const cut = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
-  server.closeIdleConnections();
-  await closed;
-  clearTimeout(cut);
-}
-
-function localUrl(server: Server, config: Config): string {
-  const { port } = server.address() as AddressInfo;
-  const host = ['0.0.0.0', '::'].includes(config.host) ? '127.0.0.1' : config.host;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /** Beside the sources and beside the build alike: the nearest `prisma` folder above this file. */

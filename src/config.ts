@@ -24,6 +24,8 @@ export interface Config {
   roles: { api: boolean; worker: boolean };
   /** Null: made once and kept in the data directory. */
   secretKey: Buffer | null;
+  /** Earlier ones: what they signed is still believed. */
+  oldSecretKeys: Buffer[];
   push: {
     /** Events handed to a watcher's connection that its network has not taken. */
     bufferEvents: number;
@@ -34,16 +36,40 @@ export interface Config {
     /** Pages that may connect and ask, as origins; null: any. */
     allowedOrigins: readonly string[] | null;
   };
+  images: {
+    /** Null: the folder `images` in the data directory. */
+    s3: S3Config | null;
+    maxBytes: number;
+    /** How long links to pictures serve; null: for ever. */
+    linkSeconds: number | null;
+    /** How long pictures are kept; null: for ever. */
+    retentionDays: number | null;
+    /** Hosts with private addresses that may be fetched from all the same, as `host` or `host:port`. */
+    allowPrivateHosts: readonly string[];
+  };
   /** How long callbacks are kept as they came. */
   callbackRetentionDays: number;
   logLevel: (typeof LOG_LEVELS)[number];
+}
+
+/** A bucket of any service that speaks S3. */
+export interface S3Config {
+  endpoint: string;
+  bucket: string;
+  region: string;
+  accessKey: string;
+  secretKey: string;
+  /** Before every key; empty, or with a slash at the end. */
+  prefix: string;
+  /** Send browsers to the bucket instead of passing its bytes on. */
+  redirects: boolean;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 /** Secrets can come from files, as container platforms mount them: NAME_FILE instead of NAME. */
-const SECRETS = ['DATABASE_URL', 'FLUX_API_TOKEN', 'SECRET_KEY'] as const;
+const SECRETS = ['DATABASE_URL', 'FLUX_API_TOKEN', 'SECRET_KEY', 'SECRET_KEY_OLD', 'S3_SECRET_KEY'] as const;
 /** 32 bytes: as long as the HMAC-SHA-256 that it keys. */
 const MIN_SECRET_BYTES = 32;
 
@@ -87,10 +113,42 @@ const schema = z.object({
     .pipe(z.array(z.enum(['api', 'worker'], 'must be api, worker, or both with a comma between')).min(1)),
   SECRET_KEY: z
     .string()
-    .refine((text) => Buffer.byteLength(text) >= MIN_SECRET_BYTES, {
+    .refine(isLongSecret, {
       error: `must have at least ${MIN_SECRET_BYTES} characters; "openssl rand -base64 33" makes a good one`,
     })
     .optional(),
+  SECRET_KEY_OLD: z
+    .string()
+    .default('')
+    .transform(words)
+    .pipe(
+      z.array(
+        z.string().refine(isLongSecret, { error: `must be keys of at least ${MIN_SECRET_BYTES} characters` }),
+      ),
+    ),
+  STORE: z.enum(['disk', 's3'], 'must be disk or s3').default('disk'),
+  S3_ENDPOINT: httpUrl.optional(),
+  S3_BUCKET: z.string().optional(),
+  S3_REGION: z.string().default('us-east-1'),
+  S3_ACCESS_KEY: z.string().optional(),
+  S3_SECRET_KEY: z.string().optional(),
+  S3_PREFIX: z
+    .string()
+    .regex(/^([\w.-]+\/)*[\w.-]*$/, 'must be letters, digits, dots and dashes, with slashes between')
+    .default(''),
+  S3_REDIRECT: z.enum(['true', 'false'], 'must be true or false').default('false'),
+  MAX_IMAGE_BYTES: z.coerce
+    .number('must be a number of bytes')
+    .int()
+    .min(1_024, 'must be at least 1024')
+    .default(50 * 1024 * 1024),
+  IMAGE_URL_TTL: z.coerce
+    .number('must be a number of seconds')
+    .int()
+    .min(60, 'must be at least 60')
+    .optional(),
+  RETENTION_DAYS: z.coerce.number('must be a number of days').int().min(1, 'must be at least 1').optional(),
+  ALLOW_PRIVATE_HOSTS: z.string().default('').transform(words),
   CALLBACK_RETENTION_DAYS: z.coerce
     .number('must be a number of days')
     .int()
@@ -131,6 +189,11 @@ export function readConfig(environment: Environment): Config {
       'PUBLIC_URL: FLUX_MODE=callback needs an address at which the upstream reaches this service; set it, or use async',
     );
   }
+  if (parsed.success && parsed.data.STORE === 's3') {
+    for (const name of ['S3_ENDPOINT', 'S3_BUCKET', 'S3_ACCESS_KEY', 'S3_SECRET_KEY'] as const) {
+      if (parsed.data[name] === undefined) faults.push(`${name}: STORE=s3 needs it`);
+    }
+  }
   if (!parsed.success || faults.length > 0) {
     throw new ConfigInvalid(
       `The configuration cannot be used:\n${faults.map((fault) => `  ${fault}`).join('\n')}`,
@@ -153,6 +216,14 @@ export function readConfig(environment: Environment): Config {
     },
     roles: { api: values.ROLES.includes('api'), worker: values.ROLES.includes('worker') },
     secretKey: values.SECRET_KEY === undefined ? null : Buffer.from(values.SECRET_KEY),
+    oldSecretKeys: values.SECRET_KEY_OLD.map((key) => Buffer.from(key)),
+    images: {
+      s3: s3Of(values),
+      maxBytes: values.MAX_IMAGE_BYTES,
+      linkSeconds: values.IMAGE_URL_TTL ?? null,
+      retentionDays: values.RETENTION_DAYS ?? null,
+      allowPrivateHosts: values.ALLOW_PRIVATE_HOSTS,
+    },
     push: {
       bufferEvents: values.PUSH_BUFFER_EVENTS,
       replayDays: values.EVENT_REPLAY_DAYS,
@@ -162,6 +233,31 @@ export function readConfig(environment: Environment): Config {
     callbackRetentionDays: values.CALLBACK_RETENTION_DAYS,
     logLevel: values.LOG_LEVEL,
   };
+}
+
+type Values = z.infer<typeof schema>;
+
+function s3Of(values: Values): S3Config | null {
+  if (values.STORE !== 's3') return null;
+  const prefix = values.S3_PREFIX.replace(/\/+$/, '');
+  return {
+    endpoint: values.S3_ENDPOINT ?? '',
+    bucket: values.S3_BUCKET ?? '',
+    region: values.S3_REGION,
+    accessKey: values.S3_ACCESS_KEY ?? '',
+    secretKey: values.S3_SECRET_KEY ?? '',
+    prefix: prefix && `${prefix}/`,
+    redirects: values.S3_REDIRECT === 'true',
+  };
+}
+
+/** A list as a person writes it: with commas, spaces or line ends between. */
+function words(text: string): string[] {
+  return text.split(/[\s,]+/).filter((word) => word !== '');
+}
+
+function isLongSecret(text: string): boolean {
+  return Buffer.byteLength(text) >= MIN_SECRET_BYTES;
 }
 
 function isOrigin(text: string): boolean {

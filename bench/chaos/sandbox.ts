@@ -46,7 +46,11 @@ export class SandboxProcess {
 
   /** What instances are configured with. */
   get environment(): Record<string, string> {
-    return { FLUX_BASE_URL: `http://127.0.0.1:${this.proxy.port}`, FLUX_API_TOKEN: TOKEN };
+    return {
+      FLUX_BASE_URL: `http://127.0.0.1:${this.proxy.port}`,
+      FLUX_API_TOKEN: TOKEN,
+      ALLOW_PRIVATE_HOSTS: '127.0.0.1',
+    };
   }
 
   /** Every generation so far, oldest first. */

@@ -16,6 +16,11 @@ export async function collectedRssMb(pid: number): Promise<number> {
   return rssMb(pid);
 }
 
+/** The most resident memory that it has had. */
+export function peakRssMb(pid: number): number {
+  return Number(/^VmHWM:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`))?.[1]) / 1024;
+}
+
 /** Resident memory. */
 export function rssMb(pid: number): number {
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`))?.[1]) / 1024;

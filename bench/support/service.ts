@@ -38,6 +38,9 @@ export async function startService(options: ServiceOptions, release: OnRelease):
       ROLES: options.roles,
       LOG_LEVEL: 'warn',
       NODE_ENV: 'production',
+      // As `npm start` and the container image set them.
+      MALLOC_ARENA_MAX: '2',
+      MALLOC_MMAP_THRESHOLD_: '1048576',
       ...options.environment,
     },
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -13,19 +13,23 @@ const CURSOR_FORM = /^[\w-]{22}$/;
  * another installation or of another database is refused, never taken for a place in this log.
  */
 export class EventCursors {
-  private readonly key: Buffer;
-  private readonly mark: Buffer;
+  /** Of every secret, the present one first. */
+  private readonly seals: { key: Buffer; mark: Buffer }[];
 
   constructor(signer: Signer, logId: string) {
-    this.key = signer.derive('event-cursor', 'key');
-    this.mark = signer.derive('event-cursor', logId).subarray(0, HALF_BLOCK);
+    const marks = signer.deriveAll('event-cursor', logId);
+    this.seals = signer
+      .deriveAll('event-cursor', 'key')
+      .map((key, index) => ({ key, mark: (marks[index] ?? key).subarray(0, HALF_BLOCK) }));
   }
 
   encode(position: bigint): string {
+    const [seal] = this.seals;
+    if (!seal) throw new Error('There is no secret.');
     const block = Buffer.alloc(2 * HALF_BLOCK);
     block.writeBigUInt64BE(position);
-    this.mark.copy(block, HALF_BLOCK);
-    return createCipheriv('aes-256-ecb', this.key, null)
+    seal.mark.copy(block, HALF_BLOCK);
+    return createCipheriv('aes-256-ecb', seal.key, null)
       .setAutoPadding(false)
       .update(block)
       .toString('base64url');
@@ -35,8 +39,10 @@ export class EventCursors {
   decode(cursor: string): bigint {
     const bytes = Buffer.from(cursor, 'base64url');
     if (!CURSOR_FORM.test(cursor) || bytes.toString('base64url') !== cursor) throw new CursorInvalid();
-    const block = createDecipheriv('aes-256-ecb', this.key, null).setAutoPadding(false).update(bytes);
-    if (!block.subarray(HALF_BLOCK).equals(this.mark)) throw new CursorInvalid();
-    return block.readBigUInt64BE();
+    for (const { key, mark } of this.seals) {
+      const block = createDecipheriv('aes-256-ecb', key, null).setAutoPadding(false).update(bytes);
+      if (block.subarray(HALF_BLOCK).equals(mark)) return block.readBigUInt64BE();
+    }
+    throw new CursorInvalid();
   }
 }

@@ -98,6 +98,31 @@ export class NotFound extends AppError {
   readonly httpStatus = 404;
 }
 
+/** A picture that was deleted: its address will never give it again. */
+export class Gone extends AppError {
+  static readonly code = 'GONE';
+  readonly code = Gone.code;
+  readonly httpStatus = 410;
+}
+
+/** A link of ours whose token is missing, wrong or past its time. */
+export class LinkRefused extends AppError {
+  static readonly code = 'LINK_REFUSED';
+  readonly code = LinkRefused.code;
+  readonly httpStatus = 403;
+}
+
+/** The folder or the bucket of pictures does not do its work at the moment. The reason names no secret; the cause may. */
+export class StoreUnavailable extends AppError {
+  static readonly code = 'STORE_UNAVAILABLE';
+  readonly code = StoreUnavailable.code;
+  readonly httpStatus = 503;
+  override readonly expected = false;
+  constructor(reason: string, options?: { cause?: unknown }) {
+    super(`The picture store cannot be used at the moment: ${reason}. Try again in a few seconds.`, options);
+  }
+}
+
 /** Something the caller can mend in the input of a mutation. `field` is the path in the input. */
 export interface InputFault {
   code: InputFaultCode;
@@ -112,6 +137,7 @@ export const INPUT_FAULT_CODES = [
   'INVALID_URL',
   'INVALID_SOURCE_IMAGE',
   'INVALID_TIMEOUT',
+  'INVALID_FILE_NAME',
   'INVALID_METADATA',
   'INVALID_IDEMPOTENCY_KEY',
   'IDEMPOTENCY_CONFLICT',

@@ -30,6 +30,8 @@ export interface EventData {
   };
   /** The upstream's link gave no picture, and nobody will ask it again. */
   IMAGE_LOST: { imageId: string; index: number; reason: string };
+  /** Nobody can fetch it any more. RETENTION: its time was over; REQUESTED: a caller asked for it. */
+  IMAGE_DELETED: { imageId: string; index: number; reason: 'REQUESTED' | 'RETENTION' };
 }
 
 export type EventType = keyof EventData;
@@ -46,6 +48,7 @@ export const EVENT_TYPES = [
   'LATE_RESULT_ARRIVED',
   'IMAGE_STORED',
   'IMAGE_LOST',
+  'IMAGE_DELETED',
 ] as const satisfies readonly EventType[];
 
 /** One fact about a task, as it stands in the log. */
@@ -71,4 +74,5 @@ export const ACTORS = {
   reconciler: 'reconciler',
   deadline: 'deadline',
   store: 'image store',
+  retention: 'retention',
 } as const;

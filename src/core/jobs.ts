@@ -4,6 +4,8 @@ export interface JobPayloads {
   'store-images': { taskId: string };
   'reconcile-tasks': Record<string, never>;
   'forget-callbacks': Record<string, never>;
+  'forget-pictures': Record<string, never>;
+  'sweep-store': Record<string, never>;
 }
 export type JobName = keyof JobPayloads;
 

@@ -57,6 +57,31 @@ export class Database {
     return this.guard(async () => (await this.pool.query<Row>({ ...statement, values })).rows);
   }
 
+  /**
+   * Lends a connection with an open transaction; commits when `work` returns and rolls back when it throws. For the few places
+   * that must hold a lock while something else happens.
+   */
+  async transaction<Result>(
+    work: (query: <Row extends object>(text: string, values: unknown[]) => Promise<Row[]>) => Promise<Result>,
+  ): Promise<Result> {
+    return this.guard(async () => {
+      const client = await this.pool.connect();
+      try {
+        await client.query('BEGIN');
+        const result = await work(async <Row extends object>(text: string, values: unknown[]) => {
+          return (await client.query<Row>(text, values)).rows;
+        });
+        await client.query('COMMIT');
+        client.release();
+        return result;
+      } catch (error) {
+        // Closing the connection rolls back, also when it cannot be told to.
+        client.release(true);
+        throw error;
+      }
+    });
+  }
+
   /** Runs a read through Prisma Client, with the same promise on failure as `run`. */
   async read<Result>(query: (prisma: PrismaClient) => Promise<Result>): Promise<Result> {
     return this.guard(() => query(this.prisma));

@@ -7,32 +7,76 @@ const MARK_STORED = {
   name: 'mark-image-stored',
   text: settleStatement(
     `width = $5, height = $6, mime_type = $7, byte_size = $8, sha256 = $9, thumbhash = $10, stored_at = now()`,
+    'stored_at IS NULL AND lost_at IS NULL AND deleted_at IS NULL',
   ),
 };
-const MARK_LOST = { name: 'mark-image-lost', text: settleStatement(`lost_reason = $5, lost_at = now()`) };
+const MARK_LOST = {
+  name: 'mark-image-lost',
+  text: settleStatement(
+    `lost_reason = $5, lost_at = now()`,
+    'stored_at IS NULL AND lost_at IS NULL AND deleted_at IS NULL',
+  ),
+};
+/** Also of one that is still waited for: then it is waited for no longer. Its content is to be looked at soon. */
+const MARK_DELETED = {
+  name: 'mark-image-deleted',
+  text: settleStatement(
+    'deleted_at = now()',
+    'deleted_at IS NULL AND workspace_id = $5',
+    `UPDATE blobs SET check_at = greatest(check_at, now()) FROM image WHERE blobs.sha256 = image.sha256`,
+  ),
+};
 
-function settleStatement(columns: string): string {
+function settleStatement(columns: string, condition: string, besides = 'SELECT'): string {
   return `
-  WITH image AS (
-    UPDATE images SET ${columns} WHERE id = $1 AND stored_at IS NULL AND lost_at IS NULL
-    RETURNING workspace_id, task_id, late
+  WITH before AS (
+    SELECT id, stored_at IS NULL AND lost_at IS NULL AND NOT late AS pending FROM images
+    WHERE id = $1 AND ${condition} FOR NO KEY UPDATE
+  ), image AS (
+    UPDATE images SET ${columns} FROM before WHERE images.id = before.id
+    RETURNING images.id, workspace_id, task_id, sha256, before.pending
   ), task AS (
     UPDATE tasks SET pending_images = pending_images - 1 FROM image
-    WHERE tasks.id = image.task_id AND NOT image.late
+    WHERE tasks.id = image.task_id AND image.pending
     RETURNING tasks.pending_images
-  )
-  INSERT INTO task_events (workspace_id, task_id, type, actor, data, settles)
-  SELECT workspace_id, task_id, $2, $3, $4::jsonb, coalesce((SELECT pending_images = 0 FROM task), false)
-  FROM image`;
+  ), event AS (
+    INSERT INTO task_events (workspace_id, task_id, type, actor, data, settles)
+    SELECT workspace_id, task_id, $2, $3, $4::jsonb, coalesce((SELECT pending_images = 0 FROM task), false)
+    FROM image WHERE task_id IS NOT NULL
+  ), besides AS (${besides})
+  SELECT id FROM image`;
 }
+
+const FIND_SERVED = {
+  name: 'find-served-image',
+  text: `
+  SELECT image.*, task.prompt FROM (
+    SELECT id, workspace_id AS "workspaceId", task_id AS "taskId", index, late, upstream_url AS "upstreamUrl", seed,
+           inference_seconds AS "inferenceSeconds", parent_id AS "parentId", width, height, mime_type AS "mimeType",
+           byte_size AS "byteSize", sha256, thumbhash, stored_at AS "storedAt", lost_at AS "lostAt",
+           lost_reason AS "lostReason", deleted_at AS "deletedAt", file_name AS "fileName"
+    FROM images WHERE id = $1) image
+  LEFT JOIN tasks task ON task.id = image."taskId"`,
+};
+const FIND_OLD = {
+  name: 'find-old-images',
+  text: `SELECT id, workspace_id AS "workspaceId", index FROM images
+         WHERE stored_at < $1 AND deleted_at IS NULL ORDER BY stored_at LIMIT $2`,
+};
+const LIST_STORED = {
+  name: 'list-stored-images',
+  text: `SELECT id, upstream_url AS "upstreamUrl", encode(sha256, 'hex') AS sha256 FROM images
+         WHERE id > $1 AND stored_at IS NOT NULL AND deleted_at IS NULL ORDER BY id LIMIT $2`,
+};
 
 /** The rows of `images`. */
 export class Images {
   constructor(private readonly db: Database) {}
 
-  /** Any workspace's image: for serving by its unguessable id, and for our own work. */
-  async find(id: string): Promise<Image | null> {
-    return this.db.read((prisma) => prisma.image.findUnique({ where: { id } }));
+  /** Any workspace's image, with the prompt that made it: for serving by a link that we signed. */
+  async findServed(id: string): Promise<ServedImage | null> {
+    const [row] = await this.db.run<ServedImage>(FIND_SERVED, [id]);
+    return row ?? null;
   }
 
   /** The workspace's images among these ids, in no order. */
@@ -44,6 +88,22 @@ export class Images {
   async findByTasks(taskIds: readonly string[]): Promise<Image[]> {
     return this.db.read((prisma) =>
       prisma.image.findMany({ where: { taskId: { in: [...taskIds] } }, orderBy: { index: 'asc' } }),
+    );
+  }
+
+  /** A page of what was edited from an image, oldest first, behind the image `after`. */
+  async pageOfEdits(
+    workspaceId: string,
+    parentId: string,
+    after: string | null,
+    limit: number,
+  ): Promise<Image[]> {
+    return this.db.read((prisma) =>
+      prisma.image.findMany({
+        where: { workspaceId, parentId, ...(after && { id: { gt: after } }) },
+        orderBy: { id: 'asc' },
+        take: limit,
+      }),
     );
   }
 
@@ -68,4 +128,35 @@ export class Images {
     const data: EventData['IMAGE_LOST'] = { imageId: image.id, index: image.index, reason };
     await this.db.run(MARK_LOST, [image.id, 'IMAGE_LOST', actor, JSON.stringify(data), reason]);
   }
+
+  /** Takes an image away from everybody and writes IMAGE_DELETED; false when the workspace has no such image. */
+  async markDeleted(
+    image: Pick<Image, 'id' | 'workspaceId' | 'index'>,
+    reason: EventData['IMAGE_DELETED']['reason'],
+    actor: string,
+  ): Promise<boolean> {
+    const data: EventData['IMAGE_DELETED'] = { imageId: image.id, index: image.index, reason };
+    const values = [image.id, 'IMAGE_DELETED', actor, JSON.stringify(data), image.workspaceId];
+    return (await this.db.run(MARK_DELETED, values)).length > 0;
+  }
+
+  /** Up to `limit` images that were stored before `time`, oldest first. */
+  async findOld(time: Date, limit: number): Promise<Pick<Image, 'id' | 'workspaceId' | 'index'>[]> {
+    return this.db.run(FIND_OLD, [time, limit]);
+  }
+
+  /** Every stored image, by id, in pages: those behind `after`. */
+  async listStored(after: string, limit: number): Promise<StoredImage[]> {
+    return this.db.run<StoredImage>(LIST_STORED, [after, limit]);
+  }
+}
+
+/** An image, and the words that made it; null for an uploaded one. */
+export type ServedImage = Image & { prompt: string | null };
+
+/** What checking the store needs of an image; `sha256` in hex. */
+export interface StoredImage {
+  id: string;
+  upstreamUrl: string | null;
+  sha256: string;
 }

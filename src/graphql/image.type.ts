@@ -1,5 +1,6 @@
 import { GraphQLDateTime, GraphQLURL } from 'graphql-scalars';
-import { Field, Float, ID, Int, ObjectType } from 'type-graphql';
+import { Field, Float, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
+import { IMAGE_FORMATS } from '../core/image.js';
 
 @ObjectType('Image', {
   description:
@@ -42,4 +43,19 @@ export class ImageType {
 
   @Field(() => GraphQLDateTime, { nullable: true, description: 'When our copy was complete.' })
   storedAt!: Date | null;
+
+  @Field(() => GraphQLDateTime, {
+    nullable: true,
+    description: 'When it was taken away: its links answer 410, and it can no longer be edited.',
+  })
+  deletedAt!: Date | null;
 }
+
+export const ImageFormatEnum = Object.fromEntries(
+  ['ORIGINAL', ...IMAGE_FORMATS.map((format) => format.toUpperCase())].map((name) => [name, name]),
+);
+registerEnumType(ImageFormatEnum, {
+  name: 'ImageFormat',
+  description: 'What a picture is served as.',
+  valuesConfig: { ORIGINAL: { description: 'As it came; with a width, in its own format.' } },
+});

@@ -5,9 +5,11 @@ import { type Scope } from '../core/caller.js';
 import { requireScope } from '../services/access.js';
 import { type Addresses } from '../services/addresses.js';
 import { type CallbackInbox } from '../services/callback-inbox.js';
+import { type Forgetting } from '../services/forgetting.js';
 import { type Generation } from '../services/generation.js';
 import { type History } from '../services/history.js';
 import { type TaskControl } from '../services/task-control.js';
+import { type Uploading } from '../services/uploading.js';
 import { CallbackResolver } from './callback.resolver.js';
 import { type Context } from './context.js';
 import { FluxModelResolver } from './flux-model.resolver.js';
@@ -23,6 +25,8 @@ export interface SchemaServices {
   inbox: CallbackInbox;
   history: History;
   addresses: Addresses;
+  uploading: Uploading;
+  forgetting: Forgetting;
 }
 
 /** type-graphql asks for one wherever there are subscriptions; ours come from the event log, by their `subscribe`. */
@@ -40,7 +44,10 @@ export async function makeSchema(services: SchemaServices): Promise<GraphQLSchem
     [TaskControlResolver, new TaskControlResolver(services.control)],
     [CallbackResolver, new CallbackResolver(services.inbox)],
     [TaskEventResolver, new TaskEventResolver(services.history)],
-    [ImageResolver, new ImageResolver(services.addresses)],
+    [
+      ImageResolver,
+      new ImageResolver(services.addresses, services.history, services.uploading, services.forgetting),
+    ],
     [FluxModelResolver, new FluxModelResolver()],
     [ViewerResolver, new ViewerResolver()],
   ]);

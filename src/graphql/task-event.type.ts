@@ -20,6 +20,7 @@ registerEnumType(TaskEventTypeEnum, {
     LATE_RESULT_ARRIVED: { description: 'Pictures came after the end; they are kept as late images.' },
     IMAGE_STORED: { description: 'Our copy of a picture is complete, with what is needed to lay it out.' },
     IMAGE_LOST: { description: "The upstream's link gave no picture, and nobody will ask it again." },
+    IMAGE_DELETED: { description: 'A picture was taken away; its links answer 410.' },
   },
 });
 

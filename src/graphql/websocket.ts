@@ -15,6 +15,9 @@ const KEEP_ALIVE_MS = 12_000;
 /** Sockets that have not answered our close by then are cut. */
 const CLOSE_GRACE_MS = 2_000;
 
+const NOTHING_HERE = 'HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n';
+const ORIGIN_REFUSED = 'HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n';
+
 export interface GraphqlOverWebSocket {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   /** Pushes what is known, then tells every client that this instance is going away; they connect to another. */
@@ -26,6 +29,8 @@ export function serveGraphqlOverWebSocket(
   subscriptions: Subscriptions,
   access: Access,
   connections: Connections,
+  /** Null: pages of any. */
+  allowedOrigins: readonly string[] | null,
   log: Logger,
 ): GraphqlOverWebSocket {
   const server = new WebSocketServer({
@@ -55,8 +60,12 @@ export function serveGraphqlOverWebSocket(
     }
   }, KEEP_ALIVE_MS);
   return {
-    upgrade: (request, stream, head) =>
-      server.handleUpgrade(request, stream, head, (socket) => accept(socket, stream)),
+    upgrade: (request, stream, head) => {
+      const { origin } = request.headers;
+      if (request.url?.split('?')[0] !== '/graphql') stream.end(NOTHING_HERE);
+      else if (origin && allowedOrigins && !allowedOrigins.includes(origin)) stream.end(ORIGIN_REFUSED);
+      else server.handleUpgrade(request, stream, head, (socket) => accept(socket, stream));
+    },
     stop: async () => {
       clearInterval(keepAlive);
       await subscriptions.flush();

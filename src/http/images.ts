@@ -1,22 +1,40 @@
 import { pipeline } from 'node:stream/promises';
 import express, { type Request, type Response, type Router } from 'express';
-import { type Pictures, type ServedPicture } from '../services/pictures.js';
+import { BadRequest } from '../core/errors.js';
+import { IMAGE_FORMATS, IMAGE_WIDTHS, type Variant } from '../core/image.js';
+import { type PictureServing, type ServedPicture } from '../services/picture-serving.js';
 
-/** The bytes of an id never change: a year, the longest that caches are asked for, and no asking again. */
-const FOR_EVER = 'public, max-age=31536000, immutable';
+/** The bytes of a form never change: a year, the longest that caches are asked for, and no asking again. */
+const YEAR_SECONDS = 31_536_000;
+/** Below the time for which the bucket serves such a link. */
+const REDIRECT_SECONDS = 240;
+
+/** What a browser is told of everything at these addresses: a stranger's bytes, which any page may show. */
+const SAFE = {
+  'content-security-policy': "default-src 'none'; sandbox",
+  'cross-origin-resource-policy': 'cross-origin',
+  'x-content-type-options': 'nosniff',
+};
 
 /** Serves stored pictures: conditional requests, one byte range at a time, HEAD. */
-export function pictureRoutes(pictures: Pictures): Router {
+export function pictureRoutes(pictures: PictureServing): Router {
   const router = express.Router();
   // express answers HEAD by this route too.
   router.get('/images/:id', async (request, response) => {
-    const picture = await pictures.serve(request.params.id);
+    response.set(SAFE);
+    const { t, w, f } = request.query;
+    const picture = await pictures.serve(request.params.id, typeof t === 'string' ? t : '', variantOf(w, f));
+    if (picture.presigned !== null) {
+      const seconds = Math.min(REDIRECT_SECONDS, picture.maxAge ?? REDIRECT_SECONDS);
+      response.set('cache-control', `private, max-age=${seconds}`).redirect(302, picture.presigned);
+      return;
+    }
     response.set({
       'content-type': picture.mimeType,
-      'cache-control': FOR_EVER,
+      'content-disposition': `inline; filename="${picture.fileName}"`,
+      'cache-control': `public, max-age=${picture.maxAge ?? YEAR_SECONDS}, immutable`,
       'accept-ranges': 'bytes',
-      etag: `"${picture.sha256}"`,
-      'content-security-policy': "default-src 'none'; sandbox",
+      etag: picture.etag,
     });
     if (request.fresh) {
       response.status(304).end();
@@ -25,6 +43,15 @@ export function pictureRoutes(pictures: Pictures): Router {
     await sendBytes(request, response, picture);
   });
   return router;
+}
+
+/** Throws BadRequest for a width or a format that pictures are not served in. */
+function variantOf(w: unknown, f: unknown): Variant {
+  const width = w === undefined ? null : IMAGE_WIDTHS.find((known) => String(known) === w);
+  const format = f === undefined ? null : IMAGE_FORMATS.find((known) => known === f);
+  if (width === undefined) throw new BadRequest(`\`w\` is one of ${IMAGE_WIDTHS.join(', ')}.`);
+  if (format === undefined) throw new BadRequest(`\`f\` is one of ${IMAGE_FORMATS.join(', ')}.`);
+  return { width, format };
 }
 
 async function sendBytes(request: Request, response: Response, picture: ServedPicture): Promise<void> {
@@ -43,7 +70,12 @@ async function sendBytes(request: Request, response: Response, picture: ServedPi
     response.end();
     return;
   }
-  await pipeline(picture.open(part && { start, end }), response).catch((error: NodeJS.ErrnoException) => {
+  const bytes = await picture.open(part && { start, end });
+  if (Buffer.isBuffer(bytes)) {
+    response.end(bytes);
+    return;
+  }
+  await pipeline(bytes, response).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
   });
 }
@@ -51,5 +83,5 @@ async function sendBytes(request: Request, response: Response, picture: ServedPi
 /** RFC 9110: a range of a picture that is not the one meant is answered with the whole. */
 function ifRangeHolds(request: Request, picture: ServedPicture): boolean {
   const condition = request.headers['if-range'];
-  return condition === undefined || condition === `"${picture.sha256}"`;
+  return condition === undefined || condition === picture.etag;
 }

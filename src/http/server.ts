@@ -9,18 +9,23 @@ import { type Access } from '../services/access.js';
 import { type Addresses } from '../services/addresses.js';
 import { type Generation } from '../services/generation.js';
 import { type Health } from '../services/health.js';
-import { type Pictures } from '../services/pictures.js';
+import { type PictureServing } from '../services/picture-serving.js';
+import { type Uploading } from '../services/uploading.js';
 import { callbackRoutes } from './callbacks.js';
 import { type EventStreams } from './event-streams.js';
 import { healthRoutes } from './health.js';
 import { pictureRoutes } from './images.js';
+import { uploadRoutes } from './uploads.js';
 
 export interface HttpServices {
   access: Access;
   addresses: Addresses;
   generation: Generation;
   health: Health;
-  pictures: Pictures;
+  pictures: PictureServing;
+  uploading: Uploading;
+  /** Of an uploaded picture. */
+  maxImageBytes: number;
   eventStreams: EventStreams;
   /** Null: any origin. */
   allowedOrigins: readonly string[] | null;
@@ -37,7 +42,7 @@ const PREFLIGHT_SECONDS = 7_200;
 
 /** The HTTP door: gives every request an id, and the ones that need it a caller. Without the role `api`, health only. */
 export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Express {
-  const { log } = services;
+  const { allowedOrigins, log } = services;
   const app = express();
   app.disable('x-powered-by');
   app.use(
@@ -56,8 +61,14 @@ export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Ex
       },
     }),
   );
-  app.use(helmet({ crossOriginResourcePolicy: { policy: 'cross-origin' } }));
   app.use(healthRoutes(services.health));
+  if (roles.api) {
+    // By default any origin may ask: keys are sent by the page itself, never by the browser on its own as cookies are.
+    app.use(cors({ maxAge: PREFLIGHT_SECONDS, origin: allowedOrigins ? [...allowedOrigins] : '*' }));
+    // Before helmet, whose dozen headers are for pages: pictures are asked for by the hundred and bring their own.
+    app.use(pictureRoutes(services.pictures));
+  }
+  app.use(helmet({ crossOriginResourcePolicy: { policy: 'cross-origin' } }));
   if (roles.api) serveApi(app, services);
   for (const { path, handler } of services.extra) app.use(path, handler);
   app.use((_request, _response, next) =>
@@ -67,12 +78,10 @@ export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Ex
   return app;
 }
 
-/** By default any origin may ask: keys are sent by the page itself, never by the browser on its own as cookies are. */
 function serveApi(app: Express, services: HttpServices): void {
-  const { access, addresses, allowedOrigins, eventStreams, generation, graphql, pictures } = services;
-  app.use(cors({ maxAge: PREFLIGHT_SECONDS, origin: allowedOrigins ? [...allowedOrigins] : '*' }));
+  const { access, addresses, eventStreams, generation, graphql } = services;
   app.use(callbackRoutes(generation, addresses));
-  app.use(pictureRoutes(pictures));
+  app.use(uploadRoutes(services.uploading, addresses, services.maxImageBytes));
   app.use(eventStreams.router);
   app.use(
     '/graphql',

@@ -1,8 +1,10 @@
 import { type JobPayloads } from '../core/jobs.js';
 import { type CallbackInbox } from '../services/callback-inbox.js';
+import { type Forgetting } from '../services/forgetting.js';
 import { type Generation } from '../services/generation.js';
 import { type Pictures } from '../services/pictures.js';
 import { type Reconciliation } from '../services/reconciliation.js';
+import { type Uploading } from '../services/uploading.js';
 
 /** Time comes in: what each job does, one service call each. */
 export function jobHandlers(
@@ -10,6 +12,8 @@ export function jobHandlers(
   pictures: Pictures,
   reconciliation: Reconciliation,
   inbox: CallbackInbox,
+  forgetting: Forgetting,
+  uploading: Uploading,
 ) {
   return {
     'submit-task': ({ taskId }: JobPayloads['submit-task']) => generation.submit(taskId),
@@ -23,5 +27,12 @@ export function jobHandlers(
     },
 
     'forget-callbacks': () => inbox.forgetOld(),
+
+    'forget-pictures': async () => {
+      await forgetting.forgetOld();
+      await uploading.forgetOld();
+    },
+
+    'sweep-store': () => forgetting.sweep(),
   };
 }

@@ -11,6 +11,7 @@ import { type Images } from '../db/images.js';
 import { type Callbacks } from '../db/callbacks.js';
 import { type MovedTask, type NewImage, type RawCallback, type Tasks } from '../db/tasks.js';
 import { type EventLog } from '../events/log.js';
+import { AddressRefused, type AddressGuard } from '../net/guard.js';
 import { type AceData, type UpstreamPicture, type UpstreamResult } from '../providers/acedata.js';
 import { type Reach, type UpstreamGate } from '../providers/upstream-gate.js';
 import { type Addresses } from './addresses.js';
@@ -40,6 +41,7 @@ export class Generation {
     private readonly upstream: AceData,
     private readonly gate: UpstreamGate,
     private readonly addresses: Addresses,
+    private readonly guard: AddressGuard,
     private readonly log: Logger,
   ) {}
 
@@ -55,6 +57,7 @@ export class Generation {
   ): Promise<Requested> {
     const request = checkWish(kind, wish);
     if (request.sourceImageId) await this.checkSourceImage(caller, request.sourceImageId);
+    if (request.sourceImageUrl) await this.checkSourceUrl(request.sourceImageUrl);
     const inputHash = hashInput(request, retryOfId);
     const row = { ...request, id: newId(), workspaceId: caller.workspaceId, inputHash, retryOfId };
     const task = await this.tasks.insert(row, caller.keyName);
@@ -235,15 +238,24 @@ export class Generation {
   private async checkSourceImage(caller: Caller, imageId: string): Promise<void> {
     const field = ['input', 'sourceImageId'];
     const [image] = await this.images.findMany(caller.workspaceId, [imageId]);
-    if (!image || image.lostAt) {
+    if (!image || image.lostAt || image.deletedAt) {
       const message = 'There is no image with this id in your workspace.';
       throw new InputRejected([{ code: 'NOT_FOUND', message, field }]);
     }
     if (this.addresses.imageForUpstream(imageId) === null) {
       const message =
-        'The upstream fetches the picture from us, and cannot: set PUBLIC_URL to an address that it can reach.';
+        'The upstream fetches the picture from us, and cannot: set PUBLIC_URL to a public address at which it reaches this service.';
       throw new InputRejected([{ code: 'PUBLIC_URL_REQUIRED', message, field }]);
     }
+  }
+
+  /** The upstream fetches it, in our name: not from where we would not go ourselves. */
+  private async checkSourceUrl(url: string): Promise<void> {
+    await this.guard.mayReach(url).catch((error: unknown) => {
+      if (!(error instanceof AddressRefused)) throw error;
+      const message = `The picture cannot be fetched: ${error.reason}. Give a public http or https address, or upload the picture.`;
+      throw new InputRejected([{ code: 'INVALID_URL', message, field: ['input', 'sourceImageUrl'] }]);
+    });
   }
 
   private sourceUrl(task: Task): string | null {

@@ -65,6 +65,19 @@ export class History {
     return { ...page, logCursor: this.cursors.encode(place) };
   }
 
+  /** A page of what was edited from an image that the caller was shown, oldest first. */
+  async pageOfEdits(
+    caller: Caller,
+    imageId: string,
+    first: number,
+    after: string | null,
+  ): Promise<Page<Image>> {
+    checkPageSize(first);
+    if (after !== null && !isId(after)) throw new BadRequest('`after` is not a cursor of this list.');
+    const rows = await this.imageRows.pageOfEdits(caller.workspaceId, imageId, after, first + 1);
+    return toPage(rows, first, after !== null, (image) => image.id);
+  }
+
   /** A page of a task's history, oldest first. */
   async pageOfEvents(taskId: string, first: number, after: string | null): Promise<Page<TaskEvent>> {
     checkPageSize(first);

@@ -1,48 +1,41 @@
-import { type Readable } from 'node:stream';
+import { rm } from 'node:fs/promises';
 import { type Logger } from 'pino';
 import { crashPoint } from '../core/crash-points.js';
-import { NotFound, PictureUnavailable } from '../core/errors.js';
+import { PictureUnavailable, StoreUnavailable } from '../core/errors.js';
 import { ACTORS } from '../core/events.js';
-import { isId } from '../core/ids.js';
 import { type Image } from '../core/image.js';
+import { type Blobs } from '../db/blobs.js';
 import { type Images } from '../db/images.js';
 import { type EventLog } from '../events/log.js';
-import { type DiskStore } from '../images/disk-store.js';
 import { inspectPicture } from '../images/inspect.js';
-import { type HttpClient } from '../net/http-client.js';
+import { type ImageStore, originalKey } from '../images/store.js';
+import { AddressRefused } from '../net/guard.js';
+import { type DownloadedFile, FileNotWritten, type HttpClient } from '../net/http-client.js';
+import { RequestFailed } from '../net/request-failed.js';
 import { persistently } from './persistently.js';
 
-/** A stored picture, ready to be served. */
-export interface ServedPicture {
-  /** Hex SHA-256 of the bytes: the same for as long as the picture exists. */
-  sha256: string;
-  mimeType: string;
-  byteSize: number;
-  open(range?: { start: number; end: number }): Readable;
-}
-
-/** Four times the largest PNG that a 1440 x 1440 picture can be. */
-const MAX_IMAGE_BYTES = 50 * 1024 * 1024;
 const DOWNLOAD_TIMEOUT_MS = 30_000;
 /** With the queue's backoff of e^n seconds the last one is 28 minutes after the first: longer than links are known to live. */
 const MAX_LINK_ATTEMPTS = 8;
 
-/** Brings finished pictures into our own store and serves them from there. */
+/** Brings finished pictures into our own store. Bytes go through a file, so memory does not grow with their size. */
 export class Pictures {
   /** One flight per image, whether the job or an impatient browser asked for it. */
   private readonly inFlight = new Map<string, Promise<void>>();
 
   constructor(
     private readonly images: Images,
-    private readonly store: DiskStore,
+    private readonly blobs: Blobs,
+    private readonly store: ImageStore,
     private readonly http: HttpClient,
     private readonly events: EventLog,
+    private readonly maxBytes: number,
     private readonly log: Logger,
   ) {}
 
   /**
    * Stores every picture of the task that is not stored yet. A picture that will never be had is given up as IMAGE_LOST,
-   * at the latest after 8 attempts. Throws PictureUnavailable when another attempt can help.
+   * at the latest after 8 attempts. Throws PictureUnavailable or StoreUnavailable when another attempt can help.
    */
   async storeAll(taskId: string, attempt: number): Promise<void> {
     await persistently(() => this.storeWhatIsLeft(taskId, attempt), this.log);
@@ -65,51 +58,48 @@ export class Pictures {
     if (again) throw again;
   }
 
-  /**
-   * The picture with this id, for whoever knows the id. One that is known but not stored yet is fetched first. Throws
-   * NotFound, or PictureUnavailable when the upstream's link does not give it.
-   */
-  async serve(imageId: string): Promise<ServedPicture> {
-    const notFound = new NotFound('There is no picture at this address.');
-    if (!isId(imageId)) throw notFound;
-    let image = await this.images.find(imageId);
-    if (image && !image.storedAt && !image.lostAt) {
-      await this.storeOnce(image);
-      this.events.sealSoon();
-      image = await this.images.find(imageId);
-    }
-    if (!image?.sha256 || !image.mimeType || image.byteSize === null) throw notFound;
-    const { sha256, mimeType, byteSize } = image;
-    const open: ServedPicture['open'] = (range) => this.store.open(sha256, range);
-    return { sha256: Buffer.from(sha256).toString('hex'), mimeType, byteSize, open };
-  }
-
-  private async storeOnce(image: Image): Promise<void> {
-    if (image.storedAt || image.lostAt) return;
+  /** Stores one picture unless it is settled; who asks at the same time waits for the same flight. Throws as `storeAll`. */
+  async storeOnce(image: Image): Promise<void> {
+    if (image.storedAt || image.lostAt || image.deletedAt || image.upstreamUrl === null) return;
     let flight = this.inFlight.get(image.id);
     if (!flight) {
-      flight = this.bringIn(image).finally(() => this.inFlight.delete(image.id));
+      flight = this.bringIn(image, image.upstreamUrl).finally(() => this.inFlight.delete(image.id));
       this.inFlight.set(image.id, flight);
     }
     return flight;
   }
 
-  private async bringIn(image: Image): Promise<void> {
-    const bytes = await this.download(image.upstreamUrl);
-    crashPoint('picture-downloaded');
-    const facts = await inspectPicture(bytes);
-    await this.store.put(facts.sha256, bytes);
-    crashPoint('picture-put');
-    await this.images.markStored(image, facts, ACTORS.store);
-    this.log.debug({ imageId: image.id, byteSize: facts.byteSize }, 'a picture was stored');
+  private async bringIn(image: Image, url: string): Promise<void> {
+    const path = await this.store.temporaryFile();
+    try {
+      const { sha256, byteSize } = await this.download(url, path);
+      crashPoint('picture-downloaded');
+      const facts = await inspectPicture(path);
+      await this.blobs.touch(sha256);
+      await this.store.put(originalKey(sha256), path);
+      crashPoint('picture-put');
+      await this.images.markStored(image, { ...facts, sha256, byteSize }, ACTORS.store);
+      this.events.sealSoon();
+      this.log.debug({ imageId: image.id, byteSize }, 'a picture was stored');
+    } finally {
+      await rm(path, { force: true });
+    }
   }
 
-  private async download(url: string): Promise<Buffer> {
-    const limits = { maxBytes: MAX_IMAGE_BYTES, timeoutMs: DOWNLOAD_TIMEOUT_MS };
-    const reply = await this.http.get(url, limits).catch((error: unknown) => {
+  private async download(url: string, path: string): Promise<DownloadedFile> {
+    const limits = { maxBytes: this.maxBytes, timeoutMs: DOWNLOAD_TIMEOUT_MS };
+    const reply = await this.http.download(url, path, limits).catch((error: unknown) => {
+      if (error instanceof FileNotWritten)
+        throw new StoreUnavailable('no file can be written', { cause: error });
+      const refused =
+        error instanceof RequestFailed && error.cause instanceof AddressRefused ? error.cause : null;
+      if (refused)
+        throw new PictureUnavailable(`The upstream's link was refused: ${refused.reason}.`, false, {
+          cause: error,
+        });
       throw new PictureUnavailable("The upstream's link could not be read.", true, { cause: error });
     });
-    if (reply.status === 200) return reply.body;
+    if (reply.file) return reply.file;
     const retryable = reply.status >= 500 || reply.status === 429 || reply.status === 404;
     throw new PictureUnavailable(`The upstream's link answered ${reply.status}.`, retryable);
   }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { TestApp, type TaskView, typesOf } from '../support/app.js';
+import { pathOf, TestApp, type TaskView, typesOf } from '../support/app.js';
 import { FakeUpstream } from '../support/fake-upstream.js';
 
 let upstream: FakeUpstream;
@@ -163,7 +163,7 @@ describe('pictures that come after the deadline', () => {
     const told = typesOf(await app.history(id)).filter((type) => type === 'LATE_RESULT_ARRIVED');
     expect(told).toHaveLength(1);
     const [image] = task.lateImages;
-    expect((await app.get(new URL(image?.url ?? '').pathname)).bytes.equals(upstream.picture)).toBe(true);
+    expect((await app.get(pathOf(image?.url))).bytes.equals(upstream.picture)).toBe(true);
   });
 
   test('are given to whoever goes on watching after the end', async () => {

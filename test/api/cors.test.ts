@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { TestApp } from '../support/app.js';
+import { pathOf, TestApp } from '../support/app.js';
 
 const ORIGIN = 'https://frontend.example';
 
@@ -43,7 +43,7 @@ describe('a page of another origin', () => {
   test('may read a picture', async () => {
     const { id } = await app.generate({ prompt: 'read from another origin', size: '256x256' });
     const [image] = (await app.settled(id)).images;
-    const { status, headers } = await app.get(new URL(image?.url ?? '').pathname, { origin: ORIGIN });
+    const { status, headers } = await app.get(pathOf(image?.url), { origin: ORIGIN });
     expect(status).toBe(200);
     expect(headers).toMatchObject({
       'access-control-allow-origin': '*',

@@ -74,6 +74,18 @@ describe('editImage', () => {
     ['an id of no form', { sourceImageId: 'cat' }, 'NOT_FOUND', 'sourceImageId'],
     ['an empty id', { sourceImageId: '' }, 'NOT_FOUND', 'sourceImageId'],
     ['a link that is not http', { sourceImageUrl: 'ftp://example.com/cat' }, 'INVALID_URL', 'sourceImageUrl'],
+    [
+      'a link into our network',
+      { sourceImageUrl: 'http://169.254.169.254/' },
+      'INVALID_URL',
+      'sourceImageUrl',
+    ],
+    [
+      'a link to a mail server',
+      { sourceImageUrl: 'http://example.com:25/' },
+      'INVALID_URL',
+      'sourceImageUrl',
+    ],
     ['a link that is none', { sourceImageUrl: 'cat.png' }, 'INVALID_URL', 'sourceImageUrl'],
     ['an empty link', { sourceImageUrl: '' }, 'INVALID_URL', 'sourceImageUrl'],
     ['a link with a password', { sourceImageUrl: 'https://me:pw@a.b/c' }, 'INVALID_URL', 'sourceImageUrl'],
@@ -143,7 +155,7 @@ describe('with a real upstream', () => {
       const { id } = await open.generate({ prompt: 'a source' });
       await open.send(await upstream.callbackPath('a source'), upstream.success());
       const [image] = (await open.settled(id)).images;
-      expect(image?.url).toBe(`https://darkroom.example/images/${image?.id}`);
+      expect(image?.url).toMatch(`https://darkroom.example/images/${image?.id}?t=`);
       const { task } = await edit({ prompt: 'an edit', sourceImageId: image?.id }, open);
       await open.send(await upstream.callbackPath('an edit'), upstream.success());
       await open.settled(task?.id ?? '');

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ImageByIdDocument } from '../../clients/operations.js';
-import { TestApp, typesOf } from '../support/app.js';
+import { pathOf, TestApp, typesOf } from '../support/app.js';
 
 let app: TestApp;
 beforeAll(async () => {
@@ -75,7 +75,7 @@ describe('generateImages', () => {
   test('gives each picture its facts: the bytes behind the link have the hash, the size and the sides that it says', async () => {
     const { id } = await app.generate({ prompt: 'facts', size: '256x320' });
     const [image] = (await app.settled(id)).images;
-    const { bytes, headers } = await app.get(new URL(image?.url ?? '').pathname);
+    const { bytes, headers } = await app.get(pathOf(image?.url));
     expect(image?.sha256).toBe(createHash('sha256').update(bytes).digest('hex'));
     expect(image).toMatchObject({ width: 256, height: 320, mimeType: 'image/png', byteSize: bytes.length });
     expect(headers['content-type']).toBe('image/png');

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { v7 } from 'uuid';
-import { TestApp } from '../support/app.js';
+import { pathOf, TestApp } from '../support/app.js';
 
 let app: TestApp;
 let path: string;
@@ -10,7 +10,7 @@ beforeAll(async () => {
   app = await TestApp.start();
   const { id } = await app.generate({ prompt: 'a picture to serve', size: '256x256' });
   const [image] = (await app.settled(id)).images;
-  path = new URL(image?.url ?? '').pathname;
+  path = pathOf(image?.url);
   bytes = (await app.get(path)).bytes;
 });
 afterAll(() => app.stop());
@@ -87,10 +87,24 @@ describe('a stored picture', () => {
     await app.http.get(path).set(beyond).expect(200);
   });
 
-  test('is not there under another id, an id of no form, or a path', async () => {
-    for (const id of [v7(), 'nothing', '%2e%2e%2fsecret-key', '..%2f..%2fsecret-key']) {
-      const { status, json } = await app.get(`/images/${id}`);
-      expect({ id, status, json }).toMatchObject({ status: 404, json: { error: { code: 'NOT_FOUND' } } });
+  test('is not given under another id, an id of no form, a path, or without its token', async () => {
+    const [own = '', token = ''] = path.split('?t=');
+    const others = [v7(), 'nothing', '%2e%2e%2fsecret-key', '..%2f..%2fsecret-key'].map(
+      (id) => `/images/${id}?t=${token}`,
+    );
+    for (const wrong of [
+      ...others,
+      own,
+      `${own}?t=`,
+      `${path}A`,
+      `${own}?t=zzzzzz.${token}`,
+      `${own}?t[]=${token}`,
+    ]) {
+      const { status, json } = await app.get(wrong);
+      expect({ wrong, status, json }).toMatchObject({
+        status: 403,
+        json: { error: { code: 'LINK_REFUSED' } },
+      });
     }
   });
 });
@@ -101,7 +115,7 @@ describe('a picture that is on its way', () => {
     await app.happened(id, 'TASK_SUCCEEDED');
     const [image] = (await app.task(id)).images;
     expect(image).toMatchObject({ storedAt: null, width: null, sha256: null });
-    const { status, bytes: early } = await app.get(new URL(image?.url ?? '').pathname);
+    const { status, bytes: early } = await app.get(pathOf(image?.url));
     expect(status).toBe(200);
     const stored = (await app.settled(id)).images[0];
     expect(stored?.sha256).toBe(createHash('sha256').update(early).digest('hex'));
@@ -113,7 +127,7 @@ describe('a picture that is on its way', () => {
     const { id } = await app.generate({ prompt: 'gone [sandbox: picture=404]', size: '256x256' });
     await app.happened(id, 'TASK_SUCCEEDED');
     const task = await app.task(id);
-    const { status, json } = await app.get(new URL(task.images[0]?.url ?? '').pathname);
+    const { status, json } = await app.get(pathOf(task.images[0]?.url));
     expect({ status, json }).toMatchObject({ status: 502, json: { error: { code: 'PICTURE_UNAVAILABLE' } } });
     expect(task).toMatchObject({ status: 'SUCCEEDED', deliveredCount: 1 });
   });
@@ -129,6 +143,6 @@ describe('a picture that is on its way', () => {
     await watch.ended;
     expect(watch.received.at(-1)).toMatchObject({ type: 'IMAGE_LOST', actor: 'image store' });
     const [image] = (await app.task(id)).images;
-    await app.http.get(new URL(image?.url ?? '').pathname).expect(404);
+    await app.http.get(pathOf(image?.url)).expect(404);
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { CRASH_POINTS, type CrashPoint } from '../../src/core/crash-points.js';
 import { type GenerateImagesInput } from '../../clients/operations.js';
 import { SandboxUnderTest } from '../sandbox/sandbox-under-test.js';
-import { type TestApp, typesOf } from '../support/app.js';
+import { pathOf, type TestApp, typesOf } from '../support/app.js';
 import { FakeUpstream } from '../support/fake-upstream.js';
 import { waitFor } from '../support/wait-for.js';
 import { CrashingService } from './crashing-service.js';
@@ -93,7 +93,7 @@ async function checkPromises(app: TestApp, id: string, history: string[]): Promi
   expect(task.images.map((image) => image.index)).toEqual(succeeded ? [0, 1] : []);
   expect(stored).toHaveLength(task.images.length);
   for (const image of task.images) {
-    const { status, bytes } = await app.get(`/images/${image.id}`);
+    const { status, bytes } = await app.get(pathOf(image.url));
     expect([status, bytes.length]).toEqual([200, image.byteSize]);
   }
 

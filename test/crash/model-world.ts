@@ -9,6 +9,7 @@ import { type Caller, SCOPES } from '../../src/core/caller.js';
 import { InputRejected, PictureUnavailable, UpstreamPaused } from '../../src/core/errors.js';
 import { newId } from '../../src/core/ids.js';
 import { Signer } from '../../src/core/signature.js';
+import { Blobs } from '../../src/db/blobs.js';
 import { Callbacks } from '../../src/db/callbacks.js';
 import { Database, type Statement } from '../../src/db/database.js';
 import { Events } from '../../src/db/events.js';
@@ -17,6 +18,7 @@ import { Leases } from '../../src/db/leases.js';
 import { Tasks } from '../../src/db/tasks.js';
 import { EventLog } from '../../src/events/log.js';
 import { DiskStore } from '../../src/images/disk-store.js';
+import { AddressGuard } from '../../src/net/guard.js';
 import { HttpClient } from '../../src/net/http-client.js';
 import { AceData } from '../../src/providers/acedata.js';
 import { UpstreamGate } from '../../src/providers/upstream-gate.js';
@@ -100,7 +102,7 @@ export class World {
     this.images = new Images(db);
     const callbacks = new Callbacks(db);
     const eventLog = new EventLog(new Events(db), database.url, silent);
-    const addresses = new Addresses(new Signer(Buffer.alloc(32, 'x')), HERE, HERE);
+    const addresses = new Addresses(new Signer(Buffer.alloc(32, 'x')), HERE, HERE, true, null);
     const options = { token: 'token', mode: 'callback', log: silent } as const;
     const upstream = new AceData({ ...options, baseUrl: peer.url });
     // Nothing listens on port 1.
@@ -114,12 +116,21 @@ export class World {
         of,
         new UpstreamGate(50, silent),
         addresses,
+        new AddressGuard(),
         silent,
       );
     this.generation = this.makeGeneration(upstream);
     this.control = new TaskControl(this.tasks, this.generation, eventLog);
     this.inbox = new CallbackInbox(callbacks, this.generation, 30);
-    this.pictures = new Pictures(this.images, new DiskStore(join(dataDir, 'images')), http, eventLog, silent);
+    this.pictures = new Pictures(
+      this.images,
+      new Blobs(db),
+      new DiskStore(join(dataDir, 'images')),
+      http,
+      eventLog,
+      1e6,
+      silent,
+    );
     const leases = new Leases(db);
     this.reconciliation = new Reconciliation(
       this.tasks,

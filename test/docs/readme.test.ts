@@ -71,7 +71,7 @@ describe('the examples of README.md', () => {
 describe('the variables', () => {
   const config = read('src/config.ts');
   const [, secrets = ''] = /SECRETS = \[(.*?)\]/.exec(config) ?? [];
-  const names = [...config.matchAll(/^ {2}([A-Z][A-Z_]+): /gm)].map(([, name = '']) => name);
+  const names = [...config.matchAll(/^ {2}([A-Z][A-Z0-9_]+): /gm)].map(([, name = '']) => name);
   const fileNames = [...secrets.matchAll(/'(\w+)'/g)].map(([, name]) => `${name}_FILE`);
 
   it('are the same in config.ts and .env.example', () => {
@@ -88,7 +88,7 @@ describe('the variables', () => {
   });
 
   it('are all in the table of README.md, and no others', () => {
-    const rows = [...readme.matchAll(/^\| `([A-Z][A-Z_]+)` /gm)].map(([, name]) => name);
+    const rows = [...readme.matchAll(/^\| `([A-Z][A-Z0-9_]+)` /gm)].map(([, name]) => name);
     expect(rows.sort()).toEqual([...names].sort());
     for (const name of fileNames) expect(readme).toContain(`\`${name}\``);
   });
@@ -181,10 +181,9 @@ function curlBody(): string {
 
 /** `[name, value]` of every variable that .env.example names; they are all commented out. */
 function exampleLines(): [string, string][] {
-  return [...read('.env.example').matchAll(/^#([A-Z][A-Z_]+)=(.*)$/gm)].map(([, name = '', value = '']) => [
-    name,
-    value,
-  ]);
+  return [...read('.env.example').matchAll(/^#([A-Z][A-Z0-9_]+)=(.*)$/gm)].map(
+    ([, name = '', value = '']) => [name, value],
+  );
 }
 
 /** Headings as links name them. */

@@ -1,92 +1,119 @@
-import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import {
+  type FileHandle,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buffer } from 'node:stream/consumers';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import sharp from 'sharp';
-import { PictureUnavailable } from '../../src/core/errors.js';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { StoreUnavailable } from '../../src/core/errors.js';
 import { DiskStore } from '../../src/images/disk-store.js';
-import { inspectPicture } from '../../src/images/inspect.js';
+import { describeStore, fileWith, keyOf, listed, put } from './store-contract.js';
 
-let folder: string;
-let store: DiskStore;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'darkroom-store-'));
-  store = new DiskStore(folder);
+/** A file system of its own on Linux. */
+const OTHER_DISK = '/dev/shm';
+const otherDevice = await stat(OTHER_DISK).catch(() => null);
+const ownDevice = await stat(tmpdir());
+const newFolder = () => mkdtemp(join(tmpdir(), 'darkroom-store-'));
+
+describeStore('a folder', async () => {
+  const folder = await newFolder();
+  // Neither of them is ours.
+  await mkdir(join(folder, 'ab'));
+  await writeFile(join(folder, 'ab', '.01234567-89ab-7def-8123-456789abcdef'), 'as an older version left it');
+  await writeFile(join(folder, 'ab', 'cd'.repeat(32)), 'in the wrong folder');
+  return { store: new DiskStore(folder), close: () => rm(folder, { recursive: true, force: true }) };
 });
-afterAll(() => rm(folder, { recursive: true, force: true }));
-
-const hash = (bytes: Buffer) => createHash('sha256').update(bytes).digest();
 
 describe('the disk store', () => {
-  test('gives back what was put, whole and in parts', async () => {
-    const bytes = Buffer.from('0123456789');
-    await expect(store.has(hash(bytes))).resolves.toBe(false);
-    await store.put(hash(bytes), bytes);
-    await expect(store.has(hash(bytes))).resolves.toBe(true);
-    await expect(buffer(store.open(hash(bytes)))).resolves.toEqual(bytes);
-    await expect(buffer(store.open(hash(bytes), { start: 2, end: 4 }))).resolves.toEqual(Buffer.from('234'));
+  let folder: string;
+  let store: DiskStore;
+  beforeEach(async () => {
+    folder = await newFolder();
+    store = new DiskStore(folder);
+  });
+  afterEach(async () => {
+    jest.restoreAllMocks();
+    await rm(folder, { recursive: true, force: true });
   });
 
-  test('keeps equal bytes once, also when they come at the same moment, and leaves nothing half written', async () => {
-    const bytes = Buffer.alloc(1024 * 1024, 7);
-    await Promise.all(Array.from({ length: 10 }, () => store.put(hash(bytes), bytes)));
-    const name = hash(bytes).toString('hex');
-    await expect(readdir(join(folder, name.slice(0, 2)))).resolves.toEqual([name]);
-    await expect(buffer(store.open(hash(bytes)))).resolves.toEqual(bytes);
+  test('keeps a picture where earlier versions looked for it, and nothing beside it', async () => {
+    const bytes = randomBytes(100);
+    await Promise.all(Array.from({ length: 5 }, () => put(store, bytes)));
+    const key = keyOf(bytes);
+    await expect(readdir(join(folder, key.slice(0, 2)))).resolves.toEqual([key]);
+    await expect(readFile(join(folder, key.slice(0, 2), key))).resolves.toEqual(bytes);
   });
 
-  test('fails to read what is not there', async () => {
-    await expect(buffer(store.open(hash(Buffer.from('absent'))))).rejects.toMatchObject({ code: 'ENOENT' });
-  });
-});
-
-describe('looking at the bytes of a picture', () => {
-  const blue = sharp({ create: { width: 30, height: 20, channels: 4, background: '#00f8' } });
-
-  test.each([
-    ['png', 'image/png'],
-    ['jpeg', 'image/jpeg'],
-    ['webp', 'image/webp'],
-    ['gif', 'image/gif'],
-    ['avif', 'image/avif'],
-  ] as const)('tells a %s by decoding it', async (format, mimeType) => {
-    const bytes = await blue.clone().toFormat(format).toBuffer();
-    const facts = await inspectPicture(bytes);
-    expect(facts).toMatchObject({ width: 30, height: 20, mimeType, byteSize: bytes.length });
-    expect(facts.sha256).toEqual(hash(bytes));
-    expect(facts.thumbhash.length).toBeGreaterThan(4);
-  });
-
-  test('gives the sides of a turned picture as it is meant to be seen', async () => {
-    const turned = await blue.clone().jpeg().withMetadata({ orientation: 6 }).toBuffer();
-    await expect(inspectPicture(turned)).resolves.toMatchObject({ width: 20, height: 30 });
+  test('waits for the disk to have the bytes before they get their name, and then to have the name', async () => {
+    const bytes = randomBytes(100);
+    const path = await fileWith(store, bytes);
+    const synced: { inode: number; visible: boolean }[] = [];
+    const handle = await open(path);
+    const prototype = Object.getPrototypeOf(handle) as FileHandle;
+    await handle.close();
+    const original = Object.getOwnPropertyDescriptor(prototype, 'sync');
+    const sync = original?.value as (this: FileHandle) => Promise<void>;
+    jest.spyOn(prototype, 'sync').mockImplementation(async function (this: FileHandle) {
+      synced.push({ inode: (await this.stat()).ino, visible: await store.has(keyOf(bytes)) });
+      return sync.call(this);
+    });
+    await store.put(keyOf(bytes), path);
+    const inode = async (...names: string[]) => (await stat(join(folder, ...names))).ino;
+    const shard = keyOf(bytes).slice(0, 2);
+    expect(synced).toEqual([
+      { inode: await inode(shard, keyOf(bytes)), visible: false },
+      { inode: await inode(shard), visible: true },
+      { inode: await inode(), visible: true },
+    ]);
   });
 
   test.each([
-    ['nothing', Buffer.alloc(0)],
-    ['an HTML page', Buffer.from('<html><body>502 Bad Gateway</body></html>')],
-    ['the beginning of a PNG', Buffer.from('89504e470d0a1a0a', 'hex')],
+    ['its folder cannot be made', (shard: string) => writeFile(shard, 'a file where the folder should be')],
     [
-      'an SVG, which can hold scripts',
-      Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'),
+      'its name is taken by a folder',
+      (shard: string, key: string) => mkdir(join(shard, key, 'x'), { recursive: true }),
     ],
-  ])('refuses %s for good', async (_what, bytes) => {
-    const error: unknown = await inspectPicture(bytes).catch((reason: unknown) => reason);
-    expect(error).toBeInstanceOf(PictureUnavailable);
-    expect((error as PictureUnavailable).retryable).toBe(false);
+  ])('shows nothing and keeps the file when %s', async (_what, spoil) => {
+    const bytes = randomBytes(100);
+    const key = keyOf(bytes);
+    await spoil(join(folder, key.slice(0, 2)), key);
+    const path = await fileWith(store, bytes);
+    await expect(store.put(key, path)).rejects.toThrow(StoreUnavailable);
+    await expect(store.has(key)).resolves.toBe(false);
+    await expect(listed(store)).resolves.toEqual([]);
+    await expect(readFile(path)).resolves.toEqual(bytes);
   });
 
-  test('refuses one that was cut off', async () => {
-    const noise = await sharp(
-      Buffer.from(Array.from({ length: 300 * 300 * 3 }, (_, at) => (at * 7919) % 251)),
-      {
-        raw: { width: 300, height: 300, channels: 3 },
-      },
-    )
-      .png()
-      .toBuffer();
-    await expect(inspectPicture(noise.subarray(0, noise.length / 2))).rejects.toThrow(PictureUnavailable);
+  const hasOtherDisk = otherDevice !== null && otherDevice.dev !== ownDevice.dev;
+  (hasOtherDisk ? test : test.skip)(
+    'takes a file from another file system, and leaves no copy behind',
+    async () => {
+      const elsewhere = await mkdtemp(join(OTHER_DISK, 'darkroom-'));
+      const bytes = randomBytes(100_000);
+      try {
+        await writeFile(join(elsewhere, 'picture'), bytes);
+        await store.put(keyOf(bytes), join(elsewhere, 'picture'));
+        await expect(store.size(keyOf(bytes))).resolves.toBe(bytes.length);
+        await expect(readdir(join(folder, 'incoming'))).resolves.toEqual([]);
+      } finally {
+        await rm(elsewhere, { recursive: true });
+      }
+    },
+  );
+
+  test('is unfit to store when it cannot write, and does not say where', async () => {
+    await writeFile(join(folder, 'incoming'), 'a file where the folder should be');
+    const error: unknown = await store.check().catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(StoreUnavailable);
+    expect(String(error)).not.toContain(folder);
+    await expect(store.temporaryFile()).rejects.toThrow(StoreUnavailable);
   });
 });

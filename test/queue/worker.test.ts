@@ -48,6 +48,8 @@ async function startWorker(
     'store-images': handle('store-images'),
     'reconcile-tasks': handle('reconcile-tasks'),
     'forget-callbacks': handle('forget-callbacks'),
+    'forget-pictures': handle('forget-pictures'),
+    'sweep-store': handle('sweep-store'),
   };
   const db = new Database({ url: database.url, maxConnections: 5, log: silent });
   const instances = new Instances(db);

@@ -64,6 +64,7 @@ export class TestApp {
   private constructor(
     private readonly app: App,
     readonly databaseUrl: string,
+    readonly dataDir: string,
     readonly key: string,
     /** Every line that was logged, from `debug` on. */
     readonly logged: string[],
@@ -91,7 +92,7 @@ export class TestApp {
       const app = await startApp(config, log, tuning);
       const sql = new pg.Pool({ connectionString: databaseUrl, max: 2 });
       sql.on('error', () => undefined);
-      return new TestApp(app, databaseUrl, options.key ?? app.firstKey ?? '', logged, sql, release);
+      return new TestApp(app, databaseUrl, dataDir, options.key ?? app.firstKey ?? '', logged, sql, release);
     } catch (error) {
       await release();
       throw error;
@@ -102,7 +103,7 @@ export class TestApp {
   static attach(app: App, databaseUrl: string, key: string): TestApp {
     const sql = new pg.Pool({ connectionString: databaseUrl, max: 2 });
     sql.on('error', () => undefined);
-    return new TestApp(app, databaseUrl, key, [], sql, () => Promise.resolve());
+    return new TestApp(app, databaseUrl, '', key, [], sql, () => Promise.resolve());
   }
 
   get url(): string {
@@ -260,6 +261,12 @@ async function readAnswer(request: supertest.Test): Promise<Answer> {
   const headers = response.headers as Record<string, string>;
   const isJson = headers['content-type']?.includes('json') && bytes.length > 0;
   return { status: response.status, headers, bytes, json: isJson ? JSON.parse(bytes.toString()) : null };
+}
+
+/** The path of a link of ours, with its token. */
+export function pathOf(url: string | undefined): string {
+  const { pathname, search } = new URL(url ?? '');
+  return pathname + search;
 }
 
 /** Why a stream did not complete: GraphQL errors, or how the socket was closed. */

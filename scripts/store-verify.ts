@@ -1,0 +1,42 @@
+/**
+ * `npm run store:verify [-- --repair]`: reads every stored picture again and lists what is missing, corrupt or orphaned.
+ * Exits with 1 when something is left that was not repaired. Safe beside a running service.
+ */
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { pino } from 'pino';
+import { readConfig } from '../src/config.js';
+import { Blobs } from '../src/db/blobs.js';
+import { Database } from '../src/db/database.js';
+import { EmbeddedPostgres } from '../src/db/embedded.js';
+import { Images } from '../src/db/images.js';
+import { openStore } from '../src/images/open-store.js';
+import { AddressGuard } from '../src/net/guard.js';
+import { HttpClient } from '../src/net/http-client.js';
+import { StoreCheck } from '../src/services/store-check.js';
+
+const { values } = parseArgs({ options: { repair: { type: 'boolean', default: false } } });
+const config = readConfig(process.env);
+const log = pino({ level: 'warn' });
+const embedded = config.databaseUrl ? null : await EmbeddedPostgres.start({ dataDir: config.dataDir, log });
+const db = new Database({ url: config.databaseUrl ?? embedded?.url ?? '', maxConnections: 2, log });
+const http = new HttpClient({
+  guard: new AddressGuard({ allowPrivateHosts: config.images.allowPrivateHosts }),
+});
+const store = openStore(config.dataDir, config.images.s3);
+try {
+  const check = new StoreCheck(new Images(db), new Blobs(db), store, http, config.images.maxBytes);
+  const { images, contents, findings } = await check.run(values.repair);
+  for (const { fault, key, imageIds, repaired } of findings) {
+    console.log([fault.padEnd(8), key, repaired ? 'repaired' : '', ...imageIds].join('  '));
+  }
+  const left = findings.filter(({ repaired }) => !repaired).length;
+  const where = config.images.s3 ? `the bucket ${config.images.s3.bucket}` : join(config.dataDir, 'images');
+  console.log(`${images} images, ${contents} contents in ${where}: ${findings.length} faults, ${left} left.`);
+  process.exitCode = left > 0 ? 1 : 0;
+} finally {
+  store.destroy?.();
+  await http.destroy();
+  await db.close();
+  await embedded?.stop();
+}

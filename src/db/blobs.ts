@@ -1,0 +1,60 @@
+import { type Database } from './database.js';
+
+/** Long against the time from storing bytes to the row that has them, a statement later. */
+const UNCLAIMED_MINUTES = 10;
+
+const TOUCH = {
+  name: 'touch-blob',
+  text: `
+  INSERT INTO blobs (sha256, check_at) VALUES ($1, now() + interval '${UNCLAIMED_MINUTES} minutes')
+  ON CONFLICT (sha256) DO UPDATE SET check_at = excluded.check_at`,
+};
+const CLAIM_DUE = `
+  SELECT sha256, EXISTS (
+    SELECT FROM images WHERE images.sha256 = blobs.sha256 AND images.deleted_at IS NULL
+  ) AS "isUsed"
+  FROM blobs WHERE check_at <= now() ORDER BY check_at LIMIT 1 FOR UPDATE SKIP LOCKED`;
+const KNOWN = {
+  name: 'known-blobs',
+  text: `SELECT encode(sha256, 'hex') AS sha256 FROM blobs WHERE sha256 = ANY($1::bytea[])`,
+};
+
+/**
+ * The rows of `blobs`: which bytes are in the store. The same bytes can belong to many images, and are removed when the
+ * last of them is gone. A row is locked while its bytes are removed, so whoever stores the same ones at that time waits,
+ * and then writes them anew.
+ */
+export class Blobs {
+  constructor(private readonly db: Database) {}
+
+  /** Announces bytes that are about to be stored: nobody removes them for the next 10 minutes. */
+  async touch(sha256: Uint8Array): Promise<void> {
+    await this.db.run(TOUCH, [sha256]);
+  }
+
+  /** Those of these contents, in hex, that have a row. */
+  async known(sha256s: readonly string[]): Promise<Set<string>> {
+    const rows = await this.db.run<{ sha256: string }>(KNOWN, [
+      sha256s.map((hex) => Buffer.from(hex, 'hex')),
+    ]);
+    return new Set(rows.map((row) => row.sha256));
+  }
+
+  /**
+   * Looks at one content that is due; calls `remove` with it when no image has it any more. False: none was due. When
+   * `remove` fails, or the process dies, the content stays due.
+   */
+  async sweepOne(remove: (sha256: Buffer) => Promise<void>): Promise<boolean> {
+    return this.db.transaction(async (query) => {
+      const [due] = await query<{ sha256: Buffer; isUsed: boolean }>(CLAIM_DUE, []);
+      if (!due) return false;
+      if (due.isUsed) {
+        await query('UPDATE blobs SET check_at = NULL WHERE sha256 = $1', [due.sha256]);
+      } else {
+        await remove(due.sha256);
+        await query('DELETE FROM blobs WHERE sha256 = $1', [due.sha256]);
+      }
+      return true;
+    });
+  }
+}

@@ -1,0 +1,53 @@
+import { type PictureFacts } from '../core/image.js';
+import { type Database } from './database.js';
+
+/** A link that takes one picture. */
+export interface Upload {
+  id: string;
+  workspaceId: string;
+  actor: string;
+  fileName: string | null;
+  expiresAt: Date;
+  usedAt: Date | null;
+}
+
+/** The link is used up and the image is there, stored, in one commit. Nothing comes back when it was used meanwhile. */
+const COMPLETE = {
+  name: 'complete-upload',
+  text: `
+  WITH upload AS (
+    UPDATE uploads SET used_at = now() WHERE id = $1 AND used_at IS NULL RETURNING id, workspace_id, file_name
+  )
+  INSERT INTO images (id, workspace_id, index, file_name, width, height, mime_type, byte_size, sha256, thumbhash, stored_at)
+  SELECT id, workspace_id, 0, file_name, $2, $3, $4, $5, $6, $7, now() FROM upload RETURNING id`,
+};
+const FORGET = {
+  name: 'forget-uploads',
+  text: `DELETE FROM uploads WHERE id IN (SELECT id FROM uploads WHERE expires_at < $1 LIMIT $2) RETURNING id`,
+};
+
+/** The rows of `uploads`. */
+export class Uploads {
+  constructor(private readonly db: Database) {}
+
+  async insert(upload: Omit<Upload, 'usedAt'>): Promise<void> {
+    await this.db.read((prisma) => prisma.upload.create({ data: upload }));
+  }
+
+  /** Any workspace's upload: the link is signed. */
+  async find(id: string): Promise<Upload | null> {
+    return this.db.read((prisma) => prisma.upload.findUnique({ where: { id } }));
+  }
+
+  /** Writes the image, under the upload's id; false when the link was used meanwhile. */
+  async complete(id: string, facts: PictureFacts): Promise<boolean> {
+    const { width, height, mimeType, byteSize, sha256, thumbhash } = facts;
+    const values = [id, width, height, mimeType, byteSize, sha256, thumbhash];
+    return (await this.db.run(COMPLETE, values)).length > 0;
+  }
+
+  /** Deletes up to `limit` links that expired before `time`; how many it deleted. */
+  async forgetBefore(time: Date, limit: number): Promise<number> {
+    return (await this.db.run(FORGET, [time, limit])).length;
+  }
+}

@@ -1,0 +1,102 @@
+import { rm } from 'node:fs/promises';
+import { type Readable } from 'node:stream';
+import { type Caller } from '../core/caller.js';
+import { BadRequest, Gone, InputRejected, LinkRefused, PictureUnavailable } from '../core/errors.js';
+import { isId, newId } from '../core/ids.js';
+import { type Image } from '../core/image.js';
+import { type Blobs } from '../db/blobs.js';
+import { type Images } from '../db/images.js';
+import { type Uploads } from '../db/uploads.js';
+import { measureFile, writeCapped } from '../images/incoming.js';
+import { inspectPicture } from '../images/inspect.js';
+import { type ImageStore, originalKey } from '../images/store.js';
+import { normaliseUpload } from '../images/transform.js';
+import { type Addresses } from './addresses.js';
+
+/** Long enough to choose a picture and send it over a slow line. */
+const LINK_SECONDS = 900;
+const MAX_NAME_LENGTH = 255;
+const HOUR_MS = 3_600_000;
+const FORGET_BATCH = 1_000;
+
+/** A link that one picture can be sent to. */
+export interface UploadLink {
+  /** The id that the image will have. */
+  imageId: string;
+  url: string;
+  maxBytes: number;
+  expiresAt: Date;
+}
+
+/** Takes pictures from people, so that they can be edited. */
+export class Uploading {
+  constructor(
+    private readonly uploads: Uploads,
+    private readonly images: Images,
+    private readonly blobs: Blobs,
+    private readonly store: ImageStore,
+    private readonly addresses: Addresses,
+    private readonly maxBytes: number,
+  ) {}
+
+  /** Makes a link. Throws InputRejected for a name that cannot be. */
+  async create(caller: Caller, fileName: string | null): Promise<{ upload: UploadLink }> {
+    if (fileName !== null && (fileName.length > MAX_NAME_LENGTH || fileName.includes('\0'))) {
+      const message = `The file name has at most ${MAX_NAME_LENGTH} characters and no NUL. Shorten it, or leave it out.`;
+      throw new InputRejected([{ code: 'INVALID_FILE_NAME', message, field: ['input', 'fileName'] }]);
+    }
+    const id = newId();
+    const expiresAt = new Date(Date.now() + LINK_SECONDS * 1000);
+    await this.uploads.insert({
+      id,
+      workspaceId: caller.workspaceId,
+      actor: caller.keyName,
+      fileName,
+      expiresAt,
+    });
+    return { upload: { imageId: id, url: this.addresses.upload(id), maxBytes: this.maxBytes, expiresAt } };
+  }
+
+  /**
+   * Takes the picture that was sent to a link: decoded, turned upright, without its metadata, stored. The same link again
+   * gives the image that was made: a reply can be lost. Throws LinkRefused, Gone, PayloadTooLarge, and BadRequest for
+   * what is no picture; then the link can be used again.
+   */
+  async receive(uploadId: string, token: string, body: Readable): Promise<Image> {
+    if (!isId(uploadId) || !this.addresses.isUploadToken(uploadId, token)) {
+      throw new LinkRefused('This is not an upload link that we signed. Ask for one with createUpload.');
+    }
+    const upload = await this.uploads.find(uploadId);
+    if (upload?.usedAt) return this.imageOf(upload);
+    if (!upload || upload.expiresAt < new Date()) {
+      throw new Gone('This upload link has expired. Ask for another one with createUpload.');
+    }
+    const [received, upright] = [await this.store.temporaryFile(), await this.store.temporaryFile()];
+    try {
+      await writeCapped(body, received, this.maxBytes);
+      await normaliseUpload(received, upright);
+      const facts = await inspectPicture(upright);
+      const { sha256, byteSize } = await measureFile(upright);
+      await this.blobs.touch(sha256);
+      await this.store.put(originalKey(sha256), upright);
+      await this.uploads.complete(uploadId, { ...facts, sha256, byteSize });
+      return await this.imageOf(upload);
+    } catch (error) {
+      throw error instanceof PictureUnavailable ? new BadRequest(error.message, { cause: error }) : error;
+    } finally {
+      await Promise.all([rm(received, { force: true }), rm(upright, { force: true })]);
+    }
+  }
+
+  /** Deletes links that were over an hour ago. */
+  async forgetOld(): Promise<void> {
+    const time = new Date(Date.now() - HOUR_MS);
+    while ((await this.uploads.forgetBefore(time, FORGET_BATCH)) === FORGET_BATCH);
+  }
+
+  private async imageOf({ id, workspaceId }: { id: string; workspaceId: string }): Promise<Image> {
+    const [image] = await this.images.findMany(workspaceId, [id]);
+    if (!image || image.deletedAt) throw new Gone('This picture was deleted.');
+    return image;
+  }
+}

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { v7 } from 'uuid';
 import { pathOf, TestApp } from '../support/app.js';
+import { waitFor } from '../support/wait-for.js';
 
 let app: TestApp;
 let path: string;
@@ -136,10 +137,10 @@ describe('a picture that is on its way', () => {
     const { id } = await app.generate({ prompt: 'never [sandbox: picture=404]', size: '256x256' });
     await app.happened(id, 'TASK_SUCCEEDED');
     const watch = app.watchTask(id);
-    await app.rows(
-      `UPDATE graphile_worker._private_jobs SET attempts = 7, run_at = now() WHERE payload ->> 'taskId' = $1`,
-      [id],
-    );
+    // Between two attempts: a running one would write down its own end.
+    const last = `UPDATE graphile_worker._private_jobs SET attempts = 7, run_at = now()
+                  WHERE payload ->> 'taskId' = $1 AND attempts > 0 AND locked_at IS NULL RETURNING 1`;
+    await waitFor('the job to rest', async () => (await app.rows(last, [id])).length > 0);
     await watch.ended;
     expect(watch.received.at(-1)).toMatchObject({ type: 'IMAGE_LOST', actor: 'image store' });
     const [image] = (await app.task(id)).images;

@@ -23,7 +23,7 @@ const db = new Database({ url: config.databaseUrl ?? embedded?.url ?? '', maxCon
 const http = new HttpClient({
   guard: new AddressGuard({ allowPrivateHosts: config.images.allowPrivateHosts }),
 });
-const store = openStore(config.dataDir, config.images.s3);
+const store = await openStore(config.dataDir, config.images.s3);
 try {
   const check = new StoreCheck(new Images(db), new Blobs(db), store, http, config.images.maxBytes);
   const { images, contents, findings } = await check.run(values.repair);

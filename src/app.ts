@@ -154,7 +154,7 @@ async function build(
   });
   releases.push(() => upstream.destroy());
   const gate = new UpstreamGate(config.flux.concurrency, log);
-  const store = openStore(config.dataDir, config.images.s3);
+  const store = await openStore(config.dataDir, config.images.s3);
   releases.push(() => store.destroy?.());
   await store.cleanUp();
 

@@ -11,6 +11,12 @@ const SEAL_BATCH = 1_000;
 const READ_BATCH = 500;
 /** Another session is sealing: it may have looked before our commit, so ask again after about one sealing. */
 const BUSY_RETRY_MS = 3;
+/**
+ * Events come faster than they can be sealed one by one: then they are gathered for a moment, because each sealing is a
+ * commit that those who write wait behind. A stream of 200 a second is sealed one by one.
+ */
+const MANY_EVENTS = 4;
+const GATHER_MS = 10;
 /** The nets: for events whose writer died before it asked for sealing, and for notifications that were lost. */
 const SEAL_NET_MS = 500;
 const HEAD_NET_MS = 2_000;
@@ -126,6 +132,7 @@ export class EventLog {
         const sealed = await this.events.seal(SEAL_BATCH);
         if (sealed === null) await new Promise((resolve) => setTimeout(resolve, BUSY_RETRY_MS));
         if (sealed === null || sealed === SEAL_BATCH) this.sealWanted = true;
+        else if (sealed >= MANY_EVENTS) await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
       } catch (error) {
         this.log.warn({ err: error }, 'sealing failed; it is tried again');
         return;

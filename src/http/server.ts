@@ -63,6 +63,8 @@ export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Ex
   );
   app.use(healthRoutes(services.health));
   if (roles.api) {
+    // No browser calls back: nothing is between the upstream's one attempt and its commit.
+    app.use(callbackRoutes(services.generation, services.addresses));
     // By default any origin may ask: keys are sent by the page itself, never by the browser on its own as cookies are.
     app.use(cors({ maxAge: PREFLIGHT_SECONDS, origin: allowedOrigins ? [...allowedOrigins] : '*' }));
     // Before helmet, whose dozen headers are for pages: pictures are asked for by the hundred and bring their own.
@@ -79,8 +81,7 @@ export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Ex
 }
 
 function serveApi(app: Express, services: HttpServices): void {
-  const { access, addresses, eventStreams, generation, graphql } = services;
-  app.use(callbackRoutes(generation, addresses));
+  const { access, addresses, eventStreams, graphql } = services;
   app.use(uploadRoutes(services.uploading, addresses, services.maxImageBytes));
   app.use(eventStreams.router);
   app.use(

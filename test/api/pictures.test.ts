@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { v7 } from 'uuid';
 import { pathOf, TestApp } from '../support/app.js';
+import { FakeUpstream } from '../support/fake-upstream.js';
 import { waitFor } from '../support/wait-for.js';
 
 let app: TestApp;
@@ -108,6 +109,22 @@ describe('a stored picture', () => {
       });
     }
   });
+});
+
+test("a stored picture outlives the upstream's link", async () => {
+  const upstream = await FakeUpstream.open();
+  const service = await TestApp.start({ environment: upstream.environment });
+  const { id } = await service.generate({ prompt: 'soon gone' });
+  await service.send(await upstream.callbackPath('soon gone'), upstream.success());
+  const [image] = (await service.settled(id)).images;
+  await upstream.close();
+  try {
+    await expect(fetch(String(image?.upstreamUrl))).rejects.toThrow();
+    const { status, bytes } = await service.get(pathOf(image?.url));
+    expect([status, bytes]).toEqual([200, upstream.picture]);
+  } finally {
+    await service.stop();
+  }
 });
 
 describe('a picture that is on its way', () => {

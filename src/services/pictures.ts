@@ -11,7 +11,7 @@ import { inspectPicture } from '../images/inspect.js';
 import { type ImageStore, originalKey } from '../images/store.js';
 import { AddressRefused } from '../net/guard.js';
 import { type DownloadedFile, FileNotWritten, type HttpClient } from '../net/http-client.js';
-import { RequestFailed } from '../net/request-failed.js';
+import { BodyTooLarge, RequestFailed } from '../net/request-failed.js';
 import { persistently } from './persistently.js';
 
 const DOWNLOAD_TIMEOUT_MS = 30_000;
@@ -91,12 +91,12 @@ export class Pictures {
     const reply = await this.http.download(url, path, limits).catch((error: unknown) => {
       if (error instanceof FileNotWritten)
         throw new StoreUnavailable('no file can be written', { cause: error });
-      const refused =
-        error instanceof RequestFailed && error.cause instanceof AddressRefused ? error.cause : null;
-      if (refused)
-        throw new PictureUnavailable(`The upstream's link was refused: ${refused.reason}.`, false, {
-          cause: error,
-        });
+      const cause = error instanceof RequestFailed ? error.cause : null;
+      const why =
+        (cause instanceof AddressRefused && cause.reason) ||
+        (cause instanceof BodyTooLarge && `it gives more than ${cause.maxBytes} bytes`);
+      if (why)
+        throw new PictureUnavailable(`The upstream's link was refused: ${why}.`, false, { cause: error });
       throw new PictureUnavailable("The upstream's link could not be read.", true, { cause: error });
     });
     if (reply.file) return reply.file;

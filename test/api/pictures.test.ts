@@ -127,6 +127,19 @@ test("a stored picture outlives the upstream's link", async () => {
   }
 });
 
+test('a picture that is too large is lost at once, and the event says why', async () => {
+  const small = await TestApp.start({ environment: { MAX_IMAGE_BYTES: '2000' } });
+  try {
+    const { id } = await small.generate({ prompt: 'too large', size: '256x256' });
+    await small.settled(id);
+    const { type, data } = (await small.history(id)).at(-1) ?? {};
+    expect(type).toBe('IMAGE_LOST');
+    expect((data as { reason: string }).reason).toMatch(/refused: .*2000 bytes/);
+  } finally {
+    await small.stop();
+  }
+});
+
 describe('a picture that is on its way', () => {
   test('is fetched for whoever asks first, and stored once', async () => {
     const { id } = await app.generate({ prompt: 'slow to come [sandbox: picture=slow]', size: '256x256' });

@@ -58,13 +58,19 @@ async function sendStatement(): Promise<(lane: number) => Promise<void>> {
   };
 }
 
+const PICTURE = {
+  seed: '1698551532',
+  inferenceSeconds: 3.328,
+  reported: { seed: 1698551532, timings: { inference: 3.328 } },
+};
+
 /** Value for value what the service writes for the callback above. */
 function moveOf(id: string): Move<'TASK_SUCCEEDED'> {
   const imageId = newId();
   return {
     upstreamTaskId: id,
     upstreamTraceId: id,
-    images: [{ id: imageId, index: 0, url: pictureUrl(id), seed: '1698551532', inferenceSeconds: 3.328 }],
+    images: [{ id: imageId, index: 0, url: pictureUrl(id), ...PICTURE }],
     event: {
       type: 'TASK_SUCCEEDED',
       actor: ACTORS.callback,

@@ -76,6 +76,8 @@ function newTask(workspaceId: string): NewTask {
     metadata: null,
     timeoutSeconds: 600,
     retryOfId: null,
+    callbackUrl: null,
+    traceId: null,
   };
 }
 const INPUT_HASH = createHash('sha256').update(PROMPT).digest();

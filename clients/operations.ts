@@ -139,6 +139,8 @@ export type DeleteImagePayload = {
 
 /** A wish for a picture to be changed. */
 export type EditImageInput = {
+  /** Where the result is posted to when it is there: a public http or https address. See docs/PROTOCOL.md, "Callbacks out". */
+  callbackUrl?: InputMaybe<Scalars['String']['input']>;
   /** Same key and same input: the same task. Same key, other input: IDEMPOTENCY_CONFLICT. 1 to 255 characters. */
   idempotencyKey?: InputMaybe<Scalars['String']['input']>;
   /** The caller's own JSON, up to 4 KB, returned untouched. */
@@ -191,6 +193,8 @@ export type FluxModel = {
 
 /** A wish for pictures from words. */
 export type GenerateImagesInput = {
+  /** Where the result is posted to when it is there: a public http or https address. See docs/PROTOCOL.md, "Callbacks out". */
+  callbackUrl?: InputMaybe<Scalars['String']['input']>;
   /** Pictures wished for, 1 to 4. Fewer may come. */
   count?: InputMaybe<Scalars['Int']['input']>;
   /** Same key and same input: the same task. Same key, other input: IDEMPOTENCY_CONFLICT. 1 to 255 characters. */
@@ -483,6 +487,8 @@ export type SubscriptionTaskUpdatedArgs = {
 /** What a caller asked for, and what became of it. */
 export type Task = {
   __typename?: 'Task';
+  /** Where its result is posted to. */
+  callbackUrl?: Maybe<Scalars['URL']['output']>;
   /** When the request was acknowledged. */
   createdAt: Scalars['DateTime']['output'];
   /** The log's position just before this answer was read: query the task, then subscribe after it, and nothing is missed. An event seen in both is possible, a lost one is not. */
@@ -624,6 +630,8 @@ export type TaskEventFilter = {
 
 /** What happened. The `data` of each kind is described in docs/PROTOCOL.md. */
 export type TaskEventType =
+  | 'CALLBACK_ABANDONED'
+  | 'CALLBACK_DELIVERED'
   /** A picture was taken away; its links answer 410. */
   | 'IMAGE_DELETED'
   /** The upstream's link gave no picture, and nobody will ask it again. */

@@ -8,6 +8,7 @@ export const CRASH_POINTS = {
   'result-waited-for': 'In the mode wait the pictures are in this process alone.',
   'callback-read': 'The upstream has posted its only copy of the result, and nothing is written yet.',
   'callback-kept': 'The result is committed, and the upstream has no answer: it may post again.',
+  'delivery-answered': 'The receiver has taken the callback, and no row says so: it is posted again.',
   'picture-downloaded': 'The bytes are in memory, and the link may be dead by the next try.',
   'picture-put': 'The bytes are in the store, and no row knows of them.',
 } as const;

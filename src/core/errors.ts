@@ -136,6 +136,7 @@ export const INPUT_FAULT_CODES = [
   'INVALID_COUNT',
   'INVALID_URL',
   'INVALID_SOURCE_IMAGE',
+  'INVALID_CALLBACK_URL',
   'INVALID_TIMEOUT',
   'INVALID_FILE_NAME',
   'INVALID_METADATA',
@@ -144,6 +145,7 @@ export const INPUT_FAULT_CODES = [
   'PUBLIC_URL_REQUIRED',
   'NOT_FOUND',
   'TASK_NOT_FINISHED',
+  'NO_CALLBACK',
 ] as const;
 export type InputFaultCode = (typeof INPUT_FAULT_CODES)[number];
 

@@ -32,6 +32,10 @@ export interface EventData {
   IMAGE_LOST: { imageId: string; index: number; reason: string };
   /** Nobody can fetch it any more. RETENTION: its time was over; REQUESTED: a caller asked for it. */
   IMAGE_DELETED: { imageId: string; index: number; reason: 'REQUESTED' | 'RETENTION' };
+  /** The caller's receiver has taken the result. `webhookId` is the same in every attempt. */
+  CALLBACK_DELIVERED: { webhookId: string; attempt: number; statusCode: number };
+  /** Nobody tries it any more, unless somebody asks for it. */
+  CALLBACK_ABANDONED: { webhookId: string; attempt: number; reason: string };
 }
 
 export type EventType = keyof EventData;
@@ -49,6 +53,8 @@ export const EVENT_TYPES = [
   'IMAGE_STORED',
   'IMAGE_LOST',
   'IMAGE_DELETED',
+  'CALLBACK_DELIVERED',
+  'CALLBACK_ABANDONED',
 ] as const satisfies readonly EventType[];
 
 /** One fact about a task, as it stands in the log. */
@@ -75,4 +81,5 @@ export const ACTORS = {
   deadline: 'deadline',
   store: 'image store',
   retention: 'retention',
+  delivery: 'callback delivery',
 } as const;

@@ -12,6 +12,8 @@ export interface Image {
   upstreamUrl: string | null;
   seed: string | null;
   inferenceSeconds: number | null;
+  /** Null for an uploaded one, and for one that came before this was kept. */
+  reported: unknown;
   /** The picture it was edited from. */
   parentId: string | null;
   width: number | null;
@@ -27,6 +29,12 @@ export interface Image {
   deletedAt: Date | null;
   /** What its uploader called it. */
   fileName: string | null;
+}
+
+/** What the upstream gave with a picture, whatever its types were: a part that it did not give is absent. */
+export interface Reported {
+  seed?: unknown;
+  timings?: unknown;
 }
 
 /** What a picture can be served as besides its own form. */

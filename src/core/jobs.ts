@@ -3,6 +3,8 @@ export interface JobPayloads {
   'submit-task': { taskId: string };
   'store-images': { taskId: string };
   'reconcile-tasks': Record<string, never>;
+  'deliver-callback': { taskId: string };
+  'deliver-callbacks': Record<string, never>;
   'forget-callbacks': Record<string, never>;
   'forget-pictures': Record<string, never>;
   'sweep-store': Record<string, never>;

@@ -4,7 +4,8 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
  * Signs what we hand out and get back: callback URLs and cursors. Each purpose has its own domain, so that a signature
  * made for one is worth nothing for another.
  */
-export type SignaturePurpose = 'flux-callback' | 'event-cursor' | 'image-link' | 'upload-link';
+export type SignaturePurpose =
+  'flux-callback' | 'event-cursor' | 'image-link' | 'upload-link' | 'webhook-secret';
 
 export class Signer {
   constructor(

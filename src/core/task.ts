@@ -76,6 +76,10 @@ export interface Task {
   metadata: unknown;
   /** The task that this one asks for again. */
   retryOfId: string | null;
+  /** Where its result is posted to. */
+  callbackUrl: string | null;
+  /** The request that asked for it, as our log knows it. */
+  traceId: string | null;
   createdAt: Date;
   submittedAt: Date | null;
   finishedAt: Date | null;

@@ -1,5 +1,6 @@
 import { type Image, type PictureFacts } from '../core/image.js';
 import { type EventData } from '../core/events.js';
+import { announce } from './announce.js';
 import { type Database } from './database.js';
 
 /** Marks an image as stored, counts it off its task, and tells it; the last one of an ended task settles the task. */
@@ -30,21 +31,22 @@ const MARK_DELETED = {
 function settleStatement(columns: string, condition: string, besides = 'SELECT'): string {
   return `
   WITH before AS (
-    SELECT id, stored_at IS NULL AND lost_at IS NULL AND NOT late AS pending FROM images
+    SELECT id, late, stored_at IS NULL AND lost_at IS NULL AS pending FROM images
     WHERE id = $1 AND ${condition} FOR NO KEY UPDATE
   ), image AS (
     UPDATE images SET ${columns} FROM before WHERE images.id = before.id
-    RETURNING images.id, workspace_id, task_id, sha256, before.pending
+    RETURNING images.id, workspace_id, task_id, sha256, before.late, before.pending
   ), task AS (
-    UPDATE tasks SET pending_images = pending_images - 1 FROM image
-    WHERE tasks.id = image.task_id AND image.pending
-    RETURNING tasks.pending_images
+    UPDATE tasks SET pending_images = pending_images - (NOT image.late)::int, pending_late = pending_late - image.late::int
+    FROM image WHERE tasks.id = image.task_id AND image.pending
+    RETURNING tasks.id, tasks.workspace_id, tasks.callback_url, pending_images, pending_late, image.late
   ), event AS (
     INSERT INTO task_events (workspace_id, task_id, type, actor, data, settles)
-    SELECT workspace_id, task_id, $2, $3, $4::jsonb, coalesce((SELECT pending_images = 0 FROM task), false)
+    SELECT workspace_id, task_id, $2, $3, $4::jsonb, coalesce((SELECT pending_images = 0 AND NOT late FROM task), false)
     FROM image WHERE task_id IS NOT NULL
-  ), besides AS (${besides})
-  SELECT id FROM image`;
+  ), besides AS (${besides}
+  ),${announce(`CASE WHEN late THEN 'LATE_RESULT' ELSE 'RESULT' END`, 'CASE WHEN late THEN pending_late ELSE pending_images END = 0')}
+  SELECT id, (SELECT count(*) FROM wake) AS woken FROM image`;
 }
 
 const FIND_SERVED = {

@@ -1,3 +1,5 @@
+import { announce } from './announce.js';
+
 /** The statements of tasks.ts: SQL alone, each one commit. */
 
 /** The columns of `Task`, for every statement that returns one. */
@@ -7,9 +9,14 @@ export const TASK_COLUMNS = `
   task.pending_images AS "pendingImages", task.source_image_id AS "sourceImageId",
   task.source_image_url AS "sourceImageUrl", task.failure, task.upstream_task_id AS "upstreamTaskId",
   task.upstream_trace_id AS "upstreamTraceId", task.attempts, task.idempotency_key AS "idempotencyKey",
-  task.metadata, task.retry_of_id AS "retryOfId", task.created_at AS "createdAt", task.submitted_at AS "submittedAt",
+  task.metadata, task.retry_of_id AS "retryOfId", task.callback_url AS "callbackUrl", task.trace_id AS "traceId",
+  task.created_at AS "createdAt", task.submitted_at AS "submittedAt",
   task.finished_at AS "finishedAt", task.deadline_at AS "deadlineAt",
   (SELECT head.position::text FROM event_log_head head) AS "logPosition"`;
+
+/** A picture of a result, in JSON. */
+const NEW_IMAGE =
+  'id uuid, index smallint, url text, seed text, "inferenceSeconds" double precision, reported jsonb';
 
 /** One commit: the task, its first event and its job. No row comes back when the idempotency key is taken. */
 export const INSERT_TASK = {
@@ -18,8 +25,8 @@ export const INSERT_TASK = {
   WITH task AS (
     INSERT INTO tasks (id, workspace_id, kind, prompt, model, size, requested_count, source_image_id,
                        source_image_url, idempotency_key, input_hash, metadata, deadline_at,
-                       retry_of_id)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::json, now() + make_interval(secs => $13), $16)
+                       retry_of_id, callback_url, trace_id)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::json, now() + make_interval(secs => $13), $16, $17, $18)
     ON CONFLICT (workspace_id, idempotency_key) DO NOTHING
     RETURNING *
   ), event AS (
@@ -52,11 +59,10 @@ export const MOVE_TASK = {
       AND ($2::task_status <> 'SUBMITTING' OR deadline_at > now())
     RETURNING *
   ), image AS (
-    INSERT INTO images (id, workspace_id, task_id, index, upstream_url, seed, inference_seconds, parent_id)
-    SELECT new.id, task.workspace_id, task.id, new.index, new.url, new.seed, new."inferenceSeconds",
+    INSERT INTO images (id, workspace_id, task_id, index, upstream_url, seed, inference_seconds, reported, parent_id)
+    SELECT new.id, task.workspace_id, task.id, new.index, new.url, new.seed, new."inferenceSeconds", new.reported,
            task.source_image_id
-    FROM task, jsonb_to_recordset($11::jsonb)
-      AS new(id uuid, index smallint, url text, seed text, "inferenceSeconds" double precision)
+    FROM task, jsonb_to_recordset($11::jsonb) AS new(${NEW_IMAGE})
   ), event AS (
     INSERT INTO task_events (workspace_id, task_id, type, actor, data, settles)
     SELECT workspace_id, id, $12::text, $13, $14::jsonb, $9 AND pending_images = 0 FROM task
@@ -74,8 +80,9 @@ export const MOVE_TASK = {
     FROM task WHERE $16::uuid IS NOT NULL
     ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict
     RETURNING verdict
-  )
-  SELECT ${TASK_COLUMNS}, (SELECT count(*) FROM job) AS jobs, (SELECT verdict FROM callback) AS verdict FROM task`,
+  ),${announce(`'RESULT'`, '$9 AND pending_images = 0')}
+  SELECT ${TASK_COLUMNS}, (SELECT count(*) FROM job) AS jobs, (SELECT verdict FROM callback) AS verdict,
+         (SELECT count(*) FROM wake) AS woken FROM task`,
 };
 
 export const FIND_TASK = {
@@ -116,13 +123,14 @@ export const KEEP_LATE = {
     SELECT id, workspace_id, source_image_id FROM tasks
     WHERE id = $1 AND status IN ('FAILED', 'CANCELED', 'EXPIRED') FOR NO KEY UPDATE
   ), image AS (
-    INSERT INTO images (id, workspace_id, task_id, index, upstream_url, seed, inference_seconds, parent_id, late)
-    SELECT new.id, task.workspace_id, task.id, new.index, new.url, new.seed, new."inferenceSeconds",
+    INSERT INTO images (id, workspace_id, task_id, index, upstream_url, seed, inference_seconds, reported, parent_id, late)
+    SELECT new.id, task.workspace_id, task.id, new.index, new.url, new.seed, new."inferenceSeconds", new.reported,
            task.source_image_id, true
-    FROM task, jsonb_to_recordset($2::jsonb)
-      AS new(id uuid, index smallint, url text, seed text, "inferenceSeconds" double precision)
+    FROM task, jsonb_to_recordset($2::jsonb) AS new(${NEW_IMAGE})
     ON CONFLICT (task_id, index) DO NOTHING
     RETURNING id
+  ), counted AS (
+    UPDATE tasks SET pending_late = pending_late + (SELECT count(*) FROM image) FROM task WHERE tasks.id = task.id
   ), event AS (
     INSERT INTO task_events (workspace_id, task_id, type, actor, data)
     SELECT workspace_id, id, 'LATE_RESULT_ARRIVED', $3,

@@ -1,6 +1,7 @@
 import { type CallbackVerdict } from '../core/callback.js';
 import { type EventData, type EventType } from '../core/events.js';
 import { type TaskFailure } from '../core/errors.js';
+import { type Reported } from '../core/image.js';
 import { type NewJob } from '../core/jobs.js';
 import { isEnd, statesBefore, type Task, type TaskKind, type TaskStatus } from '../core/task.js';
 import { type Database } from './database.js';
@@ -34,6 +35,8 @@ export interface NewTask {
   metadata: unknown;
   timeoutSeconds: number;
   retryOfId: string | null;
+  callbackUrl: string | null;
+  traceId: string | null;
 }
 
 /** A picture that a result brings. */
@@ -43,6 +46,7 @@ export interface NewImage {
   url: string;
   seed: string | null;
   inferenceSeconds: number | null;
+  reported: Reported;
 }
 
 /** What goes with a change of status, all in the same commit. */
@@ -172,6 +176,8 @@ export function insertValues(task: NewTask, actor: string): unknown[] {
     actor,
     JSON.stringify({ kind, model, size, requestedCount }),
     task.retryOfId,
+    task.callbackUrl,
+    task.traceId,
   ];
 }
 

@@ -39,8 +39,13 @@ export async function serveGraphqlOverHttp(
   });
   await server.start();
   const handler = expressMiddleware(server, {
-    context: ({ req, res }) =>
-      Promise.resolve(makeContext(res.locals.caller as Caller, req.get('idempotency-key'))),
+    context: ({ req, res }) => {
+      const request = {
+        idempotencyKey: req.get('idempotency-key'),
+        traceId: String(res.get('x-request-id')),
+      };
+      return Promise.resolve(makeContext(res.locals.caller as Caller, request));
+    },
   });
   return { handler, stop: () => server.stop() };
 }

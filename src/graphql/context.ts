@@ -11,6 +11,8 @@ export interface Context {
   caller: Caller;
   /** The header Idempotency-Key: for mutations whose input brings none. Null on WebSocket. */
   idempotencyKey: string | null;
+  /** The id of the HTTP request, as our log has it; null on WebSocket. */
+  traceId: string | null;
   /** The caller's tasks and images by id; null where there is none. */
   tasks: DataLoader<string, Task | null>;
   images: DataLoader<string, Image | null>;
@@ -20,14 +22,21 @@ export interface Context {
   watching: Watching;
 }
 
-export type ContextMaker = (caller: Caller, idempotencyKey?: string) => Context;
+/** What an HTTP request tells besides its operation. */
+export interface RequestFacts {
+  idempotencyKey: string | undefined;
+  traceId: string;
+}
+
+export type ContextMaker = (caller: Caller, request?: RequestFacts) => Context;
 
 /** The loaders batch but do not remember: a subscription's context lives long, and its events want rows as they are now. */
 export function contextMaker(history: History, watching: Watching): ContextMaker {
   const options = { cache: false, maxBatchSize: 100 };
-  return (caller, idempotencyKey) => ({
+  return (caller, request) => ({
     caller,
-    idempotencyKey: idempotencyKey ?? null,
+    idempotencyKey: request?.idempotencyKey ?? null,
+    traceId: request?.traceId ?? null,
     tasks: new DataLoader((ids) => history.tasks(caller, ids), options),
     images: new DataLoader((ids) => history.images(caller, ids), options),
     imagesOfTask: new DataLoader((taskIds) => history.imagesOf(taskIds), options),

@@ -27,6 +27,13 @@ export class EditImageInput {
   @Field(() => String, { nullable: true, description: "A ratio; default: the source's own." })
   size?: string | null;
 
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Where the result is posted to when it is there: a public http or https address. See docs/PROTOCOL.md, "Callbacks out".',
+  })
+  callbackUrl?: string | null;
+
   @Field(() => GraphQLJSON, {
     nullable: true,
     description: "The caller's own JSON, up to 4 KB, returned untouched.",

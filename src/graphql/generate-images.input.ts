@@ -25,6 +25,13 @@ export class GenerateImagesInput {
   })
   count?: number | null;
 
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Where the result is posted to when it is there: a public http or https address. See docs/PROTOCOL.md, "Callbacks out".',
+  })
+  callbackUrl?: string | null;
+
   @Field(() => GraphQLJSON, {
     nullable: true,
     description: "The caller's own JSON, up to 4 KB, returned untouched.",

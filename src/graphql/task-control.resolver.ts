@@ -26,10 +26,10 @@ export class TaskControlResolver {
       "A new task with an ended one's request, linked to it by retryOf. We never pay twice by ourselves: this is the caller's decision to.",
   })
   retryTask(
-    @Ctx() { caller, idempotencyKey }: Context,
+    @Ctx() { caller, idempotencyKey, traceId }: Context,
     @Arg('input', () => RetryTaskInput, { description: 'Which task.' }) input: RetryTaskInput,
   ) {
     const key = input.idempotencyKey ?? idempotencyKey;
-    return withUserErrors({ task: null }, () => this.control.retry(caller, input.id, key));
+    return withUserErrors({ task: null }, () => this.control.retry(caller, input.id, key, traceId));
   }
 }

@@ -113,8 +113,10 @@ export class TaskResolver {
     return toConnection(await this.history.pageOfEvents(task.id, first, after ?? null));
   }
 
-  private request({ caller, idempotencyKey }: Context, kind: TaskKind, input: Wish) {
+  private request({ caller, idempotencyKey, traceId }: Context, kind: TaskKind, input: Wish) {
     const wish = { ...input, idempotencyKey: input.idempotencyKey ?? idempotencyKey };
-    return withUserErrors({ task: null, replayed: false }, () => this.generation.request(caller, kind, wish));
+    return withUserErrors({ task: null, replayed: false }, () =>
+      this.generation.request(caller, kind, wish, { traceId }),
+    );
   }
 }

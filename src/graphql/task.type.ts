@@ -99,6 +99,9 @@ export class TaskType {
   @Field(() => String, { nullable: true, description: 'The key that the request came with.' })
   idempotencyKey!: string | null;
 
+  @Field(() => GraphQLURL, { nullable: true, description: 'Where its result is posted to.' })
+  callbackUrl!: string | null;
+
   @Field(() => GraphQLJSON, {
     nullable: true,
     description: "The caller's own JSON, up to 4 KB, returned untouched.",

@@ -26,6 +26,10 @@ export function jobHandlers(
       await reconciliation.reconcile();
     },
 
+    'deliver-callback': () => Promise.resolve(),
+
+    'deliver-callbacks': () => Promise.resolve(),
+
     'forget-callbacks': () => inbox.forgetOld(),
 
     'forget-pictures': async () => {

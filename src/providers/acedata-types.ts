@@ -1,4 +1,5 @@
 import { type TaskFailure } from '../core/errors.js';
+import { type Reported } from '../core/image.js';
 import { type TaskKind } from '../core/task.js';
 
 /**
@@ -26,6 +27,8 @@ export interface UpstreamPicture {
   url: string;
   seed: string | null;
   inferenceSeconds: number | null;
+  /** `seed` and `timings` as they came. */
+  reported: Reported;
 }
 
 interface UpstreamIds {

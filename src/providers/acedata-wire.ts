@@ -85,7 +85,10 @@ function readPictures(data: unknown[]): UpstreamPicture[] {
   return data.filter(isFields).flatMap((entry) => {
     const url = readText(entry['image_url']);
     if (url === null || !isHttpUrl(url)) return [];
-    return [{ url, seed: readText(entry['seed']), inferenceSeconds: readInference(entry['timings']) }];
+    const { seed, timings } = entry;
+    return [
+      { url, seed: readText(seed), inferenceSeconds: readInference(timings), reported: { seed, timings } },
+    ];
   });
 }
 

@@ -1,4 +1,5 @@
-import { API_ERROR_CODES, ApiRefusal, isApiErrorCode, type ApiErrorCode } from './envelope.js';
+import { API_ERROR_CODES, type ApiErrorCode, isApiErrorCode } from '../core/flux-errors.js';
+import { ApiRefusal } from './envelope.js';
 
 /** How the sandbox should misbehave for one request. Read from the prompt; every field is absent unless asked for. */
 export interface Directives {

@@ -1,9 +1,10 @@
 import express, { Router, type Request, type Response } from 'express';
 import { type Logger } from 'pino';
 import { z } from 'zod';
+import { API_ERRORS } from '../core/flux-errors.js';
 import { requireBearer } from './bearer.js';
 import { Callbacks } from './callbacks.js';
-import { API_ERRORS, ApiRefusal } from './envelope.js';
+import { ApiRefusal } from './envelope.js';
 import { Generation } from './generation.js';
 import { HttpClient } from './http-client.js';
 import { parseFields, parseImageRequest, readAction } from './image-request.js';

@@ -1,8 +1,9 @@
 import { type ErrorRequestHandler, type Response } from 'express';
 import { type Logger } from 'pino';
+import { API_ERRORS, apiError } from '../core/flux-errors.js';
 import { newId } from '../core/ids.js';
 import { type Directives } from './directives.js';
-import { API_ERRORS, ApiRefusal, apiError } from './envelope.js';
+import { ApiRefusal } from './envelope.js';
 import { BareRefusal } from './refusals.js';
 
 /** What a client that is told to wait a second may do; the shortest wait that the header can say. */

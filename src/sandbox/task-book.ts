@@ -1,6 +1,6 @@
+import { type ApiErrorBody } from '../core/flux-errors.js';
 import { newId } from '../core/ids.js';
 import { BoundedMap } from './bounded-map.js';
-import { type ApiErrorBody } from './envelope.js';
 import { type ImageRequest } from './image-request.js';
 
 /** One picture of a reply. `seed` and `timings` come in several shapes, as they do from the real API. */

@@ -38,6 +38,14 @@ export class Addresses {
     return secondsLeft > 0 ? { secondsLeft } : null;
   }
 
+  /** The image whose link this is, whatever its form; null for every other address, and when the link's time is over. */
+  readImageLink(url: string): string | null {
+    if (!url.startsWith(`${this.baseUrl}/images/`) || !URL.canParse(url)) return null;
+    const { pathname, searchParams } = new URL(url);
+    const imageId = pathname.slice(pathname.lastIndexOf('/') + 1).toLowerCase();
+    return this.readImageToken(imageId, searchParams.get('t') ?? '') && imageId;
+  }
+
   /** The link from which the upstream can fetch one of our pictures; null when it cannot reach us. It does not expire. */
   imageForUpstream(imageId: string): string | null {
     if (!this.upstreamFetches) return null;

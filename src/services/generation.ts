@@ -3,7 +3,7 @@ import { type Logger } from 'pino';
 import { type Caller } from '../core/caller.js';
 import { type CallbackVerdict } from '../core/callback.js';
 import { crashPoint } from '../core/crash-points.js';
-import { InputRejected, UpstreamError } from '../core/errors.js';
+import { type InputFaultCode, InputRejected, UpstreamError } from '../core/errors.js';
 import { ACTORS } from '../core/events.js';
 import { newId } from '../core/ids.js';
 import { type Task, type TaskKind } from '../core/task.js';
@@ -20,6 +20,14 @@ import { type CheckedRequest, checkWish, type Wish } from './request-check.js';
 
 /** How long a callback is held while Postgres is away: it comes once, and its sender waits 10 s or more. */
 const RECEIVE_PATIENCE_MS = 8_000;
+
+/** Where a request comes from besides its caller. */
+export interface Origin {
+  /** The request's id in our log. */
+  traceId?: string | null;
+  /** The task that is asked for again. */
+  retryOfId?: string | null;
+}
 
 export interface Requested {
   task: Task;
@@ -53,13 +61,14 @@ export class Generation {
     caller: Caller,
     kind: TaskKind,
     wish: Wish,
-    retryOfId: string | null = null,
+    { traceId = null, retryOfId = null }: Origin = {},
   ): Promise<Requested> {
-    const request = checkWish(kind, wish);
-    if (request.sourceImageId) await this.checkSourceImage(caller, request.sourceImageId);
-    if (request.sourceImageUrl) await this.checkSourceUrl(request.sourceImageUrl);
+    const request = checkWish(kind, await this.recognizeOwnImage(caller, wish));
+    await this.checkAddresses(caller, request);
     const inputHash = hashInput(request, retryOfId);
-    const row = { ...request, id: newId(), workspaceId: caller.workspaceId, inputHash, retryOfId };
+    const { workspaceId } = caller;
+    const callbackUrl = request.callbackUrl ?? null;
+    const row = { ...request, id: newId(), workspaceId, inputHash, retryOfId, callbackUrl, traceId };
     const task = await this.tasks.insert(row, caller.keyName);
     if (!task) return this.replay(caller, request.idempotencyKey ?? '', inputHash);
     this.events.sealSoon();
@@ -235,6 +244,35 @@ export class Generation {
     this.events.sealSoon();
   }
 
+  /** The address of one of the caller's images, in an answer of ours, is that image. */
+  private async recognizeOwnImage(caller: Caller, wish: Wish): Promise<Wish> {
+    const imageId = wish.sourceImageUrl && this.addresses.readImageLink(wish.sourceImageUrl);
+    if (!imageId || wish.sourceImageId != null) return wish;
+    const [image] = await this.images.findMany(caller.workspaceId, [imageId]);
+    return image ? { ...wish, sourceImageUrl: null, sourceImageId: imageId } : wish;
+  }
+
+  private async checkAddresses(caller: Caller, request: CheckedRequest): Promise<void> {
+    const { sourceImageId, sourceImageUrl, callbackUrl } = request;
+    if (sourceImageId) await this.checkSourceImage(caller, sourceImageId);
+    // The upstream fetches it, in our name: not from where we would not go ourselves.
+    if (sourceImageUrl) {
+      const advice = 'Give a public http or https address, or upload the picture.';
+      await this.checkUrl(
+        sourceImageUrl,
+        'INVALID_URL',
+        'sourceImageUrl',
+        'The picture cannot be fetched',
+        advice,
+      );
+    }
+    if (callbackUrl) {
+      const advice = 'Give a public http or https address.';
+      const what = 'The result cannot be posted there';
+      await this.checkUrl(callbackUrl, 'INVALID_CALLBACK_URL', 'callbackUrl', what, advice);
+    }
+  }
+
   private async checkSourceImage(caller: Caller, imageId: string): Promise<void> {
     const field = ['input', 'sourceImageId'];
     const [image] = await this.images.findMany(caller.workspaceId, [imageId]);
@@ -249,12 +287,17 @@ export class Generation {
     }
   }
 
-  /** The upstream fetches it, in our name: not from where we would not go ourselves. */
-  private async checkSourceUrl(url: string): Promise<void> {
+  private async checkUrl(
+    url: string,
+    code: InputFaultCode,
+    field: string,
+    what: string,
+    advice: string,
+  ): Promise<void> {
     await this.guard.mayReach(url).catch((error: unknown) => {
       if (!(error instanceof AddressRefused)) throw error;
-      const message = `The picture cannot be fetched: ${error.reason}. Give a public http or https address, or upload the picture.`;
-      throw new InputRejected([{ code: 'INVALID_URL', message, field: ['input', 'sourceImageUrl'] }]);
+      const message = `${what}: ${error.reason}. ${advice}`;
+      throw new InputRejected([{ code, message, field: ['input', field] }]);
     });
   }
 

@@ -12,6 +12,8 @@ export interface Wish {
   count?: number | null;
   sourceImageId?: string | null;
   sourceImageUrl?: string | null;
+  /** Where the result is posted to. */
+  callbackUrl?: string | null;
   metadata?: unknown;
   idempotencyKey?: string | null;
   timeoutSeconds?: number | null;
@@ -26,6 +28,8 @@ export interface CheckedRequest {
   requestedCount: number;
   sourceImageId: string | null;
   sourceImageUrl: string | null;
+  /** Absent, not null, without one: requests from before there were any keep their hash. */
+  callbackUrl?: string;
   metadata: unknown;
   idempotencyKey: string | null;
   timeoutSeconds: number;
@@ -76,6 +80,10 @@ export function checkWish(kind: TaskKind, wish: Wish): CheckedRequest {
   }
 
   if (kind === 'EDIT') checkSource(wish, fault);
+  if (wish.callbackUrl != null && !isHttpUrl(wish.callbackUrl)) {
+    const message = `callbackUrl must be an http or https address of up to ${MAX_URL_LENGTH} characters.`;
+    fault('INVALID_CALLBACK_URL', 'callbackUrl', message);
+  }
   checkTimeout(wish.timeoutSeconds, fault);
   checkMetadata(wish.metadata, fault);
   const key = wish.idempotencyKey ?? null;
@@ -95,6 +103,7 @@ export function checkWish(kind: TaskKind, wish: Wish): CheckedRequest {
     requestedCount: count,
     sourceImageId: wish.sourceImageId ?? null,
     sourceImageUrl: wish.sourceImageUrl ?? null,
+    ...(wish.callbackUrl != null && { callbackUrl: wish.callbackUrl }),
     metadata: wish.metadata ?? null,
     idempotencyKey: key,
     timeoutSeconds: wish.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS,
@@ -121,7 +130,7 @@ function checkSource(wish: Wish, fault: Report): void {
     fault('INVALID_SOURCE_IMAGE', id == null ? 'sourceImageId' : 'sourceImageUrl', message);
   } else if (id != null && !isId(id)) {
     fault('NOT_FOUND', 'sourceImageId', 'There is no image with this id in your workspace.');
-  } else if (url != null && !isPictureUrl(url)) {
+  } else if (url != null && !isHttpUrl(url)) {
     const message = `sourceImageUrl must be an http or https address of up to ${MAX_URL_LENGTH} characters.`;
     fault('INVALID_URL', 'sourceImageUrl', message);
   }
@@ -146,7 +155,7 @@ function checkMetadata(metadata: unknown, fault: Report): void {
   );
 }
 
-function isPictureUrl(text: string): boolean {
+function isHttpUrl(text: string): boolean {
   if (text.length > MAX_URL_LENGTH || text.includes(NUL) || !URL.canParse(text)) return false;
   const { protocol, username, password } = new URL(text);
   return (protocol === 'http:' || protocol === 'https:') && username === '' && password === '';

@@ -39,7 +39,12 @@ export class TaskControl {
    * Asks again for what an ended task asked for, as a new task that is linked to it: the caller's own decision to pay
    * again. Throws InputRejected NOT_FOUND, TASK_NOT_FINISHED, or what a new request can throw.
    */
-  async retry(caller: Caller, id: string, idempotencyKey: string | null): Promise<Requested> {
+  async retry(
+    caller: Caller,
+    id: string,
+    idempotencyKey: string | null,
+    traceId: string | null = null,
+  ): Promise<Requested> {
     const task = await this.find(caller, id);
     if (!isEnd(task.status)) {
       const message = `The task is ${task.status}. Wait for its end, or cancel it, before asking for it again.`;
@@ -54,6 +59,7 @@ export class TaskControl {
       requestedCount: count,
       sourceImageId,
       sourceImageUrl,
+      callbackUrl,
       metadata,
     } = task;
     const wish = {
@@ -63,11 +69,12 @@ export class TaskControl {
       count,
       sourceImageId,
       sourceImageUrl,
+      callbackUrl,
       metadata,
       timeoutSeconds,
       idempotencyKey,
     };
-    return this.generation.request(caller, kind, wish, task.id);
+    return this.generation.request(caller, kind, wish, { traceId, retryOfId: task.id });
   }
 
   private async find(caller: Caller, id: string): Promise<Task> {

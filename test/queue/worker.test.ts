@@ -47,6 +47,8 @@ async function startWorker(
     'submit-task': handle('submit-task'),
     'store-images': handle('store-images'),
     'reconcile-tasks': handle('reconcile-tasks'),
+    'deliver-callback': handle('deliver-callback'),
+    'deliver-callbacks': handle('deliver-callbacks'),
     'forget-callbacks': handle('forget-callbacks'),
     'forget-pictures': handle('forget-pictures'),
     'sweep-store': handle('sweep-store'),

@@ -16,8 +16,10 @@ import { Images } from './db/images.js';
 import { Instances } from './db/instances.js';
 import { Leases } from './db/leases.js';
 import { migrate } from './db/migrate.js';
+import { OutgoingCallbacks } from './db/outgoing-callbacks.js';
 import { Tasks } from './db/tasks.js';
 import { Uploads } from './db/uploads.js';
+import { Workspaces } from './db/workspaces.js';
 import { Feed } from './events/feed.js';
 import { EventLog } from './events/log.js';
 import { serveGraphqlOverHttp } from './graphql/apollo.js';
@@ -42,6 +44,8 @@ import { Access } from './services/access.js';
 import { Addresses } from './services/addresses.js';
 import { Connections } from './services/connections.js';
 import { CallbackInbox } from './services/callback-inbox.js';
+import { Delivering } from './services/delivering.js';
+import { RETRY_DELAYS_MS } from './services/delivery-end.js';
 import { Forgetting } from './services/forgetting.js';
 import { Generation } from './services/generation.js';
 import { Health } from './services/health.js';
@@ -52,6 +56,7 @@ import { Reconciliation } from './services/reconciliation.js';
 import { TaskControl } from './services/task-control.js';
 import { Uploading } from './services/uploading.js';
 import { Watching } from './services/watching.js';
+import { WebhookSecrets } from './services/webhook-secrets.js';
 
 export interface App {
   /** Where it listens on this machine, without a slash at the end. */
@@ -66,10 +71,12 @@ export interface App {
 export interface Tuning {
   /** A running task is asked about after this long; default 10 s. */
   askUpstreamAfterMs?: number;
-  /** From one look for overdue and unanswered tasks to the next; default 1 s, the upstream's limit for reading. */
+  /** From one look for overdue and unanswered tasks, and for callbacks that are due, to the next; default 1 s. */
   reconcileEveryMs?: number;
   /** How long a sandbox picture takes; default 1.5 s. */
   sandboxDelayMs?: number;
+  /** Milliseconds between the attempts to deliver a callback; default 5 s to 10 h, seven of them. */
+  deliveryDelaysMs?: readonly number[];
   /** How often bytes that no image has any more are looked for; default 1 min. */
   sweepEveryMs?: number;
   /** How long the network of a watcher may take nothing before it is closed; default 30 s. */
@@ -89,6 +96,8 @@ const PUSH_BUFFER_BYTES = 1024 * 1024;
 /** Retention is in days. */
 const FORGET_EVERY_MS = 3_600_000;
 const SWEEP_EVERY_MS = 60_000;
+/** A fifth of the shortest wait between two attempts. */
+const DELIVER_EVERY_MS = 1_000;
 /** Besides those that wait for the upstream: pictures being stored, mostly. */
 const OTHER_JOBS_AT_ONCE = 8;
 
@@ -145,6 +154,10 @@ async function build(
   }
   const http = new HttpClient({ guard });
   releases.push(() => http.destroy());
+  // Not to the upstream, even where that is in our own network.
+  const receivers = new AddressGuard({ allowPrivateHosts: config.images.allowPrivateHosts });
+  const receiverHttp = new HttpClient({ guard: receivers });
+  releases.push(() => receiverHttp.destroy());
   const upstream = new AceData({
     baseUrl: usesSandbox ? `${url}/sandbox` : config.flux.baseUrl,
     token: config.flux.token ?? 'sandbox',
@@ -177,10 +190,24 @@ async function build(
     upstream,
     gate,
     addresses,
-    guard,
+    { sources: guard, receivers },
     log,
   );
   const control = new TaskControl(tasks, generation, eventLog);
+  const outgoing = new OutgoingCallbacks(db);
+  const webhookSecrets = new WebhookSecrets(signer, new Workspaces(db));
+  const delivering = new Delivering(
+    outgoing,
+    tasks,
+    images,
+    webhookSecrets,
+    receiverHttp,
+    addresses,
+    eventLog,
+    log,
+    tuning.deliveryDelaysMs ?? RETRY_DELAYS_MS,
+  );
+  releases.push(() => delivering.stop());
   const inbox = new CallbackInbox(callbacks, generation, config.callbackRetentionDays);
   const blobs = new Blobs(db);
   const { maxBytes } = pictureConfig;
@@ -221,9 +248,18 @@ async function build(
       heartbeat: new Heartbeat(instances, log),
       instances,
       pool: db.pool,
-      handlers: jobHandlers(generation, pictures, reconciliation, inbox, forgetting, uploading),
+      handlers: jobHandlers({
+        generation,
+        pictures,
+        reconciliation,
+        delivering,
+        inbox,
+        forgetting,
+        uploading,
+      }),
       recurring: {
         'reconcile-tasks': tuning.reconcileEveryMs ?? 1_000,
+        'deliver-callbacks': tuning.reconcileEveryMs ?? DELIVER_EVERY_MS,
         'forget-callbacks': FORGET_EVERY_MS,
         'forget-pictures': FORGET_EVERY_MS,
         'sweep-store': tuning.sweepEveryMs ?? SWEEP_EVERY_MS,
@@ -235,7 +271,17 @@ async function build(
   }
   const health = new Health(db, gate, store, worker);
 
-  const schema = await makeSchema({ generation, control, inbox, history, addresses, uploading, forgetting });
+  const schema = await makeSchema({
+    generation,
+    control,
+    inbox,
+    history,
+    addresses,
+    uploading,
+    forgetting,
+    delivering,
+    webhookSecrets,
+  });
   const makeContext = contextMaker(history, watching);
   const graphql = await serveGraphqlOverHttp(schema, makeContext, log);
   releases.push(() => graphql.stop());

@@ -146,6 +146,7 @@ export const INPUT_FAULT_CODES = [
   'NOT_FOUND',
   'TASK_NOT_FINISHED',
   'NO_CALLBACK',
+  'INVALID_OVERLAP',
 ] as const;
 export type InputFaultCode = (typeof INPUT_FAULT_CODES)[number];
 

@@ -21,7 +21,8 @@ export interface OutgoingCallback {
 /** One attempt to deliver a callback. */
 export interface Delivery {
   id: string;
-  callbackId: string;
+  /** Of the callback; the header `webhook-id`. */
+  webhookId: string;
   taskId: string;
   attempt: number;
   at: Date;

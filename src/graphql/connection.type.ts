@@ -1,6 +1,7 @@
 import { type ClassType, Field, ObjectType } from 'type-graphql';
 import { type Page } from '../services/history.js';
 import { CallbackType } from './callback.type.js';
+import { DeliveryType } from './delivery.type.js';
 import { ImageType } from './image.type.js';
 import { TaskEventType } from './task-event.type.js';
 import { TaskType } from './task.type.js';
@@ -58,6 +59,7 @@ function connectionOf<Node extends object>(name: string, nodeType: ClassType<Nod
 }
 
 export const CallbackConnection = connectionOf('Callback', CallbackType, 'newest first');
+export const DeliveryConnection = connectionOf('Delivery', DeliveryType, 'newest first');
 export const ImageConnection = connectionOf('Image', ImageType, 'oldest first');
 export const TaskConnection = connectionOf('Task', TaskType, 'newest first');
 export const TaskEventConnection = connectionOf('TaskEvent', TaskEventType, 'oldest first');

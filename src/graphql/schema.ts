@@ -5,13 +5,16 @@ import { type Scope } from '../core/caller.js';
 import { requireScope } from '../services/access.js';
 import { type Addresses } from '../services/addresses.js';
 import { type CallbackInbox } from '../services/callback-inbox.js';
+import { type Delivering } from '../services/delivering.js';
 import { type Forgetting } from '../services/forgetting.js';
 import { type Generation } from '../services/generation.js';
 import { type History } from '../services/history.js';
 import { type TaskControl } from '../services/task-control.js';
 import { type Uploading } from '../services/uploading.js';
+import { type WebhookSecrets } from '../services/webhook-secrets.js';
 import { CallbackResolver } from './callback.resolver.js';
 import { type Context } from './context.js';
+import { DeliveryResolver } from './delivery.resolver.js';
 import { FluxModelResolver } from './flux-model.resolver.js';
 import { ImageResolver } from './image.resolver.js';
 import { TaskControlResolver } from './task-control.resolver.js';
@@ -27,6 +30,8 @@ export interface SchemaServices {
   addresses: Addresses;
   uploading: Uploading;
   forgetting: Forgetting;
+  delivering: Delivering;
+  webhookSecrets: WebhookSecrets;
 }
 
 /** type-graphql asks for one wherever there are subscriptions; ours come from the event log, by their `subscribe`. */
@@ -43,6 +48,7 @@ export async function makeSchema(services: SchemaServices): Promise<GraphQLSchem
     [TaskResolver, new TaskResolver(services.generation, services.history)],
     [TaskControlResolver, new TaskControlResolver(services.control)],
     [CallbackResolver, new CallbackResolver(services.inbox)],
+    [DeliveryResolver, new DeliveryResolver(services.delivering, services.webhookSecrets)],
     [TaskEventResolver, new TaskEventResolver(services.history)],
     [
       ImageResolver,
@@ -57,6 +63,7 @@ export async function makeSchema(services: SchemaServices): Promise<GraphQLSchem
       TaskControlResolver,
       TaskEventResolver,
       CallbackResolver,
+      DeliveryResolver,
       ImageResolver,
       FluxModelResolver,
       ViewerResolver,

@@ -1,20 +1,32 @@
 import { type JobPayloads } from '../core/jobs.js';
 import { type CallbackInbox } from '../services/callback-inbox.js';
+import { type Delivering } from '../services/delivering.js';
 import { type Forgetting } from '../services/forgetting.js';
 import { type Generation } from '../services/generation.js';
 import { type Pictures } from '../services/pictures.js';
 import { type Reconciliation } from '../services/reconciliation.js';
 import { type Uploading } from '../services/uploading.js';
 
+export interface JobServices {
+  generation: Generation;
+  pictures: Pictures;
+  reconciliation: Reconciliation;
+  delivering: Delivering;
+  inbox: CallbackInbox;
+  forgetting: Forgetting;
+  uploading: Uploading;
+}
+
 /** Time comes in: what each job does, one service call each. */
-export function jobHandlers(
-  generation: Generation,
-  pictures: Pictures,
-  reconciliation: Reconciliation,
-  inbox: CallbackInbox,
-  forgetting: Forgetting,
-  uploading: Uploading,
-) {
+export function jobHandlers({
+  generation,
+  pictures,
+  reconciliation,
+  delivering,
+  inbox,
+  forgetting,
+  uploading,
+}: JobServices) {
   return {
     'submit-task': ({ taskId }: JobPayloads['submit-task']) => generation.submit(taskId),
 
@@ -26,9 +38,9 @@ export function jobHandlers(
       await reconciliation.reconcile();
     },
 
-    'deliver-callback': () => Promise.resolve(),
+    'deliver-callback': () => Promise.resolve(delivering.wake()),
 
-    'deliver-callbacks': () => Promise.resolve(),
+    'deliver-callbacks': () => Promise.resolve(delivering.wake()),
 
     'forget-callbacks': () => inbox.forgetOld(),
 

@@ -32,6 +32,19 @@ export async function readBody({ body }: Answer, maxBytes: number): Promise<Buff
   return Buffer.concat(chunks);
 }
 
+/** Up to `bytes` from the beginning of the body. What is longer is cut, with its connection. */
+export async function readStart({ body }: Answer, bytes: number): Promise<Buffer> {
+  body.on('error', () => undefined);
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length > bytes) break;
+  }
+  return Buffer.concat(chunks).subarray(0, bytes);
+}
+
 /**
  * The whole body in a new file, or no file: one that exists already is left alone. It is not synced. Throws BodyTooLarge,
  * before the first byte where the length was announced, and FileNotWritten.

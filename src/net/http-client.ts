@@ -1,6 +1,6 @@
 import { Agent, buildConnector, Client, request, type Dispatcher } from 'undici';
 import { beforeWriting } from './before-writing.js';
-import { type DownloadedFile, FileNotWritten, readBody, writeBody } from './body.js';
+import { type DownloadedFile, FileNotWritten, readBody, readStart, writeBody } from './body.js';
 import { type AddressGuard, parseHttpUrl } from './guard.js';
 import { reasonFor, RequestFailed, type Sent } from './request-failed.js';
 
@@ -65,17 +65,32 @@ export class HttpClient {
 
   /** Posts `body` as JSON and returns the answer as text. Follows no redirect. The answer may have 10 MB. */
   async postJson(url: string, body: unknown, options: PostOptions): Promise<Reply<string>> {
+    const read: Read<string> = async (answer) => (await readBody(answer, MAX_REPLY_BYTES)).toString('utf8');
+    return this.post(url, JSON.stringify(body), options, read);
+  }
+
+  /** As `postJson`, of a text that is JSON already. Of the answer the first `keptBytes` are returned; the rest is not waited for. */
+  async postText(url: string, json: string, keptBytes: number, options: PostOptions): Promise<Reply<string>> {
+    const read: Read<string> = async (answer) => (await readStart(answer, keptBytes)).toString('utf8');
+    return this.post(url, json, options, read);
+  }
+
+  private async post(
+    url: string,
+    body: string,
+    options: PostOptions,
+    read: Read<string>,
+  ): Promise<Reply<string>> {
     const target = this.parseUrl(url);
     const own = options.freshConnection ? this.openOwn(target.origin) : null;
     try {
       const exchange = {
         method: 'POST',
         headers: { ...options.headers, 'content-type': 'application/json', accept: 'application/json' },
-        body: JSON.stringify(body),
+        body,
         timeoutMs: options.timeoutMs,
         signal: AbortSignal.timeout(options.timeoutMs),
       } as const;
-      const read: Read<string> = async (answer) => (await readBody(answer, MAX_REPLY_BYTES)).toString('utf8');
       return await this.exchange(own ?? this.agent, target, exchange, read);
     } finally {
       if (own) await this.dropOwn(own);

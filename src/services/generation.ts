@@ -29,6 +29,12 @@ export interface Origin {
   retryOfId?: string | null;
 }
 
+/** Where strangers' addresses may lead: of pictures that are fetched, and of receivers that results are posted to. */
+export interface Guards {
+  sources: AddressGuard;
+  receivers: AddressGuard;
+}
+
 export interface Requested {
   task: Task;
   /** True when an earlier request with the same idempotency key made the task. */
@@ -49,7 +55,7 @@ export class Generation {
     private readonly upstream: AceData,
     private readonly gate: UpstreamGate,
     private readonly addresses: Addresses,
-    private readonly guard: AddressGuard,
+    private readonly guards: Guards,
     private readonly log: Logger,
   ) {}
 
@@ -257,19 +263,21 @@ export class Generation {
     if (sourceImageId) await this.checkSourceImage(caller, sourceImageId);
     // The upstream fetches it, in our name: not from where we would not go ourselves.
     if (sourceImageUrl) {
+      const refused = {
+        code: 'INVALID_URL',
+        field: 'sourceImageUrl',
+        what: 'The picture cannot be fetched',
+      } as const;
       const advice = 'Give a public http or https address, or upload the picture.';
-      await this.checkUrl(
-        sourceImageUrl,
-        'INVALID_URL',
-        'sourceImageUrl',
-        'The picture cannot be fetched',
-        advice,
-      );
+      await checkReach(this.guards.sources, sourceImageUrl, { ...refused, advice });
     }
     if (callbackUrl) {
-      const advice = 'Give a public http or https address.';
-      const what = 'The result cannot be posted there';
-      await this.checkUrl(callbackUrl, 'INVALID_CALLBACK_URL', 'callbackUrl', what, advice);
+      const refused = { code: 'INVALID_CALLBACK_URL', field: 'callbackUrl' } as const;
+      const words = {
+        what: 'Results cannot be posted there',
+        advice: 'Give a public http or https address.',
+      };
+      await checkReach(this.guards.receivers, callbackUrl, { ...refused, ...words });
     }
   }
 
@@ -287,20 +295,6 @@ export class Generation {
     }
   }
 
-  private async checkUrl(
-    url: string,
-    code: InputFaultCode,
-    field: string,
-    what: string,
-    advice: string,
-  ): Promise<void> {
-    await this.guard.mayReach(url).catch((error: unknown) => {
-      if (!(error instanceof AddressRefused)) throw error;
-      const message = `${what}: ${error.reason}. ${advice}`;
-      throw new InputRejected([{ code, message, field: ['input', field] }]);
-    });
-  }
-
   private sourceUrl(task: Task): string | null {
     return task.sourceImageId ? this.addresses.imageForUpstream(task.sourceImageId) : task.sourceImageUrl;
   }
@@ -316,6 +310,19 @@ export class Generation {
 
 /** A result after which the upstream will do no more. */
 type FinishedResult = Extract<UpstreamResult, { kind: 'succeeded' | 'failed' }>;
+
+async function checkReach(
+  guard: AddressGuard,
+  url: string,
+  { code, field, what, advice }: { code: InputFaultCode; field: string; what: string; advice: string },
+): Promise<void> {
+  await guard.mayReach(url).catch((error: unknown) => {
+    if (!(error instanceof AddressRefused)) throw error;
+    throw new InputRejected([
+      { code, message: `${what}: ${error.reason}. ${advice}`, field: ['input', field] },
+    ]);
+  });
+}
 
 function hashInput(request: CheckedRequest, retryOfId: string | null): Buffer {
   return createHash('sha256')

@@ -116,7 +116,7 @@ export class World {
         of,
         new UpstreamGate(50, silent),
         addresses,
-        new AddressGuard(),
+        { sources: new AddressGuard(), receivers: new AddressGuard() },
         silent,
       );
     this.generation = this.makeGeneration(upstream);

@@ -47,17 +47,6 @@ function settleStatement(columns: string, condition: string, besides = 'SELECT')
   SELECT id FROM image`;
 }
 
-const FIND_SERVED = {
-  name: 'find-served-image',
-  text: `
-  SELECT image.*, task.prompt FROM (
-    SELECT id, workspace_id AS "workspaceId", task_id AS "taskId", index, late, upstream_url AS "upstreamUrl", seed,
-           inference_seconds AS "inferenceSeconds", parent_id AS "parentId", width, height, mime_type AS "mimeType",
-           byte_size AS "byteSize", sha256, thumbhash, stored_at AS "storedAt", lost_at AS "lostAt",
-           lost_reason AS "lostReason", deleted_at AS "deletedAt", file_name AS "fileName"
-    FROM images WHERE id = $1) image
-  LEFT JOIN tasks task ON task.id = image."taskId"`,
-};
 const FIND_OLD = {
   name: 'find-old-images',
   text: `SELECT id, workspace_id AS "workspaceId", index FROM images
@@ -75,8 +64,11 @@ export class Images {
 
   /** Any workspace's image, with the prompt that made it: for serving by a link that we signed. */
   async findServed(id: string): Promise<ServedImage | null> {
-    const [row] = await this.db.run<ServedImage>(FIND_SERVED, [id]);
-    return row ?? null;
+    const include = { task: { select: { prompt: true } } };
+    const found = await this.db.read((prisma) => prisma.image.findUnique({ where: { id }, include }));
+    if (!found) return null;
+    const { task, ...image } = found;
+    return { ...image, prompt: task?.prompt ?? null };
   }
 
   /** The workspace's images among these ids, in no order. */

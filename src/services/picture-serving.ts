@@ -58,6 +58,8 @@ export class PictureServing {
     maxSize: SMALL_BYTES_KEPT,
     sizeCalculation: (bytes) => bytes.length,
     fetchMethod: async (key) => buffer(await this.store.open(key)),
+    // Many at once can push out what is still being read.
+    ignoreFetchAbort: true,
   });
   /** One flight per variant. */
   private readonly making = new Map<StoreKey, Promise<void>>();
@@ -74,6 +76,8 @@ export class PictureServing {
       max: FACTS_KEPT,
       ttl: FACTS_TTL_MS,
       fetchMethod: async (id) => (await this.images.findServed(id)) ?? undefined,
+      // Who waited for the same picture deletes what another has begun to read.
+      ignoreFetchAbort: true,
     });
   }
 

@@ -186,13 +186,14 @@ test('a picture that is too large is lost at once, and the event says why', asyn
 });
 
 describe('a picture that is on its way', () => {
-  test('is fetched for whoever asks first, and stored once', async () => {
+  test('is fetched for whoever asks first, also for many at once, and stored once', async () => {
     const { id } = await app.generate({ prompt: 'slow to come [sandbox: picture=slow]', size: '256x256' });
     await app.happened(id, 'TASK_SUCCEEDED');
     const [image] = (await app.task(id)).images;
     expect(image).toMatchObject({ storedAt: null, width: null, sha256: null });
-    const { status, bytes: early } = await app.get(pathOf(image?.url));
-    expect(status).toBe(200);
+    const answers = await Promise.all([1, 2, 3].map(() => app.get(pathOf(image?.url))));
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+    const early = answers[0]?.bytes ?? '';
     const stored = (await app.settled(id)).images[0];
     expect(stored?.sha256).toBe(createHash('sha256').update(early).digest('hex'));
     const types = (await app.history(id)).map((event) => event.type);

@@ -7,7 +7,8 @@ const TOUCH = {
   name: 'touch-blob',
   text: `
   INSERT INTO blobs (sha256, check_at) VALUES ($1, now() + interval '${UNCLAIMED_MINUTES} minutes')
-  ON CONFLICT (sha256) DO UPDATE SET check_at = excluded.check_at`,
+  ON CONFLICT (sha256) DO UPDATE SET check_at = excluded.check_at
+  RETURNING check_at AS "announcedUntil"`,
 };
 const CLAIM_DUE = `
   SELECT sha256, EXISTS (
@@ -20,6 +21,16 @@ const KNOWN = {
 };
 
 /**
+ * SQL for a statement that gives a content to an image, with the parameters that hold its hash and the time until which its
+ * bytes were announced. It has a row while that time is not over and the sweep has not begun: then the bytes are there, and
+ * stay. That somebody has the row does not suffice: another process may have announced the same bytes after they were
+ * removed, and not have put them yet. The lock makes the sweep pass the content by until the image is committed.
+ */
+export function announcedBlob(sha256: string, announcedUntil: string): string {
+  return `SELECT FROM blobs WHERE blobs.sha256 = ${sha256} AND ${announcedUntil}::timestamptz > now() FOR KEY SHARE`;
+}
+
+/**
  * The rows of `blobs`: which bytes are in the store. The same bytes can belong to many images, and are removed when the
  * last of them is gone. A row is locked while its bytes are removed, so whoever stores the same ones at that time waits,
  * and then writes them anew.
@@ -27,9 +38,11 @@ const KNOWN = {
 export class Blobs {
   constructor(private readonly db: Database) {}
 
-  /** Announces bytes that are about to be stored: nobody removes them for the next 10 minutes. */
-  async touch(sha256: Uint8Array): Promise<void> {
-    await this.db.run(TOUCH, [sha256]);
+  /** Announces bytes that are about to be stored: nobody removes them until the returned time, 10 minutes from now. */
+  async touch(sha256: Uint8Array): Promise<Date> {
+    const [row] = await this.db.run<{ announcedUntil: Date }>(TOUCH, [sha256]);
+    if (!row) throw new Error('An upsert returned no row.');
+    return row.announcedUntil;
   }
 
   /** Those of these contents, in hex, that have a row. */

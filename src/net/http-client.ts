@@ -32,7 +32,7 @@ export interface PostOptions {
    */
   freshConnection?: boolean;
 }
-export interface GetOptions {
+export interface DownloadOptions {
   maxBytes: number;
   /** For the whole exchange, redirects included. */
   timeoutMs: number;
@@ -82,16 +82,12 @@ export class HttpClient {
     }
   }
 
-  /** Fetches at most `maxBytes`, following up to 3 redirects to http(s) addresses. `cause` is BodyTooLarge when over. */
-  async get(url: string, { maxBytes, timeoutMs }: GetOptions): Promise<Reply<Buffer>> {
-    return this.follow(url, timeoutMs, (answer) => readBody(answer, maxBytes));
-  }
-
   /**
-   * As `get`, into a new file instead of memory. Only a 200 makes one; `file` is null for every other status. Throws
-   * FileNotWritten when it is our own disk that fails. There is no file when it throws.
+   * Fetches at most `maxBytes` into a new file, following up to 3 redirects to http(s) addresses. Only a 200 makes a file;
+   * `file` is null for every other status. `cause` is BodyTooLarge when it is more. Throws FileNotWritten when it is our own
+   * disk that fails. There is no file when it throws.
    */
-  async download(url: string, path: string, { maxBytes, timeoutMs }: GetOptions): Promise<Download> {
+  async download(url: string, path: string, { maxBytes, timeoutMs }: DownloadOptions): Promise<Download> {
     const { body, ...rest } = await this.follow(url, timeoutMs, async (answer) => {
       if (answer.statusCode === 200) return writeBody(answer, path, maxBytes);
       // Reads what is short, so that the connection can be used again, and cuts what is long.

@@ -2,6 +2,8 @@ import { type Database } from './database.js';
 
 /** Long against the time from storing bytes to the row that has them, a statement later. */
 const UNCLAIMED_MINUTES = 10;
+/** Others are looked at first, and a store that was away for a moment is back. */
+const RETRY_MINUTES = 10;
 
 const TOUCH = {
   name: 'touch-blob',
@@ -15,6 +17,9 @@ const CLAIM_DUE = `
     SELECT FROM images WHERE images.sha256 = blobs.sha256 AND images.deleted_at IS NULL
   ) AS "isUsed"
   FROM blobs WHERE check_at <= now() ORDER BY check_at LIMIT 1 FOR UPDATE SKIP LOCKED`;
+const KEEP = 'UPDATE blobs SET check_at = NULL WHERE sha256 = $1';
+const FORGET = 'DELETE FROM blobs WHERE sha256 = $1';
+const POSTPONE = `UPDATE blobs SET check_at = now() + interval '${RETRY_MINUTES} minutes' WHERE sha256 = $1`;
 const KNOWN = {
   name: 'known-blobs',
   text: `SELECT encode(sha256, 'hex') AS sha256 FROM blobs WHERE sha256 = ANY($1::bytea[])`,
@@ -55,18 +60,14 @@ export class Blobs {
 
   /**
    * Looks at one content that is due; calls `remove` with it when no image has it any more. False: none was due. When
-   * `remove` fails, or the process dies, the content stays due.
+   * `remove` answers false it is looked at again in 10 minutes; when it rejects, or the process dies, it stays due.
    */
-  async sweepOne(remove: (sha256: Buffer) => Promise<void>): Promise<boolean> {
+  async sweepOne(remove: (sha256: Buffer) => Promise<boolean>): Promise<boolean> {
     return this.db.transaction(async (query) => {
       const [due] = await query<{ sha256: Buffer; isUsed: boolean }>(CLAIM_DUE, []);
       if (!due) return false;
-      if (due.isUsed) {
-        await query('UPDATE blobs SET check_at = NULL WHERE sha256 = $1', [due.sha256]);
-      } else {
-        await remove(due.sha256);
-        await query('DELETE FROM blobs WHERE sha256 = $1', [due.sha256]);
-      }
+      if (due.isUsed) await query(KEEP, [due.sha256]);
+      else await query((await remove(due.sha256)) ? FORGET : POSTPONE, [due.sha256]);
       return true;
     });
   }

@@ -1,4 +1,4 @@
-import { access } from 'node:fs/promises';
+import { access, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { v7 } from 'uuid';
@@ -115,6 +115,31 @@ test('bytes that a crash kept from being named are removed', async () => {
   await app.rows('UPDATE images SET sha256 = NULL, stored_at = NULL, deleted_at = now() WHERE id = $1', [id]);
   await age(sha256);
   await waitFor('the bytes to be gone', async () => !(await isStored(sha256)));
+});
+
+test('bytes that cannot be removed are in the way of no others, and the log says so once', async () => {
+  const [stuck, other] = [await made('stuck'), await made('behind it')];
+  const file = join(app.dataDir, 'images', stuck.sha256.slice(0, 2), stuck.sha256);
+  await rm(file);
+  await mkdir(join(file, 'not removed as a file'), { recursive: true });
+  await remove(stuck.id);
+  await remove(other.id);
+  await app.rows(
+    `UPDATE blobs SET check_at = now() - CASE WHEN sha256 = decode($1, 'hex') THEN interval '1 hour' ELSE '0' END
+     WHERE sha256 IN (decode($1, 'hex'), decode($2, 'hex'))`,
+    [stuck.sha256, other.sha256],
+  );
+  await waitFor('the other bytes to be gone', async () => !(await isStored(other.sha256)));
+  const later = "SELECT FROM blobs WHERE sha256 = decode($1, 'hex') AND check_at > now()";
+  expect(await app.rows(later, [stuck.sha256])).toHaveLength(1);
+  const complaints = () => app.logged.filter((line) => line.includes('could not be removed')).length;
+  await waitFor('the log to say so', () => complaints() > 0);
+
+  await rm(file, { recursive: true });
+  await age(stuck.sha256);
+  const row = "SELECT FROM blobs WHERE sha256 = decode($1, 'hex')";
+  await waitFor('the row to be gone', async () => (await app.rows(row, [stuck.sha256])).length === 0);
+  expect(complaints()).toBe(1);
 });
 
 test('pictures that are older than the retention are deleted, and younger ones stay', async () => {

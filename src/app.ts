@@ -156,7 +156,6 @@ async function build(
   const gate = new UpstreamGate(config.flux.concurrency, log);
   const store = await openStore(config.dataDir, config.images.s3);
   releases.push(() => store.destroy?.());
-  await store.cleanUp();
 
   const cursors = new EventCursors(signer, await events.logId());
   const { publicUrl, images: pictureConfig } = config;
@@ -189,6 +188,7 @@ async function build(
   const pictureServing = new PictureServing(images, pictures, store, addresses, redirects);
   const uploading = new Uploading(new Uploads(db), images, blobs, store, addresses, maxBytes);
   const forgetting = new Forgetting(images, blobs, store, eventLog, pictureConfig.retentionDays, log);
+  await forgetting.cleanUp();
   const reconciliation = new Reconciliation(
     tasks,
     new Leases(db),

@@ -53,6 +53,12 @@ export class Forgetting {
     }
   }
 
+  /** Removes what a crash has left of files on their way, on this machine. */
+  async cleanUp(): Promise<void> {
+    const count = await this.store.cleanUp();
+    if (count > 0) this.log.info({ count }, 'files that a crash had left were removed');
+  }
+
   /**
    * Removes bytes that no image has any more: of deleted ones, and of ones that a crash has kept from being named. Those
    * that cannot be removed are tried again later, so that they are in nobody's way, and are told in one line of the log.

@@ -1,4 +1,4 @@
-import { access, mkdir, rm } from 'node:fs/promises';
+import { access, mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { v7 } from 'uuid';
@@ -149,4 +149,16 @@ test('pictures that are older than the retention are deleted, and younger ones s
   const event = await app.happened(old.taskId, 'IMAGE_DELETED');
   expect(event).toMatchObject({ actor: 'retention', data: { reason: 'RETENTION' } });
   expect((await app.get(young.path)).status).toBe(200);
+});
+
+test('files that a crash has left are removed while the service runs, and those under way stay', async () => {
+  const incoming = (name: string) => join(app.dataDir, 'images', 'incoming', name);
+  await Promise.all(['left', 'under way'].map((name) => writeFile(incoming(name), 'bytes')));
+  const longAgo = new Date(Date.now() - 2 * 3_600_000);
+  await utimes(incoming('left'), longAgo, longAgo);
+  await app.rows("SELECT graphile_worker.add_job('forget-pictures', '{}')");
+  await waitFor('the file to be gone', async () => {
+    const names = await readdir(join(app.dataDir, 'images', 'incoming'));
+    return !names.includes('left') && names.includes('under way');
+  });
 });

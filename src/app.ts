@@ -101,6 +101,13 @@ const DELIVER_EVERY_MS = 1_000;
 /** Besides those that wait for the upstream: pictures being stored, mostly. */
 const OTHER_JOBS_AT_ONCE = 8;
 
+/**
+ * At the end Postgres may be away for good, or never answer. So long what asks it may take: all of it together, with the 6 s
+ * of running jobs and the 3.5 s of sockets, stays below the 15 s after which main.ts ends the process with an error.
+ */
+const ANSWER_MS = 1_000;
+const WORKER_STOP_MS = 7_000;
+
 /** Builds every object once, bottom floor first, and starts it. What was started is released in reverse, also on failure. */
 export async function startApp(config: Config, log: Logger, tuning: Tuning = {}): Promise<App> {
   const releases: (() => Promise<unknown> | void)[] = [];
@@ -137,14 +144,14 @@ async function build(
   const databaseUrl = config.databaseUrl ?? (await startEmbedded(config, log, tuning, releases));
   await migrate({ databaseUrl, migrationsDir: migrationsDir(), log });
   const db = new Database({ url: databaseUrl, maxConnections: DATABASE_CONNECTIONS, log });
-  releases.push(() => db.close());
+  releases.push(() => atMost(ANSWER_MS, 'the database connections', db.close()));
   const tasks = new Tasks(db);
   const images = new Images(db);
   const events = new Events(db);
 
   const eventLog = new EventLog(events, databaseUrl, log);
   if (tuning.push !== false) await eventLog.start();
-  releases.push(() => eventLog.stop());
+  releases.push(() => atMost(ANSWER_MS, 'the event log', eventLog.stop()));
   const guard = guardOf(config, usesSandbox ? url : config.flux.baseUrl);
   if (config.images.allowPrivateHosts.length > 0) {
     log.warn(
@@ -169,7 +176,6 @@ async function build(
   const gate = new UpstreamGate(config.flux.concurrency, log);
   const store = await openStore(config.dataDir, config.images.s3);
   releases.push(() => store.destroy?.());
-  await store.cleanUp();
 
   const cursors = new EventCursors(signer, await events.logId());
   const { publicUrl, images: pictureConfig } = config;
@@ -207,7 +213,6 @@ async function build(
     log,
     tuning.deliveryDelaysMs ?? RETRY_DELAYS_MS,
   );
-  releases.push(() => delivering.stop());
   const inbox = new CallbackInbox(callbacks, generation, config.callbackRetentionDays);
   const blobs = new Blobs(db);
   const { maxBytes } = pictureConfig;
@@ -216,6 +221,7 @@ async function build(
   const pictureServing = new PictureServing(images, pictures, store, addresses, redirects);
   const uploading = new Uploading(new Uploads(db), images, blobs, store, addresses, maxBytes);
   const forgetting = new Forgetting(images, blobs, store, eventLog, pictureConfig.retentionDays, log);
+  await forgetting.cleanUp();
   const reconciliation = new Reconciliation(
     tasks,
     new Leases(db),
@@ -238,7 +244,7 @@ async function build(
   const apiKeys = new ApiKeys(db);
   const access = new Access(apiKeys);
   const connections = new Connections(apiKeys, access, push.connectionsPerKey, log);
-  releases.push(() => connections.stop());
+  releases.push(() => atMost(ANSWER_MS, 'the look at keys', connections.stop()));
   const firstKey = await access.makeFirstKey();
 
   const instances = new Instances(db);
@@ -308,11 +314,25 @@ async function build(
   releases.push(() => Promise.all([close(server), sockets.stop(), eventStreams.stop()]));
   if (worker) {
     const started = worker;
-    releases.push(() => started.stop());
+    releases.push(() =>
+      Promise.all([
+        atMost(WORKER_STOP_MS, 'the queue', started.stop()),
+        atMost(WORKER_STOP_MS, 'callbacks under way', delivering.stop()),
+      ]),
+    );
     await started.start();
   }
   releases.push(() => health.startDraining());
   return { url, firstKey };
+}
+
+/** Rejects when the work takes longer; then it is left to itself. */
+async function atMost(ms: number, what: string, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const tooLate = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} did not end within ${ms} ms`)), ms);
+  });
+  await Promise.race([work, tooLate]).finally(() => clearTimeout(timer));
 }
 
 /** An upstream that the operator has put into the own network, such as the sandbox, may have its pictures there too. */

@@ -1,41 +1,49 @@
 import { type Image, type PictureFacts } from '../core/image.js';
 import { type EventData } from '../core/events.js';
 import { announce } from './announce.js';
+import { announcedBlob } from './blobs.js';
 import { type Database } from './database.js';
 
+/** Neither its bytes nor their loss has been written down, and nobody has deleted it. */
+const UNSETTLED = 'stored_at IS NULL AND lost_at IS NULL AND deleted_at IS NULL';
 /** Marks an image as stored, counts it off its task, and tells it; the last one of an ended task settles the task. */
 const MARK_STORED = {
   name: 'mark-image-stored',
-  text: settleStatement(
-    `width = $5, height = $6, mime_type = $7, byte_size = $8, sha256 = $9, thumbhash = $10, stored_at = now()`,
-    'stored_at IS NULL AND lost_at IS NULL AND deleted_at IS NULL',
-  ),
+  text: settleStatement({
+    columns: `width = $5, height = $6, mime_type = $7, byte_size = $8, sha256 = $9, thumbhash = $10, stored_at = now()`,
+    condition: UNSETTLED,
+    given: announcedBlob('$9', '$11'),
+  }),
 };
 const MARK_LOST = {
   name: 'mark-image-lost',
-  text: settleStatement(
-    `lost_reason = $5, lost_at = now()`,
-    'stored_at IS NULL AND lost_at IS NULL AND deleted_at IS NULL',
-  ),
+  text: settleStatement({ columns: `lost_reason = $5, lost_at = now()`, condition: UNSETTLED }),
 };
 /** Also of one that is still waited for: then it is waited for no longer. Its content is to be looked at soon. */
 const MARK_DELETED = {
   name: 'mark-image-deleted',
-  text: settleStatement(
-    'deleted_at = now()',
-    'deleted_at IS NULL AND workspace_id = $5',
-    `UPDATE blobs SET check_at = greatest(check_at, now()) FROM image WHERE blobs.sha256 = image.sha256`,
-  ),
+  text: settleStatement({
+    columns: 'deleted_at = now()',
+    condition: 'deleted_at IS NULL AND workspace_id = $5',
+    besides: `UPDATE blobs SET check_at = greatest(check_at, now()) FROM image WHERE blobs.sha256 = image.sha256`,
+  }),
 };
 
-function settleStatement(columns: string, condition: string, besides = 'SELECT'): string {
+/** A row for an image that meets the condition; `written` is false when what must be `given` has no row. */
+function settleStatement(parts: {
+  columns: string;
+  condition: string;
+  given?: string;
+  besides?: string;
+}): string {
+  const { columns, condition, given = 'SELECT', besides = 'SELECT' } = parts;
   return `
   WITH before AS (
     SELECT id, late, stored_at IS NULL AND lost_at IS NULL AS pending FROM images
     WHERE id = $1 AND ${condition} FOR NO KEY UPDATE
-  ), image AS (
-    UPDATE images SET ${columns} FROM before WHERE images.id = before.id
-    RETURNING images.id, workspace_id, task_id, sha256, before.late, before.pending
+  ), given AS (${given}), image AS (
+    UPDATE images SET ${columns} FROM before, given WHERE images.id = before.id
+    RETURNING images.id, workspace_id, task_id, images.sha256, before.late, before.pending
   ), task AS (
     UPDATE tasks SET pending_images = pending_images - (NOT image.late)::int, pending_late = pending_late - image.late::int
     FROM image WHERE tasks.id = image.task_id AND image.pending
@@ -46,20 +54,10 @@ function settleStatement(columns: string, condition: string, besides = 'SELECT')
     FROM image WHERE task_id IS NOT NULL
   ), besides AS (${besides}
   ),${announce(`CASE WHEN late THEN 'LATE_RESULT' ELSE 'RESULT' END`, 'CASE WHEN late THEN pending_late ELSE pending_images END = 0')}
-  SELECT id, (SELECT count(*) FROM wake) AS woken FROM image`;
+  SELECT image.id IS NOT NULL AS written, (SELECT count(*) FROM wake) AS woken
+  FROM before LEFT JOIN image ON image.id = before.id`;
 }
 
-const FIND_SERVED = {
-  name: 'find-served-image',
-  text: `
-  SELECT image.*, task.prompt FROM (
-    SELECT id, workspace_id AS "workspaceId", task_id AS "taskId", index, late, upstream_url AS "upstreamUrl", seed,
-           inference_seconds AS "inferenceSeconds", parent_id AS "parentId", width, height, mime_type AS "mimeType",
-           byte_size AS "byteSize", sha256, thumbhash, stored_at AS "storedAt", lost_at AS "lostAt",
-           lost_reason AS "lostReason", deleted_at AS "deletedAt", file_name AS "fileName"
-    FROM images WHERE id = $1) image
-  LEFT JOIN tasks task ON task.id = image."taskId"`,
-};
 const FIND_OLD = {
   name: 'find-old-images',
   text: `SELECT id, workspace_id AS "workspaceId", index FROM images
@@ -77,8 +75,11 @@ export class Images {
 
   /** Any workspace's image, with the prompt that made it: for serving by a link that we signed. */
   async findServed(id: string): Promise<ServedImage | null> {
-    const [row] = await this.db.run<ServedImage>(FIND_SERVED, [id]);
-    return row ?? null;
+    const include = { task: { select: { prompt: true } } };
+    const found = await this.db.read((prisma) => prisma.image.findUnique({ where: { id }, include }));
+    if (!found) return null;
+    const { task, ...image } = found;
+    return { ...image, prompt: task?.prompt ?? null };
   }
 
   /** The workspace's images among these ids, in no order. */
@@ -109,8 +110,11 @@ export class Images {
     );
   }
 
-  /** Fills in what the bytes told and writes IMAGE_STORED. Does nothing when the image is settled already. */
-  async markStored(image: Image, facts: PictureFacts, actor: string): Promise<void> {
+  /**
+   * Fills in what the bytes told and writes IMAGE_STORED. Does nothing when the image is settled already. False: it is
+   * not, but the bytes were announced for no longer than `announcedUntil` and may be gone; they must be put again.
+   */
+  async markStored(image: Image, facts: PictureFacts, announcedUntil: Date, actor: string): Promise<boolean> {
     const { width, height, mimeType, byteSize, sha256, thumbhash } = facts;
     const data: EventData['IMAGE_STORED'] = {
       imageId: image.id,
@@ -121,8 +125,9 @@ export class Images {
       byteSize,
       thumbhash: thumbhash.toString('base64'),
     };
-    const values = [width, height, mimeType, byteSize, sha256, thumbhash];
-    await this.db.run(MARK_STORED, [image.id, 'IMAGE_STORED', actor, JSON.stringify(data), ...values]);
+    const values = [width, height, mimeType, byteSize, sha256, thumbhash, announcedUntil];
+    const args = [image.id, 'IMAGE_STORED', actor, JSON.stringify(data), ...values];
+    return (await this.db.run<{ written: boolean }>(MARK_STORED, args)).every(({ written }) => written);
   }
 
   /** Gives an image up and writes IMAGE_LOST with the reason. Does nothing when the image is settled already. */

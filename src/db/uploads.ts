@@ -1,4 +1,5 @@
 import { type PictureFacts } from '../core/image.js';
+import { announcedBlob } from './blobs.js';
 import { type Database } from './database.js';
 
 /** A link that takes one picture. */
@@ -11,12 +12,13 @@ export interface Upload {
   usedAt: Date | null;
 }
 
-/** The link is used up and the image is there, stored, in one commit. Nothing comes back when it was used meanwhile. */
+/** The link is used up and the image is there, stored, in one commit. */
 const COMPLETE = {
   name: 'complete-upload',
   text: `
-  WITH upload AS (
-    UPDATE uploads SET used_at = now() WHERE id = $1 AND used_at IS NULL RETURNING id, workspace_id, file_name
+  WITH blob AS (${announcedBlob('$6', '$8')}), upload AS (
+    UPDATE uploads SET used_at = now() FROM blob WHERE id = $1 AND used_at IS NULL
+    RETURNING id, workspace_id, file_name
   )
   INSERT INTO images (id, workspace_id, index, file_name, width, height, mime_type, byte_size, sha256, thumbhash, stored_at)
   SELECT id, workspace_id, 0, file_name, $2, $3, $4, $5, $6, $7, now() FROM upload RETURNING id`,
@@ -39,10 +41,13 @@ export class Uploads {
     return this.db.read((prisma) => prisma.upload.findUnique({ where: { id } }));
   }
 
-  /** Writes the image, under the upload's id; false when the link was used meanwhile. */
-  async complete(id: string, facts: PictureFacts): Promise<boolean> {
+  /**
+   * Writes the image, under the upload's id. False: the link was used meanwhile, or the bytes were announced for no longer
+   * than `announcedUntil` and may be gone; then they must be put again.
+   */
+  async complete(id: string, facts: PictureFacts, announcedUntil: Date): Promise<boolean> {
     const { width, height, mimeType, byteSize, sha256, thumbhash } = facts;
-    const values = [id, width, height, mimeType, byteSize, sha256, thumbhash];
+    const values = [id, width, height, mimeType, byteSize, sha256, thumbhash, announcedUntil];
     return (await this.db.run(COMPLETE, values)).length > 0;
   }
 

@@ -13,6 +13,8 @@ const PAGE = 200;
 /** Watchers that read old events from Postgres at the same time; the others wait for their turn. */
 const READS_AT_ONCE = 4;
 const READ_RETRY_MS = 250;
+/** The last push at the end: sockets must be told that we go, and their clients go on elsewhere from where they were. */
+const FLUSH_MS = 1_500;
 /** How often those who wait are looked at. */
 const ROOM_CHECK_MS = 50;
 
@@ -64,8 +66,19 @@ export class Feed implements WatcherHost {
     return watcher;
   }
 
-  /** Pushes what is known so far; for the last moment before the sockets close. */
+  /** Pushes what is known so far, for the last moment before the sockets close. Gives up after 1.5 s: Postgres may be away. */
   async flush(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const tooLate = new Promise<void>((resolve) => {
+      timer = setTimeout(() => {
+        this.log.warn('the last events could not be pushed in time; clients read them when they come back');
+        resolve();
+      }, FLUSH_MS);
+    });
+    await Promise.race([this.pushEverything(), tooLate]).finally(() => clearTimeout(timer));
+  }
+
+  private async pushEverything(): Promise<void> {
     await this.eventLog.flush();
     await Promise.all([...this.topics.values()].map((topic) => topic.idle()));
   }

@@ -9,8 +9,9 @@ const YEAR_SECONDS = 31_536_000;
 /** Below the time for which the bucket serves such a link. */
 const REDIRECT_SECONDS = 240;
 
-/** What a browser is told of everything at these addresses: a stranger's bytes, which any page may show. */
+/** What a browser is told of everything at these addresses: a stranger's bytes, which any page may show; kept only if a picture came. */
 const SAFE = {
+  'cache-control': 'no-store',
   'content-security-policy': "default-src 'none'; sandbox",
   'cross-origin-resource-policy': 'cross-origin',
   'x-content-type-options': 'nosniff',
@@ -29,18 +30,7 @@ export function pictureRoutes(pictures: PictureServing): Router {
       response.set('cache-control', `private, max-age=${seconds}`).redirect(302, picture.presigned);
       return;
     }
-    response.set({
-      'content-type': picture.mimeType,
-      'content-disposition': `inline; filename="${picture.fileName}"`,
-      'cache-control': `public, max-age=${picture.maxAge ?? YEAR_SECONDS}, immutable`,
-      'accept-ranges': 'bytes',
-      etag: picture.etag,
-    });
-    if (request.fresh) {
-      response.status(304).end();
-      return;
-    }
-    await sendBytes(request, response, picture);
+    await answer(request, response, picture);
   });
   return router;
 }
@@ -54,7 +44,19 @@ function variantOf(w: unknown, f: unknown): Variant {
   return { width, format };
 }
 
-async function sendBytes(request: Request, response: Response, picture: ServedPicture): Promise<void> {
+/** What is said of the picture is said once its bytes are open: an error is not to be kept for a year. */
+async function answer(request: Request, response: Response, picture: ServedPicture): Promise<void> {
+  const found = {
+    'content-type': picture.mimeType,
+    'content-disposition': `inline; filename="${picture.fileName}"`,
+    'cache-control': `public, max-age=${picture.maxAge ?? YEAR_SECONDS}, immutable`,
+    'accept-ranges': 'bytes',
+    etag: picture.etag,
+  };
+  if (isFresh(request, response, picture)) {
+    response.status(304).set(found).end();
+    return;
+  }
   const size = picture.byteSize;
   const range = ifRangeHolds(request, picture) ? request.range(size) : undefined;
   if (range === -1) {
@@ -64,20 +66,24 @@ async function sendBytes(request: Request, response: Response, picture: ServedPi
   const isPart = Array.isArray(range) && range.type === 'bytes' && range.length === 1;
   const part = isPart ? range[0] : undefined;
   const { start, end } = part ?? { start: 0, end: size - 1 };
-  response.set('content-length', String(end - start + 1));
+  const bytes = request.method === 'HEAD' ? null : await picture.open(part && { start, end });
+  response.set(found).set('content-length', String(end - start + 1));
   if (part) response.status(206).set('content-range', `bytes ${start}-${end}/${size}`);
-  if (request.method === 'HEAD') {
-    response.end();
-    return;
-  }
-  const bytes = await picture.open(part && { start, end });
-  if (Buffer.isBuffer(bytes)) {
+  if (bytes === null || Buffer.isBuffer(bytes)) {
     response.end(bytes);
     return;
   }
   await pipeline(bytes, response).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
   });
+}
+
+/** Whether the client has the picture already. express looks for the ETag on the answer. */
+function isFresh(request: Request, response: Response, { etag }: ServedPicture): boolean {
+  response.set('etag', etag);
+  const { fresh } = request;
+  response.removeHeader('etag');
+  return fresh;
 }
 
 /** RFC 9110: a range of a picture that is not the one meant is answered with the whole. */

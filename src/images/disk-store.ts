@@ -24,7 +24,11 @@ const FOLDER = /^[0-9a-f]{2}$/;
 export class DiskStore implements ImageStore {
   private readonly incoming: IncomingFiles;
 
-  constructor(private readonly directory: string) {
+  constructor(
+    private readonly directory: string,
+    /** Replaced by tests alone: few machines have two file systems that can be written to. */
+    private readonly renameFile: (from: string, to: string) => Promise<void> = rename,
+  ) {
     this.incoming = new IncomingFiles(join(directory, 'incoming'));
   }
 
@@ -103,7 +107,7 @@ export class DiskStore implements ImageStore {
   /** Renames, or copies first when the file lies on another file system. */
   private async move(path: string, target: string): Promise<void> {
     try {
-      await rename(path, target);
+      await this.renameFile(path, target);
     } catch (error) {
       if (codeOf(error) !== 'EXDEV') throw error;
       // Into the folder of temporary files, not beside the target: there it is cleaned up if we die meanwhile.
@@ -111,7 +115,7 @@ export class DiskStore implements ImageStore {
       try {
         await copyFile(path, copy, constants.COPYFILE_EXCL);
         await sync(copy);
-        await rename(copy, target);
+        await this.renameFile(copy, target);
       } finally {
         await rm(copy, { force: true });
       }

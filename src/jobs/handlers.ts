@@ -47,6 +47,7 @@ export function jobHandlers({
     'forget-pictures': async () => {
       await forgetting.forgetOld();
       await uploading.forgetOld();
+      await forgetting.cleanUp();
     },
 
     'sweep-store': () => forgetting.sweep(),

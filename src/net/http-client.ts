@@ -32,7 +32,7 @@ export interface PostOptions {
    */
   freshConnection?: boolean;
 }
-export interface GetOptions {
+export interface DownloadOptions {
   maxBytes: number;
   /** For the whole exchange, redirects included. */
   timeoutMs: number;
@@ -75,38 +75,12 @@ export class HttpClient {
     return this.post(url, json, options, read);
   }
 
-  private async post(
-    url: string,
-    body: string,
-    options: PostOptions,
-    read: Read<string>,
-  ): Promise<Reply<string>> {
-    const target = this.parseUrl(url);
-    const own = options.freshConnection ? this.openOwn(target.origin) : null;
-    try {
-      const exchange = {
-        method: 'POST',
-        headers: { ...options.headers, 'content-type': 'application/json', accept: 'application/json' },
-        body,
-        timeoutMs: options.timeoutMs,
-        signal: AbortSignal.timeout(options.timeoutMs),
-      } as const;
-      return await this.exchange(own ?? this.agent, target, exchange, read);
-    } finally {
-      if (own) await this.dropOwn(own);
-    }
-  }
-
-  /** Fetches at most `maxBytes`, following up to 3 redirects to http(s) addresses. `cause` is BodyTooLarge when over. */
-  async get(url: string, { maxBytes, timeoutMs }: GetOptions): Promise<Reply<Buffer>> {
-    return this.follow(url, timeoutMs, (answer) => readBody(answer, maxBytes));
-  }
-
   /**
-   * As `get`, into a new file instead of memory. Only a 200 makes one; `file` is null for every other status. Throws
-   * FileNotWritten when it is our own disk that fails. There is no file when it throws.
+   * Fetches at most `maxBytes` into a new file, following up to 3 redirects to http(s) addresses. Only a 200 makes a file;
+   * `file` is null for every other status. `cause` is BodyTooLarge when it is more. Throws FileNotWritten when it is our own
+   * disk that fails. There is no file when it throws.
    */
-  async download(url: string, path: string, { maxBytes, timeoutMs }: GetOptions): Promise<Download> {
+  async download(url: string, path: string, { maxBytes, timeoutMs }: DownloadOptions): Promise<Download> {
     const { body, ...rest } = await this.follow(url, timeoutMs, async (answer) => {
       if (answer.statusCode === 200) return writeBody(answer, path, maxBytes);
       // Reads what is short, so that the connection can be used again, and cuts what is long.
@@ -127,6 +101,28 @@ export class HttpClient {
   async destroy(): Promise<void> {
     this.closed = true;
     await Promise.all([this.agent, ...this.ownClients].map((client) => client.destroy()));
+  }
+
+  private async post(
+    url: string,
+    body: string,
+    options: PostOptions,
+    read: Read<string>,
+  ): Promise<Reply<string>> {
+    const target = this.parseUrl(url);
+    const own = options.freshConnection ? this.openOwn(target.origin) : null;
+    try {
+      const exchange = {
+        method: 'POST',
+        headers: { ...options.headers, 'content-type': 'application/json', accept: 'application/json' },
+        body,
+        timeoutMs: options.timeoutMs,
+        signal: AbortSignal.timeout(options.timeoutMs),
+      } as const;
+      return await this.exchange(own ?? this.agent, target, exchange, read);
+    } finally {
+      if (own) await this.dropOwn(own);
+    }
   }
 
   private async follow<Body>(url: string, timeoutMs: number, read: Read<Body>): Promise<Reply<Body>> {

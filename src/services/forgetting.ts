@@ -13,6 +13,8 @@ import { type ImageStore, originalKey, type StoreKey, variantKey } from '../imag
 const RETENTION_BATCH = 100;
 /** Contents that one run looks at. */
 const SWEEP_BATCH = 200;
+/** Of one run: then it is the store that fails, and each more would take as long as its time-outs. */
+const MAX_FAILURES = 5;
 const DAY_MS = 24 * 3_600 * 1_000;
 
 /** Takes pictures away: by request, and when their time is over. The history stays; bytes go with the last who has them. */
@@ -51,10 +53,34 @@ export class Forgetting {
     }
   }
 
-  /** Removes bytes that no image has any more: of deleted ones, and of ones that a crash has kept from being named. */
+  /** Removes what a crash has left of files on their way, on this machine. */
+  async cleanUp(): Promise<void> {
+    const count = await this.store.cleanUp();
+    if (count > 0) this.log.info({ count }, 'files that a crash had left were removed');
+  }
+
+  /**
+   * Removes bytes that no image has any more: of deleted ones, and of ones that a crash has kept from being named. Those
+   * that cannot be removed are tried again later, so that they are in nobody's way, and are told in one line of the log.
+   */
   async sweep(): Promise<void> {
-    const remove = (sha256: Buffer) => this.store.remove(allKeys(sha256));
-    for (let count = 0; count < SWEEP_BATCH && (await this.blobs.sweepOne(remove)); count += 1);
+    const failures: unknown[] = [];
+    const remove = async (sha256: Buffer) => {
+      try {
+        await this.store.remove(allKeys(sha256));
+        return true;
+      } catch (error) {
+        failures.push(error);
+        return false;
+      }
+    };
+    let count = 0;
+    while (count < SWEEP_BATCH && failures.length < MAX_FAILURES && (await this.blobs.sweepOne(remove)))
+      count += 1;
+    if (failures.length > 0) {
+      const facts = { err: failures[0], count: failures.length };
+      this.log.error(facts, 'bytes that nobody has could not be removed; it is tried again in 10 minutes');
+    }
   }
 }
 

@@ -8,7 +8,14 @@ import { Gone, LinkRefused, NotFound, StoreUnavailable } from '../core/errors.js
 import { isId } from '../core/ids.js';
 import { IMAGE_FORMATS, type ImageFormat, type Variant } from '../core/image.js';
 import { type Images, type ServedImage } from '../db/images.js';
-import { type ByteRange, type ImageStore, originalKey, type StoreKey, variantKey } from '../images/store.js';
+import {
+  type ByteRange,
+  type ImageStore,
+  NotStored,
+  originalKey,
+  type StoreKey,
+  variantKey,
+} from '../images/store.js';
 import { makeVariant } from '../images/transform.js';
 import { type Addresses } from './addresses.js';
 import { type Pictures } from './pictures.js';
@@ -51,6 +58,8 @@ export class PictureServing {
     maxSize: SMALL_BYTES_KEPT,
     sizeCalculation: (bytes) => bytes.length,
     fetchMethod: async (key) => buffer(await this.store.open(key)),
+    // Many at once can push out what is still being read.
+    ignoreFetchAbort: true,
   });
   /** One flight per variant. */
   private readonly making = new Map<StoreKey, Promise<void>>();
@@ -67,12 +76,14 @@ export class PictureServing {
       max: FACTS_KEPT,
       ttl: FACTS_TTL_MS,
       fetchMethod: async (id) => (await this.images.findServed(id)) ?? undefined,
+      // Who waited for the same picture deletes what another has begun to read.
+      ignoreFetchAbort: true,
     });
   }
 
   /**
    * The picture with this id for whoever has its link. One that is known but not stored yet is fetched first. Throws
-   * LinkRefused, NotFound, Gone, or PictureUnavailable when the upstream's link does not give it.
+   * LinkRefused, NotFound, Gone, PictureUnavailable when the upstream's link does not give it, or StoreUnavailable.
    */
   async serve(imageId: string, token: string, variant: Variant): Promise<ServedPicture> {
     const link = isId(imageId) ? this.addresses.readImageToken(imageId, token) : null;
@@ -82,12 +93,12 @@ export class PictureServing {
       );
     }
     const image = await this.find(imageId);
-    if (image.deletedAt) throw new Gone('This picture was deleted.');
     const { sha256, mimeType, byteSize, width } = image;
     if (!sha256 || !mimeType || byteSize === null) throw new NotFound('There is no picture at this address.');
     const form = formOf(variant, mimeType, width ?? 0);
     const key = form.isOriginal ? originalKey(sha256) : variantKey(sha256, form.width, form.format);
-    const size = form.isOriginal ? byteSize : await this.sizeOf(key, sha256, form);
+    const orExplain = <T>(work: Promise<T>) => work.catch((error: unknown) => this.explain(imageId, error));
+    const size = form.isOriginal ? byteSize : await orExplain(this.sizeOf(key, sha256, form));
     const type = form.isOriginal ? mimeType : `image/${form.format}`;
     const fileName = `${nameOf(image)}.${type.replace('image/', '').replace('jpeg', 'jpg')}`;
     return {
@@ -95,7 +106,10 @@ export class PictureServing {
       mimeType: type,
       byteSize: size,
       fileName,
-      open: (range) => (size <= SMALL_BYTES ? this.openSmall(key, range) : this.store.open(key, range)),
+      open: (range) =>
+        orExplain<Readable | Buffer>(
+          size <= SMALL_BYTES ? this.openSmall(key, range) : this.store.open(key, range),
+        ),
       presigned: await this.presign(key, type, fileName),
       maxAge: link.secondsLeft,
     };
@@ -109,7 +123,19 @@ export class PictureServing {
       image = await this.known.fetch(imageId);
     }
     if (!image) throw new NotFound('There is no picture at this address.');
+    if (image.deletedAt) throw new Gone('This picture was deleted.');
     return image;
+  }
+
+  /** Why nothing is stored: the picture was deleted since we looked, or its bytes are lost. Throws every error. */
+  private async explain(imageId: string, error: unknown): Promise<never> {
+    if (!(error instanceof NotStored)) throw error;
+    // A form that was removed with its original is made again when the same original comes back.
+    this.sizes.delete(error.key);
+    this.known.delete(imageId);
+    await this.find(imageId);
+    const reason = 'the bytes of this picture are missing, which `npm run store:verify` looks into';
+    throw new StoreUnavailable(reason, { cause: error });
   }
 
   private async sizeOf(key: StoreKey, sha256: Uint8Array, form: Form): Promise<number> {
@@ -130,7 +156,7 @@ export class PictureServing {
   }
 
   private async openSmall(key: StoreKey, range?: ByteRange): Promise<Buffer> {
-    const bytes = (await this.small.fetch(key)) ?? Buffer.alloc(0);
+    const bytes = (await this.small.fetch(key)) ?? (await buffer(await this.store.open(key)));
     return range ? bytes.subarray(range.start, range.end + 1) : bytes;
   }
 

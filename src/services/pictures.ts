@@ -75,10 +75,12 @@ export class Pictures {
       const { sha256, byteSize } = await this.download(url, path);
       crashPoint('picture-downloaded');
       const facts = await inspectPicture(path);
-      await this.blobs.touch(sha256);
+      const announcedUntil = await this.blobs.touch(sha256);
       await this.store.put(originalKey(sha256), path);
       crashPoint('picture-put');
-      await this.images.markStored(image, { ...facts, sha256, byteSize }, ACTORS.store);
+      const stored = { ...facts, sha256, byteSize };
+      if (!(await this.images.markStored(image, stored, announcedUntil, ACTORS.store)))
+        throw new StoreUnavailable('storing a picture took so long that its bytes may be gone again');
       this.events.sealSoon();
       this.log.debug({ imageId: image.id, byteSize }, 'a picture was stored');
     } finally {

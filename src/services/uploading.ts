@@ -1,7 +1,14 @@
 import { rm } from 'node:fs/promises';
 import { type Readable } from 'node:stream';
 import { type Caller } from '../core/caller.js';
-import { BadRequest, Gone, InputRejected, LinkRefused, PictureUnavailable } from '../core/errors.js';
+import {
+  BadRequest,
+  Gone,
+  InputRejected,
+  LinkRefused,
+  PictureUnavailable,
+  StoreUnavailable,
+} from '../core/errors.js';
 import { isId, newId } from '../core/ids.js';
 import { type Image } from '../core/image.js';
 import { type Blobs } from '../db/blobs.js';
@@ -59,8 +66,8 @@ export class Uploading {
 
   /**
    * Takes the picture that was sent to a link: decoded, turned upright, without its metadata, stored. The same link again
-   * gives the image that was made: a reply can be lost. Throws LinkRefused, Gone, PayloadTooLarge, and BadRequest for
-   * what is no picture; then the link can be used again.
+   * gives the image that was made: a reply can be lost. Throws LinkRefused, Gone, PayloadTooLarge, StoreUnavailable, and
+   * BadRequest for what is no picture; after the last three the link can be used again.
    */
   async receive(uploadId: string, token: string, body: Readable): Promise<Image> {
     if (!isId(uploadId) || !this.addresses.isUploadToken(uploadId, token)) {
@@ -77,9 +84,11 @@ export class Uploading {
       await normaliseUpload(received, upright);
       const facts = await inspectPicture(upright);
       const { sha256, byteSize } = await measureFile(upright);
-      await this.blobs.touch(sha256);
+      const announcedUntil = await this.blobs.touch(sha256);
       await this.store.put(originalKey(sha256), upright);
-      await this.uploads.complete(uploadId, { ...facts, sha256, byteSize });
+      const isWritten = await this.uploads.complete(uploadId, { ...facts, sha256, byteSize }, announcedUntil);
+      if (!isWritten && !(await this.uploads.find(uploadId))?.usedAt)
+        throw new StoreUnavailable('storing took too long, and the picture must be sent again');
       return await this.imageOf(upload);
     } catch (error) {
       throw error instanceof PictureUnavailable ? new BadRequest(error.message, { cause: error }) : error;

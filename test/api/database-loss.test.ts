@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { GenerateImagesDocument, ViewerDocument } from '../../clients/operations.js';
-import { TestApp, typesOf } from '../support/app.js';
+import { TestApp, typesOf, type WatchFailed } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { FakeUpstream } from '../support/fake-upstream.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
@@ -107,6 +107,30 @@ describe('Postgres that goes away while a picture is fetched', () => {
       await proxy.cut();
       await database.drop();
       await upstream.close();
+    }
+  });
+});
+
+describe('Postgres that never answers again', () => {
+  test('keeps a service that is told to stop neither from ending nor from telling its watchers', async () => {
+    const database = await createTestDatabase();
+    const { proxy, url } = await TcpProxy.before(database.url);
+    const app = await TestApp.start({ databaseUrl: url });
+    try {
+      const { id, cursor } = await app.generate({ prompt: 'watched to the end [sandbox: delay=600s]' });
+      const watch = app.watchTask(id, cursor);
+      await waitFor('the submission', () => typesOf(watch.received).includes('TASK_SUBMITTED'));
+      proxy.freeze();
+      const told = watch.ended.catch((error: unknown) => error);
+      const startedAt = Date.now();
+      await app.stop();
+      expect(((await told) as WatchFailed).reason).toMatchObject({ code: 1001 });
+      // main.ts ends the process with an error after 15 s.
+      expect(Date.now() - startedAt).toBeLessThan(14_500);
+    } finally {
+      await proxy.cut();
+      await app.stop();
+      await database.drop();
     }
   });
 });

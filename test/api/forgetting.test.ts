@@ -1,4 +1,4 @@
-import { access } from 'node:fs/promises';
+import { access, mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { v7 } from 'uuid';
@@ -117,6 +117,31 @@ test('bytes that a crash kept from being named are removed', async () => {
   await waitFor('the bytes to be gone', async () => !(await isStored(sha256)));
 });
 
+test('bytes that cannot be removed are in the way of no others, and the log says so once', async () => {
+  const [stuck, other] = [await made('stuck'), await made('behind it')];
+  const file = join(app.dataDir, 'images', stuck.sha256.slice(0, 2), stuck.sha256);
+  await rm(file);
+  await mkdir(join(file, 'not removed as a file'), { recursive: true });
+  await remove(stuck.id);
+  await remove(other.id);
+  await app.rows(
+    `UPDATE blobs SET check_at = now() - CASE WHEN sha256 = decode($1, 'hex') THEN interval '1 hour' ELSE '0' END
+     WHERE sha256 IN (decode($1, 'hex'), decode($2, 'hex'))`,
+    [stuck.sha256, other.sha256],
+  );
+  await waitFor('the other bytes to be gone', async () => !(await isStored(other.sha256)));
+  const later = "SELECT FROM blobs WHERE sha256 = decode($1, 'hex') AND check_at > now()";
+  expect(await app.rows(later, [stuck.sha256])).toHaveLength(1);
+  const complaints = () => app.logged.filter((line) => line.includes('could not be removed')).length;
+  await waitFor('the log to say so', () => complaints() > 0);
+
+  await rm(file, { recursive: true });
+  await age(stuck.sha256);
+  const row = "SELECT FROM blobs WHERE sha256 = decode($1, 'hex')";
+  await waitFor('the row to be gone', async () => (await app.rows(row, [stuck.sha256])).length === 0);
+  expect(complaints()).toBe(1);
+});
+
 test('pictures that are older than the retention are deleted, and younger ones stay', async () => {
   const [old, young] = [await made('last week'), await made('today')];
   await app.rows("UPDATE images SET stored_at = now() - interval '8 days' WHERE id = $1", [old.id]);
@@ -124,4 +149,16 @@ test('pictures that are older than the retention are deleted, and younger ones s
   const event = await app.happened(old.taskId, 'IMAGE_DELETED');
   expect(event).toMatchObject({ actor: 'retention', data: { reason: 'RETENTION' } });
   expect((await app.get(young.path)).status).toBe(200);
+});
+
+test('files that a crash has left are removed while the service runs, and those under way stay', async () => {
+  const incoming = (name: string) => join(app.dataDir, 'images', 'incoming', name);
+  await Promise.all(['left', 'under way'].map((name) => writeFile(incoming(name), 'bytes')));
+  const longAgo = new Date(Date.now() - 2 * 3_600_000);
+  await utimes(incoming('left'), longAgo, longAgo);
+  await app.rows("SELECT graphile_worker.add_job('forget-pictures', '{}')");
+  await waitFor('the file to be gone', async () => {
+    const names = await readdir(join(app.dataDir, 'images', 'incoming'));
+    return !names.includes('left') && names.includes('under way');
+  });
 });

@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { v7 } from 'uuid';
+import { DeleteImageDocument } from '../../clients/operations.js';
 import { pathOf, TestApp } from '../support/app.js';
 import { FakeUpstream } from '../support/fake-upstream.js';
 import { waitFor } from '../support/wait-for.js';
@@ -67,7 +70,7 @@ describe('a stored picture', () => {
 
   test('answers a range beyond its end with 416 and its size', async () => {
     const { status, headers } = await app.get(path, { range: `bytes=${bytes.length}-` });
-    expect(status).toBe(416);
+    expect([status, headers['cache-control']]).toEqual([416, 'no-store']);
     expect(headers['content-range']).toBe(`bytes */${bytes.length}`);
   });
 
@@ -102,12 +105,54 @@ describe('a stored picture', () => {
       `${own}?t=zzzzzz.${token}`,
       `${own}?t[]=${token}`,
     ]) {
-      const { status, json } = await app.get(wrong);
-      expect({ wrong, status, json }).toMatchObject({
+      const { status, headers, json } = await app.get(wrong);
+      expect({ wrong, status, headers, json }).toMatchObject({
         status: 403,
+        headers: { 'cache-control': 'no-store' },
         json: { error: { code: 'LINK_REFUSED' } },
       });
     }
+  });
+});
+
+describe('a picture whose bytes are missing', () => {
+  const made = async () => {
+    const { id } = await app.generate({ prompt: 'to be missed', size: '256x256' });
+    const [image] = (await app.settled(id)).images;
+    const sha256 = image?.sha256 ?? '';
+    const file = join(app.dataDir, 'images', sha256.slice(0, 2), sha256);
+    return { id: image?.id ?? '', path: pathOf(image?.url), sha256, file };
+  };
+
+  test('is answered 503, in every form and for nobody to keep', async () => {
+    const { path, sha256, file } = await made();
+    await rm(file);
+    for (const asked of [path, `${path}&w=64`]) {
+      const { status, headers, json } = await app.get(asked);
+      expect({ asked, status, headers, json }).toMatchObject({
+        status: 503,
+        headers: { 'cache-control': 'no-store' },
+        json: { error: { code: 'STORE_UNAVAILABLE', message: expect.stringContaining('store:verify') } },
+      });
+      expect(headers['etag']).not.toContain(sha256);
+    }
+  });
+
+  test('is gone when it was deleted a moment after it was looked for', async () => {
+    const { id, path, file } = await made();
+    await app.http.head(path).expect(200);
+    await app.query(DeleteImageDocument, { input: { id } });
+    await rm(file);
+    const { status, headers } = await app.get(path);
+    expect([status, headers['cache-control']]).toEqual([410, 'no-store']);
+  });
+
+  test('in a smaller form is made again for the next who asks', async () => {
+    const { path, file } = await made();
+    await app.http.head(`${path}&w=64`).expect(200);
+    await rm(`${file}.w64.png`);
+    await app.http.get(`${path}&w=64`).expect(503).expect('cache-control', 'no-store');
+    await app.http.get(`${path}&w=64`).expect(200);
   });
 });
 
@@ -141,13 +186,14 @@ test('a picture that is too large is lost at once, and the event says why', asyn
 });
 
 describe('a picture that is on its way', () => {
-  test('is fetched for whoever asks first, and stored once', async () => {
+  test('is fetched for whoever asks first, also for many at once, and stored once', async () => {
     const { id } = await app.generate({ prompt: 'slow to come [sandbox: picture=slow]', size: '256x256' });
     await app.happened(id, 'TASK_SUCCEEDED');
     const [image] = (await app.task(id)).images;
     expect(image).toMatchObject({ storedAt: null, width: null, sha256: null });
-    const { status, bytes: early } = await app.get(pathOf(image?.url));
-    expect(status).toBe(200);
+    const answers = await Promise.all([1, 2, 3].map(() => app.get(pathOf(image?.url))));
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+    const early = answers[0]?.bytes ?? '';
     const stored = (await app.settled(id)).images[0];
     expect(stored?.sha256).toBe(createHash('sha256').update(early).digest('hex'));
     const types = (await app.history(id)).map((event) => event.type);
@@ -174,6 +220,6 @@ describe('a picture that is on its way', () => {
     await watch.ended;
     expect(watch.received.at(-1)).toMatchObject({ type: 'IMAGE_LOST', actor: 'image store' });
     const [image] = (await app.task(id)).images;
-    await app.http.get(pathOf(image?.url)).expect(404);
+    await app.http.get(pathOf(image?.url)).expect(404).expect('cache-control', 'no-store');
   });
 });

@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
+import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
@@ -9,6 +10,7 @@ import {
   LineageDocument,
 } from '../../clients/operations.js';
 import { pathOf, TestApp } from '../support/app.js';
+import { waitFor } from '../support/wait-for.js';
 import { addKey, addWorkspace } from '../support/workspaces.js';
 
 let app: TestApp;
@@ -46,6 +48,25 @@ async function put(path: string, body: Uint8Array | ReadableStream<Uint8Array>):
 async function post(path: string, form: FormData): Promise<Sent> {
   const response = await fetch(app.url + path, { method: 'POST', body: form });
   return { status: response.status, json: (await response.json()) as Sent['json'] };
+}
+function formOf(bytes: Uint8Array): FormData {
+  const form = new FormData();
+  form.append('picture', new Blob([new Uint8Array(bytes)]), 'a.jpg');
+  return form;
+}
+const BOUNDARY = 'x-boundary-x';
+const FORM_HEAD = `--${BOUNDARY}\r\ncontent-disposition: form-data; name="a"; filename="a.jpg"\r\n\r\n`;
+/** An upload whose length is not told, and that its sender ends when it likes. */
+function begin(method: 'PUT' | 'POST', path: string): ClientRequest {
+  const headers = { 'content-type': `multipart/form-data; boundary=${BOUNDARY}` };
+  const sending = request(app.url + path, { method, headers });
+  if (method === 'POST') sending.write(FORM_HEAD);
+  return sending;
+}
+/** Sizes of the temporary files. */
+async function incoming(): Promise<number[]> {
+  const folder = join(app.dataDir, 'images', 'incoming');
+  return Promise.all((await readdir(folder)).map(async (name) => (await stat(join(folder, name))).size));
 }
 
 describe('an upload', () => {
@@ -90,6 +111,7 @@ describe('an upload', () => {
     expect(await put(path, other)).toEqual(first);
     const answers = await Promise.all([1, 2, 3].map(() => put(path, photo)));
     expect(answers).toEqual([first, first, first]);
+    expect(await post(path, formOf(Buffer.alloc(150_000)))).toEqual(first);
   });
 
   test('at the same time from two sides is one image', async () => {
@@ -142,11 +164,30 @@ describe('an upload is refused', () => {
     });
     const untold = new Blob([large]).stream();
     expect(await put(path, untold)).toMatchObject({ status: 413 });
-    const form = new FormData();
-    form.append('picture', new Blob([large]), 'a.png');
-    expect(await post(path, form)).toMatchObject({ status: 413 });
+    expect(await post(path, formOf(large))).toMatchObject({ status: 413 });
     expect((await put(path, photo)).status).toBe(201);
   });
+
+  test.each(['PUT', 'POST'] as const)(
+    'with 413 as soon as it grows too large, and to a %s that goes on to its end first too',
+    async (method) => {
+      const { path } = await link();
+      const sending = begin(method, path);
+      const answered = new Promise<IncomingMessage>((resolve, reject) => {
+        sending.once('response', resolve).once('error', reject);
+      });
+      sending.write(Buffer.alloc(300_000));
+      const answer = await answered;
+      expect(answer.statusCode).toBe(413);
+      const ended = new Promise((resolve, reject) => {
+        answer.resume().once('close', resolve).once('error', reject);
+        sending.once('error', reject);
+      });
+      // More than the buffers of both sides hold.
+      await new Promise((resolve) => sending.end(Buffer.alloc(20_000_000), () => resolve(null)));
+      await ended;
+    },
+  );
 
   test('without its token, with that of another link, and for an id of no link', async () => {
     const [one, other] = [await link(), await link()];
@@ -175,6 +216,15 @@ describe('an upload is refused', () => {
     form.append('note', 'no file');
     expect((await post(path, form)).status).toBe(400);
     expect((await app.send(path, '{}')).status).toBe(400);
+    const headers = { 'content-type': 'multipart/form-data' };
+    expect((await app.send(path, FORM_HEAD, headers)).status).toBe(400);
+  });
+
+  test('as a form that is cut', async () => {
+    const { path } = await link();
+    const headers = { 'content-type': `multipart/form-data; boundary=${BOUNDARY}` };
+    const { status, json } = await app.send(path, `${FORM_HEAD}not the whole`, headers);
+    expect([status, json]).toMatchObject([400, { error: { message: 'The form cannot be read.' } }]);
   });
 
   test('before it is sent, when the name cannot be or the key may not', async () => {
@@ -197,8 +247,20 @@ test('another workspace does not see an upload, and cannot edit it', async () =>
   expect(editImage.userErrors).toMatchObject([{ code: 'NOT_FOUND' }]);
 });
 
+test.each(['PUT', 'POST'] as const)(
+  'nothing is left of a %s whose sender goes away, and the link can be used again',
+  async (method) => {
+    const { path } = await link();
+    const sending = begin(method, path).on('error', () => undefined);
+    sending.write(photo);
+    await waitFor('the first bytes', async () => (await incoming()).some((size) => size > 0));
+    sending.destroy();
+    await waitFor('the files to be gone', async () => (await incoming()).length === 0);
+    expect((await put(path, photo)).status).toBe(201);
+    expect(app.logged.filter((line) => line.includes('a request failed'))).toEqual([]);
+  },
+);
+
 test('nothing is left of what was sent but the pictures', async () => {
-  const { readdir } = await import('node:fs/promises');
-  expect(await readdir(join(app.dataDir, 'images', 'incoming'))).toEqual([]);
-  await expect(readFile(join(app.dataDir, 'images', 'nothing'))).rejects.toThrow();
+  expect(await incoming()).toEqual([]);
 });

@@ -5,7 +5,6 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { UpstreamError } from '../../src/core/errors.js';
-import { HttpClient } from '../../src/net/http-client.js';
 import {
   AceData,
   type FluxMode,
@@ -20,7 +19,6 @@ import { Peer, reply } from '../net/peer.js';
 
 const TOKEN = 'sandbox-token';
 const log = pino({ level: 'silent' });
-const http = new HttpClient();
 let baseUrl: string;
 let server: Server;
 let sandbox: Sandbox;
@@ -32,7 +30,7 @@ beforeAll(async () => {
   baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/sandbox`;
 });
 afterAll(async () => {
-  await Promise.all([http.close(), sandbox.close()]);
+  await sandbox.close();
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));
 });
@@ -67,11 +65,8 @@ async function readUntilOver(flux: AceData, id: string): Promise<UpstreamResult 
 }
 /** What the ledger holds for prompts with this text: what the real upstream would have billed. */
 async function billed(text: string): Promise<{ total: number; pictures: number }> {
-  const page = await http.get(`${baseUrl}/ledger?prompt=${encodeURIComponent(text)}`, {
-    maxBytes: 1_000_000,
-    timeoutMs: 5_000,
-  });
-  return JSON.parse(page.body.toString()) as { total: number; pictures: number };
+  const page = await fetch(`${baseUrl}/ledger?prompt=${encodeURIComponent(text)}`);
+  return (await page.json()) as { total: number; pictures: number };
 }
 async function waitForPictures(prompt: string, count?: number): Promise<Succeeded> {
   const result = await withFlux('wait', (flux) => flux.submit(asking(prompt, count ? { count } : {})));
@@ -87,8 +82,8 @@ describe('the three ways to call', () => {
     expect(upstreamTraceId).not.toBeNull();
     for (const picture of pictures) {
       expect(picture.seed ?? '7').toMatch(/^\d+$/);
-      const { status, headers } = await http.get(picture.url, { maxBytes: 5_000_000, timeoutMs: 10_000 });
-      expect({ status, type: headers['content-type'] }).toEqual({ status: 200, type: 'image/png' });
+      const { status, headers } = await fetch(picture.url);
+      expect({ status, type: headers.get('content-type') }).toEqual({ status: 200, type: 'image/png' });
     }
     await expect(billed('waited')).resolves.toMatchObject({ total: 1, pictures: 3 });
   });

@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import { mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buildConnector } from 'undici';
 import { FileNotWritten, HttpClient } from '../../src/net/http-client.js';
-import { BodyTooLarge } from '../../src/net/request-failed.js';
+import { BodyTooLarge, RequestFailed } from '../../src/net/request-failed.js';
 import { type Answerer, drop, failureOf, halfReply, Peer, reply } from './peer.js';
 
 const TOO_LONG = {
@@ -77,6 +78,40 @@ describe('a picture', () => {
     expect(failure).toMatchObject({ sent: 'maybe', reason: 'it was redirected more than 3 times' });
     expect(peer.received).toHaveLength(4);
     await expect(files()).resolves.toEqual([]);
+  });
+});
+
+describe('a redirect', () => {
+  test('leads to another origin too', async () => {
+    const other = await Peer.open(reply(200, 'over there'));
+    try {
+      peer.answer = reply(302, '', { location: other.url });
+      await expect(download()).resolves.toMatchObject({ status: 200, file: { byteSize: 10 } });
+    } finally {
+      await other.close();
+    }
+  });
+
+  test('leads nowhere but to http and https', async () => {
+    peer.answer = reply(302, '', { location: 'file:///etc/passwd' });
+    await expect(failureOf(download())).resolves.toBeInstanceOf(RequestFailed);
+    await expect(files()).resolves.toEqual([]);
+  });
+
+  test('asks who opens connections again', async () => {
+    const other = await Peer.open(reply(200, 'secret'));
+    const open = buildConnector({});
+    const connect: buildConnector.connector = (options, callback) =>
+      options.port === String(peer.port) ? open(options, callback) : callback(new Error('refused'), null);
+    await client.destroy();
+    client = new HttpClient({ connect });
+    try {
+      peer.answer = reply(307, '', { location: other.url });
+      await expect(failureOf(download())).resolves.toBeInstanceOf(RequestFailed);
+      expect(other.sockets.size).toBe(0);
+    } finally {
+      await other.close();
+    }
   });
 });
 

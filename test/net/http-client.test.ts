@@ -4,7 +4,7 @@ import { type ServerResponse } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net';
 import { buildConnector } from 'undici';
 import { HttpClient, type HttpClientOptions } from '../../src/net/http-client.js';
-import { BodyTooLarge, RequestFailed } from '../../src/net/request-failed.js';
+import { BodyTooLarge } from '../../src/net/request-failed.js';
 import { type Answerer, drop, failureOf, halfReply, Peer, reply, silence } from './peer.js';
 
 const releases: (() => Promise<unknown>)[] = [];
@@ -228,69 +228,6 @@ describe('postJson', () => {
     );
     const failure = await failureOf(request);
     expect(`${failure.message} ${failure.reason}`).not.toContain('secret');
-  });
-});
-
-describe('get', () => {
-  const get = (url: string, maxBytes = 1_000, client = openClient()) =>
-    client.get(url, { ...SOON, maxBytes });
-
-  test('fetches bytes', async () => {
-    const bytes = Buffer.from([0, 255, 128, 10]);
-    const peer = await openPeer((response) =>
-      response.writeHead(200, { 'content-type': 'image/png' }).end(bytes),
-    );
-    const answer = await get(peer.url, 4);
-    expect(answer).toMatchObject({ status: 200, headers: { 'content-type': 'image/png' } });
-    expect(answer.body.equals(bytes)).toBe(true);
-  });
-
-  test('stops reading an answer that is too long, and closes its connection', async () => {
-    let hasClosed: Promise<unknown> = Promise.resolve();
-    const peer = await openPeer((response) => {
-      hasClosed = once(response, 'close');
-      const more = () => response.write(Buffer.alloc(65_536), (error) => void (error ?? more()));
-      more();
-    });
-    await expect(failureOf(get(peer.url))).resolves.toMatchObject({
-      reason: 'the answer is longer than 1000 bytes',
-      cause: expect.any(BodyTooLarge) as unknown,
-    });
-    await hasClosed;
-  });
-
-  test('follows three redirects, also to another origin, but not a fourth', async () => {
-    const end = await openPeer(reply(200, 'here'));
-    const peer = await openPeer((response, { path }) => {
-      const left = Number(path.slice(1));
-      response.writeHead(302, { location: left > 1 ? `/${left - 1}` : end.url }).end('moved');
-    });
-    const answer = await get(`${peer.url}/3`);
-    expect(answer.body.toString()).toBe('here');
-    await expect(failureOf(get(`${peer.url}/4`))).resolves.toMatchObject({
-      reason: 'it was redirected more than 3 times',
-    });
-  });
-
-  test('follows no redirect to anything but http and https, and asks the guard at every hop', async () => {
-    const peer = await openPeer(reply(302, '', { location: 'file:///etc/passwd' }));
-    await expect(failureOf(get(peer.url))).resolves.toBeInstanceOf(RequestFailed);
-    const other = await openPeer(reply(200, 'secret'));
-    peer.answer = reply(307, '', { location: other.url });
-    const open = buildConnector({});
-    const connect: buildConnector.connector = (options, callback) =>
-      options.port === new URL(peer.url).port
-        ? open(options, callback)
-        : callback(new Error('refused'), null);
-    await expect(failureOf(get(peer.url, 1_000, openClient({ connect })))).resolves.toBeInstanceOf(
-      RequestFailed,
-    );
-    expect(other.sockets.size).toBe(0);
-  });
-
-  test('hands on a redirect that leads nowhere', async () => {
-    const peer = await openPeer(reply(301, ''));
-    await expect(get(peer.url)).resolves.toMatchObject({ status: 301 });
   });
 });
 

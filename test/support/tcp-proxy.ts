@@ -6,6 +6,7 @@ export class TcpProxy {
   private readonly sockets = new Set<Socket>();
   private server: Server | null = null;
   private port = 0;
+  private frozen = false;
 
   private constructor(private readonly target: { host: string; port: number }) {}
 
@@ -35,6 +36,12 @@ export class TcpProxy {
     await closed;
   }
 
+  /** Passes nothing on any more, on old connections and on new ones, as a network does that loses every packet. */
+  freeze(): void {
+    this.frozen = true;
+    for (const socket of this.sockets) socket.unpipe().pause();
+  }
+
   /** Listens again, on the same port. */
   async restore(): Promise<void> {
     const server = createServer((client) => this.join(client));
@@ -58,7 +65,7 @@ export class TcpProxy {
         this.sockets.delete(from);
         to.destroy();
       });
-      from.pipe(to);
+      if (!this.frozen) from.pipe(to);
     }
   }
 }

@@ -145,6 +145,10 @@ describe('an attempt that comes to its end after another one was begun', () => {
     await finish(last, 500, []);
     expect(await row()).toEqual({ status: 'PENDING', attempts: 1, due: true });
     expect(await claimOne()).toMatchObject({ attempt: 2, attemptOfRound: 1 });
+    expect(await row()).toEqual({ status: 'PENDING', attempts: 2, due: false });
+    // The first attempt of this round and the first of the one before are not the same.
+    await finish(last, 500, []);
+    expect(await row()).toEqual({ status: 'PENDING', attempts: 2, due: false });
     expect(await told(id)).toEqual([]);
   });
 });

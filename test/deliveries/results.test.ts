@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { newId } from '../../src/core/ids.js';
 import { API_ERROR_CODES, type ApiErrorCode } from '../../src/core/flux-errors.js';
-import { CancelTaskDocument } from '../../clients/operations.js';
+import { CancelTaskDocument, RedeliverCallbackDocument } from '../../clients/operations.js';
 import { Peer, type Received, reply } from '../net/peer.js';
 import { pathOf, TestApp } from '../support/app.js';
 import { FakeUpstream } from '../support/fake-upstream.js';
@@ -177,6 +177,10 @@ describe('the moment of a callback', () => {
     const { status, images, lateImages } = await app.task(asked.id);
     expect({ status, images }).toEqual({ status: 'CANCELED', images: [] });
     expect(resultOf(last).data.map(({ image_url }) => image_url)).toEqual(lateImages.map(({ url }) => url));
+
+    await app.query(RedeliverCallbackDocument, { input: { id: asked.id } });
+    const again = await callbacks(asked, 7);
+    expect(again.slice(5).map(webhookIdOf)).toEqual([first, last].map((one) => webhookIdOf(one as Received)));
   });
 
   test('of late pictures does not wait for an end that nobody took', async () => {

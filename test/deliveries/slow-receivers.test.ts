@@ -4,8 +4,8 @@ import { TestApp } from '../support/app.js';
 import { waitFor } from '../support/wait-for.js';
 import { addEnded, LOOPBACK, resultOf } from './receiving.js';
 
-/** How much longer a callback may take beside hung receivers: less than a second, and nothing like their 15. */
-const TOLERATED_MS = 500;
+/** How much longer a callback may take beside hung receivers on a busy machine; waiting for one of them takes 15 s. */
+const TOLERATED_MS = 3_000;
 
 let app: TestApp;
 let other: Peer;

@@ -7,7 +7,8 @@ import { type Database } from './database.js';
  * before the others; `next_attempt_at` is when the attempt counts as given up. Receivers are walked by the index, one
  * look each, so that a long line before one of them costs the others nothing. A task's second callback waits until its
  * first is delivered or abandoned. Only what is taken is locked, and whatever is joined is looked up row by row: the
- * planner cannot know how few they are, and would read the whole of `tasks` for them.
+ * planner cannot know how few they are, and would read the whole of `tasks` for them. Times are kept in milliseconds,
+ * rounded: what is due now can be half a millisecond ahead, and would wait for the next look.
  */
 const CLAIM = {
   name: 'claim-outgoing-callbacks',
@@ -24,7 +25,7 @@ const CLAIM = {
   ), chosen AS (
     SELECT candidate.id FROM room CROSS JOIN LATERAL (
       SELECT id, next_attempt_at FROM outgoing_callbacks callback
-      WHERE receiver = room.receiver AND status = 'PENDING' AND next_attempt_at <= now()
+      WHERE receiver = room.receiver AND status = 'PENDING' AND next_attempt_at <= now() + interval '1 ms'
         AND (kind = 'RESULT' OR NOT EXISTS (
           SELECT FROM outgoing_callbacks earlier
           WHERE earlier.task_id = callback.task_id AND earlier.seq < callback.seq AND earlier.status = 'PENDING'))
@@ -33,7 +34,7 @@ const CLAIM = {
     ORDER BY room.known DESC, candidate.next_attempt_at LIMIT $2
   ), due AS (
     SELECT id FROM outgoing_callbacks
-    WHERE id = ANY (ARRAY(SELECT id FROM chosen)) AND status = 'PENDING' AND next_attempt_at <= now()
+    WHERE id = ANY (ARRAY(SELECT id FROM chosen)) AND status = 'PENDING' AND next_attempt_at <= now() + interval '1 ms'
     FOR UPDATE SKIP LOCKED
   )
   UPDATE outgoing_callbacks callback

@@ -53,7 +53,8 @@ async function finish(callback: ClaimedCallback, statusCode: number, delays = [6
 }
 async function row() {
   const [found] = await db.rows<{ status: string; attempts: number; due: boolean }>(
-    'SELECT status, attempts, next_attempt_at <= now() AS due FROM outgoing_callbacks ORDER BY seq LIMIT 1',
+    `SELECT status, attempts, next_attempt_at <= now() + interval '1 ms' AS due
+     FROM outgoing_callbacks ORDER BY seq LIMIT 1`,
   );
   return found;
 }

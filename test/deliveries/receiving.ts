@@ -30,8 +30,8 @@ export function resultOf(received: Received | undefined): Posted {
   return JSON.parse(received?.body ?? 'null') as Posted;
 }
 
-export function webhookIdOf({ headers }: Received): string {
-  return String(headers['webhook-id']);
+export function webhookIdOf(received: Received | undefined): string {
+  return String(received?.headers['webhook-id']);
 }
 
 /** A page of a task's attempts, newest first. */

@@ -152,7 +152,7 @@ export type Delivery = {
   id: Scalars['ID']['output'];
   /** Milliseconds until the answer, or until it was given up; at most about 15,000. */
   latencyMs: Scalars['Int']['output'];
-  /** When the next attempt is due. Null when this one delivered, or was the last. */
+  /** When the next attempt is due. Null when this one delivered, was the last, or was overtaken by another. */
   nextAttemptAt?: Maybe<Scalars['DateTime']['output']>;
   /** The HTTP status that was answered; 200 to 299 means delivered. Null when nobody answered. */
   statusCode?: Maybe<Scalars['Int']['output']>;

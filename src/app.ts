@@ -44,7 +44,7 @@ import { Access } from './services/access.js';
 import { Addresses } from './services/addresses.js';
 import { Connections } from './services/connections.js';
 import { CallbackInbox } from './services/callback-inbox.js';
-import { Delivering } from './services/delivering.js';
+import { ATTEMPT_TIMEOUT_MS, Delivering } from './services/delivering.js';
 import { RETRY_DELAYS_MS } from './services/delivery-end.js';
 import { Forgetting } from './services/forgetting.js';
 import { Generation } from './services/generation.js';
@@ -77,6 +77,8 @@ export interface Tuning {
   sandboxDelayMs?: number;
   /** Milliseconds between the attempts to deliver a callback; default 5 s to 10 h, seven of them. */
   deliveryDelaysMs?: readonly number[];
+  /** How long a receiver has for its answer; default 15 s. */
+  deliveryTimeoutMs?: number;
   /** How often bytes that no image has any more are looked for; default 1 min. */
   sweepEveryMs?: number;
   /** How long the network of a watcher may take nothing before it is closed; default 30 s. */
@@ -211,7 +213,10 @@ async function build(
     addresses,
     eventLog,
     log,
-    tuning.deliveryDelaysMs ?? RETRY_DELAYS_MS,
+    {
+      delays: tuning.deliveryDelaysMs ?? RETRY_DELAYS_MS,
+      timeoutMs: tuning.deliveryTimeoutMs ?? ATTEMPT_TIMEOUT_MS,
+    },
   );
   const inbox = new CallbackInbox(callbacks, generation, config.callbackRetentionDays);
   const blobs = new Blobs(db);

@@ -3,9 +3,12 @@ import { type Delivery, type OutgoingCallback } from '../core/outgoing-callback.
 import { type Database } from './database.js';
 
 /**
- * Takes what is due, for as many attempts as each receiver has room for, oldest first; `next_attempt_at` is when the
- * attempt counts as given up. Receivers are walked by the index, one look each, so that a long line before one of them
- * costs the others nothing. A task's second callback waits until its first is delivered or abandoned.
+ * Takes what is due, for as many attempts as each receiver has room for, oldest first, those that are known to answer
+ * before the others; `next_attempt_at` is when the attempt counts as given up. Receivers are walked by the index, one
+ * look each, so that a long line before one of them costs the others nothing. A task's second callback waits until its
+ * first is delivered or abandoned. Only what is taken is locked, and whatever is joined is looked up row by row: the
+ * planner cannot know how few they are, and would read the whole of `tasks` for them. Times are kept in milliseconds,
+ * rounded: what is due now can be half a millisecond ahead, and would wait for the next look.
  */
 const CLAIM = {
   name: 'claim-outgoing-callbacks',
@@ -17,50 +20,65 @@ const CLAIM = {
             WHERE next.status = 'PENDING' AND next.receiver > receivers.receiver ORDER BY next.receiver LIMIT 1)
     FROM receivers WHERE receivers.receiver IS NOT NULL
   ), room AS (
-    SELECT receivers.receiver, $2 - coalesce(busy.value::int, 0) AS attempts
-    FROM receivers LEFT JOIN jsonb_each_text($1::jsonb) busy ON busy.key = receivers.receiver
-  ), due AS (
+    SELECT receivers.receiver, known.value IS NOT NULL AS known, least(coalesce(known.value::int, 1), $2) AS attempts
+    FROM receivers LEFT JOIN jsonb_each_text($1::jsonb) known ON known.key = receivers.receiver
+  ), chosen AS (
     SELECT candidate.id FROM room CROSS JOIN LATERAL (
       SELECT id, next_attempt_at FROM outgoing_callbacks callback
-      WHERE receiver = room.receiver AND status = 'PENDING' AND next_attempt_at <= now()
-        AND NOT EXISTS (
+      WHERE receiver = room.receiver AND status = 'PENDING' AND next_attempt_at <= now() + interval '1 ms'
+        AND (kind = 'RESULT' OR NOT EXISTS (
           SELECT FROM outgoing_callbacks earlier
-          WHERE earlier.task_id = callback.task_id AND earlier.seq < callback.seq AND earlier.status = 'PENDING')
-      ORDER BY next_attempt_at LIMIT greatest(room.attempts, 0)
-      FOR UPDATE SKIP LOCKED
+          WHERE earlier.task_id = callback.task_id AND earlier.seq < callback.seq AND earlier.status = 'PENDING'))
+      ORDER BY next_attempt_at LIMIT room.attempts
     ) candidate
-    ORDER BY candidate.next_attempt_at LIMIT $3
+    ORDER BY room.known DESC, candidate.next_attempt_at LIMIT $2
+  ), due AS (
+    SELECT id FROM outgoing_callbacks
+    WHERE id = ANY (ARRAY(SELECT id FROM chosen)) AND status = 'PENDING' AND next_attempt_at <= now() + interval '1 ms'
+    FOR UPDATE SKIP LOCKED
   )
   UPDATE outgoing_callbacks callback
-  SET attempts = callback.attempts + 1, next_attempt_at = now() + make_interval(secs => $4 / 1000.0)
-  FROM due, tasks task, workspaces workspace
-  WHERE callback.id = due.id AND task.id = callback.task_id AND workspace.id = callback.workspace_id
-  RETURNING callback.id, callback.workspace_id AS "workspaceId", callback.task_id AS "taskId", callback.kind,
-            callback.receiver, task.callback_url AS url, callback.attempts AS attempt,
-            callback.attempts - callback.attempts_before AS "attemptOfRound",
-            workspace.webhook_secret_version AS "secretVersion",
-            coalesce(workspace.webhook_overlap_until > now(), false) AS "secretsOverlap"`,
+  SET attempts = attempts + 1, next_attempt_at = now() + make_interval(secs => $3 / 1000.0)
+  WHERE id = ANY (ARRAY(SELECT id FROM due))
+  RETURNING id, workspace_id AS "workspaceId", task_id AS "taskId", kind, receiver, attempts AS attempt,
+            attempts - attempts_before AS "attemptOfRound",
+            (SELECT callback_url FROM tasks WHERE tasks.id = task_id) AS url,
+            (SELECT webhook_secret_version FROM workspaces WHERE workspaces.id = workspace_id) AS "secretVersion",
+            (SELECT coalesce(webhook_overlap_until > now(), false) FROM workspaces
+             WHERE workspaces.id = workspace_id) AS "secretsOverlap"`,
 };
 
-/** One attempt's end. Nothing changes for a callback that another attempt has ended, or was taken over from this one. */
+/**
+ * One attempt's end. Nothing changes for a callback that another attempt has ended. A failure changes nothing either once
+ * another attempt was begun or another round was asked for: that one decides what comes next.
+ */
 const FINISH = {
   name: 'finish-delivery',
   text: `
   WITH callback AS (
     UPDATE outgoing_callbacks
     SET status = $3::outgoing_callback_status, next_attempt_at = coalesce($4, next_attempt_at)
-    WHERE id = $1 AND status = 'PENDING' AND ($3 = 'DELIVERED' OR attempts = $2)
+    WHERE id = $1 AND status = 'PENDING' AND ($3 = 'DELIVERED' OR attempts = $2 AND attempts - attempts_before = $14)
     RETURNING workspace_id, task_id
   ), delivery AS (
     INSERT INTO deliveries (id, callback_id, task_id, workspace_id, attempt, at, status_code, failure, latency_ms, answer,
                             next_attempt_at)
-    SELECT $5, id, task_id, workspace_id, $2, $6, $7, $8, $9, $10, $4 FROM outgoing_callbacks WHERE id = $1
+    SELECT $5, id, task_id, workspace_id, $2, $6, $7, $8, $9, $10, CASE WHEN EXISTS (SELECT FROM callback) THEN $4 END
+    FROM outgoing_callbacks WHERE id = $1
     ON CONFLICT (id) DO NOTHING
   ), event AS (
     INSERT INTO task_events (workspace_id, task_id, type, actor, data)
     SELECT workspace_id, task_id, $11, $12, $13::jsonb FROM callback WHERE $11::text IS NOT NULL
   )
   SELECT count(*)::int AS changed FROM callback`,
+};
+
+const HAND_BACK = {
+  name: 'hand-back-callbacks',
+  text: `
+  UPDATE outgoing_callbacks callback SET next_attempt_at = now()
+  FROM unnest($1::uuid[], $2::int[]) AS cut(id, attempt)
+  WHERE callback.id = cut.id AND callback.attempts = cut.attempt AND callback.status = 'PENDING'`,
 };
 
 const REDELIVER = {
@@ -111,24 +129,32 @@ export class OutgoingCallbacks {
   constructor(private readonly db: Database) {}
 
   /**
-   * Up to `limit` callbacks that are due. `busy`: attempts that a receiver has under way here; each may have `perReceiver`.
-   * One whose end is not written down within `leaseMs` is due again.
+   * Up to `limit` callbacks that are due. `room`: how many each receiver may have more; one that is not named, 1. One
+   * whose end is not written down within `leaseMs` is due again.
    */
   async claim(
-    busy: Readonly<Record<string, number>>,
-    perReceiver: number,
+    room: Readonly<Record<string, number>>,
     limit: number,
     leaseMs: number,
   ): Promise<ClaimedCallback[]> {
-    return this.db.run<ClaimedCallback>(CLAIM, [JSON.stringify(busy), perReceiver, limit, leaseMs]);
+    return this.db.run<ClaimedCallback>(CLAIM, [JSON.stringify(room), limit, leaseMs]);
   }
 
   /** Writes down how an attempt ended. Safe to repeat. */
-  async finish(callbackId: string, { status, delivery, event }: DeliveryEnd): Promise<void> {
-    const { id, attempt, at, statusCode, failure, latencyMs, answer, nextAttemptAt } = delivery;
+  async finish(
+    { id: callbackId, attempt, attemptOfRound }: Pick<ClaimedCallback, 'id' | 'attempt' | 'attemptOfRound'>,
+    { status, delivery, event }: DeliveryEnd,
+  ): Promise<void> {
+    const { id, at, statusCode, failure, latencyMs, answer, nextAttemptAt } = delivery;
     const told = [event?.type ?? null, event?.actor ?? null, event ? JSON.stringify(event.data) : null];
     const facts = [id, at, statusCode, failure, latencyMs, answer];
-    await this.db.run(FINISH, [callbackId, attempt, status, nextAttemptAt, ...facts, ...told]);
+    const values = [callbackId, attempt, status, nextAttemptAt, ...facts, ...told, attemptOfRound];
+    await this.db.run(FINISH, values);
+  }
+
+  /** Makes callbacks due again whose attempts were cut. */
+  async handBack(cut: readonly Pick<ClaimedCallback, 'id' | 'attempt'>[]): Promise<void> {
+    await this.db.run(HAND_BACK, [cut.map(({ id }) => id), cut.map(({ attempt }) => attempt)]);
   }
 
   /** Makes the task's callbacks due again, with all their attempts before them; how many there are. */

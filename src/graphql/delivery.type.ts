@@ -39,7 +39,8 @@ export class DeliveryType {
 
   @Field(() => GraphQLDateTime, {
     nullable: true,
-    description: 'When the next attempt is due. Null when this one delivered, or was the last.',
+    description:
+      'When the next attempt is due. Null when this one delivered, was the last, or was overtaken by another.',
   })
   nextAttemptAt!: Date | null;
 }

@@ -32,15 +32,19 @@ export async function readBody({ body }: Answer, maxBytes: number): Promise<Buff
   return Buffer.concat(chunks);
 }
 
-/** Up to `bytes` from the beginning of the body. What is longer is cut, with its connection. */
+/** Up to `bytes` from the beginning of the body, or what came before it broke off. What is longer is cut, with its connection. */
 export async function readStart({ body }: Answer, bytes: number): Promise<Buffer> {
   body.on('error', () => undefined);
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    chunks.push(chunk);
-    length += chunk.length;
-    if (length > bytes) break;
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      chunks.push(chunk);
+      length += chunk.length;
+      if (length > bytes) break;
+    }
+  } catch {
+    // The status has come, and it is what counts.
   }
   return Buffer.concat(chunks).subarray(0, bytes);
 }

@@ -69,7 +69,7 @@ export class HttpClient {
     return this.post(url, JSON.stringify(body), options, read);
   }
 
-  /** As `postJson`, of a text that is JSON already. Of the answer the first `keptBytes` are returned; the rest is not waited for. */
+  /** As `postJson`, of a text that is JSON already. Of the answer the first `keptBytes` are returned, or what came of them in time; the rest is not waited for. */
   async postText(url: string, json: string, keptBytes: number, options: PostOptions): Promise<Reply<string>> {
     const read: Read<string> = async (answer) => (await readStart(answer, keptBytes)).toString('utf8');
     return this.post(url, json, options, read);

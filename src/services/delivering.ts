@@ -1,5 +1,4 @@
 import { type Logger } from 'pino';
-import { LRUCache } from 'lru-cache';
 import { type Caller } from '../core/caller.js';
 import { crashPoint } from '../core/crash-points.js';
 import { BadRequest, InputRejected } from '../core/errors.js';
@@ -17,21 +16,23 @@ import { type Answered, endOf, type RetryDelays } from './delivery-end.js';
 import { isSettled, replyOf } from './flux-reply.js';
 import { checkPageSize, type Page, toPage } from './page.js';
 import { persistently } from './persistently.js';
+import { Receivers } from './receivers.js';
 import { type WebhookSecrets } from './webhook-secrets.js';
 
 /** What Standard Webhooks advises: 15 to 30 s. */
-const ATTEMPT_TIMEOUT_MS = 15_000;
-/** The time-out, reading rows before and writing after it. An attempt whose process died is made again after this. */
-const LEASE_MS = 20_000;
-/** A receiver that answers within 100 ms is given 80 callbacks a second. */
-const PER_RECEIVER = 8;
-/** Open sockets and their bodies, a few kB each. Slow receivers have one of them each, so 300 of those delay nobody. */
+export const ATTEMPT_TIMEOUT_MS = 15_000;
+/** For reading rows before the attempt and writing them after it. One whose process died is made again after both. */
+const LEASE_BEYOND_TIMEOUT_MS = 5_000;
+/** Open sockets and their bodies, a few kB each. Silent receivers have one of them each, so 300 of those delay nobody. */
 const AT_ONCE = 512;
-/** Receivers that are remembered as not answering. */
-const SILENT_KEPT = 1_000;
 const KEPT_ANSWER_BYTES = 1_024;
-/** At shutdown; what has not ended by then is cut, and made again by another instance. */
+/** At shutdown; what has not ended by then is cut and handed back. */
 const GRACE_MS = 3_000;
+
+export interface DeliveringOptions {
+  delays: RetryDelays;
+  timeoutMs: number;
+}
 
 /**
  * Posts results to the callback URLs of tasks: at least once, a task's in their order, and nobody's slowness is anybody
@@ -40,14 +41,12 @@ const GRACE_MS = 3_000;
  *   PENDING -> claimed (due again when its lease is over) -> DELIVERED | ABANDONED | PENDING at a later time
  */
 export class Delivering {
-  /** Attempts under way, by receiver. */
-  private readonly busy = new Map<string, number>();
-  /** Receivers whose last attempt got no answer: they have one attempt at a time until one does. */
-  private readonly silent = new LRUCache<string, true>({ max: SILENT_KEPT });
-  private readonly underWay = new Set<Promise<void>>();
+  private readonly receivers = new Receivers();
+  private readonly underWay = new Map<ClaimedCallback, Promise<void>>();
   private claiming: Promise<void> | null = null;
   private wanted = false;
   private stopping = false;
+  private cut = false;
 
   constructor(
     private readonly callbacks: OutgoingCallbacks,
@@ -58,7 +57,7 @@ export class Delivering {
     private readonly addresses: Addresses,
     private readonly events: EventLog,
     private readonly log: Logger,
-    private readonly delays: RetryDelays,
+    private readonly options: DeliveringOptions,
   ) {}
 
   /** Begins whatever is due and has room. Does not wait for it. */
@@ -71,14 +70,22 @@ export class Delivering {
     });
   }
 
-  /** Begins nothing more, and waits a little for what is under way. */
+  /** Begins nothing more, waits a little for what is under way, and hands back what is left, for others to make again. */
   async stop(): Promise<void> {
     this.stopping = true;
     await this.claiming;
     let timer: NodeJS.Timeout | undefined;
     const grace = new Promise<void>((resolve) => (timer = setTimeout(resolve, GRACE_MS)));
-    await Promise.race([Promise.all(this.underWay), grace]);
+    await Promise.race([Promise.all(this.underWay.values()), grace]);
     clearTimeout(timer);
+    if (this.underWay.size === 0) return;
+    this.cut = true;
+    await this.callbacks.handBack([...this.underWay.keys()]).catch((error: unknown) => {
+      this.log.warn(
+        { err: error },
+        'callbacks could not be handed back; they are posted when their lease is over',
+      );
+    });
   }
 
   /** Sends the results of the caller's task again, with the same ids. Throws InputRejected NOT_FOUND or NO_CALLBACK. */
@@ -117,7 +124,8 @@ export class Delivering {
       while (this.wanted && this.hasRoom) {
         this.wanted = false;
         const room = AT_ONCE - this.underWay.size;
-        const claimed = await this.callbacks.claim(this.taken(), PER_RECEIVER, room, LEASE_MS);
+        const leaseMs = this.options.timeoutMs + LEASE_BEYOND_TIMEOUT_MS;
+        const claimed = await this.callbacks.claim(this.receivers.room, room, leaseMs);
         for (const callback of claimed) this.begin(callback);
         if (claimed.length > 0) this.wanted = true;
       }
@@ -127,49 +135,38 @@ export class Delivering {
     }
   }
 
-  /** What receivers have of their room: a silent one is full with its first attempt, and has one free without any. */
-  private taken(): Record<string, number> {
-    const taken: Record<string, number> = {};
-    for (const receiver of this.silent.keys()) taken[receiver] = PER_RECEIVER - 1;
-    for (const [receiver, count] of this.busy)
-      taken[receiver] = this.silent.has(receiver) ? PER_RECEIVER : count;
-    return taken;
-  }
-
   private begin(callback: ClaimedCallback): void {
-    const { receiver } = callback;
-    this.busy.set(receiver, (this.busy.get(receiver) ?? 0) + 1);
+    const { id: callbackId, taskId, receiver } = callback;
+    this.receivers.began(receiver);
     const attempt = this.deliver(callback)
       .catch((error: unknown) => {
-        const { id: callbackId, taskId } = callback;
         this.log.warn({ err: error, callbackId, taskId }, 'an attempt to deliver a callback is made again');
+        return null;
       })
-      .finally(() => {
-        this.underWay.delete(attempt);
-        const left = (this.busy.get(receiver) ?? 1) - 1;
-        if (left > 0) this.busy.set(receiver, left);
-        else this.busy.delete(receiver);
+      .then((answered) => {
+        this.underWay.delete(callback);
+        this.receivers.ended(receiver, answered);
         this.wake();
       });
-    this.underWay.add(attempt);
+    this.underWay.set(callback, attempt);
   }
 
-  private async deliver(callback: ClaimedCallback): Promise<void> {
+  /** Whether the receiver answered; null when that is not known. */
+  private async deliver(callback: ClaimedCallback): Promise<boolean | null> {
     const body = await this.body(callback);
     const at = new Date();
     const answered = await this.post(callback, body, at);
-    if (answered.statusCode === null) this.silent.set(callback.receiver, true);
-    else this.silent.delete(callback.receiver);
+    const { statusCode, failure } = answered;
+    // We hung up, not the receiver: that is no failure of its.
+    if (statusCode === null && this.cut) return null;
     crashPoint('delivery-answered');
-    const end = endOf(callback, { id: newId(), at }, answered, this.delays);
-    await persistently(() => this.callbacks.finish(callback.id, end), this.log);
+    const end = endOf(callback, { id: newId(), at }, answered, this.options.delays);
+    await persistently(() => this.callbacks.finish(callback, end), this.log);
     if (end.event) this.events.sealSoon();
     const { id: callbackId, taskId, attempt } = callback;
-    const { statusCode, failure } = answered;
-    this.log.debug(
-      { callbackId, taskId, attempt, statusCode, failure, status: end.status },
-      'a callback was posted',
-    );
+    const facts = { callbackId, taskId, attempt, statusCode, failure, status: end.status };
+    this.log.debug(facts, 'a callback was posted');
+    return statusCode !== null;
   }
 
   private async body({ taskId, kind }: ClaimedCallback): Promise<string> {
@@ -180,7 +177,7 @@ export class Delivering {
 
   private async post(callback: ClaimedCallback, body: string, at: Date): Promise<Answered> {
     const headers = { ...this.secrets.headers(callback, body, at), 'user-agent': 'Darkroom' };
-    const options = { headers, timeoutMs: ATTEMPT_TIMEOUT_MS };
+    const options = { headers, timeoutMs: this.options.timeoutMs };
     try {
       const reply = await this.http.postText(callback.url, body, KEPT_ANSWER_BYTES, options);
       const latencyMs = Date.now() - at.getTime();

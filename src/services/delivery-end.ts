@@ -9,7 +9,7 @@ export type RetryDelays = readonly number[];
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
-/** Standard Webhooks' own example of a schedule: 5 s to 10 h, over 28 h in all. */
+/** Standard Webhooks' own example of a schedule: 5 s to 10 h, over 27 h in all. */
 export const RETRY_DELAYS_MS: RetryDelays = [
   5 * SECOND_MS,
   5 * MINUTE_MS,

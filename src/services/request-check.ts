@@ -103,7 +103,8 @@ export function checkWish(kind: TaskKind, wish: Wish): CheckedRequest {
     requestedCount: count,
     sourceImageId: wish.sourceImageId ?? null,
     sourceImageUrl: wish.sourceImageUrl ?? null,
-    ...(wish.callbackUrl != null && { callbackUrl: wish.callbackUrl }),
+    // In its normal form: `HTTP:Example.com:80` and `http://example.com/` are one receiver.
+    ...(wish.callbackUrl != null && { callbackUrl: new URL(wish.callbackUrl).href }),
     metadata: wish.metadata ?? null,
     idempotencyKey: key,
     timeoutSeconds: wish.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS,

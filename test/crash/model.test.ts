@@ -67,6 +67,8 @@ interface TaskRow {
   events: { type: EventType; settles: boolean; data: EventFacts }[];
   images: { id: string; index: number; late: boolean; settled: boolean }[];
   callbacks: { verdict: string; success: boolean }[];
+  wants_callback: boolean;
+  outgoing: ('RESULT' | 'LATE_RESULT')[];
 }
 
 async function readTasks(): Promise<TaskRow[]> {
@@ -80,7 +82,9 @@ async function readTasks(): Promise<TaskRow[]> {
         FROM images WHERE task_id = task.id) AS images,
        (SELECT coalesce(json_agg(json_build_object('verdict', verdict,
                  'success', convert_from(body, 'UTF8')::json->'success') ORDER BY id), '[]')
-        FROM callbacks WHERE task_id = task.id) AS callbacks
+        FROM callbacks WHERE task_id = task.id) AS callbacks,
+       task.callback_url IS NOT NULL AS wants_callback,
+       (SELECT coalesce(json_agg(kind ORDER BY seq), '[]') FROM outgoing_callbacks WHERE task_id = task.id) AS outgoing
      FROM tasks task WHERE task.id = ANY($1) ORDER BY task.id`,
     [world.ids],
   );
@@ -144,6 +148,14 @@ function check(task: TaskRow): void {
   // Settled once, when it has ended and no picture is awaited.
   const isSettled = isEnd(task.status) && task.pending === 0;
   expect(task.events.filter(({ settles }) => settles)).toHaveLength(isSettled ? 1 : 0);
+
+  // Its result is to be posted once when it is settled, and late pictures after that, when they are all settled.
+  const [first, ...others] = task.outgoing;
+  expect(first).toBe(isSettled && task.wants_callback ? 'RESULT' : undefined);
+  expect(others.every((kind) => kind === 'LATE_RESULT')).toBe(true);
+  const late = task.images.filter(({ late: isLate }) => isLate);
+  if (late.length === 0) expect(others).toEqual([]);
+  else if (late.every(({ settled }) => settled)) expect(others.length > 0).toBe(task.wants_callback);
 
   // What was paid for is not paid for again: only what was refused is sent again.
   const arrived = world.arrivals.get(task.id) ?? [];

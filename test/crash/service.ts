@@ -13,5 +13,7 @@ if (CRASH_AT) armCrashPoint(CRASH_AT as CrashPoint);
 process.stdin.resume().once('close', () => process.exit(1));
 const config = readConfig(environment);
 const log = pino({ level: config.logLevel }, pino.destination(process.stderr.fd));
-const { url, firstKey } = await startApp(config, log, { askUpstreamAfterMs: 300, reconcileEveryMs: 200 });
+// A callback whose attempt died with the process is due again five seconds after the time-out.
+const tuning = { askUpstreamAfterMs: 300, reconcileEveryMs: 200, deliveryTimeoutMs: 1_000 };
+const { url, firstKey } = await startApp(config, log, tuning);
 console.log(JSON.stringify({ url, firstKey }));

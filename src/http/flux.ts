@@ -30,13 +30,10 @@ export function fluxRoutes(access: Access, api: FluxApi, waiting: Waiting): Rout
       return;
     }
     const hold = waiting.hold(caller);
+    // Its client may hang up, and every answer ends so too.
     onceClosed(response, () => hold.finish('left'));
-    try {
-      const reply = await api.fulfil(caller, order, traceId, hold);
-      if (reply) response.status(reply.success ? 200 : API_ERRORS[reply.error.code].status).json(reply);
-    } finally {
-      hold.finish('left');
-    }
+    const reply = await api.fulfil(caller, order, traceId, hold);
+    if (reply) response.status(reply.success ? 200 : API_ERRORS[reply.error.code].status).json(reply);
   });
 
   router.post('/tasks', identify(access, 'tasks:read'), json, async (request, response) => {

@@ -133,13 +133,14 @@ describe('with one place for each key', () => {
   test('a client that hangs up leaves its place at once, and its task goes on', async () => {
     const controller = new AbortController();
     const headers = { authorization: `Bearer ${app.key}`, 'content-type': 'application/json' };
-    const body = JSON.stringify(asking('hung up [sandbox: delay=1s]'));
+    const body = JSON.stringify(asking('hung up [sandbox: delay=3s]'));
     const init = { method: 'POST', headers, body, signal: controller.signal };
     const answer = fetch(`${app.url}/flux/images`, init);
     const id = await taskAsked(app, 'hung up');
     controller.abort();
     await expect(answer).rejects.toThrow('abort');
-    await waitFor('the place', async () => (await doorOf(app).images(asking('the next'))).status === 200);
+    const isFree = async () => (await doorOf(app).images(asking('the next'))).status === 200;
+    await waitFor('the place', isFree, { timeoutMs: 1_500 });
     await expect(app.settled(id)).resolves.toMatchObject({ status: 'SUCCEEDED' });
   });
 

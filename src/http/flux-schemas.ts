@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { API_ERROR_CODES } from '../core/flux-errors.js';
 import { FLUX_MODELS } from '../core/models.js';
 
 /**
@@ -90,3 +91,88 @@ export const TASKS_ACTIONS = ['retrieve', 'retrieve_batch'] as const;
 export const tasksBody = z
   .discriminatedUnion('action', [retrieveBody, retrieveBatchBody])
   .meta({ id: 'TasksRequest' });
+
+const taskId = z.uuid().meta({ description: 'The task: read it from /flux/tasks.', example: EXAMPLE_ID });
+const traceId = z
+  .string()
+  .meta({ description: 'The request, as the log has it; the same as the header x-request-id.' });
+
+const picture = z
+  .object({
+    prompt: z.string(),
+    image_url: z.url().meta({ description: 'Ours, and it lasts. It needs no key.' }),
+    seed: z
+      .unknown()
+      .optional()
+      .meta({
+        description: 'As the upstream gave it: a number, a text, or absent.',
+        examples: [1698551532, '281520112'],
+      }),
+    timings: z
+      .unknown()
+      .optional()
+      .meta({
+        description: 'As the upstream gave it: seconds of the work, a number, or absent.',
+        examples: [{ inference: 3.328 }, 1752743801],
+      }),
+  })
+  .meta({ id: 'Picture' });
+
+const error = z.object({
+  code: z.enum(API_ERROR_CODES).meta({ description: 'What a program may compare.' }),
+  message: z.string().meta({ description: 'What happened and what to do next.' }),
+});
+
+export const resultReply = z
+  .object({ success: z.literal(true), task_id: taskId, trace_id: traceId, data: z.array(picture) })
+  .meta({ id: 'Result', description: 'The pictures: perhaps fewer than were asked for.' });
+
+export const failedReply = z
+  .object({ success: z.literal(false), task_id: taskId, trace_id: traceId, error })
+  .meta({ id: 'FailedResult', description: 'The task has ended without a picture.' });
+
+export const acceptedReply = z
+  .object({ success: z.literal(true), task_id: taskId, trace_id: traceId })
+  .meta({ id: 'Accepted', description: 'The task was taken, and will reach an end.' });
+
+export const errorReply = z
+  .object({
+    success: z.literal(false),
+    task_id: taskId.optional().meta({ description: 'Where a task was taken.' }),
+    error,
+    trace_id: traceId,
+  })
+  .meta({ id: 'Error' });
+
+const seconds = z.number().meta({ description: 'Unix seconds, with a fraction.', example: 1736304669.779 });
+export const taskReply = z
+  .object({
+    id: taskId,
+    type: z.literal('images'),
+    created_at: seconds,
+    started_at: seconds,
+    finished_at: seconds.optional(),
+    elapsed: z.number().optional().meta({ description: 'Seconds.' }),
+    trace_id: traceId,
+    request: z
+      .object({
+        action: z.enum(['generate', 'edit']),
+        prompt: z.string(),
+        model: z.string(),
+        size: z.string().optional(),
+        count: z.int().optional(),
+        image_url: z.string().optional(),
+        callback_url: z.string().optional(),
+      })
+      .meta({ description: 'What was asked for, defaults filled in.' }),
+    response: z.union([resultReply, failedReply]).optional(),
+  })
+  .meta({ id: 'Task', description: 'There is no status: a task is over when it has `finished_at`.' });
+
+export const unknownTaskReply = z
+  .strictObject({})
+  .meta({ id: 'UnknownTask', description: 'There is no task with this id that the key may see.' });
+
+export const tasksReply = z
+  .object({ items: z.array(taskReply), count: z.int() })
+  .meta({ id: 'Tasks', description: 'Those that there are, in the order asked for.' });

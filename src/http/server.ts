@@ -15,6 +15,7 @@ import { toAppError } from './app-error.js';
 import { callbackRoutes } from './callbacks.js';
 import { type EventStreams } from './event-streams.js';
 import { healthRoutes } from './health.js';
+import { openapiRoutes } from './openapi-page.js';
 import { pictureRoutes } from './images.js';
 import { uploadRoutes } from './uploads.js';
 
@@ -88,6 +89,7 @@ function serveApi(app: Express, services: HttpServices): void {
   app.use(uploadRoutes(services.uploading, addresses, services.maxImageBytes));
   app.use(eventStreams.router);
   app.use('/flux', neverCached, services.flux);
+  app.use(openapiRoutes());
   app.use(
     '/graphql',
     neverCached,

@@ -28,6 +28,7 @@ import { makeSchema } from './graphql/schema.js';
 import { Subscriptions } from './graphql/subscriptions.js';
 import { serveGraphqlOverWebSocket } from './graphql/websocket.js';
 import { EventStreams } from './http/event-streams.js';
+import { fluxRoutes } from './http/flux.js';
 import { close, listen, localUrl } from './http/listening.js';
 import { makeHttpApp } from './http/server.js';
 import { openStore } from './images/open-store.js';
@@ -46,6 +47,7 @@ import { Connections } from './services/connections.js';
 import { CallbackInbox } from './services/callback-inbox.js';
 import { ATTEMPT_TIMEOUT_MS, Delivering } from './services/delivering.js';
 import { RETRY_DELAYS_MS } from './services/delivery-end.js';
+import { FluxApi } from './services/flux-api.js';
 import { Forgetting } from './services/forgetting.js';
 import { Generation } from './services/generation.js';
 import { Health } from './services/health.js';
@@ -55,6 +57,7 @@ import { Pictures } from './services/pictures.js';
 import { Reconciliation } from './services/reconciliation.js';
 import { TaskControl } from './services/task-control.js';
 import { Uploading } from './services/uploading.js';
+import { Waiting } from './services/waiting.js';
 import { Watching } from './services/watching.js';
 import { WebhookSecrets } from './services/webhook-secrets.js';
 
@@ -83,6 +86,8 @@ export interface Tuning {
   sweepEveryMs?: number;
   /** How long the network of a watcher may take nothing before it is closed; default 30 s. */
   stallMs?: number;
+  /** How long a request of the Flux API waits for its pictures; default a little less than 5 min. */
+  fluxWaitMs?: number;
   /** False: events are neither sealed nor pushed. For the bench that asks what pushing costs. */
   push?: false;
   /** False: the embedded Postgres does not wait for the disk. */
@@ -95,6 +100,8 @@ export interface Tuning {
 const DATABASE_CONNECTIONS = 20;
 /** Beside PUSH_BUFFER_EVENTS: an event is 1 kB as a rule and can be more. */
 const PUSH_BUFFER_BYTES = 1024 * 1024;
+/** Node's own fetch gives up after 5 min: just before, the answer can still bring the task's id. */
+const FLUX_WAIT_MS = 295_000;
 /** Retention is in days. */
 const FORGET_EVERY_MS = 3_600_000;
 const SWEEP_EVERY_MS = 60_000;
@@ -298,6 +305,8 @@ async function build(
   releases.push(() => graphql.stop());
   const subscriptions = new Subscriptions(schema, makeContext, watching, log);
   const sockets = serveGraphqlOverWebSocket(subscriptions, access, connections, push.allowedOrigins, log);
+  const waiting = new Waiting(connections, watching, tuning.fluxWaitMs ?? FLUX_WAIT_MS);
+  const flux = fluxRoutes(access, new FluxApi(generation, history, addresses), waiting);
   const startOperation = subscriptions.start.bind(subscriptions);
   const eventStreams = new EventStreams({ access, connections, watching, startOperation });
   const extra = [];
@@ -311,12 +320,12 @@ async function build(
   const pictureDoors = { pictures: pictureServing, uploading, maxImageBytes };
   const doors = { access, addresses, allowedOrigins, eventStreams, generation, health, ...pictureDoors };
   server.removeAllListeners('request');
-  server.on('request', makeHttpApp({ ...doors, graphql: graphql.handler, extra, log }, config.roles));
+  server.on('request', makeHttpApp({ ...doors, flux, graphql: graphql.handler, extra, log }, config.roles));
   server.on('upgrade', (request, socket, head) => {
     if (config.roles.api) sockets.upgrade(request, socket, head);
     else socket.destroy();
   });
-  releases.push(() => Promise.all([close(server), sockets.stop(), eventStreams.stop()]));
+  releases.push(() => Promise.all([close(server), sockets.stop(), eventStreams.stop(), waiting.stop()]));
   if (worker) {
     const started = worker;
     releases.push(() =>

@@ -123,6 +123,49 @@ export class StoreUnavailable extends AppError {
   }
 }
 
+/** A Flux API request whose `action` is missing or none that there is. */
+export class UnknownAction extends AppError {
+  static readonly code = 'UNKNOWN_ACTION';
+  readonly code = UnknownAction.code;
+  readonly httpStatus = 400;
+  constructor(actions: readonly string[]) {
+    super(`There is no such action. \`action\` is one of: ${actions.join(', ')}.`);
+  }
+}
+
+/** A request was held for its pictures and is answered without them. The task was taken and goes on. */
+export class WaitEnded extends AppError {
+  static readonly code = 'WAIT_ENDED';
+  readonly code = WaitEnded.code;
+  readonly httpStatus = 504;
+  override readonly expected: boolean;
+  constructor(
+    readonly taskId: string,
+    readonly reason: 'timed-out' | 'going-away' | 'unread',
+    options?: { cause?: unknown },
+  ) {
+    super(
+      `The task was taken, and its result is not here yet: read it from /flux/tasks with this task_id. Asking again makes, and may bill, new pictures.`,
+      options,
+    );
+    this.expected = reason !== 'unread';
+  }
+}
+
+/** PostgreSQL went away while a Flux API request was being written: it may have been taken. */
+export class WriteUnconfirmed extends AppError {
+  static readonly code = 'WRITE_UNCONFIRMED';
+  readonly code = WriteUnconfirmed.code;
+  readonly httpStatus = 504;
+  override readonly expected = false;
+  constructor(cause: unknown) {
+    super(
+      'The database went away, and it is unknown whether the request was taken. Send it again with the same Idempotency-Key and nothing is made twice; without one, look for the task first.',
+      { cause },
+    );
+  }
+}
+
 /** Something the caller can mend in the input of a mutation. `field` is the path in the input. */
 export interface InputFault {
   code: InputFaultCode;

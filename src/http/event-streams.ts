@@ -7,6 +7,7 @@ import { type Access, requireScope } from '../services/access.js';
 import { type Connections } from '../services/connections.js';
 import { type Rendering, type Watch, type Watching } from '../services/watching.js';
 import { EventStream, type StreamForm } from './event-stream.js';
+import { onceClosed } from './once-closed.js';
 
 /** As over WebSocket: a document and its variables. */
 const MAX_OPERATION = '64kb';
@@ -132,12 +133,6 @@ export class EventStreams {
     const cursor = this.services.watching.cursorOf(event);
     return `id: ${cursor}\ndata: ${JSON.stringify({ id, cursor, type, at, actor, taskId, data })}\n\n`;
   }
-}
-
-/** Also when the client has left before anybody asked, while its key was looked up: that is not heard a second time. */
-function onceClosed(response: Response, leave: () => void): void {
-  if (response.destroyed) leave();
-  else response.once('close', leave);
 }
 
 /** A browser that comes back sends the id of the last event; otherwise the address says where to begin. */

@@ -3,7 +3,7 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler } 
 import helmet from 'helmet';
 import { type Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
-import { AppError, BadRequest, NotFound, PayloadTooLarge } from '../core/errors.js';
+import { NotFound } from '../core/errors.js';
 import { newId } from '../core/ids.js';
 import { type Access } from '../services/access.js';
 import { type Addresses } from '../services/addresses.js';
@@ -11,9 +11,11 @@ import { type Generation } from '../services/generation.js';
 import { type Health } from '../services/health.js';
 import { type PictureServing } from '../services/picture-serving.js';
 import { type Uploading } from '../services/uploading.js';
+import { toAppError } from './app-error.js';
 import { callbackRoutes } from './callbacks.js';
 import { type EventStreams } from './event-streams.js';
 import { healthRoutes } from './health.js';
+import { openapiRoutes } from './openapi-page.js';
 import { pictureRoutes } from './images.js';
 import { uploadRoutes } from './uploads.js';
 
@@ -29,6 +31,8 @@ export interface HttpServices {
   eventStreams: EventStreams;
   /** Null: any origin. */
   allowedOrigins: readonly string[] | null;
+  /** Answers everything below /flux. */
+  flux: RequestHandler;
   /** Answers /graphql once the caller is known. */
   graphql: RequestHandler;
   /** Routes that only some installations have, such as the sandbox. */
@@ -84,6 +88,8 @@ function serveApi(app: Express, services: HttpServices): void {
   const { access, addresses, eventStreams, graphql } = services;
   app.use(uploadRoutes(services.uploading, addresses, services.maxImageBytes));
   app.use(eventStreams.router);
+  app.use('/flux', neverCached, services.flux);
+  app.use(openapiRoutes());
   app.use(
     '/graphql',
     neverCached,
@@ -133,17 +139,3 @@ const answerError: ErrorRequestHandler = (error: unknown, request, response, _ne
     .status(known?.httpStatus ?? 500)
     .json(isGraphql ? { errors: [{ message, extensions: { code } }] } : { error: { code, message } });
 };
-
-/** Errors of express's body parsers, in our words; null for what nobody expected. */
-function toAppError(error: unknown): AppError | null {
-  if (error instanceof AppError) return error;
-  const { type, limit, status } = error as { type?: unknown; limit?: unknown; status?: unknown };
-  if (type === 'entity.too.large') return new PayloadTooLarge(`${Number(limit) / (1024 * 1024)} MB`);
-  if (type === 'entity.parse.failed') return new BadRequest('The body is not JSON.', { cause: error });
-  if (typeof status === 'number' && status >= 400 && status < 500) {
-    return new BadRequest('The request cannot be read: its path, its headers or its body is malformed.', {
-      cause: error,
-    });
-  }
-  return null;
-}

@@ -191,6 +191,8 @@ function quotable(words: string | null): string {
     ?.replace(/https?:\S*/gi, '(link)')
     .replace(/[\w.~+/=-]{20,}/g, '(…)')
     .replace(/\s+/g, ' ')
-    .slice(0, 200);
+    .slice(0, 200)
+    // Half of a character that was cut.
+    .replace(/\p{Surrogate}/gu, '');
   return clean ? ` The upstream says: "${clean}"` : '';
 }

@@ -31,6 +31,11 @@ export interface WireTask {
 
 type Fields = Record<string, unknown>;
 
+/** Seeds and timings have tens. */
+const MAX_AS_IT_CAME = 1_024;
+/** NUL, or half of a character, as JSON writes them. */
+const UNKEEPABLE = /\\u(?:0000|d[89a-f])/;
+
 /** The value, or undefined when the text is not JSON. (JSON has no undefined of its own.) */
 export function parseJson(text: string): unknown {
   try {
@@ -86,10 +91,19 @@ function readPictures(data: unknown[]): UpstreamPicture[] {
     const url = readText(entry['image_url']);
     if (url === null || !isHttpUrl(url)) return [];
     const { seed, timings } = entry;
-    return [
-      { url, seed: readText(seed), inferenceSeconds: readInference(timings), reported: { seed, timings } },
-    ];
+    const reported = { seed: asItCame(seed), timings: asItCame(timings) };
+    return [{ url, seed: readText(seed), inferenceSeconds: readInference(timings), reported }];
   });
+}
+
+/** Absent when Postgres would refuse it, and the whole result with it, or when it is more than anybody has seen. */
+function asItCame(value: unknown): unknown {
+  try {
+    const text = JSON.stringify(value) ?? '';
+    return text.length > MAX_AS_IT_CAME || UNKEEPABLE.test(text) ? undefined : value;
+  } catch {
+    return undefined; // nested deeper than JSON.stringify goes
+  }
 }
 
 /** Only `{inference}` is a duration. A bare number has been seen to be the time of day in Unix seconds. */
@@ -98,10 +112,13 @@ function readInference(timings: unknown): number | null {
   return typeof seconds === 'number' && seconds >= 0 ? seconds : null;
 }
 
-/** A text that is not empty, or a number as text: ids and seeds come as either. Without NUL, which Postgres refuses. */
+/**
+ * A text that is not empty, or a number as text: ids and seeds come as either. Without NUL and halves of characters,
+ * which Postgres refuses.
+ */
 function readText(value: unknown): string | null {
   if (typeof value === 'number') return String(value);
-  return (typeof value === 'string' && value.replaceAll('\0', '').trim()) || null;
+  return (typeof value === 'string' && value.replace(/\0|\p{Surrogate}/gu, '').trim()) || null;
 }
 
 function isHttpUrl(text: string): boolean {

@@ -21,7 +21,7 @@ export type FluxReply =
   | { success: false; task_id: string; trace_id: string; error: ApiErrorBody };
 
 /** What the Flux API calls a task's failure. What it says to do next holds: `api_error` can be tried again, `timeout` not blindly. */
-const FAILURES: Readonly<Record<TaskErrorCode, ApiErrorCode>> = {
+export const FLUX_FAILURES: Readonly<Record<TaskErrorCode, ApiErrorCode>> = {
   CONTENT_REJECTED: 'forbidden',
   UPSTREAM_OUT_OF_CREDIT: 'used_up',
   // Our token, not the caller's: `invalid_token` would send the caller looking for a fault of his own.
@@ -99,7 +99,7 @@ function requestOf(task: Task, linkOf: (imageId: string) => string): object {
 }
 
 function errorOf(task: Task): ApiErrorBody {
-  if (task.failure) return apiError(FAILURES[task.failure.code], task.failure.message);
+  if (task.failure) return apiError(FLUX_FAILURES[task.failure.code], task.failure.message);
   // Not `api_error`, which asks to be tried again: somebody did not want these pictures any more.
   return apiError('bad_request', 'The task was canceled. Send a new request for new pictures.');
 }

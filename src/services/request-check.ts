@@ -39,7 +39,7 @@ export interface CheckedRequest {
 const MAX_PROMPT_LENGTH = 4_000;
 /** Postgres keeps every character in a text but this one. */
 const NUL = '\0';
-const MAX_METADATA_BYTES = 4_096;
+export const MAX_METADATA_BYTES = 4_096;
 const MAX_KEY_LENGTH = 255;
 const MAX_URL_LENGTH = 2_048;
 const MIN_TIMEOUT_SECONDS = 10;

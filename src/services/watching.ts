@@ -5,6 +5,7 @@ import { BadRequest, CursorExpired, CursorInvalid, NotFound } from '../core/erro
 import { type TaskEvent } from '../core/events.js';
 import { isId } from '../core/ids.js';
 import { type Outlet } from '../core/outlet.js';
+import { type Task } from '../core/task.js';
 import { type EventFilter, type Events, type Scope, type WatchPoint } from '../db/events.js';
 import { type Feed, type Start } from '../events/feed.js';
 import { type EventLog } from '../events/log.js';
@@ -107,6 +108,19 @@ export class Watching {
     return () => void watcher.leave();
   }
 
+  /**
+   * Calls `onSettled` once nothing more is expected of a task that was not settled when it was read. Returns the way to
+   * leave. It begins where the task was read, so Postgres is not asked for each of many who wait.
+   */
+  untilSettled({ id, workspaceId, logPosition }: Task, onSettled: () => void): () => void {
+    const scope = { workspaceId, taskId: id };
+    const render = () => Promise.resolve('');
+    const topic = { key: `settled ${id}`, scope, matches: (event: TaskEvent) => event.settles, render };
+    const start = { position: BigInt(logPosition), first: null, overAt: null };
+    const watcher = this.feed.watch(topic, start, doorbell(onSettled));
+    return () => void watcher.leave();
+  }
+
   /** Pushes everything that is known by now; for the last moment before the connections are closed. */
   async flush(): Promise<void> {
     await this.feed.flush();
@@ -138,6 +152,12 @@ export class Watching {
     const byTask = new Map(found.map((point) => [keyOf(point), point]));
     return tasks.map((task) => byTask.get(keyOf(task)) ?? null);
   }
+}
+
+/** An outlet that takes everything at once and tells only the end. */
+function doorbell(onComplete: () => void): Outlet {
+  const nothing = () => undefined;
+  return { backlogBytes: 0, send: nothing, together: (work) => work(), complete: onComplete, close: nothing };
 }
 
 interface WatchedTask {

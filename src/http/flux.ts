@@ -1,0 +1,73 @@
+import express, { type RequestHandler, type Response, type Router } from 'express';
+import { type Caller, type Scope } from '../core/caller.js';
+import { NotFound } from '../core/errors.js';
+import { API_ERRORS } from '../core/flux-errors.js';
+import { type Access, requireScope } from '../services/access.js';
+import { type FluxApi } from '../services/flux-api.js';
+import { type Waiting } from '../services/waiting.js';
+import { readOrder, readWanted } from './flux-body.js';
+import { answerFluxError } from './flux-errors.js';
+import { onceClosed } from './once-closed.js';
+
+const MAX_BODY = '1mb';
+
+/**
+ * `/flux`: the Flux API with the paths, bodies and errors of the hosted one, so that its clients need another address and
+ * another key, and nothing else.
+ */
+export function fluxRoutes(access: Access, api: FluxApi, waiting: Waiting): Router {
+  const router = express.Router();
+  // Not only objects: what else was sent is told in our words.
+  const json = express.json({ limit: MAX_BODY, strict: false });
+
+  router.post('/images', identify(access, 'tasks:write'), json, async (request, response) => {
+    const caller = callerOf(response);
+    const traceId = traceIdOf(response);
+    const order = readOrder(request.body, request.get('idempotency-key'));
+    if (!order.waits) {
+      const { id } = await api.take(caller, order, traceId);
+      response.json({ success: true, task_id: id, trace_id: traceId });
+      return;
+    }
+    const hold = waiting.hold(caller);
+    // Its client may hang up, and every answer ends so too.
+    onceClosed(response, () => hold.finish('left'));
+    const reply = await api.fulfil(caller, order, traceId, hold);
+    if (reply) response.status(reply.success ? 200 : API_ERRORS[reply.error.code].status).json(reply);
+  });
+
+  router.post('/tasks', identify(access, 'tasks:read'), json, async (request, response) => {
+    const caller = callerOf(response);
+    const wanted = readWanted(request.body);
+    if (wanted.action === 'retrieve') {
+      const [view = {}] = await api.views(caller, [wanted.id]);
+      response.json(view);
+      return;
+    }
+    const items = await api.views(caller, wanted.ids);
+    response.json({ items, count: items.length });
+  });
+
+  router.use(() => {
+    throw new NotFound('There is no such API. There are: POST /flux/images, POST /flux/tasks.');
+  });
+  router.use(answerFluxError);
+  return router;
+}
+
+function identify(access: Access, scope: Scope): RequestHandler {
+  return async (request, response, next) => {
+    const caller = await access.authenticate(request.headers.authorization);
+    requireScope(caller, scope);
+    response.locals.caller = caller;
+    next();
+  };
+}
+
+function callerOf({ locals }: Response): Caller {
+  return locals.caller as Caller;
+}
+
+function traceIdOf(response: Response): string {
+  return String(response.getHeader('x-request-id'));
+}

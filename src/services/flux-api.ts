@@ -1,0 +1,98 @@
+import DataLoader from 'dataloader';
+import { type Caller } from '../core/caller.js';
+import { DatabaseUnavailable, Unauthenticated, WaitEnded, WriteUnconfirmed } from '../core/errors.js';
+import { type Image } from '../core/image.js';
+import { type Task, type TaskKind } from '../core/task.js';
+import { type Addresses } from './addresses.js';
+import { type FluxReply, replyOf, viewOf } from './flux-reply.js';
+import { type Generation } from './generation.js';
+import { type History } from './history.js';
+import { type Wish } from './request-check.js';
+import { type Hold } from './waiting.js';
+
+/** What `/flux/images` is asked for, in our words. */
+export interface FluxOrder {
+  kind: TaskKind;
+  wish: Wish;
+  /** Neither a callback nor `async`: the answer is the result itself. */
+  waits: boolean;
+}
+
+/** Results that are read together when many settle at once. */
+const READ_AT_ONCE = 100;
+
+interface Waiter {
+  caller: Caller;
+  taskId: string;
+}
+type Result = [task: Task | null, images: Image[]];
+
+/** The Flux API, spoken by us: its orders become tasks like any other, and tasks of every door are shown in its form. */
+export class FluxApi {
+  private readonly linkOf: (imageId: string) => string;
+  private readonly results = new DataLoader<Waiter, Result, Waiter>((waiters) => this.readResults(waiters), {
+    cache: false,
+    maxBatchSize: READ_AT_ONCE,
+    batchScheduleFn: (run) => void setImmediate(run),
+  });
+
+  constructor(
+    private readonly generation: Generation,
+    private readonly history: History,
+    addresses: Addresses,
+  ) {
+    this.linkOf = (imageId) => addresses.image(imageId);
+  }
+
+  /**
+   * Takes an order; once this has returned, its task will reach an end. Throws InputRejected, and WriteUnconfirmed when
+   * Postgres went away meanwhile.
+   */
+  async take(caller: Caller, { kind, wish }: FluxOrder, traceId: string): Promise<Task> {
+    try {
+      return (await this.generation.request(caller, kind, wish, { traceId })).task;
+    } catch (error) {
+      throw error instanceof DatabaseUnavailable ? new WriteUnconfirmed(error) : error;
+    }
+  }
+
+  /**
+   * Takes an order and answers with its result; null when its client has left, and the task goes on. Throws what `take`
+   * does, WaitEnded when there is no result to show, and Unauthenticated when the key was revoked meanwhile.
+   */
+  async fulfil(caller: Caller, order: FluxOrder, traceId: string, hold: Hold): Promise<FluxReply | null> {
+    const task = await this.take(caller, order, traceId);
+    const end = await hold.settled(task);
+    if (end === 'left') return null;
+    if (end === 'key-revoked') throw new Unauthenticated();
+    if (end !== 'settled') throw new WaitEnded(task.id, end);
+    try {
+      const [settled, images] = await this.results.load({ caller, taskId: task.id });
+      if (!settled) throw new Error('The task is not there any more.');
+      return { ...replyOf(settled, images, this.linkOf), trace_id: traceId };
+    } catch (cause) {
+      // Any other error would say that nothing was made.
+      throw new WaitEnded(task.id, 'unread', { cause });
+    }
+  }
+
+  /** The caller's tasks among these ids, in their order and each once. What is foreign is as absent as what never was. */
+  async views(caller: Caller, ids: readonly string[]): Promise<object[]> {
+    const found = (await this.history.tasks(caller, ids)).filter((task) => task !== null);
+    const tasks = [...new Set(found)];
+    const images = await this.history.imagesOf(tasks.map((task) => task.id));
+    return tasks.map((task, index) => viewOf(task, images[index] ?? [], this.linkOf));
+  }
+
+  /** One statement for the images of all, and one for the tasks of each workspace. */
+  private async readResults(waiters: readonly Waiter[]): Promise<Result[]> {
+    const ids = waiters.map(({ taskId }) => taskId);
+    const callers = new Map(waiters.map(({ caller }) => [caller.workspaceId, caller]));
+    const [images, ...tasks] = await Promise.all([
+      this.history.imagesOf(ids),
+      ...[...callers.values()].map((caller) => this.history.tasks(caller, ids)),
+    ]);
+    const byId = new Map(tasks.flat().map((task) => [task?.id, task]));
+    return ids.map((id, index) => [byId.get(id) ?? null, images[index] ?? []]);
+  }
+}

@@ -46,12 +46,23 @@ describe('editImage', () => {
   });
 
   test('changes a picture behind a link', async () => {
-    const { task } = await edit({ prompt: 'from a link', sourceImageUrl: source.url, size: '16:9' });
-    expect(task).toMatchObject({ sourceImageUrl: source.url, sourceImage: null, size: '16:9' });
+    const [row] = await app.rows<{ url: string }>('SELECT upstream_url AS url FROM images WHERE id = $1', [
+      source.id,
+    ]);
+    const { task } = await edit({ prompt: 'from a link', sourceImageUrl: row?.url, size: '16:9' });
+    expect(task).toMatchObject({ sourceImageUrl: row?.url, sourceImage: null, size: '16:9' });
     const done = await app.settled(task?.id ?? '');
     expect(done).toMatchObject({ status: 'SUCCEEDED', deliveredCount: 1 });
     const { image } = await app.query(ImageByIdDocument, { id: done.images[0]?.id ?? '' });
     expect(image?.parent).toBeNull();
+  });
+
+  test('knows a picture of ours by its link as well as by its id', async () => {
+    const { task } = await edit({ prompt: 'from our own link', sourceImageUrl: source.url });
+    expect(task).toMatchObject({ sourceImage: { id: source.id }, sourceImageUrl: null });
+    const done = await app.settled(task?.id ?? '');
+    const { image } = await app.query(ImageByIdDocument, { id: done.images[0]?.id ?? '' });
+    expect(image?.parent?.id).toBe(source.id);
   });
 
   test('fails with the words of the upstream when the link gives no picture', async () => {

@@ -78,6 +78,9 @@ function newTask(workspaceId: string): NewTask {
     retryOfId: null,
     callbackUrl: null,
     traceId: null,
+    keyId: newId(),
+    endUserId: null,
+    priority: 'NORMAL',
   };
 }
 const INPUT_HASH = createHash('sha256').update(PROMPT).digest();

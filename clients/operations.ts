@@ -190,6 +190,8 @@ export type EditImageInput = {
   metadata?: InputMaybe<Scalars['JSON']['input']>;
   /** See `models`; default flux-kontext-pro. */
   model?: InputMaybe<Scalars['String']['input']>;
+  /** Which of your own queued tasks goes first. It does not come before other workspaces by it. */
+  priority?: InputMaybe<TaskPriority>;
   /** How to change it; 1 to 4,000 characters. */
   prompt: Scalars['String']['input'];
   /** A ratio; default: the source's own. */
@@ -246,6 +248,8 @@ export type GenerateImagesInput = {
   metadata?: InputMaybe<Scalars['JSON']['input']>;
   /** See `models`; default flux-dev. */
   model?: InputMaybe<Scalars['String']['input']>;
+  /** Which of your own queued tasks goes first. It does not come before other workspaces by it. */
+  priority?: InputMaybe<TaskPriority>;
   /** What to make; 1 to 4,000 characters. */
   prompt: Scalars['String']['input'];
   /** WIDTHxHEIGHT or a ratio, by model; default: the `defaultSize` of the model. */
@@ -588,6 +592,8 @@ export type Task = {
   deliveredCount: Scalars['Int']['output'];
   /** Attempts to deliver the task's result to its callbackUrl, newest first. */
   deliveries: DeliveryConnection;
+  /** For whom of its own users the workspace asked. Null: for itself. */
+  endUserId?: Maybe<Scalars['String']['output']>;
   /** Why there are no pictures. */
   error?: Maybe<TaskError>;
   /** The task's history, oldest first. */
@@ -608,6 +614,8 @@ export type Task = {
   metadata?: Maybe<Scalars['JSON']['output']>;
   /** The model that makes the pictures; see `models`. */
   model: Scalars['String']['output'];
+  /** Its place among the workspace's own queued tasks. */
+  priority: TaskPriority;
   /** As the caller wrote it. */
   prompt: Scalars['String']['output'];
   /** Pictures that were asked for. */
@@ -777,6 +785,15 @@ export type TaskKind =
   | 'EDIT'
   /** Pictures from a prompt. */
   | 'GENERATE';
+
+/** Which of its own queued tasks a workspace wants first. */
+export type TaskPriority =
+  /** Before the others. */
+  | 'HIGH'
+  /** After the others. */
+  | 'LOW'
+  /** In the order of asking. */
+  | 'NORMAL';
 
 /** Where a task is. SUCCEEDED, FAILED, CANCELED and EXPIRED are ends: a task has one, and it is final. */
 export type TaskStatus =

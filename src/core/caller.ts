@@ -18,9 +18,11 @@ export interface Caller {
   /** The key's first characters, by which a person recognises it. */
   keyPrefix: string;
   scopes: readonly Scope[];
+  /** Whom of its own users the workspace asks for; null: for itself. */
+  endUserId: string | null;
 }
 
 /** What a caller may see, as a text: callers with the same rights are shown the same, whatever key they use. */
 export function rightsOf(caller: Caller): string {
-  return JSON.stringify([caller.workspaceId, [...caller.scopes].sort()]);
+  return JSON.stringify([caller.workspaceId, caller.endUserId, [...caller.scopes].sort()]);
 }

@@ -25,6 +25,10 @@ export type TaskStatus = (typeof TASK_STATUSES)[number];
 export const TASK_KINDS = ['GENERATE', 'EDIT'] as const;
 export type TaskKind = (typeof TASK_KINDS)[number];
 
+/** Which of its own tasks a workspace wants first. It does not come before other workspaces by it. */
+export const TASK_PRIORITIES = ['LOW', 'NORMAL', 'HIGH'] as const;
+export type TaskPriority = (typeof TASK_PRIORITIES)[number];
+
 const ENDS = ['SUCCEEDED', 'FAILED', 'CANCELED', 'EXPIRED'] as const satisfies readonly TaskStatus[];
 
 /** Every change of status that may happen. Whatever is not here is refused by the statement that tries it. */
@@ -78,6 +82,11 @@ export interface Task {
   retryOfId: string | null;
   /** Where its result is posted to. */
   callbackUrl: string | null;
+  /** The key that asked for it; null for one from before this was kept. */
+  keyId: string | null;
+  /** For whom of its own users the workspace asked. */
+  endUserId: string | null;
+  priority: TaskPriority;
   /** The request that asked for it, as our log knows it. */
   traceId: string | null;
   createdAt: Date;

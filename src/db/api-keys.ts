@@ -24,6 +24,7 @@ export class ApiKeys {
       keyId: key.id,
       keyName: key.name,
       keyPrefix: key.prefix,
+      endUserId: null,
       scopes: key.scopes.filter((scope): scope is Scope => SCOPES.some((known) => known === scope)),
     };
   }

@@ -10,6 +10,8 @@ export const TASK_COLUMNS = `
   task.source_image_url AS "sourceImageUrl", task.failure, task.upstream_task_id AS "upstreamTaskId",
   task.upstream_trace_id AS "upstreamTraceId", task.attempts, task.idempotency_key AS "idempotencyKey",
   task.metadata, task.retry_of_id AS "retryOfId", task.callback_url AS "callbackUrl", task.trace_id AS "traceId",
+  task.key_id AS "keyId", task.end_user_id AS "endUserId",
+  (ARRAY['LOW', 'NORMAL', 'HIGH'])[task.priority + 1] AS priority,
   task.created_at AS "createdAt", task.submitted_at AS "submittedAt",
   task.finished_at AS "finishedAt", task.deadline_at AS "deadlineAt",
   (SELECT head.position::text FROM event_log_head head) AS "logPosition"`;
@@ -25,8 +27,8 @@ export const INSERT_TASK = {
   WITH task AS (
     INSERT INTO tasks (id, workspace_id, kind, prompt, model, size, requested_count, source_image_id,
                        source_image_url, idempotency_key, input_hash, metadata, deadline_at,
-                       retry_of_id, callback_url, trace_id)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::json, now() + make_interval(secs => $13), $16, $17, $18)
+                       retry_of_id, callback_url, trace_id, key_id, end_user_id, priority)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::json, now() + make_interval(secs => $13), $16, $17, $18, $19, $20, $21)
     ON CONFLICT (workspace_id, idempotency_key) DO NOTHING
     RETURNING *
   ), event AS (

@@ -3,7 +3,15 @@ import { type EventData, type EventType } from '../core/events.js';
 import { type TaskFailure } from '../core/errors.js';
 import { type Reported } from '../core/image.js';
 import { type NewJob } from '../core/jobs.js';
-import { isEnd, statesBefore, type Task, type TaskKind, type TaskStatus } from '../core/task.js';
+import {
+  isEnd,
+  statesBefore,
+  type Task,
+  TASK_PRIORITIES,
+  type TaskKind,
+  type TaskPriority,
+  type TaskStatus,
+} from '../core/task.js';
 import { type Database } from './database.js';
 import {
   CLAIM_UNCHECKED,
@@ -37,6 +45,9 @@ export interface NewTask {
   retryOfId: string | null;
   callbackUrl: string | null;
   traceId: string | null;
+  keyId: string;
+  endUserId: string | null;
+  priority: TaskPriority;
 }
 
 /** A picture that a result brings. */
@@ -178,6 +189,9 @@ export function insertValues(task: NewTask, actor: string): unknown[] {
     task.retryOfId,
     task.callbackUrl,
     task.traceId,
+    task.keyId,
+    task.endUserId,
+    TASK_PRIORITIES.indexOf(task.priority),
   ];
 }
 

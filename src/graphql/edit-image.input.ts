@@ -1,7 +1,7 @@
 import { GraphQLJSON } from 'graphql-scalars';
 import { Field, ID, InputType, Int, ObjectType } from 'type-graphql';
-import { type Task } from '../core/task.js';
-import { TaskType } from './task.type.js';
+import { type Task, type TaskPriority } from '../core/task.js';
+import { TaskPriorityEnum, TaskType } from './task.type.js';
 import { UserErrorType } from './user-error.type.js';
 
 @InputType('EditImageInput', { description: 'A wish for a picture to be changed.' })
@@ -33,6 +33,13 @@ export class EditImageInput {
       'Where the result is posted to when it is there: a public http or https address. See docs/PROTOCOL.md, "Callbacks out".',
   })
   callbackUrl?: string | null;
+
+  @Field(() => TaskPriorityEnum, {
+    nullable: true,
+    defaultValue: 'NORMAL',
+    description: 'Which of your own queued tasks goes first. It does not come before other workspaces by it.',
+  })
+  priority?: TaskPriority | null;
 
   @Field(() => GraphQLJSON, {
     nullable: true,

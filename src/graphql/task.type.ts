@@ -1,6 +1,13 @@
 import { GraphQLDateTime, GraphQLJSON, GraphQLURL } from 'graphql-scalars';
 import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
-import { TASK_KINDS, TASK_STATUSES, type TaskKind, type TaskStatus } from '../core/task.js';
+import {
+  TASK_KINDS,
+  TASK_PRIORITIES,
+  TASK_STATUSES,
+  type TaskKind,
+  type TaskPriority,
+  type TaskStatus,
+} from '../core/task.js';
 
 export const TaskKindEnum = Object.fromEntries(TASK_KINDS.map((kind) => [kind, kind]));
 registerEnumType(TaskKindEnum, {
@@ -31,6 +38,17 @@ registerEnumType(TaskStatusEnum, {
     FAILED: { description: 'There is no picture; `error` says why.' },
     CANCELED: { description: 'The caller took it back.' },
     EXPIRED: { description: 'The deadline passed; `error` says what is known.' },
+  },
+});
+
+export const TaskPriorityEnum = Object.fromEntries(TASK_PRIORITIES.map((priority) => [priority, priority]));
+registerEnumType(TaskPriorityEnum, {
+  name: 'TaskPriority',
+  description: 'Which of its own queued tasks a workspace wants first.',
+  valuesConfig: {
+    LOW: { description: 'After the others.' },
+    NORMAL: { description: 'In the order of asking.' },
+    HIGH: { description: 'Before the others.' },
   },
 });
 
@@ -95,6 +113,15 @@ export class TaskType {
 
   @Field(() => String, { nullable: true, description: "By which the upstream's support finds the task." })
   upstreamTraceId!: string | null;
+
+  @Field(() => TaskPriorityEnum, { description: "Its place among the workspace's own queued tasks." })
+  priority!: TaskPriority;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'For whom of its own users the workspace asked. Null: for itself.',
+  })
+  endUserId!: string | null;
 
   @Field(() => String, { nullable: true, description: 'The key that the request came with.' })
   idempotencyKey!: string | null;

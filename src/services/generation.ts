@@ -71,10 +71,20 @@ export class Generation {
   ): Promise<Requested> {
     const request = checkWish(kind, await this.recognizeOwnImage(caller, wish));
     await this.checkAddresses(caller, request);
-    const inputHash = hashInput(request, retryOfId);
-    const { workspaceId } = caller;
+    const inputHash = hashInput(request, retryOfId, caller.endUserId);
+    const { workspaceId, keyId, endUserId } = caller;
     const callbackUrl = request.callbackUrl ?? null;
-    const row = { ...request, id: newId(), workspaceId, inputHash, retryOfId, callbackUrl, traceId };
+    const row = {
+      ...request,
+      id: newId(),
+      workspaceId,
+      inputHash,
+      retryOfId,
+      callbackUrl,
+      traceId,
+      keyId,
+      endUserId,
+    };
     const task = await this.tasks.insert(row, caller.keyName);
     if (!task) return this.replay(caller, request.idempotencyKey ?? '', inputHash);
     this.events.sealSoon();
@@ -324,10 +334,15 @@ async function checkReach(
   });
 }
 
-function hashInput(request: CheckedRequest, retryOfId: string | null): Buffer {
-  return createHash('sha256')
-    .update(JSON.stringify([request, retryOfId]))
-    .digest();
+/** What came later than the first hashes is left out where it says nothing, so that a key that was used before then still fits. */
+function hashInput(
+  { priority, ...request }: CheckedRequest,
+  retryOfId: string | null,
+  endUserId: string | null,
+): Buffer {
+  const later = { ...(priority !== 'NORMAL' && { priority }), ...(endUserId !== null && { endUserId }) };
+  const input = [request, retryOfId, ...(Object.keys(later).length > 0 ? [later] : [])];
+  return createHash('sha256').update(JSON.stringify(input)).digest();
 }
 
 function toNewImage(picture: UpstreamPicture, index: number): NewImage {

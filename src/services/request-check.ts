@@ -2,7 +2,7 @@ import { type InputFault, type InputFaultCode, InputRejected } from '../core/err
 import { isId } from '../core/ids.js';
 import { DEFAULT_MODEL, findModel, FLUX_MODELS, type FluxModel } from '../core/models.js';
 import { sizeFault } from '../core/sizes.js';
-import { type TaskKind } from '../core/task.js';
+import { type TaskKind, type TaskPriority } from '../core/task.js';
 
 /** What a caller asks for, as it came in. */
 export interface Wish {
@@ -14,6 +14,7 @@ export interface Wish {
   sourceImageUrl?: string | null;
   /** Where the result is posted to. */
   callbackUrl?: string | null;
+  priority?: TaskPriority | null;
   metadata?: unknown;
   idempotencyKey?: string | null;
   timeoutSeconds?: number | null;
@@ -30,6 +31,7 @@ export interface CheckedRequest {
   sourceImageUrl: string | null;
   /** Absent, not null, without one: requests from before there were any keep their hash. */
   callbackUrl?: string;
+  priority: TaskPriority;
   metadata: unknown;
   idempotencyKey: string | null;
   timeoutSeconds: number;
@@ -105,6 +107,7 @@ export function checkWish(kind: TaskKind, wish: Wish): CheckedRequest {
     sourceImageUrl: wish.sourceImageUrl ?? null,
     // In its normal form: `HTTP:Example.com:80` and `http://example.com/` are one receiver.
     ...(wish.callbackUrl != null && { callbackUrl: new URL(wish.callbackUrl).href }),
+    priority: wish.priority ?? 'NORMAL',
     metadata: wish.metadata ?? null,
     idempotencyKey: key,
     timeoutSeconds: wish.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS,

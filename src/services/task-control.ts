@@ -60,6 +60,7 @@ export class TaskControl {
       sourceImageId,
       sourceImageUrl,
       callbackUrl,
+      priority,
       metadata,
     } = task;
     const wish = {
@@ -70,6 +71,7 @@ export class TaskControl {
       sourceImageId,
       sourceImageUrl,
       callbackUrl,
+      priority,
       metadata,
       timeoutSeconds,
       idempotencyKey,

@@ -158,7 +158,7 @@ export class World {
     const picture = await sharp({ create: green }).png().toBuffer();
     const dataDir = await mkdtemp(join(tmpdir(), 'darkroom-model-'));
     const peer = await Peer.open(reply(404, {}));
-    const key = { keyId: newId(), keyName: 'model', keyPrefix: 'dk_model' };
+    const key = { keyId: newId(), keyName: 'model', keyPrefix: 'dk_model', endUserId: null };
     const caller = { ...key, workspaceId, workspaceName: 'model', scopes: SCOPES };
     return new World(database, sql, db, new HttpClient(), peer, dataDir, picture, caller);
   }

@@ -40,7 +40,15 @@ function watch(key: string, transport: Transport, target: Target): Stream {
 }
 
 const callerOf = (workspaceId: string): Caller => ({
-  ...{ workspaceId, workspaceName: 'w', keyId: newId(), keyName: 'k', keyPrefix: 'dk_', scopes: SCOPES },
+  ...{
+    workspaceId,
+    workspaceName: 'w',
+    keyId: newId(),
+    keyName: 'k',
+    keyPrefix: 'dk_',
+    scopes: SCOPES,
+    endUserId: null,
+  },
 });
 const keyFor = (workspace: number, scopes: readonly Scope[]) =>
   addKey(app, workspaces[workspace]?.id ?? '', scopes);

@@ -23,7 +23,14 @@ import { Uploading } from '../../src/services/uploading.js';
 import { Peer } from '../net/peer.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
-const CALLER = { workspaceName: 'w', keyId: newId(), keyName: 'k', keyPrefix: 'dk_', scopes: [] };
+const CALLER = {
+  workspaceName: 'w',
+  keyId: newId(),
+  keyName: 'k',
+  keyPrefix: 'dk_',
+  endUserId: null,
+  scopes: [],
+};
 const MAX_BYTES = 1_000_000;
 const log = pino({ level: 'silent' });
 const events = { sealSoon: () => undefined } as EventLog;

@@ -8,12 +8,14 @@ export class TicketQueue {
   /** Locks one that waits for a run and is due, counted round by `on`. */
   async take(on: number): Promise<Ticket | null> {
     const { rows } = await this.sql.query<Ticket>(
-      `UPDATE graphile_worker._private_jobs SET attempts = attempts + 1, locked_by = 'model', locked_at = now()
+      `WITH due AS (
+         SELECT job.id FROM graphile_worker._private_jobs job
+         JOIN graphile_worker._private_tasks name ON name.id = job.task_id
+         WHERE name.identifier = 'submit-task' AND is_available AND run_at <= now())
+       UPDATE graphile_worker._private_jobs SET attempts = attempts + 1, locked_by = 'model', locked_at = now()
        WHERE id = (
-         WITH due AS (SELECT id, row_number() OVER (ORDER BY id) - 1 AS place, count(*) OVER () AS all
-                      FROM graphile_worker.jobs
-                      WHERE task_identifier = 'submit-task' AND locked_by IS NULL AND run_at <= now())
-         SELECT id FROM due WHERE place = $1 % "all")
+         SELECT id FROM graphile_worker._private_jobs WHERE id IN (SELECT id FROM due) AND is_available
+         ORDER BY id OFFSET $1 % (SELECT greatest(count(*), 1) FROM due) LIMIT 1 FOR UPDATE SKIP LOCKED)
        RETURNING id, attempts AS attempt, payload->>'taskId' AS "taskId"`,
       [on],
     );

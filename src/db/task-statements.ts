@@ -135,6 +135,15 @@ export const CLAIM_TURNS = {
   FROM turn LEFT JOIN task ON task.id = turn.task_id ORDER BY turn.place`,
 };
 
+/** A new ticket for one whose run is this still. */
+export const EXCHANGE_TICKET = {
+  name: 'exchange-ticket',
+  text: `
+  SELECT graphile_worker.add_job('submit-task', json_build_object('taskId', $3::uuid), run_at := $4,
+                                 flags := ARRAY['upstream'])
+  FROM graphile_worker.jobs WHERE id = $1 AND attempts = $2`,
+};
+
 export const FIND_TASK = {
   name: 'find-task',
   text: `SELECT ${TASK_COLUMNS} FROM tasks task WHERE task.id = $1`,

@@ -16,6 +16,7 @@ import { type Database } from './database.js';
 import {
   CLAIM_TURNS,
   CLAIM_UNCHECKED,
+  EXCHANGE_TICKET,
   FIND_OVERDUE,
   FIND_SUBMISSION,
   FIND_TASK,
@@ -136,6 +137,11 @@ export class Tasks {
       if (turn === 'NEXT') return { turn, task: (task.id as string | null) === null ? null : task };
       return turn === 'HELD' ? { turn, taskId: turnOf } : { turn };
     });
+  }
+
+  /** Queues another ticket for one that is about to be given up unused; false when another run has that. */
+  async exchangeTicket({ id, attempt, taskId }: Ticket, runAt: Date): Promise<boolean> {
+    return (await this.db.run(EXCHANGE_TICKET, [id, attempt, taskId, runAt])).length > 0;
   }
 
   /** Any workspace's task: for our own work. Doors ask `findMany`, which takes the workspace. */

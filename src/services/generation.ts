@@ -3,7 +3,7 @@ import { type Logger } from 'pino';
 import { type Caller } from '../core/caller.js';
 import { type CallbackVerdict } from '../core/callback.js';
 import { crashPoint } from '../core/crash-points.js';
-import { type InputFaultCode, InputRejected, UpstreamError } from '../core/errors.js';
+import { type InputFaultCode, InputRejected, UpstreamError, UpstreamPaused } from '../core/errors.js';
 import { ACTORS } from '../core/events.js';
 import { newId } from '../core/ids.js';
 import { type Ticket } from '../core/jobs.js';
@@ -14,7 +14,7 @@ import { type MovedTask, type NewImage, type RawCallback, type Tasks } from '../
 import { type EventLog } from '../events/log.js';
 import { AddressRefused, type AddressGuard } from '../net/guard.js';
 import { type AceData, type UpstreamPicture, type UpstreamResult } from '../providers/acedata.js';
-import { type Reach, type UpstreamGate } from '../providers/upstream-gate.js';
+import { PROBE_AFTER_MS, type Reach, type UpstreamGate } from '../providers/upstream-gate.js';
 import { type Addresses } from './addresses.js';
 import { persistently } from './persistently.js';
 import { type CheckedRequest, checkWish, type Wish } from './request-check.js';
@@ -100,11 +100,24 @@ export class Generation {
   /**
    * Sends the task whose turn it is to the upstream, at most once: before the first byte leaves, the task says SUBMITTING
    * for this run of this ticket. One that an earlier run of the ticket left like that is not sent again: the process ended
-   * while it was sending. Does nothing when nothing waits.
+   * while it was sending. Does nothing when nothing waits. Throws UpstreamPaused while the upstream is down, unless the
+   * ticket could be exchanged for a later one.
    */
   async submit(ticket: Ticket): Promise<void> {
-    await this.gate.run(() => this.submitNext(ticket));
+    try {
+      await this.gate.run(() => this.submitNext(ticket));
+    } catch (error) {
+      if (!(error instanceof UpstreamPaused) || !(await this.exchange(ticket))) throw error;
+    }
     this.events.sealSoon();
+  }
+
+  /**
+   * The queue lets a ticket that failed sleep longer each time, and by now it is anybody's: whoever asks when the upstream
+   * is back would wait for it. Not after an earlier run, which may have left a task behind that only this ticket finds.
+   */
+  private async exchange(ticket: Ticket): Promise<boolean> {
+    return ticket.attempt === 1 && this.tasks.exchangeTicket(ticket, new Date(Date.now() + PROBE_AFTER_MS));
   }
 
   private async submitNext(ticket: Ticket): Promise<Reach> {

@@ -45,6 +45,7 @@ export type Command =
       do:
         | 'run-ticket'
         | 'run-ticket-unreachable'
+        | 'run-ticket-paused'
         | 'die-with-ticket'
         | 'die-submitting'
         | 'run-ticket-twice'
@@ -89,8 +90,9 @@ export class World {
   private readonly reconciliation: Reconciliation;
   private readonly generation: Generation;
   private unreachable!: Generation;
+  private resting!: Generation;
   private readonly upstreams: AceData[];
-  private readonly makeGeneration: (upstream: AceData) => Generation;
+  private readonly makeGeneration: (upstream: AceData, gate?: UpstreamGate) => Generation;
 
   private constructor(
     private readonly database: TestDatabase,
@@ -118,14 +120,14 @@ export class World {
     const upstream = new AceData({ ...options, baseUrl: peer.url });
     // Nothing listens on port 1.
     this.upstreams = [upstream, new AceData({ ...options, baseUrl: 'http://127.0.0.1:1' })];
-    this.makeGeneration = (of) =>
+    this.makeGeneration = (of, gate = new UpstreamGate(50, silent)) =>
       new Generation(
         this.tasks,
         this.images,
         callbacks,
         eventLog,
         of,
-        new UpstreamGate(50, silent),
+        gate,
         addresses,
         { sources: new AddressGuard(), receivers: new AddressGuard() },
         silent,
@@ -196,6 +198,9 @@ export class World {
     this.callers.clear();
     await this.queue.clear();
     this.unreachable = this.makeGeneration(this.upstreams[1] as AceData);
+    const gate = new UpstreamGate(50, silent);
+    for (let times = 0; times < 5; times += 1) await gate.run(() => Promise.resolve('unreachable'));
+    this.resting = this.makeGeneration(this.upstreams[0] as AceData, gate);
     for (let n = 0; n < taskCount; n += 1) {
       const wish = { prompt: 'model', model: null, size: null, count: 3, sourceImageUrl: null };
       const rest = { sourceImageId: null, idempotencyKey: null, metadata: null, timeoutSeconds: null };
@@ -272,10 +277,15 @@ export class World {
     const id = this.ids[command.on % this.ids.length] ?? '';
     switch (command.do) {
       case 'run-ticket':
-      case 'run-ticket-unreachable': {
+      case 'run-ticket-unreachable':
+      case 'run-ticket-paused': {
         const ticket = await this.queue.take(command.on);
-        const generation = command.do === 'run-ticket' ? this.generation : this.unreachable;
-        if (ticket) await this.runTicket(ticket, generation);
+        const at = {
+          'run-ticket': this.generation,
+          'run-ticket-unreachable': this.unreachable,
+          'run-ticket-paused': this.resting,
+        };
+        if (ticket) await this.runTicket(ticket, at[command.do]);
         return;
       }
       case 'die-with-ticket':

@@ -24,6 +24,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     weight: 5,
     arbitrary: plain(
       'run-ticket-unreachable',
+      'run-ticket-paused',
       'die-with-ticket',
       'die-submitting',
       'run-ticket-twice',

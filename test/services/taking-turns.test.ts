@@ -122,6 +122,28 @@ describe('a ticket', () => {
   });
 });
 
+describe('a ticket that is exchanged', () => {
+  test('is followed by one that is due later, and sends a task as well', async () => {
+    const [first] = await line.queueMany(1, asker);
+    const ticket = await line.ticket();
+    const later = new Date(Date.now() + 60_000);
+    await expect(instance.tasks.exchangeTicket(ticket, later)).resolves.toBe(true);
+    await line.tickets.complete(ticket);
+    await expect(line.tickets.take(0)).resolves.toBeNull();
+    await line.tickets.letTimePass();
+    await expect(line.runTicket(instance)).resolves.toMatchObject({ id: first });
+  });
+
+  test('while another run has it is not doubled', async () => {
+    await line.queueMany(1, asker);
+    const ticket = await line.ticket();
+    await line.tickets.handBack(ticket);
+    await line.ticket();
+    await expect(instance.tasks.exchangeTicket(ticket, new Date())).resolves.toBe(false);
+    await expect(line.tickets.take(0)).resolves.toBeNull();
+  });
+});
+
 describe('when Postgres goes away before it has answered', () => {
   test('a claim that was committed is found again, and its task is sent', async () => {
     const [first, second] = await line.queueMany(2, asker);

@@ -11,6 +11,7 @@ import { lostCallbacks } from './lost-callbacks.js';
 import { notifyTax } from './notify-tax.js';
 import { withReleases } from './support/releases.js';
 import { storm } from './storm.js';
+import { turns } from './turns.js';
 import { type Bench } from './support/bench.js';
 
 const BENCHES: Record<string, Bench> = {
@@ -24,6 +25,7 @@ const BENCHES: Record<string, Bench> = {
   images,
   storm,
   'lost-callbacks': lostCallbacks,
+  turns,
 };
 
 const { positionals, values } = parseArgs({

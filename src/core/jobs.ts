@@ -1,5 +1,6 @@
 /** The work that waits in the queue: the name of each job and what it is given. */
 export interface JobPayloads {
+  /** A ticket: it sends the task whose turn it is, which need not be the one that it was queued with. */
   'submit-task': { taskId: string };
   'store-images': { taskId: string };
   'reconcile-tasks': Record<string, never>;
@@ -20,4 +21,14 @@ export interface NewJob<Name extends JobName = JobName> {
   payload: JobPayloads[Name];
   /** Not before; absent: at once. */
   runAt?: Date;
+}
+
+/** A run of a ticket. While it is not over, the ticket stays in the queue, and another run of it has another attempt. */
+export interface Ticket {
+  /** The id of its job. */
+  id: string;
+  /** Which run of it, from 1. */
+  attempt: number;
+  /** The task that it was queued with. */
+  taskId: string;
 }

@@ -25,7 +25,7 @@ export type TaskStatus = (typeof TASK_STATUSES)[number];
 export const TASK_KINDS = ['GENERATE', 'EDIT'] as const;
 export type TaskKind = (typeof TASK_KINDS)[number];
 
-/** Which of its own tasks a workspace wants first. It does not come before other workspaces by it. */
+/** Which of the tasks of one end user goes first. It does not come before other end users, or workspaces, by it. */
 export const TASK_PRIORITIES = ['LOW', 'NORMAL', 'HIGH'] as const;
 export type TaskPriority = (typeof TASK_PRIORITIES)[number];
 

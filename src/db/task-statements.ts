@@ -40,15 +40,25 @@ export const INSERT_TASK = {
   SELECT ${TASK_COLUMNS}, (SELECT count(*) FROM job) AS jobs FROM task`,
 };
 
-/** Every change of status is this statement: compare and set, with the images, the event and the jobs it brings. */
-export const MOVE_TASK = {
-  name: 'move-task',
-  text: `
-  WITH task AS (
+/**
+ * Every change of status is this statement: compare and set, with the images, the event and the jobs it brings. It moves
+ * one task, or, for CLAIM_TURNS, those that another part of the statement names.
+ */
+function moveTask({
+  before = '',
+  from = '',
+  which = '$1',
+  submission = '$18::uuid',
+  ticket = '$20::bigint',
+} = {}) {
+  return `
+  WITH ${before}task AS (
     UPDATE tasks SET
       status = $2::task_status,
       attempts = attempts + $4,
-      submission_id = coalesce($18, submission_id),
+      submission_id = coalesce(${submission}, submission_id),
+      not_before = $19::timestamptz,
+      ticket_id = ${ticket},
       failure = coalesce($5::jsonb, failure),
       upstream_task_id = coalesce($6, upstream_task_id),
       upstream_trace_id = coalesce($7, upstream_trace_id),
@@ -56,10 +66,11 @@ export const MOVE_TASK = {
       finished_at = CASE WHEN $9 THEN now() ELSE finished_at END,
       delivered_count = delivered_count + $10,
       pending_images = pending_images + $10
-    WHERE id = $1 AND status = ANY($3::task_status[])
+    ${from}
+    WHERE id = ${which} AND status = ANY($3::task_status[])
       -- What is overdue is not sent any more: it is about to expire.
       AND ($2::task_status <> 'SUBMITTING' OR deadline_at > now())
-    RETURNING *
+    RETURNING tasks.*
   ), image AS (
     INSERT INTO images (id, workspace_id, task_id, index, upstream_url, seed, inference_seconds, reported, parent_id)
     SELECT new.id, task.workspace_id, task.id, new.index, new.url, new.seed, new."inferenceSeconds", new.reported,
@@ -82,9 +93,55 @@ export const MOVE_TASK = {
     FROM task WHERE $16::uuid IS NOT NULL
     ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict
     RETURNING verdict
-  ),${announce(`'RESULT'`, '$9 AND pending_images = 0')}
+  ),${announce(`'RESULT'`, '$9 AND pending_images = 0')}`;
+}
+
+export const MOVE_TASK = {
+  name: 'move-task',
+  text: `${moveTask()}
   SELECT ${TASK_COLUMNS}, (SELECT count(*) FROM job) AS jobs, (SELECT verdict FROM callback) AS verdict,
          (SELECT count(*) FROM wake) AS woken FROM task`,
+};
+
+/**
+ * The move to SUBMITTING of the tasks whose turns it is, each for its ticket; next_turns() tells which. Whoever's task has
+ * moved has had its turn, in the same commit. What was written while the statement waited for the turns' lock it cannot
+ * see: then a task that next_turns() names does not move, and its ticket asks again.
+ */
+export const CLAIM_TURNS = {
+  name: 'claim-turns',
+  text: `${moveTask({
+    before: `turn AS MATERIALIZED (
+    SELECT next.*, asked.submission
+    FROM next_turns($20::bigint[], $21::integer[], $1::uuid[]) next
+    JOIN unnest($20::bigint[], $18::uuid[]) AS asked(ticket, submission) USING (ticket)
+  ), `,
+    from: 'FROM turn',
+    which: `turn.task_id AND turn.turn = 'NEXT'`,
+    submission: 'turn.submission',
+    ticket: 'turn.ticket',
+  })}, taken AS (
+    SELECT task.workspace_id, coalesce(task.end_user_id, '') AS end_user_id, turn.place
+    FROM task JOIN turn ON turn.task_id = task.id
+  ), head AS (
+    UPDATE turn_head SET workspace_id = last.workspace_id
+    FROM (SELECT workspace_id FROM taken ORDER BY place DESC LIMIT 1) last
+  ), line AS (
+    INSERT INTO turns (workspace_id, end_user_id)
+    SELECT DISTINCT ON (workspace_id) workspace_id, end_user_id FROM taken ORDER BY workspace_id, place DESC
+    ON CONFLICT (workspace_id) DO UPDATE SET end_user_id = excluded.end_user_id
+  )
+  SELECT turn.turn, turn.task_id AS "turnOf", ${TASK_COLUMNS}
+  FROM turn LEFT JOIN task ON task.id = turn.task_id ORDER BY turn.place`,
+};
+
+/** A new ticket for one whose run is this still. */
+export const EXCHANGE_TICKET = {
+  name: 'exchange-ticket',
+  text: `
+  SELECT graphile_worker.add_job('submit-task', json_build_object('taskId', $3::uuid), run_at := $4,
+                                 flags := ARRAY['upstream'])
+  FROM graphile_worker.jobs WHERE id = $1 AND attempts = $2`,
 };
 
 export const FIND_TASK = {

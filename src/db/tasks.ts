@@ -2,7 +2,7 @@ import { type CallbackVerdict } from '../core/callback.js';
 import { type EventData, type EventType } from '../core/events.js';
 import { type TaskFailure } from '../core/errors.js';
 import { type Reported } from '../core/image.js';
-import { type NewJob } from '../core/jobs.js';
+import { type NewJob, type Ticket } from '../core/jobs.js';
 import {
   isEnd,
   statesBefore,
@@ -14,7 +14,9 @@ import {
 } from '../core/task.js';
 import { type Database } from './database.js';
 import {
+  CLAIM_TURNS,
   CLAIM_UNCHECKED,
+  EXCHANGE_TICKET,
   FIND_OVERDUE,
   FIND_SUBMISSION,
   FIND_TASK,
@@ -70,14 +72,28 @@ export interface Move<Type extends EventType = EventType> {
   failure?: TaskFailure;
   upstreamTaskId?: string | null;
   upstreamTraceId?: string | null;
-  /** Marks the run that makes the task SUBMITTING. */
+  /** Marks the run that makes the task SUBMITTING, and the job that is run. */
   submissionId?: string;
+  ticketId?: string;
+  /** Of a task that goes back to its line: not before. */
+  notBefore?: Date;
   /** The callback that brings the move; kept with its verdict. */
   callback?: RawCallback;
 }
 
 /** A task just after its move, and what was made of the callback that brought it. */
 export type MovedTask = Task & { verdict: CallbackVerdict | null };
+
+/** A run of a ticket that wants a task, and the mark that it gives it. */
+export interface TurnAsked extends Ticket {
+  submissionId: string;
+}
+
+/** What next_turns() said, and the task if it was made SUBMITTING. */
+export type ClaimedTurn =
+  | { turn: 'NEXT'; task: Task | null }
+  | { turn: 'HELD'; taskId: string }
+  | { turn: 'AGAIN' | 'TAKEN' | 'NOTHING' };
 
 /** A callback's id and its body as it came. */
 export interface RawCallback {
@@ -103,6 +119,29 @@ export class Tasks {
   ): Promise<MovedTask | null> {
     const [row] = await this.db.run<MovedTask>(MOVE_TASK, moveValues(id, status, move));
     return row ?? null;
+  }
+
+  /**
+   * Makes the tasks whose turns it is SUBMITTING, one for each run of a ticket, and answers in the order of the asking.
+   * NEXT without a task, and AGAIN: ask again. HELD: the ticket's task is SUBMITTING already, and it gets no other one.
+   * TAKEN: another run has the ticket. NOTHING waits.
+   */
+  async claimTurns(asked: readonly TurnAsked[]): Promise<ClaimedTurn[]> {
+    const values = moveValues('', 'SUBMITTING', {});
+    values[0] = asked.map(({ taskId }) => taskId);
+    values[17] = asked.map(({ submissionId }) => submissionId);
+    values[19] = asked.map(({ id }) => id);
+    type Row = Task & { turn: ClaimedTurn['turn']; turnOf: string };
+    const rows = await this.db.run<Row>(CLAIM_TURNS, [...values, asked.map(({ attempt }) => attempt)]);
+    return rows.map(({ turn, turnOf, ...task }) => {
+      if (turn === 'NEXT') return { turn, task: (task.id as string | null) === null ? null : task };
+      return turn === 'HELD' ? { turn, taskId: turnOf } : { turn };
+    });
+  }
+
+  /** Queues another ticket for one that is about to be given up unused; false when another run has that. */
+  async exchangeTicket({ id, attempt, taskId }: Ticket, runAt: Date): Promise<boolean> {
+    return (await this.db.run(EXCHANGE_TICKET, [id, attempt, taskId, runAt])).length > 0;
   }
 
   /** Any workspace's task: for our own work. Doors ask `findMany`, which takes the workspace. */
@@ -218,5 +257,7 @@ export function moveValues(id: string, status: TaskStatus, move: Move): unknown[
     move.callback?.id ?? null,
     move.callback?.body ?? null,
     move.submissionId ?? null,
+    move.notBefore ?? null,
+    move.ticketId ?? null,
   ];
 }

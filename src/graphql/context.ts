@@ -18,6 +18,8 @@ export interface Context {
   images: DataLoader<string, Image | null>;
   /** The images of a task that the caller was shown, late ones included. */
   imagesOfTask: DataLoader<string, Image[]>;
+  /** In which turn a queued task that the caller was shown will be sent. */
+  queuePositions: DataLoader<string, number | null>;
   /** Where subscriptions come from. */
   watching: Watching;
 }
@@ -40,6 +42,7 @@ export function contextMaker(history: History, watching: Watching): ContextMaker
     tasks: new DataLoader((ids) => history.tasks(caller, ids), options),
     images: new DataLoader((ids) => history.images(caller, ids), options),
     imagesOfTask: new DataLoader((taskIds) => history.imagesOf(taskIds), options),
+    queuePositions: new DataLoader((ids) => history.queuePositions(caller, ids), options),
     watching,
   });
 }

@@ -35,7 +35,8 @@ export class GenerateImagesInput {
   @Field(() => TaskPriorityEnum, {
     nullable: true,
     defaultValue: 'NORMAL',
-    description: 'Which of your own queued tasks goes first. It does not come before other workspaces by it.',
+    description:
+      'Which of the queued tasks of the same end user goes first. It does not come before others by it.',
   })
   priority?: TaskPriority | null;
 

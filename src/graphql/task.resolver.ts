@@ -90,6 +90,15 @@ export class TaskResolver {
     return task.retryOfId ? tasks.load(task.retryOfId) : null;
   }
 
+  @FieldResolver(() => Int, {
+    nullable: true,
+    description:
+      'In which turn it will be sent, from 1, when nothing else is asked for. Workspaces take turns, then the end users of each, then the tasks of each by priority and age: see docs/PROTOCOL.md, "Turns". Null unless QUEUED.',
+  })
+  queuePosition(@Root() task: Task, @Ctx() { queuePositions }: Context): Promise<number | null> | null {
+    return task.status === 'QUEUED' ? queuePositions.load(task.id) : null;
+  }
+
   @FieldResolver(() => TaskErrorType, { nullable: true, description: 'Why there are no pictures.' })
   error(@Root() task: Task) {
     return task.failure;

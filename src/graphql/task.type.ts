@@ -44,7 +44,8 @@ registerEnumType(TaskStatusEnum, {
 export const TaskPriorityEnum = Object.fromEntries(TASK_PRIORITIES.map((priority) => [priority, priority]));
 registerEnumType(TaskPriorityEnum, {
   name: 'TaskPriority',
-  description: 'Which of its own queued tasks a workspace wants first.',
+  description:
+    'Which of the queued tasks of one end user goes first. It changes nothing for other end users and other workspaces.',
   valuesConfig: {
     LOW: { description: 'After the others.' },
     NORMAL: { description: 'In the order of asking.' },
@@ -114,7 +115,7 @@ export class TaskType {
   @Field(() => String, { nullable: true, description: "By which the upstream's support finds the task." })
   upstreamTraceId!: string | null;
 
-  @Field(() => TaskPriorityEnum, { description: "Its place among the workspace's own queued tasks." })
+  @Field(() => TaskPriorityEnum, { description: 'Its place among the queued tasks of its own end user.' })
   priority!: TaskPriority;
 
   @Field(() => String, {

@@ -28,7 +28,8 @@ export function jobHandlers({
   uploading,
 }: JobServices) {
   return {
-    'submit-task': ({ taskId }: JobPayloads['submit-task']) => generation.submit(taskId),
+    'submit-task': ({ taskId }: JobPayloads['submit-task'], run: { jobId: string; attempt: number }) =>
+      generation.submit({ id: run.jobId, attempt: run.attempt, taskId }),
 
     'store-images': ({ taskId }: JobPayloads['store-images'], run: { attempt: number }) =>
       pictures.storeAll(taskId, run.attempt),

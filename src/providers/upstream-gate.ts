@@ -16,7 +16,7 @@ export type Reach = 'reached' | 'unreachable' | 'not-tried';
 /** So many requests in a row could not be sent before the upstream is taken for down. */
 const FAILURES_TO_OPEN = 5;
 /** How long it is left alone before one request probes it. */
-const PROBE_AFTER_MS = 3_000;
+export const PROBE_AFTER_MS = 3_000;
 
 /** How the gate stands: `open` lets nothing through, `half-open` one probe, `closed` everything. The breaker's words. */
 export interface GateState {

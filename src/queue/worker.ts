@@ -16,6 +16,7 @@ import { type Heartbeat } from './heartbeat.js';
 
 /** What a handler is told about the run besides its payload. */
 export interface JobRun {
+  jobId: string;
   /** From 1. */
   attempt: number;
   /** Aborted when the process is about to end. */
@@ -177,6 +178,7 @@ export class Worker {
       const ended = this.begin(job.id);
       try {
         await handler(payload, {
+          jobId: job.id,
           attempt: job.attempts,
           signal: abortSignal ?? new AbortController().signal,
         });

@@ -3,9 +3,10 @@ import { type Logger } from 'pino';
 import { type Caller } from '../core/caller.js';
 import { type CallbackVerdict } from '../core/callback.js';
 import { crashPoint } from '../core/crash-points.js';
-import { type InputFaultCode, InputRejected, UpstreamError } from '../core/errors.js';
+import { type InputFaultCode, InputRejected, UpstreamError, UpstreamPaused } from '../core/errors.js';
 import { ACTORS } from '../core/events.js';
 import { newId } from '../core/ids.js';
+import { type Ticket } from '../core/jobs.js';
 import { type Task, type TaskKind } from '../core/task.js';
 import { type Images } from '../db/images.js';
 import { type Callbacks } from '../db/callbacks.js';
@@ -13,10 +14,11 @@ import { type MovedTask, type NewImage, type RawCallback, type Tasks } from '../
 import { type EventLog } from '../events/log.js';
 import { AddressRefused, type AddressGuard } from '../net/guard.js';
 import { type AceData, type UpstreamPicture, type UpstreamResult } from '../providers/acedata.js';
-import { type Reach, type UpstreamGate } from '../providers/upstream-gate.js';
+import { PROBE_AFTER_MS, type Reach, type UpstreamGate } from '../providers/upstream-gate.js';
 import { type Addresses } from './addresses.js';
 import { persistently } from './persistently.js';
 import { type CheckedRequest, checkWish, type Wish } from './request-check.js';
+import { TakingTurns } from './taking-turns.js';
 
 /** How long a callback is held while Postgres is away: it comes once, and its sender waits 10 s or more. */
 const RECEIVE_PATIENCE_MS = 8_000;
@@ -47,6 +49,8 @@ export interface Requested {
  * reconciliation.ts. Every step is one compare-and-set: whoever comes second finds the task moved on and changes nothing.
  */
 export class Generation {
+  private readonly turns: TakingTurns;
+
   constructor(
     private readonly tasks: Tasks,
     private readonly images: Images,
@@ -57,7 +61,9 @@ export class Generation {
     private readonly addresses: Addresses,
     private readonly guards: Guards,
     private readonly log: Logger,
-  ) {}
+  ) {
+    this.turns = new TakingTurns(tasks, log);
+  }
 
   /**
    * Takes a wish: checks it, then writes task, event and job in one commit. Once this has returned, the task will reach an
@@ -92,20 +98,35 @@ export class Generation {
   }
 
   /**
-   * Sends a queued task to the upstream, at most once: before the first byte leaves, the task says SUBMITTING, and a task
-   * that is found SUBMITTING was left behind by a process that died while it was sending, so it is not sent again.
+   * Sends the task whose turn it is to the upstream, at most once: before the first byte leaves, the task says SUBMITTING
+   * for this run of this ticket. One that an earlier run of the ticket left like that is not sent again: the process ended
+   * while it was sending. Does nothing when nothing waits. Throws UpstreamPaused while the upstream is down, unless the
+   * ticket could be exchanged for a later one.
    */
-  async submit(taskId: string): Promise<void> {
-    await this.gate.run(() => this.submitNow(taskId));
+  async submit(ticket: Ticket): Promise<void> {
+    try {
+      await this.gate.run(() => this.submitNext(ticket));
+    } catch (error) {
+      if (!(error instanceof UpstreamPaused) || !(await this.exchange(ticket))) throw error;
+    }
     this.events.sealSoon();
   }
 
-  private async submitNow(taskId: string): Promise<Reach> {
-    const task = await this.claim(taskId);
-    if (!task) {
-      await this.leaveUnconfirmed(taskId, 'The process ended while it was sending the request.');
-      return 'not-tried';
+  /**
+   * The queue lets a ticket that failed sleep longer each time, and by now it is anybody's: whoever asks when the upstream
+   * is back would wait for it. Not after an earlier run, which may have left a task behind that only this ticket finds.
+   */
+  private async exchange(ticket: Ticket): Promise<boolean> {
+    return ticket.attempt === 1 && this.tasks.exchangeTicket(ticket, new Date(Date.now() + PROBE_AFTER_MS));
+  }
+
+  private async submitNext(ticket: Ticket): Promise<Reach> {
+    // Here, where there is a place for the request: what comes before is decided at the last moment.
+    const { task, leftBehind } = await this.turns.take(ticket);
+    if (leftBehind) {
+      await this.leaveUnconfirmed(leftBehind, 'The process ended while it was sending the request.');
     }
+    if (!task) return 'not-tried';
     crashPoint('submitting-saved');
     try {
       const result = await this.upstream.submit({
@@ -162,18 +183,6 @@ export class Generation {
           });
     this.events.sealSoon();
     return moved ? (moved.verdict ?? 'APPLIED') : this.applyAfterEnd(taskId, result, actor, callback);
-  }
-
-  /**
-   * Makes the task SUBMITTING for this very run. When Postgres goes away before it has answered, the commit may have
-   * happened: the run finds its own mark again, and the task is not taken for one that a dead process left behind.
-   */
-  private async claim(taskId: string): Promise<Task | null> {
-    const submissionId = newId();
-    return persistently(async () => {
-      const claimed = await this.tasks.moveTo(taskId, 'SUBMITTING', { submissionId });
-      return claimed ?? this.tasks.findSubmission(taskId, submissionId);
-    }, this.log);
   }
 
   private async finish(
@@ -236,6 +245,7 @@ export class Generation {
       const data = { attempt: task.attempts, code, message, retryAt: retryAt.toISOString() };
       await this.tasks.moveTo(task.id, 'QUEUED', {
         event: { type: 'SUBMIT_REJECTED', actor: ACTORS.submitter, data },
+        notBefore: retryAt,
         jobs: [{ name: 'submit-task', payload: { taskId: task.id }, runAt: retryAt }],
       });
       return;

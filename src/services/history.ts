@@ -8,6 +8,7 @@ import { type Task } from '../core/task.js';
 import { type Database } from '../db/database.js';
 import { type EventFilter, type Events } from '../db/events.js';
 import { type Images } from '../db/images.js';
+import { findQueuePositions } from '../db/queue-positions.js';
 import { pageOfTasks, type TaskFilter } from '../db/task-pages.js';
 import { type Tasks } from '../db/tasks.js';
 
@@ -29,6 +30,12 @@ export class History {
   async tasks(caller: Caller, ids: readonly string[]): Promise<(Task | null)[]> {
     const found = await this.taskRows.findMany(caller.workspaceId, ids.filter(isId));
     return inOrder(ids, found, (task) => task.id);
+  }
+
+  /** The turns in which the caller's tasks among these ids will be sent, in their order; null for what is not queued. */
+  async queuePositions(caller: Caller, ids: readonly string[]): Promise<(number | null)[]> {
+    const positions = await findQueuePositions(this.db, caller.workspaceId, ids);
+    return ids.map((id) => positions.get(id) ?? null);
   }
 
   /** The caller's images among these ids, in their order; null where there is none. */

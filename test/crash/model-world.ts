@@ -8,6 +8,7 @@ import sharp from 'sharp';
 import { type Caller, SCOPES } from '../../src/core/caller.js';
 import { InputRejected, PictureUnavailable, UpstreamPaused } from '../../src/core/errors.js';
 import { newId } from '../../src/core/ids.js';
+import { type Ticket } from '../../src/core/jobs.js';
 import { Signer } from '../../src/core/signature.js';
 import { Blobs } from '../../src/db/blobs.js';
 import { Callbacks } from '../../src/db/callbacks.js';
@@ -30,6 +31,7 @@ import { Reconciliation } from '../../src/services/reconciliation.js';
 import { TaskControl } from '../../src/services/task-control.js';
 import { Peer, type Received, reply } from '../net/peer.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { TicketQueue } from './ticket-queue.js';
 
 export const REPLIES = ['accepted', 'succeeded', 'failed', 'unknown', 'refused'] as const;
 /** What the upstream answers to a submission. */
@@ -37,13 +39,17 @@ export type Reply = (typeof REPLIES)[number];
 /** How a generation ends: with so many pictures, or (0) with none. */
 export type Result = 0 | 1 | 2 | 3;
 
-/** One thing that happens. `on` picks the task, counted round. */
+/** One thing that happens. `on` picks the task or the ticket, counted round. */
 export type Command =
   | {
       do:
-        | 'submit'
-        | 'submit-unreachable'
+        | 'run-ticket'
+        | 'run-ticket-unreachable'
+        | 'run-ticket-paused'
+        | 'die-with-ticket'
         | 'die-submitting'
+        | 'run-ticket-twice'
+        | 'let-time-pass'
         | 'pass-deadline'
         | 'expire'
         | 'cancel'
@@ -64,14 +70,18 @@ const NOW: Pause = () => Promise.resolve();
 const silent = pino({ level: 'silent' });
 
 /**
- * The real services on a real Postgres, with an upstream that answers as it is told, and no queue: the model decides what
- * runs when. A trigger writes down every change of status, so that the path of a task is known and not concluded.
+ * The real services on a real Postgres, with an upstream that answers as it is told, and tickets that are really in the
+ * queue's table, without a queue that runs them: the model decides what runs when. A trigger writes down every change of
+ * status, so that the path of a task is known and not concluded.
  */
 export class World {
   readonly tasks: Tasks;
   /** The tasks of the present run, and what the upstream was asked for each of them. */
   ids: string[] = [];
   readonly arrivals = new Map<string, Reply[]>();
+  /** Who asked for each of them. */
+  private readonly callers = new Map<string, Caller>();
+  private readonly queue: TicketQueue;
   private replies: Reply[] = [];
   private results = new Map<string, Result>();
   private pause: Pause = NOW;
@@ -82,8 +92,9 @@ export class World {
   private readonly reconciliation: Reconciliation;
   private readonly generation: Generation;
   private unreachable!: Generation;
+  private resting!: Generation;
   private readonly upstreams: AceData[];
-  private readonly makeGeneration: (upstream: AceData) => Generation;
+  private readonly makeGeneration: (upstream: AceData, gate?: UpstreamGate) => Generation;
 
   private constructor(
     private readonly database: TestDatabase,
@@ -93,8 +104,10 @@ export class World {
     private readonly peer: Peer,
     private readonly dataDir: string,
     private readonly picture: Buffer,
-    private readonly caller: Caller,
+    /** Two workspaces, and two end users in one of them. */
+    private readonly everybody: readonly Caller[],
   ) {
+    this.queue = new TicketQueue(sql);
     const run = db.run.bind(db);
     db.run = async <Row extends object>(statement: Statement, values: unknown[]): Promise<Row[]> => {
       await this.pause(statement.name);
@@ -109,14 +122,14 @@ export class World {
     const upstream = new AceData({ ...options, baseUrl: peer.url });
     // Nothing listens on port 1.
     this.upstreams = [upstream, new AceData({ ...options, baseUrl: 'http://127.0.0.1:1' })];
-    this.makeGeneration = (of) =>
+    this.makeGeneration = (of, gate = new UpstreamGate(50, silent)) =>
       new Generation(
         this.tasks,
         this.images,
         callbacks,
         eventLog,
         of,
-        new UpstreamGate(50, silent),
+        gate,
         addresses,
         { sources: new AddressGuard(), receivers: new AddressGuard() },
         silent,
@@ -151,8 +164,11 @@ export class World {
     const database = await createTestDatabase();
     const sql = new pg.Pool({ connectionString: database.url, max: 4 });
     const db = new Database({ url: database.url, maxConnections: 10, log: silent });
-    const workspaceId = newId();
-    await sql.query("INSERT INTO workspaces (id, name) VALUES ($1, 'model')", [workspaceId]);
+    const [workspaceId, otherId] = [newId(), newId()];
+    await sql.query("INSERT INTO workspaces (id, name) VALUES ($1, 'model'), ($2, 'other')", [
+      workspaceId,
+      otherId,
+    ]);
     await sql.query(RECORD_CHANGES);
     const green = { width: 8, height: 8, channels: 3, background: 'green' } as const;
     const picture = await sharp({ create: green }).png().toBuffer();
@@ -160,7 +176,9 @@ export class World {
     const peer = await Peer.open(reply(404, {}));
     const key = { keyId: newId(), keyName: 'model', keyPrefix: 'dk_model', endUserId: null };
     const caller = { ...key, workspaceId, workspaceName: 'model', scopes: SCOPES };
-    return new World(database, sql, db, new HttpClient(), peer, dataDir, picture, caller);
+    const other = { ...caller, workspaceId: otherId, workspaceName: 'other' };
+    const everybody = [caller, other, { ...caller, endUserId: 'visitor' }];
+    return new World(database, sql, db, new HttpClient(), peer, dataDir, picture, everybody);
   }
 
   async close(): Promise<void> {
@@ -179,17 +197,20 @@ export class World {
     this.replies = [...replies];
     this.results = new Map();
     this.arrivals.clear();
+    this.callers.clear();
+    await this.queue.clear();
     this.unreachable = this.makeGeneration(this.upstreams[1] as AceData);
+    const gate = new UpstreamGate(50, silent);
+    for (let times = 0; times < 5; times += 1) await gate.run(() => Promise.resolve('unreachable'));
+    this.resting = this.makeGeneration(this.upstreams[0] as AceData, gate);
     for (let n = 0; n < taskCount; n += 1) {
       const wish = { prompt: 'model', model: null, size: null, count: 3, sourceImageUrl: null };
       const rest = { sourceImageId: null, idempotencyKey: null, metadata: null, timeoutSeconds: null };
       const callbackUrl = n % 2 === 0 ? RECEIVER : null;
-      const { task } = await this.generation.request(this.caller, 'GENERATE', {
-        ...wish,
-        ...rest,
-        callbackUrl,
-      });
-      this.ids.push(task.id);
+      const caller = this.everybody[n % this.everybody.length] as Caller;
+      const asked = { ...wish, ...rest, callbackUrl };
+      const { task } = await this.generation.request(caller, 'GENERATE', asked);
+      this.add(task.id, caller);
     }
   }
 
@@ -203,6 +224,17 @@ export class World {
     }
   }
 
+  private add(id: string, caller: Caller): void {
+    this.ids.push(id);
+    this.callers.set(id, caller);
+  }
+
+  private callerOf(id: string): Caller {
+    const caller = this.callers.get(id);
+    if (!caller) throw new Error(`Nobody asked for ${id}.`);
+    return caller;
+  }
+
   /** Lets it happen. Rejects for what a service must never throw. */
   async perform(command: Command): Promise<void> {
     try {
@@ -211,6 +243,28 @@ export class World {
       const expected = [InputRejected, PictureUnavailable, UpstreamPaused];
       if (!expected.some((kind) => error instanceof kind)) throw error;
     }
+  }
+
+  /** Runs tickets until none is left. */
+  async runDry(): Promise<void> {
+    for (;;) {
+      await this.queue.letTimePass();
+      const ticket = await this.queue.take(0);
+      if (!ticket) return;
+      await this.runTicket(ticket, this.generation);
+    }
+  }
+
+  /** As the queue runs it. */
+  private async runTicket(ticket: Ticket, generation: Generation): Promise<void> {
+    try {
+      await generation.submit(ticket);
+    } catch (error) {
+      await this.queue.handBack(ticket);
+      if (!(error instanceof Error && error.message.includes('another run'))) throw error;
+      return;
+    }
+    await this.queue.complete(ticket);
   }
 
   /** What time and the queue do in the end: every deadline passes, and every picture is stored or given up. */
@@ -226,13 +280,40 @@ export class World {
   private async execute(command: Command): Promise<void> {
     const id = this.ids[command.on % this.ids.length] ?? '';
     switch (command.do) {
-      case 'submit':
-        return this.generation.submit(id);
-      case 'submit-unreachable':
-        return this.unreachable.submit(id);
-      case 'die-submitting':
-        await this.tasks.moveTo(id, 'SUBMITTING', { submissionId: newId() });
+      case 'run-ticket':
+      case 'run-ticket-unreachable':
+      case 'run-ticket-paused': {
+        const ticket = await this.queue.take(command.on);
+        const at = {
+          'run-ticket': this.generation,
+          'run-ticket-unreachable': this.unreachable,
+          'run-ticket-paused': this.resting,
+        };
+        if (ticket) await this.runTicket(ticket, at[command.do]);
         return;
+      }
+      case 'die-with-ticket':
+      case 'die-submitting': {
+        const ticket = await this.queue.take(command.on);
+        if (!ticket) return;
+        if (command.do === 'die-submitting')
+          await this.tasks.claimTurns([{ ...ticket, submissionId: newId() }]);
+        return this.queue.handBack(ticket);
+      }
+      case 'run-ticket-twice': {
+        // A process that was stopped, taken for dead, and goes on.
+        const first = await this.queue.take(command.on);
+        if (!first) return;
+        await this.queue.handBack(first);
+        const second = await this.queue.take(command.on);
+        const runs = [first, ...(second ? [second] : [])].map((ticket) =>
+          this.runTicket(ticket, this.generation),
+        );
+        await Promise.all(runs);
+        return;
+      }
+      case 'let-time-pass':
+        return this.queue.letTimePass();
       case 'expire':
       case 'pass-deadline':
         await this.sql.query("UPDATE tasks SET deadline_at = now() - interval '1 second' WHERE id = $1", [
@@ -241,15 +322,15 @@ export class World {
         if (command.do === 'expire') await this.reconciliation.expire();
         return;
       case 'cancel':
-        await this.control.cancel(this.caller, id);
+        await this.control.cancel(this.callerOf(id), id);
         return;
       case 'retry':
-        this.ids.push((await this.control.retry(this.caller, id, null)).task.id);
+        this.add((await this.control.retry(this.callerOf(id), id, null)).task.id, this.callerOf(id));
         return;
       case 'replay': {
         const text = 'SELECT id FROM callbacks WHERE task_id = $1 ORDER BY id DESC LIMIT 1';
         const [callback] = (await this.sql.query<{ id: string }>(text, [id])).rows;
-        if (callback) await this.inbox.replay(this.caller, callback.id);
+        if (callback) await this.inbox.replay(this.callerOf(id), callback.id);
         return;
       }
       case 'call-back':

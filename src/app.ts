@@ -6,7 +6,9 @@ import { type Config } from './config.js';
 import { EventCursors } from './core/cursor.js';
 import { UPSTREAM_FLAG } from './core/jobs.js';
 import { Signer } from './core/signature.js';
+import { clientAddressReader } from './core/client-address.js';
 import { ApiKeys } from './db/api-keys.js';
+import { AuditLog } from './db/audit-log.js';
 import { Blobs } from './db/blobs.js';
 import { Callbacks } from './db/callbacks.js';
 import { Database } from './db/database.js';
@@ -42,6 +44,7 @@ import { Sandbox } from './sandbox/sandbox.js';
 import { keepSecretKey } from './secret-key.js';
 import { Access } from './services/access.js';
 import { Addresses } from './services/addresses.js';
+import { Audit } from './services/audit.js';
 import { Connections } from './services/connections.js';
 import { CallbackInbox } from './services/callback-inbox.js';
 import { Delivering } from './services/delivering.js';
@@ -50,9 +53,12 @@ import { Forgetting } from './services/forgetting.js';
 import { Generation } from './services/generation.js';
 import { Health } from './services/health.js';
 import { History } from './services/history.js';
+import { KeyAdministration } from './services/key-administration.js';
+import { KeyUse } from './services/key-use.js';
 import { PictureServing } from './services/picture-serving.js';
 import { Pictures } from './services/pictures.js';
 import { Reconciliation } from './services/reconciliation.js';
+import { SignInFailures } from './services/sign-in-failures.js';
 import { TaskControl } from './services/task-control.js';
 import { Uploading } from './services/uploading.js';
 import { Watching } from './services/watching.js';
@@ -81,6 +87,8 @@ export interface Tuning {
   sweepEveryMs?: number;
   /** How long the network of a watcher may take nothing before it is closed; default 30 s. */
   stallMs?: number;
+  /** How long failed sign-ins are counted before a row is written; default 1 min. */
+  signInWindowMs?: number;
   /** False: events are neither sealed nor pushed. For the bench that asks what pushing costs. */
   push?: false;
   /** False: the embedded Postgres does not wait for the disk. */
@@ -195,7 +203,9 @@ async function build(
   );
   const control = new TaskControl(tasks, generation, eventLog);
   const outgoing = new OutgoingCallbacks(db);
-  const webhookSecrets = new WebhookSecrets(signer, new Workspaces(db));
+  const workspaces = new Workspaces(db);
+  const auditLog = new AuditLog(db);
+  const webhookSecrets = new WebhookSecrets(signer, workspaces);
   const delivering = new Delivering(
     outgoing,
     tasks,
@@ -208,7 +218,7 @@ async function build(
     tuning.deliveryDelaysMs ?? RETRY_DELAYS_MS,
   );
   releases.push(() => delivering.stop());
-  const inbox = new CallbackInbox(callbacks, generation, config.callbackRetentionDays);
+  const inbox = new CallbackInbox(callbacks, generation, config.callbackRetentionDays, auditLog);
   const blobs = new Blobs(db);
   const { maxBytes } = pictureConfig;
   const pictures = new Pictures(images, blobs, store, http, eventLog, maxBytes, log);
@@ -236,7 +246,11 @@ async function build(
   const feed = new Feed(eventLog, events, feedOptions, log);
   const watching = new Watching(events, eventLog, feed, cursors, push.replayDays);
   const apiKeys = new ApiKeys(db);
-  const access = new Access(apiKeys);
+  const keyUse = new KeyUse(apiKeys, log);
+  releases.push(() => keyUse.stop());
+  const signInFailures = new SignInFailures(auditLog, log, tuning.signInWindowMs);
+  releases.push(() => signInFailures.stop());
+  const access = new Access(apiKeys, keyUse, signInFailures);
   const connections = new Connections(apiKeys, access, push.connectionsPerKey, log);
   releases.push(() => connections.stop());
   const firstKey = await access.makeFirstKey();
@@ -281,14 +295,20 @@ async function build(
     forgetting,
     delivering,
     webhookSecrets,
+    keyAdministration: new KeyAdministration(apiKeys, workspaces),
+    audit: new Audit(auditLog),
   });
+  const addressOf = clientAddressReader(config.trustedProxies);
   const makeContext = contextMaker(history, watching);
   const graphql = await serveGraphqlOverHttp(schema, makeContext, log);
   releases.push(() => graphql.stop());
   const subscriptions = new Subscriptions(schema, makeContext, watching, log);
-  const sockets = serveGraphqlOverWebSocket(subscriptions, access, connections, push.allowedOrigins, log);
+  const sockets = serveGraphqlOverWebSocket(
+    { subscriptions, access, connections, addressOf, log },
+    push.allowedOrigins,
+  );
   const startOperation = subscriptions.start.bind(subscriptions);
-  const eventStreams = new EventStreams({ access, connections, watching, startOperation });
+  const eventStreams = new EventStreams({ access, connections, watching, startOperation, addressOf });
   const extra = [];
   if (usesSandbox) {
     const sandbox = new Sandbox({ publicUrl: () => `${url}/sandbox`, log, delayMs: tuning.sandboxDelayMs });
@@ -298,7 +318,16 @@ async function build(
   const { allowedOrigins } = push;
   const maxImageBytes = maxBytes;
   const pictureDoors = { pictures: pictureServing, uploading, maxImageBytes };
-  const doors = { access, addresses, allowedOrigins, eventStreams, generation, health, ...pictureDoors };
+  const doors = {
+    access,
+    addressOf,
+    addresses,
+    allowedOrigins,
+    eventStreams,
+    generation,
+    health,
+    ...pictureDoors,
+  };
   server.removeAllListeners('request');
   server.on('request', makeHttpApp({ ...doors, graphql: graphql.handler, extra, log }, config.roles));
   server.on('upgrade', (request, socket, head) => {

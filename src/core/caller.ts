@@ -1,3 +1,5 @@
+import { type Limits } from './limits.js';
+
 /** What a key may do. A resolver states the scope that it needs. */
 export const SCOPES = [
   'tasks:read',
@@ -9,6 +11,11 @@ export const SCOPES = [
 ] as const;
 export type Scope = (typeof SCOPES)[number];
 
+/** The scope that this text names, as far as there is one. */
+export function isScope(text: string): text is Scope {
+  return SCOPES.some((known) => known === text);
+}
+
 /** Who is asking: a key, its workspace and its scopes. Everything that is read or written is bound to the workspace. */
 export interface Caller {
   workspaceId: string;
@@ -18,8 +25,14 @@ export interface Caller {
   /** The key's first characters, by which a person recognises it. */
   keyPrefix: string;
   scopes: readonly Scope[];
+  /** Of the key or token itself; others hold besides. */
+  limits: Limits;
   /** Whom of its own users the workspace asks for; null: for itself. */
   endUserId: string | null;
+  /** When the key or token ends; null: not by itself. */
+  expiresAt: Date | null;
+  /** The client's address, for the audit log; null where there is none. */
+  source: string | null;
 }
 
 /** What a caller may see, as a text: callers with the same rights are shown the same, whatever key they use. */

@@ -147,6 +147,12 @@ export const INPUT_FAULT_CODES = [
   'TASK_NOT_FINISHED',
   'NO_CALLBACK',
   'INVALID_OVERLAP',
+  'INVALID_NAME',
+  'INVALID_SCOPES',
+  'SCOPE_NOT_HELD',
+  'INVALID_EXPIRY',
+  'INVALID_GRACE',
+  'INVALID_LIMITS',
 ] as const;
 export type InputFaultCode = (typeof INPUT_FAULT_CODES)[number];
 

@@ -1,6 +1,8 @@
+import { type NewAuditEntry } from '../core/audit.js';
 import { type Image, type PictureFacts } from '../core/image.js';
 import { type EventData } from '../core/events.js';
 import { announce } from './announce.js';
+import { audited, auditValue } from './audit-log.js';
 import { type Database } from './database.js';
 
 /** Marks an image as stored, counts it off its task, and tells it; the last one of an ended task settles the task. */
@@ -25,10 +27,11 @@ const MARK_DELETED = {
     'deleted_at = now()',
     'deleted_at IS NULL AND workspace_id = $5',
     `UPDATE blobs SET check_at = greatest(check_at, now()) FROM image WHERE blobs.sha256 = image.sha256`,
+    `,${audited('$6', 'image')}`,
   ),
 };
 
-function settleStatement(columns: string, condition: string, besides = 'SELECT'): string {
+function settleStatement(columns: string, condition: string, besides = 'SELECT', more = ''): string {
   return `
   WITH before AS (
     SELECT id, late, stored_at IS NULL AND lost_at IS NULL AS pending FROM images
@@ -45,7 +48,7 @@ function settleStatement(columns: string, condition: string, besides = 'SELECT')
     SELECT workspace_id, task_id, $2, $3, $4::jsonb, coalesce((SELECT pending_images = 0 AND NOT late FROM task), false)
     FROM image WHERE task_id IS NOT NULL
   ), besides AS (${besides}
-  ),${announce(`CASE WHEN late THEN 'LATE_RESULT' ELSE 'RESULT' END`, 'CASE WHEN late THEN pending_late ELSE pending_images END = 0')}
+  ),${announce(`CASE WHEN late THEN 'LATE_RESULT' ELSE 'RESULT' END`, 'CASE WHEN late THEN pending_late ELSE pending_images END = 0')}${more}
   SELECT id, (SELECT count(*) FROM wake) AS woken FROM image`;
 }
 
@@ -136,9 +139,17 @@ export class Images {
     image: Pick<Image, 'id' | 'workspaceId' | 'index'>,
     reason: EventData['IMAGE_DELETED']['reason'],
     actor: string,
+    audit: NewAuditEntry | null = null,
   ): Promise<boolean> {
     const data: EventData['IMAGE_DELETED'] = { imageId: image.id, index: image.index, reason };
-    const values = [image.id, 'IMAGE_DELETED', actor, JSON.stringify(data), image.workspaceId];
+    const values = [
+      image.id,
+      'IMAGE_DELETED',
+      actor,
+      JSON.stringify(data),
+      image.workspaceId,
+      auditValue(audit),
+    ];
     return (await this.db.run(MARK_DELETED, values)).length > 0;
   }
 

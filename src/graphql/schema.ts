@@ -4,14 +4,18 @@ import { buildSchema, type PubSub, type ResolverData } from 'type-graphql';
 import { type Scope } from '../core/caller.js';
 import { requireScope } from '../services/access.js';
 import { type Addresses } from '../services/addresses.js';
+import { type Audit } from '../services/audit.js';
 import { type CallbackInbox } from '../services/callback-inbox.js';
 import { type Delivering } from '../services/delivering.js';
 import { type Forgetting } from '../services/forgetting.js';
 import { type Generation } from '../services/generation.js';
 import { type History } from '../services/history.js';
+import { type KeyAdministration } from '../services/key-administration.js';
 import { type TaskControl } from '../services/task-control.js';
 import { type Uploading } from '../services/uploading.js';
 import { type WebhookSecrets } from '../services/webhook-secrets.js';
+import { ApiKeyResolver } from './api-key.resolver.js';
+import { AuditResolver } from './audit.resolver.js';
 import { CallbackResolver } from './callback.resolver.js';
 import { type Context } from './context.js';
 import { DeliveryResolver } from './delivery.resolver.js';
@@ -32,6 +36,8 @@ export interface SchemaServices {
   forgetting: Forgetting;
   delivering: Delivering;
   webhookSecrets: WebhookSecrets;
+  keyAdministration: KeyAdministration;
+  audit: Audit;
 }
 
 /** type-graphql asks for one wherever there are subscriptions; ours come from the event log, by their `subscribe`. */
@@ -49,6 +55,8 @@ export async function makeSchema(services: SchemaServices): Promise<GraphQLSchem
     [TaskControlResolver, new TaskControlResolver(services.control)],
     [CallbackResolver, new CallbackResolver(services.inbox)],
     [DeliveryResolver, new DeliveryResolver(services.delivering, services.webhookSecrets)],
+    [ApiKeyResolver, new ApiKeyResolver(services.keyAdministration)],
+    [AuditResolver, new AuditResolver(services.audit)],
     [TaskEventResolver, new TaskEventResolver(services.history)],
     [
       ImageResolver,
@@ -65,6 +73,8 @@ export async function makeSchema(services: SchemaServices): Promise<GraphQLSchem
       CallbackResolver,
       DeliveryResolver,
       ImageResolver,
+      ApiKeyResolver,
+      AuditResolver,
       FluxModelResolver,
       ViewerResolver,
     ],

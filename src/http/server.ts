@@ -5,6 +5,7 @@ import { type Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
 import { AppError, BadRequest, NotFound, PayloadTooLarge } from '../core/errors.js';
 import { newId } from '../core/ids.js';
+import { type ClientAddressOf } from '../core/client-address.js';
 import { type Access } from '../services/access.js';
 import { type Addresses } from '../services/addresses.js';
 import { type Generation } from '../services/generation.js';
@@ -19,6 +20,7 @@ import { uploadRoutes } from './uploads.js';
 
 export interface HttpServices {
   access: Access;
+  addressOf: ClientAddressOf;
   addresses: Addresses;
   generation: Generation;
   health: Health;
@@ -81,13 +83,13 @@ export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Ex
 }
 
 function serveApi(app: Express, services: HttpServices): void {
-  const { access, addresses, eventStreams, graphql } = services;
+  const { access, addressOf, addresses, eventStreams, graphql } = services;
   app.use(uploadRoutes(services.uploading, addresses, services.maxImageBytes));
   app.use(eventStreams.router);
   app.use(
     '/graphql',
     neverCached,
-    identify(access),
+    identify(access, addressOf),
     express.json({ limit: MAX_GRAPHQL_BODY }),
     withBody,
     graphql,
@@ -104,9 +106,9 @@ const neverCached: RequestHandler = (_request, response, next) => {
   next();
 };
 
-function identify(access: Access): RequestHandler {
+function identify(access: Access, addressOf: ClientAddressOf): RequestHandler {
   return async (request, response, next) => {
-    response.locals.caller = await access.authenticate(request.headers.authorization);
+    response.locals.caller = await access.authenticate(request.headers.authorization, addressOf(request));
     next();
   };
 }

@@ -1,7 +1,9 @@
+import { auditEntry } from '../core/audit.js';
 import { type Callback, wasTaken } from '../core/callback.js';
 import { type Caller } from '../core/caller.js';
 import { BadRequest, InputRejected } from '../core/errors.js';
 import { isId } from '../core/ids.js';
+import { type AuditLog } from '../db/audit-log.js';
 import { type CallbackFilter, type Callbacks } from '../db/callbacks.js';
 import { type Generation } from './generation.js';
 import { checkPageSize, type Page, toPage } from './page.js';
@@ -18,6 +20,7 @@ export class CallbackInbox {
     private readonly callbacks: Callbacks,
     private readonly generation: Generation,
     private readonly retentionDays: number,
+    private readonly auditLog: AuditLog,
   ) {}
 
   /** A page of the caller's callbacks, newest first. Throws BadRequest for a size or a cursor that cannot be. */
@@ -38,6 +41,8 @@ export class CallbackInbox {
   async replay(caller: Caller, id: string): Promise<Callback> {
     const callback = await this.find(caller, id);
     if (wasTaken(callback.verdict)) return callback;
+    // Before it is done: a crash in between must not leave it untold.
+    await this.auditLog.insert(auditEntry(caller, 'CALLBACK_REPLAYED', id, { taskId: callback.taskId }));
     await this.generation.receive(callback.taskId, callback);
     return this.find(caller, id);
   }

@@ -1,5 +1,6 @@
 import { type Logger } from 'pino';
 import { LRUCache } from 'lru-cache';
+import { auditEntry } from '../core/audit.js';
 import { type Caller } from '../core/caller.js';
 import { crashPoint } from '../core/crash-points.js';
 import { BadRequest, InputRejected } from '../core/errors.js';
@@ -89,7 +90,8 @@ export class Delivering {
       const message = 'There is no task with this id in your workspace.';
       throw new InputRejected([{ code: 'NOT_FOUND', message, field }]);
     }
-    if ((await this.callbacks.redeliver(caller.workspaceId, task.id)) === 0) {
+    const audit = auditEntry(caller, 'CALLBACK_REDELIVERED', task.id);
+    if ((await this.callbacks.redeliver(caller.workspaceId, task.id, audit)) === 0) {
       const message =
         task.callbackUrl === null
           ? 'The task has no callbackUrl. Read its result with the query task.'

@@ -135,7 +135,7 @@ export type AuditEntryEdge = {
 };
 
 /** Which entries. Absent or empty: all of them. */
-export type AuditFilterInput = {
+export type AuditFilter = {
   /** Of these kinds. */
   actions?: InputMaybe<Array<AuditAction>>;
   /** Done with this key. */
@@ -255,6 +255,31 @@ export type CreateApiKeyPayload = {
   userErrors: Array<UserError>;
 };
 
+/** A token that a browser is to be given. */
+export type CreateClientTokenInput = {
+  /** Whose it is, by whatever name the workspace has for its users, 1 to 255 characters: it sees and makes only what is theirs. Absent: it sees what everybody in the workspace has. */
+  endUserId?: InputMaybe<Scalars['String']['input']>;
+  /** Seconds until it is refused; 60 to 86400 (a day), default 3600. Never longer than the key. */
+  expiresInSeconds?: InputMaybe<Scalars['Int']['input']>;
+  /** How much it may do; nothing above the limits of the key, which hold too. Absent: those alone. */
+  limits?: InputMaybe<LimitsInput>;
+  /** What it may do, of tasks:read, tasks:write, images:write and audit:read; nothing that the key which makes it may not do. */
+  scopes: Array<Scalars['String']['input']>;
+  /** The tasks that it may see, 1 to 100; then it makes nothing new. Absent: all. */
+  taskIds?: InputMaybe<Array<Scalars['ID']['input']>>;
+};
+
+/** The answer to createClientToken. */
+export type CreateClientTokenPayload = {
+  __typename?: 'CreateClientTokenPayload';
+  /** From when it is refused; null when there are userErrors. */
+  expiresAt?: Maybe<Scalars['DateTime']['output']>;
+  /** To be sent as a key is: `Authorization: Bearer …`. It is kept nowhere. Null when there are userErrors. */
+  token?: Maybe<Scalars['String']['output']>;
+  /** Everything that is wrong with the input; empty on success. */
+  userErrors: Array<UserError>;
+};
+
 /** A picture that is about to be sent. */
 export type CreateUploadInput = {
   /** What its owner calls it, up to 255 characters; it is offered again when the picture is saved. */
@@ -353,6 +378,8 @@ export type DeliveryEdge = {
 export type EditImageInput = {
   /** Where the result is posted to when it is there: a public http or https address. See docs/PROTOCOL.md, "Callbacks out". */
   callbackUrl?: InputMaybe<Scalars['String']['input']>;
+  /** For whom of its own users the workspace asks, by whatever name it has for them; 1 to 255 characters. A token of an end user leaves it out. */
+  endUserId?: InputMaybe<Scalars['String']['input']>;
   /** Same key and same input: the same task. Same key, other input: IDEMPOTENCY_CONFLICT. 1 to 255 characters. */
   idempotencyKey?: InputMaybe<Scalars['String']['input']>;
   /** The caller's own JSON, up to 4 KB, returned untouched. */
@@ -411,6 +438,8 @@ export type GenerateImagesInput = {
   callbackUrl?: InputMaybe<Scalars['String']['input']>;
   /** Pictures wished for, 1 to 4. Fewer may come. */
   count?: InputMaybe<Scalars['Int']['input']>;
+  /** For whom of its own users the workspace asks, by whatever name it has for them; 1 to 255 characters. A token of an end user leaves it out. */
+  endUserId?: InputMaybe<Scalars['String']['input']>;
   /** Same key and same input: the same task. Same key, other input: IDEMPOTENCY_CONFLICT. 1 to 255 characters. */
   idempotencyKey?: InputMaybe<Scalars['String']['input']>;
   /** The caller's own JSON, up to 4 KB, returned untouched. */
@@ -551,6 +580,8 @@ export type Mutation = {
   cancelTask: CancelTaskPayload;
   /** Makes a key to the workspace and shows it, this once. Scope keys:admin. */
   createApiKey: CreateApiKeyPayload;
+  /** Makes a token for a browser: for a short time, for one end user or for certain tasks, and never for more than the key may do. It ends with the key. Scope tasks:read, and a key: a token makes no tokens. */
+  createClientToken: CreateClientTokenPayload;
   /** Makes a link to which a person's own picture can be sent, to be edited. It works from a browser. */
   createUpload: CreateUploadPayload;
   /** Makes another workspace, and the first key to it, shown this once. Scope workspaces:admin. */
@@ -583,6 +614,11 @@ export type MutationCancelTaskArgs = {
 
 export type MutationCreateApiKeyArgs = {
   input: CreateApiKeyInput;
+};
+
+
+export type MutationCreateClientTokenArgs = {
+  input: CreateClientTokenInput;
 };
 
 
@@ -699,7 +735,7 @@ export type QueryApiKeysArgs = {
 
 export type QueryAuditLogArgs = {
   after?: InputMaybe<Scalars['String']['input']>;
-  filter?: InputMaybe<AuditFilterInput>;
+  filter?: InputMaybe<AuditFilter>;
   first?: Scalars['Int']['input'];
 };
 
@@ -1111,10 +1147,14 @@ export type UserError = {
   message: Scalars['String']['output'];
 };
 
-/** Who is asking. */
+/** Who is asking: a key, or a token that a key made. */
 export type Viewer = {
   __typename?: 'Viewer';
-  /** The id of the key. */
+  /** Whose the token is: it sees and makes only what is theirs. Null: it is for everybody. */
+  endUserId?: Maybe<Scalars['String']['output']>;
+  /** From when it is refused; null: never. */
+  expiresAt?: Maybe<Scalars['DateTime']['output']>;
+  /** The id of the key; of a token, the key that made it. */
   keyId: Scalars['ID']['output'];
   /** The key's name: the `actor` of what it causes. */
   keyName: Scalars['String']['output'];
@@ -1122,6 +1162,8 @@ export type Viewer = {
   keyPrefix: Scalars['String']['output'];
   /** What the key may do, such as "tasks:write". */
   scopes: Array<Scalars['String']['output']>;
+  /** The tasks that the token may see. Null: all. */
+  taskIds?: Maybe<Array<Scalars['ID']['output']>>;
   /** The workspace that owns everything this key sees and makes. */
   workspaceId: Scalars['ID']['output'];
   /** The workspace's name. */

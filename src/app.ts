@@ -46,6 +46,7 @@ import { Access } from './services/access.js';
 import { Addresses } from './services/addresses.js';
 import { Audit } from './services/audit.js';
 import { Connections } from './services/connections.js';
+import { ClientTokens } from './services/client-tokens.js';
 import { CallbackInbox } from './services/callback-inbox.js';
 import { Delivering } from './services/delivering.js';
 import { RETRY_DELAYS_MS } from './services/delivery-end.js';
@@ -60,6 +61,7 @@ import { Pictures } from './services/pictures.js';
 import { Reconciliation } from './services/reconciliation.js';
 import { SignInFailures } from './services/sign-in-failures.js';
 import { TaskControl } from './services/task-control.js';
+import { TokenSigning } from './services/token-signing.js';
 import { Uploading } from './services/uploading.js';
 import { Watching } from './services/watching.js';
 import { WebhookSecrets } from './services/webhook-secrets.js';
@@ -97,6 +99,8 @@ export interface Tuning {
   onFailure?: (reason: string) => void;
 }
 
+/** Where there is no PUBLIC_URL: the same on every instance. */
+const TOKEN_ISSUER = 'darkroom';
 /** Requests and jobs share them. Ten are enough to keep two cores of Postgres busy. */
 const DATABASE_CONNECTIONS = 20;
 /** Beside PUSH_BUFFER_EVENTS: an event is 1 kB as a rule and can be more. */
@@ -250,7 +254,8 @@ async function build(
   releases.push(() => keyUse.stop());
   const signInFailures = new SignInFailures(auditLog, log, tuning.signInWindowMs);
   releases.push(() => signInFailures.stop());
-  const access = new Access(apiKeys, keyUse, signInFailures);
+  const tokenSigning = new TokenSigning(signer, publicUrl ?? TOKEN_ISSUER);
+  const access = new Access(apiKeys, tokenSigning, keyUse, signInFailures);
   const connections = new Connections(apiKeys, access, push.connectionsPerKey, log);
   releases.push(() => connections.stop());
   const firstKey = await access.makeFirstKey();
@@ -297,6 +302,7 @@ async function build(
     webhookSecrets,
     keyAdministration: new KeyAdministration(apiKeys, workspaces),
     audit: new Audit(auditLog),
+    clientTokens: new ClientTokens(tokenSigning, tasks, auditLog),
   });
   const addressOf = clientAddressReader(config.trustedProxies);
   const makeContext = contextMaker(history, watching);
@@ -320,6 +326,7 @@ async function build(
   const pictureDoors = { pictures: pictureServing, uploading, maxImageBytes };
   const doors = {
     access,
+    tokenSigning,
     addressOf,
     addresses,
     allowedOrigins,

@@ -49,7 +49,7 @@ export class AuditLog {
 
   /** A page of the workspace's entries, newest first, below `before`; with `unowned`, also those that are nobody's. */
   async page(
-    { workspaceId, unowned }: { workspaceId: string; unowned: boolean },
+    { workspaceId, endUserId, unowned }: { workspaceId: string; endUserId: string | null; unowned: boolean },
     filter: AuditFilter,
     before: string | null,
     limit: number,
@@ -62,6 +62,7 @@ export class AuditLog {
           ...(unowned ? { OR: [{ workspaceId }, { workspaceId: null }] } : { workspaceId }),
           ...(actions?.length && { action: { in: [...actions] } }),
           ...(keyId && { keyId }),
+          ...(endUserId !== null && { endUserId }),
           id: { ...(since && { gte: firstIdAt(since) }), ...(below && { lt: below }) },
         },
         orderBy: { id: 'desc' },

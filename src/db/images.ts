@@ -1,9 +1,11 @@
 import { type NewAuditEntry } from '../core/audit.js';
 import { type Image, type PictureFacts } from '../core/image.js';
 import { type EventData } from '../core/events.js';
+import { type Reach } from '../core/reach.js';
 import { announce } from './announce.js';
 import { audited, auditValue } from './audit-log.js';
 import { type Database } from './database.js';
+import { imagesWithin } from './reach.js';
 
 /** Marks an image as stored, counts it off its task, and tells it; the last one of an ended task settles the task. */
 const MARK_STORED = {
@@ -84,9 +86,10 @@ export class Images {
     return row ?? null;
   }
 
-  /** The workspace's images among these ids, in no order. */
-  async findMany(workspaceId: string, ids: readonly string[]): Promise<Image[]> {
-    return this.db.read((prisma) => prisma.image.findMany({ where: { workspaceId, id: { in: [...ids] } } }));
+  /** The images within reach among these ids, in no order. */
+  async findMany(reach: Reach, ids: readonly string[]): Promise<Image[]> {
+    const where = { ...imagesWithin(reach), id: { in: [...ids] } };
+    return this.db.read((prisma) => prisma.image.findMany({ where }));
   }
 
   /** The images of these tasks, late ones included, in the upstream's order. */
@@ -97,15 +100,10 @@ export class Images {
   }
 
   /** A page of what was edited from an image, oldest first, behind the image `after`. */
-  async pageOfEdits(
-    workspaceId: string,
-    parentId: string,
-    after: string | null,
-    limit: number,
-  ): Promise<Image[]> {
+  async pageOfEdits(reach: Reach, parentId: string, after: string | null, limit: number): Promise<Image[]> {
     return this.db.read((prisma) =>
       prisma.image.findMany({
-        where: { workspaceId, parentId, ...(after && { id: { gt: after } }) },
+        where: { ...imagesWithin(reach), parentId, ...(after && { id: { gt: after } }) },
         orderBy: { id: 'asc' },
         take: limit,
       }),

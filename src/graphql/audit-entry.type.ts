@@ -59,7 +59,7 @@ export class AuditEntryType {
   data!: Record<string, unknown>;
 }
 
-@InputType('AuditFilterInput', { description: 'Which entries. Absent or empty: all of them.' })
+@InputType('AuditFilter', { description: 'Which entries. Absent or empty: all of them.' })
 export class AuditFilterInput {
   @Field(() => [AuditActionEnum], { nullable: true, description: 'Of these kinds.' })
   actions?: AuditAction[] | null;

@@ -6,6 +6,7 @@ import { requireScope } from '../services/access.js';
 import { type Addresses } from '../services/addresses.js';
 import { type Audit } from '../services/audit.js';
 import { type CallbackInbox } from '../services/callback-inbox.js';
+import { type ClientTokens } from '../services/client-tokens.js';
 import { type Delivering } from '../services/delivering.js';
 import { type Forgetting } from '../services/forgetting.js';
 import { type Generation } from '../services/generation.js';
@@ -17,6 +18,7 @@ import { type WebhookSecrets } from '../services/webhook-secrets.js';
 import { ApiKeyResolver } from './api-key.resolver.js';
 import { AuditResolver } from './audit.resolver.js';
 import { CallbackResolver } from './callback.resolver.js';
+import { ClientTokenResolver } from './client-token.resolver.js';
 import { type Context } from './context.js';
 import { DeliveryResolver } from './delivery.resolver.js';
 import { FluxModelResolver } from './flux-model.resolver.js';
@@ -38,6 +40,7 @@ export interface SchemaServices {
   webhookSecrets: WebhookSecrets;
   keyAdministration: KeyAdministration;
   audit: Audit;
+  clientTokens: ClientTokens;
 }
 
 /** type-graphql asks for one wherever there are subscriptions; ours come from the event log, by their `subscribe`. */
@@ -56,6 +59,7 @@ export async function makeSchema(services: SchemaServices): Promise<GraphQLSchem
     [CallbackResolver, new CallbackResolver(services.inbox)],
     [DeliveryResolver, new DeliveryResolver(services.delivering, services.webhookSecrets)],
     [ApiKeyResolver, new ApiKeyResolver(services.keyAdministration)],
+    [ClientTokenResolver, new ClientTokenResolver(services.clientTokens)],
     [AuditResolver, new AuditResolver(services.audit)],
     [TaskEventResolver, new TaskEventResolver(services.history)],
     [
@@ -75,6 +79,7 @@ export async function makeSchema(services: SchemaServices): Promise<GraphQLSchem
       ImageResolver,
       ApiKeyResolver,
       AuditResolver,
+      ClientTokenResolver,
       FluxModelResolver,
       ViewerResolver,
     ],

@@ -11,15 +11,18 @@ import { type Addresses } from '../services/addresses.js';
 import { type Generation } from '../services/generation.js';
 import { type Health } from '../services/health.js';
 import { type PictureServing } from '../services/picture-serving.js';
+import { type TokenSigning } from '../services/token-signing.js';
 import { type Uploading } from '../services/uploading.js';
 import { callbackRoutes } from './callbacks.js';
 import { type EventStreams } from './event-streams.js';
 import { healthRoutes } from './health.js';
 import { pictureRoutes } from './images.js';
+import { signingKeyRoutes } from './signing-keys.js';
 import { uploadRoutes } from './uploads.js';
 
 export interface HttpServices {
   access: Access;
+  tokenSigning: TokenSigning;
   addressOf: ClientAddressOf;
   addresses: Addresses;
   generation: Generation;
@@ -84,6 +87,7 @@ export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Ex
 
 function serveApi(app: Express, services: HttpServices): void {
   const { access, addressOf, addresses, eventStreams, graphql } = services;
+  app.use(signingKeyRoutes(services.tokenSigning));
   app.use(uploadRoutes(services.uploading, addresses, services.maxImageBytes));
   app.use(eventStreams.router);
   app.use(

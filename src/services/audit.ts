@@ -12,19 +12,22 @@ export class Audit {
   constructor(private readonly entries: AuditLog) {}
 
   /**
-   * A page of the workspace's entries, newest first. Those that are nobody's, such as sign-ins with unknown keys, are for
+   * A page of the workspace's entries, newest first; for a token of an end user, of what they did themselves. Those that are nobody's, such as sign-ins with unknown keys, are for
    * callers who look after all workspaces. Throws BadRequest for a size or a cursor that cannot be.
    */
   async page(
-    { workspaceId, scopes }: Caller,
+    caller: Caller,
     filter: AuditFilter,
     first: number,
     after: string | null,
   ): Promise<Page<AuditEntry>> {
     checkPageSize(first);
     if (after !== null && !isId(after)) throw new BadRequest('`after` is not a cursor of this list.');
-    if (filter.keyId && !isId(filter.keyId)) return toPage([], first, after !== null, () => '');
-    const whose = { workspaceId, unowned: scopes.includes('workspaces:admin') };
+    // Of what was done with certain tasks, nothing is told here.
+    const isOfNothing = caller.taskIds !== null || (filter.keyId && !isId(filter.keyId));
+    if (isOfNothing) return toPage([], first, after !== null, () => '');
+    const { workspaceId, endUserId, scopes } = caller;
+    const whose = { workspaceId, endUserId, unowned: scopes.includes('workspaces:admin') };
     const rows = await this.entries.page(whose, filter, after, first + 1);
     return toPage(rows, first, after !== null, (entry) => entry.id);
   }

@@ -33,7 +33,7 @@ export class CallbackInbox {
     checkPageSize(first);
     if (after !== null && !isId(after)) throw new BadRequest('`after` is not a cursor of this list.');
     if (filter.taskId && !isId(filter.taskId)) return toPage([], first, after !== null, () => '');
-    const rows = await this.callbacks.page(caller.workspaceId, filter, after, first + 1);
+    const rows = await this.callbacks.page(caller, filter, after, first + 1);
     return toPage(rows, first, after !== null, (callback) => callback.id);
   }
 
@@ -54,7 +54,7 @@ export class CallbackInbox {
   }
 
   private async find(caller: Caller, id: string): Promise<Callback> {
-    const callback = isId(id) ? await this.callbacks.find(caller.workspaceId, id) : null;
+    const callback = isId(id) ? await this.callbacks.find(caller, id) : null;
     if (callback) return callback;
     const message = 'There is no callback with this id in your workspace.';
     throw new InputRejected([{ code: 'NOT_FOUND', message, field: ['input', 'id'] }]);

@@ -85,7 +85,7 @@ export class Delivering {
   /** Sends the results of the caller's task again, with the same ids. Throws InputRejected NOT_FOUND or NO_CALLBACK. */
   async redeliver(caller: Caller, taskId: string): Promise<Task> {
     const field = ['input', 'id'];
-    const [task] = isId(taskId) ? await this.tasks.findMany(caller.workspaceId, [taskId]) : [];
+    const [task] = isId(taskId) ? await this.tasks.findMany(caller, [taskId]) : [];
     if (!task) {
       const message = 'There is no task with this id in your workspace.';
       throw new InputRejected([{ code: 'NOT_FOUND', message, field }]);

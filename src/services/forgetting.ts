@@ -30,7 +30,7 @@ export class Forgetting {
 
   /** Throws InputRejected NOT_FOUND for an id that the workspace does not have, or that was deleted before. */
   async deleteImage(caller: Caller, id: string): Promise<{ image: Image }> {
-    const [image] = isId(id) ? await this.images.findMany(caller.workspaceId, [id]) : [];
+    const [image] = isId(id) ? await this.images.findMany(caller, [id]) : [];
     const { keyName } = caller;
     const audit = image && auditEntry(caller, 'IMAGE_DELETED', image.id, { taskId: image.taskId });
     if (!image || !(await this.images.markDeleted(image, 'REQUESTED', keyName, audit))) {

@@ -5,6 +5,7 @@ import { BadRequest, CursorExpired, CursorInvalid, NotFound } from '../core/erro
 import { type TaskEvent } from '../core/events.js';
 import { isId } from '../core/ids.js';
 import { type Outlet } from '../core/outlet.js';
+import { reaches, reachOf } from '../core/reach.js';
 import { type EventFilter, type Events, type Scope, type WatchPoint } from '../db/events.js';
 import { type Feed, type Start } from '../events/feed.js';
 import { type EventLog } from '../events/log.js';
@@ -65,10 +66,11 @@ export class Watching {
     const position = after === null ? null : this.cursors.decode(after);
     const { workspaceId } = caller;
     const point = isId(taskId) ? await this.watchPoints.load({ workspaceId, taskId }) : null;
-    if (!point) throw new NotFound('There is no task with this id in your workspace.');
+    if (!point || !reaches(caller, point))
+      throw new NotFound('There is no task with this id in your workspace.');
     const { head, latest } = point;
     const overAt = point.settledAt === null ? null : (latest?.position ?? point.settledAt);
-    const scope = { workspaceId, taskId: point.taskId };
+    const scope = { ...reachOf(caller), taskId: point.taskId };
     const watch = { scope, filter: {}, head, rights: rightsOf(caller) };
     if (position === null) return { ...watch, start: { position: head, first: latest, overAt } };
     await this.checkPlace(position, head);
@@ -77,7 +79,7 @@ export class Watching {
   }
 
   /**
-   * The events of the caller's workspace that the filter names, each once and in order, without end: after `after`, or
+   * The events within the caller's reach that the filter names, each once and in order, without end: after `after`, or
    * from now. Throws BadRequest, CursorInvalid or CursorExpired.
    */
   async workspace(caller: Caller, after: string | null, filter: EventFilter): Promise<Watch> {
@@ -88,7 +90,7 @@ export class Watching {
     }
     const position = after === null ? this.eventLog.head : this.cursors.decode(after);
     if (after !== null) await this.checkPlace(position, this.eventLog.head);
-    const scope = { workspaceId: caller.workspaceId, taskId: null };
+    const scope = { ...reachOf(caller), taskId: null };
     const start = { position, first: null, overAt: null };
     return { scope, filter, start, head: this.eventLog.head, rights: rightsOf(caller) };
   }

@@ -26,7 +26,7 @@ export const KEYS = `query ($first: Int = 100, $after: String) {
   }
 }`;
 export const VIEWER = '{ viewer { workspaceId workspaceName keyId keyName scopes } }';
-export const AUDIT_LOG = `query ($first: Int = 100, $after: String, $filter: AuditFilterInput) {
+export const AUDIT_LOG = `query ($first: Int = 100, $after: String, $filter: AuditFilter) {
   auditLog(first: $first, after: $after, filter: $filter) {
     nodes { id at action actor keyId endUserId source subject data }
     pageInfo { hasNextPage endCursor }

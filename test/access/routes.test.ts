@@ -18,6 +18,7 @@ type Needs =
 const ROUTES: Readonly<Record<string, Needs>> = {
   'GET /healthz': { kind: 'nothing' },
   'GET /readyz': { kind: 'nothing' },
+  'GET /.well-known/jwks.json': { kind: 'nothing' },
   'POST /callbacks/flux/:taskId/:token': { kind: 'link', refused: 401 },
   'GET /images/:id': { kind: 'link', refused: 403 },
   'PUT /uploads/:id': { kind: 'link', refused: 403 },

@@ -21,6 +21,131 @@ export type Scalars = {
   URL: { input: string; output: string; }
 };
 
+/** A key to the workspace. The key itself was shown once, when it was made, and is kept nowhere. */
+export type ApiKey = {
+  __typename?: 'ApiKey';
+  /** When it was made. */
+  createdAt: Scalars['DateTime']['output'];
+  /** From when it is refused; null: never. */
+  expiresAt?: Maybe<Scalars['DateTime']['output']>;
+  /** The id of the key; no secret. */
+  id: Scalars['ID']['output'];
+  /** Its last four characters. */
+  lastFour?: Maybe<Scalars['String']['output']>;
+  /** When it was used last, to about a minute; null: never. */
+  lastUsedAt?: Maybe<Scalars['DateTime']['output']>;
+  /** How much of it. */
+  limits: Limits;
+  /** What people call it: the `actor` of what it causes. */
+  name: Scalars['String']['output'];
+  /** Its first characters, by which a person recognises it. */
+  prefix: Scalars['String']['output'];
+  /** When it was revoked; null: it was not. */
+  revokedAt?: Maybe<Scalars['DateTime']['output']>;
+  /** What it may do, such as "tasks:write". */
+  scopes: Array<Scalars['String']['output']>;
+};
+
+/** A page of a list, newest first. */
+export type ApiKeyConnection = {
+  __typename?: 'ApiKeyConnection';
+  /** The items with their cursors. */
+  edges: Array<ApiKeyEdge>;
+  /** The items. */
+  nodes: Array<ApiKey>;
+  /** Where the page stands. */
+  pageInfo: PageInfo;
+};
+
+/** One ApiKey and its place in the list. */
+export type ApiKeyEdge = {
+  __typename?: 'ApiKeyEdge';
+  /** Opaque: the place just after this item. */
+  cursor: Scalars['String']['output'];
+  /** The item. */
+  node: ApiKey;
+};
+
+/** What somebody did that others must be able to read about. */
+export type AuditAction =
+  /** A budget was set or changed. */
+  | 'BUDGET_CHANGED'
+  /** A task's result was posted to its callbackUrl again. */
+  | 'CALLBACK_REDELIVERED'
+  /** A callback of the upstream's was taken again. */
+  | 'CALLBACK_REPLAYED'
+  /** Somebody took an image away. */
+  | 'IMAGE_DELETED'
+  /** A key was made; `data` has its name and scopes. */
+  | 'KEY_CREATED'
+  /** A key was ended. */
+  | 'KEY_REVOKED'
+  /** A key was given a successor; `data` has its id and the grace time. */
+  | 'KEY_ROTATED'
+  /** A key or a token was refused, `data.count` times within a minute; `data.kind` says why. Of keys that are nobody's only for callers with workspaces:admin. */
+  | 'SIGN_IN_FAILED'
+  /** A token for a browser was made; `subject` is its `jti`. */
+  | 'TOKEN_ISSUED'
+  /** Callbacks are signed with a new secret. */
+  | 'WEBHOOK_SECRET_ROTATED'
+  /** A workspace was made, by a key of this one. */
+  | 'WORKSPACE_CREATED';
+
+/** One use of power. Entries are never changed. */
+export type AuditEntry = {
+  __typename?: 'AuditEntry';
+  /** What was done. */
+  action: AuditAction;
+  /** By whom: the name of the key. */
+  actor: Scalars['String']['output'];
+  /** When. */
+  at: Scalars['DateTime']['output'];
+  /** What else there is to know, by action. No secrets. */
+  data: Scalars['JSON']['output'];
+  /** By which end user, when the key was a token of one. */
+  endUserId?: Maybe<Scalars['String']['output']>;
+  /** The id of the entry. */
+  id: Scalars['ID']['output'];
+  /** With which key; null where there was none. */
+  keyId?: Maybe<Scalars['ID']['output']>;
+  /** From where: the client's address. */
+  source?: Maybe<Scalars['String']['output']>;
+  /** The id of what it was done to. */
+  subject?: Maybe<Scalars['String']['output']>;
+};
+
+/** A page of a list, newest first. */
+export type AuditEntryConnection = {
+  __typename?: 'AuditEntryConnection';
+  /** The items with their cursors. */
+  edges: Array<AuditEntryEdge>;
+  /** The items. */
+  nodes: Array<AuditEntry>;
+  /** Where the page stands. */
+  pageInfo: PageInfo;
+};
+
+/** One AuditEntry and its place in the list. */
+export type AuditEntryEdge = {
+  __typename?: 'AuditEntryEdge';
+  /** Opaque: the place just after this item. */
+  cursor: Scalars['String']['output'];
+  /** The item. */
+  node: AuditEntry;
+};
+
+/** Which entries. Absent or empty: all of them. */
+export type AuditFilter = {
+  /** Of these kinds. */
+  actions?: InputMaybe<Array<AuditAction>>;
+  /** Done with this key. */
+  keyId?: InputMaybe<Scalars['ID']['input']>;
+  /** At this time or later. */
+  since?: InputMaybe<Scalars['DateTime']['input']>;
+  /** Before this time. */
+  until?: InputMaybe<Scalars['DateTime']['input']>;
+};
+
 /** A POST from the upstream to the callback link of a task, and its verdict. */
 export type Callback = {
   __typename?: 'Callback';
@@ -107,6 +232,54 @@ export type CancelTaskPayload = {
   userErrors: Array<UserError>;
 };
 
+/** A key that is to be made. */
+export type CreateApiKeyInput = {
+  /** From when it is refused; absent: never. */
+  expiresAt?: InputMaybe<Scalars['DateTime']['input']>;
+  /** How much it may do; absent: no limits. */
+  limits?: InputMaybe<LimitsInput>;
+  /** For people, 1 to 100 characters: the `actor` of what it causes. */
+  name: Scalars['String']['input'];
+  /** What it may do, such as "tasks:write"; nothing that the key which makes it may not do. */
+  scopes: Array<Scalars['String']['input']>;
+};
+
+/** The answer to createApiKey. */
+export type CreateApiKeyPayload = {
+  __typename?: 'CreateApiKeyPayload';
+  /** The key; null when there are userErrors. */
+  apiKey?: Maybe<ApiKey>;
+  /** The key itself, shown this once; null when there are userErrors. */
+  secret?: Maybe<Scalars['String']['output']>;
+  /** Everything that is wrong with the input; empty on success. */
+  userErrors: Array<UserError>;
+};
+
+/** A token that a browser is to be given. */
+export type CreateClientTokenInput = {
+  /** Whose it is, by whatever name the workspace has for its users, 1 to 255 characters: it sees and makes only what is theirs. Absent: it sees what everybody in the workspace has. */
+  endUserId?: InputMaybe<Scalars['String']['input']>;
+  /** Seconds until it is refused; 60 to 86400 (a day), default 3600. Never longer than the key. */
+  expiresInSeconds?: InputMaybe<Scalars['Int']['input']>;
+  /** How much it may do; nothing above the limits of the key, which hold too. Absent: those alone. */
+  limits?: InputMaybe<LimitsInput>;
+  /** What it may do, of tasks:read, tasks:write, images:write and audit:read; nothing that the key which makes it may not do. */
+  scopes: Array<Scalars['String']['input']>;
+  /** The tasks that it may see, 1 to 100; then it makes nothing new. Absent: all. */
+  taskIds?: InputMaybe<Array<Scalars['ID']['input']>>;
+};
+
+/** The answer to createClientToken. */
+export type CreateClientTokenPayload = {
+  __typename?: 'CreateClientTokenPayload';
+  /** From when it is refused; null when there are userErrors. */
+  expiresAt?: Maybe<Scalars['DateTime']['output']>;
+  /** To be sent as a key is: `Authorization: Bearer …`. It is kept nowhere. Null when there are userErrors. */
+  token?: Maybe<Scalars['String']['output']>;
+  /** Everything that is wrong with the input; empty on success. */
+  userErrors: Array<UserError>;
+};
+
 /** A picture that is about to be sent. */
 export type CreateUploadInput = {
   /** What its owner calls it, up to 255 characters; it is offered again when the picture is saved. */
@@ -120,6 +293,27 @@ export type CreateUploadPayload = {
   upload?: Maybe<Upload>;
   /** Everything that is wrong with the input; empty on success. */
   userErrors: Array<UserError>;
+};
+
+/** A workspace that is to be made, and its first key. */
+export type CreateWorkspaceInput = {
+  /** For people, 1 to 100 characters. */
+  name: Scalars['String']['input'];
+  /** What its first key may do; nothing that the key which makes it may not do. */
+  scopes: Array<Scalars['String']['input']>;
+};
+
+/** The answer to createWorkspace. */
+export type CreateWorkspacePayload = {
+  __typename?: 'CreateWorkspacePayload';
+  /** Its first key; null when there are userErrors. */
+  apiKey?: Maybe<ApiKey>;
+  /** That key itself, shown this once; null when there are userErrors. */
+  secret?: Maybe<Scalars['String']['output']>;
+  /** Everything that is wrong with the input; empty on success. */
+  userErrors: Array<UserError>;
+  /** The workspace; null when there are userErrors. */
+  workspace?: Maybe<Workspace>;
 };
 
 /** Which image to take away. */
@@ -184,6 +378,8 @@ export type DeliveryEdge = {
 export type EditImageInput = {
   /** Where the result is posted to when it is there: a public http or https address. See docs/PROTOCOL.md, "Callbacks out". */
   callbackUrl?: InputMaybe<Scalars['String']['input']>;
+  /** For whom of its own users the workspace asks, by whatever name it has for them; 1 to 255 characters. A token of an end user leaves it out. */
+  endUserId?: InputMaybe<Scalars['String']['input']>;
   /** Same key and same input: the same task. Same key, other input: IDEMPOTENCY_CONFLICT. 1 to 255 characters. */
   idempotencyKey?: InputMaybe<Scalars['String']['input']>;
   /** The caller's own JSON, up to 4 KB, returned untouched. */
@@ -242,6 +438,8 @@ export type GenerateImagesInput = {
   callbackUrl?: InputMaybe<Scalars['String']['input']>;
   /** Pictures wished for, 1 to 4. Fewer may come. */
   count?: InputMaybe<Scalars['Int']['input']>;
+  /** For whom of its own users the workspace asks, by whatever name it has for them; 1 to 255 characters. A token of an end user leaves it out. */
+  endUserId?: InputMaybe<Scalars['String']['input']>;
   /** Same key and same input: the same task. Same key, other input: IDEMPOTENCY_CONFLICT. 1 to 255 characters. */
   idempotencyKey?: InputMaybe<Scalars['String']['input']>;
   /** The caller's own JSON, up to 4 KB, returned untouched. */
@@ -351,12 +549,43 @@ export type ImageFormat =
   | 'PNG'
   | 'WEBP';
 
+/** What a key or a token may do in a time or at once. Null: no limit of its own. */
+export type Limits = {
+  __typename?: 'Limits';
+  /** WebSockets and event streams at the same time. */
+  connections?: Maybe<Scalars['Int']['output']>;
+  /** Tasks that have not ended, at the same time. */
+  generationsInFlight?: Maybe<Scalars['Int']['output']>;
+  /** Tasks asked for in a minute. */
+  generationsPerMinute?: Maybe<Scalars['Int']['output']>;
+  /** Requests in a minute. */
+  requestsPerMinute?: Maybe<Scalars['Int']['output']>;
+};
+
+/** What a key or a token may do in a time or at once: 1 to 1000000 each. Absent: no limit of its own. */
+export type LimitsInput = {
+  /** WebSockets and event streams at the same time. */
+  connections?: InputMaybe<Scalars['Int']['input']>;
+  /** Tasks that have not ended, at the same time. */
+  generationsInFlight?: InputMaybe<Scalars['Int']['input']>;
+  /** Tasks asked for in a minute. */
+  generationsPerMinute?: InputMaybe<Scalars['Int']['input']>;
+  /** Requests in a minute. */
+  requestsPerMinute?: InputMaybe<Scalars['Int']['input']>;
+};
+
 export type Mutation = {
   __typename?: 'Mutation';
   /** Takes a task back. What was not sent is never sent; what was sent cannot be stopped. */
   cancelTask: CancelTaskPayload;
+  /** Makes a key to the workspace and shows it, this once. Scope keys:admin. */
+  createApiKey: CreateApiKeyPayload;
+  /** Makes a token for a browser: for a short time, for one end user or for certain tasks, and never for more than the key may do. It ends with the key. Scope tasks:read, and a key: a token makes no tokens. */
+  createClientToken: CreateClientTokenPayload;
   /** Makes a link to which a person's own picture can be sent, to be edited. It works from a browser. */
   createUpload: CreateUploadPayload;
+  /** Makes another workspace, and the first key to it, shown this once. Scope workspaces:admin. */
+  createWorkspace: CreateWorkspacePayload;
   /** Takes an image away for good: its links answer 410, and its bytes are removed unless another image has the same. The history stays. */
   deleteImage: DeleteImagePayload;
   /** Asks for a picture to be changed. Promises the same as generateImages. */
@@ -369,6 +598,10 @@ export type Mutation = {
   replayCallback: ReplayCallbackPayload;
   /** A new task with an ended one's request, linked to it by retryOf. We never pay twice by ourselves: this is the caller's decision to. */
   retryTask: RetryTaskPayload;
+  /** Ends a key: within 5 s no instance takes it, and its streams and those of its tokens end. One that was revoked before stays so. Scope keys:admin. */
+  revokeApiKey: RevokeApiKeyPayload;
+  /** A new secret under the same name, with the same scopes, limits and end, as a key with an id of its own; the old one is good for a while yet. Scope keys:admin, and every scope of the key. */
+  rotateApiKey: RotateApiKeyPayload;
   /** A new secret for callbacks. The present one signs beside it for a while, so that receivers can change over. Scope keys:admin. */
   rotateWebhookSecret: RotateWebhookSecretPayload;
 };
@@ -379,8 +612,23 @@ export type MutationCancelTaskArgs = {
 };
 
 
+export type MutationCreateApiKeyArgs = {
+  input: CreateApiKeyInput;
+};
+
+
+export type MutationCreateClientTokenArgs = {
+  input: CreateClientTokenInput;
+};
+
+
 export type MutationCreateUploadArgs = {
   input: CreateUploadInput;
+};
+
+
+export type MutationCreateWorkspaceArgs = {
+  input: CreateWorkspaceInput;
 };
 
 
@@ -411,6 +659,16 @@ export type MutationReplayCallbackArgs = {
 
 export type MutationRetryTaskArgs = {
   input: RetryTaskInput;
+};
+
+
+export type MutationRevokeApiKeyArgs = {
+  input: RevokeApiKeyInput;
+};
+
+
+export type MutationRotateApiKeyArgs = {
+  input: RotateApiKeyInput;
 };
 
 
@@ -446,6 +704,10 @@ export type PixelRule = {
 
 export type Query = {
   __typename?: 'Query';
+  /** The workspace's keys, newest first, also those that are not good any more. Scope keys:admin. */
+  apiKeys: ApiKeyConnection;
+  /** Who used what power in the workspace: what, when, from where, with which key; newest first. Scope audit:read. */
+  auditLog: AuditEntryConnection;
   /** What the upstream sent us, newest first, with what we made of it. Scope audit:read. */
   callbacks: CallbackConnection;
   /** One image; null when there is none with this id. */
@@ -462,6 +724,19 @@ export type Query = {
   viewer: Viewer;
   /** What the workspace's callbacks are signed with. Scope keys:admin. */
   webhookSecret: WebhookSecret;
+};
+
+
+export type QueryApiKeysArgs = {
+  after?: InputMaybe<Scalars['String']['input']>;
+  first?: Scalars['Int']['input'];
+};
+
+
+export type QueryAuditLogArgs = {
+  after?: InputMaybe<Scalars['String']['input']>;
+  filter?: InputMaybe<AuditFilter>;
+  first?: Scalars['Int']['input'];
 };
 
 
@@ -538,6 +813,40 @@ export type RetryTaskPayload = {
   __typename?: 'RetryTaskPayload';
   /** The new task; null when there are userErrors. */
   task?: Maybe<Task>;
+  /** Everything that is wrong with the input; empty on success. */
+  userErrors: Array<UserError>;
+};
+
+/** Which key to end. */
+export type RevokeApiKeyInput = {
+  /** The id of the key. */
+  id: Scalars['ID']['input'];
+};
+
+/** The answer to revokeApiKey. */
+export type RevokeApiKeyPayload = {
+  __typename?: 'RevokeApiKeyPayload';
+  /** The key; null when there are userErrors. */
+  apiKey?: Maybe<ApiKey>;
+  /** Everything that is wrong with the input; empty on success. */
+  userErrors: Array<UserError>;
+};
+
+/** Which key to replace. */
+export type RotateApiKeyInput = {
+  /** Seconds for which the old key is still good; 0 to 604800 (a week), default 3600 (an hour). */
+  graceSeconds?: InputMaybe<Scalars['Int']['input']>;
+  /** The id of the key. */
+  id: Scalars['ID']['input'];
+};
+
+/** The answer to rotateApiKey. */
+export type RotateApiKeyPayload = {
+  __typename?: 'RotateApiKeyPayload';
+  /** The key that takes the place of the old one; null when there are userErrors. */
+  apiKey?: Maybe<ApiKey>;
+  /** The new key itself, shown this once; null when there are userErrors. */
+  secret?: Maybe<Scalars['String']['output']>;
   /** Everything that is wrong with the input; empty on success. */
   userErrors: Array<UserError>;
 };
@@ -840,10 +1149,14 @@ export type UserError = {
   message: Scalars['String']['output'];
 };
 
-/** Who is asking. */
+/** Who is asking: a key, or a token that a key made. */
 export type Viewer = {
   __typename?: 'Viewer';
-  /** The id of the key. */
+  /** Whose the token is: it sees and makes only what is theirs. Null: it is for everybody. */
+  endUserId?: Maybe<Scalars['String']['output']>;
+  /** From when it is refused; null: never. */
+  expiresAt?: Maybe<Scalars['DateTime']['output']>;
+  /** The id of the key; of a token, the key that made it. */
   keyId: Scalars['ID']['output'];
   /** The key's name: the `actor` of what it causes. */
   keyName: Scalars['String']['output'];
@@ -851,6 +1164,8 @@ export type Viewer = {
   keyPrefix: Scalars['String']['output'];
   /** What the key may do, such as "tasks:write". */
   scopes: Array<Scalars['String']['output']>;
+  /** The tasks that the token may see. Null: all. */
+  taskIds?: Maybe<Array<Scalars['ID']['output']>>;
   /** The workspace that owns everything this key sees and makes. */
   workspaceId: Scalars['ID']['output'];
   /** The workspace's name. */
@@ -864,6 +1179,17 @@ export type WebhookSecret = {
   previousUntil?: Maybe<Scalars['DateTime']['output']>;
   /** Give it to your receivers: `whsec_` and 32 bytes in base64. */
   secret: Scalars['String']['output'];
+};
+
+/** Who owns tasks. Nothing of one can be seen from another. */
+export type Workspace = {
+  __typename?: 'Workspace';
+  /** When it was made. */
+  createdAt: Scalars['DateTime']['output'];
+  /** The id of the workspace. */
+  id: Scalars['ID']['output'];
+  /** What people call it; several may be called the same. */
+  name: Scalars['String']['output'];
 };
 
 export type ImageFieldsFragment = { __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null };

@@ -6,7 +6,9 @@ import { type Config } from './config.js';
 import { EventCursors } from './core/cursor.js';
 import { UPSTREAM_FLAG } from './core/jobs.js';
 import { Signer } from './core/signature.js';
+import { clientAddressReader } from './core/client-address.js';
 import { ApiKeys } from './db/api-keys.js';
+import { AuditLog } from './db/audit-log.js';
 import { Blobs } from './db/blobs.js';
 import { Callbacks } from './db/callbacks.js';
 import { Database } from './db/database.js';
@@ -43,7 +45,9 @@ import { Sandbox } from './sandbox/sandbox.js';
 import { keepSecretKey } from './secret-key.js';
 import { Access } from './services/access.js';
 import { Addresses } from './services/addresses.js';
+import { Audit } from './services/audit.js';
 import { Connections } from './services/connections.js';
+import { ClientTokens } from './services/client-tokens.js';
 import { CallbackInbox } from './services/callback-inbox.js';
 import { ATTEMPT_TIMEOUT_MS, Delivering } from './services/delivering.js';
 import { RETRY_DELAYS_MS } from './services/delivery-end.js';
@@ -52,10 +56,14 @@ import { Forgetting } from './services/forgetting.js';
 import { Generation } from './services/generation.js';
 import { Health } from './services/health.js';
 import { History } from './services/history.js';
+import { KeyAdministration } from './services/key-administration.js';
+import { KeyUse } from './services/key-use.js';
 import { PictureServing } from './services/picture-serving.js';
 import { Pictures } from './services/pictures.js';
 import { Reconciliation } from './services/reconciliation.js';
+import { SignInFailures } from './services/sign-in-failures.js';
 import { TaskControl } from './services/task-control.js';
+import { TokenSigning } from './services/token-signing.js';
 import { Uploading } from './services/uploading.js';
 import { Waiting } from './services/waiting.js';
 import { Watching } from './services/watching.js';
@@ -88,6 +96,8 @@ export interface Tuning {
   stallMs?: number;
   /** How long a request of the Flux API waits for its pictures; default a little less than 5 min. */
   fluxWaitMs?: number;
+  /** How long failed sign-ins are counted before a row is written; default 1 min. */
+  signInWindowMs?: number;
   /** False: events are neither sealed nor pushed. For the bench that asks what pushing costs. */
   push?: false;
   /** False: the embedded Postgres does not wait for the disk. */
@@ -96,6 +106,8 @@ export interface Tuning {
   onFailure?: (reason: string) => void;
 }
 
+/** Where there is no PUBLIC_URL: the same on every instance. */
+const TOKEN_ISSUER = 'darkroom';
 /** Requests and jobs share them. Ten are enough to keep two cores of Postgres busy. */
 const DATABASE_CONNECTIONS = 20;
 /** Beside PUSH_BUFFER_EVENTS: an event is 1 kB as a rule and can be more. */
@@ -210,7 +222,9 @@ async function build(
   );
   const control = new TaskControl(tasks, generation, eventLog);
   const outgoing = new OutgoingCallbacks(db);
-  const webhookSecrets = new WebhookSecrets(signer, new Workspaces(db));
+  const workspaces = new Workspaces(db);
+  const auditLog = new AuditLog(db);
+  const webhookSecrets = new WebhookSecrets(signer, workspaces);
   const delivering = new Delivering(
     outgoing,
     tasks,
@@ -225,7 +239,7 @@ async function build(
       timeoutMs: tuning.deliveryTimeoutMs ?? ATTEMPT_TIMEOUT_MS,
     },
   );
-  const inbox = new CallbackInbox(callbacks, generation, config.callbackRetentionDays);
+  const inbox = new CallbackInbox(callbacks, generation, config.callbackRetentionDays, auditLog);
   const blobs = new Blobs(db);
   const { maxBytes } = pictureConfig;
   const pictures = new Pictures(images, blobs, store, http, eventLog, maxBytes, log);
@@ -254,7 +268,12 @@ async function build(
   const feed = new Feed(eventLog, events, feedOptions, log);
   const watching = new Watching(events, eventLog, feed, cursors, push.replayDays);
   const apiKeys = new ApiKeys(db);
-  const access = new Access(apiKeys);
+  const keyUse = new KeyUse(apiKeys, log);
+  releases.push(() => keyUse.stop());
+  const signInFailures = new SignInFailures(auditLog, log, tuning.signInWindowMs);
+  releases.push(() => signInFailures.stop());
+  const tokenSigning = new TokenSigning(signer, publicUrl ?? TOKEN_ISSUER);
+  const access = new Access(apiKeys, tokenSigning, keyUse, signInFailures);
   const connections = new Connections(apiKeys, access, push.connectionsPerKey, log);
   releases.push(() => atMost(ANSWER_MS, 'the look at keys', connections.stop()));
   const firstKey = await access.makeFirstKey();
@@ -299,16 +318,23 @@ async function build(
     forgetting,
     delivering,
     webhookSecrets,
+    keyAdministration: new KeyAdministration(apiKeys, workspaces),
+    audit: new Audit(auditLog),
+    clientTokens: new ClientTokens(tokenSigning, tasks, auditLog),
   });
+  const addressOf = clientAddressReader(config.trustedProxies);
   const makeContext = contextMaker(history, watching);
   const graphql = await serveGraphqlOverHttp(schema, makeContext, log);
   releases.push(() => graphql.stop());
   const subscriptions = new Subscriptions(schema, makeContext, watching, log);
-  const sockets = serveGraphqlOverWebSocket(subscriptions, access, connections, push.allowedOrigins, log);
+  const sockets = serveGraphqlOverWebSocket(
+    { subscriptions, access, connections, addressOf, log },
+    push.allowedOrigins,
+  );
   const waiting = new Waiting(connections, watching, tuning.fluxWaitMs ?? FLUX_WAIT_MS);
-  const flux = fluxRoutes(access, new FluxApi(generation, history, addresses), waiting);
+  const flux = fluxRoutes(access, addressOf, new FluxApi(generation, history, addresses), waiting);
   const startOperation = subscriptions.start.bind(subscriptions);
-  const eventStreams = new EventStreams({ access, connections, watching, startOperation });
+  const eventStreams = new EventStreams({ access, connections, watching, startOperation, addressOf });
   const extra = [];
   if (usesSandbox) {
     const sandbox = new Sandbox({ publicUrl: () => `${url}/sandbox`, log, delayMs: tuning.sandboxDelayMs });
@@ -318,7 +344,17 @@ async function build(
   const { allowedOrigins } = push;
   const maxImageBytes = maxBytes;
   const pictureDoors = { pictures: pictureServing, uploading, maxImageBytes };
-  const doors = { access, addresses, allowedOrigins, eventStreams, generation, health, ...pictureDoors };
+  const doors = {
+    access,
+    tokenSigning,
+    addressOf,
+    addresses,
+    allowedOrigins,
+    eventStreams,
+    generation,
+    health,
+    ...pictureDoors,
+  };
   server.removeAllListeners('request');
   server.on('request', makeHttpApp({ ...doors, flux, graphql: graphql.handler, extra, log }, config.roles));
   server.on('upgrade', (request, socket, head) => {

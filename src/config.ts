@@ -47,6 +47,8 @@ export interface Config {
     /** Hosts with private addresses that may be fetched from all the same, as `host` or `host:port`. */
     allowPrivateHosts: readonly string[];
   };
+  /** Proxies of the operator's own between clients and us: so many entries of X-Forwarded-For are believed. */
+  trustedProxies: number;
   /** How long callbacks are kept as they came. */
   callbackRetentionDays: number;
   logLevel: (typeof LOG_LEVELS)[number];
@@ -170,6 +172,12 @@ const schema = z.object({
       ),
     )
     .optional(),
+  TRUST_PROXY: z.coerce
+    .number('must be a number of proxies')
+    .int()
+    .min(0, 'must be 0 to 10')
+    .max(10, 'must be 0 to 10')
+    .default(0),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
 });
 
@@ -230,6 +238,7 @@ export function readConfig(environment: Environment): Config {
       connectionsPerKey: values.CONNECTIONS_PER_KEY,
       allowedOrigins: values.ALLOWED_ORIGINS ?? null,
     },
+    trustedProxies: values.TRUST_PROXY,
     callbackRetentionDays: values.CALLBACK_RETENTION_DAYS,
     logLevel: values.LOG_LEVEL,
   };

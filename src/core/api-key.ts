@@ -9,6 +9,15 @@ import crc32 from 'crc-32';
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const FORM = /^dk_([0-9A-Za-z]{43})_([0-9A-Za-z]{6})$/;
 
+/** `dk_` and the first characters: enough for a person to tell keys apart, far too few to guess the rest. */
+const PREFIX_LENGTH = 9;
+
+/** What of a key may be shown and kept: nobody finds the rest by it. */
+export interface KeyMark {
+  prefix: string;
+  lastFour: string;
+}
+
 /** A new key. It is shown once: what is stored is `hashApiKey` of it. */
 export function newApiKey(): string {
   const secret = Array.from({ length: 43 }, () => BASE62[randomInt(62)]).join('');
@@ -24,6 +33,10 @@ export function isWellFormedApiKey(text: string): boolean {
 /** What the database keeps: looking a key up by its hash takes the same time for every wrong key. */
 export function hashApiKey(key: string): Buffer {
   return createHash('sha256').update(key).digest();
+}
+
+export function markOf(key: string): KeyMark {
+  return { prefix: key.slice(0, PREFIX_LENGTH), lastFour: key.slice(-4) };
 }
 
 function checksum(secret: string): string {

@@ -1,3 +1,6 @@
+import { type Limits } from './limits.js';
+import { type Reach } from './reach.js';
+
 /** What a key may do. A resolver states the scope that it needs. */
 export const SCOPES = [
   'tasks:read',
@@ -9,20 +12,45 @@ export const SCOPES = [
 ] as const;
 export type Scope = (typeof SCOPES)[number];
 
-/** Who is asking: a key, its workspace and its scopes. Everything that is read or written is bound to the workspace. */
-export interface Caller {
-  workspaceId: string;
+/** What a token can be given. Who administers does it with a key, which is in no browser. */
+export const TOKEN_SCOPES = [
+  'tasks:read',
+  'tasks:write',
+  'images:write',
+  'audit:read',
+] as const satisfies readonly Scope[];
+
+/** What somebody came with: a key, or a token that a key made. */
+export type Credential = 'KEY' | 'TOKEN';
+
+/** The scope that this text names, as far as there is one. */
+export function isScope(text: string): text is Scope {
+  return SCOPES.some((known) => known === text);
+}
+
+/**
+ * Who is asking: a key, its workspace and its scopes, or a token that can less. Everything that is read or written is bound
+ * to its reach.
+ */
+export interface Caller extends Reach {
   workspaceName: string;
+  credential: Credential;
+  /** Of a token: the key that made it. */
   keyId: string;
   keyName: string;
   /** The key's first characters, by which a person recognises it. */
   keyPrefix: string;
   scopes: readonly Scope[];
-  /** Whom of its own users the workspace asks for; null: for itself. */
-  endUserId: string | null;
+  /** Of the key or token itself; others hold besides. */
+  limits: Limits;
+  /** When the key or token ends; null: not by itself. */
+  expiresAt: Date | null;
+  /** The client's address, for the audit log; null where there is none. */
+  source: string | null;
 }
 
 /** What a caller may see, as a text: callers with the same rights are shown the same, whatever key they use. */
 export function rightsOf(caller: Caller): string {
-  return JSON.stringify([caller.workspaceId, caller.endUserId, [...caller.scopes].sort()]);
+  const { workspaceId, endUserId, taskIds, scopes } = caller;
+  return JSON.stringify([workspaceId, endUserId, taskIds, [...scopes].sort()]);
 }

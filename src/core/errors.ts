@@ -33,13 +33,16 @@ export class Unauthenticated extends AppError {
   }
 }
 
-/** The key is good, but it lacks a scope that this operation needs. */
+/** The key or token is good, but not for this: it lacks a scope that the operation needs, or is bound to less. */
 export class Forbidden extends AppError {
   static readonly code = 'FORBIDDEN';
   readonly code = Forbidden.code;
   readonly httpStatus = 403;
-  constructor(readonly scope: string) {
-    super(`This needs the scope "${scope}", which your key does not have.`);
+  constructor(
+    readonly scope: string,
+    message = `This needs the scope "${scope}", which your key does not have.`,
+  ) {
+    super(message);
   }
 }
 
@@ -190,6 +193,14 @@ export const INPUT_FAULT_CODES = [
   'TASK_NOT_FINISHED',
   'NO_CALLBACK',
   'INVALID_OVERLAP',
+  'INVALID_NAME',
+  'INVALID_SCOPES',
+  'SCOPE_NOT_HELD',
+  'INVALID_EXPIRY',
+  'INVALID_GRACE',
+  'INVALID_LIMITS',
+  'INVALID_END_USER',
+  'INVALID_TASK_IDS',
 ] as const;
 export type InputFaultCode = (typeof INPUT_FAULT_CODES)[number];
 

@@ -64,6 +64,8 @@ export interface TaskEvent<Type extends EventType = EventType> {
   position: bigint;
   workspaceId: string;
   taskId: string;
+  /** The task's: whose eyes it is for. */
+  endUserId: string | null;
   type: Type;
   at: Date;
   /** Who or what caused it: a key's name, "upstream callback", "reconciler", "deadline". */

@@ -12,6 +12,11 @@ export function isId(text: string): boolean {
   return UUID.test(text);
 }
 
+/** When an id of ours was made, to the millisecond. */
+export function timeOf(id: string): Date {
+  return new Date(parseInt(id.slice(0, 8) + id.slice(9, 13), 16));
+}
+
 /** The smallest UUIDv7 of that millisecond: its first 48 bits are Unix time in milliseconds (RFC 9562). */
 export function firstIdAt(time: Date): string {
   const hex = Math.max(0, time.getTime()).toString(16).padStart(12, '0');

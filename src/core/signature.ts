@@ -5,7 +5,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
  * made for one is worth nothing for another.
  */
 export type SignaturePurpose =
-  'flux-callback' | 'event-cursor' | 'image-link' | 'upload-link' | 'webhook-secret';
+  'flux-callback' | 'event-cursor' | 'image-link' | 'upload-link' | 'webhook-secret' | 'client-token';
 
 export class Signer {
   constructor(

@@ -1,6 +1,9 @@
 import { firstIdAt } from '../core/ids.js';
 import { type Callback, type CallbackVerdict } from '../core/callback.js';
+import { type Reach } from '../core/reach.js';
 import { type Database } from './database.js';
+import { named } from './named.js';
+import { isWhole, reachValues, taskWithin } from './reach.js';
 import { type RawCallback } from './tasks.js';
 
 /** One that brought nothing new; those that did are kept by the statement that moves the task. */
@@ -20,6 +23,19 @@ const FORGET = {
   RETURNING id`,
 };
 
+const FIND = `
+  SELECT callback.id, callback.received_at AS "receivedAt", callback.workspace_id AS "workspaceId",
+         callback.task_id AS "taskId", callback.verdict, callback.body
+  FROM callbacks callback`;
+
+/** Those of the tasks within reach. Only a reach that is not a whole workspace has its tasks looked up. */
+function within(reach: Reach, values: unknown[]): string {
+  if (isWhole(reach)) return `callback.workspace_id = $${values.push(reach.workspaceId)}`;
+  const first = values.length + 1;
+  values.push(...reachValues(reach));
+  return `EXISTS (SELECT FROM tasks task WHERE task.id = callback.task_id AND ${taskWithin('task', first)})`;
+}
+
 /** Which callbacks a page shows. Absent or empty: all of them. */
 export interface CallbackFilter {
   verdicts?: readonly CallbackVerdict[] | null;
@@ -35,29 +51,30 @@ export class Callbacks {
     await this.db.run(KEEP, [callback.id, taskId, verdict, callback.body]);
   }
 
-  async find(workspaceId: string, id: string): Promise<Callback | null> {
-    return this.db.read((prisma) => prisma.callback.findFirst({ where: { workspaceId, id } }));
+  async find(reach: Reach, id: string): Promise<Callback | null> {
+    const values: unknown[] = [];
+    const text = `${FIND} WHERE ${within(reach, values)} AND callback.id = $${values.push(id)}`;
+    const [row] = await this.db.run<Callback>(named('find-callback', text), values);
+    return row ?? null;
   }
 
-  /** A page of the workspace's callbacks, newest first, below `before`. */
+  /** A page of the callbacks within reach, newest first, below `before`. */
   async page(
-    workspaceId: string,
+    reach: Reach,
     filter: CallbackFilter,
     before: string | null,
     limit: number,
   ): Promise<Callback[]> {
-    return this.db.read((prisma) =>
-      prisma.callback.findMany({
-        where: {
-          workspaceId,
-          ...(before && { id: { lt: before } }),
-          ...(filter.taskId && { taskId: filter.taskId }),
-          ...(filter.verdicts?.length && { verdict: { in: [...filter.verdicts] } }),
-        },
-        orderBy: { id: 'desc' },
-        take: limit,
-      }),
-    );
+    const values: unknown[] = [];
+    const bind = (value: unknown, type: string) => `$${values.push(value)}::${type}`;
+    const conditions = [within(reach, values)];
+    if (before) conditions.push(`callback.id < ${bind(before, 'uuid')}`);
+    if (filter.taskId) conditions.push(`callback.task_id = ${bind(filter.taskId, 'uuid')}`);
+    if (filter.verdicts?.length) {
+      conditions.push(`callback.verdict = ANY(${bind(filter.verdicts, 'callback_verdict[]')})`);
+    }
+    const text = `${FIND} WHERE ${conditions.join(' AND ')} ORDER BY callback.id DESC LIMIT ${bind(limit, 'int')}`;
+    return this.db.run<Callback>(named('page-of-callbacks', text), values);
   }
 
   /** Deletes up to `limit` that came before `time`; how many it deleted. */

@@ -1,7 +1,11 @@
 import { type EventType, type TaskEvent } from '../core/events.js';
+import { type Reach } from '../core/reach.js';
 import { type Database } from './database.js';
+import { isWhole, reachValues, taskWithin } from './reach.js';
 
-const EVENT_COLUMNS = `id, position, workspace_id AS "workspaceId", task_id AS "taskId", type, at, actor, data, settles`;
+/** A task's end user never changes, and a look by the primary key costs less than a column in every event. */
+const EVENT_COLUMNS = `id, position, workspace_id AS "workspaceId", task_id AS "taskId", type, at, actor, data, settles,
+  (SELECT owner.end_user_id FROM tasks owner WHERE owner.id = task_events.task_id) AS "endUserId"`;
 
 const SEAL = { name: 'seal-events', text: 'SELECT seal_events($1) AS sealed' };
 const HEAD = { name: 'event-log-head', text: 'SELECT position FROM event_log_head' };
@@ -20,11 +24,20 @@ const READ_WORKSPACE_AFTER = {
            AND ($4::text[] IS NULL OR type = ANY($4)) AND ($5::uuid[] IS NULL OR task_id = ANY($5))
          ORDER BY position LIMIT $3`,
 };
+/** Of few tasks: theirs are found first, so that what others do in a busy workspace is not looked through. */
+const READ_REACH_AFTER = {
+  name: 'read-events-within-reach-after',
+  text: `SELECT ${EVENT_COLUMNS} FROM task_events
+         WHERE task_id = ANY(ARRAY(SELECT task.id FROM tasks task WHERE ${taskWithin('task', 1)})) AND position > $4
+           AND ($6::text[] IS NULL OR type = ANY($6)) AND ($7::uuid[] IS NULL OR task_id = ANY($7))
+         ORDER BY position LIMIT $5`,
+};
 /** Each task that is there, by its workspace and id, as one moment sees it. */
 const FIND_WATCH_POINTS = {
   name: 'find-watch-points',
   text: `
-  SELECT task.id AS "watchedTaskId", task.workspace_id AS "watchedWorkspaceId", head.position AS head, latest.*,
+  SELECT task.id AS "watchedTaskId", task.workspace_id AS "watchedWorkspaceId",
+         task.end_user_id AS "watchedEndUserId", head.position AS head, latest.*,
          (SELECT min(e.position) FROM task_events e WHERE e.task_id = task.id AND e.settles AND e.position IS NOT NULL) AS "settledAt"
   FROM unnest($1::uuid[], $2::uuid[]) AS given(workspace_id, id)
   JOIN tasks task ON task.id = given.id AND task.workspace_id = given.workspace_id
@@ -49,9 +62,8 @@ const LAST_BEFORE = {
   SELECT max(low) AS position FROM search`,
 };
 
-/** Whose events: one task's, or all of a workspace. */
-export interface Scope {
-  workspaceId: string;
+/** Whose events: one task's, or all within reach. */
+export interface Scope extends Reach {
   taskId: string | null;
 }
 
@@ -65,6 +77,8 @@ export interface EventFilter {
 export interface WatchPoint {
   workspaceId: string;
   taskId: string;
+  /** The task's. */
+  endUserId: string | null;
   /** The log's last position. */
   head: bigint;
   /** The task's last sealed event; null while not even its first is sealed. */
@@ -105,32 +119,25 @@ export class Events {
     return (await this.db.run<EventRow>(READ_TASK_AFTER, [taskId, position, limit])).map(toEvent);
   }
 
-  /** Up to `limit` events of a workspace after `position`, in order. */
-  async readWorkspaceAfter(
-    workspaceId: string,
+  /** Up to `limit` events within reach after `position`, in order. */
+  async readReachAfter(
+    reach: Reach,
     position: bigint,
     limit: number,
     filter: EventFilter = {},
   ): Promise<TaskEvent[]> {
     const { types, taskIds } = filter;
-    const values = [
-      workspaceId,
-      position,
-      limit,
-      types?.length ? types : null,
-      taskIds?.length ? taskIds : null,
-    ];
-    return (await this.db.run<EventRow>(READ_WORKSPACE_AFTER, values)).map(toEvent);
+    const wanted = [types?.length ? types : null, taskIds?.length ? taskIds : null];
+    const rows = isWhole(reach)
+      ? this.db.run<EventRow>(READ_WORKSPACE_AFTER, [reach.workspaceId, position, limit, ...wanted])
+      : this.db.run<EventRow>(READ_REACH_AFTER, [...reachValues(reach), position, limit, ...wanted]);
+    return (await rows).map(toEvent);
   }
 
   /** Up to `limit` events of a scope after `position`, in order. */
-  async readScopeAfter(
-    { workspaceId, taskId }: Scope,
-    position: bigint,
-    limit: number,
-  ): Promise<TaskEvent[]> {
-    if (taskId === null) return this.readWorkspaceAfter(workspaceId, position, limit);
-    return this.readTaskAfter(taskId, position, limit);
+  async readScopeAfter(scope: Scope, position: bigint, limit: number): Promise<TaskEvent[]> {
+    if (scope.taskId === null) return this.readReachAfter(scope, position, limit);
+    return this.readTaskAfter(scope.taskId, position, limit);
   }
 
   /** Where tasks stand, in one statement and in no order; those that their workspace does not have are left out. */
@@ -155,15 +162,17 @@ export class Events {
 type WatchPointRow = {
   watchedTaskId: string;
   watchedWorkspaceId: string;
+  watchedEndUserId: string | null;
   head: string;
   settledAt: string | null;
 } & (EventRow | { [Column in keyof EventRow]: null });
 
 function toWatchPoint({ watchedTaskId, watchedWorkspaceId, ...row }: WatchPointRow): WatchPoint {
-  const { head, settledAt, ...latest } = row;
+  const { watchedEndUserId, head, settledAt, ...latest } = row;
   return {
     workspaceId: watchedWorkspaceId,
     taskId: watchedTaskId,
+    endUserId: watchedEndUserId,
     head: BigInt(head),
     latest: latest.position === null ? null : toEvent(latest),
     settledAt: settledAt === null ? null : BigInt(settledAt),

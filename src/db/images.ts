@@ -1,8 +1,12 @@
+import { type NewAuditEntry } from '../core/audit.js';
 import { type Image, type PictureFacts } from '../core/image.js';
 import { type EventData } from '../core/events.js';
+import { type Reach } from '../core/reach.js';
 import { announce } from './announce.js';
+import { audited, auditValue } from './audit-log.js';
 import { announcedBlob } from './blobs.js';
 import { type Database } from './database.js';
+import { imagesWithin } from './reach.js';
 
 /** Neither its bytes nor their loss has been written down, and nobody has deleted it. */
 const UNSETTLED = 'stored_at IS NULL AND lost_at IS NULL AND deleted_at IS NULL';
@@ -26,6 +30,7 @@ const MARK_DELETED = {
     columns: 'deleted_at = now()',
     condition: 'deleted_at IS NULL AND workspace_id = $5',
     besides: `UPDATE blobs SET check_at = greatest(check_at, now()) FROM image WHERE blobs.sha256 = image.sha256`,
+    more: `,${audited('$6', 'image')}`,
   }),
 };
 
@@ -35,8 +40,9 @@ function settleStatement(parts: {
   condition: string;
   given?: string;
   besides?: string;
+  more?: string;
 }): string {
-  const { columns, condition, given = 'SELECT', besides = 'SELECT' } = parts;
+  const { columns, condition, given = 'SELECT', besides = 'SELECT', more = '' } = parts;
   return `
   WITH before AS (
     SELECT id, late, stored_at IS NULL AND lost_at IS NULL AS pending FROM images
@@ -53,7 +59,7 @@ function settleStatement(parts: {
     SELECT workspace_id, task_id, $2, $3, $4::jsonb, coalesce((SELECT pending_images = 0 AND NOT late FROM task), false)
     FROM image WHERE task_id IS NOT NULL
   ), besides AS (${besides}
-  ),${announce(`CASE WHEN late THEN 'LATE_RESULT' ELSE 'RESULT' END`, 'CASE WHEN late THEN pending_late ELSE pending_images END = 0')}
+  ),${announce(`CASE WHEN late THEN 'LATE_RESULT' ELSE 'RESULT' END`, 'CASE WHEN late THEN pending_late ELSE pending_images END = 0')}${more}
   SELECT image.id IS NOT NULL AS written, (SELECT count(*) FROM wake) AS woken
   FROM before LEFT JOIN image ON image.id = before.id`;
 }
@@ -82,9 +88,10 @@ export class Images {
     return { ...image, prompt: task?.prompt ?? null };
   }
 
-  /** The workspace's images among these ids, in no order. */
-  async findMany(workspaceId: string, ids: readonly string[]): Promise<Image[]> {
-    return this.db.read((prisma) => prisma.image.findMany({ where: { workspaceId, id: { in: [...ids] } } }));
+  /** The images within reach among these ids, in no order. */
+  async findMany(reach: Reach, ids: readonly string[]): Promise<Image[]> {
+    const where = { ...imagesWithin(reach), id: { in: [...ids] } };
+    return this.db.read((prisma) => prisma.image.findMany({ where }));
   }
 
   /** The images of these tasks, late ones included, in the upstream's order. */
@@ -95,15 +102,10 @@ export class Images {
   }
 
   /** A page of what was edited from an image, oldest first, behind the image `after`. */
-  async pageOfEdits(
-    workspaceId: string,
-    parentId: string,
-    after: string | null,
-    limit: number,
-  ): Promise<Image[]> {
+  async pageOfEdits(reach: Reach, parentId: string, after: string | null, limit: number): Promise<Image[]> {
     return this.db.read((prisma) =>
       prisma.image.findMany({
-        where: { workspaceId, parentId, ...(after && { id: { gt: after } }) },
+        where: { ...imagesWithin(reach), parentId, ...(after && { id: { gt: after } }) },
         orderBy: { id: 'asc' },
         take: limit,
       }),
@@ -141,9 +143,17 @@ export class Images {
     image: Pick<Image, 'id' | 'workspaceId' | 'index'>,
     reason: EventData['IMAGE_DELETED']['reason'],
     actor: string,
+    audit: NewAuditEntry | null = null,
   ): Promise<boolean> {
     const data: EventData['IMAGE_DELETED'] = { imageId: image.id, index: image.index, reason };
-    const values = [image.id, 'IMAGE_DELETED', actor, JSON.stringify(data), image.workspaceId];
+    const values = [
+      image.id,
+      'IMAGE_DELETED',
+      actor,
+      JSON.stringify(data),
+      image.workspaceId,
+      auditValue(audit),
+    ];
     return (await this.db.run(MARK_DELETED, values)).length > 0;
   }
 

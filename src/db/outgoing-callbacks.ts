@@ -1,5 +1,7 @@
+import { type NewAuditEntry } from '../core/audit.js';
 import { type EventData } from '../core/events.js';
 import { type Delivery, type OutgoingCallback } from '../core/outgoing-callback.js';
+import { audited, auditValue } from './audit-log.js';
 import { type Database } from './database.js';
 
 /**
@@ -90,7 +92,7 @@ const REDELIVER = {
   ), wake AS (
     SELECT graphile_worker.add_job('deliver-callback', json_build_object('taskId', task_id))
     FROM (SELECT DISTINCT task_id FROM callback) task
-  )
+  ),${audited('$3', 'callback')}
   SELECT (SELECT count(*) FROM callback)::int AS callbacks, (SELECT count(*) FROM wake) AS woken`,
 };
 
@@ -158,8 +160,9 @@ export class OutgoingCallbacks {
   }
 
   /** Makes the task's callbacks due again, with all their attempts before them; how many there are. */
-  async redeliver(workspaceId: string, taskId: string): Promise<number> {
-    const [row] = await this.db.run<{ callbacks: number }>(REDELIVER, [workspaceId, taskId]);
+  async redeliver(workspaceId: string, taskId: string, audit: NewAuditEntry): Promise<number> {
+    const values = [workspaceId, taskId, auditValue(audit)];
+    const [row] = await this.db.run<{ callbacks: number }>(REDELIVER, values);
     return row?.callbacks ?? 0;
   }
 

@@ -1,6 +1,8 @@
 import { firstIdAt } from '../core/ids.js';
 import { type Task, type TaskKind, type TaskStatus } from '../core/task.js';
+import { type Reach } from '../core/reach.js';
 import { type Database } from './database.js';
+import { named } from './named.js';
 import { TASK_COLUMNS } from './task-statements.js';
 
 /** Which tasks a page shows. Absent or empty: all of them. */
@@ -22,7 +24,7 @@ export interface TaskFilter {
 const FEW_FOUND = 1_000;
 
 /**
- * A page of the workspace's tasks, newest first, below the task `before`. UUIDv7 ids sort by time, so the page is a walk
+ * A page of the tasks within reach, newest first, below the task `before`. UUIDv7 ids sort by time, so the page is a walk
  * down an index on the id and costs the same at any depth. With statuses, or else models, each value walks its own index
  * and the walks are merged: a rare status in a long history costs no more than a common one.
  *
@@ -32,7 +34,7 @@ const FEW_FOUND = 1_000;
  */
 export async function pageOfTasks(
   db: Database,
-  workspaceId: string,
+  { workspaceId, endUserId, taskIds }: Reach,
   filter: TaskFilter,
   before: string | null,
   limit: number,
@@ -40,6 +42,8 @@ export async function pageOfTasks(
   const values: unknown[] = [workspaceId, limit];
   const bind = (value: unknown, type: string) => `$${values.push(value)}::${type}`;
   const conditions = ['task.workspace_id = $1'];
+  if (endUserId !== null) conditions.push(`task.end_user_id = ${bind(endUserId, 'text')}`);
+  if (taskIds !== null) conditions.push(`task.id = ANY(${bind(taskIds, 'uuid[]')})`);
   if (before) conditions.push(`task.id < ${bind(before, 'uuid')}`);
   if (filter.createdAfter) conditions.push(`task.id >= ${bind(firstIdAt(filter.createdAfter), 'uuid')}`);
   if (filter.createdBefore) conditions.push(`task.id < ${bind(firstIdAt(filter.createdBefore), 'uuid')}`);
@@ -72,13 +76,5 @@ export async function pageOfTasks(
     UNION ALL (${walk([...found, 'NOT (SELECT yes FROM few)'])})`;
   }
   const text = `SELECT ${TASK_COLUMNS} FROM tasks task WHERE task.id = ANY(ARRAY(${ids})) ORDER BY task.id DESC`;
-  return db.run<Task>({ name: statementName(text), text }, values);
-}
-
-/** There are few shapes of this statement (64 at most); each is prepared once per connection under its own name. */
-const names = new Map<string, string>();
-function statementName(text: string): string {
-  let name = names.get(text);
-  if (!name) names.set(text, (name = `page-of-tasks-${names.size}`));
-  return name;
+  return db.run<Task>(named('page-of-tasks', text), values);
 }

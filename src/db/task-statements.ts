@@ -1,4 +1,5 @@
 import { announce } from './announce.js';
+import { taskWithin } from './reach.js';
 
 /** The statements of tasks.ts: SQL alone, each one commit. */
 
@@ -163,7 +164,7 @@ export const FIND_TASK_BY_KEY = {
 
 export const FIND_TASKS = {
   name: 'find-tasks',
-  text: `SELECT ${TASK_COLUMNS} FROM tasks task WHERE task.workspace_id = $1 AND task.id = ANY($2::uuid[])`,
+  text: `SELECT ${TASK_COLUMNS} FROM tasks task WHERE task.id = ANY($1::uuid[]) AND ${taskWithin('task', 2)}`,
 };
 
 export const NAME_UPSTREAM_TASK = {

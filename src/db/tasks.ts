@@ -3,6 +3,7 @@ import { type EventData, type EventType } from '../core/events.js';
 import { type TaskFailure } from '../core/errors.js';
 import { type Reported } from '../core/image.js';
 import { type NewJob, type Ticket } from '../core/jobs.js';
+import { type Reach } from '../core/reach.js';
 import {
   isEnd,
   statesBefore,
@@ -13,6 +14,7 @@ import {
   type TaskStatus,
 } from '../core/task.js';
 import { type Database } from './database.js';
+import { reachValues } from './reach.js';
 import {
   CLAIM_TURNS,
   CLAIM_UNCHECKED,
@@ -144,7 +146,7 @@ export class Tasks {
     return (await this.db.run(EXCHANGE_TICKET, [id, attempt, taskId, runAt])).length > 0;
   }
 
-  /** Any workspace's task: for our own work. Doors ask `findMany`, which takes the workspace. */
+  /** Any workspace's task: for our own work. Doors ask `findMany`, which takes the reach. */
   async find(id: string): Promise<Task | null> {
     const [row] = await this.db.run<Task>(FIND_TASK, [id]);
     return row ?? null;
@@ -156,9 +158,9 @@ export class Tasks {
     return row ?? null;
   }
 
-  /** The workspace's tasks among these ids, in no order. */
-  async findMany(workspaceId: string, ids: readonly string[]): Promise<Task[]> {
-    return this.db.run<Task>(FIND_TASKS, [workspaceId, ids]);
+  /** The tasks within reach among these ids, in no order. */
+  async findMany(reach: Reach, ids: readonly string[]): Promise<Task[]> {
+    return this.db.run<Task>(FIND_TASKS, [ids, ...reachValues(reach)]);
   }
 
   /** The task that an idempotency key stands for, and whether it was made from the same input. */

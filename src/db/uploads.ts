@@ -8,6 +8,8 @@ export interface Upload {
   workspaceId: string;
   actor: string;
   fileName: string | null;
+  /** For whom of its own users the workspace asked; null: for itself. */
+  endUserId: string | null;
   expiresAt: Date;
   usedAt: Date | null;
 }
@@ -18,10 +20,10 @@ const COMPLETE = {
   text: `
   WITH blob AS (${announcedBlob('$6', '$8')}), upload AS (
     UPDATE uploads SET used_at = now() FROM blob WHERE id = $1 AND used_at IS NULL
-    RETURNING id, workspace_id, file_name
+    RETURNING id, workspace_id, file_name, end_user_id
   )
-  INSERT INTO images (id, workspace_id, index, file_name, width, height, mime_type, byte_size, sha256, thumbhash, stored_at)
-  SELECT id, workspace_id, 0, file_name, $2, $3, $4, $5, $6, $7, now() FROM upload RETURNING id`,
+  INSERT INTO images (id, workspace_id, index, file_name, end_user_id, width, height, mime_type, byte_size, sha256, thumbhash, stored_at)
+  SELECT id, workspace_id, 0, file_name, end_user_id, $2, $3, $4, $5, $6, $7, now() FROM upload RETURNING id`,
 };
 const FORGET = {
   name: 'forget-uploads',

@@ -1,3 +1,6 @@
+import { type NewAuditEntry } from '../core/audit.js';
+import { type ApiKey, KEY_COLUMNS, keyValues, NEW_KEY, type NewApiKey } from './api-keys.js';
+import { audited, auditValue } from './audit-log.js';
 import { type Database } from './database.js';
 
 /** Which secret a workspace's callbacks are signed with. */
@@ -10,11 +13,29 @@ export interface SecretVersion {
 const ROTATE_SECRET = {
   name: 'rotate-webhook-secret',
   text: `
-  UPDATE workspaces SET webhook_secret_version = webhook_secret_version + 1,
-                        webhook_overlap_until = now() + make_interval(secs => $2)
-  WHERE id = $1
-  RETURNING webhook_secret_version AS version, webhook_overlap_until AS "overlapUntil"`,
+  WITH workspace AS (
+    UPDATE workspaces SET webhook_secret_version = webhook_secret_version + 1,
+                          webhook_overlap_until = now() + make_interval(secs => $2)
+    WHERE id = $1
+    RETURNING webhook_secret_version AS version, webhook_overlap_until AS "overlapUntil"
+  ),${audited('$3', 'workspace')}
+  SELECT * FROM workspace`,
 };
+const INSERT = {
+  name: 'insert-workspace',
+  text: `
+  WITH workspace AS (
+    INSERT INTO workspaces (id, name) VALUES ($1, $2) RETURNING *
+  ), key AS (${NEW_KEY} VALUES ($3, $4, $5, $6, $7, $8, $9, $10::jsonb, $11) RETURNING *),${audited('$12', 'key')}
+  SELECT ${KEY_COLUMNS}, workspace.name AS "madeName", workspace.created_at AS "madeAt" FROM workspace, key`,
+};
+
+/** Who owns tasks. */
+export interface Workspace {
+  id: string;
+  name: string;
+  createdAt: Date;
+}
 
 /** The rows of `workspaces`. */
 export class Workspaces {
@@ -28,9 +49,36 @@ export class Workspaces {
   }
 
   /** The next version; the one before counts for `overlapSeconds` more. */
-  async rotateWebhookSecret(workspaceId: string, overlapSeconds: number): Promise<SecretVersion> {
-    const [row] = await this.db.run<SecretVersion>(ROTATE_SECRET, [workspaceId, overlapSeconds]);
+  async rotateWebhookSecret(
+    workspaceId: string,
+    overlapSeconds: number,
+    audit: NewAuditEntry,
+  ): Promise<SecretVersion> {
+    const values = [workspaceId, overlapSeconds, auditValue(audit)];
+    const [row] = await this.db.run<SecretVersion>(ROTATE_SECRET, values);
     if (!row) throw new Error('The workspace is not there.');
     return row;
+  }
+
+  /** A workspace with its first key, in one commit. */
+  async insert(
+    { id, name }: Pick<Workspace, 'id' | 'name'>,
+    key: NewApiKey,
+    audit: NewAuditEntry[],
+  ): Promise<{ workspace: Workspace; apiKey: ApiKey }> {
+    const values = [id, name, ...keyValues(key), auditValue(...audit)];
+    const [row] = await this.db.run<ApiKey & { madeName: string; madeAt: Date }>(INSERT, values);
+    if (!row) throw new Error('The workspace was not written.');
+    const { madeName, madeAt, ...apiKey } = row;
+    return { workspace: { id, name: madeName, createdAt: madeAt }, apiKey };
+  }
+
+  /** Those with this name. Names are for people: several workspaces may have the same. */
+  async findByName(name: string): Promise<Workspace[]> {
+    return this.db.read((prisma) => prisma.workspace.findMany({ where: { name }, take: 2 }));
+  }
+
+  async find(id: string): Promise<Workspace | null> {
+    return this.db.read((prisma) => prisma.workspace.findUnique({ where: { id } }));
   }
 }

@@ -3,6 +3,7 @@ import { type Logger } from 'pino';
 import { type EventCursors } from '../core/cursor.js';
 import { type TaskEvent } from '../core/events.js';
 import { type Outlet } from '../core/outlet.js';
+import { reaches } from '../core/reach.js';
 import { type Events, type Scope } from '../db/events.js';
 import { type EventLog } from './log.js';
 import { Topic, type TopicOptions } from './topic.js';
@@ -121,9 +122,9 @@ export class Feed implements WatcherHost {
   private route(batch: readonly TaskEvent[]): void {
     const shown = new Map<Topic, TaskEvent[]>();
     for (const event of batch) {
-      for (const place of [event.workspaceId, event.taskId]) {
+      for (const place of placesOf(event)) {
         for (const topic of this.topicsOf.get(place) ?? []) {
-          if (!topic.matches(event)) continue;
+          if (!isIn(topic.scope, event) || !topic.matches(event)) continue;
           const events = shown.get(topic);
           if (events) events.push(event);
           else shown.set(topic, [event]);
@@ -224,10 +225,21 @@ interface Page {
   isLast: boolean;
 }
 
-function placeOf({ workspaceId, taskId }: Scope): string {
-  return taskId ?? workspaceId;
+/** Where an event looks for topics: so that a workspace of a thousand end users does not ask a thousand topics each time. */
+function placeOf({ workspaceId, endUserId, taskId }: Scope): string {
+  if (taskId !== null) return taskId;
+  return endUserId === null ? workspaceId : placeOfEndUser(workspaceId, endUserId);
 }
 
-function isIn({ workspaceId, taskId }: Scope, event: TaskEvent): boolean {
-  return event.workspaceId === workspaceId && (taskId === null || event.taskId === taskId);
+function placesOf({ workspaceId, endUserId, taskId }: TaskEvent): string[] {
+  const places = [workspaceId, taskId];
+  return endUserId === null ? places : [...places, placeOfEndUser(workspaceId, endUserId)];
+}
+
+function placeOfEndUser(workspaceId: string, endUserId: string): string {
+  return `${workspaceId} ${endUserId}`;
+}
+
+function isIn(scope: Scope, event: TaskEvent): boolean {
+  return reaches(scope, event) && (scope.taskId === null || event.taskId === scope.taskId);
 }

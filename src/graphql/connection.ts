@@ -42,7 +42,7 @@ interface RunningOperation {
   leave: (() => void) | null;
 }
 
-interface Services {
+export interface ConnectionServices {
   subscriptions: Subscriptions;
   access: Access;
   connections: Connections;
@@ -67,7 +67,9 @@ export class Connection {
     readonly socket: WebSocket,
     /** What the WebSocket was made of. */
     readonly stream: Duplex,
-    private readonly services: Services,
+    /** The client's address. */
+    private readonly source: string | null,
+    private readonly services: ConnectionServices,
   ) {
     this.initTimer = setTimeout(() => this.close(CLOSE.initTimeout), INIT_TIMEOUT_MS);
     socket.on('message', (data, isBinary) => (isBinary ? this.close(CLOSE.badRequest) : this.receive(data)));
@@ -131,7 +133,8 @@ export class Connection {
     this.initialised = true;
     const { access, connections, log } = this.services;
     try {
-      const caller = await access.authenticate(params?.['authorization'] ?? params?.['Authorization']);
+      const given = params?.['authorization'] ?? params?.['Authorization'];
+      const caller = await access.authenticate(given, this.source);
       if (this.socket.readyState !== this.socket.OPEN) return;
       this.giveBack = connections.open(caller, () => this.close(CLOSE.forbidden));
       this.caller = caller;

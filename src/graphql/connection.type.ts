@@ -1,5 +1,7 @@
 import { type ClassType, Field, ObjectType } from 'type-graphql';
 import { type Page } from '../services/history.js';
+import { ApiKeyType } from './api-key.type.js';
+import { AuditEntryType } from './audit-entry.type.js';
 import { CallbackType } from './callback.type.js';
 import { DeliveryType } from './delivery.type.js';
 import { ImageType } from './image.type.js';
@@ -58,6 +60,8 @@ function connectionOf<Node extends object>(name: string, nodeType: ClassType<Nod
   return Connection;
 }
 
+export const ApiKeyConnection = connectionOf('ApiKey', ApiKeyType, 'newest first');
+export const AuditEntryConnection = connectionOf('AuditEntry', AuditEntryType, 'newest first');
 export const CallbackConnection = connectionOf('Callback', CallbackType, 'newest first');
 export const DeliveryConnection = connectionOf('Delivery', DeliveryType, 'newest first');
 export const ImageConnection = connectionOf('Image', ImageType, 'oldest first');

@@ -51,6 +51,13 @@ export class EditImageInput {
   @Field(() => String, {
     nullable: true,
     description:
+      'For whom of its own users the workspace asks, by whatever name it has for them; 1 to 255 characters. A token of an end user leaves it out.',
+  })
+  endUserId?: string | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
       'Same key and same input: the same task. Same key, other input: IDEMPOTENCY_CONFLICT. 1 to 255 characters.',
   })
   idempotencyKey?: string | null;

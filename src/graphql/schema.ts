@@ -4,15 +4,21 @@ import { buildSchema, type PubSub, type ResolverData } from 'type-graphql';
 import { type Scope } from '../core/caller.js';
 import { requireScope } from '../services/access.js';
 import { type Addresses } from '../services/addresses.js';
+import { type Audit } from '../services/audit.js';
 import { type CallbackInbox } from '../services/callback-inbox.js';
+import { type ClientTokens } from '../services/client-tokens.js';
 import { type Delivering } from '../services/delivering.js';
 import { type Forgetting } from '../services/forgetting.js';
 import { type Generation } from '../services/generation.js';
 import { type History } from '../services/history.js';
+import { type KeyAdministration } from '../services/key-administration.js';
 import { type TaskControl } from '../services/task-control.js';
 import { type Uploading } from '../services/uploading.js';
 import { type WebhookSecrets } from '../services/webhook-secrets.js';
+import { ApiKeyResolver } from './api-key.resolver.js';
+import { AuditResolver } from './audit.resolver.js';
 import { CallbackResolver } from './callback.resolver.js';
+import { ClientTokenResolver } from './client-token.resolver.js';
 import { type Context } from './context.js';
 import { DeliveryResolver } from './delivery.resolver.js';
 import { FluxModelResolver } from './flux-model.resolver.js';
@@ -32,6 +38,9 @@ export interface SchemaServices {
   forgetting: Forgetting;
   delivering: Delivering;
   webhookSecrets: WebhookSecrets;
+  keyAdministration: KeyAdministration;
+  audit: Audit;
+  clientTokens: ClientTokens;
 }
 
 /** type-graphql asks for one wherever there are subscriptions; ours come from the event log, by their `subscribe`. */
@@ -49,6 +58,9 @@ export async function makeSchema(services: SchemaServices): Promise<GraphQLSchem
     [TaskControlResolver, new TaskControlResolver(services.control)],
     [CallbackResolver, new CallbackResolver(services.inbox)],
     [DeliveryResolver, new DeliveryResolver(services.delivering, services.webhookSecrets)],
+    [ApiKeyResolver, new ApiKeyResolver(services.keyAdministration)],
+    [ClientTokenResolver, new ClientTokenResolver(services.clientTokens)],
+    [AuditResolver, new AuditResolver(services.audit)],
     [TaskEventResolver, new TaskEventResolver(services.history)],
     [
       ImageResolver,
@@ -65,6 +77,9 @@ export async function makeSchema(services: SchemaServices): Promise<GraphQLSchem
       CallbackResolver,
       DeliveryResolver,
       ImageResolver,
+      ApiKeyResolver,
+      AuditResolver,
+      ClientTokenResolver,
       FluxModelResolver,
       ViewerResolver,
     ],

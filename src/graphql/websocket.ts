@@ -1,12 +1,9 @@
 import { type IncomingMessage } from 'node:http';
 import { type Duplex } from 'node:stream';
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL, handleProtocols } from 'graphql-ws';
-import { type Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { type Access } from '../services/access.js';
-import { type Connections } from '../services/connections.js';
-import { CLOSE, Connection } from './connection.js';
-import { type Subscriptions } from './subscriptions.js';
+import { type ClientAddressOf } from '../core/client-address.js';
+import { CLOSE, Connection, type ConnectionServices } from './connection.js';
 
 /** A message holds a document and its variables; the same limit for every message of a client. */
 const MAX_MESSAGE_BYTES = 64 * 1024;
@@ -26,13 +23,11 @@ export interface GraphqlOverWebSocket {
 
 /** GraphQL over WebSocket: the protocol graphql-transport-ws. The key comes in connection_init as `authorization`. */
 export function serveGraphqlOverWebSocket(
-  subscriptions: Subscriptions,
-  access: Access,
-  connections: Connections,
+  services: ConnectionServices & { addressOf: ClientAddressOf },
   /** Null: pages of any. */
   allowedOrigins: readonly string[] | null,
-  log: Logger,
 ): GraphqlOverWebSocket {
+  const { subscriptions, log } = services;
   const server = new WebSocketServer({
     noServer: true,
     maxPayload: MAX_MESSAGE_BYTES,
@@ -41,13 +36,13 @@ export function serveGraphqlOverWebSocket(
   });
   server.on('error', (error) => log.warn({ err: error }, 'the WebSocket server had an error'));
   const unanswered = new WeakSet<WebSocket>();
-  const accept = (socket: WebSocket, stream: Duplex) => {
+  const accept = (socket: WebSocket, stream: Duplex, source: string | null) => {
     socket.on('error', (error) => log.debug({ error: error.message }, 'a WebSocket connection had an error'));
     if (socket.protocol !== GRAPHQL_TRANSPORT_WS_PROTOCOL) {
       socket.close(CLOSE.subprotocol.code, CLOSE.subprotocol.reason);
       return;
     }
-    new Connection(socket, stream, { subscriptions, access, connections, log });
+    new Connection(socket, stream, source, services);
     socket.on('pong', () => unanswered.delete(socket));
   };
   const keepAlive = setInterval(() => {
@@ -64,7 +59,10 @@ export function serveGraphqlOverWebSocket(
       const { origin } = request.headers;
       if (request.url?.split('?')[0] !== '/graphql') stream.end(NOTHING_HERE);
       else if (origin && allowedOrigins && !allowedOrigins.includes(origin)) stream.end(ORIGIN_REFUSED);
-      else server.handleUpgrade(request, stream, head, (socket) => accept(socket, stream));
+      else
+        server.handleUpgrade(request, stream, head, (socket) =>
+          accept(socket, stream, services.addressOf(request)),
+        );
     },
     stop: async () => {
       clearInterval(keepAlive);

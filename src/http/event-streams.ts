@@ -1,5 +1,6 @@
 import express, { type Request, type Response, Router } from 'express';
 import { type Caller } from '../core/caller.js';
+import { type ClientAddressOf } from '../core/client-address.js';
 import { BadRequest } from '../core/errors.js';
 import { EVENT_TYPES, type EventType, type TaskEvent } from '../core/events.js';
 import { type Outlet } from '../core/outlet.js';
@@ -32,6 +33,7 @@ export interface EventStreamServices {
   connections: Connections;
   watching: Watching;
   startOperation: StartOperation;
+  addressOf: ClientAddressOf;
 }
 
 /**
@@ -82,9 +84,11 @@ export class EventStreams {
   }
 
   /** By the header, or, for an EventSource that cannot send one, by the parameter of RFC 6750, 2.3. */
-  private identify({ headers, query }: Request): Promise<Caller> {
+  private identify(request: Request): Promise<Caller> {
+    const { headers, query } = request;
     const token = typeof query.access_token === 'string' ? `Bearer ${query.access_token}` : undefined;
-    return this.services.access.authenticate(headers.authorization ?? token);
+    const { access, addressOf } = this.services;
+    return access.authenticate(headers.authorization ?? token, addressOf(request));
   }
 
   /** Throws Forbidden, as the schema does for subscriptions. */

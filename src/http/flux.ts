@@ -1,5 +1,6 @@
 import express, { type RequestHandler, type Response, type Router } from 'express';
 import { type Caller, type Scope } from '../core/caller.js';
+import { type ClientAddressOf } from '../core/client-address.js';
 import { NotFound } from '../core/errors.js';
 import { API_ERRORS } from '../core/flux-errors.js';
 import { type Access, requireScope } from '../services/access.js';
@@ -15,12 +16,17 @@ const MAX_BODY = '1mb';
  * `/flux`: the Flux API with the paths, bodies and errors of the hosted one, so that its clients need another address and
  * another key, and nothing else.
  */
-export function fluxRoutes(access: Access, api: FluxApi, waiting: Waiting): Router {
+export function fluxRoutes(
+  access: Access,
+  addressOf: ClientAddressOf,
+  api: FluxApi,
+  waiting: Waiting,
+): Router {
   const router = express.Router();
   // Not only objects: what else was sent is told in our words.
   const json = express.json({ limit: MAX_BODY, strict: false });
 
-  router.post('/images', identify(access, 'tasks:write'), json, async (request, response) => {
+  router.post('/flux/images', identify(access, addressOf, 'tasks:write'), json, async (request, response) => {
     const caller = callerOf(response);
     const traceId = traceIdOf(response);
     const order = readOrder(request.body, request.get('idempotency-key'));
@@ -36,7 +42,7 @@ export function fluxRoutes(access: Access, api: FluxApi, waiting: Waiting): Rout
     if (reply) response.status(reply.success ? 200 : API_ERRORS[reply.error.code].status).json(reply);
   });
 
-  router.post('/tasks', identify(access, 'tasks:read'), json, async (request, response) => {
+  router.post('/flux/tasks', identify(access, addressOf, 'tasks:read'), json, async (request, response) => {
     const caller = callerOf(response);
     const wanted = readWanted(request.body);
     if (wanted.action === 'retrieve') {
@@ -48,16 +54,16 @@ export function fluxRoutes(access: Access, api: FluxApi, waiting: Waiting): Rout
     response.json({ items, count: items.length });
   });
 
-  router.use(() => {
+  router.use('/flux', () => {
     throw new NotFound('There is no such API. There are: POST /flux/images, POST /flux/tasks.');
   });
-  router.use(answerFluxError);
+  router.use('/flux', answerFluxError);
   return router;
 }
 
-function identify(access: Access, scope: Scope): RequestHandler {
+function identify(access: Access, addressOf: ClientAddressOf, scope: Scope): RequestHandler {
   return async (request, response, next) => {
-    const caller = await access.authenticate(request.headers.authorization);
+    const caller = await access.authenticate(request.headers.authorization, addressOf(request));
     requireScope(caller, scope);
     response.locals.caller = caller;
     next();

@@ -5,11 +5,13 @@ import { type Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
 import { NotFound } from '../core/errors.js';
 import { newId } from '../core/ids.js';
+import { type ClientAddressOf } from '../core/client-address.js';
 import { type Access } from '../services/access.js';
 import { type Addresses } from '../services/addresses.js';
 import { type Generation } from '../services/generation.js';
 import { type Health } from '../services/health.js';
 import { type PictureServing } from '../services/picture-serving.js';
+import { type TokenSigning } from '../services/token-signing.js';
 import { type Uploading } from '../services/uploading.js';
 import { toAppError } from './app-error.js';
 import { callbackRoutes } from './callbacks.js';
@@ -17,10 +19,13 @@ import { type EventStreams } from './event-streams.js';
 import { healthRoutes } from './health.js';
 import { openapiRoutes } from './openapi-page.js';
 import { pictureRoutes } from './images.js';
+import { signingKeyRoutes } from './signing-keys.js';
 import { uploadRoutes } from './uploads.js';
 
 export interface HttpServices {
   access: Access;
+  tokenSigning: TokenSigning;
+  addressOf: ClientAddressOf;
   addresses: Addresses;
   generation: Generation;
   health: Health;
@@ -85,15 +90,17 @@ export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Ex
 }
 
 function serveApi(app: Express, services: HttpServices): void {
-  const { access, addresses, eventStreams, graphql } = services;
+  const { access, addressOf, addresses, eventStreams, graphql } = services;
+  app.use(signingKeyRoutes(services.tokenSigning));
   app.use(uploadRoutes(services.uploading, addresses, services.maxImageBytes));
   app.use(eventStreams.router);
-  app.use('/flux', neverCached, services.flux);
+  app.use('/flux', neverCached);
+  app.use(services.flux);
   app.use(openapiRoutes());
   app.use(
     '/graphql',
     neverCached,
-    identify(access),
+    identify(access, addressOf),
     express.json({ limit: MAX_GRAPHQL_BODY }),
     withBody,
     graphql,
@@ -110,9 +117,9 @@ const neverCached: RequestHandler = (_request, response, next) => {
   next();
 };
 
-function identify(access: Access): RequestHandler {
+function identify(access: Access, addressOf: ClientAddressOf): RequestHandler {
   return async (request, response, next) => {
-    response.locals.caller = await access.authenticate(request.headers.authorization);
+    response.locals.caller = await access.authenticate(request.headers.authorization, addressOf(request));
     next();
   };
 }

@@ -1,7 +1,9 @@
+import { auditEntry } from '../core/audit.js';
 import { type Callback, wasTaken } from '../core/callback.js';
 import { type Caller } from '../core/caller.js';
 import { BadRequest, InputRejected } from '../core/errors.js';
 import { isId } from '../core/ids.js';
+import { type AuditLog } from '../db/audit-log.js';
 import { type CallbackFilter, type Callbacks } from '../db/callbacks.js';
 import { type Generation } from './generation.js';
 import { checkPageSize, type Page, toPage } from './page.js';
@@ -18,6 +20,7 @@ export class CallbackInbox {
     private readonly callbacks: Callbacks,
     private readonly generation: Generation,
     private readonly retentionDays: number,
+    private readonly auditLog: AuditLog,
   ) {}
 
   /** A page of the caller's callbacks, newest first. Throws BadRequest for a size or a cursor that cannot be. */
@@ -30,7 +33,7 @@ export class CallbackInbox {
     checkPageSize(first);
     if (after !== null && !isId(after)) throw new BadRequest('`after` is not a cursor of this list.');
     if (filter.taskId && !isId(filter.taskId)) return toPage([], first, after !== null, () => '');
-    const rows = await this.callbacks.page(caller.workspaceId, filter, after, first + 1);
+    const rows = await this.callbacks.page(caller, filter, after, first + 1);
     return toPage(rows, first, after !== null, (callback) => callback.id);
   }
 
@@ -38,6 +41,8 @@ export class CallbackInbox {
   async replay(caller: Caller, id: string): Promise<Callback> {
     const callback = await this.find(caller, id);
     if (wasTaken(callback.verdict)) return callback;
+    // Before it is done: a crash in between must not leave it untold.
+    await this.auditLog.insert(auditEntry(caller, 'CALLBACK_REPLAYED', id, { taskId: callback.taskId }));
     await this.generation.receive(callback.taskId, callback);
     return this.find(caller, id);
   }
@@ -49,7 +54,7 @@ export class CallbackInbox {
   }
 
   private async find(caller: Caller, id: string): Promise<Callback> {
-    const callback = isId(id) ? await this.callbacks.find(caller.workspaceId, id) : null;
+    const callback = isId(id) ? await this.callbacks.find(caller, id) : null;
     if (callback) return callback;
     const message = 'There is no callback with this id in your workspace.';
     throw new InputRejected([{ code: 'NOT_FOUND', message, field: ['input', 'id'] }]);

@@ -4,12 +4,17 @@ import { TooManyWatchers } from '../core/errors.js';
 import { type ApiKeys } from '../db/api-keys.js';
 import { type Access } from './access.js';
 
-/** Together with what Access remembers, a revoked key's streams end within 5 s. */
+/** Together with what Access remembers, a revoked key's streams, and those of its tokens, end within 5 s. */
 const KEY_CHECK_MS = 2_000;
 
-/** The connections that stay open: as many as a key may have, and as long as it is good. */
+interface OpenConnection {
+  caller: Caller;
+  onRevoked: () => void;
+}
+
+/** The connections that stay open: as many as a key may have, and as long as it, or the token that it made, is good. */
 export class Connections {
-  private readonly byKey = new Map<string, Set<() => void>>();
+  private readonly byKey = new Map<string, Set<OpenConnection>>();
   private readonly timer: NodeJS.Timeout;
   private checking: Promise<void> | null = null;
 
@@ -21,13 +26,17 @@ export class Connections {
     private readonly log: Logger,
   ) {
     this.timer = setInterval(() => {
+      this.endExpired();
       this.checking ??= this.check().finally(() => {
         this.checking = null;
       });
     }, KEY_CHECK_MS);
   }
 
-  /** Counts a connection; `onRevoked` is called when its key is no longer good. Returns the way to give its place back. */
+  /**
+   * Counts a connection; `onRevoked` is called when its key or token is no longer good. Returns the way to give its place
+   * back.
+   */
   open(caller: Caller, onRevoked: () => void): () => void {
     const open = this.byKey.get(caller.keyId) ?? new Set();
     if (open.size >= this.maxPerKey) {
@@ -35,7 +44,7 @@ export class Connections {
         `This key has ${this.maxPerKey} connections open on this instance, which is its limit. Close some, or share one connection between subscriptions.`,
       );
     }
-    const entry = () => onRevoked();
+    const entry = { caller, onRevoked };
     this.byKey.set(caller.keyId, open.add(entry));
     return () => {
       open.delete(entry);
@@ -48,6 +57,16 @@ export class Connections {
     await this.checking;
   }
 
+  /** Without a query: the end was known when it was opened. */
+  private endExpired(): void {
+    const now = new Date();
+    for (const open of [...this.byKey.values()]) {
+      for (const { caller, onRevoked } of [...open]) {
+        if (caller.expiresAt && caller.expiresAt <= now) onRevoked();
+      }
+    }
+  }
+
   private async check(): Promise<void> {
     const ids = [...this.byKey.keys()];
     if (ids.length === 0) return;
@@ -56,7 +75,7 @@ export class Connections {
       for (const id of ids) {
         if (live.has(id)) continue;
         this.access.forget(id);
-        for (const onRevoked of [...(this.byKey.get(id) ?? [])]) onRevoked();
+        for (const { onRevoked } of [...(this.byKey.get(id) ?? [])]) onRevoked();
       }
     } catch (error) {
       this.log.warn({ err: error }, 'keys of open connections cannot be checked; it is tried again');

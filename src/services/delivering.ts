@@ -1,4 +1,5 @@
 import { type Logger } from 'pino';
+import { auditEntry } from '../core/audit.js';
 import { type Caller } from '../core/caller.js';
 import { crashPoint } from '../core/crash-points.js';
 import { BadRequest, InputRejected } from '../core/errors.js';
@@ -91,12 +92,13 @@ export class Delivering {
   /** Sends the results of the caller's task again, with the same ids. Throws InputRejected NOT_FOUND or NO_CALLBACK. */
   async redeliver(caller: Caller, taskId: string): Promise<Task> {
     const field = ['input', 'id'];
-    const [task] = isId(taskId) ? await this.tasks.findMany(caller.workspaceId, [taskId]) : [];
+    const [task] = isId(taskId) ? await this.tasks.findMany(caller, [taskId]) : [];
     if (!task) {
       const message = 'There is no task with this id in your workspace.';
       throw new InputRejected([{ code: 'NOT_FOUND', message, field }]);
     }
-    if ((await this.callbacks.redeliver(caller.workspaceId, task.id)) === 0) {
+    const audit = auditEntry(caller, 'CALLBACK_REDELIVERED', task.id);
+    if ((await this.callbacks.redeliver(caller.workspaceId, task.id, audit)) === 0) {
       const message =
         task.callbackUrl === null
           ? 'The task has no callbackUrl. Read its result with the query task.'

@@ -1,5 +1,5 @@
 import DataLoader from 'dataloader';
-import { type Caller } from '../core/caller.js';
+import { type Caller, rightsOf } from '../core/caller.js';
 import { DatabaseUnavailable, Unauthenticated, WaitEnded, WriteUnconfirmed } from '../core/errors.js';
 import { type Image } from '../core/image.js';
 import { type Task, type TaskKind } from '../core/task.js';
@@ -84,10 +84,10 @@ export class FluxApi {
     return tasks.map((task, index) => viewOf(task, images[index] ?? [], this.linkOf));
   }
 
-  /** One statement for the images of all, and one for the tasks of each workspace. */
+  /** One statement for the images of all, and one for the tasks of each group with the same rights. */
   private async readResults(waiters: readonly Waiter[]): Promise<Result[]> {
     const ids = waiters.map(({ taskId }) => taskId);
-    const callers = new Map(waiters.map(({ caller }) => [caller.workspaceId, caller]));
+    const callers = new Map(waiters.map(({ caller }) => [rightsOf(caller), caller]));
     const [images, ...tasks] = await Promise.all([
       this.history.imagesOf(ids),
       ...[...callers.values()].map((caller) => this.history.tasks(caller, ids)),

@@ -1,4 +1,5 @@
 import { type Logger } from 'pino';
+import { auditEntry } from '../core/audit.js';
 import { type Caller } from '../core/caller.js';
 import { InputRejected } from '../core/errors.js';
 import { ACTORS } from '../core/events.js';
@@ -31,8 +32,10 @@ export class Forgetting {
 
   /** Throws InputRejected NOT_FOUND for an id that the workspace does not have, or that was deleted before. */
   async deleteImage(caller: Caller, id: string): Promise<{ image: Image }> {
-    const [image] = isId(id) ? await this.images.findMany(caller.workspaceId, [id]) : [];
-    if (!image || !(await this.images.markDeleted(image, 'REQUESTED', caller.keyName))) {
+    const [image] = isId(id) ? await this.images.findMany(caller, [id]) : [];
+    const { keyName } = caller;
+    const audit = image && auditEntry(caller, 'IMAGE_DELETED', image.id, { taskId: image.taskId });
+    if (!image || !(await this.images.markDeleted(image, 'REQUESTED', keyName, audit))) {
       const message = 'There is no image with this id in your workspace.';
       throw new InputRejected([{ code: 'NOT_FOUND', message, field: ['input', 'id'] }]);
     }

@@ -15,6 +15,7 @@ import { type EventLog } from '../events/log.js';
 import { AddressRefused, type AddressGuard } from '../net/guard.js';
 import { type AceData, type UpstreamPicture, type UpstreamResult } from '../providers/acedata.js';
 import { PROBE_AFTER_MS, type Reach, type UpstreamGate } from '../providers/upstream-gate.js';
+import { requireNewThings } from './access.js';
 import { type Addresses } from './addresses.js';
 import { persistently } from './persistently.js';
 import { type CheckedRequest, checkWish, type Wish } from './request-check.js';
@@ -67,7 +68,8 @@ export class Generation {
 
   /**
    * Takes a wish: checks it, then writes task, event and job in one commit. Once this has returned, the task will reach an
-   * end whatever happens. Throws InputRejected with every fault found; then nothing was written.
+   * end whatever happens. Throws InputRejected with every fault found, and Forbidden for a caller who may make nothing new;
+   * then nothing was written.
    */
   async request(
     caller: Caller,
@@ -75,10 +77,12 @@ export class Generation {
     wish: Wish,
     { traceId = null, retryOfId = null }: Origin = {},
   ): Promise<Requested> {
+    requireNewThings(caller);
+    const endUserId = endUserOf(caller, wish);
     const request = checkWish(kind, await this.recognizeOwnImage(caller, wish));
     await this.checkAddresses(caller, request);
-    const inputHash = hashInput(request, retryOfId, caller.endUserId);
-    const { workspaceId, keyId, endUserId } = caller;
+    const inputHash = hashInput(request, retryOfId, endUserId);
+    const { workspaceId, keyId } = caller;
     const callbackUrl = request.callbackUrl ?? null;
     const row = {
       ...request,
@@ -274,7 +278,7 @@ export class Generation {
   private async recognizeOwnImage(caller: Caller, wish: Wish): Promise<Wish> {
     const imageId = wish.sourceImageUrl && this.addresses.readImageLink(wish.sourceImageUrl);
     if (!imageId || wish.sourceImageId != null) return wish;
-    const [image] = await this.images.findMany(caller.workspaceId, [imageId]);
+    const [image] = await this.images.findMany(caller, [imageId]);
     return image ? { ...wish, sourceImageUrl: null, sourceImageId: imageId } : wish;
   }
 
@@ -303,7 +307,7 @@ export class Generation {
 
   private async checkSourceImage(caller: Caller, imageId: string): Promise<void> {
     const field = ['input', 'sourceImageId'];
-    const [image] = await this.images.findMany(caller.workspaceId, [imageId]);
+    const [image] = await this.images.findMany(caller, [imageId]);
     if (!image || image.lostAt || image.deletedAt) {
       const message = 'There is no image with this id in your workspace.';
       throw new InputRejected([{ code: 'NOT_FOUND', message, field }]);
@@ -326,6 +330,14 @@ export class Generation {
       'This idempotency key was used for a request with another input. Use a new key for a new request.';
     throw new InputRejected([{ code: 'IDEMPOTENCY_CONFLICT', message, field: ['input', 'idempotencyKey'] }]);
   }
+}
+
+/** For whom a wish is: a caller who is bound to an end user wishes for no other. */
+function endUserOf({ endUserId }: Caller, wish: Wish): string | null {
+  const wanted = wish.endUserId ?? endUserId;
+  if (endUserId === null || wanted === endUserId) return wanted;
+  const message = 'Your token is for another end user. Leave endUserId out.';
+  throw new InputRejected([{ code: 'INVALID_END_USER', message, field: ['input', 'endUserId'] }]);
 }
 
 /** A result after which the upstream will do no more. */

@@ -28,7 +28,7 @@ export class History {
 
   /** The caller's tasks among these ids, in their order; null where there is none. */
   async tasks(caller: Caller, ids: readonly string[]): Promise<(Task | null)[]> {
-    const found = await this.taskRows.findMany(caller.workspaceId, ids.filter(isId));
+    const found = await this.taskRows.findMany(caller, ids.filter(isId));
     return inOrder(ids, found, (task) => task.id);
   }
 
@@ -40,7 +40,7 @@ export class History {
 
   /** The caller's images among these ids, in their order; null where there is none. */
   async images(caller: Caller, ids: readonly string[]): Promise<(Image | null)[]> {
-    const found = await this.imageRows.findMany(caller.workspaceId, ids.filter(isId));
+    const found = await this.imageRows.findMany(caller, ids.filter(isId));
     return inOrder(ids, found, (image) => image.id);
   }
 
@@ -66,7 +66,7 @@ export class History {
     if ([filter.search ?? '', ...(filter.models ?? [])].some((text) => text.includes('\0'))) {
       throw new BadRequest('The filter holds a NUL character, which no text here has. Leave it out.');
     }
-    const read = () => pageOfTasks(this.db, caller.workspaceId, filter, after, first + 1);
+    const read = () => pageOfTasks(this.db, caller, filter, after, first + 1);
     const { rows, place } = await this.readWithPlace(read, (task) => BigInt(task.logPosition));
     const page = toPage(rows, first, after !== null, (task) => task.id);
     return { ...page, logCursor: this.cursors.encode(place) };
@@ -81,7 +81,7 @@ export class History {
   ): Promise<Page<Image>> {
     checkPageSize(first);
     if (after !== null && !isId(after)) throw new BadRequest('`after` is not a cursor of this list.');
-    const rows = await this.imageRows.pageOfEdits(caller.workspaceId, imageId, after, first + 1);
+    const rows = await this.imageRows.pageOfEdits(caller, imageId, after, first + 1);
     return toPage(rows, first, after !== null, (image) => image.id);
   }
 
@@ -107,10 +107,9 @@ export class History {
     const position = after === null ? 0n : this.cursors.decode(after);
     const taskIds = filter.taskIds?.filter(isId);
     const isOfNoTask = taskIds?.length === 0 && filter.taskIds?.length !== 0;
-    const { workspaceId } = caller;
     const wanted = { ...filter, taskIds };
     const read = async () =>
-      isOfNoTask ? [] : this.eventRows.readWorkspaceAfter(workspaceId, position, first + 1, wanted);
+      isOfNoTask ? [] : this.eventRows.readReachAfter(caller, position, first + 1, wanted);
     const { rows, place } = await this.readWithPlace(read, () => position);
     const page = toPage(rows, first, after !== null, (event) => this.cursors.encode(event.position));
     return { ...page, logCursor: page.cursors.at(-1) ?? this.cursors.encode(place) };

@@ -18,6 +18,8 @@ export interface Wish {
   metadata?: unknown;
   idempotencyKey?: string | null;
   timeoutSeconds?: number | null;
+  /** For whom of its own users the workspace asks. */
+  endUserId?: string | null;
 }
 
 /** A wish that the upstream can be asked to fulfil. */
@@ -87,6 +89,7 @@ export function checkWish(kind: TaskKind, wish: Wish): CheckedRequest {
     fault('INVALID_CALLBACK_URL', 'callbackUrl', message);
   }
   checkTimeout(wish.timeoutSeconds, fault);
+  faults.push(...endUserFaults(wish.endUserId));
   checkMetadata(wish.metadata, fault);
   const key = wish.idempotencyKey ?? null;
   if (key !== null && (key === '' || key.length > MAX_KEY_LENGTH || key.includes(NUL))) {
@@ -112,6 +115,14 @@ export function checkWish(kind: TaskKind, wish: Wish): CheckedRequest {
     idempotencyKey: key,
     timeoutSeconds: wish.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS,
   };
+}
+
+/** What is wrong with the name that a workspace has for one of its users. */
+export function endUserFaults(endUserId: string | null | undefined): InputFault[] {
+  if (endUserId == null) return [];
+  if (endUserId !== '' && endUserId.length <= MAX_KEY_LENGTH && !endUserId.includes(NUL)) return [];
+  const message = `endUserId must have 1 to ${MAX_KEY_LENGTH} characters and no NUL.`;
+  return [{ code: 'INVALID_END_USER', message, field: ['input', 'endUserId'] }];
 }
 
 type Report = (code: InputFaultCode, field: string, message: string) => void;

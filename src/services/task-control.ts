@@ -62,6 +62,7 @@ export class TaskControl {
       callbackUrl,
       priority,
       metadata,
+      endUserId,
     } = task;
     const wish = {
       prompt,
@@ -73,6 +74,7 @@ export class TaskControl {
       callbackUrl,
       priority,
       metadata,
+      endUserId,
       timeoutSeconds,
       idempotencyKey,
     };
@@ -80,7 +82,7 @@ export class TaskControl {
   }
 
   private async find(caller: Caller, id: string): Promise<Task> {
-    const [task] = isId(id) ? await this.tasks.findMany(caller.workspaceId, [id]) : [];
+    const [task] = isId(id) ? await this.tasks.findMany(caller, [id]) : [];
     if (task) return task;
     const message = 'There is no task with this id in your workspace.';
     throw new InputRejected([{ code: 'NOT_FOUND', message, field: ['input', 'id'] }]);

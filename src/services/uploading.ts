@@ -11,6 +11,7 @@ import {
 } from '../core/errors.js';
 import { isId, newId } from '../core/ids.js';
 import { type Image } from '../core/image.js';
+import { wholeWorkspace } from '../core/reach.js';
 import { type Blobs } from '../db/blobs.js';
 import { type Images } from '../db/images.js';
 import { type Uploads } from '../db/uploads.js';
@@ -18,6 +19,7 @@ import { measureFile, writeCapped } from '../images/incoming.js';
 import { inspectPicture } from '../images/inspect.js';
 import { type ImageStore, originalKey } from '../images/store.js';
 import { normaliseUpload } from '../images/transform.js';
+import { requireNewThings } from './access.js';
 import { type Addresses } from './addresses.js';
 
 /** Long enough to choose a picture and send it over a slow line. */
@@ -46,8 +48,9 @@ export class Uploading {
     private readonly maxBytes: number,
   ) {}
 
-  /** Makes a link. Throws InputRejected for a name that cannot be. */
+  /** Makes a link. Throws InputRejected for a name that cannot be, and Forbidden for who may make nothing new. */
   async create(caller: Caller, fileName: string | null): Promise<{ upload: UploadLink }> {
+    requireNewThings(caller);
     if (fileName !== null && (fileName.length > MAX_NAME_LENGTH || fileName.includes('\0'))) {
       const message = `The file name has at most ${MAX_NAME_LENGTH} characters and no NUL. Shorten it, or leave it out.`;
       throw new InputRejected([{ code: 'INVALID_FILE_NAME', message, field: ['input', 'fileName'] }]);
@@ -59,6 +62,7 @@ export class Uploading {
       workspaceId: caller.workspaceId,
       actor: caller.keyName,
       fileName,
+      endUserId: caller.endUserId,
       expiresAt,
     });
     return { upload: { imageId: id, url: this.addresses.upload(id), maxBytes: this.maxBytes, expiresAt } };
@@ -104,7 +108,7 @@ export class Uploading {
   }
 
   private async imageOf({ id, workspaceId }: { id: string; workspaceId: string }): Promise<Image> {
-    const [image] = await this.images.findMany(workspaceId, [id]);
+    const [image] = await this.images.findMany(wholeWorkspace(workspaceId), [id]);
     if (!image || image.deletedAt) throw new Gone('This picture was deleted.');
     return image;
   }

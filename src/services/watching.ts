@@ -6,6 +6,7 @@ import { type TaskEvent } from '../core/events.js';
 import { isId } from '../core/ids.js';
 import { type Outlet } from '../core/outlet.js';
 import { type Task } from '../core/task.js';
+import { reaches, reachOf, wholeWorkspace } from '../core/reach.js';
 import { type EventFilter, type Events, type Scope, type WatchPoint } from '../db/events.js';
 import { type Feed, type Start } from '../events/feed.js';
 import { type EventLog } from '../events/log.js';
@@ -66,10 +67,11 @@ export class Watching {
     const position = after === null ? null : this.cursors.decode(after);
     const { workspaceId } = caller;
     const point = isId(taskId) ? await this.watchPoints.load({ workspaceId, taskId }) : null;
-    if (!point) throw new NotFound('There is no task with this id in your workspace.');
+    if (!point || !reaches(caller, point))
+      throw new NotFound('There is no task with this id in your workspace.');
     const { head, latest } = point;
     const overAt = point.settledAt === null ? null : (latest?.position ?? point.settledAt);
-    const scope = { workspaceId, taskId: point.taskId };
+    const scope = { ...reachOf(caller), taskId: point.taskId };
     const watch = { scope, filter: {}, head, rights: rightsOf(caller) };
     if (position === null) return { ...watch, start: { position: head, first: latest, overAt } };
     await this.checkPlace(position, head);
@@ -78,7 +80,7 @@ export class Watching {
   }
 
   /**
-   * The events of the caller's workspace that the filter names, each once and in order, without end: after `after`, or
+   * The events within the caller's reach that the filter names, each once and in order, without end: after `after`, or
    * from now. Throws BadRequest, CursorInvalid or CursorExpired.
    */
   async workspace(caller: Caller, after: string | null, filter: EventFilter): Promise<Watch> {
@@ -89,7 +91,7 @@ export class Watching {
     }
     const position = after === null ? this.eventLog.head : this.cursors.decode(after);
     if (after !== null) await this.checkPlace(position, this.eventLog.head);
-    const scope = { workspaceId: caller.workspaceId, taskId: null };
+    const scope = { ...reachOf(caller), taskId: null };
     const start = { position, first: null, overAt: null };
     return { scope, filter, start, head: this.eventLog.head, rights: rightsOf(caller) };
   }
@@ -113,7 +115,7 @@ export class Watching {
    * leave. It begins where the task was read, so Postgres is not asked for each of many who wait.
    */
   untilSettled({ id, workspaceId, logPosition }: Task, onSettled: () => void): () => void {
-    const scope = { workspaceId, taskId: id };
+    const scope = { ...wholeWorkspace(workspaceId), taskId: id };
     const render = () => Promise.resolve('');
     const topic = { key: `settled ${id}`, scope, matches: (event: TaskEvent) => event.settles, render };
     const start = { position: BigInt(logPosition), first: null, overAt: null };

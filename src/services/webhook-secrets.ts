@@ -1,4 +1,5 @@
 import { Webhook } from 'standardwebhooks';
+import { auditEntry } from '../core/audit.js';
 import { type Caller } from '../core/caller.js';
 import { InputRejected } from '../core/errors.js';
 import { type Signer } from '../core/signature.js';
@@ -36,13 +37,19 @@ export class WebhookSecrets {
    * A new secret. The present one still signs for `overlapSeconds` (default a day); the one before it no longer. Throws
    * InputRejected INVALID_OVERLAP.
    */
-  async rotate({ workspaceId }: Caller, overlap: number | null): Promise<WebhookSecret> {
+  async rotate(caller: Caller, overlap: number | null): Promise<WebhookSecret> {
     const overlapSeconds = overlap ?? DEFAULT_OVERLAP_SECONDS;
     if (overlapSeconds < 0 || overlapSeconds > MAX_OVERLAP_SECONDS) {
       const message = `The overlap is ${overlapSeconds} seconds; give 0 to ${MAX_OVERLAP_SECONDS}.`;
       throw new InputRejected([{ code: 'INVALID_OVERLAP', message, field: ['input', 'overlapSeconds'] }]);
     }
-    const { version, overlapUntil } = await this.workspaces.rotateWebhookSecret(workspaceId, overlapSeconds);
+    const { workspaceId } = caller;
+    const audit = auditEntry(caller, 'WEBHOOK_SECRET_ROTATED', workspaceId, { overlapSeconds });
+    const { version, overlapUntil } = await this.workspaces.rotateWebhookSecret(
+      workspaceId,
+      overlapSeconds,
+      audit,
+    );
     return this.show(workspaceId, version, overlapUntil);
   }
 

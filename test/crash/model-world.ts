@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { pino } from 'pino';
 import sharp from 'sharp';
-import { type Caller, SCOPES } from '../../src/core/caller.js';
+import { type Caller } from '../../src/core/caller.js';
 import { InputRejected, PictureUnavailable, UpstreamPaused } from '../../src/core/errors.js';
 import { newId } from '../../src/core/ids.js';
 import { type Ticket } from '../../src/core/jobs.js';
 import { Signer } from '../../src/core/signature.js';
+import { AuditLog } from '../../src/db/audit-log.js';
 import { Blobs } from '../../src/db/blobs.js';
 import { Callbacks } from '../../src/db/callbacks.js';
 import { Database, type Statement } from '../../src/db/database.js';
@@ -30,6 +31,7 @@ import { Pictures } from '../../src/services/pictures.js';
 import { Reconciliation } from '../../src/services/reconciliation.js';
 import { TaskControl } from '../../src/services/task-control.js';
 import { Peer, type Received, reply } from '../net/peer.js';
+import { callerWith } from '../support/callers.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { TicketQueue } from './ticket-queue.js';
 
@@ -136,7 +138,7 @@ export class World {
       );
     this.generation = this.makeGeneration(upstream);
     this.control = new TaskControl(this.tasks, this.generation, eventLog);
-    this.inbox = new CallbackInbox(callbacks, this.generation, 30);
+    this.inbox = new CallbackInbox(callbacks, this.generation, 30, new AuditLog(db));
     this.pictures = new Pictures(
       this.images,
       new Blobs(db),
@@ -174,9 +176,8 @@ export class World {
     const picture = await sharp({ create: green }).png().toBuffer();
     const dataDir = await mkdtemp(join(tmpdir(), 'darkroom-model-'));
     const peer = await Peer.open(reply(404, {}));
-    const key = { keyId: newId(), keyName: 'model', keyPrefix: 'dk_model', endUserId: null };
-    const caller = { ...key, workspaceId, workspaceName: 'model', scopes: SCOPES };
-    const other = { ...caller, workspaceId: otherId, workspaceName: 'other' };
+    const caller = callerWith({ workspaceId, keyName: 'model' });
+    const other = callerWith({ workspaceId: otherId, keyName: 'model' });
     const everybody = [caller, other, { ...caller, endUserId: 'visitor' }];
     return new World(database, sql, db, new HttpClient(), peer, dataDir, picture, everybody);
   }

@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
+import { auditEntry } from '../../src/core/audit.js';
 import { newId } from '../../src/core/ids.js';
 import { Database } from '../../src/db/database.js';
 import { type ClaimedCallback, OutgoingCallbacks } from '../../src/db/outgoing-callbacks.js';
 import { endOf } from '../../src/services/delivery-end.js';
+import { callerWith } from '../support/callers.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { addEnded } from './receiving.js';
 
@@ -142,7 +144,9 @@ describe('an attempt that comes to its end after another one was begun', () => {
   test('does not take away the round that somebody has asked for meanwhile', async () => {
     const [id = ''] = await addEnded(db, `${A}/`, 1);
     const last = await claimOne();
-    expect(await callbacks.redeliver(last.workspaceId, id)).toBe(1);
+    expect(
+      await callbacks.redeliver(last.workspaceId, id, auditEntry(callerWith(), 'CALLBACK_REDELIVERED', id)),
+    ).toBe(1);
     await finish(last, 500, []);
     expect(await row()).toEqual({ status: 'PENDING', attempts: 1, due: true });
     expect(await claimOne()).toMatchObject({ attempt: 2, attemptOfRound: 1 });

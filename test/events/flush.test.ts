@@ -6,6 +6,7 @@ import { newId } from '../../src/core/ids.js';
 import { Signer } from '../../src/core/signature.js';
 import { Database } from '../../src/db/database.js';
 import { Events } from '../../src/db/events.js';
+import { wholeWorkspace } from '../../src/core/reach.js';
 import { Feed } from '../../src/events/feed.js';
 import { EventLog } from '../../src/events/log.js';
 import { addTasks, writeEvent } from '../push/written-events.js';
@@ -53,7 +54,12 @@ async function watched(render: () => Promise<string>) {
     complete: () => undefined,
     close: () => undefined,
   };
-  const topic = { key: taskId, scope: { workspaceId, taskId }, matches: () => true, render };
+  const topic = {
+    key: taskId,
+    scope: { ...wholeWorkspace(workspaceId), taskId },
+    matches: () => true,
+    render,
+  };
   const watcher = feed.watch(topic, { position: eventLog.head, first: null, overAt: null }, outlet);
   return { taskId, sent, watcher };
 }

@@ -5,6 +5,7 @@ import { type TaskEvent } from '../../src/core/events.js';
 import { EventCursors } from '../../src/core/cursor.js';
 import { newId } from '../../src/core/ids.js';
 import { Signer } from '../../src/core/signature.js';
+import { wholeWorkspace } from '../../src/core/reach.js';
 import { Database } from '../../src/db/database.js';
 import { Events } from '../../src/db/events.js';
 import { Feed } from '../../src/events/feed.js';
@@ -86,7 +87,12 @@ function follow(log: EventLog, taskId: string, position = 0n) {
   };
   const render = (event: TaskEvent) =>
     Promise.resolve(JSON.stringify({ ...event, position: String(event.position) }));
-  const topic = { key: taskId, scope: { workspaceId, taskId }, matches: () => true, render };
+  const topic = {
+    key: taskId,
+    scope: { ...wholeWorkspace(workspaceId), taskId },
+    matches: () => true,
+    render,
+  };
   const watcher = feedOf(log).watch(topic, { position, first: null, overAt: null }, outlet);
   return { seen, stop: () => watcher.leave() };
 }

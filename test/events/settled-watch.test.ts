@@ -5,6 +5,7 @@ import { type TaskEvent } from '../../src/core/events.js';
 import { EventCursors } from '../../src/core/cursor.js';
 import { newId } from '../../src/core/ids.js';
 import { Signer } from '../../src/core/signature.js';
+import { wholeWorkspace } from '../../src/core/reach.js';
 import { Database } from '../../src/db/database.js';
 import { Events } from '../../src/db/events.js';
 import { Feed } from '../../src/events/feed.js';
@@ -58,7 +59,12 @@ async function watchSettled(settling: number[]): Promise<string[]> {
     close: () => undefined,
   };
   const render = ({ data }: TaskEvent) => Promise.resolve(String((data as unknown as { n: number }).n));
-  const topic = { key: taskId, scope: { workspaceId, taskId }, matches: () => true, render };
+  const topic = {
+    key: taskId,
+    scope: { ...wholeWorkspace(workspaceId), taskId },
+    matches: () => true,
+    render,
+  };
   const overAt = await events.head();
   feed.watch(topic, { position: overAt - 3n, first: null, overAt }, outlet);
   await eventLog.start();

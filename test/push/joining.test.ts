@@ -5,6 +5,7 @@ import { EventCursors } from '../../src/core/cursor.js';
 import { type TaskEvent } from '../../src/core/events.js';
 import { newId } from '../../src/core/ids.js';
 import { Signer } from '../../src/core/signature.js';
+import { wholeWorkspace } from '../../src/core/reach.js';
 import { Database } from '../../src/db/database.js';
 import { Events } from '../../src/db/events.js';
 import { Feed } from '../../src/events/feed.js';
@@ -59,7 +60,12 @@ function watch(
     await render(numberOf(event));
     return String(numberOf(event));
   };
-  const topic = { key: taskId, scope: { workspaceId, taskId }, matches: () => true, render: show };
+  const topic = {
+    key: taskId,
+    scope: { ...wholeWorkspace(workspaceId), taskId },
+    matches: () => true,
+    render: show,
+  };
   const outlet = {
     ...{ backlogBytes: 0, complete: () => undefined, close: () => undefined },
     send: (text: string) => taken(Number(text)),

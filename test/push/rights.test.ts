@@ -1,11 +1,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import pg from 'pg';
-import { type Caller, SCOPES, type Scope } from '../../src/core/caller.js';
+import { SCOPES, type Scope } from '../../src/core/caller.js';
 import { newId } from '../../src/core/ids.js';
 import { Events } from '../../src/db/events.js';
 import { Feed } from '../../src/events/feed.js';
 import { Watching } from '../../src/services/watching.js';
 import { TestApp } from '../support/app.js';
+import { callerWith } from '../support/callers.js';
 import { waitFor } from '../support/wait-for.js';
 import { addKey, addWorkspace } from '../support/workspaces.js';
 import { openStream, type Stream, type Target, TRANSPORTS, type Transport } from './streams.js';
@@ -39,17 +40,6 @@ function watch(key: string, transport: Transport, target: Target): Stream {
   return stream;
 }
 
-const callerOf = (workspaceId: string): Caller => ({
-  ...{
-    workspaceId,
-    workspaceName: 'w',
-    keyId: newId(),
-    keyName: 'k',
-    keyPrefix: 'dk_',
-    scopes: SCOPES,
-    endUserId: null,
-  },
-});
 const keyFor = (workspace: number, scopes: readonly Scope[]) =>
   addKey(app, workspaces[workspace]?.id ?? '', scopes);
 
@@ -94,7 +84,9 @@ describe('what is shared between watchers', () => {
     const watching = asked.mock.contexts[0] as Watching;
     const lookUps = jest.spyOn(Events.prototype, 'findWatchPoints');
     const answers = await Promise.allSettled(
-      [1, 0, 1, 0].map((workspace) => watching.task(callerOf(workspaces[workspace]?.id ?? ''), taskId, null)),
+      [1, 0, 1, 0].map((workspace) =>
+        watching.task(callerWith({ workspaceId: workspaces[workspace]?.id ?? '' }), taskId, null),
+      ),
     );
     expect(lookUps).toHaveBeenCalledTimes(1);
     const found = { status: 'fulfilled', value: { scope: { workspaceId: workspaces[0]?.id, taskId } } };

@@ -21,16 +21,10 @@ import { Forgetting } from '../../src/services/forgetting.js';
 import { Pictures } from '../../src/services/pictures.js';
 import { Uploading } from '../../src/services/uploading.js';
 import { Peer } from '../net/peer.js';
+import { callerWith } from '../support/callers.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
-const CALLER = {
-  workspaceName: 'w',
-  keyId: newId(),
-  keyName: 'k',
-  keyPrefix: 'dk_',
-  endUserId: null,
-  scopes: [],
-};
+const CALLER = callerWith();
 const MAX_BYTES = 1_000_000;
 const log = pino({ level: 'silent' });
 const events = { sealSoon: () => undefined } as EventLog;

@@ -5,9 +5,11 @@ import { type Logger } from 'pino';
 import { type Config } from './config.js';
 import { EventCursors } from './core/cursor.js';
 import { UPSTREAM_FLAG } from './core/jobs.js';
+import { PriceList } from './core/prices.js';
 import { Signer } from './core/signature.js';
 import { ApiKeys } from './db/api-keys.js';
 import { Blobs } from './db/blobs.js';
+import { Budgets } from './db/budgets.js';
 import { Callbacks } from './db/callbacks.js';
 import { Database } from './db/database.js';
 import { EmbeddedPostgres } from './db/embedded.js';
@@ -53,6 +55,7 @@ import { History } from './services/history.js';
 import { PictureServing } from './services/picture-serving.js';
 import { Pictures } from './services/pictures.js';
 import { Reconciliation } from './services/reconciliation.js';
+import { Spending } from './services/spending.js';
 import { TaskControl } from './services/task-control.js';
 import { Uploading } from './services/uploading.js';
 import { Watching } from './services/watching.js';
@@ -182,6 +185,8 @@ async function build(
     pictureConfig.linkSeconds,
   );
   const callbacks = new Callbacks(db);
+  const prices = new PriceList(config.prices);
+  const budgets = new Budgets(db);
   const generation = new Generation(
     tasks,
     images,
@@ -191,6 +196,7 @@ async function build(
     gate,
     addresses,
     { sources: guard, receivers },
+    new Spending(prices, budgets),
     log,
   );
   const control = new TaskControl(tasks, generation, eventLog);

@@ -181,7 +181,8 @@ const schema = z.object({
 /** Reads the environment. Throws ConfigInvalid with every fault in it at once; values of secrets are never repeated. */
 export function readConfig(environment: Environment): Config {
   const faults: string[] = [];
-  const parsed = schema.safeParse(withSecretFiles(environment, faults));
+  const given = withSecretFiles(environment, faults);
+  const parsed = schema.safeParse(given);
   for (const { path, message } of parsed.error?.issues ?? [])
     faults.push(`${path.slice(0, 1).join('.')}: ${message}`);
   if (
@@ -199,7 +200,7 @@ export function readConfig(environment: Environment): Config {
       if (parsed.data[name] === undefined) faults.push(`${name}: STORE=s3 needs it`);
     }
   }
-  const prices = readPrices(parsed.data?.PRICES_FILE, faults);
+  const prices = readPrices(given.PRICES_FILE, faults);
   if (!parsed.success || faults.length > 0) {
     throw new ConfigInvalid(
       `The configuration cannot be used:\n${faults.map((fault) => `  ${fault}`).join('\n')}`,

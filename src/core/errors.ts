@@ -147,6 +147,10 @@ export const INPUT_FAULT_CODES = [
   'TASK_NOT_FINISHED',
   'NO_CALLBACK',
   'INVALID_OVERLAP',
+  'INVALID_AMOUNT',
+  'INVALID_CURRENCY',
+  'BUDGET_EXCEEDED',
+  'PRICE_UNKNOWN',
 ] as const;
 export type InputFaultCode = (typeof INPUT_FAULT_CODES)[number];
 

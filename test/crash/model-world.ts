@@ -8,13 +8,16 @@ import sharp from 'sharp';
 import { type Caller, SCOPES } from '../../src/core/caller.js';
 import { InputRejected, PictureUnavailable, UpstreamPaused } from '../../src/core/errors.js';
 import { newId } from '../../src/core/ids.js';
+import { PriceList } from '../../src/core/prices.js';
 import { Signer } from '../../src/core/signature.js';
 import { Blobs } from '../../src/db/blobs.js';
+import { Budgets } from '../../src/db/budgets.js';
 import { Callbacks } from '../../src/db/callbacks.js';
 import { Database, type Statement } from '../../src/db/database.js';
 import { Events } from '../../src/db/events.js';
 import { Images } from '../../src/db/images.js';
 import { Leases } from '../../src/db/leases.js';
+import { LEDGER_DRIFT, type LedgerDrift } from '../../src/db/ledger.js';
 import { Tasks } from '../../src/db/tasks.js';
 import { EventLog } from '../../src/events/log.js';
 import { DiskStore } from '../../src/images/disk-store.js';
@@ -27,6 +30,7 @@ import { CallbackInbox } from '../../src/services/callback-inbox.js';
 import { Generation } from '../../src/services/generation.js';
 import { Pictures } from '../../src/services/pictures.js';
 import { Reconciliation } from '../../src/services/reconciliation.js';
+import { Spending } from '../../src/services/spending.js';
 import { TaskControl } from '../../src/services/task-control.js';
 import { Peer, type Received, reply } from '../net/peer.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
@@ -59,6 +63,11 @@ export type Pause = (what: string) => Promise<void>;
 
 const HERE = 'http://darkroom.example';
 const NOW: Pause = () => Promise.resolve();
+/** Every task of the model costs something, and counts in a budget of each kind that never refuses it. */
+const PRICES = new PriceList([
+  { model: 'flux-dev', perImage: '0.1', currency: 'USD', validFrom: new Date(0) },
+]);
+const PLENTY = '1000000';
 const silent = pino({ level: 'silent' });
 
 /**
@@ -117,6 +126,7 @@ export class World {
         new UpstreamGate(50, silent),
         addresses,
         { sources: new AddressGuard(), receivers: new AddressGuard() },
+        new Spending(PRICES, new Budgets(db)),
         silent,
       );
     this.generation = this.makeGeneration(upstream);
@@ -156,8 +166,12 @@ export class World {
     const picture = await sharp({ create: green }).png().toBuffer();
     const dataDir = await mkdtemp(join(tmpdir(), 'darkroom-model-'));
     const peer = await Peer.open(reply(404, {}));
-    const key = { keyId: newId(), keyName: 'model', keyPrefix: 'dk_model', endUserId: null };
+    const key = { keyId: newId(), keyName: 'model', keyPrefix: 'dk_model', endUserId: 'someone' };
     const caller = { ...key, workspaceId, workspaceName: 'model', scopes: SCOPES };
+    const budgets = new Budgets(db);
+    await budgets.set({ workspaceId, scope: 'WORKSPACE', subject: workspaceId }, PLENTY, 'USD');
+    await budgets.set({ workspaceId, scope: 'KEY', subject: key.keyId }, PLENTY, 'USD');
+    await budgets.set({ workspaceId, scope: 'END_USER', subject: key.endUserId }, PLENTY, 'USD');
     return new World(database, sql, db, new HttpClient(), peer, dataDir, picture, caller);
   }
 
@@ -194,6 +208,11 @@ export class World {
     } finally {
       this.pause = NOW;
     }
+  }
+
+  /** What is wrong with the money at this moment, whatever is under way. */
+  async ledgerDrift(): Promise<LedgerDrift | undefined> {
+    return (await this.sql.query<LedgerDrift>(LEDGER_DRIFT.text)).rows[0];
   }
 
   /** Lets it happen. Rejects for what a service must never throw. */

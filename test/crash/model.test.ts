@@ -160,6 +160,7 @@ function check(task: TaskRow): void {
 /** Lets the run end, and checks it before and after. */
 async function checkAll(): Promise<void> {
   for (const task of await readTasks()) check(task);
+  await checkMoney();
   await world.finish();
   const tasks = await readTasks();
   expect(tasks).toHaveLength(world.ids.length);
@@ -174,6 +175,11 @@ async function checkAll(): Promise<void> {
     'SELECT max(position) - count(*) AS gaps FROM task_events',
   );
   expect(rows).toEqual([{ gaps: '0' }]);
+  await checkMoney();
+}
+
+async function checkMoney(): Promise<void> {
+  expect(await world.ledgerDrift()).toEqual({ drift: 0, first: null });
 }
 
 describe('whatever happens to some tasks, they keep their promises', () => {
@@ -187,7 +193,10 @@ describe('whatever happens to some tasks, they keep their promises', () => {
       await fc.assert(
         fc.asyncProperty(fc.integer({ min: 1, max: 3 }), replies, rounds, async (count, answers, all) => {
           await world.begin(count, answers);
-          for (const round of all) await Promise.all(round.map((each) => world.perform(each)));
+          for (const round of all) {
+            await Promise.all(round.map((each) => world.perform(each)));
+            await checkMoney();
+          }
           await checkAll();
         }),
         { numRuns: 60, ...LIMIT },

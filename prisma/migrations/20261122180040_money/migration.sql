@@ -1,0 +1,75 @@
+-- CreateEnum
+CREATE TYPE "ledger_account" AS ENUM ('budget', 'reserved', 'spent', 'held');
+
+-- CreateEnum
+CREATE TYPE "ledger_kind" AS ENUM ('RESERVE', 'SETTLE', 'RELEASE', 'HOLD', 'ADJUST');
+
+-- CreateEnum
+CREATE TYPE "budget_scope" AS ENUM ('END_USER', 'KEY', 'WORKSPACE');
+
+-- AlterTable
+ALTER TABLE "tasks" ADD COLUMN     "counted_in" SMALLINT,
+ADD COLUMN     "currency" TEXT,
+ADD COLUMN     "held" DECIMAL(24,8),
+ADD COLUMN     "late_count" SMALLINT NOT NULL DEFAULT 0,
+ADD COLUMN     "spent" DECIMAL(24,8),
+ADD COLUMN     "unit_price" DECIMAL(24,8);
+
+-- CreateTable
+CREATE TABLE "ledger_entries" (
+    "id" BIGSERIAL NOT NULL,
+    "transaction_id" BIGINT NOT NULL DEFAULT ((pg_current_xact_id())::text)::bigint,
+    "at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    "workspace_id" UUID NOT NULL,
+    "task_id" UUID NOT NULL,
+    "account" "ledger_account" NOT NULL,
+    "amount" DECIMAL(24,8) NOT NULL,
+    "currency" TEXT NOT NULL,
+    "kind" "ledger_kind" NOT NULL,
+
+    CONSTRAINT "ledger_entries_pkey" PRIMARY KEY ("id")
+);
+
+-- CreateTable
+CREATE TABLE "budgets" (
+    "workspace_id" UUID NOT NULL,
+    "scope" "budget_scope" NOT NULL,
+    "subject" TEXT NOT NULL,
+    "amount" DECIMAL(24,8),
+    "currency" TEXT,
+
+    CONSTRAINT "budgets_pkey" PRIMARY KEY ("workspace_id","scope","subject")
+);
+
+-- CreateTable
+CREATE TABLE "budget_counters" (
+    "workspace_id" UUID NOT NULL,
+    "scope" "budget_scope" NOT NULL,
+    "subject" TEXT NOT NULL,
+    "month" DATE NOT NULL,
+    "currency" TEXT NOT NULL,
+    "reserved" DECIMAL(24,8) NOT NULL DEFAULT 0,
+    "spent" DECIMAL(24,8) NOT NULL DEFAULT 0,
+    "held" DECIMAL(24,8) NOT NULL DEFAULT 0,
+
+    CONSTRAINT "budget_counters_pkey" PRIMARY KEY ("workspace_id","scope","subject","month","currency")
+);
+
+-- CreateIndex
+CREATE INDEX "ledger_entries_task_id_idx" ON "ledger_entries"("task_id");
+
+-- Every write of a counter is a new version of the same row: room beside it keeps the index out of that.
+ALTER TABLE "budget_counters" SET (fillfactor = 50);
+
+UPDATE "tasks" SET "late_count" = late.count
+FROM (SELECT task_id, count(*) FROM "images" WHERE late GROUP BY task_id) late
+WHERE "tasks".id = late.task_id;
+
+-- Append-only. A mistake is mended by an entry that corrects it.
+CREATE FUNCTION "refuse_ledger_change"() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'ledger_entries is append-only: % refused', TG_OP
+        USING ERRCODE = 'restrict_violation', HINT = 'Write new entries that correct the old ones.';
+END $$;
+CREATE TRIGGER "ledger_entries_no_change" BEFORE UPDATE OR DELETE OR TRUNCATE ON "ledger_entries"
+    FOR EACH STATEMENT EXECUTE FUNCTION "refuse_ledger_change"();

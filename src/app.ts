@@ -44,6 +44,7 @@ import { Sandbox } from './sandbox/sandbox.js';
 import { keepSecretKey } from './secret-key.js';
 import { Access } from './services/access.js';
 import { Addresses } from './services/addresses.js';
+import { Budgeting } from './services/budgeting.js';
 import { Connections } from './services/connections.js';
 import { CallbackInbox } from './services/callback-inbox.js';
 import { Delivering } from './services/delivering.js';
@@ -58,6 +59,7 @@ import { Reconciliation } from './services/reconciliation.js';
 import { Spending } from './services/spending.js';
 import { TaskControl } from './services/task-control.js';
 import { Uploading } from './services/uploading.js';
+import { Usage } from './services/usage.js';
 import { Watching } from './services/watching.js';
 import { WebhookSecrets } from './services/webhook-secrets.js';
 
@@ -275,6 +277,8 @@ async function build(
       log,
     });
   }
+  const budgeting = new Budgeting(budgets, apiKeys, prices);
+  const usage = new Usage(db);
   const health = new Health(db, gate, store, worker);
 
   const schema = await makeSchema({
@@ -287,6 +291,8 @@ async function build(
     forgetting,
     delivering,
     webhookSecrets,
+    budgeting,
+    usage,
   });
   const makeContext = contextMaker(history, watching);
   const graphql = await serveGraphqlOverHttp(schema, makeContext, log);
@@ -304,7 +310,16 @@ async function build(
   const { allowedOrigins } = push;
   const maxImageBytes = maxBytes;
   const pictureDoors = { pictures: pictureServing, uploading, maxImageBytes };
-  const doors = { access, addresses, allowedOrigins, eventStreams, generation, health, ...pictureDoors };
+  const doors = {
+    access,
+    addresses,
+    allowedOrigins,
+    eventStreams,
+    generation,
+    health,
+    usage,
+    ...pictureDoors,
+  };
   server.removeAllListeners('request');
   server.on('request', makeHttpApp({ ...doors, graphql: graphql.handler, extra, log }, config.roles));
   server.on('upgrade', (request, socket, head) => {

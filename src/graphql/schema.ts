@@ -4,6 +4,7 @@ import { buildSchema, type PubSub, type ResolverData } from 'type-graphql';
 import { type Scope } from '../core/caller.js';
 import { requireScope } from '../services/access.js';
 import { type Addresses } from '../services/addresses.js';
+import { type Budgeting } from '../services/budgeting.js';
 import { type CallbackInbox } from '../services/callback-inbox.js';
 import { type Delivering } from '../services/delivering.js';
 import { type Forgetting } from '../services/forgetting.js';
@@ -11,7 +12,9 @@ import { type Generation } from '../services/generation.js';
 import { type History } from '../services/history.js';
 import { type TaskControl } from '../services/task-control.js';
 import { type Uploading } from '../services/uploading.js';
+import { type Usage } from '../services/usage.js';
 import { type WebhookSecrets } from '../services/webhook-secrets.js';
+import { BudgetResolver } from './budget.resolver.js';
 import { CallbackResolver } from './callback.resolver.js';
 import { type Context } from './context.js';
 import { DeliveryResolver } from './delivery.resolver.js';
@@ -20,6 +23,7 @@ import { ImageResolver } from './image.resolver.js';
 import { TaskControlResolver } from './task-control.resolver.js';
 import { TaskEventResolver } from './task-event.resolver.js';
 import { TaskResolver } from './task.resolver.js';
+import { UsageResolver } from './usage.resolver.js';
 import { ViewerResolver } from './viewer.resolver.js';
 
 export interface SchemaServices {
@@ -32,6 +36,8 @@ export interface SchemaServices {
   forgetting: Forgetting;
   delivering: Delivering;
   webhookSecrets: WebhookSecrets;
+  budgeting: Budgeting;
+  usage: Usage;
 }
 
 /** type-graphql asks for one wherever there are subscriptions; ours come from the event log, by their `subscribe`. */
@@ -54,6 +60,8 @@ export async function makeSchema(services: SchemaServices): Promise<GraphQLSchem
       ImageResolver,
       new ImageResolver(services.addresses, services.history, services.uploading, services.forgetting),
     ],
+    [BudgetResolver, new BudgetResolver(services.budgeting)],
+    [UsageResolver, new UsageResolver(services.usage)],
     [FluxModelResolver, new FluxModelResolver()],
     [ViewerResolver, new ViewerResolver()],
   ]);
@@ -65,6 +73,8 @@ export async function makeSchema(services: SchemaServices): Promise<GraphQLSchem
       CallbackResolver,
       DeliveryResolver,
       ImageResolver,
+      BudgetResolver,
+      UsageResolver,
       FluxModelResolver,
       ViewerResolver,
     ],

@@ -11,11 +11,13 @@ import { type Generation } from '../services/generation.js';
 import { type Health } from '../services/health.js';
 import { type PictureServing } from '../services/picture-serving.js';
 import { type Uploading } from '../services/uploading.js';
+import { type Usage } from '../services/usage.js';
 import { callbackRoutes } from './callbacks.js';
 import { type EventStreams } from './event-streams.js';
 import { healthRoutes } from './health.js';
 import { pictureRoutes } from './images.js';
 import { uploadRoutes } from './uploads.js';
+import { usageRoutes } from './usage.js';
 
 export interface HttpServices {
   access: Access;
@@ -24,6 +26,7 @@ export interface HttpServices {
   health: Health;
   pictures: PictureServing;
   uploading: Uploading;
+  usage: Usage;
   /** Of an uploaded picture. */
   maxImageBytes: number;
   eventStreams: EventStreams;
@@ -83,6 +86,7 @@ export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Ex
 function serveApi(app: Express, services: HttpServices): void {
   const { access, addresses, eventStreams, graphql } = services;
   app.use(uploadRoutes(services.uploading, addresses, services.maxImageBytes));
+  app.use(usageRoutes(services.usage, access));
   app.use(eventStreams.router);
   app.use(
     '/graphql',

@@ -60,25 +60,25 @@ export function subjectsOf({ workspace, key, endUser }: Record<'workspace' | 'ke
 }
 
 /**
- * The budgets of a request (`mine`), and the counters of those that have a limit, locked (`room`): what others have
- * reserved until this very moment is seen. Without budgets nothing is locked and nobody waits.
+ * The budgets of a request (`mine`), and their counters in its currency, locked (`room`): what others have reserved until
+ * this very moment is seen. Without budgets nothing is locked and nobody waits. Arguments are parameters.
  */
-export function admit(subjects: Parameters<typeof subjectsOf>[0]): string {
+export function admit({ currency, ...subjects }: Parameters<typeof subjectsOf>[0] & { currency: string }) {
   return `mine AS MATERIALIZED (
     SELECT budget.* FROM ${subjectsOf(subjects)}
     JOIN budgets budget USING (scope, subject) WHERE budget.workspace_id = ${subjects.workspace}::uuid
   ), room AS MATERIALIZED (
-    SELECT mine.scope, mine.currency, mine.amount - counter.reserved - counter.spent - counter.held AS remaining
-    FROM mine JOIN budget_counters counter USING (workspace_id, scope, subject, currency)
-    WHERE mine.amount IS NOT NULL AND counter.month = ${monthOf('now()')}
+    SELECT mine.scope, mine.amount - counter.reserved - counter.spent - counter.held AS remaining
+    FROM mine JOIN budget_counters counter USING (workspace_id, scope, subject)
+    WHERE counter.currency = ${currency}::text AND counter.month = ${monthOf('now()')}
     ORDER BY counter.scope FOR UPDATE OF counter
   )`;
 }
 
-/** Whether each budget with a limit has room; not when its counter is not there yet, or when the cost is not known. */
+/** Whether each budget with a limit has room. Not when its counter is not there yet, or the cost is not known in its currency. */
 export const HAS_ROOM = (cost: string, currency: string) => `NOT EXISTS (
       SELECT FROM mine WHERE amount IS NOT NULL AND NOT EXISTS (
-        SELECT FROM room WHERE room.scope = mine.scope AND room.currency = ${currency} AND room.remaining >= ${cost}))`;
+        SELECT FROM room WHERE room.scope = mine.scope AND mine.currency = ${currency}::text AND room.remaining >= ${cost}))`;
 
 /** The marks of the budgets that a request counts in. */
 export const COUNTED_IN = `(SELECT sum(CASE scope WHEN 'WORKSPACE' THEN 1 WHEN 'KEY' THEN 2 ELSE 4 END) FROM mine)`;

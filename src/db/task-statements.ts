@@ -28,14 +28,14 @@ const NEW_IMAGE =
 export const INSERT_TASK = {
   name: 'insert-task',
   text: `
-  WITH ${admit({ workspace: '$2', key: '$19', endUser: '$20' })}, task AS (
+  WITH ${admit({ workspace: '$2', key: '$19', endUser: '$20', currency: '$23' })}, task AS (
     INSERT INTO tasks (id, workspace_id, kind, prompt, model, size, requested_count, source_image_id,
                        source_image_url, idempotency_key, input_hash, metadata, deadline_at,
                        retry_of_id, callback_url, trace_id, key_id, end_user_id, priority,
                        unit_price, currency, spent, held, counted_in)
     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::json, now() + make_interval(secs => $13), $16, $17, $18, $19, $20, $21,
            $22::numeric, $23, $22::numeric * 0, $22::numeric * 0, ${COUNTED_IN}
-    WHERE ${HAS_ROOM('$22::numeric * $7::smallint', '$23::text')}
+    WHERE ${HAS_ROOM('$22::numeric * $7::smallint', '$23')}
     ON CONFLICT (workspace_id, idempotency_key) DO NOTHING
     RETURNING *
   ), event AS (

@@ -201,6 +201,29 @@ describe('the look for drift', () => {
   });
 });
 
+describe('budgets of all three scopes', () => {
+  test('bind a request together: the tightest decides, and none is moved by what another refuses', async () => {
+    const [workspaceId, keyId, endUserId] = [newId(), newId(), 'somebody'];
+    const keys = [
+      { workspaceId, scope: 'WORKSPACE', subject: workspaceId, amount: '0.5' },
+      { workspaceId, scope: 'KEY', subject: keyId, amount: '0.4' },
+      { workspaceId, scope: 'END_USER', subject: endUserId, amount: '0.1' },
+    ] as const;
+    for (const { amount, ...key } of keys) await world.budgets.set(key, amount, 'USD');
+    const ask = async (whose: { keyId?: string; endUserId: string | null }, count = 1) =>
+      (await world.request(count, { workspaceId, keyId, ...whose })) !== null;
+    const all = await Promise.all(Array.from({ length: 20 }, () => ask({ endUserId })));
+    expect(all.filter((passed) => passed)).toHaveLength(1);
+    expect(await ask({ endUserId: null }, 4)).toBe(false);
+    expect(await ask({ endUserId: null }, 3)).toBe(true);
+    expect(await ask({ endUserId: 'another', keyId: newId() }, 2)).toBe(false);
+    expect(await ask({ endUserId: 'another', keyId: newId() }, 1)).toBe(true);
+    const reserved = await Promise.all(keys.map(async (key) => (await world.budgets.find(key))?.reserved));
+    expect(reserved).toEqual(['0.5', '0.4', '0.1']);
+    expect(await world.drift()).toBe(0);
+  });
+});
+
 describe('a budget that is set in the middle of a month', () => {
   test('counts what was asked for before, while that goes on', async () => {
     const endUserId = `user ${newId()}`;

@@ -1,7 +1,7 @@
 import { firstIdAt } from '../core/ids.js';
 import { type Budget, type BudgetScope, monthOf as monthNow } from '../core/money.js';
 import { type Database } from './database.js';
-import { ADD_TO_COUNTER, monthOf, subjectsOf } from './ledger-parts.js';
+import { monthOf, subjectsOf } from './ledger-parts.js';
 
 /** Whose budget: a workspace's own row of `budgets`. */
 export interface BudgetKey {
@@ -54,7 +54,9 @@ const COUNT_EARLIER = {
     SELECT $1, $2::text::budget_scope, $3, ${monthOf('now()')}, currency,
            sum(CASE WHEN finished_at IS NULL THEN unit_price * requested_count ELSE 0 END), sum(spent), sum(held)
     FROM task GROUP BY currency ORDER BY currency
-    ${ADD_TO_COUNTER}
+    ON CONFLICT (workspace_id, scope, subject, month, currency) DO UPDATE SET
+      reserved = counter.reserved + excluded.reserved, spent = counter.spent + excluded.spent,
+      held = counter.held + excluded.held
   )
   SELECT max(id::text) AS last, count(*)::int AS count FROM task`,
 };

@@ -44,7 +44,7 @@ export const INSERT_TASK = {
   ), job AS (
     SELECT graphile_worker.add_job('submit-task', json_build_object('taskId', id), flags := ARRAY['upstream']) FROM task
   ),${book("'RESERVE'", { reserved: 'unit_price * requested_count' })}
-  SELECT ${TASK_COLUMNS}, (SELECT count(*) FROM job) AS jobs FROM task`,
+  SELECT ${TASK_COLUMNS}, (SELECT count(*) FROM job) AS jobs, (SELECT count(*) FROM movement) AS moved FROM task`,
 };
 
 /** Every change of status is this statement: compare and set, with the images, the event and the jobs it brings. */
@@ -99,7 +99,7 @@ export const MOVE_TASK = {
     '$9',
   )}
   SELECT ${TASK_COLUMNS}, (SELECT count(*) FROM job) AS jobs, (SELECT verdict FROM callback) AS verdict,
-         (SELECT count(*) FROM wake) AS woken FROM task`,
+         (SELECT count(*) FROM wake) AS woken, (SELECT count(*) FROM movement) AS moved FROM task`,
 };
 
 export const FIND_TASK = {
@@ -169,7 +169,8 @@ export const KEEP_LATE = {
     { spent: 'unit_price * (SELECT count(*) FROM image)', held: '-held' },
     'EXISTS (SELECT FROM image)',
   )}
-  SELECT (SELECT count(*) FROM image)::int AS kept, (SELECT count(*) FROM job) AS jobs`,
+  SELECT (SELECT count(*) FROM image)::int AS kept, (SELECT count(*) FROM job) AS jobs,
+         (SELECT count(*) FROM movement) AS moved`,
 };
 
 /** The upstream has told that it made nothing for a task that was given up: what was held for it is free. */
@@ -181,7 +182,7 @@ export const RELEASE_HELD = {
   ), freed AS (
     UPDATE tasks SET held = 0 FROM task WHERE tasks.id = task.id
   ),${book(`'ADJUST'`, { held: '-held' })}
-  SELECT id FROM task`,
+  SELECT count(*) FROM movement`,
 };
 
 export const CLAIM_UNCHECKED = {

@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { newId } from '../../src/core/ids.js';
+import { INSERT_TASK } from '../../src/db/task-statements.js';
+import { insertValues } from '../../src/db/tasks.js';
+import { waitFor } from '../support/wait-for.js';
 import { KEY, END_USER, MoneyWorld, WORKSPACE } from './money-world.js';
 
 let world: MoneyWorld;
@@ -220,6 +223,35 @@ describe('budgets of all three scopes', () => {
     expect(await ask({ endUserId: 'another', keyId: newId() }, 1)).toBe(true);
     const reserved = await Promise.all(keys.map(async (key) => (await world.budgets.find(key))?.reserved));
     expect(reserved).toEqual(['0.5', '0.4', '0.1']);
+    expect(await world.drift()).toBe(0);
+  });
+});
+
+describe('a budget with room for one', () => {
+  test('has none for a request that comes while another is being written', async () => {
+    const [workspaceId, keyId] = [newId(), newId()];
+    await world.budgets.set({ workspaceId, scope: 'KEY', subject: keyId }, '0.2', 'USD');
+    await world.requested(1, { workspaceId, keyId });
+    const client = await world.sql.connect();
+    try {
+      await client.query('BEGIN');
+      const first = world.newTask(1, { workspaceId, keyId });
+      expect(await client.query({ ...INSERT_TASK, values: insertValues(first, 'test') })).toHaveProperty(
+        'rowCount',
+        1,
+      );
+      const second = world.request(1, { workspaceId, keyId });
+      await waitFor('the second to wait', async () => {
+        const { rowCount } = await world.sql.query(
+          "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        );
+        return rowCount === 1;
+      });
+      await client.query('COMMIT');
+      expect(await second).toBeNull();
+    } finally {
+      client.release();
+    }
     expect(await world.drift()).toBe(0);
   });
 });

@@ -42,15 +42,20 @@ export class MoneyWorld {
     await this.database.drop();
   }
 
-  /** Asks for pictures at 0.1 USD each, unless said otherwise. Null: a budget has no room. */
-  async request(requestedCount: number, changes: Partial<NewTask> = {}): Promise<Task | null> {
-    const task: NewTask = {
+  /** A request for pictures at 0.1 USD each, unless said otherwise. */
+  newTask(requestedCount: number, changes: Partial<NewTask> = {}): NewTask {
+    return {
       ...{ id: newId(), workspaceId: WORKSPACE, keyId: KEY, endUserId: END_USER, kind: 'GENERATE' },
       ...{ prompt: 'money', model: 'flux-dev', size: null, sourceImageId: null, sourceImageUrl: null },
       ...{ idempotencyKey: null, inputHash: Buffer.alloc(32), metadata: null, timeoutSeconds: 600 },
       ...{ retryOfId: null, callbackUrl: null, traceId: null, priority: 'NORMAL' },
       ...{ requestedCount, unitPrice: '0.1', currency: 'USD', ...changes },
     };
+  }
+
+  /** Asks for pictures. Null: a budget has no room. */
+  async request(requestedCount: number, changes: Partial<NewTask> = {}): Promise<Task | null> {
+    const task = this.newTask(requestedCount, changes);
     const made = await this.tasks.insert(task, 'test');
     if (made) return made;
     // As the service does: the month's counters are made by the first who finds that there are none.

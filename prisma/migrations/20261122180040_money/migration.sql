@@ -73,3 +73,28 @@ BEGIN
 END $$;
 CREATE TRIGGER "ledger_entries_no_change" BEFORE UPDATE OR DELETE OR TRUNCATE ON "ledger_entries"
     FOR EACH STATEMENT EXECUTE FUNCTION "refuse_ledger_change"();
+
+-- Writes a movement: what is taken from one account and given to another, and the same in the counters of the budgets that the task
+-- counts in. "budget" gets what makes the entries add up to zero. Counters are locked in the order of their scopes, as by everybody.
+CREATE FUNCTION "move_money"(
+    "of_task" UUID, "of_workspace" UUID, "of_key" UUID, "of_end_user" TEXT, "in_currency" TEXT, "in_budgets" SMALLINT,
+    "in_month" DATE, "what" "ledger_kind", "by_reserved" NUMERIC, "by_spent" NUMERIC, "by_held" NUMERIC
+) RETURNS VOID LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO "ledger_entries" ("workspace_id", "task_id", "account", "amount", "currency", "kind")
+    SELECT of_workspace, of_task, leg.account::"ledger_account", leg.amount, in_currency, what
+    FROM (VALUES ('budget', -(by_reserved + by_spent + by_held)), ('reserved', by_reserved), ('spent', by_spent),
+                 ('held', by_held)) leg (account, amount)
+    WHERE leg.amount <> 0;
+    IF in_budgets <> 0 THEN
+        INSERT INTO "budget_counters" AS counter
+            ("workspace_id", "scope", "subject", "month", "currency", "reserved", "spent", "held")
+        SELECT of_workspace, budget.scope::"budget_scope", budget.subject, in_month, in_currency, by_reserved, by_spent, by_held
+        FROM (VALUES ('END_USER', of_end_user, 4), ('KEY', of_key::text, 2),
+                     ('WORKSPACE', of_workspace::text, 1)) budget (scope, subject, bit)
+        WHERE in_budgets & budget.bit <> 0 ORDER BY 2
+        ON CONFLICT ("workspace_id", "scope", "subject", "month", "currency") DO UPDATE SET
+            "reserved" = counter."reserved" + excluded."reserved", "spent" = counter."spent" + excluded."spent",
+            "held" = counter."held" + excluded."held";
+    END IF;
+END $$;

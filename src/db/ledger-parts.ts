@@ -1,7 +1,8 @@
 /**
  * Parts of statements that move money in the same commit as the task that it is for. A movement takes from one account and
- * gives to another; `move_money`, a function of the database, makes what `budget` gets from the others, so that entries add up to zero. Where the task counts in
- * budgets, their counters move with it. Counters are locked in the order of their scopes, always, so that nobody waits in a ring.
+ * gives to another; `move_money`, a function of the database, makes what `budget` gets from the others, so that entries add
+ * up to zero. Where the task counts in budgets, their counters move with it. Counters are locked in the order of their
+ * scopes, always, so that nobody waits in a ring.
  */
 
 /** The first day of a time's month, by UTC. A task counts in the month of its request, whenever it ends. */

@@ -4,10 +4,11 @@
  * tasks at a steady rate, and faults from a seed. Then it waits for quiet and judges from Postgres, the upstream's ledger
  * and the folder of pictures. Prints a table, and one line of JSON at the end. Ends with 1 when a promise was broken.
  */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { setBudgets, PRICES } from './chaos/budgets.js';
 import { countUnfinished, gatherEvidence } from './chaos/evidence.js';
 import { planFaults } from './chaos/fault-plan.js';
 import { countEach } from './chaos/group.js';
@@ -55,6 +56,8 @@ async function run(options: ChaosOptions): Promise<boolean> {
   });
   const dataDir = join(dir, 'data');
   await mkdir(dataDir);
+  const pricesFile = join(dir, 'prices.json');
+  await writeFile(pricesFile, JSON.stringify(PRICES));
   const postgres = await Postgres.start(join(dir, 'database'));
   releases.push(() => postgres.stop());
   const sandbox = await SandboxProcess.start(join(dir, 'sandbox.log'));
@@ -79,8 +82,10 @@ async function run(options: ChaosOptions): Promise<boolean> {
     DATA_DIR: dataDir,
     PUBLIC_URL: url,
     SECRET_KEY: 'chaos '.repeat(6),
+    PRICES_FILE: pricesFile,
   };
   await instances.start(options.instances, dir, environment);
+  await setBudgets(url, instances.apiKey);
 
   const loadStartedAt = Date.now();
   const say = (line: string) =>

@@ -81,6 +81,8 @@ function newTask(workspaceId: string): NewTask {
     keyId: newId(),
     endUserId: null,
     priority: 'NORMAL',
+    unitPrice: null,
+    currency: null,
   };
 }
 const INPUT_HASH = createHash('sha256').update(PROMPT).digest();

@@ -5,11 +5,13 @@ import { type Logger } from 'pino';
 import { type Config } from './config.js';
 import { EventCursors } from './core/cursor.js';
 import { UPSTREAM_FLAG } from './core/jobs.js';
+import { PriceList } from './core/prices.js';
 import { Signer } from './core/signature.js';
 import { clientAddressReader } from './core/client-address.js';
 import { ApiKeys } from './db/api-keys.js';
 import { AuditLog } from './db/audit-log.js';
 import { Blobs } from './db/blobs.js';
+import { Budgets } from './db/budgets.js';
 import { Callbacks } from './db/callbacks.js';
 import { Database } from './db/database.js';
 import { EmbeddedPostgres } from './db/embedded.js';
@@ -46,6 +48,7 @@ import { keepSecretKey } from './secret-key.js';
 import { Access } from './services/access.js';
 import { Addresses } from './services/addresses.js';
 import { Audit } from './services/audit.js';
+import { Budgeting } from './services/budgeting.js';
 import { Connections } from './services/connections.js';
 import { ClientTokens } from './services/client-tokens.js';
 import { CallbackInbox } from './services/callback-inbox.js';
@@ -62,10 +65,12 @@ import { PictureServing } from './services/picture-serving.js';
 import { Pictures } from './services/pictures.js';
 import { Reconciliation } from './services/reconciliation.js';
 import { SignInFailures } from './services/sign-in-failures.js';
+import { Spending } from './services/spending.js';
 import { TaskControl } from './services/task-control.js';
 import { TokenSigning } from './services/token-signing.js';
 import { Uploading } from './services/uploading.js';
 import { Waiting } from './services/waiting.js';
+import { Usage } from './services/usage.js';
 import { Watching } from './services/watching.js';
 import { WebhookSecrets } from './services/webhook-secrets.js';
 
@@ -209,6 +214,8 @@ async function build(
     pictureConfig.linkSeconds,
   );
   const callbacks = new Callbacks(db);
+  const prices = new PriceList(config.prices);
+  const budgets = new Budgets(db);
   const generation = new Generation(
     tasks,
     images,
@@ -218,6 +225,7 @@ async function build(
     gate,
     addresses,
     { sources: guard, receivers },
+    new Spending(prices, budgets),
     log,
   );
   const control = new TaskControl(tasks, generation, eventLog);
@@ -306,6 +314,8 @@ async function build(
       log,
     });
   }
+  const budgeting = new Budgeting(budgets, apiKeys, prices, auditLog);
+  const usage = new Usage(db);
   const health = new Health(db, gate, store, worker);
 
   const schema = await makeSchema({
@@ -321,6 +331,8 @@ async function build(
     keyAdministration: new KeyAdministration(apiKeys, workspaces),
     audit: new Audit(auditLog),
     clientTokens: new ClientTokens(tokenSigning, tasks, auditLog),
+    budgeting,
+    usage,
   });
   const addressOf = clientAddressReader(config.trustedProxies);
   const makeContext = contextMaker(history, watching);
@@ -353,6 +365,7 @@ async function build(
     eventStreams,
     generation,
     health,
+    usage,
     ...pictureDoors,
   };
   server.removeAllListeners('request');

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { ConfigInvalid } from './core/errors.js';
+import { readPriceFile } from './core/price-file.js';
+import { type Price } from './core/prices.js';
 
 /** Everything that can be configured, checked and with its defaults filled in. .env.example explains each variable. */
 export interface Config {
@@ -51,6 +53,8 @@ export interface Config {
   trustedProxies: number;
   /** How long callbacks are kept as they came. */
   callbackRetentionDays: number;
+  /** What pictures cost; empty: nobody has said. */
+  prices: readonly Price[];
   logLevel: (typeof LOG_LEVELS)[number];
 }
 
@@ -156,6 +160,7 @@ const schema = z.object({
     .int()
     .min(1, 'must be at least 1')
     .default(30),
+  PRICES_FILE: z.string().optional(),
   PUSH_BUFFER_EVENTS: z.coerce.number('must be a number').int().min(1, 'must be at least 1').default(1_000),
   EVENT_REPLAY_DAYS: z.coerce
     .number('must be a number of days')
@@ -184,7 +189,8 @@ const schema = z.object({
 /** Reads the environment. Throws ConfigInvalid with every fault in it at once; values of secrets are never repeated. */
 export function readConfig(environment: Environment): Config {
   const faults: string[] = [];
-  const parsed = schema.safeParse(withSecretFiles(environment, faults));
+  const given = withSecretFiles(environment, faults);
+  const parsed = schema.safeParse(given);
   for (const { path, message } of parsed.error?.issues ?? [])
     faults.push(`${path.slice(0, 1).join('.')}: ${message}`);
   if (
@@ -202,6 +208,7 @@ export function readConfig(environment: Environment): Config {
       if (parsed.data[name] === undefined) faults.push(`${name}: STORE=s3 needs it`);
     }
   }
+  const prices = readPrices(given.PRICES_FILE, faults);
   if (!parsed.success || faults.length > 0) {
     throw new ConfigInvalid(
       `The configuration cannot be used:\n${faults.map((fault) => `  ${fault}`).join('\n')}`,
@@ -240,6 +247,7 @@ export function readConfig(environment: Environment): Config {
     },
     trustedProxies: values.TRUST_PROXY,
     callbackRetentionDays: values.CALLBACK_RETENTION_DAYS,
+    prices,
     logLevel: values.LOG_LEVEL,
   };
 }
@@ -258,6 +266,22 @@ function s3Of(values: Values): S3Config | null {
     prefix: prefix && `${prefix}/`,
     redirects: values.S3_REDIRECT === 'true',
   };
+}
+
+function readPrices(file: string | undefined, faults: string[]): Price[] {
+  if (file === undefined) return [];
+  try {
+    const { prices, faults: found } = readPriceFile(readFileSync(file, 'utf8'));
+    faults.push(...found.map((fault) => `PRICES_FILE: ${file} ${fault}`));
+    return prices;
+  } catch (error) {
+    faults.push(`PRICES_FILE: ${unreadable(file, error)}`);
+    return [];
+  }
+}
+
+function unreadable(file: string, error: unknown): string {
+  return `${file} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'error'})`;
 }
 
 /** A list as a person writes it: with commas, spaces or line ends between. */
@@ -283,9 +307,7 @@ function withSecretFiles(environment: Environment, faults: string[]): Environmen
     try {
       values[name] = readFileSync(file, 'utf8').trim();
     } catch (error) {
-      faults.push(
-        `${name}_FILE: ${file} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'error'})`,
-      );
+      faults.push(`${name}_FILE: ${unreadable(file, error)}`);
     }
   }
   return values;

@@ -54,6 +54,7 @@ describe('the configuration', () => {
       push: { bufferEvents: 1_000, replayDays: 30, connectionsPerKey: 20_000, allowedOrigins: null },
       trustedProxies: 0,
       callbackRetentionDays: 30,
+      prices: [],
       logLevel: 'info',
     };
     expect(readConfig({})).toMatchObject({ ...defaults });
@@ -118,6 +119,17 @@ describe('the configuration', () => {
 
   test.each(['-1', '1.5', 'http', '65536'])('refuses %s for a port', (PORT) => {
     expect(faultsOf({ PORT })).toEqual([expect.stringMatching(/^PORT: /)]);
+  });
+
+  test('refuses a price file that is not there or cannot be used, with the line of each fault', async () => {
+    const file = join(folder, 'prices.json');
+    expect(faultsOf({ PRICES_FILE: file })).toEqual([`PRICES_FILE: ${file} cannot be read (ENOENT)`]);
+    const entry = { model: 'flux-dev', perImage: -1, currency: 'USD', validFrom: '2026-01-01' };
+    await writeFile(file, `{ "prices": [\n${JSON.stringify(entry)}\n] }`);
+    expect(faultsOf({ PRICES_FILE: file, PORT: '-1' })).toEqual([
+      expect.stringMatching(/^PORT: /),
+      expect.stringContaining(`PRICES_FILE: ${file} line 2: perImage must be a decimal number as text`),
+    ]);
   });
 
   test('takes an empty variable for an absent one', () => {

@@ -1,3 +1,4 @@
+import { LEDGER_DRIFT, type LedgerDrift } from '../../src/db/ledger.js';
 import { groupBy } from './group.js';
 import { type Postgres } from './postgres.js';
 import { type LedgerEntry, type SandboxProcess } from './sandbox.js';
@@ -42,6 +43,8 @@ export interface Evidence {
   /** Tasks of which a callback is kept. */
   callbacks: Set<string>;
   ledger: LedgerEntry[];
+  /** What is wrong with the service's own ledger; null: nothing was written in it. */
+  drift: LedgerDrift | null;
   /** By the upstream's id: when it finished the task. */
   finishTimes: Map<string, number>;
 }
@@ -63,6 +66,9 @@ export async function gatherEvidence(postgres: Postgres, sandbox: SandboxProcess
   const callbacks = await postgres.query<{ taskId: string }>(
     `SELECT DISTINCT task_id AS "taskId" FROM callbacks`,
   );
+  const [money] = await postgres.query<LedgerDrift & { entries: boolean }>(
+    `SELECT off.*, EXISTS (SELECT FROM ledger_entries) AS entries FROM (${LEDGER_DRIFT.text}) off`,
+  );
   const upstreamTaskIds = tasks.flatMap(({ upstreamTaskId }) => upstreamTaskId ?? []);
   return {
     tasks,
@@ -70,6 +76,7 @@ export async function gatherEvidence(postgres: Postgres, sandbox: SandboxProcess
     images: groupBy(images, ({ taskId }) => taskId),
     callbacks: new Set(callbacks.map(({ taskId }) => taskId)),
     ledger: await sandbox.ledger(),
+    drift: money?.entries ? money : null,
     finishTimes: await sandbox.finishTimes(upstreamTaskIds),
   };
 }

@@ -39,8 +39,11 @@ export function isKept({
   imagesMissing,
   logFaults,
   keyFaults,
+  ledgerDrift,
 }: Verdict): boolean {
-  return [lost, paidTwice, doubleEnds, imagesMissing, logFaults, keyFaults].every((count) => count === 0);
+  return [lost, paidTwice, doubleEnds, imagesMissing, logFaults, keyFaults, ledgerDrift].every(
+    (count) => count === 0,
+  );
 }
 
 /** One table, the complaints if there are any, and one line of JSON. */
@@ -68,6 +71,7 @@ export function printReport(outcome: Outcome): void {
     ['pictures missing', `${counts.imagesMissing}`, tellUnknowable(unknowable)],
     ['faults of the event log', `${counts.logFaults}`],
     ['faults of idempotency keys', `${counts.keyFaults}`],
+    ['faults of the ledger', `${counts.ledgerDrift}`],
     [
       'longest recovery after the last fault',
       tellSeconds(recoveryUndisturbedSecondsMax),
@@ -94,7 +98,17 @@ export function printReport(outcome: Outcome): void {
   for (const complaint of complaints.slice(0, MAX_COMPLAINTS)) console.log(complaint);
   if (complaints.length > MAX_COMPLAINTS) console.log(`and ${complaints.length - MAX_COMPLAINTS} more`);
   console.log(`\nTook ${Math.round(seconds)} s.`);
-  const { acknowledged, ended, lost, paidTwice, doubleEnds, imagesMissing, logFaults, keyFaults } = counts;
+  const {
+    acknowledged,
+    ended,
+    lost,
+    paidTwice,
+    doubleEnds,
+    imagesMissing,
+    logFaults,
+    keyFaults,
+    ledgerDrift,
+  } = counts;
   console.log(
     JSON.stringify({
       ...{ bench: 'chaos', seed: options.seed, faults: faults.length + ofTasks.length },
@@ -104,6 +118,7 @@ export function printReport(outcome: Outcome): void {
         unknowable: unknowable.byDirective + unknowable.byOutage,
         logFaults,
         keyFaults,
+        ledgerDrift,
       },
     }),
   );

@@ -21,6 +21,8 @@ export interface Verdict {
   logFaults: number;
   /** Requests that made two tasks, or were told of two. */
   keyFaults: number;
+  /** Movements, tasks and budgets of which the ledger does not tell the truth. */
+  ledgerDrift: number;
   complaints: string[];
 }
 
@@ -96,9 +98,20 @@ export async function judge(
   }
   const logFaults = countLogFaults(evidence);
   if (logFaults > 0) complaints.push(`logFaults: ${logFaults}`);
+  const { drift, first } = evidence.drift ?? { drift: 1, first: ['nothing was written'] };
+  if (drift > 0) complaints.push(`ledgerDrift: ${drift}, of ${first?.join(', ')}`);
   return {
     ...{ acknowledged: acknowledged.length, ended: acknowledged.length - open.length, lost: open.length },
-    ...{ paidTwice, doubleEnds, imagesMissing, logFaults, keyFaults, complaints, unknowable },
+    ...{
+      paidTwice,
+      doubleEnds,
+      imagesMissing,
+      logFaults,
+      keyFaults,
+      ledgerDrift: drift,
+      complaints,
+      unknowable,
+    },
   };
 }
 

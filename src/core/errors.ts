@@ -201,6 +201,10 @@ export const INPUT_FAULT_CODES = [
   'INVALID_LIMITS',
   'INVALID_END_USER',
   'INVALID_TASK_IDS',
+  'INVALID_AMOUNT',
+  'INVALID_CURRENCY',
+  'BUDGET_EXCEEDED',
+  'PRICE_UNKNOWN',
 ] as const;
 export type InputFaultCode = (typeof INPUT_FAULT_CODES)[number];
 

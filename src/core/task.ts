@@ -87,6 +87,11 @@ export interface Task {
   /** For whom of its own users the workspace asked. */
   endUserId: string | null;
   priority: TaskPriority;
+  /** What it could cost, by the price at its request; null: unknown. Costs are decimals as text. */
+  estimatedCost: string | null;
+  /** What it did cost; null until it has ended, and where nobody can know. */
+  finalCost: string | null;
+  currency: string | null;
   /** The request that asked for it, as our log knows it. */
   traceId: string | null;
   createdAt: Date;

@@ -123,6 +123,11 @@ export class ApiKeys {
     return row ? withKnownScopes(row) : null;
   }
 
+  /** Whether the workspace has, or had, this key. */
+  async belongsTo(workspaceId: string, id: string): Promise<boolean> {
+    return (await this.db.read((prisma) => prisma.apiKey.count({ where: { id, workspaceId } }))) > 0;
+  }
+
   /** Those of these keys that are neither revoked nor expired. */
   async findLive(ids: readonly string[]): Promise<Set<string>> {
     const rows = await this.db.run<{ id: string }>(FIND_LIVE, [ids]);

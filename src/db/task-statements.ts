@@ -1,4 +1,5 @@
 import { announce } from './announce.js';
+import { admit, book, COST_COLUMNS, COUNTED_IN, HAS_ROOM } from './ledger-parts.js';
 import { taskWithin } from './reach.js';
 
 /** The statements of tasks.ts: SQL alone, each one commit. */
@@ -12,7 +13,7 @@ export const TASK_COLUMNS = `
   task.upstream_trace_id AS "upstreamTraceId", task.attempts, task.idempotency_key AS "idempotencyKey",
   task.metadata, task.retry_of_id AS "retryOfId", task.callback_url AS "callbackUrl", task.trace_id AS "traceId",
   task.key_id AS "keyId", task.end_user_id AS "endUserId",
-  (ARRAY['LOW', 'NORMAL', 'HIGH'])[task.priority + 1] AS priority,
+  (ARRAY['LOW', 'NORMAL', 'HIGH'])[task.priority + 1] AS priority, ${COST_COLUMNS},
   task.created_at AS "createdAt", task.submitted_at AS "submittedAt",
   task.finished_at AS "finishedAt", task.deadline_at AS "deadlineAt",
   (SELECT head.position::text FROM event_log_head head) AS "logPosition"`;
@@ -21,15 +22,21 @@ export const TASK_COLUMNS = `
 const NEW_IMAGE =
   'id uuid, index smallint, url text, seed text, "inferenceSeconds" double precision, reported jsonb';
 
-/** One commit: the task, its first event and its job. No row comes back when the idempotency key is taken. */
+/**
+ * One commit: the task, its first event, its job, and what it reserves. No row comes back when the idempotency key is taken,
+ * or when a budget has no room for it.
+ */
 export const INSERT_TASK = {
   name: 'insert-task',
   text: `
-  WITH task AS (
+  WITH ${admit({ workspace: '$2', key: '$19', endUser: '$20', currency: '$23' })}, task AS (
     INSERT INTO tasks (id, workspace_id, kind, prompt, model, size, requested_count, source_image_id,
                        source_image_url, idempotency_key, input_hash, metadata, deadline_at,
-                       retry_of_id, callback_url, trace_id, key_id, end_user_id, priority)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::json, now() + make_interval(secs => $13), $16, $17, $18, $19, $20, $21)
+                       retry_of_id, callback_url, trace_id, key_id, end_user_id, priority,
+                       unit_price, currency, spent, held, counted_in)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::json, now() + make_interval(secs => $13), $16, $17, $18, $19, $20, $21,
+           $22::numeric, $23, $22::numeric * 0, $22::numeric * 0, ${COUNTED_IN}
+    WHERE ${HAS_ROOM('$22::numeric * $7::smallint', '$23')}
     ON CONFLICT (workspace_id, idempotency_key) DO NOTHING
     RETURNING *
   ), event AS (
@@ -37,8 +44,8 @@ export const INSERT_TASK = {
     SELECT workspace_id, id, 'TASK_REQUESTED', $14, $15::jsonb FROM task
   ), job AS (
     SELECT graphile_worker.add_job('submit-task', json_build_object('taskId', id), flags := ARRAY['upstream']) FROM task
-  )
-  SELECT ${TASK_COLUMNS}, (SELECT count(*) FROM job) AS jobs FROM task`,
+  ),${book("'RESERVE'", { reserved: 'unit_price * requested_count' })}
+  SELECT ${TASK_COLUMNS}, (SELECT count(*) FROM job) AS jobs, (SELECT count(*) FROM movement) AS moved FROM task`,
 };
 
 /**
@@ -66,7 +73,11 @@ function moveTask({
       submitted_at = CASE WHEN $8 THEN coalesce(submitted_at, now()) ELSE submitted_at END,
       finished_at = CASE WHEN $9 THEN now() ELSE finished_at END,
       delivered_count = delivered_count + $10,
-      pending_images = pending_images + $10
+      pending_images = pending_images + $10,
+      spent = CASE WHEN $9 THEN unit_price * $10 ELSE spent END,
+      -- Given up after it had left: the upstream may bill it, and nobody can know.
+      held = CASE WHEN $2::task_status IN ('CANCELED', 'EXPIRED') AND status <> 'QUEUED'
+                  THEN unit_price * requested_count ELSE held END
     ${from}
     WHERE id = ${which} AND status = ANY($3::task_status[])
       -- What is overdue is not sent any more: it is about to expire.
@@ -99,9 +110,13 @@ function moveTask({
 
 export const MOVE_TASK = {
   name: 'move-task',
-  text: `${moveTask()}
+  text: `${moveTask()},${book(
+    `CASE WHEN status = 'SUCCEEDED' THEN 'SETTLE' WHEN held > 0 THEN 'HOLD' ELSE 'RELEASE' END`,
+    { reserved: '-unit_price * requested_count', spent: 'spent', held: 'held' },
+    '$9',
+  )}
   SELECT ${TASK_COLUMNS}, (SELECT count(*) FROM job) AS jobs, (SELECT verdict FROM callback) AS verdict,
-         (SELECT count(*) FROM wake) AS woken FROM task`,
+         (SELECT count(*) FROM wake) AS woken, (SELECT count(*) FROM movement) AS moved FROM task`,
 };
 
 /**
@@ -180,7 +195,7 @@ export const KEEP_LATE = {
   name: 'keep-late-images',
   text: `
   WITH task AS (
-    SELECT id, workspace_id, source_image_id FROM tasks
+    SELECT * FROM tasks
     WHERE id = $1 AND status IN ('FAILED', 'CANCELED', 'EXPIRED') FOR NO KEY UPDATE
   ), image AS (
     INSERT INTO images (id, workspace_id, task_id, index, upstream_url, seed, inference_seconds, reported, parent_id, late)
@@ -190,7 +205,11 @@ export const KEEP_LATE = {
     ON CONFLICT (task_id, index) DO NOTHING
     RETURNING id
   ), counted AS (
-    UPDATE tasks SET pending_late = pending_late + (SELECT count(*) FROM image) FROM task WHERE tasks.id = task.id
+    UPDATE tasks SET pending_late = tasks.pending_late + (SELECT count(*) FROM image),
+                     late_count = tasks.late_count + (SELECT count(*) FROM image),
+                     spent = tasks.spent + tasks.unit_price * (SELECT count(*) FROM image),
+                     held = tasks.held * 0
+    FROM task WHERE tasks.id = task.id AND EXISTS (SELECT FROM image)
   ), event AS (
     INSERT INTO task_events (workspace_id, task_id, type, actor, data)
     SELECT workspace_id, id, 'LATE_RESULT_ARRIVED', $3,
@@ -203,8 +222,25 @@ export const KEEP_LATE = {
     INSERT INTO callbacks (id, workspace_id, task_id, verdict, body)
     SELECT $4::uuid, workspace_id, id, 'LATE', $5 FROM task WHERE $4::uuid IS NOT NULL AND EXISTS (SELECT FROM image)
     ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict
-  )
-  SELECT (SELECT count(*) FROM image)::int AS kept, (SELECT count(*) FROM job) AS jobs`,
+  ),${book(
+    `'ADJUST'`,
+    { spent: 'unit_price * (SELECT count(*) FROM image)', held: '-held' },
+    'EXISTS (SELECT FROM image)',
+  )}
+  SELECT (SELECT count(*) FROM image)::int AS kept, (SELECT count(*) FROM job) AS jobs,
+         (SELECT count(*) FROM movement) AS moved`,
+};
+
+/** The upstream has told that it made nothing for a task that was given up: what was held for it is free. */
+export const RELEASE_HELD = {
+  name: 'release-held',
+  text: `
+  WITH task AS (
+    SELECT * FROM tasks WHERE id = $1 AND held > 0 FOR NO KEY UPDATE
+  ), freed AS (
+    UPDATE tasks SET held = 0 FROM task WHERE tasks.id = task.id
+  ),${book(`'ADJUST'`, { held: '-held' })}
+  SELECT count(*) FROM movement`,
 };
 
 export const CLAIM_UNCHECKED = {

@@ -28,6 +28,7 @@ import {
   KEEP_LATE,
   MOVE_TASK,
   NAME_UPSTREAM_TASK,
+  RELEASE_HELD,
   UNCHECK,
 } from './task-statements.js';
 
@@ -52,6 +53,9 @@ export interface NewTask {
   keyId: string;
   endUserId: string | null;
   priority: TaskPriority;
+  /** Of one picture, as a decimal; null, with its currency: unknown. */
+  unitPrice: string | null;
+  currency: string | null;
 }
 
 /** A picture that a result brings. */
@@ -107,7 +111,10 @@ export interface RawCallback {
 export class Tasks {
   constructor(private readonly db: Database) {}
 
-  /** Writes the task, TASK_REQUESTED and the job that submits it. Null when the idempotency key is taken. */
+  /**
+   * Writes the task, TASK_REQUESTED, the job that submits it and what it reserves. Null when the idempotency key is taken, or
+   * a budget has no room; `Budgets.explain` tells why.
+   */
   async insert(task: NewTask, actor: string): Promise<Task | null> {
     const [row] = await this.db.run<Task>(INSERT_TASK, insertValues(task, actor));
     return row ?? null;
@@ -184,6 +191,11 @@ export class Tasks {
     return (row?.kept ?? 0) > 0;
   }
 
+  /** Frees what is held for a task that was given up, of which the upstream has told that it made nothing. */
+  async releaseHeld(id: string): Promise<void> {
+    await this.db.run(RELEASE_HELD, [id]);
+  }
+
   /** Remembers the upstream's id for a task that a callback had moved on before the reply was read. */
   async nameUpstreamTask(id: string, upstreamTaskId: string, upstreamTraceId: string | null): Promise<void> {
     await this.db.run(NAME_UPSTREAM_TASK, [id, upstreamTaskId, upstreamTraceId]);
@@ -233,6 +245,8 @@ export function insertValues(task: NewTask, actor: string): unknown[] {
     task.keyId,
     task.endUserId,
     TASK_PRIORITIES.indexOf(task.priority),
+    task.unitPrice,
+    task.currency,
   ];
 }
 

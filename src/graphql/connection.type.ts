@@ -2,11 +2,13 @@ import { type ClassType, Field, ObjectType } from 'type-graphql';
 import { type Page } from '../services/history.js';
 import { ApiKeyType } from './api-key.type.js';
 import { AuditEntryType } from './audit-entry.type.js';
+import { BudgetType } from './budget.type.js';
 import { CallbackType } from './callback.type.js';
 import { DeliveryType } from './delivery.type.js';
 import { ImageType } from './image.type.js';
 import { TaskEventType } from './task-event.type.js';
 import { TaskType } from './task.type.js';
+import { UsageGroupType } from './usage.type.js';
 
 @ObjectType('PageInfo', {
   description: 'Where a page stands in its list, as Relay defines it.',
@@ -62,11 +64,13 @@ function connectionOf<Node extends object>(name: string, nodeType: ClassType<Nod
 
 export const ApiKeyConnection = connectionOf('ApiKey', ApiKeyType, 'newest first');
 export const AuditEntryConnection = connectionOf('AuditEntry', AuditEntryType, 'newest first');
+export const BudgetConnection = connectionOf('Budget', BudgetType, 'by scope, then by id');
 export const CallbackConnection = connectionOf('Callback', CallbackType, 'newest first');
 export const DeliveryConnection = connectionOf('Delivery', DeliveryType, 'newest first');
 export const ImageConnection = connectionOf('Image', ImageType, 'oldest first');
 export const TaskConnection = connectionOf('Task', TaskType, 'newest first');
 export const TaskEventConnection = connectionOf('TaskEvent', TaskEventType, 'oldest first');
+export const UsageConnection = connectionOf('UsageGroup', UsageGroupType, 'by key, then by currency');
 
 /** A page as a Relay connection. */
 export function toConnection<Item>(page: Page<Item>) {

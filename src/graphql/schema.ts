@@ -5,6 +5,7 @@ import { type Scope } from '../core/caller.js';
 import { requireScope } from '../services/access.js';
 import { type Addresses } from '../services/addresses.js';
 import { type Audit } from '../services/audit.js';
+import { type Budgeting } from '../services/budgeting.js';
 import { type CallbackInbox } from '../services/callback-inbox.js';
 import { type ClientTokens } from '../services/client-tokens.js';
 import { type Delivering } from '../services/delivering.js';
@@ -14,9 +15,11 @@ import { type History } from '../services/history.js';
 import { type KeyAdministration } from '../services/key-administration.js';
 import { type TaskControl } from '../services/task-control.js';
 import { type Uploading } from '../services/uploading.js';
+import { type Usage } from '../services/usage.js';
 import { type WebhookSecrets } from '../services/webhook-secrets.js';
 import { ApiKeyResolver } from './api-key.resolver.js';
 import { AuditResolver } from './audit.resolver.js';
+import { BudgetResolver } from './budget.resolver.js';
 import { CallbackResolver } from './callback.resolver.js';
 import { ClientTokenResolver } from './client-token.resolver.js';
 import { type Context } from './context.js';
@@ -26,6 +29,7 @@ import { ImageResolver } from './image.resolver.js';
 import { TaskControlResolver } from './task-control.resolver.js';
 import { TaskEventResolver } from './task-event.resolver.js';
 import { TaskResolver } from './task.resolver.js';
+import { UsageResolver } from './usage.resolver.js';
 import { ViewerResolver } from './viewer.resolver.js';
 
 export interface SchemaServices {
@@ -41,6 +45,8 @@ export interface SchemaServices {
   keyAdministration: KeyAdministration;
   audit: Audit;
   clientTokens: ClientTokens;
+  budgeting: Budgeting;
+  usage: Usage;
 }
 
 /** type-graphql asks for one wherever there are subscriptions; ours come from the event log, by their `subscribe`. */
@@ -66,6 +72,8 @@ export async function makeSchema(services: SchemaServices): Promise<GraphQLSchem
       ImageResolver,
       new ImageResolver(services.addresses, services.history, services.uploading, services.forgetting),
     ],
+    [BudgetResolver, new BudgetResolver(services.budgeting)],
+    [UsageResolver, new UsageResolver(services.usage)],
     [FluxModelResolver, new FluxModelResolver()],
     [ViewerResolver, new ViewerResolver()],
   ]);
@@ -80,6 +88,8 @@ export async function makeSchema(services: SchemaServices): Promise<GraphQLSchem
       ApiKeyResolver,
       AuditResolver,
       ClientTokenResolver,
+      BudgetResolver,
+      UsageResolver,
       FluxModelResolver,
       ViewerResolver,
     ],

@@ -10,7 +10,7 @@ import { EditImageInput, EditImagePayload } from './edit-image.input.js';
 import { GenerateImagesInput, GenerateImagesPayload } from './generate-images.input.js';
 import { ImageType } from './image.type.js';
 import { TaskFilterInput } from './task-filter.input.js';
-import { TaskErrorType, TaskType } from './task.type.js';
+import { TaskCostType, TaskErrorType, TaskType } from './task.type.js';
 import { withUserErrors } from './user-error.type.js';
 
 @Resolver(() => TaskType)
@@ -102,6 +102,11 @@ export class TaskResolver {
   @FieldResolver(() => TaskErrorType, { nullable: true, description: 'Why there are no pictures.' })
   error(@Root() task: Task) {
     return task.failure;
+  }
+
+  @FieldResolver(() => TaskCostType, { description: 'What it costs.' })
+  cost(@Root() { estimatedCost, finalCost, currency }: Task): TaskCostType {
+    return { estimated: estimatedCost, final: finalCost, currency };
   }
 
   @FieldResolver(() => String, {

@@ -71,6 +71,32 @@ export class TaskErrorType {
   upstreamTraceId!: string | null;
 }
 
+@ObjectType('TaskCost', {
+  description: 'What a task costs, by the price list. Amounts are decimal numbers as text, such as "0.08".',
+  simpleResolvers: true,
+})
+export class TaskCostType {
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'What it could cost: the price that applied at its request, times the pictures asked for. Null: no price was known.',
+  })
+  estimated!: string | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'What was delivered has cost, late pictures included. Null until the task has ended; also when it was canceled or expired after it had been sent and no more was heard, for the upstream may have billed it; and where no price was known.',
+  })
+  final!: string | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'Three letters, as ISO 4217 has them; null: no price was known.',
+  })
+  currency!: string | null;
+}
+
 @ObjectType('Task', {
   description: 'What a caller asked for, and what became of it.',
   simpleResolvers: true,

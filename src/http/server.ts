@@ -14,6 +14,7 @@ import { type PictureServing } from '../services/picture-serving.js';
 import { type TokenSigning } from '../services/token-signing.js';
 import { type Uploading } from '../services/uploading.js';
 import { toAppError } from './app-error.js';
+import { type Usage } from '../services/usage.js';
 import { callbackRoutes } from './callbacks.js';
 import { type EventStreams } from './event-streams.js';
 import { healthRoutes } from './health.js';
@@ -21,6 +22,7 @@ import { openapiRoutes } from './openapi-page.js';
 import { pictureRoutes } from './images.js';
 import { signingKeyRoutes } from './signing-keys.js';
 import { uploadRoutes } from './uploads.js';
+import { usageRoutes } from './usage.js';
 
 export interface HttpServices {
   access: Access;
@@ -31,6 +33,7 @@ export interface HttpServices {
   health: Health;
   pictures: PictureServing;
   uploading: Uploading;
+  usage: Usage;
   /** Of an uploaded picture. */
   maxImageBytes: number;
   eventStreams: EventStreams;
@@ -93,6 +96,7 @@ function serveApi(app: Express, services: HttpServices): void {
   const { access, addressOf, addresses, eventStreams, graphql } = services;
   app.use(signingKeyRoutes(services.tokenSigning));
   app.use(uploadRoutes(services.uploading, addresses, services.maxImageBytes));
+  app.use(usageRoutes(services.usage, access, addressOf));
   app.use(eventStreams.router);
   app.use('/flux', neverCached);
   app.use(services.flux);

@@ -20,6 +20,7 @@ import { type Addresses } from './addresses.js';
 import { persistently } from './persistently.js';
 import { type CheckedRequest, checkWish, type Wish } from './request-check.js';
 import { TakingTurns } from './taking-turns.js';
+import { type Spending } from './spending.js';
 
 /** How long a callback is held while Postgres is away: it comes once, and its sender waits 10 s or more. */
 const RECEIVE_PATIENCE_MS = 8_000;
@@ -61,6 +62,7 @@ export class Generation {
     private readonly gate: UpstreamGate,
     private readonly addresses: Addresses,
     private readonly guards: Guards,
+    private readonly spending: Spending,
     private readonly log: Logger,
   ) {
     this.turns = new TakingTurns(tasks, log);
@@ -94,11 +96,18 @@ export class Generation {
       traceId,
       keyId,
       endUserId,
+      ...this.spending.priceOf(request.model),
     };
-    const task = await this.tasks.insert(row, caller.keyName);
-    if (!task) return this.replay(caller, request.idempotencyKey ?? '', inputHash);
-    this.events.sealSoon();
-    return { task, replayed: false };
+    for (let tries = 1; ; tries += 1) {
+      const task = await this.tasks.insert(row, caller.keyName);
+      if (task) {
+        this.events.sealSoon();
+        return { task, replayed: false };
+      }
+      const replayed = await this.replay(caller, request.idempotencyKey, inputHash);
+      if (replayed) return replayed;
+      await this.spending.explain(row, tries);
+    }
   }
 
   /**
@@ -216,7 +225,11 @@ export class Generation {
     const task = await this.tasks.find(taskId);
     if (!task) return 'UNKNOWN_TASK';
     if (task.status === (result.kind === 'succeeded' ? 'SUCCEEDED' : 'FAILED')) return 'DUPLICATE';
-    if (result.kind === 'failed') return task.status === 'SUCCEEDED' ? 'CONFLICT' : 'LATE';
+    if (result.kind === 'failed') {
+      if (task.status === 'SUCCEEDED') return 'CONFLICT';
+      await this.tasks.releaseHeld(taskId);
+      return 'LATE';
+    }
     const kept = await this.tasks.keepLate(taskId, result.pictures.map(toNewImage), actor, callback);
     this.events.sealSoon();
     return kept ? 'LATE' : 'DUPLICATE';
@@ -323,9 +336,11 @@ export class Generation {
     return task.sourceImageId ? this.addresses.imageForUpstream(task.sourceImageId) : task.sourceImageUrl;
   }
 
-  private async replay(caller: Caller, key: string, inputHash: Buffer): Promise<Requested> {
-    const found = await this.tasks.findByKey(caller.workspaceId, key, inputHash);
-    if (found?.sameInput) return { task: found, replayed: true };
+  /** What an earlier request with the same key was answered; null when there was none. */
+  private async replay(caller: Caller, key: string | null, inputHash: Buffer): Promise<Requested | null> {
+    const found = key === null ? null : await this.tasks.findByKey(caller.workspaceId, key, inputHash);
+    if (!found) return null;
+    if (found.sameInput) return { task: found, replayed: true };
     const message =
       'This idempotency key was used for a request with another input. Use a new key for a new request.';
     throw new InputRejected([{ code: 'IDEMPOTENCY_CONFLICT', message, field: ['input', 'idempotencyKey'] }]);

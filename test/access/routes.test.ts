@@ -32,6 +32,7 @@ const ROUTES: Readonly<Record<string, Needs>> = {
   'GET /openapi/swagger-ui.css': { kind: 'nothing' },
   'GET /openapi/swagger-ui-bundle.js': { kind: 'nothing' },
   'GET /openapi/favicon-32x32.png': { kind: 'nothing' },
+  'GET /usage.csv': { kind: 'scope', scope: 'audit:read' },
   'GET /events': { kind: 'scope', scope: 'tasks:read' },
   'GET /tasks/:id/events': { kind: 'scope', scope: 'tasks:read' },
   'GET /graphql/stream': { kind: 'operation' },

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { CRASH_POINTS, type CrashPoint } from '../../src/core/crash-points.js';
-import { type GenerateImagesInput } from '../../clients/operations.js';
+import { BudgetsDocument, type GenerateImagesInput, SetBudgetDocument } from '../../clients/operations.js';
+import { LEDGER_DRIFT } from '../../src/db/ledger.js';
 import { SandboxUnderTest } from '../sandbox/sandbox-under-test.js';
 import { pathOf, type TestApp, typesOf } from '../support/app.js';
 import { FakeUpstream } from '../support/fake-upstream.js';
@@ -56,6 +57,13 @@ async function askAcrossDeath(service: CrashingService, wish: GenerateImagesInpu
   if (answered) expect(answered.id).toBe(id);
   return id;
 }
+/** Starts it with prices and a budget, so that every step moves money. */
+async function startWithBudget(service: CrashingService, crashAt?: CrashPoint): Promise<void> {
+  await service.start(crashAt);
+  const input = { scope: 'WORKSPACE', amount: '1', currency: 'USD' } as const;
+  const { setBudget } = await service.app.query(SetBudgetDocument, { input });
+  expect(setBudget.userErrors).toEqual([]);
+}
 /** Lets the deadline pass of a task that nothing can confirm. */
 async function expire(app: TestApp, id: string): Promise<void> {
   await waitFor(
@@ -97,6 +105,13 @@ async function checkPromises(app: TestApp, id: string, history: string[]): Promi
     expect([status, bytes.length]).toEqual([200, image.byteSize]);
   }
 
+  // Two pictures at 0.1: spent, or held where nobody can know. Nothing is reserved when it is over.
+  expect(task.cost).toEqual({ estimated: '0.2', final: succeeded ? '0.2' : null, currency: 'USD' });
+  const { budgets } = await app.query(BudgetsDocument, {});
+  const standing = succeeded ? { spent: '0.2', held: '0' } : { spent: '0', held: '0.2' };
+  expect(budgets.nodes).toMatchObject([{ ...standing, reserved: '0', remaining: '0.8' }]);
+  expect(await app.rows(LEDGER_DRIFT.text)).toEqual([{ drift: 0, first: null }]);
+
   const [row] = await app.rows<{ pending: number; positions: number[]; unsealed: number }>(
     `SELECT (SELECT pending_images FROM tasks WHERE id = $1) AS pending,
             (SELECT array_agg(position::int ORDER BY position) FROM task_events) AS positions,
@@ -115,7 +130,7 @@ describe('a service that is killed', () => {
       const upstream = { FLUX_API_TOKEN: 'test', FLUX_BASE_URL: sandbox.url, FLUX_MODE: mode };
       const service = await CrashingService.prepare(upstream);
       try {
-        await service.start(point);
+        await startWithBudget(service, point);
         const prompt = `dies at ${point} [sandbox: ${directives}]`;
         const id = await askAcrossDeath(service, { prompt, count: 2, size: '256x256' });
         if (history === NEVER_CONFIRMED) await expire(service.app, id);
@@ -151,7 +166,7 @@ describe('a service that is killed when its request has left', () => {
       const service = await CrashingService.prepare(upstream.environment);
       try {
         upstream.submit = () => service.kill();
-        await service.start();
+        await startWithBudget(service);
         const id = await askAcrossDeath(service, { prompt: 'left', count: 2 });
         await waitFor(
           'the task to be unconfirmed',

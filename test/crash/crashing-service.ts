@@ -67,6 +67,7 @@ export class CrashingService {
           LOG_LEVEL: 'error',
           DATABASE_URL: this.database.url,
           DATA_DIR: this.dataDir,
+          PRICES_FILE: 'test/support/prices.json',
           ...this.environment,
           ...(crashAt && { CRASH_AT: crashAt }),
         },

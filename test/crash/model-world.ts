@@ -9,14 +9,17 @@ import { type Caller } from '../../src/core/caller.js';
 import { InputRejected, PictureUnavailable, UpstreamPaused } from '../../src/core/errors.js';
 import { newId } from '../../src/core/ids.js';
 import { type Ticket } from '../../src/core/jobs.js';
+import { PriceList } from '../../src/core/prices.js';
 import { Signer } from '../../src/core/signature.js';
 import { AuditLog } from '../../src/db/audit-log.js';
 import { Blobs } from '../../src/db/blobs.js';
+import { Budgets } from '../../src/db/budgets.js';
 import { Callbacks } from '../../src/db/callbacks.js';
 import { Database, type Statement } from '../../src/db/database.js';
 import { Events } from '../../src/db/events.js';
 import { Images } from '../../src/db/images.js';
 import { Leases } from '../../src/db/leases.js';
+import { LEDGER_DRIFT, type LedgerDrift } from '../../src/db/ledger.js';
 import { Tasks } from '../../src/db/tasks.js';
 import { EventLog } from '../../src/events/log.js';
 import { DiskStore } from '../../src/images/disk-store.js';
@@ -29,6 +32,7 @@ import { CallbackInbox } from '../../src/services/callback-inbox.js';
 import { Generation } from '../../src/services/generation.js';
 import { Pictures } from '../../src/services/pictures.js';
 import { Reconciliation } from '../../src/services/reconciliation.js';
+import { Spending } from '../../src/services/spending.js';
 import { TaskControl } from '../../src/services/task-control.js';
 import { Peer, type Received, reply } from '../net/peer.js';
 import { callerWith } from '../support/callers.js';
@@ -69,6 +73,11 @@ const HERE = 'http://darkroom.example';
 /** Public, and no name that DNS would be asked for. Nothing is posted there: the world has no deliveries. */
 const RECEIVER = 'http://93.184.216.34/hook';
 const NOW: Pause = () => Promise.resolve();
+/** Every task of the model costs something, and counts in a budget of each kind that never refuses it. */
+const PRICES = new PriceList([
+  { model: 'flux-dev', perImage: '0.1', currency: 'USD', validFrom: new Date(0) },
+]);
+const PLENTY = '1000000';
 const silent = pino({ level: 'silent' });
 
 /**
@@ -134,6 +143,7 @@ export class World {
         gate,
         addresses,
         { sources: new AddressGuard(), receivers: new AddressGuard() },
+        new Spending(PRICES, new Budgets(db)),
         silent,
       );
     this.generation = this.makeGeneration(upstream);
@@ -179,6 +189,10 @@ export class World {
     const caller = callerWith({ workspaceId, keyName: 'model' });
     const other = callerWith({ workspaceId: otherId, keyName: 'model' });
     const everybody = [caller, other, { ...caller, endUserId: 'visitor' }];
+    const budgets = new Budgets(db);
+    await budgets.set({ workspaceId, scope: 'WORKSPACE', subject: workspaceId }, PLENTY, 'USD');
+    await budgets.set({ workspaceId, scope: 'KEY', subject: caller.keyId }, PLENTY, 'USD');
+    await budgets.set({ workspaceId, scope: 'END_USER', subject: 'visitor' }, PLENTY, 'USD');
     return new World(database, sql, db, new HttpClient(), peer, dataDir, picture, everybody);
   }
 
@@ -234,6 +248,11 @@ export class World {
     const caller = this.callers.get(id);
     if (!caller) throw new Error(`Nobody asked for ${id}.`);
     return caller;
+  }
+
+  /** What is wrong with the money at this moment, whatever is under way. */
+  async ledgerDrift(): Promise<LedgerDrift | undefined> {
+    return (await this.sql.query<LedgerDrift>(LEDGER_DRIFT.text)).rows[0];
   }
 
   /** Lets it happen. Rejects for what a service must never throw. */

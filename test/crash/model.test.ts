@@ -190,6 +190,7 @@ async function checkAll(): Promise<void> {
     check(task);
     checkDry(task);
   }
+  await checkMoney();
   await world.finish();
   const tasks = await readTasks();
   expect(tasks).toHaveLength(world.ids.length);
@@ -204,6 +205,11 @@ async function checkAll(): Promise<void> {
     'SELECT max(position) - count(*) AS gaps FROM task_events',
   );
   expect(rows).toEqual([{ gaps: '0' }]);
+  await checkMoney();
+}
+
+async function checkMoney(): Promise<void> {
+  expect(await world.ledgerDrift()).toEqual({ drift: 0, first: null });
 }
 
 describe('whatever happens to some tasks, they keep their promises', () => {
@@ -217,7 +223,10 @@ describe('whatever happens to some tasks, they keep their promises', () => {
       await fc.assert(
         fc.asyncProperty(fc.integer({ min: 1, max: 4 }), replies, rounds, async (count, answers, all) => {
           await world.begin(count, answers);
-          for (const round of all) await Promise.all(round.map((each) => world.perform(each)));
+          for (const round of all) {
+            await Promise.all(round.map((each) => world.perform(each)));
+            await checkMoney();
+          }
           await checkAll();
         }),
         { numRuns: 60, ...LIMIT },

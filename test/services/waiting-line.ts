@@ -83,6 +83,7 @@ export class WaitingLine {
         callbackUrl: null,
       },
       ...{ traceId: null, keyId: newId(), metadata: null, inputHash: Buffer.alloc(32), timeoutSeconds: 600 },
+      ...{ unitPrice: null, currency: null },
     };
     await tasks.insert({ id, workspaceId, endUserId, priority, ...wish, ...none }, 'test');
     return id;

@@ -49,6 +49,14 @@ export interface Config {
   };
   /** Proxies of the operator's own between clients and us: so many entries of X-Forwarded-For are believed. */
   trustedProxies: number;
+  /** The operator's identity provider, whose access tokens are taken; null: there is none. */
+  oidc: {
+    /** Exactly as its tokens name it. */
+    issuer: string;
+    audience: string;
+    workspaceClaim: string;
+    scopeClaim: string;
+  } | null;
   /** How long callbacks are kept as they came. */
   callbackRetentionDays: number;
   logLevel: (typeof LOG_LEVELS)[number];
@@ -172,6 +180,15 @@ const schema = z.object({
       ),
     )
     .optional(),
+  OIDC_ISSUER: z
+    .url({
+      protocol: /^https?$/,
+      error: 'must be an address such as https://id.example.com, as tokens name it',
+    })
+    .optional(),
+  OIDC_AUDIENCE: z.string().optional(),
+  OIDC_WORKSPACE_CLAIM: z.string().default('workspace'),
+  OIDC_SCOPE_CLAIM: z.string().default('scope'),
   TRUST_PROXY: z.coerce
     .number('must be a number of proxies')
     .int()
@@ -201,6 +218,14 @@ export function readConfig(environment: Environment): Config {
     for (const name of ['S3_ENDPOINT', 'S3_BUCKET', 'S3_ACCESS_KEY', 'S3_SECRET_KEY'] as const) {
       if (parsed.data[name] === undefined) faults.push(`${name}: STORE=s3 needs it`);
     }
+  }
+  if (
+    parsed.success &&
+    (parsed.data.OIDC_ISSUER === undefined) !== (parsed.data.OIDC_AUDIENCE === undefined)
+  ) {
+    faults.push(
+      'OIDC_ISSUER: goes with OIDC_AUDIENCE; without the latter tokens for other services would be taken',
+    );
   }
   if (!parsed.success || faults.length > 0) {
     throw new ConfigInvalid(
@@ -238,6 +263,7 @@ export function readConfig(environment: Environment): Config {
       connectionsPerKey: values.CONNECTIONS_PER_KEY,
       allowedOrigins: values.ALLOWED_ORIGINS ?? null,
     },
+    oidc: oidcOf(values),
     trustedProxies: values.TRUST_PROXY,
     callbackRetentionDays: values.CALLBACK_RETENTION_DAYS,
     logLevel: values.LOG_LEVEL,
@@ -257,6 +283,17 @@ function s3Of(values: Values): S3Config | null {
     secretKey: values.S3_SECRET_KEY ?? '',
     prefix: prefix && `${prefix}/`,
     redirects: values.S3_REDIRECT === 'true',
+  };
+}
+
+function oidcOf(values: Values): Config['oidc'] {
+  const { OIDC_ISSUER: issuer, OIDC_AUDIENCE: audience } = values;
+  if (issuer === undefined || audience === undefined) return null;
+  return {
+    issuer,
+    audience,
+    workspaceClaim: values.OIDC_WORKSPACE_CLAIM,
+    scopeClaim: values.OIDC_SCOPE_CLAIM,
   };
 }
 

@@ -61,8 +61,10 @@ import { Health } from './services/health.js';
 import { History } from './services/history.js';
 import { KeyAdministration } from './services/key-administration.js';
 import { KeyUse } from './services/key-use.js';
+import { IdentityProvider } from './services/identity-provider.js';
 import { PictureServing } from './services/picture-serving.js';
 import { Pictures } from './services/pictures.js';
+import { ProviderKeys } from './services/provider-keys.js';
 import { Reconciliation } from './services/reconciliation.js';
 import { SignInFailures } from './services/sign-in-failures.js';
 import { Spending } from './services/spending.js';
@@ -101,6 +103,8 @@ export interface Tuning {
   stallMs?: number;
   /** How long a request of the Flux API waits for its pictures; default a little less than 5 min. */
   fluxWaitMs?: number;
+  /** From one look for an unknown key of the identity provider to the next; default 10 s. */
+  providerCooldownMs?: number;
   /** How long failed sign-ins are counted before a row is written; default 1 min. */
   signInWindowMs?: number;
   /** False: events are neither sealed nor pushed. For the bench that asks what pushing costs. */
@@ -281,7 +285,12 @@ async function build(
   const signInFailures = new SignInFailures(auditLog, log, tuning.signInWindowMs);
   releases.push(() => signInFailures.stop());
   const tokenSigning = new TokenSigning(signer, publicUrl ?? TOKEN_ISSUER);
-  const access = new Access(apiKeys, tokenSigning, keyUse, signInFailures);
+  const { oidc } = config;
+  const providerKeys = oidc && new ProviderKeys(oidc.issuer, log, tuning.providerCooldownMs);
+  const provider = oidc && providerKeys && new IdentityProvider(oidc, providerKeys, workspaces);
+  // Not waited for: it may be away, and keys work without it.
+  void providerKeys?.prepare();
+  const access = new Access(apiKeys, tokenSigning, keyUse, signInFailures, provider);
   const connections = new Connections(apiKeys, access, push.connectionsPerKey, log);
   releases.push(() => atMost(ANSWER_MS, 'the look at keys', connections.stop()));
   const firstKey = await access.makeFirstKey();

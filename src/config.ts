@@ -51,6 +51,14 @@ export interface Config {
   };
   /** Proxies of the operator's own between clients and us: so many entries of X-Forwarded-For are believed. */
   trustedProxies: number;
+  /** The operator's identity provider, whose access tokens are taken; null: there is none. */
+  oidc: {
+    /** Exactly as its tokens name it. */
+    issuer: string;
+    audience: string;
+    workspaceClaim: string;
+    scopeClaim: string;
+  } | null;
   /** How long callbacks are kept as they came. */
   callbackRetentionDays: number;
   /** What pictures cost; empty: nobody has said. */
@@ -177,6 +185,15 @@ const schema = z.object({
       ),
     )
     .optional(),
+  OIDC_ISSUER: z
+    .url({
+      protocol: /^https?$/,
+      error: 'must be an address such as https://id.example.com, as tokens name it',
+    })
+    .optional(),
+  OIDC_AUDIENCE: z.string().optional(),
+  OIDC_WORKSPACE_CLAIM: z.string().default('workspace'),
+  OIDC_SCOPE_CLAIM: z.string().default('scope'),
   TRUST_PROXY: z.coerce
     .number('must be a number of proxies')
     .int()
@@ -209,6 +226,14 @@ export function readConfig(environment: Environment): Config {
     }
   }
   const prices = readPrices(given.PRICES_FILE, faults);
+  if (
+    parsed.success &&
+    (parsed.data.OIDC_ISSUER === undefined) !== (parsed.data.OIDC_AUDIENCE === undefined)
+  ) {
+    faults.push(
+      'OIDC_ISSUER: goes with OIDC_AUDIENCE; without the latter tokens for other services would be taken',
+    );
+  }
   if (!parsed.success || faults.length > 0) {
     throw new ConfigInvalid(
       `The configuration cannot be used:\n${faults.map((fault) => `  ${fault}`).join('\n')}`,
@@ -245,6 +270,7 @@ export function readConfig(environment: Environment): Config {
       connectionsPerKey: values.CONNECTIONS_PER_KEY,
       allowedOrigins: values.ALLOWED_ORIGINS ?? null,
     },
+    oidc: oidcOf(values),
     trustedProxies: values.TRUST_PROXY,
     callbackRetentionDays: values.CALLBACK_RETENTION_DAYS,
     prices,
@@ -282,6 +308,17 @@ function readPrices(file: string | undefined, faults: string[]): Price[] {
 
 function unreadable(file: string, error: unknown): string {
   return `${file} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'error'})`;
+}
+
+function oidcOf(values: Values): Config['oidc'] {
+  const { OIDC_ISSUER: issuer, OIDC_AUDIENCE: audience } = values;
+  if (issuer === undefined || audience === undefined) return null;
+  return {
+    issuer,
+    audience,
+    workspaceClaim: values.OIDC_WORKSPACE_CLAIM,
+    scopeClaim: values.OIDC_SCOPE_CLAIM,
+  };
 }
 
 /** A list as a person writes it: with commas, spaces or line ends between. */

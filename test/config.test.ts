@@ -52,6 +52,7 @@ describe('the configuration', () => {
         allowPrivateHosts: [],
       },
       push: { bufferEvents: 1_000, replayDays: 30, connectionsPerKey: 20_000, allowedOrigins: null },
+      oidc: null,
       trustedProxies: 0,
       callbackRetentionDays: 30,
       prices: [],

@@ -20,8 +20,8 @@ export const TOKEN_SCOPES = [
   'audit:read',
 ] as const satisfies readonly Scope[];
 
-/** What somebody came with: a key, or a token that a key made. */
-export type Credential = 'KEY' | 'TOKEN';
+/** What somebody came with: a key, a token that a key made, or one of the operator's identity provider. */
+export type Credential = 'KEY' | 'TOKEN' | 'PROVIDER';
 
 /** The scope that this text names, as far as there is one. */
 export function isScope(text: string): text is Scope {
@@ -35,7 +35,7 @@ export function isScope(text: string): text is Scope {
 export interface Caller extends Reach {
   workspaceName: string;
   credential: Credential;
-  /** Of a token: the key that made it. */
+  /** Of a token: the key that made it. Of one of the identity provider: an id that stands for that. */
   keyId: string;
   keyName: string;
   /** The key's first characters, by which a person recognises it. */

@@ -234,6 +234,21 @@ export class DatabaseUnavailable extends AppError {
   }
 }
 
+/** A token of the identity provider cannot be checked: its keys are not known, and it does not answer. */
+export class IdentityProviderUnavailable extends AppError {
+  static readonly code = 'IDENTITY_PROVIDER_UNAVAILABLE';
+  readonly code = IdentityProviderUnavailable.code;
+  readonly httpStatus = 503;
+  constructor(cause?: unknown) {
+    super(
+      'Who you are cannot be checked at the moment: the identity provider does not answer. Try again in a few seconds.',
+      {
+        cause,
+      },
+    );
+  }
+}
+
 /** The upstream is down and submitting rests; the task stays queued and its job is run again soon. */
 export class UpstreamPaused extends AppError {
   static readonly code = 'UPSTREAM_PAUSED';

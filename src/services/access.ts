@@ -5,6 +5,7 @@ import { type Caller, type Scope } from '../core/caller.js';
 import { Forbidden, Unauthenticated } from '../core/errors.js';
 import { narrowest } from '../core/limits.js';
 import { type ApiKeys, type KnownKey } from '../db/api-keys.js';
+import { type IdentityProvider } from './identity-provider.js';
 import { type KeyUse } from './key-use.js';
 import { type SignInFailure, type SignInFailures } from './sign-in-failures.js';
 import { type TokenClaims, type TokenSigning } from './token-signing.js';
@@ -43,11 +44,13 @@ export class Access {
     private readonly signing: TokenSigning,
     private readonly use: KeyUse,
     private readonly failures: SignInFailures,
+    /** Null: there is none. */
+    private readonly provider: IdentityProvider | null,
   ) {}
 
   /**
    * The caller that an `Authorization` header speaks for; `source` is the client's address. Throws Unauthenticated, the
-   * same for every wrong one.
+   * same for every wrong one, and IdentityProviderUnavailable.
    */
   async authenticate(authorization: unknown, source: string | null = null): Promise<Caller> {
     if (authorization === undefined || authorization === null) throw new Unauthenticated();
@@ -81,13 +84,18 @@ export class Access {
   }
 
   private async bearerOf(token: string, source: string | null): Promise<Caller> {
+    if (!this.signing.isOurs(token)) return this.signedInBy(token, source);
     const hash = createHash('sha256').update(token).digest('base64');
-    const claims = this.signing.isOurs(token) ? await this.tokens.fetch(hash, { context: token }) : undefined;
+    const claims = await this.tokens.fetch(hash, { context: token });
     if (!claims || claims.expiresAt <= new Date()) return this.refuse('TOKEN_REFUSED', source);
     const key = await this.byId.fetch(claims.keyId);
     if (!key || key.workspaceId !== claims.workspaceId) return this.refuse('TOKEN_REFUSED', source);
     const problem = problemOf(key);
     return problem ? this.refuse(problem, source, key) : narrowed(callerOf(key, source), claims);
+  }
+
+  private async signedInBy(token: string, source: string | null): Promise<Caller> {
+    return (await this.provider?.callerOf(token, source)) ?? this.refuse('TOKEN_REFUSED', source);
   }
 
   private refuse(kind: SignInFailure, source: string | null, key?: KnownKey): never {

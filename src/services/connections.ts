@@ -68,7 +68,10 @@ export class Connections {
   }
 
   private async check(): Promise<void> {
-    const ids = [...this.byKey.keys()];
+    // Nobody but the provider can revoke what it gave: such a connection ends with its token.
+    const ids = [...this.byKey].flatMap(([id, open]) =>
+      [...open].some(({ caller }) => caller.credential !== 'PROVIDER') ? [id] : [],
+    );
     if (ids.length === 0) return;
     try {
       const live = await this.keys.findLive(ids);

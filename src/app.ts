@@ -24,6 +24,7 @@ import { Feed } from './events/feed.js';
 import { EventLog } from './events/log.js';
 import { serveGraphqlOverHttp } from './graphql/apollo.js';
 import { contextMaker } from './graphql/context.js';
+import { Operations } from './graphql/operations.js';
 import { makeSchema } from './graphql/schema.js';
 import { Subscriptions } from './graphql/subscriptions.js';
 import { serveGraphqlOverWebSocket } from './graphql/websocket.js';
@@ -283,9 +284,11 @@ async function build(
     webhookSecrets,
   });
   const makeContext = contextMaker(history, watching);
-  const graphql = await serveGraphqlOverHttp(schema, makeContext, log);
+  const { operationsPerRequest, ...rules } = config.graphql;
+  const operations = new Operations(schema, rules);
+  const graphql = await serveGraphqlOverHttp(schema, operations, makeContext, operationsPerRequest, log);
   releases.push(() => graphql.stop());
-  const subscriptions = new Subscriptions(schema, makeContext, watching, log);
+  const subscriptions = new Subscriptions(schema, operations, makeContext, watching, log);
   const sockets = serveGraphqlOverWebSocket(subscriptions, access, connections, push.allowedOrigins, log);
   const startOperation = subscriptions.start.bind(subscriptions);
   const eventStreams = new EventStreams({ access, connections, watching, startOperation });
@@ -300,7 +303,7 @@ async function build(
   const pictureDoors = { pictures: pictureServing, uploading, maxImageBytes };
   const doors = { access, addresses, allowedOrigins, eventStreams, generation, health, ...pictureDoors };
   server.removeAllListeners('request');
-  server.on('request', makeHttpApp({ ...doors, graphql: graphql.handler, extra, log }, config.roles));
+  server.on('request', makeHttpApp({ ...doors, graphql: graphql.answer, extra, log }, config.roles));
   server.on('upgrade', (request, socket, head) => {
     if (config.roles.api) sockets.upgrade(request, socket, head);
     else socket.destroy();

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { ConfigInvalid } from './core/errors.js';
+import { type QueryLimits } from './graphql/query-limits.js';
 
 /** Everything that can be configured, checked and with its defaults filled in. .env.example explains each variable. */
 export interface Config {
@@ -47,6 +48,14 @@ export interface Config {
     /** Hosts with private addresses that may be fetched from all the same, as `host` or `host:port`. */
     allowPrivateHosts: readonly string[];
   };
+  graphql: {
+    /** What a document may have, on every transport. */
+    limits: QueryLimits;
+    /** Whether the schema can be asked for. */
+    introspection: boolean;
+    /** More than one: a request over HTTP can be a list of operations. */
+    operationsPerRequest: number;
+  };
   /** How long callbacks are kept as they came. */
   callbackRetentionDays: number;
   logLevel: (typeof LOG_LEVELS)[number];
@@ -79,6 +88,8 @@ const httpUrl = z
     error: 'must be an http or https address, such as https://pictures.example.com',
   })
   .transform((url) => url.replace(/\/+$/, ''));
+
+const atLeastOne = () => z.coerce.number('must be a number').int().min(1, 'must be at least 1');
 
 const schema = z.object({
   HOST: z.string().default('127.0.0.1'),
@@ -170,6 +181,15 @@ const schema = z.object({
       ),
     )
     .optional(),
+  QUERY_MAX_TOKENS: atLeastOne().default(2_000),
+  QUERY_MAX_DEPTH: atLeastOne().default(15),
+  QUERY_MAX_ALIASES: atLeastOne().default(30),
+  QUERY_MAX_DIRECTIVES: atLeastOne().default(30),
+  QUERY_MAX_ROOT_FIELDS: atLeastOne().default(20),
+  QUERY_MAX_LIST: atLeastOne().default(1_000),
+  QUERY_MAX_COST: atLeastOne().default(10_000),
+  OPERATIONS_PER_REQUEST: atLeastOne().default(1),
+  INTROSPECTION: z.enum(['on', 'off'], 'must be on or off').default('on'),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
 });
 
@@ -229,6 +249,19 @@ export function readConfig(environment: Environment): Config {
       replayDays: values.EVENT_REPLAY_DAYS,
       connectionsPerKey: values.CONNECTIONS_PER_KEY,
       allowedOrigins: values.ALLOWED_ORIGINS ?? null,
+    },
+    graphql: {
+      limits: {
+        tokens: values.QUERY_MAX_TOKENS,
+        depth: values.QUERY_MAX_DEPTH,
+        aliases: values.QUERY_MAX_ALIASES,
+        directives: values.QUERY_MAX_DIRECTIVES,
+        rootFields: values.QUERY_MAX_ROOT_FIELDS,
+        listSize: values.QUERY_MAX_LIST,
+        cost: values.QUERY_MAX_COST,
+      },
+      introspection: values.INTROSPECTION === 'on',
+      operationsPerRequest: values.OPERATIONS_PER_REQUEST,
     },
     callbackRetentionDays: values.CALLBACK_RETENTION_DAYS,
     logLevel: values.LOG_LEVEL,

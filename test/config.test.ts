@@ -52,6 +52,19 @@ describe('the configuration', () => {
         allowPrivateHosts: [],
       },
       push: { bufferEvents: 1_000, replayDays: 30, connectionsPerKey: 20_000, allowedOrigins: null },
+      graphql: {
+        limits: {
+          tokens: 2_000,
+          depth: 15,
+          aliases: 30,
+          directives: 30,
+          rootFields: 20,
+          listSize: 1_000,
+          cost: 10_000,
+        },
+        introspection: true,
+        operationsPerRequest: 1,
+      },
       callbackRetentionDays: 30,
       logLevel: 'info',
     };

@@ -81,6 +81,17 @@ export class TooManyWatchers extends AppError {
   readonly httpStatus = 429;
 }
 
+/** A GraphQL document, or its variables, over one of the limits that hold on every transport. */
+export class QueryTooComplex extends AppError {
+  static readonly code = 'QUERY_TOO_COMPLEX';
+  readonly code = QueryTooComplex.code;
+  readonly httpStatus = 400;
+  /** `excess` such as "17 levels of fields; 15 are allowed". */
+  constructor(excess: string) {
+    super(`This operation has ${excess}. Ask for less at a time.`);
+  }
+}
+
 /** A body over the limit of its route. */
 export class PayloadTooLarge extends AppError {
   static readonly code = 'PAYLOAD_TOO_LARGE';

@@ -17,7 +17,7 @@ import { type Outlet } from '../core/outlet.js';
 import { type Watch, type Watching } from '../services/watching.js';
 import { type ContextMaker } from './context.js';
 import { formatError } from './format-error.js';
-import { type Operation, type OperationRequest, Operations } from './operations.js';
+import { type Operation, type OperationRequest, type Operations } from './operations.js';
 
 /** What became of a request. */
 export type Started =
@@ -34,16 +34,15 @@ export type Started =
  * for all of them.
  */
 export class Subscriptions {
-  private readonly operations: Operations;
   private readonly format: (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError;
 
   constructor(
     private readonly schema: GraphQLSchema,
+    private readonly operations: Operations,
     private readonly makeContext: ContextMaker,
     private readonly watching: Watching,
     log: Logger,
   ) {
-    this.operations = new Operations(schema);
     this.format = formatError(log);
   }
 

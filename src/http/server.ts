@@ -1,9 +1,11 @@
+import { type IncomingHttpHeaders } from 'node:http';
 import cors from 'cors';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import helmet from 'helmet';
 import { type Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
 import { AppError, BadRequest, NotFound, PayloadTooLarge } from '../core/errors.js';
+import { type Caller } from '../core/caller.js';
 import { newId } from '../core/ids.js';
 import { type Access } from '../services/access.js';
 import { type Addresses } from '../services/addresses.js';
@@ -16,6 +18,12 @@ import { type EventStreams } from './event-streams.js';
 import { healthRoutes } from './health.js';
 import { pictureRoutes } from './images.js';
 import { uploadRoutes } from './uploads.js';
+
+/** See graphql/apollo.ts. */
+export type AnswerGraphql = (
+  request: { method: string; headers: IncomingHttpHeaders; search: string; body: unknown; traceId: string },
+  caller: Caller,
+) => Promise<{ status: number; headers: Iterable<[string, string]>; body: string }>;
 
 export interface HttpServices {
   access: Access;
@@ -30,7 +38,7 @@ export interface HttpServices {
   /** Null: any origin. */
   allowedOrigins: readonly string[] | null;
   /** Answers /graphql once the caller is known. */
-  graphql: RequestHandler;
+  graphql: AnswerGraphql;
   /** Routes that only some installations have, such as the sandbox. */
   extra: { path: string; handler: RequestHandler }[];
   log: Logger;
@@ -90,7 +98,17 @@ function serveApi(app: Express, services: HttpServices): void {
     identify(access),
     express.json({ limit: MAX_GRAPHQL_BODY }),
     withBody,
-    graphql,
+    async (request, response) => {
+      const { method, headers, originalUrl } = request;
+      const body: unknown = request.body;
+      const traceId = String(response.getHeader('x-request-id'));
+      const search = originalUrl.replace(/^[^?]*/, '');
+      const answer = await graphql(
+        { method, headers, search, body, traceId },
+        response.locals.caller as Caller,
+      );
+      response.status(answer.status).setHeaders(new Map(answer.headers)).send(answer.body);
+    },
   );
 }
 

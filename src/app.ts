@@ -29,6 +29,7 @@ import { makeSchema } from './graphql/schema.js';
 import { Subscriptions } from './graphql/subscriptions.js';
 import { serveGraphqlOverWebSocket } from './graphql/websocket.js';
 import { EventStreams } from './http/event-streams.js';
+import { isForGraphql, mountGraphql } from './http/graphql-mount.js';
 import { close, listen, localUrl } from './http/listening.js';
 import { makeHttpApp } from './http/server.js';
 import { openStore } from './images/open-store.js';
@@ -301,9 +302,14 @@ async function build(
   const { allowedOrigins } = push;
   const maxImageBytes = maxBytes;
   const pictureDoors = { pictures: pictureServing, uploading, maxImageBytes };
-  const doors = { access, addresses, allowedOrigins, eventStreams, generation, health, ...pictureDoors };
+  const doors = { addresses, allowedOrigins, eventStreams, generation, health, ...pictureDoors };
+  const app = makeHttpApp({ ...doors, extra, log }, config.roles);
+  const graphqlMount = mountGraphql({ access, graphql: graphql.answer, allowedOrigins, log });
   server.removeAllListeners('request');
-  server.on('request', makeHttpApp({ ...doors, graphql: graphql.answer, extra, log }, config.roles));
+  server.on('request', (request, response) => {
+    if (config.roles.api && isForGraphql(request)) graphqlMount(request, response);
+    else app(request, response);
+  });
   server.on('upgrade', (request, socket, head) => {
     if (config.roles.api) sockets.upgrade(request, socket, head);
     else socket.destroy();

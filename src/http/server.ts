@@ -1,13 +1,9 @@
-import { type IncomingHttpHeaders } from 'node:http';
 import cors from 'cors';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
-import helmet from 'helmet';
 import { type Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
 import { AppError, BadRequest, NotFound, PayloadTooLarge } from '../core/errors.js';
-import { type Caller } from '../core/caller.js';
 import { newId } from '../core/ids.js';
-import { type Access } from '../services/access.js';
 import { type Addresses } from '../services/addresses.js';
 import { type Generation } from '../services/generation.js';
 import { type Health } from '../services/health.js';
@@ -17,16 +13,10 @@ import { callbackRoutes } from './callbacks.js';
 import { type EventStreams } from './event-streams.js';
 import { healthRoutes } from './health.js';
 import { pictureRoutes } from './images.js';
+import { secured } from './security-headers.js';
 import { uploadRoutes } from './uploads.js';
 
-/** See graphql/apollo.ts. */
-export type AnswerGraphql = (
-  request: { method: string; headers: IncomingHttpHeaders; search: string; body: unknown; traceId: string },
-  caller: Caller,
-) => Promise<{ status: number; headers: Iterable<[string, string]>; body: string }>;
-
 export interface HttpServices {
-  access: Access;
   addresses: Addresses;
   generation: Generation;
   health: Health;
@@ -37,18 +27,15 @@ export interface HttpServices {
   eventStreams: EventStreams;
   /** Null: any origin. */
   allowedOrigins: readonly string[] | null;
-  /** Answers /graphql once the caller is known. */
-  graphql: AnswerGraphql;
   /** Routes that only some installations have, such as the sandbox. */
   extra: { path: string; handler: RequestHandler }[];
   log: Logger;
 }
 
-const MAX_GRAPHQL_BODY = '1mb';
 /** Chromium's own upper bound for remembering a preflight. */
 const PREFLIGHT_SECONDS = 7_200;
 
-/** The HTTP door: gives every request an id, and the ones that need it a caller. Without the role `api`, health only. */
+/** The HTTP door for everything but /graphql (graphql-mount.ts): gives every request an id. Without the role `api`, health only. */
 export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Express {
   const { allowedOrigins, log } = services;
   const app = express();
@@ -78,7 +65,7 @@ export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Ex
     // Before helmet, whose dozen headers are for pages: pictures are asked for by the hundred and bring their own.
     app.use(pictureRoutes(services.pictures));
   }
-  app.use(helmet({ crossOriginResourcePolicy: { policy: 'cross-origin' } }));
+  app.use(secured);
   if (roles.api) serveApi(app, services);
   for (const { path, handler } of services.extra) app.use(path, handler);
   app.use((_request, _response, next) =>
@@ -89,51 +76,15 @@ export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Ex
 }
 
 function serveApi(app: Express, services: HttpServices): void {
-  const { access, addresses, eventStreams, graphql } = services;
+  const { addresses, eventStreams } = services;
   app.use(uploadRoutes(services.uploading, addresses, services.maxImageBytes));
   app.use(eventStreams.router);
-  app.use(
-    '/graphql',
-    neverCached,
-    identify(access),
-    express.json({ limit: MAX_GRAPHQL_BODY }),
-    withBody,
-    async (request, response) => {
-      const { method, headers, originalUrl } = request;
-      const body: unknown = request.body;
-      const traceId = String(response.getHeader('x-request-id'));
-      const search = originalUrl.replace(/^[^?]*/, '');
-      const answer = await graphql(
-        { method, headers, search, body, traceId },
-        response.locals.caller as Caller,
-      );
-      response.status(answer.status).setHeaders(new Map(answer.headers)).send(answer.body);
-    },
-  );
 }
 
 /** Callback links are capabilities: whoever reads one in a log could forge a result. Routes match in any case. */
 export function withoutToken(url: string): string {
   return url.replace(/^\/callbacks\/.*/i, '/callbacks/[redacted]').replace(/\?.*/, '');
 }
-
-const neverCached: RequestHandler = (_request, response, next) => {
-  response.setHeader('cache-control', 'no-store');
-  next();
-};
-
-function identify(access: Access): RequestHandler {
-  return async (request, response, next) => {
-    response.locals.caller = await access.authenticate(request.headers.authorization);
-    next();
-  };
-}
-
-/** Apollo answers a missing body with a sentence of its own, as long as there is an object to look at. */
-const withBody: RequestHandler = (request, _response, next) => {
-  request.body ??= {};
-  next();
-};
 
 const answerError: ErrorRequestHandler = (error: unknown, request, response, _next) => {
   const known = toAppError(error);
@@ -146,10 +97,7 @@ const answerError: ErrorRequestHandler = (error: unknown, request, response, _ne
   const code = known?.code ?? 'INTERNAL_SERVER_ERROR';
   const message = known?.message ?? `Something went wrong on our side. The log knows it as ${requestId}.`;
   if (known?.httpStatus === 401) response.setHeader('www-authenticate', 'Bearer');
-  const isGraphql = request.originalUrl.split('?')[0] === '/graphql';
-  response
-    .status(known?.httpStatus ?? 500)
-    .json(isGraphql ? { errors: [{ message, extensions: { code } }] } : { error: { code, message } });
+  response.status(known?.httpStatus ?? 500).json({ error: { code, message } });
 };
 
 /** Errors of express's body parsers, in our words; null for what nobody expected. */

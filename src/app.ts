@@ -6,12 +6,14 @@ import { type Config } from './config.js';
 import { EventCursors } from './core/cursor.js';
 import { UPSTREAM_FLAG } from './core/jobs.js';
 import { Signer } from './core/signature.js';
+import { Allowances } from './db/allowances.js';
 import { ApiKeys } from './db/api-keys.js';
 import { Blobs } from './db/blobs.js';
 import { Callbacks } from './db/callbacks.js';
 import { Database } from './db/database.js';
 import { EmbeddedPostgres } from './db/embedded.js';
 import { Events } from './db/events.js';
+import { Flights } from './db/flights.js';
 import { Images } from './db/images.js';
 import { Instances } from './db/instances.js';
 import { Leases } from './db/leases.js';
@@ -54,6 +56,7 @@ import { Health } from './services/health.js';
 import { History } from './services/history.js';
 import { PictureServing } from './services/picture-serving.js';
 import { Pictures } from './services/pictures.js';
+import { RateLimits, WINDOW_MS } from './services/rate-limits.js';
 import { Reconciliation } from './services/reconciliation.js';
 import { TaskControl } from './services/task-control.js';
 import { Uploading } from './services/uploading.js';
@@ -83,6 +86,8 @@ export interface Tuning {
   sweepEveryMs?: number;
   /** How long the network of a watcher may take nothing before it is closed; default 30 s. */
   stallMs?: number;
+  /** What limits a minute count in; default a minute. */
+  limitWindowMs?: number;
   /** False: events are neither sealed nor pushed. For the bench that asks what pushing costs. */
   push?: false;
   /** False: the embedded Postgres does not wait for the disk. */
@@ -184,6 +189,13 @@ async function build(
     pictureConfig.linkSeconds,
   );
   const callbacks = new Callbacks(db);
+  const rateLimits = new RateLimits(
+    new Allowances(db),
+    new Flights(db),
+    config.limits,
+    tuning.limitWindowMs ?? WINDOW_MS,
+    log,
+  );
   const generation = new Generation(
     tasks,
     images,
@@ -193,6 +205,7 @@ async function build(
     gate,
     addresses,
     { sources: guard, receivers },
+    rateLimits,
     log,
   );
   const control = new TaskControl(tasks, generation, eventLog);
@@ -239,7 +252,7 @@ async function build(
   const watching = new Watching(events, eventLog, feed, cursors, push.replayDays);
   const apiKeys = new ApiKeys(db);
   const access = new Access(apiKeys);
-  const connections = new Connections(apiKeys, access, push.connectionsPerKey, log);
+  const connections = new Connections(apiKeys, access, push.connectionsPerKey, rateLimits, log);
   releases.push(() => connections.stop());
   const firstKey = await access.makeFirstKey();
 
@@ -287,12 +300,19 @@ async function build(
   const makeContext = contextMaker(history, watching);
   const { operationsPerRequest, ...rules } = config.graphql;
   const operations = new Operations(schema, rules);
-  const graphql = await serveGraphqlOverHttp(schema, operations, makeContext, operationsPerRequest, log);
+  const graphql = await serveGraphqlOverHttp(
+    schema,
+    operations,
+    makeContext,
+    rateLimits,
+    operationsPerRequest,
+    log,
+  );
   releases.push(() => graphql.stop());
-  const subscriptions = new Subscriptions(schema, operations, makeContext, watching, log);
+  const subscriptions = new Subscriptions(schema, operations, makeContext, watching, rateLimits, log);
   const sockets = serveGraphqlOverWebSocket(subscriptions, access, connections, push.allowedOrigins, log);
   const startOperation = subscriptions.start.bind(subscriptions);
-  const eventStreams = new EventStreams({ access, connections, watching, startOperation });
+  const eventStreams = new EventStreams({ access, connections, watching, rateLimits, startOperation });
   const extra = [];
   if (usesSandbox) {
     const sandbox = new Sandbox({ publicUrl: () => `${url}/sandbox`, log, delayMs: tuning.sandboxDelayMs });

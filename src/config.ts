@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { ConfigInvalid } from './core/errors.js';
+import { LIMIT_NAMES, type Limits } from './core/limits.js';
 import { type QueryLimits } from './graphql/query-limits.js';
 
 /** Everything that can be configured, checked and with its defaults filled in. .env.example explains each variable. */
@@ -56,6 +57,8 @@ export interface Config {
     /** More than one: a request over HTTP can be a list of operations. */
     operationsPerRequest: number;
   };
+  /** What holds where a key has no limit of its own; absent: no limit. */
+  limits: { key: Limits; endUser: Limits; workspace: Limits };
   /** How long callbacks are kept as they came. */
   callbackRetentionDays: number;
   logLevel: (typeof LOG_LEVELS)[number];
@@ -89,7 +92,23 @@ const httpUrl = z
   })
   .transform((url) => url.replace(/\/+$/, ''));
 
+/** Below what the columns hold. */
+const MAX_LIMIT = 1_000_000_000;
+
 const atLeastOne = () => z.coerce.number('must be a number').int().min(1, 'must be at least 1');
+
+/** Such as "requestsPerMinute=600, generationsInFlight=20". */
+const limits = () =>
+  z
+    .string()
+    .default('')
+    .refine((text) => words(text).every(isLimit), {
+      error: `must be limits such as requestsPerMinute=600, each 1 to ${MAX_LIMIT}: ${LIMIT_NAMES.join(', ')}`,
+    })
+    .transform((text): Limits => {
+      const pairs = words(text).map((word) => word.split('='));
+      return Object.fromEntries(pairs.map(([name = '', amount]): [string, number] => [name, Number(amount)]));
+    });
 
 const schema = z.object({
   HOST: z.string().default('127.0.0.1'),
@@ -190,6 +209,9 @@ const schema = z.object({
   QUERY_MAX_COST: atLeastOne().default(10_000),
   OPERATIONS_PER_REQUEST: atLeastOne().default(1),
   INTROSPECTION: z.enum(['on', 'off'], 'must be on or off').default('on'),
+  LIMITS_PER_KEY: limits(),
+  LIMITS_PER_END_USER: limits(),
+  LIMITS_PER_WORKSPACE: limits(),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
 });
 
@@ -263,6 +285,11 @@ export function readConfig(environment: Environment): Config {
       introspection: values.INTROSPECTION === 'on',
       operationsPerRequest: values.OPERATIONS_PER_REQUEST,
     },
+    limits: {
+      key: values.LIMITS_PER_KEY,
+      endUser: values.LIMITS_PER_END_USER,
+      workspace: values.LIMITS_PER_WORKSPACE,
+    },
     callbackRetentionDays: values.CALLBACK_RETENTION_DAYS,
     logLevel: values.LOG_LEVEL,
   };
@@ -287,6 +314,15 @@ function s3Of(values: Values): S3Config | null {
 /** A list as a person writes it: with commas, spaces or line ends between. */
 function words(text: string): string[] {
   return text.split(/[\s,]+/).filter((word) => word !== '');
+}
+
+function isLimit(word: string): boolean {
+  const [name, amount = ''] = word.split('=');
+  return (
+    LIMIT_NAMES.some((known) => known === name) &&
+    /^[1-9]\d{0,9}$/.test(amount) &&
+    Number(amount) <= MAX_LIMIT
+  );
 }
 
 function isLongSecret(text: string): boolean {

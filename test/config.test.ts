@@ -65,6 +65,7 @@ describe('the configuration', () => {
         introspection: true,
         operationsPerRequest: 1,
       },
+      limits: { key: {}, endUser: {}, workspace: {} },
       callbackRetentionDays: 30,
       logLevel: 'info',
     };
@@ -130,6 +131,25 @@ describe('the configuration', () => {
 
   test.each(['-1', '1.5', 'http', '65536'])('refuses %s for a port', (PORT) => {
     expect(faultsOf({ PORT })).toEqual([expect.stringMatching(/^PORT: /)]);
+  });
+
+  test('takes limits as a list of names and numbers, and refuses others', () => {
+    const LIMITS_PER_KEY = 'requestsPerMinute=600, generationsInFlight=20';
+    expect(readConfig({ LIMITS_PER_KEY }).limits).toEqual({
+      key: { requestsPerMinute: 600, generationsInFlight: 20 },
+      endUser: {},
+      workspace: {},
+    });
+    for (const text of [
+      'requests=5',
+      'requestsPerMinute',
+      'connections=0',
+      'connections=x',
+      'connections=-1',
+    ])
+      expect(faultsOf({ LIMITS_PER_END_USER: text })).toEqual([
+        expect.stringMatching(/^LIMITS_PER_END_USER: must be limits such as /),
+      ]);
   });
 
   test('takes an empty variable for an absent one', () => {

@@ -1,3 +1,5 @@
+import { type Limits } from './limits.js';
+
 /** What a key may do. A resolver states the scope that it needs. */
 export const SCOPES = [
   'tasks:read',
@@ -18,6 +20,8 @@ export interface Caller {
   /** The key's first characters, by which a person recognises it. */
   keyPrefix: string;
   scopes: readonly Scope[];
+  /** Of the key or token itself; others hold besides. */
+  limits?: Limits;
   /** Whom of its own users the workspace asks for; null: for itself. */
   endUserId: string | null;
 }

@@ -8,9 +8,10 @@ import {
 import { type GraphQLSchema } from 'graphql';
 import { type Logger } from 'pino';
 import { type Caller } from '../core/caller.js';
+import { type RateLimits, type RateStanding } from '../services/rate-limits.js';
 import { type Context, type ContextMaker } from './context.js';
 import { formatError } from './format-error.js';
-import { type Operations } from './operations.js';
+import { asGraphqlError, type Operations } from './operations.js';
 import { PersistedQueries } from './persisted-queries.js';
 import { RequestCheck } from './request-check.js';
 
@@ -29,6 +30,8 @@ export interface GraphqlAnswer {
   status: number;
   headers: Iterable<[string, string]>;
   body: string;
+  /** How the caller's limits stand; null where it has none. */
+  rate: RateStanding | null;
 }
 
 export interface GraphqlOverHttp {
@@ -42,6 +45,7 @@ export async function serveGraphqlOverHttp(
   schema: GraphQLSchema,
   operations: Operations,
   makeContext: ContextMaker,
+  rateLimits: RateLimits,
   operationsPerRequest: number,
   log: Logger,
 ): Promise<GraphqlOverHttp> {
@@ -77,18 +81,24 @@ export async function serveGraphqlOverHttp(
     const headers = new HeaderMap();
     for (const [name, value] of Object.entries(request.headers))
       if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(', ') : value);
-    const facts = { idempotencyKey: headers.get('idempotency-key'), traceId: request.traceId };
-    const { method, search, body } = request;
+    const { method, search, body, traceId } = request;
+    const idempotencyKey = headers.get('idempotency-key');
+    let rate: RateStanding | null = null;
     const response = await server.executeHTTPGraphQLRequest({
       httpGraphQLRequest: { method, headers, search, body },
       // After Apollo's guard against forged requests, and before it looks at the document.
       context: async () => {
-        check.check(request);
-        return Promise.resolve(makeContext(caller, facts));
+        try {
+          rate = await rateLimits.admitRequests(caller, check.check(request));
+        } catch (error) {
+          throw asGraphqlError(error);
+        }
+        return makeContext(caller, { rate, idempotencyKey, traceId });
       },
     });
     if (response.body.kind !== 'complete') throw new Error('There is no incremental delivery here.');
-    return { status: response.status ?? 200, headers: response.headers, body: response.body.string };
+    const { status = 200, headers: answered } = response;
+    return { status, headers: answered, body: response.body.string, rate };
   };
   return { answer, stop: () => server.stop() };
 }

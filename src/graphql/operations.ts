@@ -14,8 +14,8 @@ import {
   visit,
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
-import { AppError, QueryTooComplex } from '../core/errors.js';
-import { type Price, priceOf } from './query-cost.js';
+import { AppError, QueryTooComplex, RateLimited } from '../core/errors.js';
+import { type CostOf, costOfOperation } from './query-cost.js';
 import { checkDocument, checkVariables, type QueryLimits, refuseAbove } from './query-limits.js';
 
 /** Of all documents that are remembered, together; a token takes about half a kilobyte. Frontends have tens of documents. */
@@ -43,8 +43,6 @@ export interface Operation {
   document: DocumentNode;
   type: OperationTypeNode;
   cost: number;
-  /** How many of its fields ask for pictures. */
-  generations: number;
   /** The variable that serves as `after` of the one subscribed field and as nothing else; null where there is none. */
   afterVariable: string | null;
 }
@@ -55,7 +53,7 @@ export type Prepared = { errors: readonly GraphQLError[] } | Operation;
 interface Checked {
   document: DocumentNode;
   hash: string;
-  operations: Map<OperationDefinitionNode, Price & { afterVariable: string | null }>;
+  operations: Map<OperationDefinitionNode, { costOf: CostOf; afterVariable: string | null }>;
 }
 
 /** Parses and checks documents, each once; what depends on variables is checked each time. */
@@ -87,15 +85,15 @@ export class Operations {
     let known = operations.get(operation);
     if (!known) {
       const afterVariable = afterVariableOf(document, operation);
-      known = { ...priceOf(this.schema, document, operation), afterVariable };
+      known = { costOf: costOfOperation(this.schema, document, operation), afterVariable };
       operations.set(operation, known);
     }
-    const { costOf, generations, afterVariable } = known;
+    const { costOf, afterVariable } = known;
     try {
       checkVariables(variables, this.rules.limits);
       const cost = costOf(variables ?? {});
       refuseAbove(this.rules.limits.cost, cost, 'of cost');
-      return { document, type: operation.operation, cost, generations, afterVariable };
+      return { document, type: operation.operation, cost, afterVariable };
     } catch (error) {
       return { errors: [asGraphqlError(error)] };
     }
@@ -143,9 +141,14 @@ function tooComplex(error: unknown, { tokens }: QueryLimits): unknown {
 
 /** Ours, as graphql's, with the HTTP status that Apollo answers with; anything else is thrown on. */
 export function asGraphqlError(error: unknown): GraphQLError {
+  if (error instanceof GraphQLError) return error;
   if (!(error instanceof AppError)) throw error;
-  const { message, code, httpStatus } = error;
-  return new GraphQLError(message, { extensions: { code, http: { status: httpStatus } } });
+  const { message, code, httpStatus: status } = error;
+  if (!(error instanceof RateLimited))
+    return new GraphQLError(message, { extensions: { code, http: { status } } });
+  const headers = new Map([['retry-after', String(error.retryAfterSeconds)]]);
+  const { retryAfterMs } = error;
+  return new GraphQLError(message, { extensions: { code, retryAfterMs, http: { status, headers } } });
 }
 
 function afterVariableOf(document: DocumentNode, operation: OperationDefinitionNode): string | null {

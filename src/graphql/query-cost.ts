@@ -31,36 +31,27 @@ const META_FIELDS: ReadonlyMap<string, GraphQLField<unknown, unknown>> = new Map
   [SchemaMetaFieldDef, TypeMetaFieldDef, TypeNameMetaFieldDef].map((field) => [field.name, field]),
 );
 
+/** What an operation comes to: each field 1, times the pages and lists that it is in; a mutation that spends money 1,000. */
 export type CostOf = (variables: Readonly<Record<string, unknown>>) => number;
-
-/** What one operation of a document comes to. */
-export interface Price {
-  /** Each field 1, times the pages and lists that it is in; a mutation that spends money 1,000. */
-  costOf: CostOf;
-  /** How many of its fields ask for pictures. */
-  generations: number;
-}
 
 /**
  * The cost of an operation that fits the schema and whose fields were counted (query-limits.ts), so that spreading its
  * fragments out is bounded. What does not depend on variables is added up here, once for all requests.
  */
-export function priceOf(
+export function costOfOperation(
   schema: GraphQLSchema,
   document: DocumentNode,
   operation: OperationDefinitionNode,
-): Price {
+): CostOf {
   const fragments = new Map<string, FragmentDefinitionNode>();
   for (const definition of document.definitions)
     if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
   const defaults = defaultsOf(operation);
-  let generations = 0;
 
   const costOfField = (node: FieldNode, typeName: string): Cost => {
     const field = fieldOf(schema, typeName, node.name.value);
     if (!field) return constant(1);
     const isPaid = typeName === 'Mutation' && PAID_MUTATIONS.has(field.name);
-    if (isPaid) generations += 1;
     const own = isPaid ? PAID_COST : 1;
     const type = getNamedType(field.type);
     if (!node.selectionSet || !isCompositeType(type)) return constant(own);
@@ -86,7 +77,7 @@ export function priceOf(
 
   const root = schema.getRootType(operation.operation)?.name ?? '';
   const cost = costOfSet(operation.selectionSet, root);
-  return { costOf: (variables) => totalOf(cost, variables), generations };
+  return (variables) => totalOf(cost, variables);
 }
 
 interface Cost {

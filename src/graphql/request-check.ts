@@ -1,13 +1,7 @@
 import { BadRequest } from '../core/errors.js';
-import { asGraphqlError, type Operations } from './operations.js';
+import { type Operations } from './operations.js';
 import { type PersistedQueries } from './persisted-queries.js';
 import { refuseAbove } from './query-limits.js';
-
-/** What a request over HTTP comes to, all of its operations together. */
-export interface RequestTotals {
-  cost: number;
-  generations: number;
-}
 
 interface Asked {
   method: string;
@@ -24,47 +18,35 @@ export class RequestCheck {
   ) {}
 
   /**
-   * Throws what Apollo answers with as it is. A request that is wrong in another way than being too much passes: Apollo
+   * How many operations the request has. Throws QueryTooComplex and BadRequest. A request that is wrong in another way than being too much passes: Apollo
    * says what is wrong with it.
    */
-  check({ method, search, body }: Asked): RequestTotals {
+  check({ method, search, body }: Asked): number {
     const asked =
       method === 'GET' ? [parametersOf(search)] : Array.isArray(body) ? (body as unknown[]) : [body];
     if (this.operationsPerRequest > 1 && asked.length > this.operationsPerRequest) {
-      throw asGraphqlError(
-        new BadRequest(
-          `This request has ${asked.length} operations; ${this.operationsPerRequest} are allowed. Send several requests.`,
-        ),
+      throw new BadRequest(
+        `This request has ${asked.length} operations; ${this.operationsPerRequest} are allowed. Send several requests.`,
       );
     }
-    const totals = { cost: 0, generations: 0 };
-    for (const one of asked) {
-      const { cost, generations } = this.checkOne(one);
-      totals.cost += cost;
-      totals.generations += generations;
-    }
-    try {
-      refuseAbove(this.operations.rules.limits.cost, totals.cost, 'of cost');
-    } catch (error) {
-      throw asGraphqlError(error);
-    }
-    return totals;
+    let cost = 0;
+    for (const one of asked) cost += this.costOf(one);
+    refuseAbove(this.operations.rules.limits.cost, cost, 'of cost');
+    return asked.length;
   }
 
-  private checkOne(asked: unknown): RequestTotals {
+  private costOf(asked: unknown): number {
     const { query, operationName, variables, extensions } = Object(asked) as Record<string, unknown>;
     const text = query ?? this.persisted.textOf(extensions);
-    if (typeof text !== 'string' || text === '' || !isRecord(variables)) return NOTHING;
+    if (typeof text !== 'string' || text === '' || !isRecord(variables)) return 0;
     const name = typeof operationName === 'string' ? operationName : null;
     const prepared = this.operations.prepare({ query: text, operationName: name, variables });
-    if (!('errors' in prepared)) return prepared;
+    if (!('errors' in prepared)) return prepared.cost;
     const [tooComplex] = prepared.errors.filter(({ extensions: { code } }) => code === 'QUERY_TOO_COMPLEX');
     if (tooComplex) throw tooComplex;
-    return NOTHING;
+    return 0;
   }
 }
-
-const NOTHING: RequestTotals = { cost: 0, generations: 0 };
 
 function isRecord(value: unknown): value is Record<string, unknown> | null | undefined {
   return value === undefined || (typeof value === 'object' && !Array.isArray(value));

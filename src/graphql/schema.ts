@@ -17,6 +17,7 @@ import { type Context } from './context.js';
 import { DeliveryResolver } from './delivery.resolver.js';
 import { FluxModelResolver } from './flux-model.resolver.js';
 import { ImageResolver } from './image.resolver.js';
+import { RateLimitResolver } from './rate-limit.resolver.js';
 import { TaskControlResolver } from './task-control.resolver.js';
 import { TaskEventResolver } from './task-event.resolver.js';
 import { TaskResolver } from './task.resolver.js';
@@ -55,6 +56,7 @@ export async function makeSchema(services: SchemaServices): Promise<GraphQLSchem
       new ImageResolver(services.addresses, services.history, services.uploading, services.forgetting),
     ],
     [FluxModelResolver, new FluxModelResolver()],
+    [RateLimitResolver, new RateLimitResolver()],
     [ViewerResolver, new ViewerResolver()],
   ]);
   return buildSchema({
@@ -66,6 +68,7 @@ export async function makeSchema(services: SchemaServices): Promise<GraphQLSchem
       DeliveryResolver,
       ImageResolver,
       FluxModelResolver,
+      RateLimitResolver,
       ViewerResolver,
     ],
     container: { get: (resolverClass) => resolvers.get(resolverClass) },

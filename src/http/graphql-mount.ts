@@ -9,7 +9,9 @@ import { type Caller } from '../core/caller.js';
 import { AppError } from '../core/errors.js';
 import { newId } from '../core/ids.js';
 import { type Access } from '../services/access.js';
+import { type RateStanding } from '../services/rate-limits.js';
 import { readJson } from './json-body.js';
+import { EXPOSED_HEADERS, rateHeaders } from './rate-headers.js';
 import { securityHeaders } from './security-headers.js';
 
 /** Answers a request of a known caller; see graphql/apollo.ts. */
@@ -22,6 +24,7 @@ interface Answer {
   status: number;
   headers: Iterable<[string, string]>;
   body: string;
+  rate?: RateStanding | null;
 }
 
 export interface GraphqlMountServices {
@@ -49,7 +52,11 @@ export function mountGraphql({
   allowedOrigins,
   log,
 }: GraphqlMountServices): RequestListener {
-  const fixed = { ...securityHeaders(), 'cache-control': 'no-store' };
+  const fixed = {
+    ...securityHeaders(),
+    'cache-control': 'no-store',
+    'access-control-expose-headers': EXPOSED_HEADERS.join(','),
+  };
 
   const run = async (request: IncomingMessage, traceId: string): Promise<Answer> => {
     try {
@@ -63,13 +70,14 @@ export function mountGraphql({
     }
   };
   const serve = async (request: IncomingMessage, response: ServerResponse, traceId: string) => {
-    const { status, headers, body } = await run(request, traceId);
+    const { status, headers, body, rate } = await run(request, traceId);
     if (response.destroyed) return;
     response.writeHead(status, {
       ...fixed,
       ...originHeaders(request.headers.origin, allowedOrigins),
       'x-request-id': traceId,
       'content-length': Buffer.byteLength(body),
+      ...(rate && rateHeaders(rate)),
       ...Object.fromEntries(headers),
     });
     response.end(body);

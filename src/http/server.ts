@@ -2,7 +2,7 @@ import cors from 'cors';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { type Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
-import { AppError, BadRequest, NotFound, PayloadTooLarge } from '../core/errors.js';
+import { AppError, BadRequest, NotFound, PayloadTooLarge, RateLimited } from '../core/errors.js';
 import { newId } from '../core/ids.js';
 import { type Addresses } from '../services/addresses.js';
 import { type Generation } from '../services/generation.js';
@@ -13,6 +13,7 @@ import { callbackRoutes } from './callbacks.js';
 import { type EventStreams } from './event-streams.js';
 import { healthRoutes } from './health.js';
 import { pictureRoutes } from './images.js';
+import { EXPOSED_HEADERS, retryHeaders } from './rate-headers.js';
 import { secured } from './security-headers.js';
 import { uploadRoutes } from './uploads.js';
 
@@ -61,7 +62,10 @@ export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Ex
     // No browser calls back: nothing is between the upstream's one attempt and its commit.
     app.use(callbackRoutes(services.generation, services.addresses));
     // By default any origin may ask: keys are sent by the page itself, never by the browser on its own as cookies are.
-    app.use(cors({ maxAge: PREFLIGHT_SECONDS, origin: allowedOrigins ? [...allowedOrigins] : '*' }));
+    const exposedHeaders = EXPOSED_HEADERS;
+    app.use(
+      cors({ maxAge: PREFLIGHT_SECONDS, origin: allowedOrigins ? [...allowedOrigins] : '*', exposedHeaders }),
+    );
     // Before helmet, whose dozen headers are for pages: pictures are asked for by the hundred and bring their own.
     app.use(pictureRoutes(services.pictures));
   }
@@ -96,6 +100,7 @@ const answerError: ErrorRequestHandler = (error: unknown, request, response, _ne
   const requestId = String(response.getHeader('x-request-id'));
   const code = known?.code ?? 'INTERNAL_SERVER_ERROR';
   const message = known?.message ?? `Something went wrong on our side. The log knows it as ${requestId}.`;
+  if (known instanceof RateLimited) response.setHeaders(new Map(retryHeaders(known)));
   if (known?.httpStatus === 401) response.setHeader('www-authenticate', 'Bearer');
   response.status(known?.httpStatus ?? 500).json({ error: { code, message } });
 };

@@ -15,6 +15,7 @@ import { AddressRefused, type AddressGuard } from '../net/guard.js';
 import { type AceData, type UpstreamPicture, type UpstreamResult } from '../providers/acedata.js';
 import { type Reach, type UpstreamGate } from '../providers/upstream-gate.js';
 import { type Addresses } from './addresses.js';
+import { type RateLimits } from './rate-limits.js';
 import { persistently } from './persistently.js';
 import { type CheckedRequest, checkWish, type Wish } from './request-check.js';
 
@@ -56,12 +57,13 @@ export class Generation {
     private readonly gate: UpstreamGate,
     private readonly addresses: Addresses,
     private readonly guards: Guards,
+    private readonly limits: RateLimits,
     private readonly log: Logger,
   ) {}
 
   /**
    * Takes a wish: checks it, then writes task, event and job in one commit. Once this has returned, the task will reach an
-   * end whatever happens. Throws InputRejected with every fault found; then nothing was written.
+   * end whatever happens. Throws InputRejected with every fault found, and RateLimited; then nothing was written.
    */
   async request(
     caller: Caller,
@@ -85,8 +87,15 @@ export class Generation {
       keyId,
       endUserId,
     };
-    const task = await this.tasks.insert(row, caller.keyName);
-    if (!task) return this.replay(caller, request.idempotencyKey ?? '', inputHash);
+    const takeBack = await this.limits.admitGeneration(caller, row.id);
+    const task = await this.tasks.insert(row, caller.keyName).catch(async (error: unknown) => {
+      await takeBack().catch(() => undefined);
+      throw error;
+    });
+    if (!task) {
+      await takeBack();
+      return this.replay(caller, request.idempotencyKey ?? '', inputHash);
+    }
     this.events.sealSoon();
     return { task, replayed: false };
   }

@@ -9,10 +9,12 @@ import { type Caller, SCOPES } from '../../src/core/caller.js';
 import { InputRejected, PictureUnavailable, UpstreamPaused } from '../../src/core/errors.js';
 import { newId } from '../../src/core/ids.js';
 import { Signer } from '../../src/core/signature.js';
+import { Allowances } from '../../src/db/allowances.js';
 import { Blobs } from '../../src/db/blobs.js';
 import { Callbacks } from '../../src/db/callbacks.js';
 import { Database, type Statement } from '../../src/db/database.js';
 import { Events } from '../../src/db/events.js';
+import { Flights } from '../../src/db/flights.js';
 import { Images } from '../../src/db/images.js';
 import { Leases } from '../../src/db/leases.js';
 import { Tasks } from '../../src/db/tasks.js';
@@ -26,6 +28,7 @@ import { Addresses } from '../../src/services/addresses.js';
 import { CallbackInbox } from '../../src/services/callback-inbox.js';
 import { Generation } from '../../src/services/generation.js';
 import { Pictures } from '../../src/services/pictures.js';
+import { RateLimits, WINDOW_MS } from '../../src/services/rate-limits.js';
 import { Reconciliation } from '../../src/services/reconciliation.js';
 import { TaskControl } from '../../src/services/task-control.js';
 import { Peer, type Received, reply } from '../net/peer.js';
@@ -107,6 +110,8 @@ export class World {
     const upstream = new AceData({ ...options, baseUrl: peer.url });
     // Nothing listens on port 1.
     this.upstreams = [upstream, new AceData({ ...options, baseUrl: 'http://127.0.0.1:1' })];
+    const noDefaults = { key: {}, endUser: {}, workspace: {} };
+    const noLimits = new RateLimits(new Allowances(db), new Flights(db), noDefaults, WINDOW_MS, silent);
     this.makeGeneration = (of) =>
       new Generation(
         this.tasks,
@@ -117,6 +122,7 @@ export class World {
         new UpstreamGate(50, silent),
         addresses,
         { sources: new AddressGuard(), receivers: new AddressGuard() },
+        noLimits,
         silent,
       );
     this.generation = this.makeGeneration(upstream);

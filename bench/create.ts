@@ -1,8 +1,5 @@
-import { fileURLToPath } from 'node:url';
-import { pino } from 'pino';
-import { newId } from '../src/core/ids.js';
-import { migrate } from '../src/db/migrate.js';
 import { type Bench, median, printOccasion, printTable, rounded } from './support/bench.js';
+import { prepareFloor } from './support/floor.js';
 import { startLoad, type Stretch } from './support/load.js';
 import { inTurns, perSecondOf, ratiosOf, roundsTable } from './support/rounds.js';
 import { makeScratch, withClient } from './support/postgres.js';
@@ -15,7 +12,6 @@ const WARM_UP_SECONDS = 1.5;
 const GOAL = 0.5;
 
 const LOAD = new URL('./create-load.js', import.meta.url);
-const MIGRATIONS = fileURLToPath(new URL('../../prisma/migrations', import.meta.url));
 
 /**
  * How much of what Postgres can do is left when tasks are created through the front door? Compared are tasks per second
@@ -51,16 +47,6 @@ export const create: Bench = async ({ seconds = DEFAULT_SECONDS, release }) => {
   const figures = { ours: perSecondOf(done.ours), floor: perSecondOf(done.floor), ratio };
   console.log(JSON.stringify({ bench: 'create', ...figures }));
 };
-
-/** A migrated database with a workspace, whose id is returned. */
-async function prepareFloor(databaseUrl: string): Promise<string> {
-  await migrate({ databaseUrl, migrationsDir: MIGRATIONS, log: pino({ level: 'silent' }) });
-  const workspaceId = newId();
-  await withClient(databaseUrl, (client) =>
-    client.query('insert into workspaces (id, name) values ($1, $2)', [workspaceId, 'bench']),
-  );
-  return workspaceId;
-}
 
 /** What was counted must have been written: task, event and job for each. */
 async function checkCount(databaseUrl: string, stretches: Stretch[]): Promise<void> {

@@ -4,6 +4,7 @@ import { callbacks } from './callbacks.js';
 import { create } from './create.js';
 import { drain } from './drain.js';
 import { fanout } from './fanout.js';
+import { featureTax } from './feature-tax.js';
 import { history } from './history.js';
 import { images } from './images.js';
 import { latency } from './latency.js';
@@ -21,6 +22,7 @@ const BENCHES: Record<string, Bench> = {
   drain,
   fanout,
   latency,
+  'feature-tax': featureTax,
   'notify-tax': notifyTax,
   images,
   storm,

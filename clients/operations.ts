@@ -775,6 +775,8 @@ export type Query = {
   image?: Maybe<Image>;
   /** What each model accepts, so that a form can be built from it. */
   models: Array<FluxModel>;
+  /** How many requests the caller may still make. Null: as many as it likes. Needs no scope. */
+  rateLimit?: Maybe<RateLimit>;
   /** One task; null when there is none with this id. */
   task?: Maybe<Task>;
   /** The workspace's events, oldest first, however old. The cursors are those of the subscription: read to the end, subscribe after its `pageInfo.logCursor`, and nothing is missed. */
@@ -847,6 +849,19 @@ export type QueryUsageArgs = {
   from: Scalars['DateTime']['input'];
   groupBy: UsageGrouping;
   to: Scalars['DateTime']['input'];
+};
+
+/** How the limit on requests stands that is nearest to its end: of the key, the end user or the workspace. Several instances count together; `remaining` can be some percent too high. */
+export type RateLimit = {
+  __typename?: 'RateLimit';
+  /** How many of them this request used up: one for each operation in it. */
+  cost: Scalars['Int']['output'];
+  /** Requests that may be made in a minute. */
+  limit: Scalars['Int']['output'];
+  /** How many may still be made until `resetAt`. */
+  remaining: Scalars['Int']['output'];
+  /** When all of them may be made again. */
+  resetAt: Scalars['DateTime']['output'];
 };
 
 /** Which result to post again. */

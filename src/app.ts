@@ -8,6 +8,7 @@ import { UPSTREAM_FLAG } from './core/jobs.js';
 import { PriceList } from './core/prices.js';
 import { Signer } from './core/signature.js';
 import { clientAddressReader } from './core/client-address.js';
+import { Allowances } from './db/allowances.js';
 import { ApiKeys } from './db/api-keys.js';
 import { AuditLog } from './db/audit-log.js';
 import { Blobs } from './db/blobs.js';
@@ -16,6 +17,7 @@ import { Callbacks } from './db/callbacks.js';
 import { Database } from './db/database.js';
 import { EmbeddedPostgres } from './db/embedded.js';
 import { Events } from './db/events.js';
+import { Flights } from './db/flights.js';
 import { Images } from './db/images.js';
 import { Instances } from './db/instances.js';
 import { Leases } from './db/leases.js';
@@ -28,11 +30,13 @@ import { Feed } from './events/feed.js';
 import { EventLog } from './events/log.js';
 import { serveGraphqlOverHttp } from './graphql/apollo.js';
 import { contextMaker } from './graphql/context.js';
+import { Operations } from './graphql/operations.js';
 import { makeSchema } from './graphql/schema.js';
 import { Subscriptions } from './graphql/subscriptions.js';
 import { serveGraphqlOverWebSocket } from './graphql/websocket.js';
 import { EventStreams } from './http/event-streams.js';
 import { fluxRoutes } from './http/flux.js';
+import { isForGraphql, mountGraphql } from './http/graphql-mount.js';
 import { close, listen, localUrl } from './http/listening.js';
 import { makeHttpApp } from './http/server.js';
 import { openStore } from './images/open-store.js';
@@ -65,6 +69,7 @@ import { IdentityProvider } from './services/identity-provider.js';
 import { PictureServing } from './services/picture-serving.js';
 import { Pictures } from './services/pictures.js';
 import { ProviderKeys } from './services/provider-keys.js';
+import { RateLimits, WINDOW_MS } from './services/rate-limits.js';
 import { Reconciliation } from './services/reconciliation.js';
 import { SignInFailures } from './services/sign-in-failures.js';
 import { Spending } from './services/spending.js';
@@ -107,6 +112,8 @@ export interface Tuning {
   providerCooldownMs?: number;
   /** How long failed sign-ins are counted before a row is written; default 1 min. */
   signInWindowMs?: number;
+  /** What limits a minute count in; default a minute. */
+  limitWindowMs?: number;
   /** False: events are neither sealed nor pushed. For the bench that asks what pushing costs. */
   push?: false;
   /** False: the embedded Postgres does not wait for the disk. */
@@ -220,6 +227,13 @@ async function build(
   const callbacks = new Callbacks(db);
   const prices = new PriceList(config.prices);
   const budgets = new Budgets(db);
+  const rateLimits = new RateLimits(
+    new Allowances(db),
+    new Flights(db),
+    config.limits,
+    tuning.limitWindowMs ?? WINDOW_MS,
+    log,
+  );
   const generation = new Generation(
     tasks,
     images,
@@ -230,6 +244,7 @@ async function build(
     addresses,
     { sources: guard, receivers },
     new Spending(prices, budgets),
+    rateLimits,
     log,
   );
   const control = new TaskControl(tasks, generation, eventLog);
@@ -291,7 +306,7 @@ async function build(
   // Not waited for: it may be away, and keys work without it.
   void providerKeys?.prepare();
   const access = new Access(apiKeys, tokenSigning, keyUse, signInFailures, provider);
-  const connections = new Connections(apiKeys, access, push.connectionsPerKey, log);
+  const connections = new Connections(apiKeys, access, push.connectionsPerKey, rateLimits, log);
   releases.push(() => atMost(ANSWER_MS, 'the look at keys', connections.stop()));
   const firstKey = await access.makeFirstKey();
 
@@ -345,17 +360,37 @@ async function build(
   });
   const addressOf = clientAddressReader(config.trustedProxies);
   const makeContext = contextMaker(history, watching);
-  const graphql = await serveGraphqlOverHttp(schema, makeContext, log);
+  const { operationsPerRequest, ...rules } = config.graphql;
+  const operations = new Operations(schema, rules);
+  const graphql = await serveGraphqlOverHttp(
+    schema,
+    operations,
+    makeContext,
+    rateLimits,
+    operationsPerRequest,
+    log,
+  );
   releases.push(() => graphql.stop());
-  const subscriptions = new Subscriptions(schema, makeContext, watching, log);
+  const subscriptions = new Subscriptions(schema, operations, makeContext, watching, rateLimits, log);
   const sockets = serveGraphqlOverWebSocket(
     { subscriptions, access, connections, addressOf, log },
     push.allowedOrigins,
   );
   const waiting = new Waiting(connections, watching, tuning.fluxWaitMs ?? FLUX_WAIT_MS);
-  const flux = fluxRoutes(access, addressOf, new FluxApi(generation, history, addresses), waiting);
+  const flux = fluxRoutes(
+    { access, addressOf, rateLimits },
+    new FluxApi(generation, history, addresses),
+    waiting,
+  );
   const startOperation = subscriptions.start.bind(subscriptions);
-  const eventStreams = new EventStreams({ access, connections, watching, startOperation, addressOf });
+  const eventStreams = new EventStreams({
+    access,
+    connections,
+    watching,
+    rateLimits,
+    startOperation,
+    addressOf,
+  });
   const extra = [];
   if (usesSandbox) {
     const sandbox = new Sandbox({ publicUrl: () => `${url}/sandbox`, log, delayMs: tuning.sandboxDelayMs });
@@ -377,8 +412,14 @@ async function build(
     usage,
     ...pictureDoors,
   };
+  const app = makeHttpApp({ ...doors, flux, extra, log }, config.roles);
+  const graphqlDoor = { access, addressOf, graphql: graphql.answer, allowedOrigins, log };
+  const graphqlMount = mountGraphql(graphqlDoor);
   server.removeAllListeners('request');
-  server.on('request', makeHttpApp({ ...doors, flux, graphql: graphql.handler, extra, log }, config.roles));
+  server.on('request', (request, response) => {
+    if (config.roles.api && isForGraphql(request)) graphqlMount(request, response);
+    else app(request, response);
+  });
   server.on('upgrade', (request, socket, head) => {
     if (config.roles.api) sockets.upgrade(request, socket, head);
     else socket.destroy();

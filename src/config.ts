@@ -2,8 +2,10 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { ConfigInvalid } from './core/errors.js';
+import { LIMIT_NAMES, type Limits } from './core/limits.js';
 import { readPriceFile } from './core/price-file.js';
 import { type Price } from './core/prices.js';
+import { type QueryLimits } from './graphql/query-limits.js';
 
 /** Everything that can be configured, checked and with its defaults filled in. .env.example explains each variable. */
 export interface Config {
@@ -59,6 +61,16 @@ export interface Config {
     workspaceClaim: string;
     scopeClaim: string;
   } | null;
+  graphql: {
+    /** What a document may have, on every transport. */
+    limits: QueryLimits;
+    /** Whether the schema can be asked for. */
+    introspection: boolean;
+    /** More than one: a request over HTTP can be a list of operations. */
+    operationsPerRequest: number;
+  };
+  /** What holds where a key has no limit of its own; absent: no limit. */
+  limits: { key: Limits; endUser: Limits; workspace: Limits };
   /** How long callbacks are kept as they came. */
   callbackRetentionDays: number;
   /** What pictures cost; empty: nobody has said. */
@@ -93,6 +105,24 @@ const httpUrl = z
     error: 'must be an http or https address, such as https://pictures.example.com',
   })
   .transform((url) => url.replace(/\/+$/, ''));
+
+/** Below what the columns hold. */
+const MAX_LIMIT = 1_000_000_000;
+
+const atLeastOne = () => z.coerce.number('must be a number').int().min(1, 'must be at least 1');
+
+/** Such as "requestsPerMinute=600, generationsInFlight=20". */
+const limits = () =>
+  z
+    .string()
+    .default('')
+    .refine((text) => words(text).every(isLimit), {
+      error: `must be limits such as requestsPerMinute=600, each 1 to ${MAX_LIMIT}: ${LIMIT_NAMES.join(', ')}`,
+    })
+    .transform((text): Limits => {
+      const pairs = words(text).map((word) => word.split('='));
+      return Object.fromEntries(pairs.map(([name = '', amount]): [string, number] => [name, Number(amount)]));
+    });
 
 const schema = z.object({
   HOST: z.string().default('127.0.0.1'),
@@ -200,6 +230,18 @@ const schema = z.object({
     .min(0, 'must be 0 to 10')
     .max(10, 'must be 0 to 10')
     .default(0),
+  QUERY_MAX_TOKENS: atLeastOne().default(2_000),
+  QUERY_MAX_DEPTH: atLeastOne().default(15),
+  QUERY_MAX_ALIASES: atLeastOne().default(30),
+  QUERY_MAX_DIRECTIVES: atLeastOne().default(30),
+  QUERY_MAX_ROOT_FIELDS: atLeastOne().default(20),
+  QUERY_MAX_LIST: atLeastOne().default(1_000),
+  QUERY_MAX_COST: atLeastOne().default(10_000),
+  OPERATIONS_PER_REQUEST: atLeastOne().default(1),
+  INTROSPECTION: z.enum(['on', 'off'], 'must be on or off').default('on'),
+  LIMITS_PER_KEY: limits(),
+  LIMITS_PER_END_USER: limits(),
+  LIMITS_PER_WORKSPACE: limits(),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
 });
 
@@ -272,6 +314,24 @@ export function readConfig(environment: Environment): Config {
     },
     oidc: oidcOf(values),
     trustedProxies: values.TRUST_PROXY,
+    graphql: {
+      limits: {
+        tokens: values.QUERY_MAX_TOKENS,
+        depth: values.QUERY_MAX_DEPTH,
+        aliases: values.QUERY_MAX_ALIASES,
+        directives: values.QUERY_MAX_DIRECTIVES,
+        rootFields: values.QUERY_MAX_ROOT_FIELDS,
+        listSize: values.QUERY_MAX_LIST,
+        cost: values.QUERY_MAX_COST,
+      },
+      introspection: values.INTROSPECTION === 'on',
+      operationsPerRequest: values.OPERATIONS_PER_REQUEST,
+    },
+    limits: {
+      key: values.LIMITS_PER_KEY,
+      endUser: values.LIMITS_PER_END_USER,
+      workspace: values.LIMITS_PER_WORKSPACE,
+    },
     callbackRetentionDays: values.CALLBACK_RETENTION_DAYS,
     prices,
     logLevel: values.LOG_LEVEL,
@@ -324,6 +384,15 @@ function oidcOf(values: Values): Config['oidc'] {
 /** A list as a person writes it: with commas, spaces or line ends between. */
 function words(text: string): string[] {
   return text.split(/[\s,]+/).filter((word) => word !== '');
+}
+
+function isLimit(word: string): boolean {
+  const [name, amount = ''] = word.split('=');
+  return (
+    LIMIT_NAMES.some((known) => known === name) &&
+    /^[1-9]\d{0,9}$/.test(amount) &&
+    Number(amount) <= MAX_LIMIT
+  );
 }
 
 function isLongSecret(text: string): boolean {

@@ -54,6 +54,20 @@ describe('the configuration', () => {
       push: { bufferEvents: 1_000, replayDays: 30, connectionsPerKey: 20_000, allowedOrigins: null },
       oidc: null,
       trustedProxies: 0,
+      graphql: {
+        limits: {
+          tokens: 2_000,
+          depth: 15,
+          aliases: 30,
+          directives: 30,
+          rootFields: 20,
+          listSize: 1_000,
+          cost: 10_000,
+        },
+        introspection: true,
+        operationsPerRequest: 1,
+      },
+      limits: { key: {}, endUser: {}, workspace: {} },
       callbackRetentionDays: 30,
       prices: [],
       logLevel: 'info',
@@ -131,6 +145,25 @@ describe('the configuration', () => {
       expect.stringMatching(/^PORT: /),
       expect.stringContaining(`PRICES_FILE: ${file} line 2: perImage must be a decimal number as text`),
     ]);
+  });
+
+  test('takes limits as a list of names and numbers, and refuses others', () => {
+    const LIMITS_PER_KEY = 'requestsPerMinute=600, generationsInFlight=20';
+    expect(readConfig({ LIMITS_PER_KEY }).limits).toEqual({
+      key: { requestsPerMinute: 600, generationsInFlight: 20 },
+      endUser: {},
+      workspace: {},
+    });
+    for (const text of [
+      'requests=5',
+      'requestsPerMinute',
+      'connections=0',
+      'connections=x',
+      'connections=-1',
+    ])
+      expect(faultsOf({ LIMITS_PER_END_USER: text })).toEqual([
+        expect.stringMatching(/^LIMITS_PER_END_USER: must be limits such as /),
+      ]);
   });
 
   test('takes an empty variable for an absent one', () => {

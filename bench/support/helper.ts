@@ -24,8 +24,9 @@ export async function startHelper<Order extends object, Answer>(
   args: readonly string[],
   release: OnRelease,
   nodeOptions: readonly string[] = [],
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<Helper<Order, Answer>> {
-  const env = { ...process.env, [ARGS_VARIABLE]: JSON.stringify(args) };
+  const env = { ...process.env, ...environment, [ARGS_VARIABLE]: JSON.stringify(args) };
   const child = fork(module, { env, execArgv: [...nodeOptions] });
   const exited = once(child, 'exit');
   release(async () => {

@@ -84,6 +84,35 @@ export class TooManyWatchers extends AppError {
   readonly httpStatus = 429;
 }
 
+/** One of the limits on requests, generations or connections is used up. Nothing was run. */
+export class RateLimited extends AppError {
+  static readonly code = 'RATE_LIMITED';
+  readonly code = RateLimited.code;
+  readonly httpStatus = 429;
+  constructor(
+    message: string,
+    /** When it is worth trying again; for what is in flight a guess, as nobody knows when it ends. */
+    readonly retryAfterMs: number,
+  ) {
+    super(message);
+  }
+
+  get retryAfterSeconds(): number {
+    return Math.max(1, Math.ceil(this.retryAfterMs / 1_000));
+  }
+}
+
+/** A GraphQL document, or its variables, over one of the limits that hold on every transport. */
+export class QueryTooComplex extends AppError {
+  static readonly code = 'QUERY_TOO_COMPLEX';
+  readonly code = QueryTooComplex.code;
+  readonly httpStatus = 400;
+  /** `excess` such as "17 levels of fields; 15 are allowed". */
+  constructor(excess: string) {
+    super(`This operation has ${excess}. Ask for less at a time.`);
+  }
+}
+
 /** A body over the limit of its route. */
 export class PayloadTooLarge extends AppError {
   static readonly code = 'PAYLOAD_TOO_LARGE';

@@ -4,6 +4,7 @@ import { NotFound } from '../core/errors.js';
 import { type Image } from '../core/image.js';
 import { type Task } from '../core/task.js';
 import { type History } from '../services/history.js';
+import { type RateStanding } from '../services/rate-limits.js';
 import { type Watching } from '../services/watching.js';
 
 /** What every resolver is given: who asks, and loaders that read many rows with one statement. */
@@ -13,6 +14,8 @@ export interface Context {
   idempotencyKey: string | null;
   /** The id of the HTTP request, as our log has it; null on WebSocket. */
   traceId: string | null;
+  /** How the caller's limits stood when the operation began; null where it has none. */
+  rate: RateStanding | null;
   /** The caller's tasks and images by id; null where there is none. */
   tasks: DataLoader<string, Task | null>;
   images: DataLoader<string, Image | null>;
@@ -24,21 +27,24 @@ export interface Context {
   watching: Watching;
 }
 
-/** What an HTTP request tells besides its operation. */
+/** What is known besides the operation. */
 export interface RequestFacts {
-  idempotencyKey: string | undefined;
-  traceId: string;
+  rate: RateStanding | null;
+  /** As for the two of `Context`; absent on WebSocket. */
+  idempotencyKey?: string | undefined;
+  traceId?: string;
 }
 
-export type ContextMaker = (caller: Caller, request?: RequestFacts) => Context;
+export type ContextMaker = (caller: Caller, facts: RequestFacts) => Context;
 
 /** The loaders batch but do not remember: a subscription's context lives long, and its events want rows as they are now. */
 export function contextMaker(history: History, watching: Watching): ContextMaker {
   const options = { cache: false, maxBatchSize: 100 };
-  return (caller, request) => ({
+  return (caller, { rate, idempotencyKey, traceId }) => ({
     caller,
-    idempotencyKey: request?.idempotencyKey ?? null,
-    traceId: request?.traceId ?? null,
+    idempotencyKey: idempotencyKey ?? null,
+    traceId: traceId ?? null,
+    rate,
     tasks: new DataLoader((ids) => history.tasks(caller, ids), options),
     images: new DataLoader((ids) => history.images(caller, ids), options),
     imagesOfTask: new DataLoader((taskIds) => history.imagesOf(taskIds), options),

@@ -1,7 +1,7 @@
 import { unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import { type Logger } from 'pino';
-import { AppError } from '../core/errors.js';
+import { AppError, RateLimited } from '../core/errors.js';
 import { newId } from '../core/ids.js';
 
 /**
@@ -16,10 +16,15 @@ export function formatError(
     const { message, locations, path, extensions } = formatted;
     if (original instanceof AppError) {
       if (!original.expected) log.error({ err: original }, 'a GraphQL request failed');
-      return { message: original.message, locations, path, extensions: { code: original.code } };
+      const retry = original instanceof RateLimited && { retryAfterMs: original.retryAfterMs };
+      return { message: original.message, locations, path, extensions: { code: original.code, ...retry } };
     }
     const isAboutDocument = original instanceof GraphQLError && extensions?.code !== 'INTERNAL_SERVER_ERROR';
-    if (isAboutDocument) return { message, locations, path, extensions: { code: extensions?.code } };
+    if (isAboutDocument) {
+      const { code, retryAfterMs } = extensions ?? {};
+      const retry = retryAfterMs !== undefined && { retryAfterMs };
+      return { message, locations, path, extensions: { code, ...retry } };
+    }
 
     const errorId = newId();
     log.error({ err: original, errorId }, 'a GraphQL request failed unexpectedly');

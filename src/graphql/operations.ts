@@ -1,19 +1,29 @@
+import { createHash } from 'node:crypto';
 import {
   type DocumentNode,
   getOperationAST,
   GraphQLError,
   type GraphQLSchema,
   Kind,
+  NoSchemaIntrospectionCustomRule,
   type OperationDefinitionNode,
   OperationTypeNode,
   parse,
+  specifiedRules,
   validate,
   visit,
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
+import { AppError, QueryTooComplex, RateLimited } from '../core/errors.js';
+import { type CostOf, costOfOperation } from './query-cost.js';
+import { checkDocument, checkVariables, type QueryLimits, refuseAbove } from './query-limits.js';
 
-/** Frontends have tens of documents; a document has at most 64 kB. */
-const DOCUMENTS_KEPT = 500;
+/** Of all documents that are remembered, together; a token takes about half a kilobyte. Frontends have tens of documents. */
+const TOKENS_KEPT = 100_000;
+/** A text with long comments or strings is parsed anew each time. */
+const MAX_TEXT_KEPT = 64 * 1024;
+/** Each is looked for by suggestions among all names of the schema. */
+const MAX_FAULTS = 20;
 
 /** What a client asks for, as it came. */
 export interface OperationRequest {
@@ -22,31 +32,49 @@ export interface OperationRequest {
   variables?: Record<string, unknown> | null;
 }
 
+/** What every transport allows. */
+export interface DocumentRules {
+  limits: QueryLimits;
+  introspection: boolean;
+}
+
 /** A document that was parsed and checked, and the operation in it that was asked for. */
 export interface Operation {
   document: DocumentNode;
   type: OperationTypeNode;
+  cost: number;
   /** The variable that serves as `after` of the one subscribed field and as nothing else; null where there is none. */
   afterVariable: string | null;
 }
 
 export type Prepared = { errors: readonly GraphQLError[] } | Operation;
 
-/** Parses and checks documents, each once. */
-export class Operations {
-  private readonly documents = new LRUCache<string, DocumentNode>({ max: DOCUMENTS_KEPT });
+/** A document, and what has been found out about each of its operations that was asked for. */
+interface Checked {
+  document: DocumentNode;
+  hash: string;
+  operations: Map<OperationDefinitionNode, { costOf: CostOf; afterVariable: string | null }>;
+}
 
-  constructor(private readonly schema: GraphQLSchema) {}
+/** Parses and checks documents, each once; what depends on variables is checked each time. */
+export class Operations {
+  private readonly byHash = new Map<string, DocumentNode>();
+  private readonly documents = new LRUCache<string, Checked>({
+    maxSize: TOKENS_KEPT,
+    sizeCalculation: ({ document }) => Math.max(1, document.tokenCount ?? 1),
+    dispose: ({ hash }) => this.byHash.delete(hash),
+  });
+
+  constructor(
+    private readonly schema: GraphQLSchema,
+    readonly rules: DocumentRules,
+  ) {}
 
   /** A document that is wrong gives errors with the codes that HTTP gives, and is not remembered. */
-  prepare({ query, operationName }: OperationRequest): Prepared {
-    let document = this.documents.get(query);
-    if (!document) {
-      const checked = this.check(query);
-      if ('errors' in checked) return checked;
-      document = checked.document;
-      this.documents.set(query, document);
-    }
+  prepare({ query, operationName, variables }: OperationRequest): Prepared {
+    const checked = this.documents.get(query) ?? this.check(query);
+    if ('errors' in checked) return checked;
+    const { document, operations } = checked;
     const operation = getOperationAST(document, operationName);
     if (!operation) {
       const message = 'Say which operation of the document to run, with `operationName`.';
@@ -54,19 +82,73 @@ export class Operations {
         errors: [new GraphQLError(message, { extensions: { code: 'OPERATION_RESOLUTION_FAILURE' } })],
       };
     }
-    return { document, type: operation.operation, afterVariable: afterVariableOf(document, operation) };
-  }
-
-  private check(query: string): { document: DocumentNode } | { errors: readonly GraphQLError[] } {
+    let known = operations.get(operation);
+    if (!known) {
+      const afterVariable = afterVariableOf(document, operation);
+      known = { costOf: costOfOperation(this.schema, document, operation), afterVariable };
+      operations.set(operation, known);
+    }
+    const { costOf, afterVariable } = known;
     try {
-      const document = parse(query);
-      const errors = validate(this.schema, document);
-      return errors.length > 0 ? { errors: withCode(errors, 'GRAPHQL_VALIDATION_FAILED') } : { document };
+      checkVariables(variables, this.rules.limits);
+      const cost = costOf(variables ?? {});
+      refuseAbove(this.rules.limits.cost, cost, 'of cost');
+      return { document, type: operation.operation, cost, afterVariable };
     } catch (error) {
-      if (!(error instanceof GraphQLError)) throw error;
-      return { errors: withCode([error], 'GRAPHQL_PARSE_FAILED') };
+      return { errors: [asGraphqlError(error)] };
     }
   }
+
+  /** A document that was checked and is remembered, by the hex SHA-256 of its text. */
+  byTextHash(hash: string): DocumentNode | undefined {
+    return this.byHash.get(hash);
+  }
+
+  private check(query: string): Checked | { errors: readonly GraphQLError[] } {
+    const { limits, introspection } = this.rules;
+    try {
+      const document = parse(query, { maxTokens: limits.tokens });
+      checkDocument(document, limits);
+      const rules = introspection ? specifiedRules : [...specifiedRules, NoSchemaIntrospectionCustomRule];
+      const errors = validate(this.schema, document, rules, { maxErrors: MAX_FAULTS });
+      if (errors.length > 0) return { errors: withCode(errors, 'GRAPHQL_VALIDATION_FAILED', introspection) };
+      return this.remember(query, document);
+    } catch (error) {
+      if (error instanceof GraphQLError && !/tokens\. Parsing aborted/.test(error.message)) {
+        return { errors: withCode([error], 'GRAPHQL_PARSE_FAILED', true) };
+      }
+      return { errors: [asGraphqlError(tooComplex(error, limits))] };
+    }
+  }
+
+  private remember(query: string, document: DocumentNode): Checked {
+    const hash = createHash('sha256').update(query).digest('hex');
+    const checked = { document, hash, operations: new Map() };
+    if (query.length <= MAX_TEXT_KEPT) {
+      this.documents.set(query, checked);
+      this.byHash.set(hash, document);
+    }
+    return checked;
+  }
+}
+
+/** What parsing gave up on, as ours. The parser calls itself for each level, and the stack can end before the tokens do. */
+function tooComplex(error: unknown, { tokens }: QueryLimits): unknown {
+  if (error instanceof GraphQLError)
+    return new QueryTooComplex(`more than ${tokens} tokens, which are allowed`);
+  return error instanceof RangeError ? new QueryTooComplex('levels within levels without end') : error;
+}
+
+/** Ours, as graphql's, with the HTTP status that Apollo answers with; anything else is thrown on. */
+export function asGraphqlError(error: unknown): GraphQLError {
+  if (error instanceof GraphQLError) return error;
+  if (!(error instanceof AppError)) throw error;
+  const { message, code, httpStatus: status } = error;
+  if (!(error instanceof RateLimited))
+    return new GraphQLError(message, { extensions: { code, http: { status } } });
+  const headers = new Map([['retry-after', String(error.retryAfterSeconds)]]);
+  const { retryAfterMs } = error;
+  return new GraphQLError(message, { extensions: { code, retryAfterMs, http: { status, headers } } });
 }
 
 function afterVariableOf(document: DocumentNode, operation: OperationDefinitionNode): string | null {
@@ -86,8 +168,10 @@ function afterVariableOf(document: DocumentNode, operation: OperationDefinitionN
   return uses === 1 ? name : null;
 }
 
-function withCode(errors: readonly GraphQLError[], code: string): GraphQLError[] {
+/** Suggestions tell names of the schema: not where introspection is off. */
+function withCode(errors: readonly GraphQLError[], code: string, suggest: boolean): GraphQLError[] {
   return errors.map(({ message, nodes, source, positions }) => {
-    return new GraphQLError(message, { nodes, source, positions, extensions: { code } });
+    const text = suggest ? message : message.replace(/ Did you mean .*\?$/s, '');
+    return new GraphQLError(text, { nodes, source, positions, extensions: { code } });
   });
 }

@@ -26,6 +26,7 @@ import { type Context } from './context.js';
 import { DeliveryResolver } from './delivery.resolver.js';
 import { FluxModelResolver } from './flux-model.resolver.js';
 import { ImageResolver } from './image.resolver.js';
+import { RateLimitResolver } from './rate-limit.resolver.js';
 import { TaskControlResolver } from './task-control.resolver.js';
 import { TaskEventResolver } from './task-event.resolver.js';
 import { TaskResolver } from './task.resolver.js';
@@ -75,6 +76,7 @@ export async function makeSchema(services: SchemaServices): Promise<GraphQLSchem
     [BudgetResolver, new BudgetResolver(services.budgeting)],
     [UsageResolver, new UsageResolver(services.usage)],
     [FluxModelResolver, new FluxModelResolver()],
+    [RateLimitResolver, new RateLimitResolver()],
     [ViewerResolver, new ViewerResolver()],
   ]);
   return buildSchema({
@@ -91,6 +93,7 @@ export async function makeSchema(services: SchemaServices): Promise<GraphQLSchem
       BudgetResolver,
       UsageResolver,
       FluxModelResolver,
+      RateLimitResolver,
       ViewerResolver,
     ],
     container: { get: (resolverClass) => resolvers.get(resolverClass) },

@@ -11,13 +11,14 @@ import {
 } from 'graphql';
 import { type Logger } from 'pino';
 import { type Caller } from '../core/caller.js';
-import { DatabaseUnavailable } from '../core/errors.js';
+import { DatabaseUnavailable, RateLimited } from '../core/errors.js';
 import { type TaskEvent } from '../core/events.js';
 import { type Outlet } from '../core/outlet.js';
+import { type RateLimits, type RateStanding } from '../services/rate-limits.js';
 import { type Watch, type Watching } from '../services/watching.js';
 import { type ContextMaker } from './context.js';
 import { formatError } from './format-error.js';
-import { type Operation, type OperationRequest, Operations } from './operations.js';
+import { asGraphqlError, type Operation, type OperationRequest, type Operations } from './operations.js';
 
 /** What became of a request. */
 export type Started =
@@ -34,21 +35,23 @@ export type Started =
  * for all of them.
  */
 export class Subscriptions {
-  private readonly operations: Operations;
   private readonly format: (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError;
 
   constructor(
     private readonly schema: GraphQLSchema,
+    private readonly operations: Operations,
     private readonly makeContext: ContextMaker,
     private readonly watching: Watching,
+    private readonly rateLimits: RateLimits,
     log: Logger,
   ) {
-    this.operations = new Operations(schema);
     this.format = formatError(log);
   }
 
   /** Throws DatabaseUnavailable for a subscription that cannot begin because Postgres is away. */
   async start(request: OperationRequest, caller: Caller, outlet: Outlet): Promise<Started> {
+    const rate = await this.admit(caller);
+    if (rate instanceof RateLimited) return { errors: this.formatAll([asGraphqlError(rate)]) };
     const operation = this.operations.prepare(request);
     if ('errors' in operation) return { errors: this.formatAll(operation.errors) };
     const args: ExecutionArgs = {
@@ -56,7 +59,7 @@ export class Subscriptions {
       document: operation.document,
       operationName: request.operationName,
       variableValues: request.variables,
-      contextValue: this.makeContext(caller),
+      contextValue: this.makeContext(caller, { rate }),
     };
     if (operation.type !== OperationTypeNode.SUBSCRIPTION)
       return { result: this.formatResult(await execute(args)) };
@@ -72,6 +75,15 @@ export class Subscriptions {
   /** Pushes everything that is known by now; for the last moment before the connections are closed. */
   flush(): Promise<void> {
     return this.watching.flush();
+  }
+
+  private async admit(caller: Caller): Promise<RateStanding | RateLimited | null> {
+    try {
+      return await this.rateLimits.admitRequests(caller, 1);
+    } catch (error) {
+      if (error instanceof RateLimited) return error;
+      throw error;
+    }
   }
 
   /** Throws while Postgres is away: the event is shown when it is back, not as an error in its place. */

@@ -6,6 +6,7 @@ import { EVENT_TYPES, type EventType, type TaskEvent } from '../core/events.js';
 import { type Outlet } from '../core/outlet.js';
 import { type Access, requireScope } from '../services/access.js';
 import { type Connections } from '../services/connections.js';
+import { type RateLimits } from '../services/rate-limits.js';
 import { type Rendering, type Watch, type Watching } from '../services/watching.js';
 import { EventStream, type StreamForm } from './event-stream.js';
 import { onceClosed } from './once-closed.js';
@@ -32,6 +33,7 @@ export interface EventStreamServices {
   access: Access;
   connections: Connections;
   watching: Watching;
+  rateLimits: RateLimits;
   startOperation: StartOperation;
   addressOf: ClientAddressOf;
 }
@@ -91,10 +93,11 @@ export class EventStreams {
     return access.authenticate(headers.authorization ?? token, addressOf(request));
   }
 
-  /** Throws Forbidden, as the schema does for subscriptions. */
+  /** Throws Forbidden, as the schema does for subscriptions, and RateLimited. */
   private async identifyReader(request: Request): Promise<Caller> {
     const caller = await this.identify(request);
     requireScope(caller, 'tasks:read');
+    await this.services.rateLimits.admitRequests(caller, 1);
     return caller;
   }
 
@@ -111,7 +114,7 @@ export class EventStreams {
     const stream = this.accept(response, caller, 'graphql');
     const started = await this.services.startOperation(operation, caller, stream);
     if ('errors' in started) {
-      response.status(400).json(started);
+      refuse(response, started.errors);
     } else if ('result' in started) {
       stream.send(JSON.stringify(started.result));
       stream.complete();
@@ -148,6 +151,14 @@ function placeOf({ headers, query }: Request): string | null {
 
 function isOver({ start: { first, overAt, position }, head }: Watch): boolean {
   return !first && overAt !== null && position >= head;
+}
+
+/** As over HTTP: refused by a limit, or not to be understood. */
+function refuse(response: Response, errors: object[]): void {
+  const { extensions } = Object(errors[0]) as { extensions?: { retryAfterMs?: number } };
+  const waitMs = extensions?.retryAfterMs;
+  if (waitMs !== undefined) response.setHeader('retry-after', Math.max(1, Math.ceil(waitMs / 1_000)));
+  response.status(waitMs === undefined ? 400 : 429).json({ errors });
 }
 
 function list(value: unknown): string[] {

@@ -1,7 +1,8 @@
 import { type ErrorRequestHandler } from 'express';
-import { type AppError, Unauthenticated, WaitEnded } from '../core/errors.js';
+import { type AppError, RateLimited, Unauthenticated, WaitEnded } from '../core/errors.js';
 import { API_ERRORS, type ApiErrorCode, apiError } from '../core/flux-errors.js';
 import { toAppError } from './app-error.js';
+import { retryHeaders } from './rate-headers.js';
 
 /** What the Flux API calls each of our errors that a request to it can end with. All others are `api_error`. */
 export const FLUX_CODES: Readonly<Record<string, ApiErrorCode>> = {
@@ -13,6 +14,7 @@ export const FLUX_CODES: Readonly<Record<string, ApiErrorCode>> = {
   PAYLOAD_TOO_LARGE: 'bad_request',
   NOT_FOUND: 'no_api',
   TOO_MANY_WATCHERS: 'too_many_requests',
+  RATE_LIMITED: 'too_many_requests',
   WAIT_ENDED: 'timeout',
   WRITE_UNCONFIRMED: 'timeout',
 };
@@ -34,6 +36,7 @@ export const answerFluxError: ErrorRequestHandler = (error: unknown, request, re
   const traceId = String(response.getHeader('x-request-id'));
   const message = known?.message ?? `Something went wrong on our side. The log knows it as ${traceId}.`;
   const { code, status } = fluxErrorOf(known?.code ?? '');
+  if (known instanceof RateLimited) response.setHeaders(new Map(retryHeaders(known)));
   if (known instanceof Unauthenticated) response.setHeader('www-authenticate', 'Bearer');
   // The listener closes: what stays connected is cut after a moment.
   if (known instanceof WaitEnded && known.reason === 'going-away') response.setHeader('connection', 'close');

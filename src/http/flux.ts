@@ -5,10 +5,19 @@ import { NotFound } from '../core/errors.js';
 import { API_ERRORS } from '../core/flux-errors.js';
 import { type Access, requireScope } from '../services/access.js';
 import { type FluxApi } from '../services/flux-api.js';
+import { type RateLimits } from '../services/rate-limits.js';
 import { type Waiting } from '../services/waiting.js';
 import { readOrder, readWanted } from './flux-body.js';
 import { answerFluxError } from './flux-errors.js';
 import { onceClosed } from './once-closed.js';
+import { rateHeaders } from './rate-headers.js';
+
+/** What a request passes before it is read. */
+export interface Entry {
+  access: Access;
+  addressOf: ClientAddressOf;
+  rateLimits: RateLimits;
+}
 
 const MAX_BODY = '1mb';
 
@@ -16,17 +25,12 @@ const MAX_BODY = '1mb';
  * `/flux`: the Flux API with the paths, bodies and errors of the hosted one, so that its clients need another address and
  * another key, and nothing else.
  */
-export function fluxRoutes(
-  access: Access,
-  addressOf: ClientAddressOf,
-  api: FluxApi,
-  waiting: Waiting,
-): Router {
+export function fluxRoutes(entry: Entry, api: FluxApi, waiting: Waiting): Router {
   const router = express.Router();
   // Not only objects: what else was sent is told in our words.
   const json = express.json({ limit: MAX_BODY, strict: false });
 
-  router.post('/flux/images', identify(access, addressOf, 'tasks:write'), json, async (request, response) => {
+  router.post('/flux/images', identify(entry, 'tasks:write'), json, async (request, response) => {
     const caller = callerOf(response);
     const traceId = traceIdOf(response);
     const order = readOrder(request.body, request.get('idempotency-key'));
@@ -42,7 +46,7 @@ export function fluxRoutes(
     if (reply) response.status(reply.success ? 200 : API_ERRORS[reply.error.code].status).json(reply);
   });
 
-  router.post('/flux/tasks', identify(access, addressOf, 'tasks:read'), json, async (request, response) => {
+  router.post('/flux/tasks', identify(entry, 'tasks:read'), json, async (request, response) => {
     const caller = callerOf(response);
     const wanted = readWanted(request.body);
     if (wanted.action === 'retrieve') {
@@ -61,10 +65,12 @@ export function fluxRoutes(
   return router;
 }
 
-function identify(access: Access, addressOf: ClientAddressOf, scope: Scope): RequestHandler {
+function identify({ access, addressOf, rateLimits }: Entry, scope: Scope): RequestHandler {
   return async (request, response, next) => {
     const caller = await access.authenticate(request.headers.authorization, addressOf(request));
     requireScope(caller, scope);
+    const rate = await rateLimits.admitRequests(caller, 1);
+    if (rate) response.setHeaders(new Map(Object.entries(rateHeaders(rate))));
     response.locals.caller = caller;
     next();
   };

@@ -1,9 +1,8 @@
 import cors from 'cors';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
-import helmet from 'helmet';
 import { type Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
-import { NotFound } from '../core/errors.js';
+import { NotFound, RateLimited } from '../core/errors.js';
 import { newId } from '../core/ids.js';
 import { type ClientAddressOf } from '../core/client-address.js';
 import { type Access } from '../services/access.js';
@@ -21,6 +20,8 @@ import { healthRoutes } from './health.js';
 import { openapiRoutes } from './openapi-page.js';
 import { pictureRoutes } from './images.js';
 import { signingKeyRoutes } from './signing-keys.js';
+import { EXPOSED_HEADERS, retryHeaders } from './rate-headers.js';
+import { secured } from './security-headers.js';
 import { uploadRoutes } from './uploads.js';
 import { usageRoutes } from './usage.js';
 
@@ -41,18 +42,15 @@ export interface HttpServices {
   allowedOrigins: readonly string[] | null;
   /** Answers everything below /flux. */
   flux: RequestHandler;
-  /** Answers /graphql once the caller is known. */
-  graphql: RequestHandler;
   /** Routes that only some installations have, such as the sandbox. */
   extra: { path: string; handler: RequestHandler }[];
   log: Logger;
 }
 
-const MAX_GRAPHQL_BODY = '1mb';
 /** Chromium's own upper bound for remembering a preflight. */
 const PREFLIGHT_SECONDS = 7_200;
 
-/** The HTTP door: gives every request an id, and the ones that need it a caller. Without the role `api`, health only. */
+/** The HTTP door for everything but /graphql (graphql-mount.ts): gives every request an id. Without the role `api`, health only. */
 export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Express {
   const { allowedOrigins, log } = services;
   const app = express();
@@ -78,11 +76,14 @@ export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Ex
     // No browser calls back: nothing is between the upstream's one attempt and its commit.
     app.use(callbackRoutes(services.generation, services.addresses));
     // By default any origin may ask: keys are sent by the page itself, never by the browser on its own as cookies are.
-    app.use(cors({ maxAge: PREFLIGHT_SECONDS, origin: allowedOrigins ? [...allowedOrigins] : '*' }));
+    const exposedHeaders = EXPOSED_HEADERS;
+    app.use(
+      cors({ maxAge: PREFLIGHT_SECONDS, origin: allowedOrigins ? [...allowedOrigins] : '*', exposedHeaders }),
+    );
     // Before helmet, whose dozen headers are for pages: pictures are asked for by the hundred and bring their own.
     app.use(pictureRoutes(services.pictures));
   }
-  app.use(helmet({ crossOriginResourcePolicy: { policy: 'cross-origin' } }));
+  app.use(secured);
   if (roles.api) serveApi(app, services);
   for (const { path, handler } of services.extra) app.use(path, handler);
   app.use((_request, _response, next) =>
@@ -93,7 +94,7 @@ export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Ex
 }
 
 function serveApi(app: Express, services: HttpServices): void {
-  const { access, addressOf, addresses, eventStreams, graphql } = services;
+  const { access, addressOf, addresses, eventStreams } = services;
   app.use(signingKeyRoutes(services.tokenSigning));
   app.use(uploadRoutes(services.uploading, addresses, services.maxImageBytes));
   app.use(usageRoutes(services.usage, access, addressOf));
@@ -101,14 +102,6 @@ function serveApi(app: Express, services: HttpServices): void {
   app.use('/flux', neverCached);
   app.use(services.flux);
   app.use(openapiRoutes());
-  app.use(
-    '/graphql',
-    neverCached,
-    identify(access, addressOf),
-    express.json({ limit: MAX_GRAPHQL_BODY }),
-    withBody,
-    graphql,
-  );
 }
 
 /** Callback links are capabilities: whoever reads one in a log could forge a result. Routes match in any case. */
@@ -118,19 +111,6 @@ export function withoutToken(url: string): string {
 
 const neverCached: RequestHandler = (_request, response, next) => {
   response.setHeader('cache-control', 'no-store');
-  next();
-};
-
-function identify(access: Access, addressOf: ClientAddressOf): RequestHandler {
-  return async (request, response, next) => {
-    response.locals.caller = await access.authenticate(request.headers.authorization, addressOf(request));
-    next();
-  };
-}
-
-/** Apollo answers a missing body with a sentence of its own, as long as there is an object to look at. */
-const withBody: RequestHandler = (request, _response, next) => {
-  request.body ??= {};
   next();
 };
 
@@ -144,9 +124,7 @@ const answerError: ErrorRequestHandler = (error: unknown, request, response, _ne
   const requestId = String(response.getHeader('x-request-id'));
   const code = known?.code ?? 'INTERNAL_SERVER_ERROR';
   const message = known?.message ?? `Something went wrong on our side. The log knows it as ${requestId}.`;
+  if (known instanceof RateLimited) response.setHeaders(new Map(retryHeaders(known)));
   if (known?.httpStatus === 401) response.setHeader('www-authenticate', 'Bearer');
-  const isGraphql = request.originalUrl.split('?')[0] === '/graphql';
-  response
-    .status(known?.httpStatus ?? 500)
-    .json(isGraphql ? { errors: [{ message, extensions: { code } }] } : { error: { code, message } });
+  response.status(known?.httpStatus ?? 500).json({ error: { code, message } });
 };

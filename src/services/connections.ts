@@ -3,6 +3,7 @@ import { type Caller } from '../core/caller.js';
 import { TooManyWatchers } from '../core/errors.js';
 import { type ApiKeys } from '../db/api-keys.js';
 import { type Access } from './access.js';
+import { type RateLimits } from './rate-limits.js';
 
 /** Together with what Access remembers, a revoked key's streams, and those of its tokens, end within 5 s. */
 const KEY_CHECK_MS = 2_000;
@@ -23,6 +24,7 @@ export class Connections {
     private readonly access: Access,
     /** Of one key, on this instance. */
     private readonly maxPerKey: number,
+    private readonly limits: RateLimits,
     private readonly log: Logger,
   ) {
     this.timer = setInterval(() => {
@@ -39,9 +41,10 @@ export class Connections {
    */
   open(caller: Caller, onRevoked: () => void): () => void {
     const open = this.byKey.get(caller.keyId) ?? new Set();
-    if (open.size >= this.maxPerKey) {
+    const max = Math.min(this.maxPerKey, this.limits.connectionsOf(caller) ?? Infinity);
+    if (open.size >= max) {
       throw new TooManyWatchers(
-        `This key has ${this.maxPerKey} connections open on this instance, which is its limit. Close some, or share one connection between subscriptions.`,
+        `This key has ${max} connections open on this instance, which is its limit. Close some, or share one connection between subscriptions.`,
       );
     }
     const entry = { caller, onRevoked };

@@ -10,13 +10,14 @@ import { type Ticket } from '../core/jobs.js';
 import { type Task, type TaskKind } from '../core/task.js';
 import { type Images } from '../db/images.js';
 import { type Callbacks } from '../db/callbacks.js';
-import { type MovedTask, type NewImage, type RawCallback, type Tasks } from '../db/tasks.js';
+import { type MovedTask, type NewImage, type NewTask, type RawCallback, type Tasks } from '../db/tasks.js';
 import { type EventLog } from '../events/log.js';
 import { AddressRefused, type AddressGuard } from '../net/guard.js';
 import { type AceData, type UpstreamPicture, type UpstreamResult } from '../providers/acedata.js';
 import { PROBE_AFTER_MS, type Reach, type UpstreamGate } from '../providers/upstream-gate.js';
 import { requireNewThings } from './access.js';
 import { type Addresses } from './addresses.js';
+import { type RateLimits } from './rate-limits.js';
 import { persistently } from './persistently.js';
 import { type CheckedRequest, checkWish, type Wish } from './request-check.js';
 import { TakingTurns } from './taking-turns.js';
@@ -63,6 +64,7 @@ export class Generation {
     private readonly addresses: Addresses,
     private readonly guards: Guards,
     private readonly spending: Spending,
+    private readonly limits: RateLimits,
     private readonly log: Logger,
   ) {
     this.turns = new TakingTurns(tasks, log);
@@ -70,8 +72,8 @@ export class Generation {
 
   /**
    * Takes a wish: checks it, then writes task, event and job in one commit. Once this has returned, the task will reach an
-   * end whatever happens. Throws InputRejected with every fault found, and Forbidden for a caller who may make nothing new;
-   * then nothing was written.
+   * end whatever happens. Throws InputRejected with every fault found, RateLimited, and Forbidden for a caller who may make
+   * nothing new; then nothing was written.
    */
   async request(
     caller: Caller,
@@ -98,13 +100,26 @@ export class Generation {
       endUserId,
       ...this.spending.priceOf(request.model),
     };
+    const takeBack = await this.limits.admitGeneration({ ...caller, endUserId }, row.id);
+    try {
+      const requested = await this.write(caller, row);
+      if (requested.replayed) await takeBack();
+      return requested;
+    } catch (error) {
+      await takeBack().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Writes a task, or finds the one that its idempotency key stands for. Throws InputRejected when a budget has no room. */
+  private async write(caller: Caller, row: NewTask): Promise<Requested> {
     for (let tries = 1; ; tries += 1) {
       const task = await this.tasks.insert(row, caller.keyName);
       if (task) {
         this.events.sealSoon();
         return { task, replayed: false };
       }
-      const replayed = await this.replay(caller, request.idempotencyKey, inputHash);
+      const replayed = await this.replay(caller, row.idempotencyKey, row.inputHash);
       if (replayed) return replayed;
       await this.spending.explain(row, tries);
     }

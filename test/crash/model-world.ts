@@ -12,11 +12,13 @@ import { type Ticket } from '../../src/core/jobs.js';
 import { PriceList } from '../../src/core/prices.js';
 import { Signer } from '../../src/core/signature.js';
 import { AuditLog } from '../../src/db/audit-log.js';
+import { Allowances } from '../../src/db/allowances.js';
 import { Blobs } from '../../src/db/blobs.js';
 import { Budgets } from '../../src/db/budgets.js';
 import { Callbacks } from '../../src/db/callbacks.js';
 import { Database, type Statement } from '../../src/db/database.js';
 import { Events } from '../../src/db/events.js';
+import { Flights } from '../../src/db/flights.js';
 import { Images } from '../../src/db/images.js';
 import { Leases } from '../../src/db/leases.js';
 import { LEDGER_DRIFT, type LedgerDrift } from '../../src/db/ledger.js';
@@ -31,6 +33,7 @@ import { Addresses } from '../../src/services/addresses.js';
 import { CallbackInbox } from '../../src/services/callback-inbox.js';
 import { Generation } from '../../src/services/generation.js';
 import { Pictures } from '../../src/services/pictures.js';
+import { RateLimits, WINDOW_MS } from '../../src/services/rate-limits.js';
 import { Reconciliation } from '../../src/services/reconciliation.js';
 import { Spending } from '../../src/services/spending.js';
 import { TaskControl } from '../../src/services/task-control.js';
@@ -133,6 +136,8 @@ export class World {
     const upstream = new AceData({ ...options, baseUrl: peer.url });
     // Nothing listens on port 1.
     this.upstreams = [upstream, new AceData({ ...options, baseUrl: 'http://127.0.0.1:1' })];
+    const noDefaults = { key: {}, endUser: {}, workspace: {} };
+    const noLimits = new RateLimits(new Allowances(db), new Flights(db), noDefaults, WINDOW_MS, silent);
     this.makeGeneration = (of, gate = new UpstreamGate(50, silent)) =>
       new Generation(
         this.tasks,
@@ -144,6 +149,7 @@ export class World {
         addresses,
         { sources: new AddressGuard(), receivers: new AddressGuard() },
         new Spending(PRICES, new Budgets(db)),
+        noLimits,
         silent,
       );
     this.generation = this.makeGeneration(upstream);

@@ -1,0 +1,52 @@
+/**
+ * The floor of feature-tax.ts, in a process of its own: Apollo Server behind Express as its own documentation begins, with a
+ * plain schema, and resolvers that do nothing but run the same SQL. `[database url, workspace id]`.
+ */
+import { createServer } from 'node:http';
+import { type AddressInfo } from 'node:net';
+import { ApolloServer } from '@apollo/server';
+import { expressMiddleware } from '@as-integrations/express5';
+import cors from 'cors';
+import express from 'express';
+import pg from 'pg';
+import { INSERT_TASK } from '../src/db/task-statements.js';
+import { insertValues } from '../src/db/tasks.js';
+import { helperArgs, serveOrders } from './support/helper.js';
+import { newTask } from './support/new-task.js';
+
+/** As many as the service has. */
+const DATABASE_CONNECTIONS = 20;
+
+const TYPES = `
+  type Viewer { workspaceId: ID! workspaceName: String! keyName: String! scopes: [String!]! }
+  type Task { id: ID! status: String! prompt: String! model: String! createdAt: String! cursor: String! }
+  type UserError { code: String! message: String! field: [String!] }
+  type GenerateImagesPayload { task: Task replayed: Boolean! userErrors: [UserError!]! }
+  input GenerateImagesInput { prompt: String! }
+  type Query { viewer: Viewer! }
+  type Mutation { generateImages(input: GenerateImagesInput!): GenerateImagesPayload! }
+`;
+
+const [databaseUrl = '', workspaceId = ''] = helperArgs();
+const pool = new pg.Pool({ connectionString: databaseUrl, max: DATABASE_CONNECTIONS });
+pool.on('error', () => process.exit(1)); // the server was stopped under us
+
+const resolvers = {
+  Query: {
+    viewer: () => ({ workspaceId, workspaceName: 'bench', keyName: 'bench', scopes: ['tasks:write'] }),
+  },
+  Mutation: {
+    generateImages: async (_root: unknown, { input }: { input: { prompt: string } }) => {
+      const values = insertValues({ ...newTask(workspaceId), prompt: input.prompt }, 'bench');
+      const { rows } = await pool.query<Record<string, unknown>>({ ...INSERT_TASK, values });
+      return { task: { ...rows[0], cursor: '' }, replayed: false, userErrors: [] };
+    },
+  },
+};
+
+const app = express();
+const server = new ApolloServer({ typeDefs: TYPES, resolvers });
+await server.start();
+app.use('/graphql', cors(), express.json(), expressMiddleware(server));
+const http = createServer(app).listen(0, '127.0.0.1');
+serveOrders(() => Promise.resolve(`http://127.0.0.1:${(http.address() as AddressInfo).port}`));

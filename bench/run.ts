@@ -12,6 +12,7 @@ import { notifyTax } from './notify-tax.js';
 import { withReleases } from './support/releases.js';
 import { storm } from './storm.js';
 import { type Bench } from './support/bench.js';
+import { waiting } from './waiting.js';
 
 const BENCHES: Record<string, Bench> = {
   create,
@@ -24,6 +25,7 @@ const BENCHES: Record<string, Bench> = {
   images,
   storm,
   'lost-callbacks': lostCallbacks,
+  waiting,
 };
 
 const { positionals, values } = parseArgs({

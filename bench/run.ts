@@ -14,6 +14,7 @@ import { withReleases } from './support/releases.js';
 import { storm } from './storm.js';
 import { turns } from './turns.js';
 import { type Bench } from './support/bench.js';
+import { waiting } from './waiting.js';
 
 const BENCHES: Record<string, Bench> = {
   create,
@@ -28,6 +29,7 @@ const BENCHES: Record<string, Bench> = {
   storm,
   'lost-callbacks': lostCallbacks,
   turns,
+  waiting,
 };
 
 const { positionals, values } = parseArgs({

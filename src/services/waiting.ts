@@ -74,7 +74,7 @@ export class Hold {
   }
 
   /** Waits for the task. */
-  async settled(task: Task): Promise<HoldEnd> {
+  settled(task: Task): Promise<HoldEnd> {
     if (!this.isOver) this.watch(task);
     return this.ended;
   }

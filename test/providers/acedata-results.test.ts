@@ -23,7 +23,12 @@ describe('what a reading says', () => {
 
   test('succeeded, also before the time of the end is there', async () => {
     const pictures = [
-      { url: 'https://cdn.acedata.cloud/flux/281520112.png', seed: '281520112', inferenceSeconds: 3.193 },
+      {
+        url: 'https://cdn.acedata.cloud/flux/281520112.png',
+        seed: '281520112',
+        inferenceSeconds: 3.193,
+        reported: { seed: '281520112', timings: { inference: 3.193 } },
+      },
     ];
     await expect(read(task('task-finished'))).resolves.toEqual({ kind: 'succeeded', ...ids, pictures });
     await expect(read({ ...task('task-finished'), finished_at: undefined })).resolves.toMatchObject({
@@ -99,6 +104,7 @@ describe('what a callback says', () => {
           url: 'https://sf-maas-uat-prod.oss-cn-shanghai.aliyuncs.com/outputs/f4f8d407-377a-408a-82d0-427a5a836f09_0.png',
           seed: '1698551532',
           inferenceSeconds: 3.328,
+          reported: { seed: 1698551532, timings: { inference: 3.328 } },
         },
       ],
     });

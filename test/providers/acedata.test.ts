@@ -146,6 +146,7 @@ describe('what a submit returns', () => {
       url: `https://fal.media/files/${path}`,
       seed: null,
       inferenceSeconds: null,
+      reported: { timings: 1752743801 },
     });
     await expect(flux.submit(GENERATE)).resolves.toEqual({
       kind: 'succeeded',

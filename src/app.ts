@@ -296,9 +296,7 @@ async function build(
   const watching = new Watching(events, eventLog, feed, cursors, push.replayDays);
   const apiKeys = new ApiKeys(db);
   const keyUse = new KeyUse(apiKeys, log);
-  releases.push(() => keyUse.stop());
   const signInFailures = new SignInFailures(auditLog, log, tuning.signInWindowMs);
-  releases.push(() => signInFailures.stop());
   const tokenSigning = new TokenSigning(signer, publicUrl ?? TOKEN_ISSUER);
   const { oidc } = config;
   const providerKeys = oidc && new ProviderKeys(oidc.issuer, log, tuning.providerCooldownMs);
@@ -307,7 +305,13 @@ async function build(
   void providerKeys?.prepare();
   const access = new Access(apiKeys, tokenSigning, keyUse, signInFailures, provider);
   const connections = new Connections(apiKeys, access, push.connectionsPerKey, rateLimits, log);
-  releases.push(() => atMost(ANSWER_MS, 'the look at keys', connections.stop()));
+  releases.push(() =>
+    atMost(
+      ANSWER_MS,
+      'the look at keys, and what is noted of them',
+      Promise.all([connections.stop(), keyUse.stop(), signInFailures.stop()]),
+    ),
+  );
   const firstKey = await access.makeFirstKey();
 
   const instances = new Instances(db);
@@ -440,7 +444,7 @@ async function build(
 }
 
 /** Rejects when the work takes longer; then it is left to itself. */
-async function atMost(ms: number, what: string, work: Promise<void>): Promise<void> {
+async function atMost(ms: number, what: string, work: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const tooLate = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new Error(`${what} did not end within ${ms} ms`)), ms);

@@ -35,7 +35,7 @@ export interface Config {
     bufferEvents: number;
     /** How far back a cursor may lie. */
     replayDays: number;
-    /** WebSocket and event-stream connections with the same key, on each instance. */
+    /** WebSockets, event streams and waiting requests with the same key, on each instance. */
     connectionsPerKey: number;
     /** Pages that may connect and ask, as origins; null: any. */
     allowedOrigins: readonly string[] | null;

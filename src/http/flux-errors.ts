@@ -33,6 +33,8 @@ export const answerFluxError: ErrorRequestHandler = (error: unknown, request, re
     response.destroy();
     return;
   }
+  // A wait that ran out is a 504, and no fault of ours: the log of requests warns of the others.
+  response.locals.isExpected = known?.expected ?? false;
   const traceId = String(response.getHeader('x-request-id'));
   const message = known?.message ?? `Something went wrong on our side. The log knows it as ${traceId}.`;
   const { code, status } = fluxErrorOf(known?.code ?? '');

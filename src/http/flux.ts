@@ -43,7 +43,10 @@ export function fluxRoutes(entry: Entry, api: FluxApi, waiting: Waiting): Router
     // Its client may hang up, and every answer ends so too.
     onceClosed(response, () => hold.finish('left'));
     const reply = await api.fulfil(caller, order, traceId, hold);
-    if (reply) response.status(reply.success ? 200 : API_ERRORS[reply.error.code].status).json(reply);
+    if (!reply) return;
+    // Also with a status above 500: it is the task that has failed.
+    response.locals.isExpected = true;
+    response.status(reply.success ? 200 : API_ERRORS[reply.error.code].status).json(reply);
   });
 
   router.post('/flux/tasks', identify(entry, 'tasks:read'), json, async (request, response) => {

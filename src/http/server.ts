@@ -1,5 +1,5 @@
 import cors from 'cors';
-import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express';
 import { type Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
 import { NotFound, RateLimited } from '../core/errors.js';
@@ -64,7 +64,10 @@ export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Ex
         response.setHeader('x-request-id', id);
         return id;
       },
-      customLogLevel: (_request, response, error) => (error || response.statusCode >= 500 ? 'warn' : 'debug'),
+      customLogLevel: (_request, response, error) => {
+        const isExpected = (response as Partial<Response>).locals?.isExpected === true;
+        return !isExpected && (error || response.statusCode >= 500) ? 'warn' : 'debug';
+      },
       serializers: {
         req: ({ method, url }: { method: string; url: string }) => ({ method, url: withoutToken(url) }),
         res: ({ statusCode }: { statusCode: number }) => ({ statusCode }),

@@ -1,5 +1,5 @@
-import { Server } from 'node:http';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import express from 'express';
 import { newId } from '../../src/core/ids.js';
 import { TestApp } from '../support/app.js';
 import { addWorkspace } from '../support/workspaces.js';
@@ -48,14 +48,14 @@ let app: TestApp;
 let routes: string[];
 let powerless: string;
 beforeAll(async () => {
-  const listened = jest.spyOn(Server.prototype, 'on');
+  const handled = jest.spyOn(express.application as unknown as { handle: () => void }, 'handle');
   // A real upstream has no sandbox mounted: what is left are the routes of every installation.
   const environment = { FLUX_API_TOKEN: 'x', FLUX_BASE_URL: 'http://127.0.0.1:9', ROLES: 'api' };
   app = await TestApp.start({ environment });
-  const calls = listened.mock.calls as unknown as [string, { router?: { stack: Layer[] } }][];
-  const express = calls.findLast(([event, listener]) => event === 'request' && listener.router);
-  routes = routesOf(express?.[1].router?.stack ?? []);
-  listened.mockRestore();
+  await app.get('/healthz');
+  const contexts = handled.mock.contexts as unknown as { router: { stack: Layer[] } }[];
+  routes = routesOf(contexts.at(-1)?.router.stack ?? []);
+  handled.mockRestore();
   powerless = await addWorkspace(app, []);
 });
 afterAll(() => app.stop());

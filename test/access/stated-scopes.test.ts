@@ -7,6 +7,8 @@ import { makeSchema, type SchemaServices } from '../../src/graphql/schema.js';
 /** Fields that need a caller and no scope, and why. */
 const WITHOUT_SCOPE: Readonly<Record<string, string>> = {
   'Query.viewer': 'whoever has a key may know what it is',
+  'Query.rateLimit': 'whoever is limited may know how much is left',
+  'Mutation.setBudget': 'workspaces:admin or keys:admin, by whose budget it is: the service asks',
 };
 
 interface Stated {

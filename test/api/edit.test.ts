@@ -46,11 +46,11 @@ describe('editImage', () => {
   });
 
   test('changes a picture behind a link', async () => {
-    const [row] = await app.rows<{ url: string }>('SELECT upstream_url AS url FROM images WHERE id = $1', [
-      source.id,
-    ]);
-    const { task } = await edit({ prompt: 'from a link', sourceImageUrl: row?.url, size: '16:9' });
-    expect(task).toMatchObject({ sourceImageUrl: row?.url, sourceImage: null, size: '16:9' });
+    const select = 'SELECT upstream_url AS url FROM images WHERE id = $1';
+    const [elsewhere] = await app.rows<{ url: string }>(select, [source.id]);
+    const sourceImageUrl = elsewhere?.url;
+    const { task } = await edit({ prompt: 'from a link', sourceImageUrl, size: '16:9' });
+    expect(task).toMatchObject({ sourceImageUrl, sourceImage: null, size: '16:9' });
     const done = await app.settled(task?.id ?? '');
     expect(done).toMatchObject({ status: 'SUCCEEDED', deliveredCount: 1 });
     const { image } = await app.query(ImageByIdDocument, { id: done.images[0]?.id ?? '' });
@@ -63,6 +63,13 @@ describe('editImage', () => {
     const done = await app.settled(task?.id ?? '');
     const { image } = await app.query(ImageByIdDocument, { id: done.images[0]?.id ?? '' });
     expect(image?.parent?.id).toBe(source.id);
+  });
+
+  test('knows a picture of ours by its link, in any form', async () => {
+    for (const link of [source.url, `${source.url}&w=256&f=webp`]) {
+      const { task } = await edit({ prompt: 'from our own link', sourceImageUrl: link });
+      expect(task).toMatchObject({ sourceImageUrl: null, sourceImage: { id: source.id } });
+    }
   });
 
   test('fails with the words of the upstream when the link gives no picture', async () => {

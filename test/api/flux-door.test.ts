@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { EditImageDocument, GenerateImagesDocument, ImageByIdDocument } from '../../clients/operations.js';
+import { SCOPES } from '../../src/core/caller.js';
 import { API_ERRORS } from '../../src/core/flux-errors.js';
 import { FLUX_CODES, fluxErrorOf } from '../../src/http/flux-errors.js';
 import { errorOf, type FluxAnswer, FluxClient, picturesOf } from '../contract/flux-servers.js';
@@ -47,6 +48,11 @@ describe('every error of the door', () => {
       const refused = await doorOf(app).images(SLOW);
       await held;
       return refused;
+    },
+    RATE_LIMITED: async () => {
+      const key = await addKey(app, await workspaceOf(app), SCOPES, { requestsPerMinute: 1 });
+      await doorOf(app, key).tasks({ action: 'retrieve_batch', ids: [] });
+      return doorOf(app, key).images(GENERATE);
     },
     WAIT_ENDED: () => doorOf(app).images(SLOW),
     WRITE_UNCONFIRMED: () => whileDatabaseIsAway((door) => door.images(GENERATE)),

@@ -173,6 +173,7 @@ test('a wait that runs out is told the task, and goes on when it is sent again w
   const first = await withKey(door, body, 'patient');
   expect(errorOf(first)).toEqual([504, 'timeout']);
   expect(JSON.stringify(first.body.error)).toContain('/flux/tasks');
+  expect(app.logged.filter((line) => /"level":[456]0/.test(line))).toEqual([]);
   const { body: task } = await door.tasks({ action: 'retrieve', id: first.body.task_id });
   expect(task).toMatchObject({ id: first.body.task_id, type: 'images' });
   const last = await waitFor<FluxAnswer>('the pictures', async () => {

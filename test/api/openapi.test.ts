@@ -103,6 +103,7 @@ describe('/openapi.json', () => {
       '403 forbidden',
       '404 no_api',
       '413 bad_request',
+      '429 too_many_requests',
       '500 api_error',
     ]);
   });

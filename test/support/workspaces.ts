@@ -1,6 +1,7 @@
 import { hashApiKey, newApiKey } from '../../src/core/api-key.js';
 import { SCOPES, type Scope } from '../../src/core/caller.js';
 import { newId } from '../../src/core/ids.js';
+import { type Limits } from '../../src/core/limits.js';
 import { type TestApp } from './app.js';
 
 /** What administration will do: another workspace, and a key to it. */
@@ -11,11 +12,16 @@ export async function addWorkspace(app: TestApp, scopes: readonly Scope[] = SCOP
 }
 
 /** Another key to a workspace. */
-export async function addKey(app: TestApp, workspaceId: string, scopes: readonly Scope[]): Promise<string> {
+export async function addKey(
+  app: TestApp,
+  workspaceId: string,
+  scopes: readonly Scope[],
+  limits: Limits = {},
+): Promise<string> {
   const key = newApiKey();
   await app.rows(
-    "INSERT INTO api_keys (id, workspace_id, name, prefix, hash, scopes) VALUES ($1, $2, 'added', $3, $4, $5)",
-    [newId(), workspaceId, key.slice(0, 9), hashApiKey(key), scopes],
+    "INSERT INTO api_keys (id, workspace_id, name, prefix, hash, scopes, limits) VALUES ($1, $2, 'added', $3, $4, $5, $6)",
+    [newId(), workspaceId, key.slice(0, 9), hashApiKey(key), scopes, limits],
   );
   return key;
 }

@@ -28,13 +28,15 @@ const CONFIRMED = ['TASK_REQUESTED', 'TASK_SUBMITTED', 'TASK_SUCCEEDED'];
 const NEVER_CONFIRMED = ['TASK_REQUESTED', 'SUBMIT_UNCONFIRMED', 'TASK_EXPIRED'];
 /** Long enough for the reply to be written down before the callback comes. */
 const LATER = 'delay=1s';
+/** A callback that only this task can be known by: it is posted once, and whoever is to take it must be up by then. */
+const MUCH_LATER = 'delay=8s';
 
 const SCENES: Scene[] = [
   { point: 'submitting-saved', mode: 'callback', directives: LATER, billed: 0, history: NEVER_CONFIRMED },
   {
     point: 'reply-read',
     mode: 'callback',
-    directives: LATER,
+    directives: MUCH_LATER,
     billed: 1,
     history: ['TASK_REQUESTED', 'TASK_SUCCEEDED'],
   },

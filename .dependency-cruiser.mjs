@@ -39,7 +39,7 @@ export default {
     {
       name: 'only-app-mounts-the-sandbox',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/(sandbox/|app\\.ts)' },
+      from: { path: '^src/', pathNot: '^src/(sandbox/|app(/|\\.ts))' },
       to: { path: '^src/sandbox/' },
     },
     {

@@ -1,0 +1,100 @@
+import { type Server } from 'node:http';
+import { clientAddressReader } from '../core/client-address.js';
+import { serveGraphqlOverHttp } from '../graphql/apollo.js';
+import { contextMaker } from '../graphql/context.js';
+import { Operations } from '../graphql/operations.js';
+import { makeSchema } from '../graphql/schema.js';
+import { Subscriptions } from '../graphql/subscriptions.js';
+import { serveGraphqlOverWebSocket } from '../graphql/websocket.js';
+import { EventStreams } from '../http/event-streams.js';
+import { fluxRoutes } from '../http/flux.js';
+import { isForGraphql, mountGraphql } from '../http/graphql-mount.js';
+import { close } from '../http/listening.js';
+import { makeHttpApp } from '../http/server.js';
+import { Sandbox } from '../sandbox/sandbox.js';
+import { FluxApi } from '../services/flux-api.js';
+import { type Health } from '../services/health.js';
+import { Waiting } from '../services/waiting.js';
+import { type Services } from './services.js';
+import { type Start } from './start.js';
+
+/** Node's own fetch gives up after 5 min: just before, the answer can still bring the task's id. */
+const FLUX_WAIT_MS = 295_000;
+
+/** Opens the doors of queries and requests on the server that listens already. */
+export async function openDoors(
+  server: Server,
+  services: Services,
+  health: Health,
+  { config, log, tuning, releases, url }: Start,
+): Promise<void> {
+  const { access, addresses, connections, generation, history, rateLimits, watching } = services;
+  const schema = await makeSchema(services);
+  const addressOf = clientAddressReader(config.trustedProxies);
+  const makeContext = contextMaker(history, watching);
+  const { operationsPerRequest, ...rules } = config.graphql;
+  const operations = new Operations(schema, rules);
+  const graphql = await serveGraphqlOverHttp(
+    schema,
+    operations,
+    makeContext,
+    rateLimits,
+    operationsPerRequest,
+    log,
+  );
+  releases.push(() => graphql.stop());
+  const subscriptions = new Subscriptions(schema, operations, makeContext, watching, rateLimits, log);
+  const sockets = serveGraphqlOverWebSocket(
+    { subscriptions, access, connections, addressOf, log },
+    config.push.allowedOrigins,
+  );
+  const waiting = new Waiting(connections, watching, tuning.fluxWaitMs ?? FLUX_WAIT_MS);
+  const flux = fluxRoutes(
+    { access, addressOf, rateLimits },
+    new FluxApi(generation, history, addresses),
+    waiting,
+  );
+  const startOperation = subscriptions.start.bind(subscriptions);
+  const eventStreams = new EventStreams({
+    access,
+    connections,
+    watching,
+    rateLimits,
+    startOperation,
+    addressOf,
+  });
+  const extra = [];
+  if (config.flux.token === null) {
+    const sandbox = new Sandbox({ publicUrl: () => `${url}/sandbox`, log, delayMs: tuning.sandboxDelayMs });
+    releases.push(() => sandbox.close());
+    extra.push({ path: '/sandbox', handler: sandbox.router });
+  }
+  const { allowedOrigins } = config.push;
+  const { pictureServing: pictures, uploading, tokenSigning, usage } = services;
+  const pictureDoors = { pictures, uploading, maxImageBytes: config.images.maxBytes };
+  const doors = {
+    access,
+    tokenSigning,
+    addressOf,
+    addresses,
+    allowedOrigins,
+    eventStreams,
+    generation,
+    health,
+    usage,
+    ...pictureDoors,
+  };
+  const app = makeHttpApp({ ...doors, flux, extra, log }, config.roles);
+  const graphqlDoor = { access, addressOf, graphql: graphql.answer, allowedOrigins, log };
+  const graphqlMount = mountGraphql(graphqlDoor);
+  server.removeAllListeners('request');
+  server.on('request', (request, response) => {
+    if (config.roles.api && isForGraphql(request)) graphqlMount(request, response);
+    else app(request, response);
+  });
+  server.on('upgrade', (request, socket, head) => {
+    if (config.roles.api) sockets.upgrade(request, socket, head);
+    else socket.destroy();
+  });
+  releases.push(() => Promise.all([close(server), sockets.stop(), eventStreams.stop(), waiting.stop()]));
+}

@@ -55,10 +55,12 @@ beforeAll(async () => {
   await app.get('/healthz');
   const contexts = handled.mock.contexts as unknown as { router: { stack: Layer[] } }[];
   routes = routesOf(contexts.at(-1)?.router.stack ?? []);
-  handled.mockRestore();
   powerless = await addWorkspace(app, []);
 });
-afterAll(() => app.stop());
+afterAll(async () => {
+  await app.stop();
+  jest.restoreAllMocks();
+});
 
 function routesOf(stack: readonly Layer[]): string[] {
   return stack.flatMap(({ route, handle }) => {

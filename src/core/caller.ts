@@ -41,8 +41,10 @@ export interface Caller extends Reach {
   /** The key's first characters, by which a person recognises it. */
   keyPrefix: string;
   scopes: readonly Scope[];
-  /** Of the key or token itself; others hold besides. */
+  /** Of the key; others hold besides. */
   limits: Limits;
+  /** What a token may besides: it is counted for itself, and for its key as well. Null for a key. */
+  token: { id: string; limits: Limits } | null;
   /** When the key or token ends; null: not by itself. */
   expiresAt: Date | null;
   /** The client's address, for the audit log; null where there is none. */

@@ -37,12 +37,3 @@ export function limitFaults(limits: Limits, held: Limits = {}): InputFault[] {
     return [{ code: 'INVALID_LIMITS', message, field: ['input', 'limits', name] }];
   });
 }
-
-/** The narrower of both, limit by limit. */
-export function narrowest(one: Limits, other: Limits): Limits {
-  const both = LIMIT_NAMES.map((name) => {
-    const values = [one[name], other[name]].filter((value) => typeof value === 'number');
-    return [name, values.length > 0 ? Math.min(...values) : null] as const;
-  });
-  return givenLimits(Object.fromEntries(both));
-}

@@ -3,7 +3,6 @@ import { LRUCache } from 'lru-cache';
 import { hashApiKey, isWellFormedApiKey, markOf, newApiKey } from '../core/api-key.js';
 import { type Caller, type Scope } from '../core/caller.js';
 import { Forbidden, Unauthenticated } from '../core/errors.js';
-import { narrowest } from '../core/limits.js';
 import { type ApiKeys, type KnownKey } from '../db/api-keys.js';
 import { type IdentityProvider } from './identity-provider.js';
 import { type KeyUse } from './key-use.js';
@@ -115,17 +114,17 @@ function callerOf(key: KnownKey, source: string | null): Caller {
   const { expiresAt } = key;
   const names = { workspaceId, workspaceName, keyId: id, keyName: name, keyPrefix: prefix };
   const reach = { endUserId: null, taskIds: null };
-  return { ...names, ...reach, credential: 'KEY', scopes, limits, expiresAt, source };
+  return { ...names, ...reach, credential: 'KEY', scopes, limits, token: null, expiresAt, source };
 }
 
 /** What a token leaves of the key that made it. */
-function narrowed(key: Caller, { scopes, limits, endUserId, taskIds, expiresAt }: TokenClaims): Caller {
+function narrowed(key: Caller, { id, scopes, limits, endUserId, taskIds, expiresAt }: TokenClaims): Caller {
   const ends = [expiresAt, key.expiresAt ?? expiresAt].sort((one, other) => one.getTime() - other.getTime());
   return {
     ...key,
     credential: 'TOKEN',
     scopes: scopes.filter((scope) => key.scopes.includes(scope)),
-    limits: narrowest(limits, key.limits),
+    token: { id, limits },
     endUserId,
     taskIds,
     expiresAt: ends[0] ?? expiresAt,

@@ -47,6 +47,14 @@ export class Connections {
         `This key has ${max} connections open on this instance, which is its limit. Close some, or share one connection between subscriptions.`,
       );
     }
+    const { token } = caller;
+    const maxOfToken = token?.limits.connections ?? Infinity;
+    const ofToken = token && maxOfToken < Infinity ? countOf(open, token.id) : 0;
+    if (ofToken >= maxOfToken) {
+      throw new TooManyWatchers(
+        `This token has ${maxOfToken} connections open on this instance, which is its limit. Close some.`,
+      );
+    }
     const entry = { caller, onRevoked };
     this.byKey.set(caller.keyId, open.add(entry));
     return () => {
@@ -87,4 +95,8 @@ export class Connections {
       this.log.warn({ err: error }, 'keys of open connections cannot be checked; it is tried again');
     }
   }
+}
+
+function countOf(open: ReadonlySet<OpenConnection>, tokenId: string): number {
+  return [...open].filter(({ caller }) => caller.token?.id === tokenId).length;
 }

@@ -95,6 +95,7 @@ export class IdentityProvider {
       keyPrefix: '',
       scopes: scopesOf(payload[this.trust.scopeClaim]),
       limits: {},
+      token: null,
       endUserId: sub,
       taskIds: null,
       expiresAt: new Date((exp + CLOCK_SKEW_SECONDS) * 1_000),

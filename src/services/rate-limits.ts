@@ -80,7 +80,13 @@ export class RateLimits {
 
     const limitOf = (kind: string) =>
       inFlight.find(({ called }) => called === kind)?.limits.generationsInFlight ?? null;
-    const limits = { key: limitOf(KEY), endUser: limitOf(END_USER), workspace: limitOf(WORKSPACE) };
+    // A token's tasks are counted for whom it speaks: its end user, or else its key.
+    const ofToken = limitOf(TOKEN);
+    const limits = {
+      key: lower(limitOf(KEY), caller.endUserId === null ? ofToken : null),
+      endUser: lower(limitOf(END_USER), caller.endUserId === null ? null : ofToken),
+      workspace: limitOf(WORKSPACE),
+    };
     const refused = await this.flights.hold(taskId, caller, limits);
     if (refused) {
       giveBack();
@@ -95,7 +101,7 @@ export class RateLimits {
     };
   }
 
-  /** The least number of connections that the caller may have open, on each instance; null: no limit of its own. */
+  /** How many connections the caller's key may have open on each instance; null: no limit of its own. */
   connectionsOf(caller: Caller): number | null {
     const [key] = this.subjectsOf(caller);
     return key?.limits.connections ?? null;
@@ -132,10 +138,11 @@ export class RateLimits {
     return this.subjectsOf(caller).filter(({ limits }) => typeof limits[what] === 'number');
   }
 
-  private subjectsOf({ keyId, workspaceId, endUserId, limits }: Caller): Subject[] {
+  private subjectsOf({ keyId, workspaceId, endUserId, limits, token }: Caller): Subject[] {
     const { key, endUser, workspace } = this.defaults;
     return [
-      { name: `key ${keyId}`, called: KEY, limits: limits ? overriding(key, limits) : key },
+      { name: `key ${keyId}`, called: KEY, limits: overriding(key, limits) },
+      ...(token ? [{ name: `token ${token.id}`, called: TOKEN, limits: token.limits }] : []),
       ...(endUserId === null
         ? []
         : [{ name: `end user ${workspaceId} ${endUserId}`, called: END_USER, limits: endUser }]),
@@ -154,12 +161,17 @@ export class RateLimits {
   }
 }
 
+function lower(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? (one ?? other) : Math.min(one, other);
+}
+
 /** The given ones, and for the others the defaults. */
 function overriding(defaults: Limits, given: Limits): Limits {
   return Object.fromEntries(LIMIT_NAMES.map((name) => [name, given[name] ?? defaults[name]]));
 }
 
 const KEY = 'This key';
+const TOKEN = 'This token';
 const END_USER = 'This end user';
 const WORKSPACE = 'This workspace';
 const CALLED = { key: KEY, endUser: END_USER, workspace: WORKSPACE };

@@ -110,6 +110,19 @@ test("a key's own limit comes before the default, and null takes none away", asy
   ).resolves.toBe(5);
 });
 
+test("a token's limit is its own: neither its key nor another token is refused by it", async () => {
+  const limits = instance({});
+  const key = callerWith({ limits: { requestsPerMinute: 10 } });
+  const [one, other] = [newId(), newId()].map((id) => ({
+    ...key,
+    token: { id, limits: { requestsPerMinute: 2 } },
+  }));
+  await expect(countAdmitted([limits], one as Caller, 5)).resolves.toBe(2);
+  await expect(countAdmitted([limits], key, 3)).resolves.toBe(3);
+  await expect(countAdmitted([limits], other as Caller, 5)).resolves.toBe(2);
+  await expect(countAdmitted([limits], key, 10)).resolves.toBe(3);
+});
+
 test('limits of workspace, key and end user hold together: what one refuses is not used up of another', async () => {
   const limits = instance({
     key: { requestsPerMinute: 20 },

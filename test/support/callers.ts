@@ -12,6 +12,7 @@ export function callerWith(facts: Partial<Caller> = {}): Caller {
     keyPrefix: 'dk_',
     scopes: SCOPES,
     limits: {},
+    token: null,
     endUserId: null,
     taskIds: null,
     expiresAt: null,

@@ -22,6 +22,8 @@ interface Scene {
   billed: 0 | 1;
   /** The whole history but its pictures. */
   history: string[];
+  /** An event that is there or not: whether the callback or the ticket of the dead process is first is a matter of chance. */
+  mayBe?: string;
 }
 
 const CONFIRMED = ['TASK_REQUESTED', 'TASK_SUBMITTED', 'TASK_SUCCEEDED'];
@@ -39,6 +41,7 @@ const SCENES: Scene[] = [
     directives: MUCH_LATER,
     billed: 1,
     history: ['TASK_REQUESTED', 'TASK_SUCCEEDED'],
+    mayBe: 'SUBMIT_UNCONFIRMED',
   },
   { point: 'result-waited-for', mode: 'wait', directives: '', billed: 1, history: NEVER_CONFIRMED },
   { point: 'callback-read', mode: 'callback', directives: LATER, billed: 1, history: CONFIRMED },
@@ -88,10 +91,10 @@ async function ended(app: TestApp, id: string): Promise<void> {
   );
 }
 /** What holds however the service died: one end, told once; every picture once, with its bytes; no gap in the log. */
-async function checkPromises(app: TestApp, id: string, history: string[]): Promise<void> {
+async function checkPromises(app: TestApp, id: string, history: string[], mayBe?: string): Promise<void> {
   const types = typesOf(await app.history(id));
   const stored = types.filter((type) => type === 'IMAGE_STORED');
-  expect(types.filter((type) => type !== 'IMAGE_STORED')).toEqual(history);
+  expect(types.filter((type) => type !== 'IMAGE_STORED' && type !== mayBe)).toEqual(history);
 
   const task = await app.task(id);
   const succeeded = history.at(-1) === 'TASK_SUCCEEDED';
@@ -127,7 +130,7 @@ describe('a service that is killed', () => {
   // Most of each is waiting for the queue to see that a process is dead.
   test.concurrent.each(SCENES)(
     'at $point keeps its promises when it is started again',
-    async ({ point, mode, directives, billed, history }) => {
+    async ({ point, mode, directives, billed, history, mayBe }) => {
       const sandbox = await SandboxUnderTest.start();
       const upstream = { FLUX_API_TOKEN: 'test', FLUX_BASE_URL: sandbox.url, FLUX_MODE: mode };
       const service = await CrashingService.prepare(upstream);
@@ -137,7 +140,7 @@ describe('a service that is killed', () => {
         const id = await askAcrossDeath(service, { prompt, count: 2, size: '256x256' });
         if (history === NEVER_CONFIRMED) await expire(service.app, id);
         await ended(service.app, id);
-        await checkPromises(service.app, id, history);
+        await checkPromises(service.app, id, history, mayBe);
         expect((await sandbox.ledger(prompt)).total).toBe(billed);
       } finally {
         await service.remove();

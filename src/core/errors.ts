@@ -173,7 +173,7 @@ export class WaitEnded extends AppError {
   override readonly expected: boolean;
   constructor(
     readonly taskId: string,
-    readonly reason: 'timed-out' | 'going-away' | 'unread',
+    readonly reason: 'timed-out' | 'going-away' | 'key-revoked' | 'unread',
     options?: { cause?: unknown },
   ) {
     super(

@@ -1,6 +1,6 @@
 import DataLoader from 'dataloader';
 import { type Caller, rightsOf } from '../core/caller.js';
-import { DatabaseUnavailable, Unauthenticated, WaitEnded, WriteUnconfirmed } from '../core/errors.js';
+import { DatabaseUnavailable, WaitEnded, WriteUnconfirmed } from '../core/errors.js';
 import { type Image } from '../core/image.js';
 import { type Task, type TaskKind } from '../core/task.js';
 import { type Addresses } from './addresses.js';
@@ -58,13 +58,13 @@ export class FluxApi {
 
   /**
    * Takes an order and answers with its result; null when its client has left, and the task goes on. Throws what `take`
-   * does, WaitEnded when there is no result to show, and Unauthenticated when the key was revoked meanwhile.
+   * does, and WaitEnded when there is no result to show: also when the key was revoked meanwhile, for a 401 would say that
+   * nothing was made, and whoever then asked with another key would pay again.
    */
   async fulfil(caller: Caller, order: FluxOrder, traceId: string, hold: Hold): Promise<FluxReply | null> {
     const task = await this.take(caller, order, traceId);
     const end = await hold.settled(task);
     if (end === 'left') return null;
-    if (end === 'key-revoked') throw new Unauthenticated();
     if (end !== 'settled') throw new WaitEnded(task.id, end);
     try {
       const [settled, images] = await this.results.load({ caller, taskId: task.id });

@@ -19,8 +19,11 @@ export interface Statement {
 
 /** How long a request waits for a free connection, or for a new one, before it is told that the database is away. */
 const CONNECT_TIMEOUT_MS = 5_000;
-/** SQLSTATE classes and codes that mean "not now": connection failures, shutdown, start-up, and resources that are used up (disk, memory, connections). */
-const UNAVAILABLE_STATES = /^(08...|53...|57P0[1-4])$/;
+/**
+ * SQLSTATE classes and codes that mean "not now": connection failures, shutdown, start-up, resources that are used up (disk,
+ * memory, connections), and a deadlock, whose victim has written nothing and may come again.
+ */
+const UNAVAILABLE_STATES = /^(08...|53...|57P0[1-4]|40P01)$/;
 const UNAVAILABLE_CODES = new Set([
   'ECONNREFUSED',
   'ECONNRESET',

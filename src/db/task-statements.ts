@@ -202,6 +202,8 @@ export const KEEP_LATE = {
     SELECT new.id, task.workspace_id, task.id, new.index, new.url, new.seed, new."inferenceSeconds", new.reported,
            task.source_image_id, true
     FROM task, jsonb_to_recordset($2::jsonb) AS new(${NEW_IMAGE})
+    -- Not left to the conflict alone: that would wait, with the task locked, for whoever is storing the picture and wants the task.
+    WHERE NOT EXISTS (SELECT FROM images kept WHERE kept.task_id = task.id AND kept.index = new.index)
     ON CONFLICT (task_id, index) DO NOTHING
     RETURNING id
   ), counted AS (

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
 import { v7 } from 'uuid';
 import { Signer } from '../../src/core/signature.js';
 import {
@@ -124,6 +125,22 @@ describe('a callback is kept as', () => {
     }
     await expect(verdicts(withPictures.id)).resolves.toEqual(['LATE', 'DUPLICATE']);
     await expect(verdicts(without.id)).resolves.toEqual(['LATE', 'LATE']);
+  });
+
+  test('DUPLICATE while one of the late pictures is being stored, and does not wait for that', async () => {
+    const { id, path } = await running('late and being stored');
+    await expire(id);
+    await app.send(path, upstream.success());
+    const storing = new pg.Client({ connectionString: app.databaseUrl });
+    await storing.connect();
+    try {
+      await storing.query('BEGIN');
+      await storing.query('UPDATE images SET seed = seed WHERE task_id = $1', [id]);
+      expect((await app.send(path, upstream.success())).status).toBe(200);
+    } finally {
+      await storing.end();
+    }
+    await expect(verdicts(id)).resolves.toEqual(['LATE', 'DUPLICATE']);
   });
 
   test('LATE when the task had been canceled, or had failed and pictures come all the same', async () => {

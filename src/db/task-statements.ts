@@ -128,9 +128,10 @@ export const CLAIM_TURNS = {
   name: 'claim-turns',
   text: `${moveTask({
     before: `turn AS MATERIALIZED (
+    -- By place: a ticket can be asked about twice at once, by a run that was taken for dead and by the next one.
     SELECT next.*, asked.submission
     FROM next_turns($20::bigint[], $21::integer[], $1::uuid[]) next
-    JOIN unnest($20::bigint[], $18::uuid[]) AS asked(ticket, submission) USING (ticket)
+    JOIN unnest($18::uuid[]) WITH ORDINALITY AS asked(submission, place) USING (place)
   ), `,
     from: 'FROM turn',
     which: `turn.task_id AND turn.turn = 'NEXT'`,
@@ -205,7 +206,7 @@ export const KEEP_LATE = {
     -- Not left to the conflict alone: that would wait, with the task locked, for whoever is storing the picture and wants the task.
     WHERE NOT EXISTS (SELECT FROM images kept WHERE kept.task_id = task.id AND kept.index = new.index)
     ON CONFLICT (task_id, index) DO NOTHING
-    RETURNING id
+    RETURNING id, index
   ), counted AS (
     UPDATE tasks SET pending_late = tasks.pending_late + (SELECT count(*) FROM image),
                      late_count = tasks.late_count + (SELECT count(*) FROM image),
@@ -215,7 +216,7 @@ export const KEEP_LATE = {
   ), event AS (
     INSERT INTO task_events (workspace_id, task_id, type, actor, data)
     SELECT workspace_id, id, 'LATE_RESULT_ARRIVED', $3,
-           jsonb_build_object('deliveredCount', (SELECT count(*) FROM image), 'imageIds', (SELECT jsonb_agg(id) FROM image))
+           jsonb_build_object('deliveredCount', (SELECT count(*) FROM image), 'imageIds', (SELECT jsonb_agg(id ORDER BY index) FROM image))
     FROM task WHERE EXISTS (SELECT FROM image)
   ), job AS (
     SELECT graphile_worker.add_job('store-images', json_build_object('taskId', id)) FROM task

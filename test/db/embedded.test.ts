@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -151,7 +151,11 @@ it.each([
 ])('starts over a postmaster.pid that names %s', async (_what, pid) => {
   await (await start()).stop();
   const lines = pid && [pid, '/proc/self/cwd', '1700000000', '1', '', '127.0.0.1', '0 0', 'ready'].join('\n');
-  await writeFile(join(dataDir, 'postgres/postmaster.pid'), lines);
+  const pidFile = join(dataDir, 'postgres/postmaster.pid');
+  await writeFile(pidFile, lines);
+  // As Postgres would have left it, whatever the umask of whoever runs the tests.
+  const { uid, gid } = await stat(join(dataDir, 'postgres'));
+  await chown(pidFile, uid, gid);
   const postgres = await start();
   expect(await query(postgres.url, 'select 1 as alive')).toEqual([{ alive: 1 }]);
 });

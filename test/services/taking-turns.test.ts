@@ -113,6 +113,18 @@ describe('a ticket', () => {
     await expect(line.statuses([first ?? '', second ?? ''])).resolves.toEqual(['SUBMITTING', 'QUEUED']);
   });
 
+  test('that two runs of it ask about at once gives each of the others a task of its own', async () => {
+    const ids = await line.queueMany(4, asker);
+    const before = await line.ticket();
+    await line.tickets.handBack(before);
+    const asked = [before, await line.ticket(), await line.ticket(), await line.ticket()];
+    const turns = await instance.tasks.claimTurns(
+      asked.map((ticket) => ({ ...ticket, submissionId: newId() })),
+    );
+    const told = turns.map((turn) => (turn.turn === 'NEXT' ? turn.task?.id : turn.turn));
+    expect(told).toEqual(['TAKEN', ...ids.slice(0, 3)]);
+  });
+
   test('that the queue does not have any more sends nothing', async () => {
     const [first] = await line.queueMany(1, asker);
     const ticket = await line.ticket();

@@ -58,6 +58,7 @@ function moveTask({
   which = '$1',
   submission = '$18::uuid',
   ticket = '$20::bigint',
+  attempt = 'AND ($21::integer IS NULL OR attempts = $21)',
 } = {}) {
   return `
   WITH ${before}task AS (
@@ -79,7 +80,7 @@ function moveTask({
       held = CASE WHEN $2::task_status IN ('CANCELED', 'EXPIRED') AND status <> 'QUEUED'
                   THEN unit_price * requested_count ELSE held END
     ${from}
-    WHERE id = ${which} AND status = ANY($3::task_status[])
+    WHERE id = ${which} AND status = ANY($3::task_status[]) ${attempt}
       -- What is overdue is not sent any more: it is about to expire.
       AND ($2::task_status <> 'SUBMITTING' OR deadline_at > now())
     RETURNING tasks.*
@@ -137,6 +138,7 @@ export const CLAIM_TURNS = {
     which: `turn.task_id AND turn.turn = 'NEXT'`,
     submission: 'turn.submission',
     ticket: 'turn.ticket',
+    attempt: '',
   })}, taken AS (
     SELECT task.workspace_id, coalesce(task.end_user_id, '') AS end_user_id, turn.place
     FROM task JOIN turn ON turn.task_id = task.id

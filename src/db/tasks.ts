@@ -85,6 +85,8 @@ export interface Move<Type extends EventType = EventType> {
   notBefore?: Date;
   /** The callback that brings the move; kept with its verdict. */
   callback?: RawCallback;
+  /** Only while this is the latest attempt to send it. */
+  attempt?: number;
 }
 
 /** A task just after its move, and what was made of the callback that brought it. */
@@ -140,11 +142,29 @@ export class Tasks {
     values[0] = asked.map(({ taskId }) => taskId);
     values[17] = asked.map(({ submissionId }) => submissionId);
     values[19] = asked.map(({ id }) => id);
+    values[20] = asked.map(({ attempt }) => attempt);
     type Row = Task & { turn: ClaimedTurn['turn']; turnOf: string };
-    const rows = await this.db.run<Row>(CLAIM_TURNS, [...values, asked.map(({ attempt }) => attempt)]);
+    const rows = await this.db.run<Row>(CLAIM_TURNS, values);
     return rows.map(({ turn, turnOf, ...task }) => {
       if (turn === 'NEXT') return { turn, task: (task.id as string | null) === null ? null : task };
       return turn === 'HELD' ? { turn, taskId: turnOf } : { turn };
+    });
+  }
+
+  /**
+   * Puts a task of which surely nothing was made back into its line, to be sent again at `retryAt`. Does nothing when that was
+   * done before, and only the answer was lost: by then the next attempt can be under way.
+   */
+  async putBack(
+    { id, attempts }: Task,
+    retryAt: Date,
+    event: NonNullable<Move<'SUBMIT_REJECTED'>['event']>,
+  ): Promise<void> {
+    await this.moveTo(id, 'QUEUED', {
+      event,
+      attempt: attempts,
+      notBefore: retryAt,
+      jobs: [{ name: 'submit-task', payload: { taskId: id }, runAt: retryAt }],
     });
   }
 
@@ -275,5 +295,6 @@ export function moveValues(id: string, status: TaskStatus, move: Move): unknown[
     move.submissionId ?? null,
     move.notBefore ?? null,
     move.ticketId ?? null,
+    move.attempt ?? null,
   ];
 }

@@ -275,11 +275,7 @@ export class Generation {
     if (delayMs !== null && retryAt < task.deadlineAt) {
       const { code, message } = failure;
       const data = { attempt: task.attempts, code, message, retryAt: retryAt.toISOString() };
-      await this.tasks.moveTo(task.id, 'QUEUED', {
-        event: { type: 'SUBMIT_REJECTED', actor: ACTORS.submitter, data },
-        notBefore: retryAt,
-        jobs: [{ name: 'submit-task', payload: { taskId: task.id }, runAt: retryAt }],
-      });
+      await this.tasks.putBack(task, retryAt, { type: 'SUBMIT_REJECTED', actor: ACTORS.submitter, data });
       return;
     }
     await this.tasks.moveTo(task.id, 'FAILED', {

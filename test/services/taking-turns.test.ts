@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { DatabaseUnavailable } from '../../src/core/errors.js';
 import { newId } from '../../src/core/ids.js';
+import { type Task } from '../../src/core/task.js';
 import { type Statement } from '../../src/db/database.js';
 import { waitFor } from '../support/wait-for.js';
 import { type Instance, WaitingLine } from './waiting-line.js';
@@ -16,6 +17,17 @@ afterAll(() => line.close());
 
 const asker = { workspaceId: newId() };
 const isTaken = { message: 'The queue has given this ticket to another run.' };
+
+/** The task that is sent next. */
+async function next(): Promise<Task> {
+  const task = await line.runTicket(instance);
+  if (!task) throw new Error('Nothing is to be sent.');
+  return task;
+}
+function rejected({ attempts: attempt }: Task) {
+  const data = { attempt, code: 'too_many_requests', message: 'later', retryAt: new Date().toISOString() };
+  return { type: 'SUBMIT_REJECTED', actor: 'test', data } as const;
+}
 
 /** The first claim of this instance goes through `claim` instead of straight to Postgres. */
 function interceptClaim(of: Instance, claim: (run: () => Promise<unknown>) => Promise<never>): void {
@@ -55,15 +67,24 @@ describe('a ticket', () => {
 
   test('sends nothing before its time, and then at its place in its line', async () => {
     const [first = '', second, third] = await line.queueMany(3, asker);
-    const task = await line.runTicket(instance);
-    expect(task?.id).toBe(first);
-    const notBefore = new Date(Date.now() + 60_000);
-    const jobs = [{ name: 'submit-task' as const, payload: { taskId: first }, runAt: notBefore }];
-    await instance.tasks.moveTo(first, 'QUEUED', { notBefore, jobs });
+    const task = await next();
+    expect(task.id).toBe(first);
+    await instance.tasks.putBack(task, new Date(Date.now() + 60_000), rejected(task));
     await expect(line.runTicket(instance)).resolves.toMatchObject({ id: second });
     await line.tickets.letTimePass();
     await expect(line.runTicket(instance)).resolves.toMatchObject({ id: first, attempts: 2 });
     await expect(line.runTicket(instance)).resolves.toMatchObject({ id: third });
+  });
+
+  test('puts its task back once: not when that is said again while the next attempt is sent', async () => {
+    const [id = ''] = await line.queueMany(1, asker);
+    const task = await next();
+    await instance.tasks.putBack(task, new Date(), rejected(task));
+    await line.tickets.letTimePass();
+    await expect(next()).resolves.toMatchObject({ id, attempts: 2 });
+    await instance.tasks.putBack(task, new Date(), rejected(task));
+    await expect(line.statuses([id])).resolves.toEqual(['SUBMITTING']);
+    await expect(line.tickets.take(0)).resolves.toBeNull();
   });
 
   test('whose run died while it was sending finds that task, and sends neither it nor another one', async () => {

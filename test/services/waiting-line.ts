@@ -28,6 +28,8 @@ export interface Instance {
 /** Queued tasks and their tickets in a real Postgres, and instances that take turns. */
 export class WaitingLine {
   private readonly instances: Instance[] = [];
+  /** Since the last clear, in the order in which their turns came. */
+  readonly sent: Task[] = [];
 
   private constructor(
     private readonly database: TestDatabase,
@@ -57,6 +59,7 @@ export class WaitingLine {
 
   /** Nobody waits, and nobody has had a turn. */
   async clear(): Promise<void> {
+    this.sent.length = 0;
     await this.tickets.clear();
     await this.sql.query(`TRUNCATE turns`);
     await this.sql.query(`UPDATE turn_head SET workspace_id = NULL`);
@@ -107,6 +110,8 @@ export class WaitingLine {
     const ticket = await this.tickets.take(0);
     if (!ticket) return null;
     const { task } = await turns.take(ticket);
+    // Before the ticket goes: that takes as long as it takes, and others overtake it.
+    if (task) this.sent.push(task);
     await this.tickets.complete(ticket);
     return task ?? null;
   }

@@ -19,6 +19,7 @@ import { type ChaosOptions, readOptions } from './chaos/options.js';
 import { Postgres } from './chaos/postgres.js';
 import { Random } from './chaos/random.js';
 import { measureRecovery } from './chaos/recovery.js';
+import { Receiver } from './chaos/receiver.js';
 import { isKept, printReport } from './chaos/report.js';
 import { SandboxProcess } from './chaos/sandbox.js';
 import { TcpProxy } from './chaos/tcp-proxy.js';
@@ -63,6 +64,9 @@ async function run(options: ChaosOptions): Promise<boolean> {
   const sandbox = await SandboxProcess.start(join(dir, 'sandbox.log'));
   releases.push(() => sandbox.stop());
 
+  const receiver = await Receiver.open();
+  releases.push(() => receiver.close());
+
   const instances = new Instances();
   const answered = new Set<string>();
   const random = new Random(seed, 'balancer');
@@ -93,7 +97,9 @@ async function run(options: ChaosOptions): Promise<boolean> {
   say(`everything runs; ${((loadStartedAt - startedAt) / 1000).toFixed(1)} s to start`);
   const injector = new Injector(seed, { instances, postgres, sandbox, say, signal: abort.signal });
   const asked: AskedTask[] = [];
-  const load = { seed, seconds, rate, url, apiKey: instances.apiKey, inBurst: () => injector.inBurst };
+  const { apiKey } = instances;
+  const callbackUrl = receiver.url;
+  const load = { seed, seconds, rate, url, apiKey, callbackUrl, inBurst: () => injector.inBurst };
   await Promise.all([
     runLoad({ ...load, signal: abort.signal }, asked),
     injector.run(planFaults(seed, seconds)),
@@ -103,7 +109,7 @@ async function run(options: ChaosOptions): Promise<boolean> {
   say('quiet');
 
   const evidence = await gatherEvidence(postgres, sandbox);
-  const verdict = await judge(asked, evidence, answered, join(dataDir, 'images'));
+  const verdict = await judge(asked, evidence, answered, receiver.taken, join(dataDir, 'images'));
   const recoveries = measureRecovery(injector.faults, evidence);
   const statuses = countEach(evidence.tasks.map(({ status }) => status));
   const { faults } = injector;

@@ -34,6 +34,14 @@ export interface ImageRow {
   lostReason: string | null;
 }
 
+/** A row of `outgoing_callbacks`. Its id is the `webhook-id`. */
+export interface OutgoingRow {
+  id: string;
+  taskId: string;
+  kind: string;
+  status: string;
+}
+
 /** Everything that the judgement is based on, read from where it lies and not through the service that is judged. */
 export interface Evidence {
   tasks: TaskRow[];
@@ -42,6 +50,7 @@ export interface Evidence {
   images: Map<string, ImageRow[]>;
   /** Tasks of which a callback is kept. */
   callbacks: Set<string>;
+  outgoing: OutgoingRow[];
   ledger: LedgerEntry[];
   /** What is wrong with the service's own ledger; null: nothing was written in it. */
   drift: LedgerDrift | null;
@@ -66,6 +75,9 @@ export async function gatherEvidence(postgres: Postgres, sandbox: SandboxProcess
   const callbacks = await postgres.query<{ taskId: string }>(
     `SELECT DISTINCT task_id AS "taskId" FROM callbacks`,
   );
+  const outgoing = await postgres.query<OutgoingRow>(
+    `SELECT id, task_id AS "taskId", kind, status FROM outgoing_callbacks`,
+  );
   const [money] = await postgres.query<LedgerDrift & { entries: boolean }>(
     `SELECT off.*, EXISTS (SELECT FROM ledger_entries) AS entries FROM (${LEDGER_DRIFT.text}) off`,
   );
@@ -75,6 +87,7 @@ export async function gatherEvidence(postgres: Postgres, sandbox: SandboxProcess
     events: groupBy(events, ({ taskId }) => taskId),
     images: groupBy(images, ({ taskId }) => taskId),
     callbacks: new Set(callbacks.map(({ taskId }) => taskId)),
+    outgoing,
     ledger: await sandbox.ledger(),
     drift: money?.entries ? money : null,
     finishTimes: await sandbox.finishTimes(upstreamTaskIds),

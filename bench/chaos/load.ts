@@ -18,6 +18,8 @@ export interface LoadOptions {
   /** Of the load balancer. */
   url: string;
   apiKey: string;
+  /** Where the results are to be posted. */
+  callbackUrl: string;
   /** Whether the upstream is refusing with 429 at this moment. */
   inBurst: () => boolean;
   signal: AbortSignal;
@@ -86,10 +88,11 @@ async function askUntilAcknowledged(options: LoadOptions, task: AskedTask): Prom
 class Refused extends Error {}
 
 async function ask(
-  { url, apiKey }: LoadOptions,
+  { url, apiKey, callbackUrl }: LoadOptions,
   { prompt, count, idempotencyKey }: AskedTask,
 ): Promise<string | null> {
-  const input = { prompt, count, idempotencyKey, size: SIZE, timeoutSeconds: TASK_TIMEOUT_SECONDS };
+  const fixed = { callbackUrl, size: SIZE, timeoutSeconds: TASK_TIMEOUT_SECONDS };
+  const input = { prompt, count, idempotencyKey, ...fixed };
   const { statusCode, body } = await request(`${url}/graphql`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${apiKey}` },

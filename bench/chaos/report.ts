@@ -40,10 +40,10 @@ export function isKept({
   logFaults,
   keyFaults,
   ledgerDrift,
+  deliveryFaults,
 }: Verdict): boolean {
-  return [lost, paidTwice, doubleEnds, imagesMissing, logFaults, keyFaults, ledgerDrift].every(
-    (count) => count === 0,
-  );
+  const faults = [lost, paidTwice, doubleEnds, imagesMissing, logFaults, keyFaults];
+  return [...faults, ledgerDrift, deliveryFaults].every((count) => count === 0);
 }
 
 /** One table, the complaints if there are any, and one line of JSON. */
@@ -72,6 +72,11 @@ export function printReport(outcome: Outcome): void {
     ['faults of the event log', `${counts.logFaults}`],
     ['faults of idempotency keys', `${counts.keyFaults}`],
     ['faults of the ledger', `${counts.ledgerDrift}`],
+    [
+      'faults of callbacks out',
+      `${counts.deliveryFaults}`,
+      `${counts.deliveriesPending} wait for another attempt`,
+    ],
     [
       'longest recovery after the last fault',
       tellSeconds(recoveryUndisturbedSecondsMax),
@@ -108,6 +113,7 @@ export function printReport(outcome: Outcome): void {
     logFaults,
     keyFaults,
     ledgerDrift,
+    deliveryFaults,
   } = counts;
   console.log(
     JSON.stringify({
@@ -119,6 +125,7 @@ export function printReport(outcome: Outcome): void {
         logFaults,
         keyFaults,
         ledgerDrift,
+        deliveryFaults,
       },
     }),
   );

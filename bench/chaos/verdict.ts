@@ -23,6 +23,10 @@ export interface Verdict {
   keyFaults: number;
   /** Movements, tasks and budgets of which the ledger does not tell the truth. */
   ledgerDrift: number;
+  /** Settled tasks whose result was not to be posted just once, and callbacks that say DELIVERED and were not, or were given up. */
+  deliveryFaults: number;
+  /** Callbacks out that wait for their next attempt. */
+  deliveriesPending: number;
   complaints: string[];
 }
 
@@ -35,7 +39,8 @@ export interface Unknowable {
 const TERMINAL = /^TASK_(SUCCEEDED|FAILED|CANCELED|EXPIRED)$/;
 
 /**
- * Judges. `answered`: tasks whose callback the service has answered with 2xx, as the load balancer saw it.
+ * Judges. `answered`: tasks whose callback the service has answered with 2xx, as the load balancer saw it. `taken`: the callbacks
+ * out that their receiver has answered with 200.
  *
  * A billed picture that is not there is excused in one case only: the service never learnt the upstream's id of the task
  * (so the reply was lost, by a directive or with a process or a connection), and no callback of the task was kept or
@@ -45,6 +50,7 @@ export async function judge(
   asked: readonly AskedTask[],
   evidence: Evidence,
   answered: ReadonlySet<string>,
+  taken: ReadonlyMap<string, number>,
   imagesDir: string,
 ): Promise<Verdict & { unknowable: Unknowable }> {
   const complaints: string[] = [];
@@ -100,6 +106,17 @@ export async function judge(
   if (logFaults > 0) complaints.push(`logFaults: ${logFaults}`);
   const { drift, first } = evidence.drift ?? { drift: 1, first: ['nothing was written'] };
   if (drift > 0) complaints.push(`ledgerDrift: ${drift}, of ${first?.join(', ')}`);
+  let deliveryFaults = 0;
+  const callbacksOf = groupBy(evidence.outgoing, ({ taskId }) => taskId);
+  for (const { id } of evidence.tasks.filter((task) => hasEnded(task.id))) {
+    const results = (callbacksOf.get(id) ?? []).filter(({ kind }) => kind === 'RESULT').length;
+    if (results !== 1)
+      deliveryFaults += complain('deliveryFaults', id, `${results} callbacks for its result`);
+  }
+  for (const { id, taskId, status } of evidence.outgoing) {
+    const isRight = status === 'PENDING' || (status === 'DELIVERED' && taken.has(id));
+    if (!isRight) deliveryFaults += complain('deliveryFaults', taskId, `callback ${id} is ${status}`);
+  }
   return {
     ...{ acknowledged: acknowledged.length, ended: acknowledged.length - open.length, lost: open.length },
     ...{
@@ -109,6 +126,8 @@ export async function judge(
       logFaults,
       keyFaults,
       ledgerDrift: drift,
+      deliveryFaults,
+      deliveriesPending: evidence.outgoing.filter(({ status }) => status === 'PENDING').length,
       complaints,
       unknowable,
     },

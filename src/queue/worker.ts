@@ -57,6 +57,7 @@ const POLL_INTERVAL_MS = 500;
  */
 export class Worker {
   private runner: Runner | null = null;
+  private starting: Promise<void> | null = null;
   private utils: WorkerUtils | null = null;
   private timers = new Set<NodeJS.Timeout>();
   private stopping = false;
@@ -81,6 +82,8 @@ export class Worker {
   async stop(): Promise<void> {
     this.stopping = true;
     this.timers.forEach((timer) => clearTimeout(timer));
+    // A queue that is about to take the place of another would go on.
+    await this.starting;
     await this.runner?.stop().catch(() => undefined);
     if (this.queueId) await this.options.heartbeat.leave(this.queueId);
     await this.utils?.release();
@@ -152,7 +155,7 @@ export class Worker {
   private runAgainSoon(): void {
     const timer = setTimeout(() => {
       this.timers.delete(timer);
-      this.run().catch((error: unknown) => {
+      this.starting = this.run().catch((error: unknown) => {
         this.options.log.warn({ err: error }, 'the queue could not be started; it is tried again');
         this.runAgainSoon();
       });

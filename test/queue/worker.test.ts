@@ -70,7 +70,7 @@ async function startWorker(
   let stopped: Promise<void> | null = null;
   const stop = () => (stopped ??= worker.stop().then(() => db.close()));
   stops.push(stop);
-  return { runs, worker, stop };
+  return { runs, worker, heartbeat, stop };
 }
 
 async function addJob(name: JobName, taskId: string, maxAttempts = 25): Promise<void> {
@@ -124,22 +124,44 @@ describe('a job', () => {
 });
 
 describe('a job that the queue has locked and forgotten', () => {
-  test('is run all the same', async () => {
-    await sql.query('DELETE FROM instances');
-    let skipped = ['upstream'];
-    const { runs } = await startWorker(undefined, {}, () => skipped);
+  /** Leaves one behind, as the fetching of a job does when its answer is lost. */
+  async function forgetJob(taskId: string): Promise<void> {
     const queueId = await waitFor('the first beat', async () => {
       const { rows } = await sql.query<{ id: string }>('SELECT id FROM instances');
       return rows[0]?.id;
     });
-    const flagged = `SELECT graphile_worker.add_job('submit-task', '{"taskId":"g"}', flags := ARRAY['upstream'])`;
-    await sql.query(flagged);
-    // As the fetching of a job leaves it when its answer is lost.
+    const flagged = `SELECT graphile_worker.add_job('submit-task', $1, flags := ARRAY['upstream'])`;
+    await sql.query(flagged, [{ taskId }]);
     const lock = `UPDATE graphile_worker._private_jobs SET locked_at = now() - interval '1 minute', locked_by = $1`;
     await sql.query(lock, [queueId]);
+  }
+
+  test('is run all the same', async () => {
+    await sql.query('DELETE FROM instances');
+    let skipped = ['upstream'];
+    const { runs } = await startWorker(undefined, {}, () => skipped);
+    await forgetJob('g');
     skipped = [];
     await waitFor('the forgotten job', () => runs.some((run) => run.taskId === 'g'), { timeoutMs: 25_000 });
   });
+
+  test('has the queue replaced, and a stop in the middle of that leaves nothing running', async () => {
+    await sql.query('DELETE FROM instances');
+    const { heartbeat, stop } = await startWorker(
+      () => undefined,
+      {},
+      () => ['upstream'],
+    );
+    await forgetJob('h');
+    const begin = heartbeat.start.bind(heartbeat);
+    // The next queue has just been made. Its connections are the pool's, which waits for them at its end.
+    await new Promise<void>((resolve, reject) => {
+      heartbeat.start = (queueId) => {
+        begin(queueId);
+        stop().then(resolve, reject);
+      };
+    });
+  }, 40_000);
 });
 
 describe('a job with a flag', () => {

@@ -179,6 +179,37 @@ describe('generations', () => {
   });
 });
 
+describe('a repetition with the same idempotency key, at a limit', () => {
+  const limited: Record<string, string> = {
+    generationsPerMinute: 'This key may make 1 generations a minute',
+    generationsInFlight: 'This key may have 1 tasks in flight',
+  };
+
+  test.each(Object.keys(limited))('of %s is its task, and another input is a conflict', async (name) => {
+    const { workspaceId: own } = (await app.query(ViewerDocument, {}, await addWorkspace(app))).viewer;
+    const key = await addKey(app, own, SCOPES, { requestsPerMinute: 100, [name]: 1 });
+    const ask = (input: { prompt: string; idempotencyKey?: string; endUserId?: string }) =>
+      app.post(GenerateImagesDocument, { input }, key);
+    const input = { prompt: 'once', idempotencyKey: newId() };
+    const first = (await ask(input)).data?.generateImages.task?.id;
+    const fresh = await ask({ prompt: 'another', idempotencyKey: newId() });
+    expect(fresh.errors?.[0]?.message).toContain(limited[name]);
+    const again = await ask(input);
+    expect(again.data?.generateImages).toMatchObject({ replayed: true, task: { id: first } });
+    const other = await ask({ ...input, prompt: 'other' });
+    expect(other.data?.generateImages.userErrors).toMatchObject([{ code: 'IDEMPOTENCY_CONFLICT' }]);
+
+    // The REST door makes and repeats by the same rules; without `async` it would wait for the pictures.
+    const order = { action: 'generate', prompt: 'once', async: true };
+    const headers = { authorization: `Bearer ${key}`, 'idempotency-key': input.idempotencyKey };
+    const overRest = await app.send('/flux/images', order, headers);
+    expect([overRest.status, overRest.json]).toMatchObject([200, { task_id: first }]);
+    const fresher = await app.send('/flux/images', order, { ...headers, 'idempotency-key': newId() });
+    expect(fresher.status).toBe(429);
+    await expect(app.rows('SELECT FROM tasks WHERE workspace_id = $1', [own])).resolves.toHaveLength(1);
+  });
+});
+
 test('without limits rateLimit is null, and no headers tell of any', async () => {
   const free = await TestApp.start({ environment: { ROLES: 'api' } });
   try {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { GenerateImagesDocument, ViewerDocument } from '../../clients/operations.js';
 import { SCOPES } from '../../src/core/caller.js';
 import { newId } from '../../src/core/ids.js';
+import { createToken } from '../access/tokens.js';
 import { RawSocket } from '../push/raw-socket.js';
 import { type Answer, TestApp } from '../support/app.js';
 import { addKey, addWorkspace } from '../support/workspaces.js';
@@ -25,8 +26,8 @@ beforeAll(async () => {
 afterAll(() => app.stop());
 
 const newKey = () => addKey(app, workspaceId, SCOPES);
-const send = (key: string, body: object, path = '/graphql') =>
-  app.send(path, body, { authorization: `Bearer ${key}` });
+const send = (key: string, body: object, path = '/graphql', on = app) =>
+  on.send(path, body, { authorization: `Bearer ${key}` });
 const useUp = async (key: string, count = 4): Promise<Answer[]> => {
   const answers = [];
   for (let time = 0; time < count; time += 1) answers.push(await send(key, { query: RATE }));
@@ -210,13 +211,16 @@ describe('a repetition with the same idempotency key, at a limit', () => {
   });
 });
 
-test('without limits rateLimit is null, and no headers tell of any', async () => {
+test('without limits rateLimit of a key is null, and no headers tell of any; an end user has some from the start', async () => {
   const free = await TestApp.start({ environment: { ROLES: 'api' } });
   try {
     const body = { query: RATE };
     const { json, headers } = await free.send('/graphql', body, { authorization: `Bearer ${free.key}` });
     expect(json).toEqual({ data: { rateLimit: null } });
     expect(Object.keys(headers).filter((name) => /^ratelimit/.test(name))).toEqual([]);
+    const { token } = await createToken(free, { endUserId: 'ann' });
+    const ofUser = await send(token, { query: RATE }, '/graphql', free);
+    expect(ofUser.json).toMatchObject({ data: { rateLimit: { limit: 600, remaining: 599 } } });
   } finally {
     await free.stop();
   }

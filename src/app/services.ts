@@ -189,7 +189,7 @@ export async function buildServices(machines: Machines, { config, log, tuning, r
     keyAdministration: new KeyAdministration(apiKeys, workspaces),
     audit: new Audit(auditLog),
     clientTokens: new ClientTokens(tokenSigning, tasks, auditLog),
-    budgeting: new Budgeting(budgets, apiKeys, prices, auditLog),
+    budgeting: new Budgeting(budgets, apiKeys, prices),
     usage: new Usage(db),
   };
 }

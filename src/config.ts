@@ -111,13 +111,22 @@ const MAX_LIMIT = 1_000_000_000;
 
 const atLeastOne = () => z.coerce.number('must be a number').int().min(1, 'must be at least 1');
 
+const NO_LIMITS = 'none';
+/**
+ * What a person in a browser does not come near, and a loop in a page or a stolen token does: ten requests a second, a task every
+ * two seconds, and some devices with some tabs. No `generationsInFlight`: tasks take turns by end user anyway, and counting those in
+ * flight takes longer the more a workspace has (30 ms at 10,000). A key is in programs, whose work nobody knows here.
+ */
+const END_USER_LIMITS = 'requestsPerMinute=600,generationsPerMinute=30,connections=20';
+
 /** Such as "requestsPerMinute=600, generationsInFlight=20". */
-const limits = () =>
+const limits = (byDefault = NO_LIMITS) =>
   z
     .string()
-    .default('')
+    .default(byDefault)
+    .transform((text) => (text.trim() === NO_LIMITS ? '' : text))
     .refine((text) => words(text).every(isLimit), {
-      error: `must be limits such as requestsPerMinute=600, each 1 to ${MAX_LIMIT}: ${LIMIT_NAMES.join(', ')}`,
+      error: `must be ${NO_LIMITS}, or limits such as requestsPerMinute=600, each 1 to ${MAX_LIMIT}: ${LIMIT_NAMES.join(', ')}`,
     })
     .transform((text): Limits => {
       const pairs = words(text).map((word) => word.split('='));
@@ -240,7 +249,7 @@ const schema = z.object({
   OPERATIONS_PER_REQUEST: atLeastOne().default(1),
   INTROSPECTION: z.enum(['on', 'off'], 'must be on or off').default('on'),
   LIMITS_PER_KEY: limits(),
-  LIMITS_PER_END_USER: limits(),
+  LIMITS_PER_END_USER: limits(END_USER_LIMITS),
   LIMITS_PER_WORKSPACE: limits(),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
 });

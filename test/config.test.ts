@@ -149,9 +149,9 @@ describe('the configuration', () => {
 
   test('takes limits as a list of names and numbers, and refuses others', () => {
     const LIMITS_PER_KEY = 'requestsPerMinute=600, generationsInFlight=20';
-    expect(readConfig({ LIMITS_PER_KEY }).limits).toEqual({
+    expect(readConfig({ LIMITS_PER_KEY, LIMITS_PER_END_USER: 'connections=3' }).limits).toEqual({
       key: { requestsPerMinute: 600, generationsInFlight: 20 },
-      endUser: {},
+      endUser: { connections: 3 },
       workspace: {},
     });
     for (const text of [
@@ -160,10 +160,18 @@ describe('the configuration', () => {
       'connections=0',
       'connections=x',
       'connections=-1',
+      'none, connections=1',
     ])
       expect(faultsOf({ LIMITS_PER_END_USER: text })).toEqual([
-        expect.stringMatching(/^LIMITS_PER_END_USER: must be limits such as /),
+        expect.stringMatching(/^LIMITS_PER_END_USER: must be none, or limits such as /),
       ]);
+  });
+
+  test('limits end users from the start, and nobody else, until the operator says none', () => {
+    const byDefault = { requestsPerMinute: 600, generationsPerMinute: 30, connections: 20 };
+    expect(readConfig({}).limits).toEqual({ key: {}, endUser: byDefault, workspace: {} });
+    const none = { LIMITS_PER_KEY: 'none', LIMITS_PER_END_USER: 'none', LIMITS_PER_WORKSPACE: 'none' };
+    expect(readConfig(none).limits).toEqual({ key: {}, endUser: {}, workspace: {} });
   });
 
   test('takes an empty variable for an absent one', () => {

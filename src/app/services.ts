@@ -5,6 +5,7 @@ import { AuditLog } from '../db/audit-log.js';
 import { Blobs } from '../db/blobs.js';
 import { Budgets } from '../db/budgets.js';
 import { Callbacks } from '../db/callbacks.js';
+import { ConnectionPlaces } from '../db/connection-places.js';
 import { Flights } from '../db/flights.js';
 import { Leases } from '../db/leases.js';
 import { OutgoingCallbacks } from '../db/outgoing-callbacks.js';
@@ -18,6 +19,7 @@ import { Audit } from '../services/audit.js';
 import { Budgeting } from '../services/budgeting.js';
 import { CallbackInbox } from '../services/callback-inbox.js';
 import { ClientTokens } from '../services/client-tokens.js';
+import { ConnectionLimits, LEASE_MS } from '../services/connection-limits.js';
 import { Connections } from '../services/connections.js';
 import { ATTEMPT_TIMEOUT_MS, Delivering } from '../services/delivering.js';
 import { RETRY_DELAYS_MS } from '../services/delivery-end.js';
@@ -145,7 +147,20 @@ export async function buildServices(machines: Machines, { config, log, tuning, r
   // Not waited for: it may be away, and keys work without it.
   void providerKeys?.prepare();
   const access = new Access(apiKeys, tokenSigning, keyUse, signInFailures, provider);
-  const connections = new Connections(apiKeys, access, push.connectionsPerKey, rateLimits, log);
+  const connectionLimits = new ConnectionLimits(
+    new ConnectionPlaces(db),
+    tuning.connectionLeaseMs ?? LEASE_MS,
+    log,
+  );
+  releases.push(() => atMost(ANSWER_MS, 'the places of connections', connectionLimits.stop()));
+  const connections = new Connections(
+    apiKeys,
+    access,
+    push.connectionsPerKey,
+    rateLimits,
+    connectionLimits,
+    log,
+  );
   releases.push(() =>
     atMost(
       ANSWER_MS,
@@ -174,7 +189,7 @@ export async function buildServices(machines: Machines, { config, log, tuning, r
     keyAdministration: new KeyAdministration(apiKeys, workspaces),
     audit: new Audit(auditLog),
     clientTokens: new ClientTokens(tokenSigning, tasks, auditLog),
-    budgeting: new Budgeting(budgets, apiKeys, prices, auditLog),
+    budgeting: new Budgeting(budgets, apiKeys, prices),
     usage: new Usage(db),
   };
 }

@@ -22,6 +22,8 @@ export interface Tuning {
   signInWindowMs?: number;
   /** What limits a minute count in; default a minute. */
   limitWindowMs?: number;
+  /** How long the places of an instance that has died count; default 10 s. It says five times in that time that it lives. */
+  connectionLeaseMs?: number;
   /** False: events are neither sealed nor pushed. For the bench that asks what pushing costs. */
   push?: false;
   /** False: the embedded Postgres does not wait for the disk. */

@@ -1,6 +1,8 @@
+import { type NewAuditEntry } from '../core/audit.js';
 import { firstIdAt } from '../core/ids.js';
 import { type Budget, type BudgetScope, monthOf as monthNow } from '../core/money.js';
 import { type Reach } from '../core/reach.js';
+import { audited, auditValue } from './audit-log.js';
 import { type Database } from './database.js';
 import { monthOf, subjectsOf } from './ledger-parts.js';
 
@@ -26,11 +28,21 @@ const COUNT = {
 };
 const LIMIT = {
   name: 'limit-budget',
-  text: `UPDATE budgets SET amount = $4, currency = $5 WHERE workspace_id = $1 AND scope = $2::budget_scope AND subject = $3`,
+  text: `
+  WITH budget AS (
+    UPDATE budgets SET amount = $4, currency = $5 WHERE workspace_id = $1 AND scope = $2::budget_scope AND subject = $3
+    RETURNING subject
+  ),${audited('$6', 'budget')}
+  SELECT FROM budget`,
 };
+/** One that is not there is not removed, and not told of. */
 const REMOVE = {
   name: 'remove-budget',
-  text: `DELETE FROM budgets WHERE workspace_id = $1 AND scope = $2::budget_scope AND subject = $3`,
+  text: `
+  WITH budget AS (
+    DELETE FROM budgets WHERE workspace_id = $1 AND scope = $2::budget_scope AND subject = $3 RETURNING subject
+  ),${audited('$4', 'budget')}
+  SELECT FROM budget`,
 };
 
 /**
@@ -125,17 +137,25 @@ export class Budgets {
    * Sets a month's limit. A budget that is new counts first, the month's earlier tasks too, and bounds then; a process that
    * dies between leaves one that counts and does not bound, and setting it again goes on.
    */
-  async set({ workspaceId, scope, subject }: BudgetKey, amount: string, currency: string): Promise<void> {
+  async set(
+    { workspaceId, scope, subject }: BudgetKey,
+    amount: string,
+    currency: string,
+    audit: NewAuditEntry | null = null,
+  ): Promise<void> {
     const key = [workspaceId, scope, subject];
     await this.db.run(COUNT, key);
     // The last look finds nothing: also what was being written while the first began has been counted by then.
     while ((await this.countEarlier(key, BITS[scope])) > 0);
-    await this.db.run(LIMIT, [...key, amount, currency]);
+    await this.db.run(LIMIT, [...key, amount, currency, auditValue(audit)]);
   }
 
   /** Takes a limit away. What has been counted stays. */
-  async remove({ workspaceId, scope, subject }: BudgetKey): Promise<void> {
-    await this.db.run(REMOVE, [workspaceId, scope, subject]);
+  async remove(
+    { workspaceId, scope, subject }: BudgetKey,
+    audit: NewAuditEntry | null = null,
+  ): Promise<void> {
+    await this.db.run(REMOVE, [workspaceId, scope, subject, auditValue(audit)]);
   }
 
   /** How it stands in the present month; null where there is none. */

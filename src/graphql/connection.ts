@@ -14,7 +14,7 @@ import { type Subscriptions } from './subscriptions.js';
 export const CLOSE = {
   goingAway: { code: 1001, reason: 'Going away' },
   tryAgainLater: { code: 1013, reason: 'Try again later' },
-  tooManyConnections: { code: 1013, reason: 'Too many connections with this key' },
+  tooManyConnections: { code: 1013, reason: 'Too many connections' },
   badRequest: { code: CloseCode.BadRequest, reason: 'This is not a message of graphql-transport-ws' },
   unauthorized: { code: CloseCode.Unauthorized, reason: 'Unauthorized' },
   forbidden: { code: CloseCode.Forbidden, reason: 'Forbidden' },
@@ -61,7 +61,7 @@ export class Connection {
   private initialised = false;
   private readonly operations = new Map<string, RunningOperation>();
   private readonly initTimer: NodeJS.Timeout;
-  private giveBack: (() => void) | null = null;
+  private leave: (() => void) | null = null;
 
   constructor(
     readonly socket: WebSocket,
@@ -94,8 +94,8 @@ export class Connection {
     clearTimeout(this.initTimer);
     for (const { leave } of this.operations.values()) leave?.();
     this.operations.clear();
-    this.giveBack?.();
-    this.giveBack = null;
+    this.leave?.();
+    this.leave = null;
   }
 
   private receive(data: RawData): void {
@@ -136,7 +136,10 @@ export class Connection {
       const given = params?.['authorization'] ?? params?.['Authorization'];
       const caller = await access.authenticate(given, this.source);
       if (this.socket.readyState !== this.socket.OPEN) return;
-      this.giveBack = connections.open(caller, () => this.close(CLOSE.forbidden));
+      const { leave, letIn } = connections.open(caller, () => this.close(CLOSE.forbidden));
+      this.leave = leave;
+      await letIn;
+      if (this.socket.readyState !== this.socket.OPEN) return;
       this.caller = caller;
       clearTimeout(this.initTimer);
       this.send({ type: MessageType.ConnectionAck });

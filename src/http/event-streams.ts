@@ -55,14 +55,14 @@ export class EventStreams {
     router.get('/events', async (request, response) => {
       const caller = await this.identifyReader(request);
       const filter = { types: eventTypes(request.query.types), taskIds: list(request.query.taskIds) };
-      this.push(response, caller, await services.watching.workspace(caller, placeOf(request), filter));
+      await this.push(response, caller, await services.watching.workspace(caller, placeOf(request), filter));
     });
     router.get('/tasks/:id/events', async (request, response) => {
       const caller = await this.identifyReader(request);
       const watch = await services.watching.task(caller, request.params.id, placeOf(request));
       // An EventSource that comes back after the end: no other status tells it to stay away.
       if (isOver(watch)) response.status(204).end();
-      else this.push(response, caller, watch);
+      else await this.push(response, caller, watch);
     });
     router
       .route('/graphql/stream')
@@ -101,8 +101,8 @@ export class EventStreams {
     return caller;
   }
 
-  private push(response: Response, caller: Caller, watch: Watch): void {
-    const stream = this.accept(response, caller, 'plain');
+  private async push(response: Response, caller: Caller, watch: Watch): Promise<void> {
+    const stream = await this.accept(response, caller, 'plain');
     const leave = this.services.watching.open(watch, this.rendering, stream);
     onceClosed(response, leave);
     stream.begin();
@@ -111,7 +111,7 @@ export class EventStreams {
   private async run(request: Request, response: Response, given: unknown): Promise<void> {
     const caller = await this.identify(request);
     const operation = operationOf(given);
-    const stream = this.accept(response, caller, 'graphql');
+    const stream = await this.accept(response, caller, 'graphql');
     const started = await this.services.startOperation(operation, caller, stream);
     if ('errors' in started) {
       refuse(response, started.errors);
@@ -124,14 +124,15 @@ export class EventStreams {
     }
   }
 
-  private accept(response: Response, caller: Caller, form: StreamForm): EventStream {
+  private async accept(response: Response, caller: Caller, form: StreamForm): Promise<EventStream> {
     const stream = new EventStream(response, form);
-    const giveBack = this.services.connections.open(caller, () => stream.end('key-revoked', null));
+    const { leave, letIn } = this.services.connections.open(caller, () => stream.end('key-revoked', null));
     this.open.add(stream);
     onceClosed(response, () => {
-      giveBack();
+      leave();
       this.open.delete(stream);
     });
+    await letIn;
     return stream;
   }
 

@@ -39,7 +39,7 @@ export function fluxRoutes(entry: Entry, api: FluxApi, waiting: Waiting): Router
       response.json({ success: true, task_id: id, trace_id: traceId });
       return;
     }
-    const hold = waiting.hold(caller);
+    const hold = await waiting.hold(caller);
     // Its client may hang up, and every answer ends so too.
     onceClosed(response, () => hold.finish('left'));
     const reply = await api.fulfil(caller, order, traceId, hold);

@@ -5,7 +5,6 @@ import { isId } from '../core/ids.js';
 import { type Budget, BUDGET_SCOPES, type BudgetScope, isAmount } from '../core/money.js';
 import { type PriceList } from '../core/prices.js';
 import { type ApiKeys } from '../db/api-keys.js';
-import { type AuditLog } from '../db/audit-log.js';
 import { type BudgetKey, type Budgets } from '../db/budgets.js';
 import { requireScope } from './access.js';
 import { checkPageSize, type Page, toPage } from './page.js';
@@ -31,7 +30,6 @@ export class Budgeting {
     private readonly budgets: Budgets,
     private readonly keys: ApiKeys,
     private readonly prices: PriceList,
-    private readonly auditLog: AuditLog,
   ) {}
 
   /**
@@ -42,8 +40,10 @@ export class Budgeting {
     requireScope(caller, scope === 'WORKSPACE' ? 'workspaces:admin' : 'keys:admin');
     const key = { workspaceId: caller.workspaceId, scope, subject: await this.subjectOf(caller, scope, id) };
     if (amount === null || amount === undefined) {
-      await this.auditLog.insert(auditEntry(caller, 'BUDGET_CHANGED', key.subject, { scope, amount: null }));
-      await this.budgets.remove(key);
+      await this.budgets.remove(
+        key,
+        auditEntry(caller, 'BUDGET_CHANGED', key.subject, { scope, amount: null }),
+      );
       return null;
     }
     if (!isAmount(amount)) {
@@ -52,8 +52,8 @@ export class Budgeting {
       throw refusal('INVALID_AMOUNT', 'amount', `The amount is not ${form}.`);
     }
     const checked = { scope, amount, currency: this.checkCurrency(currency ?? null) };
-    await this.auditLog.insert(auditEntry(caller, 'BUDGET_CHANGED', key.subject, checked));
-    await this.budgets.set(key, amount, checked.currency);
+    const audit = auditEntry(caller, 'BUDGET_CHANGED', key.subject, checked);
+    await this.budgets.set(key, amount, checked.currency, audit);
     return this.budgets.find(key);
   }
 

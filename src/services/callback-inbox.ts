@@ -41,7 +41,7 @@ export class CallbackInbox {
   async replay(caller: Caller, id: string): Promise<Callback> {
     const callback = await this.find(caller, id);
     if (wasTaken(callback.verdict)) return callback;
-    // Before it is done: a crash in between must not leave it untold.
+    // Before it is done, in a commit of its own: a crash in between may leave it told and not done, but not done and untold.
     await this.auditLog.insert(auditEntry(caller, 'CALLBACK_REPLAYED', id, { taskId: callback.taskId }));
     await this.generation.receive(callback.taskId, callback);
     return this.find(caller, id);

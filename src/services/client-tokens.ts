@@ -66,7 +66,7 @@ export class ClientTokens {
     const { keyId, workspaceId } = caller;
     const id = newId();
     const token = await this.signing.sign({ id, keyId, workspaceId, ...given, issuedAt, expiresAt });
-    // Before it is handed out: no token is at large that nobody can read of.
+    // A token is no row, so there is no commit to share: before it is handed out, so that none is at large that nobody can read of.
     await this.auditLog.insert(auditEntry(caller, 'TOKEN_ISSUED', id, { ...given, expiresAt }));
     return { token, expiresAt };
   }

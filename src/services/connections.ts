@@ -3,6 +3,7 @@ import { type Caller } from '../core/caller.js';
 import { TooManyWatchers } from '../core/errors.js';
 import { type ApiKeys } from '../db/api-keys.js';
 import { type Access } from './access.js';
+import { type ConnectionLimits } from './connection-limits.js';
 import { type RateLimits } from './rate-limits.js';
 
 /** Together with what Access remembers, a revoked key's streams, and those of its tokens, end within 5 s. */
@@ -13,7 +14,15 @@ interface OpenConnection {
   onRevoked: () => void;
 }
 
-/** The connections that stay open: as many as a key may have, and as long as it, or the token that it made, is good. */
+/** The place of a connection. */
+export interface Place {
+  /** Gives it back, at any time. */
+  leave: () => void;
+  /** Resolves when its limits over all instances let it in; rejects with TooManyWatchers, and then it has no place. */
+  letIn: Promise<void>;
+}
+
+/** The connections that stay open: as many as their limits allow, and as long as the key, or the token that it made, is good. */
 export class Connections {
   private readonly byKey = new Map<string, Set<OpenConnection>>();
   private readonly timer: NodeJS.Timeout;
@@ -24,7 +33,8 @@ export class Connections {
     private readonly access: Access,
     /** Of one key, on this instance. */
     private readonly maxPerKey: number,
-    private readonly limits: RateLimits,
+    private readonly rateLimits: RateLimits,
+    private readonly limits: ConnectionLimits,
     private readonly log: Logger,
   ) {
     this.timer = setInterval(() => {
@@ -36,31 +46,38 @@ export class Connections {
   }
 
   /**
-   * Counts a connection; `onRevoked` is called when its key or token is no longer good. Returns the way to give its place
-   * back.
+   * Counts a connection, which is one from here on; `onRevoked` is called when its key or token is no longer good. Throws
+   * TooManyWatchers, or `letIn` does.
    */
-  open(caller: Caller, onRevoked: () => void): () => void {
+  open(caller: Caller, onRevoked: () => void): Place {
     const open = this.byKey.get(caller.keyId) ?? new Set();
-    const max = Math.min(this.maxPerKey, this.limits.connectionsOf(caller) ?? Infinity);
-    if (open.size >= max) {
+    if (open.size >= this.maxPerKey) {
       throw new TooManyWatchers(
-        `This key has ${max} connections open on this instance, which is its limit. Close some, or share one connection between subscriptions.`,
-      );
-    }
-    const { token } = caller;
-    const maxOfToken = token?.limits.connections ?? Infinity;
-    const ofToken = token && maxOfToken < Infinity ? countOf(open, token.id) : 0;
-    if (ofToken >= maxOfToken) {
-      throw new TooManyWatchers(
-        `This token has ${maxOfToken} connections open on this instance, which is its limit. Close some.`,
+        `This key has ${this.maxPerKey} connections open on this instance, which is its limit. Close some, or share one connection between subscriptions.`,
       );
     }
     const entry = { caller, onRevoked };
     this.byKey.set(caller.keyId, open.add(entry));
-    return () => {
+    const leaves: (() => void)[] = [];
+    const leave = () => {
       open.delete(entry);
-      if (open.size === 0) this.byKey.delete(caller.keyId);
+      if (open.size === 0 && this.byKey.get(caller.keyId) === open) this.byKey.delete(caller.keyId);
+      for (const giveBack of leaves.splice(0)) giveBack();
     };
+    const enter = async () => {
+      const entered = await this.limits.open(this.rateLimits.connectionLimitsOf(caller));
+      if (typeof entered === 'function') {
+        leaves.push(entered);
+        // It has left while Postgres was asked.
+        if (!open.has(entry)) leave();
+        return;
+      }
+      leave();
+      throw new TooManyWatchers(
+        `${entered.called} may have ${entered.limit} connections open, and has. Close some, or share one connection between subscriptions.`,
+      );
+    };
+    return { leave, letIn: enter() };
   }
 
   async stop(): Promise<void> {
@@ -95,8 +112,4 @@ export class Connections {
       this.log.warn({ err: error }, 'keys of open connections cannot be checked; it is tried again');
     }
   }
-}
-
-function countOf(open: ReadonlySet<OpenConnection>, tokenId: string): number {
-  return [...open].filter(({ caller }) => caller.token?.id === tokenId).length;
 }

@@ -3,7 +3,13 @@ import { type Logger } from 'pino';
 import { type Caller } from '../core/caller.js';
 import { type CallbackVerdict } from '../core/callback.js';
 import { crashPoint } from '../core/crash-points.js';
-import { type InputFaultCode, InputRejected, UpstreamError, UpstreamPaused } from '../core/errors.js';
+import {
+  type InputFaultCode,
+  InputRejected,
+  RateLimited,
+  UpstreamError,
+  UpstreamPaused,
+} from '../core/errors.js';
 import { ACTORS } from '../core/events.js';
 import { newId } from '../core/ids.js';
 import { type Ticket } from '../core/jobs.js';
@@ -73,7 +79,7 @@ export class Generation {
   /**
    * Takes a wish: checks it, then writes task, event and job in one commit. Once this has returned, the task will reach an
    * end whatever happens. Throws InputRejected with every fault found, RateLimited, and Forbidden for a caller who may make
-   * nothing new; then nothing was written.
+   * nothing new; then nothing was written. A repetition makes nothing, so no limit and no budget refuses it.
    */
   async request(
     caller: Caller,
@@ -84,7 +90,6 @@ export class Generation {
     requireNewThings(caller);
     const endUserId = endUserOf(caller, wish);
     const request = checkWish(kind, await this.recognizeOwnImage(caller, wish));
-    await this.checkAddresses(caller, request);
     const inputHash = hashInput(request, retryOfId, endUserId);
     const { workspaceId, keyId } = caller;
     const callbackUrl = request.callbackUrl ?? null;
@@ -100,14 +105,36 @@ export class Generation {
       endUserId,
       ...this.spending.priceOf(request.model),
     };
-    const takeBack = await this.limits.admitGeneration({ ...caller, endUserId }, row.id);
+    const admitted = await this.admit(caller, request, row);
+    if ('replayed' in admitted) return admitted;
     try {
       const requested = await this.write(caller, row);
-      if (requested.replayed) await takeBack();
+      if (requested.replayed) await admitted.takeBack();
       return requested;
     } catch (error) {
-      await takeBack().catch(() => undefined);
+      await admitted.takeBack().catch(() => undefined);
       throw error;
+    }
+  }
+
+  /**
+   * Asks what may refuse a new task: the addresses in it, and the limits. What a repetition was made of was let in before, so
+   * the task of its key is looked for when something refuses, and only then: a new request pays no query for it.
+   */
+  private async admit(
+    caller: Caller,
+    request: CheckedRequest,
+    row: NewTask,
+  ): Promise<Requested | { takeBack: () => Promise<void> }> {
+    try {
+      await this.checkAddresses(caller, request);
+      const { endUserId } = row;
+      return { takeBack: await this.limits.admitGeneration({ ...caller, endUserId }, row.id) };
+    } catch (error) {
+      if (!(error instanceof RateLimited || error instanceof InputRejected)) throw error;
+      const replayed = await this.replay(caller, row.idempotencyKey, row.inputHash);
+      if (!replayed) throw error;
+      return replayed;
     }
   }
 

@@ -6,6 +6,7 @@ import { LIMIT_NAMES, type Limits } from '../core/limits.js';
 import { type Allowances } from '../db/allowances.js';
 import { type Flights } from '../db/flights.js';
 import { Allowance, type Standing } from './allowance.js';
+import { type ConnectionLimit } from './connection-limits.js';
 
 export const WINDOW_MS = 60_000;
 /** Who has not asked for long is counted anew, at most 1 % too generously. */
@@ -101,10 +102,12 @@ export class RateLimits {
     };
   }
 
-  /** How many connections the caller's key may have open on each instance; null: no limit of its own. */
-  connectionsOf(caller: Caller): number | null {
-    const [key] = this.subjectsOf(caller);
-    return key?.limits.connections ?? null;
+  /** What bounds the caller's connections; what the fewest others share comes first. */
+  connectionLimitsOf(caller: Caller): (ConnectionLimit & { called: string })[] {
+    const limited = this.limitedBy(caller, 'connections');
+    return NARROW_TO_WIDE.flatMap((kind) => limited.filter(({ called }) => called === kind)).map(
+      ({ name, called, limits }) => ({ name, called, limit: limits.connections ?? Infinity }),
+    );
   }
 
   private async useAll(subjects: readonly Subject[], what: PerMinute, count: number): Promise<void> {
@@ -174,5 +177,6 @@ const KEY = 'This key';
 const TOKEN = 'This token';
 const END_USER = 'This end user';
 const WORKSPACE = 'This workspace';
+const NARROW_TO_WIDE = [TOKEN, END_USER, KEY, WORKSPACE];
 const CALLED = { key: KEY, endUser: END_USER, workspace: WORKSPACE };
 const NOUNS = { requestsPerMinute: 'requests', generationsPerMinute: 'generations' };

@@ -26,12 +26,14 @@ export class Waiting {
    * Takes a place for a request, before its task is written: a refusal after that would have the caller ask, and pay,
    * again. Throws TooManyWatchers. Whoever takes one ends it.
    */
-  hold(caller: Caller): Hold {
+  async hold(caller: Caller): Promise<Hold> {
     const hold = new Hold(
       (task) => this.watch(hold, task),
       () => this.holds.delete(hold),
     );
-    hold.onEnd(this.connections.open(caller, () => hold.finish('key-revoked')));
+    const { leave, letIn } = this.connections.open(caller, () => hold.finish('key-revoked'));
+    hold.onEnd(leave);
+    await letIn;
     this.holds.add(hold);
     return hold;
   }

@@ -74,6 +74,51 @@ async function countTasks(): Promise<number> {
   return (await app.rows<{ n: number }>('SELECT count(*)::int AS n FROM tasks'))[0]?.n ?? 0;
 }
 
+describe('the audit entry of a budget', () => {
+  const entriesOf = (subject: string) =>
+    app.rows<{ data: object }>(
+      `SELECT data FROM audit_log WHERE action = 'BUDGET_CHANGED' AND subject = $1 ORDER BY id`,
+      [subject],
+    );
+  /** Has every write of this kind fail while `work` is done. */
+  const failing = async (what: string, work: () => Promise<void>) => {
+    await app.rows(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$`);
+    await app.rows(`CREATE TRIGGER fail BEFORE ${what} FOR EACH ROW EXECUTE FUNCTION fail()`);
+    await work().finally(() => app.rows('DROP FUNCTION fail CASCADE'));
+  };
+  const isRefused = async (input: SetBudgetInput) => {
+    const { errors } = await app.post(SetBudgetDocument, { input });
+    expect(errors).toHaveLength(1);
+  };
+
+  test('tells what was set and that it was removed, once each, and nothing of one that was not there', async () => {
+    const { id } = await freshKey();
+    await setBudget({ scope: 'KEY', id, amount: null });
+    expect(await entriesOf(id)).toEqual([]);
+    await setBudget({ scope: 'KEY', id, amount: '2' });
+    await setBudget({ scope: 'KEY', id, amount: null });
+    expect(await entriesOf(id)).toEqual([
+      { data: { scope: 'KEY', amount: '2', currency: 'USD' } },
+      { data: { scope: 'KEY', amount: null } },
+    ]);
+  });
+
+  test.each(['UPDATE OR DELETE ON budgets', 'INSERT ON audit_log'])(
+    'is not there without the change, nor the change without it: %s fails',
+    async (what) => {
+      const { id } = await freshKey();
+      await setBudget({ scope: 'KEY', id, amount: '2' });
+      await failing(what, async () => {
+        await isRefused({ scope: 'KEY', id, amount: '3', currency: 'USD' });
+        await isRefused({ scope: 'KEY', id, amount: null });
+      });
+      expect(await entriesOf(id)).toHaveLength(1);
+      const amounts = await app.rows('SELECT amount::float8 FROM budgets WHERE subject = $1', [id]);
+      expect(amounts).toEqual([{ amount: 2 }]);
+    },
+  );
+});
+
 describe('a budget', () => {
   test('for 10 lets exactly 10 of 200 requests pass that come at once to two instances', async () => {
     const { id, key } = await freshKey();

@@ -67,6 +67,19 @@ describe('a deleted image', () => {
     expect((await remove(id)).userErrors).toMatchObject([{ code: 'NOT_FOUND', field: ['input', 'id'] }]);
   });
 
+  test('leaves an edit of it what its idempotency key stands for', async () => {
+    const { id: sourceImageId } = await made('to be edited');
+    const input = { prompt: 'edited once', sourceImageId, idempotencyKey: v7() };
+    const ask = async (change = {}) =>
+      (await app.query(EditImageDocument, { input: { ...input, ...change } })).editImage;
+    const { task } = await ask();
+    await app.settled(task?.id ?? '');
+    await remove(sourceImageId);
+    expect(await ask()).toMatchObject({ replayed: true, task: { id: task?.id }, userErrors: [] });
+    expect((await ask({ prompt: 'other' })).userErrors).toMatchObject([{ code: 'IDEMPOTENCY_CONFLICT' }]);
+    expect((await ask({ idempotencyKey: v7() })).userErrors).toMatchObject([{ code: 'NOT_FOUND' }]);
+  });
+
   test('takes the bytes only when no other image has the same', async () => {
     const one = await made('twins');
     const other = v7();

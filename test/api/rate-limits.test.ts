@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { GenerateImagesDocument, ViewerDocument } from '../../clients/operations.js';
 import { SCOPES } from '../../src/core/caller.js';
 import { newId } from '../../src/core/ids.js';
+import { createToken } from '../access/tokens.js';
 import { RawSocket } from '../push/raw-socket.js';
 import { type Answer, TestApp } from '../support/app.js';
 import { addKey, addWorkspace } from '../support/workspaces.js';
@@ -25,8 +26,8 @@ beforeAll(async () => {
 afterAll(() => app.stop());
 
 const newKey = () => addKey(app, workspaceId, SCOPES);
-const send = (key: string, body: object, path = '/graphql') =>
-  app.send(path, body, { authorization: `Bearer ${key}` });
+const send = (key: string, body: object, path = '/graphql', on = app) =>
+  on.send(path, body, { authorization: `Bearer ${key}` });
 const useUp = async (key: string, count = 4): Promise<Answer[]> => {
   const answers = [];
   for (let time = 0; time < count; time += 1) answers.push(await send(key, { query: RATE }));
@@ -179,13 +180,47 @@ describe('generations', () => {
   });
 });
 
-test('without limits rateLimit is null, and no headers tell of any', async () => {
+describe('a repetition with the same idempotency key, at a limit', () => {
+  const limited: Record<string, string> = {
+    generationsPerMinute: 'This key may make 1 generations a minute',
+    generationsInFlight: 'This key may have 1 tasks in flight',
+  };
+
+  test.each(Object.keys(limited))('of %s is its task, and another input is a conflict', async (name) => {
+    const { workspaceId: own } = (await app.query(ViewerDocument, {}, await addWorkspace(app))).viewer;
+    const key = await addKey(app, own, SCOPES, { requestsPerMinute: 100, [name]: 1 });
+    const ask = (input: { prompt: string; idempotencyKey?: string; endUserId?: string }) =>
+      app.post(GenerateImagesDocument, { input }, key);
+    const input = { prompt: 'once', idempotencyKey: newId() };
+    const first = (await ask(input)).data?.generateImages.task?.id;
+    const fresh = await ask({ prompt: 'another', idempotencyKey: newId() });
+    expect(fresh.errors?.[0]?.message).toContain(limited[name]);
+    const again = await ask(input);
+    expect(again.data?.generateImages).toMatchObject({ replayed: true, task: { id: first } });
+    const other = await ask({ ...input, prompt: 'other' });
+    expect(other.data?.generateImages.userErrors).toMatchObject([{ code: 'IDEMPOTENCY_CONFLICT' }]);
+
+    // The REST door makes and repeats by the same rules; without `async` it would wait for the pictures.
+    const order = { action: 'generate', prompt: 'once', async: true };
+    const headers = { authorization: `Bearer ${key}`, 'idempotency-key': input.idempotencyKey };
+    const overRest = await app.send('/flux/images', order, headers);
+    expect([overRest.status, overRest.json]).toMatchObject([200, { task_id: first }]);
+    const fresher = await app.send('/flux/images', order, { ...headers, 'idempotency-key': newId() });
+    expect(fresher.status).toBe(429);
+    await expect(app.rows('SELECT FROM tasks WHERE workspace_id = $1', [own])).resolves.toHaveLength(1);
+  });
+});
+
+test('without limits rateLimit of a key is null, and no headers tell of any; an end user has some from the start', async () => {
   const free = await TestApp.start({ environment: { ROLES: 'api' } });
   try {
     const body = { query: RATE };
     const { json, headers } = await free.send('/graphql', body, { authorization: `Bearer ${free.key}` });
     expect(json).toEqual({ data: { rateLimit: null } });
     expect(Object.keys(headers).filter((name) => /^ratelimit/.test(name))).toEqual([]);
+    const { token } = await createToken(free, { endUserId: 'ann' });
+    const ofUser = await send(token, { query: RATE }, '/graphql', free);
+    expect(ofUser.json).toMatchObject({ data: { rateLimit: { limit: 600, remaining: 599 } } });
   } finally {
     await free.stop();
   }

@@ -73,7 +73,7 @@ export interface Config {
   };
   /** What holds where a key has no limit of its own; absent: no limit. */
   limits: { key: Limits; endUser: Limits; workspace: Limits };
-  /** How long callbacks are kept as they came. */
+  /** How long callbacks are kept as they came, and the attempts to deliver ours. */
   callbackRetentionDays: number;
   /** What pictures cost; empty: nobody has said. */
   prices: readonly Price[];

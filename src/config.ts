@@ -66,12 +66,14 @@ export interface Config {
     limits: QueryLimits;
     /** Whether the schema can be asked for. */
     introspection: boolean;
+    /** Whether a person who opens `/graphql` is shown an IDE. */
+    ide: boolean;
     /** More than one: a request over HTTP can be a list of operations. */
     operationsPerRequest: number;
   };
   /** What holds where a key has no limit of its own; absent: no limit. */
   limits: { key: Limits; endUser: Limits; workspace: Limits };
-  /** How long callbacks are kept as they came. */
+  /** How long callbacks are kept as they came, and the attempts to deliver ours. */
   callbackRetentionDays: number;
   /** What pictures cost; empty: nobody has said. */
   prices: readonly Price[];
@@ -248,6 +250,7 @@ const schema = z.object({
   QUERY_MAX_COST: atLeastOne().default(10_000),
   OPERATIONS_PER_REQUEST: atLeastOne().default(1),
   INTROSPECTION: z.enum(['on', 'off'], 'must be on or off').default('on'),
+  GRAPHQL_IDE: z.enum(['on', 'off'], 'must be on or off').optional(),
   LIMITS_PER_KEY: limits(),
   LIMITS_PER_END_USER: limits(END_USER_LIMITS),
   LIMITS_PER_WORKSPACE: limits(),
@@ -334,6 +337,8 @@ export function readConfig(environment: Environment): Config {
         cost: values.QUERY_MAX_COST,
       },
       introspection: values.INTROSPECTION === 'on',
+      // Who tries things out has the sandbox. A page where people enter keys is nothing that a product has unasked.
+      ide: values.GRAPHQL_IDE === undefined ? usesSandbox : values.GRAPHQL_IDE === 'on',
       operationsPerRequest: values.OPERATIONS_PER_REQUEST,
     },
     limits: {

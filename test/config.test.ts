@@ -65,9 +65,14 @@ describe('the configuration', () => {
           cost: 10_000,
         },
         introspection: true,
+        ide: true,
         operationsPerRequest: 1,
       },
-      limits: { key: {}, endUser: {}, workspace: {} },
+      limits: {
+        key: {},
+        endUser: { requestsPerMinute: 600, generationsPerMinute: 30, connections: 20 },
+        workspace: {},
+      },
       callbackRetentionDays: 30,
       prices: [],
       logLevel: 'info',
@@ -165,6 +170,13 @@ describe('the configuration', () => {
       expect(faultsOf({ LIMITS_PER_END_USER: text })).toEqual([
         expect.stringMatching(/^LIMITS_PER_END_USER: must be none, or limits such as /),
       ]);
+  });
+
+  test('shows an IDE where the sandbox is, unless the operator says otherwise', () => {
+    const ideWith = (environment: Environment) => readConfig(environment).graphql.ide;
+    expect([{}, { GRAPHQL_IDE: 'off' }].map(ideWith)).toEqual([true, false]);
+    const FLUX_API_TOKEN = 'token';
+    expect([{ FLUX_API_TOKEN }, { FLUX_API_TOKEN, GRAPHQL_IDE: 'on' }].map(ideWith)).toEqual([false, true]);
   });
 
   test('limits end users from the start, and nobody else, until the operator says none', () => {

@@ -9,6 +9,7 @@ import { serveGraphqlOverWebSocket } from '../graphql/websocket.js';
 import { EventStreams } from '../http/event-streams.js';
 import { fluxRoutes } from '../http/flux.js';
 import { isForGraphql, mountGraphql } from '../http/graphql-mount.js';
+import { ideFiles, isForIde, mountIde } from '../http/ide-page.js';
 import { close } from '../http/listening.js';
 import { makeHttpApp } from '../http/server.js';
 import { Sandbox } from '../sandbox/sandbox.js';
@@ -32,7 +33,7 @@ export async function openDoors(
   const schema = await makeSchema(services);
   const addressOf = clientAddressReader(config.trustedProxies);
   const makeContext = contextMaker(history, watching);
-  const { operationsPerRequest, ...rules } = config.graphql;
+  const { operationsPerRequest, ide, ...rules } = config.graphql;
   const operations = new Operations(schema, rules);
   const graphql = await serveGraphqlOverHttp(
     schema,
@@ -84,12 +85,15 @@ export async function openDoors(
     usage,
     ...pictureDoors,
   };
+  if (ide) extra.push({ path: '/', handler: ideFiles() });
   const app = makeHttpApp({ ...doors, flux, extra, log }, config.roles);
   const graphqlDoor = { access, addressOf, graphql: graphql.answer, allowedOrigins, log };
   const graphqlMount = mountGraphql(graphqlDoor);
+  const ideMount = ide && config.roles.api ? mountIde() : null;
   server.removeAllListeners('request');
   server.on('request', (request, response) => {
-    if (config.roles.api && isForGraphql(request)) graphqlMount(request, response);
+    if (ideMount && isForIde(request)) ideMount(request, response);
+    else if (config.roles.api && isForGraphql(request)) graphqlMount(request, response);
     else app(request, response);
   });
   server.on('upgrade', (request, socket, head) => {

@@ -107,6 +107,7 @@ export async function buildServices(machines: Machines, { config, log, tuning, r
     {
       delays: tuning.deliveryDelaysMs ?? RETRY_DELAYS_MS,
       timeoutMs: tuning.deliveryTimeoutMs ?? ATTEMPT_TIMEOUT_MS,
+      retentionDays: config.callbackRetentionDays,
     },
   );
   const inbox = new CallbackInbox(callbacks, generation, config.callbackRetentionDays, auditLog);

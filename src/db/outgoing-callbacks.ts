@@ -1,5 +1,6 @@
 import { type NewAuditEntry } from '../core/audit.js';
 import { type EventData } from '../core/events.js';
+import { firstIdAt } from '../core/ids.js';
 import { type Delivery, type OutgoingCallback } from '../core/outgoing-callback.js';
 import { audited, auditValue } from './audit-log.js';
 import { type Database } from './database.js';
@@ -104,6 +105,18 @@ const PAGE_OF_DELIVERIES = {
   FROM deliveries WHERE task_id = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3`,
 };
 
+/** Those of a callback that is to be posted again are of its story still, however old. */
+const FORGET_DELIVERIES = {
+  name: 'forget-deliveries',
+  text: `
+  DELETE FROM deliveries WHERE id IN (
+    SELECT delivery.id FROM deliveries delivery
+    WHERE delivery.id < $1
+      AND NOT EXISTS (SELECT FROM outgoing_callbacks callback WHERE callback.id = delivery.callback_id AND callback.status = 'PENDING')
+    ORDER BY delivery.id LIMIT $2)
+  RETURNING id`,
+};
+
 /** A callback, and what it is to be signed with. */
 export interface ClaimedCallback extends OutgoingCallback {
   secretVersion: number;
@@ -169,5 +182,10 @@ export class OutgoingCallbacks {
   /** A page of a task's attempts, newest first, below `before`. */
   async pageOfDeliveries(taskId: string, before: string | null, limit: number): Promise<Delivery[]> {
     return this.db.run<Delivery>(PAGE_OF_DELIVERIES, [taskId, before, limit]);
+  }
+
+  /** Deletes up to `limit` attempts from before `time` of callbacks that are delivered or abandoned; how many it deleted. */
+  async forgetDeliveriesBefore(time: Date, limit: number): Promise<number> {
+    return (await this.db.run(FORGET_DELIVERIES, [firstIdAt(time), limit])).length;
   }
 }

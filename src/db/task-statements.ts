@@ -37,7 +37,7 @@ export const INSERT_TASK = {
     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::json, now() + make_interval(secs => $13), $16, $17, $18, $19, $20, $21,
            $22::numeric, $23, $22::numeric * 0, $22::numeric * 0, ${COUNTED_IN}
     WHERE ${HAS_ROOM('$22::numeric * $7::smallint', '$23')}
-    ON CONFLICT (workspace_id, idempotency_key) DO NOTHING
+    ON CONFLICT (workspace_id, (coalesce(end_user_id, '')), idempotency_key) DO NOTHING
     RETURNING *
   ), event AS (
     INSERT INTO task_events (workspace_id, task_id, type, actor, data)
@@ -177,7 +177,8 @@ export const FIND_SUBMISSION = {
 export const FIND_TASK_BY_KEY = {
   name: 'find-task-by-key',
   text: `SELECT ${TASK_COLUMNS}, task.input_hash = $3 AS "sameInput"
-         FROM tasks task WHERE task.workspace_id = $1 AND task.idempotency_key = $2`,
+         FROM tasks task
+         WHERE task.workspace_id = $1 AND coalesce(task.end_user_id, '') = coalesce($4::text, '') AND task.idempotency_key = $2`,
 };
 
 export const FIND_TASKS = {

@@ -190,9 +190,9 @@ export class Tasks {
     return this.db.run<Task>(FIND_TASKS, [ids, ...reachValues(reach)]);
   }
 
-  /** The task that an idempotency key stands for, and whether it was made from the same input. */
+  /** The task that an idempotency key stands for, of an end user or of nobody, and whether it was made from the same input. */
   async findByKey(
-    workspaceId: string,
+    { workspaceId, endUserId }: Pick<NewTask, 'workspaceId' | 'endUserId'>,
     key: string,
     inputHash: Buffer,
   ): Promise<(Task & { sameInput: boolean }) | null> {
@@ -200,6 +200,7 @@ export class Tasks {
       workspaceId,
       key,
       inputHash,
+      endUserId,
     ]);
     return row ?? null;
   }

@@ -43,7 +43,10 @@ export function jobHandlers({
 
     'deliver-callbacks': () => Promise.resolve(delivering.wake()),
 
-    'forget-callbacks': () => inbox.forgetOld(),
+    'forget-callbacks': async () => {
+      await inbox.forgetOld();
+      await delivering.forgetOld();
+    },
 
     'forget-pictures': async () => {
       await forgetting.forgetOld();

@@ -27,12 +27,17 @@ const LEASE_BEYOND_TIMEOUT_MS = 5_000;
 /** Open sockets and their bodies, a few kB each. Silent receivers have one of them each, so 300 of those delay nobody. */
 const AT_ONCE = 512;
 const KEPT_ANSWER_BYTES = 1_024;
+/** Deleted by one statement; the job goes on until none is left. */
+const FORGET_BATCH = 1_000;
+const DAY_MS = 24 * 3_600 * 1_000;
 /** At shutdown; what has not ended by then is cut and handed back. */
 const GRACE_MS = 3_000;
 
 export interface DeliveringOptions {
   delays: RetryDelays;
   timeoutMs: number;
+  /** How long attempts are kept. */
+  retentionDays: number;
 }
 
 /**
@@ -106,6 +111,15 @@ export class Delivering {
       throw new InputRejected([{ code: 'NO_CALLBACK', message, field }]);
     }
     return task;
+  }
+
+  /**
+   * Deletes attempts that are older than the retention: each holds what a receiver answered. Their callbacks stay, which are small
+   * and one to a task, so that `redeliver` finds them as long as the task is there.
+   */
+  async forgetOld(): Promise<void> {
+    const oldest = new Date(Date.now() - this.options.retentionDays * DAY_MS);
+    while ((await this.callbacks.forgetDeliveriesBefore(oldest, FORGET_BATCH)) === FORGET_BATCH);
   }
 
   /** A page of the attempts to deliver a task's results, newest first. Throws BadRequest. */

@@ -132,7 +132,7 @@ export class Generation {
       return { takeBack: await this.limits.admitGeneration({ ...caller, endUserId }, row.id) };
     } catch (error) {
       if (!(error instanceof RateLimited || error instanceof InputRejected)) throw error;
-      const replayed = await this.replay(caller, row.idempotencyKey, row.inputHash);
+      const replayed = await this.replay(row);
       if (!replayed) throw error;
       return replayed;
     }
@@ -146,7 +146,7 @@ export class Generation {
         this.events.sealSoon();
         return { task, replayed: false };
       }
-      const replayed = await this.replay(caller, row.idempotencyKey, row.inputHash);
+      const replayed = await this.replay(row);
       if (replayed) return replayed;
       await this.spending.explain(row, tries);
     }
@@ -375,8 +375,9 @@ export class Generation {
   }
 
   /** What an earlier request with the same key was answered; null when there was none. */
-  private async replay(caller: Caller, key: string | null, inputHash: Buffer): Promise<Requested | null> {
-    const found = key === null ? null : await this.tasks.findByKey(caller.workspaceId, key, inputHash);
+  private async replay(row: NewTask): Promise<Requested | null> {
+    const { idempotencyKey: key, inputHash } = row;
+    const found = key === null ? null : await this.tasks.findByKey(row, key, inputHash);
     if (!found) return null;
     if (found.sameInput) return { task: found, replayed: true };
     const message =

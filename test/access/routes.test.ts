@@ -32,6 +32,8 @@ const ROUTES: Readonly<Record<string, Needs>> = {
   'GET /openapi/swagger-ui.css': { kind: 'nothing' },
   'GET /openapi/swagger-ui-bundle.js': { kind: 'nothing' },
   'GET /openapi/favicon-32x32.png': { kind: 'nothing' },
+  'GET /ide/start.js': { kind: 'nothing' },
+  'GET /ide/*file': { kind: 'nothing' },
   'GET /usage.csv': { kind: 'scope', scope: 'audit:read' },
   'GET /events': { kind: 'scope', scope: 'tasks:read' },
   'GET /tasks/:id/events': { kind: 'scope', scope: 'tasks:read' },
@@ -50,7 +52,10 @@ let powerless: string;
 beforeAll(async () => {
   const handled = jest.spyOn(express.application as unknown as { handle: () => void }, 'handle');
   // A real upstream has no sandbox mounted: what is left are the routes of every installation.
-  const environment = { FLUX_API_TOKEN: 'x', FLUX_BASE_URL: 'http://127.0.0.1:9', ROLES: 'api' };
+  const environment = {
+    ...{ FLUX_API_TOKEN: 'x', FLUX_BASE_URL: 'http://127.0.0.1:9', ROLES: 'api' },
+    GRAPHQL_IDE: 'on',
+  };
   app = await TestApp.start({ environment });
   await app.get('/healthz');
   const contexts = handled.mock.contexts as unknown as { router: { stack: Layer[] } }[];
@@ -72,7 +77,7 @@ function routesOf(stack: readonly Layer[]): string[] {
 
 async function ask(route: string, headers: Record<string, string>) {
   const [method = '', pattern = ''] = route.split(' ');
-  const path = pattern.replace(/:\w+/g, () => newId());
+  const path = pattern.replace(/:\w+/g, () => newId()).replace('*file', 'main.js');
   const query = '?query={tasks{nodes{id}}}';
   const url = `${app.url}${path}${path.includes('graphql') ? query : ''}`;
   const response = await fetch(url, { method, ...bodyOf(route, headers) });

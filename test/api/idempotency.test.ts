@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { EditImageDocument, GenerateImagesDocument } from '../../clients/operations.js';
+import { createToken } from '../access/tokens.js';
 import { TestApp } from '../support/app.js';
 import { addWorkspace } from '../support/workspaces.js';
 
@@ -67,6 +68,28 @@ test('each workspace has its own keys', async () => {
   const theirs = await ask({ prompt: 'theirs', idempotencyKey: 'shared' }, app, stranger);
   expect(theirs).toMatchObject({ replayed: false, userErrors: [], task: { prompt: 'theirs' } });
   expect(theirs.task?.id).not.toBe(ours.task?.id);
+});
+
+test('each end user has their own keys, with a token or when a key asks for them, and the workspace has its own', async () => {
+  const scopes = ['tasks:read', 'tasks:write'];
+  const [ann = '', bob = ''] = await Promise.all(
+    ['ann', 'bob'].map(async (endUserId) => (await createToken(app, { scopes, endUserId })).token),
+  );
+  const input = { prompt: 'of whom', idempotencyKey: 'of whom' };
+  const answers = [];
+  for (const key of [ann, bob, app.key, ann]) answers.push(await ask(input, app, key));
+  answers.push(await ask({ ...input, endUserId: 'bob' }));
+  const [first, second, third] = answers.map(({ task }) => task?.id);
+  expect(new Set([first, second, third]).size).toBe(3);
+  expect(answers.map(({ task, replayed }) => [task?.id, replayed])).toEqual([
+    [first, false],
+    [second, false],
+    [third, false],
+    [first, true],
+    [second, true],
+  ]);
+  const other = await ask({ ...input, prompt: 'other' }, app, ann);
+  expect(other.userErrors).toMatchObject([{ code: 'IDEMPOTENCY_CONFLICT' }]);
 });
 
 test('fifty calls at once on two instances make one task', async () => {

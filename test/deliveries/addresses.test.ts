@@ -38,7 +38,7 @@ async function deliver(app: TestApp, guard: AddressGuard, until: () => Promise<b
     new Addresses(signer, HERE, HERE, true, null),
     new EventLog(new Events(db), app.databaseUrl, log),
     log,
-    { delays: [], timeoutMs: 15_000 },
+    { delays: [], timeoutMs: 15_000, retentionDays: 30 },
   );
   delivering.wake();
   await waitFor('the delivery', until);

@@ -34,6 +34,7 @@ import { Pictures } from '../services/pictures.js';
 import { ProviderKeys } from '../services/provider-keys.js';
 import { RateLimits, WINDOW_MS } from '../services/rate-limits.js';
 import { Reconciliation } from '../services/reconciliation.js';
+import { References } from '../services/references.js';
 import { SignInFailures } from '../services/sign-in-failures.js';
 import { Spending } from '../services/spending.js';
 import { TaskControl } from '../services/task-control.js';
@@ -79,13 +80,12 @@ export async function buildServices(machines: Machines, { config, log, tuning, r
   );
   const generation = new Generation(
     tasks,
-    images,
     callbacks,
     eventLog,
     upstream,
     gate,
     addresses,
-    guards,
+    new References(images, addresses, guards),
     new Spending(prices, budgets),
     rateLimits,
     log,

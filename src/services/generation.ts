@@ -1,33 +1,25 @@
-import { createHash } from 'node:crypto';
 import { type Logger } from 'pino';
 import { type Caller } from '../core/caller.js';
 import { type CallbackVerdict } from '../core/callback.js';
 import { crashPoint } from '../core/crash-points.js';
-import {
-  type InputFaultCode,
-  InputRejected,
-  RateLimited,
-  UpstreamError,
-  UpstreamPaused,
-} from '../core/errors.js';
+import { InputRejected, RateLimited, UpstreamError, UpstreamPaused } from '../core/errors.js';
 import { ACTORS } from '../core/events.js';
 import { newId } from '../core/ids.js';
 import { type Ticket } from '../core/jobs.js';
 import { type Task, type TaskKind } from '../core/task.js';
-import { type Images } from '../db/images.js';
 import { type Callbacks } from '../db/callbacks.js';
 import { type MovedTask, type NewImage, type NewTask, type RawCallback, type Tasks } from '../db/tasks.js';
 import { type EventLog } from '../events/log.js';
-import { AddressRefused, type AddressGuard } from '../net/guard.js';
 import { type AceData, type UpstreamPicture, type UpstreamResult } from '../providers/acedata.js';
 import { PROBE_AFTER_MS, type Reach, type UpstreamGate } from '../providers/upstream-gate.js';
 import { requireNewThings } from './access.js';
 import { type Addresses } from './addresses.js';
-import { type RateLimits } from './rate-limits.js';
 import { persistently } from './persistently.js';
-import { type CheckedRequest, checkWish, type Wish } from './request-check.js';
-import { TakingTurns } from './taking-turns.js';
+import { type RateLimits } from './rate-limits.js';
+import { type References } from './references.js';
+import { type CheckedRequest, checkWish, endUserOf, hashInput, type Wish } from './request-check.js';
 import { type Spending } from './spending.js';
+import { TakingTurns } from './taking-turns.js';
 
 /** How long a callback is held while Postgres is away: it comes once, and its sender waits 10 s or more. */
 const RECEIVE_PATIENCE_MS = 8_000;
@@ -38,12 +30,6 @@ export interface Origin {
   traceId?: string | null;
   /** The task that is asked for again. */
   retryOfId?: string | null;
-}
-
-/** Where strangers' addresses may lead: of pictures that are fetched, and of receivers that results are posted to. */
-export interface Guards {
-  sources: AddressGuard;
-  receivers: AddressGuard;
 }
 
 export interface Requested {
@@ -62,13 +48,12 @@ export class Generation {
 
   constructor(
     private readonly tasks: Tasks,
-    private readonly images: Images,
     private readonly callbacks: Callbacks,
     private readonly events: EventLog,
     private readonly upstream: AceData,
     private readonly gate: UpstreamGate,
     private readonly addresses: Addresses,
-    private readonly guards: Guards,
+    private readonly references: References,
     private readonly spending: Spending,
     private readonly limits: RateLimits,
     private readonly log: Logger,
@@ -89,7 +74,7 @@ export class Generation {
   ): Promise<Requested> {
     requireNewThings(caller);
     const endUserId = endUserOf(caller, wish);
-    const request = checkWish(kind, await this.recognizeOwnImage(caller, wish));
+    const request = checkWish(kind, await this.references.recognize(caller, wish));
     const inputHash = hashInput(request, retryOfId, endUserId);
     const { workspaceId, keyId } = caller;
     const callbackUrl = request.callbackUrl ?? null;
@@ -127,7 +112,7 @@ export class Generation {
     row: NewTask,
   ): Promise<Requested | { takeBack: () => Promise<void> }> {
     try {
-      await this.checkAddresses(caller, request);
+      await this.references.check(caller, request);
       const { endUserId } = row;
       return { takeBack: await this.limits.admitGeneration({ ...caller, endUserId }, row.id) };
     } catch (error) {
@@ -187,7 +172,7 @@ export class Generation {
       const result = await this.upstream.submit({
         ...task,
         count: task.requestedCount,
-        sourceImageUrl: this.sourceUrl(task),
+        sourceImageUrl: this.references.sourceUrl(task),
         callbackUrl: this.addresses.callback(task.id),
       });
       crashPoint(result.kind === 'succeeded' ? 'result-waited-for' : 'reply-read');
@@ -325,55 +310,6 @@ export class Generation {
     this.events.sealSoon();
   }
 
-  /** The address of one of the caller's images, in an answer of ours, is that image. */
-  private async recognizeOwnImage(caller: Caller, wish: Wish): Promise<Wish> {
-    const imageId = wish.sourceImageUrl && this.addresses.readImageLink(wish.sourceImageUrl);
-    if (!imageId || wish.sourceImageId != null) return wish;
-    const [image] = await this.images.findMany(caller, [imageId]);
-    return image ? { ...wish, sourceImageUrl: null, sourceImageId: imageId } : wish;
-  }
-
-  private async checkAddresses(caller: Caller, request: CheckedRequest): Promise<void> {
-    const { sourceImageId, sourceImageUrl, callbackUrl } = request;
-    if (sourceImageId) await this.checkSourceImage(caller, sourceImageId);
-    // The upstream fetches it, in our name: not from where we would not go ourselves.
-    if (sourceImageUrl) {
-      const refused = {
-        code: 'INVALID_URL',
-        field: 'sourceImageUrl',
-        what: 'The picture cannot be fetched',
-      } as const;
-      const advice = 'Give a public http or https address, or upload the picture.';
-      await checkReach(this.guards.sources, sourceImageUrl, { ...refused, advice });
-    }
-    if (callbackUrl) {
-      const refused = { code: 'INVALID_CALLBACK_URL', field: 'callbackUrl' } as const;
-      const words = {
-        what: 'Results cannot be posted there',
-        advice: 'Give a public http or https address.',
-      };
-      await checkReach(this.guards.receivers, callbackUrl, { ...refused, ...words });
-    }
-  }
-
-  private async checkSourceImage(caller: Caller, imageId: string): Promise<void> {
-    const field = ['input', 'sourceImageId'];
-    const [image] = await this.images.findMany(caller, [imageId]);
-    if (!image || image.lostAt || image.deletedAt) {
-      const message = 'There is no image with this id in your workspace.';
-      throw new InputRejected([{ code: 'NOT_FOUND', message, field }]);
-    }
-    if (this.addresses.imageForUpstream(imageId) === null) {
-      const message =
-        'The upstream fetches the picture from us, and cannot: set PUBLIC_URL to a public address at which it reaches this service.';
-      throw new InputRejected([{ code: 'PUBLIC_URL_REQUIRED', message, field }]);
-    }
-  }
-
-  private sourceUrl(task: Task): string | null {
-    return task.sourceImageId ? this.addresses.imageForUpstream(task.sourceImageId) : task.sourceImageUrl;
-  }
-
   /** What an earlier request with the same key was answered; null when there was none. */
   private async replay(row: NewTask): Promise<Requested | null> {
     const { idempotencyKey: key, inputHash } = row;
@@ -386,40 +322,8 @@ export class Generation {
   }
 }
 
-/** For whom a wish is: a caller who is bound to an end user wishes for no other. */
-function endUserOf({ endUserId }: Caller, wish: Wish): string | null {
-  const wanted = wish.endUserId ?? endUserId;
-  if (endUserId === null || wanted === endUserId) return wanted;
-  const message = 'Your token is for another end user. Leave endUserId out.';
-  throw new InputRejected([{ code: 'INVALID_END_USER', message, field: ['input', 'endUserId'] }]);
-}
-
 /** A result after which the upstream will do no more. */
 type FinishedResult = Extract<UpstreamResult, { kind: 'succeeded' | 'failed' }>;
-
-async function checkReach(
-  guard: AddressGuard,
-  url: string,
-  { code, field, what, advice }: { code: InputFaultCode; field: string; what: string; advice: string },
-): Promise<void> {
-  await guard.mayReach(url).catch((error: unknown) => {
-    if (!(error instanceof AddressRefused)) throw error;
-    throw new InputRejected([
-      { code, message: `${what}: ${error.reason}. ${advice}`, field: ['input', field] },
-    ]);
-  });
-}
-
-/** What came later than the first hashes is left out where it says nothing, so that a key that was used before then still fits. */
-function hashInput(
-  { priority, ...request }: CheckedRequest,
-  retryOfId: string | null,
-  endUserId: string | null,
-): Buffer {
-  const later = { ...(priority !== 'NORMAL' && { priority }), ...(endUserId !== null && { endUserId }) };
-  const input = [request, retryOfId, ...(Object.keys(later).length > 0 ? [later] : [])];
-  return createHash('sha256').update(JSON.stringify(input)).digest();
-}
 
 function toNewImage(picture: UpstreamPicture, index: number): NewImage {
   return { id: newId(), index, ...picture };

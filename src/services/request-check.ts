@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { type Caller } from '../core/caller.js';
 import { type InputFault, type InputFaultCode, InputRejected } from '../core/errors.js';
 import { isId } from '../core/ids.js';
 import { DEFAULT_MODEL, findModel, FLUX_MODELS, type FluxModel } from '../core/models.js';
@@ -174,4 +176,23 @@ function isHttpUrl(text: string): boolean {
   if (text.length > MAX_URL_LENGTH || text.includes(NUL) || !URL.canParse(text)) return false;
   const { protocol, username, password } = new URL(text);
   return (protocol === 'http:' || protocol === 'https:') && username === '' && password === '';
+}
+
+/** For whom a wish is: a caller who is bound to an end user wishes for no other. */
+export function endUserOf({ endUserId }: Caller, wish: Wish): string | null {
+  const wanted = wish.endUserId ?? endUserId;
+  if (endUserId === null || wanted === endUserId) return wanted;
+  const message = 'Your token is for another end user. Leave endUserId out.';
+  throw new InputRejected([{ code: 'INVALID_END_USER', message, field: ['input', 'endUserId'] }]);
+}
+
+/** What came later than the first hashes is left out where it says nothing, so that a key that was used before then still fits. */
+export function hashInput(
+  { priority, ...request }: CheckedRequest,
+  retryOfId: string | null,
+  endUserId: string | null,
+): Buffer {
+  const later = { ...(priority !== 'NORMAL' && { priority }), ...(endUserId !== null && { endUserId }) };
+  const input = [request, retryOfId, ...(Object.keys(later).length > 0 ? [later] : [])];
+  return createHash('sha256').update(JSON.stringify(input)).digest();
 }

@@ -35,6 +35,7 @@ import { Generation } from '../../src/services/generation.js';
 import { Pictures } from '../../src/services/pictures.js';
 import { RateLimits, WINDOW_MS } from '../../src/services/rate-limits.js';
 import { Reconciliation } from '../../src/services/reconciliation.js';
+import { References } from '../../src/services/references.js';
 import { Spending } from '../../src/services/spending.js';
 import { TaskControl } from '../../src/services/task-control.js';
 import { Peer, type Received, reply } from '../net/peer.js';
@@ -138,16 +139,16 @@ export class World {
     this.upstreams = [upstream, new AceData({ ...options, baseUrl: 'http://127.0.0.1:1' })];
     const noDefaults = { key: {}, endUser: {}, workspace: {} };
     const noLimits = new RateLimits(new Allowances(db), new Flights(db), noDefaults, WINDOW_MS, silent);
+    const guards = { sources: new AddressGuard(), receivers: new AddressGuard() };
     this.makeGeneration = (of, gate = new UpstreamGate(50, silent)) =>
       new Generation(
         this.tasks,
-        this.images,
         callbacks,
         eventLog,
         of,
         gate,
         addresses,
-        { sources: new AddressGuard(), receivers: new AddressGuard() },
+        new References(this.images, addresses, guards),
         new Spending(PRICES, new Budgets(db)),
         noLimits,
         silent,

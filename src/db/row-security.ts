@@ -22,15 +22,33 @@ const OF_THE_WORKSPACE = `workspace_id = nullif(current_setting('darkroom.worksp
  * workspaces, has a policy too: that of the role that we log in as, whose tables they are.
  *
  * Not a migration: roles belong to the server and not to the database, the role may come later than the tables, and a database
- * that was restored elsewhere may have another owner. Does nothing where all is well, and little where the role cannot be had;
- * `Database.holdCallers` tells.
+ * that was restored elsewhere may have lost its policies, or have another owner, who would see nothing. Changes nothing where
+ * all is well. Where the role cannot be had, callers have no policy; `Database.holdCallers` tells.
  */
 export async function secureRows(client: Client): Promise<void> {
+  for (const name of await tablesWithout(client, 'own_work', null)) {
+    await client.query(`
+      ALTER TABLE ${name} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+      DROP POLICY IF EXISTS own_work ON ${name};
+      CREATE POLICY own_work ON ${name} TO CURRENT_USER USING (true)`);
+  }
   if (!(await canBecomeCaller(client))) return;
-  const { rows: unsecured } = await client.query<{ name: string }>(UNSECURED);
-  for (const { name } of unsecured) await client.query(secure(name));
-  const { rows: unreadable } = await client.query<{ name: string }>(UNREADABLE, [READ_BY_CALLERS]);
-  for (const { name } of unreadable) await client.query(`GRANT SELECT ON ${name} TO ${CALLER_ROLE}`);
+  for (const name of await tablesWithout(client, 'callers', CALLER_ROLE)) {
+    await client.query(`
+      DROP POLICY IF EXISTS callers ON ${name};
+      CREATE POLICY callers ON ${name} FOR SELECT TO ${CALLER_ROLE} USING (${OF_THE_WORKSPACE})`);
+  }
+  const { rows } = await client.query<{ name: string }>(UNREADABLE, [READ_BY_CALLERS]);
+  for (const { name } of rows) await client.query(`GRANT SELECT ON ${name} TO ${CALLER_ROLE}`);
+}
+
+/**
+ * Those that have rows of workspaces, and not this policy for this role; null: the one that we log in as. A policy is known by its
+ * name: one that is to say something else needs another.
+ */
+async function tablesWithout(client: Client, policy: string, role: string | null): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>(UNSECURED, [policy, role]);
+  return rows.map(({ name }) => name);
 }
 
 /** Makes the role, and us a member of it, where that is missing. Others may do the same for their databases at this moment. */
@@ -52,23 +70,14 @@ async function succeeds(client: Client, sql: string): Promise<boolean> {
   }
 }
 
-/** Sent at once, so one commit. A policy that changes needs another name, or it stays as it is where it was made before. */
-const secure = (table: string) => `
-  ALTER TABLE ${table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
-  DROP POLICY IF EXISTS callers ON ${table};
-  DROP POLICY IF EXISTS own_work ON ${table};
-  CREATE POLICY callers ON ${table} FOR SELECT TO ${CALLER_ROLE} USING (${OF_THE_WORKSPACE});
-  CREATE POLICY own_work ON ${table} TO CURRENT_USER USING (true);`;
-
 const UNSECURED = `
-  SELECT quote_ident(found.relname) AS name FROM pg_class found
-  WHERE found.relkind = 'r' AND found.relnamespace = current_schema()::regnamespace
-    AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = found.oid AND attname = 'workspace_id' AND NOT attisdropped)
-    AND NOT (
-      found.relrowsecurity AND found.relforcerowsecurity
-      AND EXISTS (SELECT FROM pg_policy WHERE polrelid = found.oid AND polname = 'callers')
-      AND EXISTS (SELECT FROM pg_policy WHERE polrelid = found.oid AND polname = 'own_work'
-                    AND current_user::regrole = ANY (polroles)))
+  SELECT quote_ident(relname) AS name FROM pg_class
+  WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace
+    AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = pg_class.oid AND attname = 'workspace_id' AND NOT attisdropped)
+    AND NOT (relrowsecurity AND relforcerowsecurity AND EXISTS (
+      SELECT FROM pg_policies
+      WHERE schemaname = current_schema() AND tablename = relname AND policyname = $1
+        AND coalesce($2, current_user) = ANY (roles)))
   ORDER BY 1`;
 
 const UNREADABLE = `

@@ -129,6 +129,20 @@ describe('a login that owns the tables and is no superuser', () => {
     });
   });
 
+  test('sees its rows again after the next start when a restored database has lost the policies', async () => {
+    let tasks: unknown[] = [];
+    await start(async (db) => {
+      tasks = await db.run(ALL_TASKS, []);
+      await db.pool.query('DROP POLICY own_work ON tasks; DROP POLICY callers ON tasks');
+      expect(await db.run(ALL_TASKS, [])).toEqual([]);
+    });
+    await start(async (db) => {
+      expect(await db.run(ALL_TASKS, [])).toEqual(tasks);
+      expect(await db.within(newId(), ALL_TASKS, [])).toEqual([]);
+    });
+    expect(tasks).not.toEqual([]);
+  });
+
   test('does its own work in all workspaces past a forced row-level security', async () => {
     await start(async (db, tasks) => {
       const { length } = await db.run(ALL_TASKS, []);

@@ -143,6 +143,13 @@ describe('a login that owns the tables and is no superuser', () => {
     expect(tasks).not.toEqual([]);
   });
 
+  test('keeps seeing its rows when an administrator has run the migrations, too', async () => {
+    await start(async (db) => {
+      await migrate({ databaseUrl: theirs.url, migrationsDir, log });
+      expect(await db.run(ALL_TASKS, [])).not.toEqual([]);
+    });
+  });
+
   test('does its own work in all workspaces past a forced row-level security', async () => {
     await start(async (db, tasks) => {
       const { length } = await db.run(ALL_TASKS, []);

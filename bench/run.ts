@@ -10,6 +10,7 @@ import { images } from './images.js';
 import { latency } from './latency.js';
 import { lostCallbacks } from './lost-callbacks.js';
 import { notifyTax } from './notify-tax.js';
+import { rls } from './rls.js';
 import { withReleases } from './support/releases.js';
 import { storm } from './storm.js';
 import { turns } from './turns.js';
@@ -30,6 +31,7 @@ const BENCHES: Record<string, Bench> = {
   'lost-callbacks': lostCallbacks,
   turns,
   waiting,
+  rls,
 };
 
 const { positionals, values } = parseArgs({

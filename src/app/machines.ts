@@ -34,6 +34,7 @@ export async function startMachines(start: Start) {
   await migrate({ databaseUrl, migrationsDir: migrationsDir(), log });
   const db = new Database({ url: databaseUrl, maxConnections: DATABASE_CONNECTIONS, log });
   releases.push(() => atMost(ANSWER_MS, 'the database connections', db.close()));
+  await db.holdCallers();
   const tasks = new Tasks(db);
   const images = new Images(db);
   const events = new Events(db);

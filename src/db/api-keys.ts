@@ -119,13 +119,13 @@ export class ApiKeys {
   }
 
   async find(workspaceId: string, id: string): Promise<ApiKey | null> {
-    const [row] = await this.db.run<ApiKey>(FIND, [workspaceId, id]);
+    const [row] = await this.db.within<ApiKey>(workspaceId, FIND, [workspaceId, id]);
     return row ? withKnownScopes(row) : null;
   }
 
   /** Whether the workspace has, or had, this key. */
   async belongsTo(workspaceId: string, id: string): Promise<boolean> {
-    return (await this.db.read((prisma) => prisma.apiKey.count({ where: { id, workspaceId } }))) > 0;
+    return (await this.find(workspaceId, id)) !== null;
   }
 
   /** Those of these keys that are neither revoked nor expired. */
@@ -136,7 +136,8 @@ export class ApiKeys {
 
   /** A page of the workspace's keys, newest first, below `before`. */
   async page(workspaceId: string, before: string | null, limit: number): Promise<ApiKey[]> {
-    return (await this.db.run<ApiKey>(PAGE, [workspaceId, before, limit])).map(withKnownScopes);
+    const rows = await this.db.within<ApiKey>(workspaceId, PAGE, [workspaceId, before, limit]);
+    return rows.map(withKnownScopes);
   }
 
   async insert(key: NewApiKey, audit: NewAuditEntry): Promise<ApiKey> {

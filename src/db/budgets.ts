@@ -160,7 +160,7 @@ export class Budgets {
 
   /** How it stands in the present month; null where there is none. */
   async find({ workspaceId, scope, subject }: BudgetKey): Promise<Budget | null> {
-    const [row] = await this.db.run<Budget>(FIND, [workspaceId, scope, subject]);
+    const [row] = await this.db.within<Budget>(workspaceId, FIND, [workspaceId, scope, subject]);
     return row ?? null;
   }
 
@@ -175,7 +175,8 @@ export class Budgets {
     limit: number,
   ): Promise<Budget[]> {
     const place = [after?.scope ?? null, after?.id ?? null];
-    return this.db.run<Budget>(PAGE, [workspaceId, month, ...place, limit, endUserId]);
+    const values = [workspaceId, month, ...place, limit, endUserId];
+    return this.db.within<Budget>(workspaceId, PAGE, values);
   }
 
   /** How the budgets of a request that was not let in stand; it may be let in by now, if all of them have room. */

@@ -54,7 +54,7 @@ export class Callbacks {
   async find(reach: Reach, id: string): Promise<Callback | null> {
     const values: unknown[] = [];
     const text = `${FIND} WHERE ${within(reach, values)} AND callback.id = $${values.push(id)}`;
-    const [row] = await this.db.run<Callback>(named('find-callback', text), values);
+    const [row] = await this.db.within<Callback>(reach.workspaceId, named('find-callback', text), values);
     return row ?? null;
   }
 
@@ -74,7 +74,7 @@ export class Callbacks {
       conditions.push(`callback.verdict = ANY(${bind(filter.verdicts, 'callback_verdict[]')})`);
     }
     const text = `${FIND} WHERE ${conditions.join(' AND ')} ORDER BY callback.id DESC LIMIT ${bind(limit, 'int')}`;
-    return this.db.run<Callback>(named('page-of-callbacks', text), values);
+    return this.db.within<Callback>(reach.workspaceId, named('page-of-callbacks', text), values);
   }
 
   /** Deletes up to `limit` that came before `time`; how many it deleted. */

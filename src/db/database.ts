@@ -2,6 +2,7 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { type Logger } from 'pino';
 import { DatabaseUnavailable } from '../core/errors.js';
+import { callerQuery, type CallersStatement, ENTER, enterValues } from './caller-query.js';
 import { PrismaClient } from './generated/client.js';
 
 export interface DatabaseOptions {
@@ -15,6 +16,11 @@ export interface DatabaseOptions {
 export interface Statement {
   name: string;
   text: string;
+  /**
+   * For `within`: one plan is good for all values, so it is planned once for each connection. Postgres itself would plan some
+   * statements each time, which costs a look by ids more than all the rest.
+   */
+  planOnce?: boolean;
 }
 
 /** How long a request waits for a free connection, or for a new one, before it is told that the database is away. */
@@ -24,6 +30,8 @@ const CONNECT_TIMEOUT_MS = 5_000;
  * memory, connections), and a deadlock, whose victim has written nothing and may come again.
  */
 const UNAVAILABLE_STATES = /^(08...|53...|57P0[1-4]|40P01)$/;
+/** There is no such role, we may not become it, or it may not read; and it does not find the tables. */
+const NOT_HELD_STATES = /^(22023|42501|42P01)$/;
 const UNAVAILABLE_CODES = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -39,6 +47,10 @@ export class Database {
   readonly pool: pg.Pool;
   readonly prisma: PrismaClient;
   private closing = false;
+  /** Null: nobody has asked yet. */
+  private holds: Promise<boolean> | null = null;
+  /** The connections that have prepared ENTER. */
+  private readonly canEnter = new WeakSet<pg.PoolClient>();
 
   constructor(readonly options: DatabaseOptions) {
     this.pool = new pg.Pool({
@@ -55,9 +67,32 @@ export class Database {
     this.prisma = new PrismaClient({ adapter: new PrismaPg(this.pool) });
   }
 
-  /** Runs one statement. Throws DatabaseUnavailable when Postgres cannot be reached; other errors as they are. */
+  /** Runs one statement, in any workspace. Throws DatabaseUnavailable when Postgres cannot be reached; other errors as they are. */
   async run<Row extends object>(statement: Statement, values: unknown[]): Promise<Row[]> {
-    return this.guard(async () => (await this.pool.query<Row>({ ...statement, values })).rows);
+    const { name, text } = statement;
+    return this.guard(async () => (await this.pool.query<Row>({ name, text, values })).rows);
+  }
+
+  /**
+   * Runs a caller's statement, which reads nothing but rows of this workspace, whatever it says: the second line behind its
+   * own conditions. `run` is for our own work, and for what callers write.
+   */
+  async within<Row extends object>(
+    workspaceId: string,
+    statement: Statement,
+    values: unknown[],
+  ): Promise<Row[]> {
+    if (!(await this.holdCallers())) return this.run(statement, values);
+    const { name, text, planOnce = false } = statement;
+    return this.guard(() => this.ask<Row>({ workspaceId, name, text, values, planOnce }));
+  }
+
+  /** Whether `within` has its second line here. Where not, it logs why, once; a start makes it good. */
+  holdCallers(): Promise<boolean> {
+    return (this.holds ??= this.tryCallers().catch((error: unknown) => {
+      this.holds = null;
+      throw error;
+    }));
   }
 
   /**
@@ -100,6 +135,49 @@ export class Database {
     this.closing = true;
     await this.prisma.$disconnect();
     if (!this.pool.ended) await this.pool.end();
+  }
+
+  private async tryCallers(): Promise<boolean> {
+    const trial = {
+      workspaceId: '',
+      name: 'trial',
+      text: 'SELECT FROM tasks LIMIT 0',
+      values: [],
+      planOnce: false,
+    };
+    try {
+      await this.guard(() => this.ask(trial));
+      return true;
+    } catch (error) {
+      if (!(error instanceof pg.DatabaseError && NOT_HELD_STATES.test(error.code ?? ''))) throw error;
+      const reason = error.message;
+      this.options.log.warn(
+        { reason },
+        'row-level security is off; docs/OPERATIONS.md says how to turn it on',
+      );
+      return false;
+    }
+  }
+
+  private async ask<Row extends object>(statement: CallersStatement): Promise<Row[]> {
+    const client = await this.pool.connect();
+    try {
+      if (!this.canEnter.has(client)) {
+        await client.query({ ...ENTER, values: enterValues(statement) });
+        this.canEnter.add(client);
+      }
+      const rows = await new Promise<Row[]>((resolve, reject) => {
+        const done = (error: Error | null, result: { rows: Row[] }) =>
+          error ? reject(error) : resolve(result.rows);
+        client.query(callerQuery(statement, done));
+      });
+      client.release();
+      return rows;
+    } catch (error) {
+      // A statement that was refused leaves the connection as it was.
+      client.release(!(error instanceof pg.DatabaseError && error.severity === 'ERROR'));
+      throw error;
+    }
   }
 
   private async guard<Result>(work: () => Promise<Result>): Promise<Result> {

@@ -15,7 +15,8 @@ const READ_AFTER = {
 };
 const READ_TASK_AFTER = {
   name: 'read-task-events-after',
-  text: `SELECT ${EVENT_COLUMNS} FROM task_events WHERE task_id = $1 AND position > $2 ORDER BY position LIMIT $3`,
+  text: `SELECT ${EVENT_COLUMNS} FROM task_events
+         WHERE workspace_id = $1 AND task_id = $2 AND position > $3 ORDER BY position LIMIT $4`,
 };
 const READ_WORKSPACE_AFTER = {
   name: 'read-workspace-events-after',
@@ -114,9 +115,15 @@ export class Events {
     return (await this.db.run<EventRow>(READ_AFTER, [position, limit])).map(toEvent);
   }
 
-  /** Up to `limit` events of one task after `position`, in order. */
-  async readTaskAfter(taskId: string, position: bigint, limit: number): Promise<TaskEvent[]> {
-    return (await this.db.run<EventRow>(READ_TASK_AFTER, [taskId, position, limit])).map(toEvent);
+  /** Up to `limit` events of one task of the workspace after `position`, in order. */
+  async readTaskAfter(
+    workspaceId: string,
+    taskId: string,
+    position: bigint,
+    limit: number,
+  ): Promise<TaskEvent[]> {
+    const values = [workspaceId, taskId, position, limit];
+    return (await this.db.within<EventRow>(workspaceId, READ_TASK_AFTER, values)).map(toEvent);
   }
 
   /** Up to `limit` events within reach after `position`, in order. */
@@ -128,16 +135,22 @@ export class Events {
   ): Promise<TaskEvent[]> {
     const { types, taskIds } = filter;
     const wanted = [types?.length ? types : null, taskIds?.length ? taskIds : null];
+    const { workspaceId } = reach;
     const rows = isWhole(reach)
-      ? this.db.run<EventRow>(READ_WORKSPACE_AFTER, [reach.workspaceId, position, limit, ...wanted])
-      : this.db.run<EventRow>(READ_REACH_AFTER, [...reachValues(reach), position, limit, ...wanted]);
+      ? this.db.within<EventRow>(workspaceId, READ_WORKSPACE_AFTER, [workspaceId, position, limit, ...wanted])
+      : this.db.within<EventRow>(workspaceId, READ_REACH_AFTER, [
+          ...reachValues(reach),
+          position,
+          limit,
+          ...wanted,
+        ]);
     return (await rows).map(toEvent);
   }
 
   /** Up to `limit` events of a scope after `position`, in order. */
   async readScopeAfter(scope: Scope, position: bigint, limit: number): Promise<TaskEvent[]> {
     if (scope.taskId === null) return this.readReachAfter(scope, position, limit);
-    return this.readTaskAfter(scope.taskId, position, limit);
+    return this.readTaskAfter(scope.workspaceId, scope.taskId, position, limit);
   }
 
   /** Where tasks stand, in one statement and in no order; those that their workspace does not have are left out. */

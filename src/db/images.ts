@@ -6,7 +6,8 @@ import { announce } from './announce.js';
 import { audited, auditValue } from './audit-log.js';
 import { announcedBlob } from './blobs.js';
 import { type Database } from './database.js';
-import { imagesWithin } from './reach.js';
+import { FIND_IMAGES, FIND_IMAGES_OF_TASKS, PAGE_OF_EDITS } from './image-statements.js';
+import { reachValues } from './reach.js';
 
 /** Neither its bytes nor their loss has been written down, and nobody has deleted it. */
 const UNSETTLED = 'stored_at IS NULL AND lost_at IS NULL AND deleted_at IS NULL';
@@ -90,26 +91,23 @@ export class Images {
 
   /** The images within reach among these ids, in no order. */
   async findMany(reach: Reach, ids: readonly string[]): Promise<Image[]> {
-    const where = { ...imagesWithin(reach), id: { in: [...ids] } };
-    return this.db.read((prisma) => prisma.image.findMany({ where }));
+    return this.db.within<Image>(reach.workspaceId, FIND_IMAGES, [...reachValues(reach), ids]);
   }
 
-  /** The images of these tasks, late ones included, in the upstream's order. */
-  async findByTasks(taskIds: readonly string[]): Promise<Image[]> {
-    return this.db.read((prisma) =>
-      prisma.image.findMany({ where: { taskId: { in: [...taskIds] } }, orderBy: { index: 'asc' } }),
-    );
+  /** The images of these tasks of the workspace, late ones included, in the upstream's order. */
+  async findByTasks(workspaceId: string, taskIds: readonly string[]): Promise<Image[]> {
+    return this.db.within<Image>(workspaceId, FIND_IMAGES_OF_TASKS, [workspaceId, taskIds]);
+  }
+
+  /** The same of any workspace's task: for our own work. */
+  async findOfTask(taskId: string): Promise<Image[]> {
+    return this.db.read((prisma) => prisma.image.findMany({ where: { taskId }, orderBy: { index: 'asc' } }));
   }
 
   /** A page of what was edited from an image, oldest first, behind the image `after`. */
   async pageOfEdits(reach: Reach, parentId: string, after: string | null, limit: number): Promise<Image[]> {
-    return this.db.read((prisma) =>
-      prisma.image.findMany({
-        where: { ...imagesWithin(reach), parentId, ...(after && { id: { gt: after } }) },
-        orderBy: { id: 'asc' },
-        take: limit,
-      }),
-    );
+    const values = [...reachValues(reach), parentId, after, limit];
+    return this.db.within<Image>(reach.workspaceId, PAGE_OF_EDITS, values);
   }
 
   /**

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Logger as QueueLogger, runMigrations as installQueue } from 'graphile-worker';
 import { Client, DatabaseError } from 'pg';
 import type { Logger } from 'pino';
+import { secureRows } from './row-security.js';
 
 export interface MigrateOptions {
   databaseUrl: string;
@@ -16,8 +17,8 @@ export interface MigrateOptions {
 const MIGRATION_LOCK = 72707369;
 
 /**
- * Brings a database up to date: graphile-worker's schema first (our SQL calls it), then our migrations. Returns the names
- * that were applied now, usually none. Instances that start together wait for one another. Each migration and its record
+ * Brings a database up to date: graphile-worker's schema first (our SQL calls it), then our migrations, then what
+ * row-security.ts does. Returns the names that were applied now, usually none. Instances that start together wait for one another. Each migration and its record
  * are one commit, so a migration that fails, or a process killed in the middle, leaves nothing of it behind, and the next
  * start begins with it again; those before it stay. (A migration must not COMMIT, and cannot contain what Postgres refuses
  * in a transaction, such as CREATE INDEX CONCURRENTLY.) Fails with the name of the migration, the line, and the reason.
@@ -41,6 +42,7 @@ export async function migrate({ databaseUrl, migrationsDir, log }: MigrateOption
       await apply(client, migration);
       log.info({ migration: migration.name }, 'migration applied');
     }
+    await secureRows(client);
     return pending.map(({ name }) => name);
   } finally {
     await client.end().catch(() => undefined);

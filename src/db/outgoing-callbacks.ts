@@ -102,7 +102,8 @@ const PAGE_OF_DELIVERIES = {
   text: `
   SELECT id, callback_id AS "webhookId", task_id AS "taskId", attempt, at, status_code AS "statusCode", failure,
          latency_ms AS "latencyMs", answer, next_attempt_at AS "nextAttemptAt"
-  FROM deliveries WHERE task_id = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3`,
+  FROM deliveries
+  WHERE workspace_id = $1 AND task_id = $2 AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4`,
 };
 
 /** Those of a callback that is to be posted again are of its story still, however old. */
@@ -179,9 +180,14 @@ export class OutgoingCallbacks {
     return row?.callbacks ?? 0;
   }
 
-  /** A page of a task's attempts, newest first, below `before`. */
-  async pageOfDeliveries(taskId: string, before: string | null, limit: number): Promise<Delivery[]> {
-    return this.db.run<Delivery>(PAGE_OF_DELIVERIES, [taskId, before, limit]);
+  /** A page of the attempts for a task of the workspace, newest first, below `before`. */
+  async pageOfDeliveries(
+    workspaceId: string,
+    taskId: string,
+    before: string | null,
+    limit: number,
+  ): Promise<Delivery[]> {
+    return this.db.within<Delivery>(workspaceId, PAGE_OF_DELIVERIES, [workspaceId, taskId, before, limit]);
   }
 
   /** Deletes up to `limit` attempts from before `time` of callbacks that are delivered or abandoned; how many it deleted. */

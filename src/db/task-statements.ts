@@ -179,11 +179,19 @@ export const FIND_TASK_BY_KEY = {
   text: `SELECT ${TASK_COLUMNS}, task.input_hash = $3 AS "sameInput"
          FROM tasks task
          WHERE task.workspace_id = $1 AND coalesce(task.end_user_id, '') = coalesce($4::text, '') AND task.idempotency_key = $2`,
+  planOnce: true,
 };
 
+/**
+ * Looked up one by one, which OFFSET holds the planner to. With `id = ANY` it reads a workspace from end to end where
+ * others are so many that the average one is small: 5 ms in 16,000 tasks.
+ */
 export const FIND_TASKS = {
   name: 'find-tasks',
-  text: `SELECT ${TASK_COLUMNS} FROM tasks task WHERE task.id = ANY($1::uuid[]) AND ${taskWithin('task', 2)}`,
+  text: `
+  SELECT ${TASK_COLUMNS} FROM (SELECT DISTINCT unnest($1::uuid[]) AS id) given CROSS JOIN LATERAL (
+    SELECT * FROM tasks task WHERE task.id = given.id AND ${taskWithin('task', 2)} OFFSET 0) task`,
+  planOnce: true,
 };
 
 export const NAME_UPSTREAM_TASK = {

@@ -187,7 +187,7 @@ export class Tasks {
 
   /** The tasks within reach among these ids, in no order. */
   async findMany(reach: Reach, ids: readonly string[]): Promise<Task[]> {
-    return this.db.run<Task>(FIND_TASKS, [ids, ...reachValues(reach)]);
+    return this.db.within<Task>(reach.workspaceId, FIND_TASKS, [ids, ...reachValues(reach)]);
   }
 
   /** The task that an idempotency key stands for, of an end user or of nobody, and whether it was made from the same input. */
@@ -196,12 +196,9 @@ export class Tasks {
     key: string,
     inputHash: Buffer,
   ): Promise<(Task & { sameInput: boolean }) | null> {
-    const [row] = await this.db.run<Task & { sameInput: boolean }>(FIND_TASK_BY_KEY, [
-      workspaceId,
-      key,
-      inputHash,
-      endUserId,
-    ]);
+    const values = [workspaceId, key, inputHash, endUserId];
+    type Row = Task & { sameInput: boolean };
+    const [row] = await this.db.within<Row>(workspaceId, FIND_TASK_BY_KEY, values);
     return row ?? null;
   }
 

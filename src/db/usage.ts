@@ -64,5 +64,6 @@ export async function findUsage(
     firstIdAt(new Date(ms)),
   );
   const place = after ? [after.key ?? '', after.currency ?? ''] : [null, null];
-  return db.run<UsageGroup>(STATEMENTS[groupBy], [...reachValues(reach), ...ids, from, to, ...place, limit]);
+  const values = [...reachValues(reach), ...ids, from, to, ...place, limit];
+  return db.within<UsageGroup>(reach.workspaceId, STATEMENTS[groupBy], values);
 }

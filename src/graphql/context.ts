@@ -47,7 +47,7 @@ export function contextMaker(history: History, watching: Watching): ContextMaker
     rate,
     tasks: new DataLoader((ids) => history.tasks(caller, ids), options),
     images: new DataLoader((ids) => history.images(caller, ids), options),
-    imagesOfTask: new DataLoader((taskIds) => history.imagesOf(taskIds), options),
+    imagesOfTask: new DataLoader((taskIds) => history.imagesOf(caller, taskIds), options),
     queuePositions: new DataLoader((ids) => history.queuePositions(caller, ids), options),
     watching,
   });

@@ -29,7 +29,7 @@ export class DeliveryResolver {
     @Arg('after', () => String, { nullable: true, description: 'endCursor of the page before.' })
     after: string | null,
   ) {
-    return toConnection(await this.delivering.page(task.id, first, after ?? null));
+    return toConnection(await this.delivering.page(task, first, after ?? null));
   }
 
   @Authorized('tasks:write')

@@ -124,7 +124,7 @@ export class TaskResolver {
     @Arg('after', () => String, { nullable: true, description: 'endCursor of the page before.' })
     after: string | null,
   ) {
-    return toConnection(await this.history.pageOfEvents(task.id, first, after ?? null));
+    return toConnection(await this.history.pageOfEvents(task, first, after ?? null));
   }
 
   private request({ caller, idempotencyKey, traceId }: Context, kind: TaskKind, input: Wish) {

@@ -123,10 +123,14 @@ export class Delivering {
   }
 
   /** A page of the attempts to deliver a task's results, newest first. Throws BadRequest. */
-  async page(taskId: string, first: number, after: string | null): Promise<Page<Delivery>> {
+  async page(
+    { workspaceId, id }: Pick<Task, 'workspaceId' | 'id'>,
+    first: number,
+    after: string | null,
+  ): Promise<Page<Delivery>> {
     checkPageSize(first);
     if (after !== null && !isId(after)) throw new BadRequest('`after` is not a cursor of this list.');
-    const rows = await this.callbacks.pageOfDeliveries(taskId, after, first + 1);
+    const rows = await this.callbacks.pageOfDeliveries(workspaceId, id, after, first + 1);
     return toPage(rows, first, after !== null, (delivery) => delivery.id);
   }
 
@@ -186,7 +190,7 @@ export class Delivering {
   }
 
   private async body({ taskId, kind }: ClaimedCallback): Promise<string> {
-    const [task, images] = await Promise.all([this.tasks.find(taskId), this.images.findByTasks([taskId])]);
+    const [task, images] = await Promise.all([this.tasks.find(taskId), this.images.findOfTask(taskId)]);
     if (!task) throw new Error('The task of a callback is not there.');
     return JSON.stringify(replyOf(task, images, (imageId) => this.addresses.image(imageId), kind));
   }

@@ -80,19 +80,23 @@ export class FluxApi {
   async views(caller: Caller, ids: readonly string[]): Promise<object[]> {
     const found = (await this.history.tasks(caller, ids)).filter((task) => task !== null);
     const tasks = [...new Set(found)];
-    const images = await this.history.imagesOf(tasks.map((task) => task.id));
+    const images = await this.history.imagesOf(
+      caller,
+      tasks.map((task) => task.id),
+    );
     return tasks.map((task, index) => viewOf(task, images[index] ?? [], this.linkOf));
   }
 
-  /** One statement for the images of all, and one for the tasks of each group with the same rights. */
+  /** One statement for the images of each workspace, and one for the tasks of each group with the same rights. */
   private async readResults(waiters: readonly Waiter[]): Promise<Result[]> {
     const ids = waiters.map(({ taskId }) => taskId);
     const callers = new Map(waiters.map(({ caller }) => [rightsOf(caller), caller]));
-    const [images, ...tasks] = await Promise.all([
-      this.history.imagesOf(ids),
-      ...[...callers.values()].map((caller) => this.history.tasks(caller, ids)),
+    const ofWorkspace = new Map(waiters.map(({ caller }) => [caller.workspaceId, caller]));
+    const [images, tasks] = await Promise.all([
+      Promise.all([...ofWorkspace.values()].map((caller) => this.history.imagesOf(caller, ids))),
+      Promise.all([...callers.values()].map((caller) => this.history.tasks(caller, ids))),
     ]);
     const byId = new Map(tasks.flat().map((task) => [task?.id, task]));
-    return ids.map((id, index) => [byId.get(id) ?? null, images[index] ?? []]);
+    return ids.map((id, index) => [byId.get(id) ?? null, images.flatMap((ofTasks) => ofTasks[index] ?? [])]);
   }
 }

@@ -45,8 +45,11 @@ export class History {
   }
 
   /** The images of tasks that the caller was shown, task by task. */
-  async imagesOf(taskIds: readonly string[]): Promise<Image[][]> {
-    const images = await this.imageRows.findByTasks(taskIds);
+  async imagesOf(
+    { workspaceId }: Pick<Caller, 'workspaceId'>,
+    taskIds: readonly string[],
+  ): Promise<Image[][]> {
+    const images = await this.imageRows.findByTasks(workspaceId, taskIds);
     return taskIds.map((taskId) => images.filter((image) => image.taskId === taskId));
   }
 
@@ -86,10 +89,14 @@ export class History {
   }
 
   /** A page of a task's history, oldest first. */
-  async pageOfEvents(taskId: string, first: number, after: string | null): Promise<Page<TaskEvent>> {
+  async pageOfEvents(
+    { workspaceId, id }: Pick<Task, 'workspaceId' | 'id'>,
+    first: number,
+    after: string | null,
+  ): Promise<Page<TaskEvent>> {
     checkPageSize(first);
     const position = after === null ? 0n : this.cursors.decode(after);
-    const rows = await this.eventRows.readTaskAfter(taskId, position, first + 1);
+    const rows = await this.eventRows.readTaskAfter(workspaceId, id, position, first + 1);
     return toPage(rows, first, after !== null, (event) => this.cursors.encode(event.position));
   }
 

@@ -42,7 +42,7 @@ export class Pictures {
   }
 
   private async storeWhatIsLeft(taskId: string, attempt: number): Promise<void> {
-    const images = await this.images.findByTasks([taskId]);
+    const images = await this.images.findOfTask(taskId);
     const results = await Promise.allSettled(images.map((image) => this.storeOnce(image)));
     let again: Error | null = null;
     for (const [index, result] of results.entries()) {

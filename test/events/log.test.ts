@@ -169,7 +169,10 @@ describe('the event log', () => {
     const taskId = await addTask();
     await write(taskId, 1, 3);
     log.sealSoon();
-    await waitFor('sealing', async () => (await events.readTaskAfter(taskId, 0n, 10)).length === 3);
+    await waitFor(
+      'sealing',
+      async () => (await events.readTaskAfter(workspaceId, taskId, 0n, 10)).length === 3,
+    );
     expect(log.recent.after(0n, 10)).toEqual([]);
     const watch = follow(log, taskId, await events.head());
     await write(taskId, 4, 1);
@@ -185,7 +188,7 @@ describe('the event log', () => {
     const taskId = await addTask();
     await write(taskId, 1, 1);
     await log.stop();
-    expect((await events.readTaskAfter(taskId, 0n, 1))[0]?.data).toEqual({ n: 1 });
+    expect((await events.readTaskAfter(workspaceId, taskId, 0n, 1))[0]?.data).toEqual({ n: 1 });
     log.sealSoon();
     expect(log['sealing']).toBeNull();
   });

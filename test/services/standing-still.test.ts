@@ -95,10 +95,10 @@ describe.each([
     const taskId = await taskWithPicture(`${host.url}/${(pictures += 1)}`);
     const slow = new Pictures(images, slowBlobs, slowStore, http, events, MAX_BYTES, log);
     await expect(slow.storeAll(taskId, 1)).rejects.toThrow(StoreUnavailable);
-    expect(await images.findByTasks([taskId])).toMatchObject([{ storedAt: null, sha256: null }]);
+    expect(await images.findOfTask(taskId)).toMatchObject([{ storedAt: null, sha256: null }]);
 
     await new Pictures(images, blobs, store, http, events, MAX_BYTES, log).storeAll(taskId, 2);
-    const [image] = await images.findByTasks([taskId]);
+    const [image] = await images.findOfTask(taskId);
     expect(image?.storedAt).toEqual(expect.any(Date));
     expect(await store.has(originalKey(image?.sha256 ?? Buffer.alloc(0)))).toBe(true);
   });

@@ -50,7 +50,10 @@ const READS: [string, (db: Database, reach: Reach) => Promise<unknown[]>][] = [
   ['tasks by id', (db, reach) => new Tasks(db).findMany(reach, [theirs.taskId])],
   [
     'a task by its key',
-    async (db) => some(await new Tasks(db).findByKey(ours.workspaceId, 'key', Buffer.of())),
+    async (db) =>
+      some(
+        await new Tasks(db).findByKey({ workspaceId: ours.workspaceId, endUserId: null }, 'key', Buffer.of()),
+      ),
   ],
   ['a page of tasks', (db, reach) => pageOfTasks(db, reach, {}, null, 10)],
   ['a page of tasks by words', (db, reach) => pageOfTasks(db, reach, { search: 'theirs' }, null, 10)],

@@ -1,3 +1,6 @@
+import { type InputFault } from './input-fault.js';
+import { type TaskFailure } from './task-failure.js';
+
 /**
  * The one family of errors. A class has a stable `code` (docs/ERRORS.md lists them all; a test compares the two), a
  * message that says what happened and what to do next, and says whether it is `expected`: part of normal operation and
@@ -198,45 +201,6 @@ export class WriteUnconfirmed extends AppError {
   }
 }
 
-/** Something the caller can mend in the input of a mutation. `field` is the path in the input. */
-export interface InputFault {
-  code: InputFaultCode;
-  message: string;
-  field: string[] | null;
-}
-export const INPUT_FAULT_CODES = [
-  'INVALID_PROMPT',
-  'INVALID_MODEL',
-  'INVALID_SIZE',
-  'INVALID_COUNT',
-  'INVALID_URL',
-  'INVALID_SOURCE_IMAGE',
-  'INVALID_CALLBACK_URL',
-  'INVALID_TIMEOUT',
-  'INVALID_FILE_NAME',
-  'INVALID_METADATA',
-  'INVALID_IDEMPOTENCY_KEY',
-  'IDEMPOTENCY_CONFLICT',
-  'PUBLIC_URL_REQUIRED',
-  'NOT_FOUND',
-  'TASK_NOT_FINISHED',
-  'NO_CALLBACK',
-  'INVALID_OVERLAP',
-  'INVALID_NAME',
-  'INVALID_SCOPES',
-  'SCOPE_NOT_HELD',
-  'INVALID_EXPIRY',
-  'INVALID_GRACE',
-  'INVALID_LIMITS',
-  'INVALID_END_USER',
-  'INVALID_TASK_IDS',
-  'INVALID_AMOUNT',
-  'INVALID_CURRENCY',
-  'BUDGET_EXCEEDED',
-  'PRICE_UNKNOWN',
-] as const;
-export type InputFaultCode = (typeof INPUT_FAULT_CODES)[number];
-
 /** A mutation's input was refused as a whole: nothing was written and nothing was sent. Carries every fault found. */
 export class InputRejected extends AppError {
   static readonly code = 'INPUT_REJECTED';
@@ -300,31 +264,6 @@ export class PictureUnavailable extends AppError {
   ) {
     super(message, options);
   }
-}
-
-/** What a task that failed, or did not get its answer, carries in `Task.error.code`. */
-export const TASK_ERROR_CODES = [
-  'CONTENT_REJECTED',
-  'UPSTREAM_OUT_OF_CREDIT',
-  'UPSTREAM_CREDENTIALS',
-  'UPSTREAM_DISABLED',
-  'UPSTREAM_BAD_REQUEST',
-  'UPSTREAM_RATE_LIMITED',
-  'UPSTREAM_FAILED',
-  'UPSTREAM_UNREACHABLE',
-  'SUBMIT_UNCONFIRMED',
-  'DEADLINE_EXCEEDED',
-] as const;
-export type TaskErrorCode = (typeof TASK_ERROR_CODES)[number];
-
-/** How a task's failure is stored and shown. */
-export interface TaskFailure {
-  code: TaskErrorCode;
-  message: string;
-  /** Whether the same request may work later. */
-  retryable: boolean;
-  upstreamCode: string | null;
-  upstreamTraceId: string | null;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { type TaskFailure } from './errors.js';
+import { type TaskFailure } from './task-failure.js';
 import { type TaskKind } from './task.js';
 
 /** What can be told about a task. Past tense; each kind has a payload of its own. */

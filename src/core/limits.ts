@@ -1,4 +1,4 @@
-import { type InputFault } from './errors.js';
+import { type InputFault } from './input-fault.js';
 
 /** What a key or a token may do in a time or at once. Absent or null: no limit of its own. */
 export interface Limits {

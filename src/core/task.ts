@@ -1,4 +1,4 @@
-import { type TaskFailure } from './errors.js';
+import { type TaskFailure } from './task-failure.js';
 
 /**
  * The life of a task.

@@ -1,6 +1,6 @@
 import { type CallbackVerdict } from '../core/callback.js';
 import { type EventData, type EventType } from '../core/events.js';
-import { type TaskFailure } from '../core/errors.js';
+import { type TaskFailure } from '../core/task-failure.js';
 import { type Reported } from '../core/image.js';
 import { type NewJob, type Ticket } from '../core/jobs.js';
 import { type Reach } from '../core/reach.js';

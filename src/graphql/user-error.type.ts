@@ -1,5 +1,6 @@
 import { Field, ObjectType } from 'type-graphql';
-import { type InputFault, InputRejected } from '../core/errors.js';
+import { InputRejected } from '../core/errors.js';
+import { type InputFault } from '../core/input-fault.js';
 
 @ObjectType('UserError', {
   description: 'Something the caller can mend. Nothing was written and nothing was sent.',

@@ -1,4 +1,5 @@
-import { type TaskErrorCode, type TaskFailure, UpstreamError } from '../core/errors.js';
+import { UpstreamError } from '../core/errors.js';
+import { type TaskErrorCode, type TaskFailure } from '../core/task-failure.js';
 import { type RequestFailed } from '../net/request-failed.js';
 import { parseRetryAfter } from '../net/retry-after.js';
 import { type WireError, type WireReply } from './acedata-wire.js';

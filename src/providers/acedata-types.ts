@@ -1,4 +1,4 @@
-import { type TaskFailure } from '../core/errors.js';
+import { type TaskFailure } from '../core/task-failure.js';
 import { type Reported } from '../core/image.js';
 import { type TaskKind } from '../core/task.js';
 

@@ -1,6 +1,7 @@
 import { auditEntry } from '../core/audit.js';
 import { type Caller } from '../core/caller.js';
-import { BadRequest, type InputFaultCode, InputRejected } from '../core/errors.js';
+import { BadRequest, InputRejected } from '../core/errors.js';
+import { type InputFaultCode } from '../core/input-fault.js';
 import { isId } from '../core/ids.js';
 import { type Budget, BUDGET_SCOPES, type BudgetScope, isAmount } from '../core/money.js';
 import { type PriceList } from '../core/prices.js';

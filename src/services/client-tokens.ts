@@ -1,6 +1,7 @@
 import { auditEntry } from '../core/audit.js';
 import { type Caller, isScope, type Scope, TOKEN_SCOPES } from '../core/caller.js';
-import { Forbidden, type InputFault, InputRejected } from '../core/errors.js';
+import { Forbidden, InputRejected } from '../core/errors.js';
+import { type InputFault } from '../core/input-fault.js';
 import { isId, newId } from '../core/ids.js';
 import { givenLimits, limitFaults, type Limits } from '../core/limits.js';
 import { type AuditLog } from '../db/audit-log.js';

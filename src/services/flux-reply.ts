@@ -1,5 +1,5 @@
 import { apiError, type ApiErrorBody, type ApiErrorCode } from '../core/flux-errors.js';
-import { type TaskErrorCode } from '../core/errors.js';
+import { type TaskErrorCode } from '../core/task-failure.js';
 import { type Image, type Reported } from '../core/image.js';
 import { type OutgoingCallbackKind } from '../core/outgoing-callback.js';
 import { isEnd, type Task } from '../core/task.js';

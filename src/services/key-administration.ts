@@ -1,7 +1,8 @@
 import { hashApiKey, markOf, newApiKey } from '../core/api-key.js';
 import { auditEntry } from '../core/audit.js';
 import { type Caller, isScope, SCOPES } from '../core/caller.js';
-import { BadRequest, type InputFault, InputRejected } from '../core/errors.js';
+import { BadRequest, InputRejected } from '../core/errors.js';
+import { type InputFault } from '../core/input-fault.js';
 import { isId, newId } from '../core/ids.js';
 import { givenLimits, limitFaults, type Limits } from '../core/limits.js';
 import { type ApiKey, type ApiKeys } from '../db/api-keys.js';

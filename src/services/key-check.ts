@@ -1,5 +1,5 @@
 import { type Caller, isScope, type Scope, SCOPES } from '../core/caller.js';
-import { type InputFault } from '../core/errors.js';
+import { type InputFault } from '../core/input-fault.js';
 
 const MAX_NAME_LENGTH = 100;
 /** Further away than anybody plans; a typing error in the year otherwise lives for centuries. */

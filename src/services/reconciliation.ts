@@ -1,5 +1,5 @@
 import { type Logger } from 'pino';
-import { type TaskFailure } from '../core/errors.js';
+import { type TaskFailure } from '../core/task-failure.js';
 import { ACTORS } from '../core/events.js';
 import { type Task } from '../core/task.js';
 import { type Leases } from '../db/leases.js';

@@ -1,5 +1,6 @@
 import { type Caller } from '../core/caller.js';
-import { type InputFaultCode, InputRejected } from '../core/errors.js';
+import { InputRejected } from '../core/errors.js';
+import { type InputFaultCode } from '../core/input-fault.js';
 import { type Task } from '../core/task.js';
 import { type Images } from '../db/images.js';
 import { AddressRefused, type AddressGuard } from '../net/guard.js';

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type Caller } from '../core/caller.js';
-import { type InputFault, type InputFaultCode, InputRejected } from '../core/errors.js';
+import { InputRejected } from '../core/errors.js';
+import { type InputFault, type InputFaultCode } from '../core/input-fault.js';
 import { isId } from '../core/ids.js';
 import { DEFAULT_MODEL, findModel, FLUX_MODELS, type FluxModel } from '../core/models.js';
 import { sizeFault } from '../core/sizes.js';

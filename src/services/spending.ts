@@ -1,4 +1,5 @@
-import { type InputFault, InputRejected } from '../core/errors.js';
+import { InputRejected } from '../core/errors.js';
+import { type InputFault } from '../core/input-fault.js';
 import { type BudgetScope } from '../core/money.js';
 import { type PriceList } from '../core/prices.js';
 import { type Budgets, type Standing } from '../db/budgets.js';

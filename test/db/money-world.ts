@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { pino } from 'pino';
-import { type TaskFailure } from '../../src/core/errors.js';
+import { type TaskFailure } from '../../src/core/task-failure.js';
 import { newId } from '../../src/core/ids.js';
 import { type Task } from '../../src/core/task.js';
 import { Budgets } from '../../src/db/budgets.js';

@@ -1,0 +1,24 @@
+/** What a task that failed, or did not get its answer, carries in `Task.error.code`. */
+export const TASK_ERROR_CODES = [
+  'CONTENT_REJECTED',
+  'UPSTREAM_OUT_OF_CREDIT',
+  'UPSTREAM_CREDENTIALS',
+  'UPSTREAM_DISABLED',
+  'UPSTREAM_BAD_REQUEST',
+  'UPSTREAM_RATE_LIMITED',
+  'UPSTREAM_FAILED',
+  'UPSTREAM_UNREACHABLE',
+  'SUBMIT_UNCONFIRMED',
+  'DEADLINE_EXCEEDED',
+] as const;
+export type TaskErrorCode = (typeof TASK_ERROR_CODES)[number];
+
+/** How a task's failure is stored and shown. */
+export interface TaskFailure {
+  code: TaskErrorCode;
+  message: string;
+  /** Whether the same request may work later. */
+  retryable: boolean;
+  upstreamCode: string | null;
+  upstreamTraceId: string | null;
+}

@@ -88,7 +88,9 @@ export const ROUTE_QUESTIONS: Readonly<Record<string, Ask>> = {
       return [{ path: '/flux/images', init: json({ ...own, action: 'edit', prompt: 'x', image_url }) }];
     }
     const body = { ...own, action: 'generate', prompt: name, callback_url: pairs.address(name) };
-    return [{ path: '/flux/images', init: json(body, { 'idempotency-key': name }) }];
+    // The key is looked for when it is sent again.
+    const request = { path: '/flux/images', init: json(body, { 'idempotency-key': name }) };
+    return [request, request];
   },
   'POST /flux/tasks': (name, { own }) =>
     [

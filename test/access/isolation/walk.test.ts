@@ -86,6 +86,11 @@ describe('what others have', () => {
       }
     }
     expect([...hidden]).toEqual([]);
+    const { asking } = walker;
+    const link = new URL(pairs.imageLink(victim.own.image));
+    expect((await asking.send(link.pathname + link.search, null)).status).toBe(200);
+    const { text } = await asking.send(`/tasks/${victim.own.task}/events`, victim.key);
+    expect(text).toContain(victim.own.task);
   });
 
   test(

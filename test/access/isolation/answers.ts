@@ -17,14 +17,15 @@ const FEW = 6;
 
 /** What differs between two answers that say the same: what is made anew gets new ids, secrets, times and places. */
 const MADE_ANEW: [RegExp, string][] = [
+  // First: in random letters there can be anything.
+  [/\?t=[\w.-]+/g, '?t=<signature>'],
+  [/"(cursor|startCursor|endCursor|logCursor)":"(<sent>|[\w-]+)"/g, '"$1":"<cursor>"'],
   [/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/gi, '<id>'],
   [/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>'],
   [/eyJ[\w-]+\.[\w-]+\.[\w-]+/g, '<token>'],
-  [/dk_\w+/g, '<key>'],
+  [/\bdk_\w+/g, '<key>'],
   [/whsec_[\w+/=]+/g, '<secret>'],
-  [/\?t=[\w.-]+/g, '?t=<signature>'],
   [/"lastFour":"\w+"/g, '"lastFour":"<four>"'],
-  [/"(cursor|startCursor|endCursor|logCursor)":"(<sent>|[\w-]+)"/g, '"$1":"<cursor>"'],
   [/"(queuePosition|remaining)":\d+/g, '"$1":0'],
   [/"(created_at|started_at|finished_at|elapsed)":[\d.]+/g, '"$1":0'],
 ];

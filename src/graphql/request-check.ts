@@ -1,7 +1,11 @@
+import { OperationTypeNode } from 'graphql';
 import { BadRequest } from '../core/errors.js';
 import { type Operations } from './operations.js';
 import { type PersistedQueries } from './persisted-queries.js';
 import { refuseAbove } from './query-limits.js';
+
+const NO_SUBSCRIPTION =
+  'A subscription has more answers than one: send it over WebSocket to /graphql, or to /graphql/stream.';
 
 interface Asked {
   method: string;
@@ -41,7 +45,10 @@ export class RequestCheck {
     if (typeof text !== 'string' || text === '' || !isRecord(variables)) return 0;
     const name = typeof operationName === 'string' ? operationName : null;
     const prepared = this.operations.prepare({ query: text, operationName: name, variables });
-    if (!('errors' in prepared)) return prepared.cost;
+    if (!('errors' in prepared)) {
+      if (prepared.type === OperationTypeNode.SUBSCRIPTION) throw new BadRequest(NO_SUBSCRIPTION);
+      return prepared.cost;
+    }
     const [tooComplex] = prepared.errors.filter(({ extensions: { code } }) => code === 'QUERY_TOO_COMPLEX');
     if (tooComplex) throw tooComplex;
     return 0;

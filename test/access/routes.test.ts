@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import express from 'express';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { newId } from '../../src/core/ids.js';
-import { TestApp } from '../support/app.js';
+import { type TestApp } from '../support/app.js';
+import { startWithRoutes } from '../support/routes.js';
 import { addWorkspace } from '../support/workspaces.js';
 
 /** What a route asks for, besides what a client sends. */
@@ -41,39 +41,19 @@ const ROUTES: Readonly<Record<string, Needs>> = {
   'POST /graphql/stream': { kind: 'operation' },
 };
 
-interface Layer {
-  route?: { path: string; methods: Record<string, boolean> };
-  handle: { stack?: Layer[] };
-}
-
 let app: TestApp;
 let routes: string[];
 let powerless: string;
 beforeAll(async () => {
-  const handled = jest.spyOn(express.application as unknown as { handle: () => void }, 'handle');
   // A real upstream has no sandbox mounted: what is left are the routes of every installation.
   const environment = {
     ...{ FLUX_API_TOKEN: 'x', FLUX_BASE_URL: 'http://127.0.0.1:9', ROLES: 'api' },
     GRAPHQL_IDE: 'on',
   };
-  app = await TestApp.start({ environment });
-  await app.get('/healthz');
-  const contexts = handled.mock.contexts as unknown as { router: { stack: Layer[] } }[];
-  routes = routesOf(contexts.at(-1)?.router.stack ?? []);
+  ({ app, routes } = await startWithRoutes({ environment }));
   powerless = await addWorkspace(app, []);
 });
-afterAll(async () => {
-  await app.stop();
-  jest.restoreAllMocks();
-});
-
-function routesOf(stack: readonly Layer[]): string[] {
-  return stack.flatMap(({ route, handle }) => {
-    if (!route) return routesOf(handle.stack ?? []);
-    const methods = Object.keys(route.methods).filter((method) => method !== '_all');
-    return methods.map((method) => `${method.toUpperCase()} ${route.path}`);
-  });
-}
+afterAll(() => app.stop());
 
 async function ask(route: string, headers: Record<string, string>) {
   const [method = '', pattern = ''] = route.split(' ');
@@ -97,7 +77,7 @@ function bodyOf(route: string, headers: Record<string, string>) {
 
 describe('the routes', () => {
   test('are all in the table that says what they need', () => {
-    expect([...new Set(routes)].sort()).toEqual(Object.keys(ROUTES).sort());
+    expect([...routes].sort()).toEqual(Object.keys(ROUTES).sort());
   });
 
   test.each(Object.entries(ROUTES))('%s asks for what it needs', async (route, needs) => {

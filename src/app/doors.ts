@@ -82,6 +82,7 @@ export async function openDoors(
     eventStreams,
     generation,
     health,
+    rateLimits,
     usage,
     ...pictureDoors,
   };

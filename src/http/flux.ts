@@ -1,23 +1,12 @@
-import express, { type RequestHandler, type Response, type Router } from 'express';
-import { type Caller, type Scope } from '../core/caller.js';
-import { type ClientAddressOf } from '../core/client-address.js';
+import express, { type Response, type Router } from 'express';
 import { NotFound } from '../core/errors.js';
 import { API_ERRORS } from '../core/flux-errors.js';
-import { type Access, requireScope } from '../services/access.js';
 import { type FluxApi } from '../services/flux-api.js';
-import { type RateLimits } from '../services/rate-limits.js';
 import { type Waiting } from '../services/waiting.js';
 import { readOrder, readWanted } from './flux-body.js';
 import { answerFluxError } from './flux-errors.js';
+import { callerOf, type Entry, identify } from './identify.js';
 import { onceClosed } from './once-closed.js';
-import { rateHeaders } from './rate-headers.js';
-
-/** What a request passes before it is read. */
-export interface Entry {
-  access: Access;
-  addressOf: ClientAddressOf;
-  rateLimits: RateLimits;
-}
 
 const MAX_BODY = '1mb';
 
@@ -66,21 +55,6 @@ export function fluxRoutes(entry: Entry, api: FluxApi, waiting: Waiting): Router
   });
   router.use('/flux', answerFluxError);
   return router;
-}
-
-function identify({ access, addressOf, rateLimits }: Entry, scope: Scope): RequestHandler {
-  return async (request, response, next) => {
-    const caller = await access.authenticate(request.headers.authorization, addressOf(request));
-    requireScope(caller, scope);
-    const rate = await rateLimits.admitRequests(caller, 1);
-    if (rate) response.setHeaders(new Map(Object.entries(rateHeaders(rate))));
-    response.locals.caller = caller;
-    next();
-  };
-}
-
-function callerOf({ locals }: Response): Caller {
-  return locals.caller as Caller;
 }
 
 function traceIdOf(response: Response): string {

@@ -11,6 +11,7 @@ import { type Generation } from '../services/generation.js';
 import { type Health } from '../services/health.js';
 import { type PictureServing } from '../services/picture-serving.js';
 import { type TokenSigning } from '../services/token-signing.js';
+import { type RateLimits } from '../services/rate-limits.js';
 import { type Uploading } from '../services/uploading.js';
 import { toAppError } from './app-error.js';
 import { type Usage } from '../services/usage.js';
@@ -33,6 +34,7 @@ export interface HttpServices {
   generation: Generation;
   health: Health;
   pictures: PictureServing;
+  rateLimits: RateLimits;
   uploading: Uploading;
   usage: Usage;
   /** Of an uploaded picture. */
@@ -100,7 +102,7 @@ function serveApi(app: Express, services: HttpServices): void {
   const { access, addressOf, addresses, eventStreams } = services;
   app.use(signingKeyRoutes(services.tokenSigning));
   app.use(uploadRoutes(services.uploading, addresses, services.maxImageBytes));
-  app.use(usageRoutes(services.usage, access, addressOf));
+  app.use(usageRoutes({ access, addressOf, rateLimits: services.rateLimits }, services.usage));
   app.use(eventStreams.router);
   app.use('/flux', neverCached);
   app.use(services.flux);

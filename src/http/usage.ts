@@ -1,22 +1,19 @@
 import express, { type Request, type Router } from 'express';
-import { type ClientAddressOf } from '../core/client-address.js';
 import { BadRequest } from '../core/errors.js';
 import { USAGE_GROUPINGS, type UsageGroup } from '../core/money.js';
-import { type Access, requireScope } from '../services/access.js';
 import { type Usage, type UsageQuery } from '../services/usage.js';
+import { callerOf, type Entry, identify } from './identify.js';
 
 const COLUMNS = ['key', 'name', 'tasks', 'images', 'currency', 'cost', 'reserved', 'held'] as const;
 /** Spreadsheets take a cell that begins so for a formula, and run it. */
 const FORMULA = /^\s*[=+\-@]|^[\t\r]/;
 
 /** Usage as a table for spreadsheets, by RFC 4180. */
-export function usageRoutes(usage: Usage, access: Access, addressOf: ClientAddressOf): Router {
+export function usageRoutes(entry: Entry, usage: Usage): Router {
   const router = express.Router();
-  router.get('/usage.csv', async (request, response) => {
-    const caller = await access.authenticate(request.headers.authorization, addressOf(request));
-    requireScope(caller, 'audit:read');
+  router.get('/usage.csv', identify(entry, 'audit:read'), async (request, response) => {
     const query = queryOf(request);
-    const groups = await usage.table(caller, query);
+    const groups = await usage.table(callerOf(response), query);
     const { from, to, groupBy } = query;
     const days = [from, to].map((time) => time.toISOString().slice(0, 'YYYY-MM-DD'.length)).join('-');
     response

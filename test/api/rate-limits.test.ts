@@ -61,7 +61,7 @@ describe('requests over the limit', () => {
     expect((await send(await newKey(), { query: RATE })).status).toBe(200);
   });
 
-  test('are counted together and refused over WebSocket, /graphql/stream and /events too', async () => {
+  test('are counted together and refused over WebSocket, /graphql/stream, /events and /usage.csv too', async () => {
     const key = await newKey();
     await useUp(key, 2);
     const socket = await RawSocket.ready(app.url, key);
@@ -79,6 +79,8 @@ describe('requests over the limit', () => {
     const stream = await send(key, { query: RATE }, '/graphql/stream');
     expect([stream.status, stream.json]).toMatchObject([429, { errors: LIMITED }]);
     expect(Number(stream.headers['retry-after'])).toBeGreaterThan(0);
+    const csv = await app.get('/usage.csv', { authorization: `Bearer ${key}` });
+    expect([csv.status, csv.json]).toMatchObject([429, { error: { code: 'RATE_LIMITED' } }]);
     const plain = await app.get('/events', { authorization: `Bearer ${key}` });
     expect([plain.status, plain.json]).toMatchObject([429, { error: { code: 'RATE_LIMITED' } }]);
     expect(Number(plain.headers['retry-after'])).toBeGreaterThan(0);

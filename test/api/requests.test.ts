@@ -89,6 +89,15 @@ describe('a GraphQL request', () => {
     const rows = await app.rows("SELECT id FROM tasks WHERE prompt = 'by GET'");
     expect(rows).toEqual([]);
   });
+
+  test('that subscribes is a BAD_REQUEST that says where to', async () => {
+    const query = 'subscription { taskEvents { cursor } }';
+    const { status, json } = await app.send('/graphql', { query }, { authorization: `Bearer ${app.key}` });
+    expect({ status, error: errorIn(json) }).toMatchObject({
+      ...{ status: 400, error: { code: 'BAD_REQUEST' } },
+      error: { message: expect.stringContaining('/graphql/stream') as unknown },
+    });
+  });
 });
 
 describe('without a key that is good', () => {

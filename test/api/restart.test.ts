@@ -56,7 +56,7 @@ describe('an instance that is stopped between a submission and its callback', ()
 
   test('is followed by one that asks for what was called back to nobody', async () => {
     const first = await start();
-    const prompt = 'called back to nobody [sandbox: delay=200ms]';
+    const prompt = 'called back to nobody [sandbox: delay=3s]';
     const { id } = await first.generate({ prompt });
     await first.happened(id, 'TASK_SUBMITTED');
     await first.stop();

@@ -29,6 +29,11 @@ export default tseslint.config(
           property: 'env',
           message: 'Only config.ts reads the environment; pass the value down.',
         },
+        {
+          object: 'URL',
+          property: 'canParse',
+          message: 'It is wrong in Node 20 once it is hot; take parseUrl of core/url.ts.',
+        },
       ],
     },
   },

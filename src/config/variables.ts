@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { LIMIT_NAMES, type Limits } from '../core/limits.js';
+import { parseUrl } from '../core/url.js';
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 /** 32 bytes: as long as the HMAC-SHA-256 that it keys. */
@@ -182,5 +183,5 @@ function isLongSecret(text: string): boolean {
 }
 
 function isOrigin(text: string): boolean {
-  return URL.canParse(text) && new URL(text).origin === text;
+  return parseUrl(text)?.origin === text;
 }

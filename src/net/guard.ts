@@ -2,6 +2,7 @@ import { promises as dns, type LookupAddress } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { buildConnector } from 'undici';
+import { parseUrl } from '../core/url.js';
 
 /** Somebody's address that we do not go to. `reason` can stand inside a sentence and holds no path, query or address. */
 export class AddressRefused extends Error {
@@ -118,7 +119,7 @@ export class AddressGuard {
 
 /** Throws AddressRefused for what is no URL, and for other protocols. */
 export function parseHttpUrl(url: string): URL {
-  const parsed = URL.canParse(url) ? new URL(url) : null;
+  const parsed = parseUrl(url);
   if (parsed && DEFAULT_PORTS.has(parsed.protocol)) return parsed;
   throw new AddressRefused('the address is not an http or https URL');
 }
@@ -126,9 +127,9 @@ export function parseHttpUrl(url: string): URL {
 /** As `isAllowed` looks for it. Reads the host as a URL's, so that `LOCALHOST` and `127.1` are what they mean. */
 function normalizeEntry(entry: string): string {
   const [, host = '', port] = /^(\[[^\]]*\]|[^:/?#@\\]+)(?::(\d{1,5}))?$/.exec(entry.trim()) ?? [];
-  const url = `http://${host}/`;
-  if (!URL.canParse(url)) throw new Error(`"${entry}" is not a host or host:port.`);
-  const bare = bareHost(new URL(url).hostname);
+  const url = parseUrl(`http://${host}/`);
+  if (!url) throw new Error(`"${entry}" is not a host or host:port.`);
+  const bare = bareHost(url.hostname);
   return port === undefined ? bare : `[${bare}]:${Number(port)}`;
 }
 
@@ -146,7 +147,8 @@ function portOf(url: URL): number {
 
 /** Whether a URL leads into a private network by its literal address, or to this machine by name. DNS is not asked. */
 export function isPrivateUrl(url: string): boolean {
-  return URL.canParse(url) && isPrivateName(bareHost(new URL(url).hostname));
+  const parsed = parseUrl(url);
+  return parsed !== null && isPrivateName(bareHost(parsed.hostname));
 }
 
 /** Literal addresses, and the names that mean "this machine" (RFC 6761) to whoever looks them up. */

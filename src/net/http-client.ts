@@ -3,6 +3,7 @@ import { beforeWriting } from './before-writing.js';
 import { type DownloadedFile, FileNotWritten, readBody, readStart, writeBody } from './body.js';
 import { type AddressGuard, parseHttpUrl } from './guard.js';
 import { reasonFor, RequestFailed, type Sent } from './request-failed.js';
+import { parseUrl } from '../core/url.js';
 
 export { type DownloadedFile, FileNotWritten } from './body.js';
 
@@ -109,7 +110,7 @@ export class HttpClient {
     options: PostOptions,
     read: Read<string>,
   ): Promise<Reply<string>> {
-    const target = this.parseUrl(url);
+    const target = this.checkUrl(url);
     const own = options.freshConnection ? this.openOwn(target.origin) : null;
     try {
       const exchange = {
@@ -127,18 +128,18 @@ export class HttpClient {
 
   private async follow<Body>(url: string, timeoutMs: number, read: Read<Body>): Promise<Reply<Body>> {
     const signal = AbortSignal.timeout(timeoutMs);
-    let target = this.parseUrl(url);
+    let target = this.checkUrl(url);
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects += 1) {
       const reply = await this.exchange(this.agent, target, { method: 'GET', timeoutMs, signal }, read);
       const { location } = reply.headers;
       if (!REDIRECTS.includes(reply.status) || typeof location !== 'string') return reply;
-      target = this.parseUrl(location, target);
+      target = this.checkUrl(location, target);
     }
     throw new RequestFailed('maybe', `it was redirected more than ${MAX_REDIRECTS} times`);
   }
 
-  private parseUrl(url: string, base?: URL): URL {
-    const text = base && URL.canParse(url, base.href) ? new URL(url, base).href : url;
+  private checkUrl(url: string, base?: URL): URL {
+    const text = (base && parseUrl(url, base.href)?.href) ?? url;
     try {
       return this.guard ? this.guard.checkUrl(text) : parseHttpUrl(text);
     } catch (cause) {

@@ -1,4 +1,5 @@
 import { type UpstreamPicture } from './acedata-types.js';
+import { parseUrl } from '../core/url.js';
 
 /**
  * Reads the upstream's JSON without trusting its shape: a field of an unexpected type counts as absent, and nothing here
@@ -122,7 +123,7 @@ function readText(value: unknown): string | null {
 }
 
 function isHttpUrl(text: string): boolean {
-  return URL.canParse(text) && ['http:', 'https:'].includes(new URL(text).protocol);
+  return ['http:', 'https:'].includes(parseUrl(text)?.protocol ?? '');
 }
 
 function isFields(value: unknown): value is Fields {

@@ -1,5 +1,6 @@
 import { type Variant } from '../core/image.js';
 import { type Signer } from '../core/signature.js';
+import { parseUrl } from '../core/url.js';
 
 /** 128 bits: nobody guesses one, and a link stays short. */
 const TOKEN_BYTES = 16;
@@ -40,8 +41,9 @@ export class Addresses {
 
   /** The image whose link this is, whatever its form; null for every other address, and when the link's time is over. */
   readImageLink(url: string): string | null {
-    if (!url.startsWith(`${this.baseUrl}/images/`) || !URL.canParse(url)) return null;
-    const { pathname, searchParams } = new URL(url);
+    const parsed = url.startsWith(`${this.baseUrl}/images/`) ? parseUrl(url) : null;
+    if (!parsed) return null;
+    const { pathname, searchParams } = parsed;
     const imageId = pathname.slice(pathname.lastIndexOf('/') + 1).toLowerCase();
     return this.readImageToken(imageId, searchParams.get('t') ?? '') && imageId;
   }

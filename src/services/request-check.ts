@@ -6,6 +6,7 @@ import { isId } from '../core/ids.js';
 import { DEFAULT_MODEL, findModel, FLUX_MODELS, type FluxModel } from '../core/models.js';
 import { sizeFault } from '../core/sizes.js';
 import { type TaskKind, type TaskPriority } from '../core/task.js';
+import { parseUrl } from '../core/url.js';
 
 /** What a caller asks for, as it came in. */
 export interface Wish {
@@ -174,8 +175,9 @@ function checkMetadata(metadata: unknown, fault: Report): void {
 }
 
 function isHttpUrl(text: string): boolean {
-  if (text.length > MAX_URL_LENGTH || text.includes(NUL) || !URL.canParse(text)) return false;
-  const { protocol, username, password } = new URL(text);
+  const url = text.length > MAX_URL_LENGTH || text.includes(NUL) ? null : parseUrl(text);
+  if (!url) return false;
+  const { protocol, username, password } = url;
   return (protocol === 'http:' || protocol === 'https:') && username === '' && password === '';
 }
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { DatabaseUnavailable } from '../../src/core/errors.js';
 import { newId } from '../../src/core/ids.js';
+import { type Ticket } from '../../src/core/jobs.js';
 import { type Task } from '../../src/core/task.js';
 import { type Statement } from '../../src/db/database.js';
 import { waitFor } from '../support/wait-for.js';
@@ -209,7 +210,8 @@ describe('when Postgres goes away before it has answered', () => {
       await run();
       throw new DatabaseUnavailable(new Error('cut'));
     });
-    const tickets = await Promise.all(ids.map(() => line.ticket()));
+    const tickets: Ticket[] = [];
+    while (tickets.length < ids.length) tickets.push(await line.ticket());
     const taken = await Promise.all(tickets.map((ticket) => cut.turns.take(ticket)));
     expect(taken.map(({ task }) => task?.id).sort()).toEqual([...ids].sort());
   });

@@ -18,8 +18,8 @@ export interface OpenStream {
 export async function openStream(url: string, init: RequestInit): Promise<OpenStream> {
   const controller = new AbortController();
   const response = await fetch(url, { ...init, signal: controller.signal });
-  if (response.status !== 200 || !response.body) throw new Error(`Answered ${response.status}.`);
-  const messages = read(response.body);
+  if (response.status !== 200) throw new Error(`Answered ${response.status}.`);
+  const messages = read(response);
   return {
     take: async (count) => {
       const taken: StreamMessage[] = [];
@@ -39,11 +39,12 @@ export async function openStream(url: string, init: RequestInit): Promise<OpenSt
   };
 }
 
-async function* read(body: ReadableStream<Uint8Array>): AsyncGenerator<StreamMessage, void, undefined> {
+/** Of the response, not of its body: fetch ends a body that nobody reads yet when its response is garbage. */
+async function* read(response: Response): AsyncGenerator<StreamMessage, void, undefined> {
   let text = '';
   const decoder = new TextDecoder();
-  for await (const chunk of body) {
-    text += decoder.decode(chunk, { stream: true });
+  for await (const chunk of response.body ?? []) {
+    text += decoder.decode(chunk as Uint8Array, { stream: true });
     const blocks = text.split('\n\n');
     text = blocks.pop() ?? '';
     for (const block of blocks) {

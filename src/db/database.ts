@@ -26,6 +26,11 @@ export interface Statement {
 /** How long a request waits for a free connection, or for a new one, before it is told that the database is away. */
 const CONNECT_TIMEOUT_MS = 5_000;
 /**
+ * A new connection costs tens of milliseconds, its sign-in and the planning of each statement, and is opened when a burst has no
+ * time for it; so those of the last burst are kept for a while.
+ */
+const IDLE_MS = 300_000;
+/**
  * SQLSTATE classes and codes that mean "not now": connection failures, shutdown, start-up, resources that are used up (disk,
  * memory, connections), and a deadlock, whose victim has written nothing and may come again.
  */
@@ -57,6 +62,8 @@ export class Database {
       connectionString: options.url,
       max: options.maxConnections,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      idleTimeoutMillis: IDLE_MS,
+      keepAlive: true,
       application_name: 'darkroom',
     });
     // A connection that breaks is replaced at the next use; without listeners the process would end.

@@ -36,6 +36,7 @@ import { RateLimits, WINDOW_MS } from '../services/rate-limits.js';
 import { Reconciliation } from '../services/reconciliation.js';
 import { References } from '../services/references.js';
 import { SignInFailures } from '../services/sign-in-failures.js';
+import { Results } from '../services/results.js';
 import { Spending } from '../services/spending.js';
 import { TaskControl } from '../services/task-control.js';
 import { TokenSigning } from '../services/token-signing.js';
@@ -78,9 +79,11 @@ export async function buildServices(machines: Machines, { config, log, tuning, r
     tuning.limitWindowMs ?? WINDOW_MS,
     log,
   );
+  const results = new Results(tasks, eventLog);
   const generation = new Generation(
     tasks,
     callbacks,
+    results,
     eventLog,
     upstream,
     gate,
@@ -122,7 +125,7 @@ export async function buildServices(machines: Machines, { config, log, tuning, r
   const reconciliation = new Reconciliation(
     tasks,
     new Leases(db),
-    generation,
+    results,
     eventLog,
     upstream,
     log,

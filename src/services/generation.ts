@@ -8,9 +8,9 @@ import { newId } from '../core/ids.js';
 import { type Ticket } from '../core/jobs.js';
 import { type Task, type TaskKind } from '../core/task.js';
 import { type Callbacks } from '../db/callbacks.js';
-import { type MovedTask, type NewImage, type NewTask, type RawCallback, type Tasks } from '../db/tasks.js';
+import { type NewTask, type RawCallback, type Tasks } from '../db/tasks.js';
 import { type EventLog } from '../events/log.js';
-import { type AceData, type UpstreamPicture, type UpstreamResult } from '../providers/acedata.js';
+import { type AceData, type UpstreamResult } from '../providers/acedata.js';
 import { PROBE_AFTER_MS, type Reach, type UpstreamGate } from '../providers/upstream-gate.js';
 import { requireNewThings } from './access.js';
 import { type Addresses } from './addresses.js';
@@ -18,6 +18,7 @@ import { persistently } from './persistently.js';
 import { type RateLimits } from './rate-limits.js';
 import { type References } from './references.js';
 import { type CheckedRequest, checkWish, endUserOf, hashInput, type Wish } from './request-check.js';
+import { isFinished, type Results, upstreamNames } from './results.js';
 import { type Spending } from './spending.js';
 import { TakingTurns } from './taking-turns.js';
 
@@ -40,8 +41,8 @@ export interface Requested {
 
 /**
  * The story of a task, in the order of the data: a caller requests it, a job submits it, the upstream's result is
- * received, and its pictures are stored (pictures.ts). Results that no callback brought, and deadlines, come in through
- * reconciliation.ts. Every step is one compare-and-set: whoever comes second finds the task moved on and changes nothing.
+ * received and brought in (results.ts), and its pictures are stored (pictures.ts). Results that no callback brought, and
+ * deadlines, come in through reconciliation.ts. Every step is one compare-and-set: whoever comes second finds the task moved on and changes nothing.
  */
 export class Generation {
   private readonly turns: TakingTurns;
@@ -49,6 +50,7 @@ export class Generation {
   constructor(
     private readonly tasks: Tasks,
     private readonly callbacks: Callbacks,
+    private readonly results: Results,
     private readonly events: EventLog,
     private readonly upstream: AceData,
     private readonly gate: UpstreamGate,
@@ -194,8 +196,8 @@ export class Generation {
     const result = this.upstream.parseCallback(Buffer.from(callback.body));
     const take = async () => {
       const verdict =
-        result?.kind === 'succeeded' || result?.kind === 'failed'
-          ? await this.applyResult(taskId, result, ACTORS.callback, callback)
+        result && isFinished(result)
+          ? await this.results.apply(taskId, result, ACTORS.callback, callback)
           : 'MALFORMED';
       if (verdict !== 'APPLIED' && verdict !== 'EARLY') await this.callbacks.keep(callback, taskId, verdict);
       return verdict;
@@ -205,69 +207,12 @@ export class Generation {
     return verdict;
   }
 
-  /** Brings a finished result into the task, once, from wherever it came. */
-  async applyResult(
-    taskId: string,
-    result: FinishedResult,
-    actor: string,
-    callback?: RawCallback,
-  ): Promise<CallbackVerdict> {
-    const moved =
-      result.kind === 'succeeded'
-        ? await this.finish(taskId, result, actor, callback)
-        : await this.tasks.moveTo(taskId, 'FAILED', {
-            ...upstreamNames(result),
-            failure: result.failure,
-            event: { type: 'TASK_FAILED', actor, data: { error: result.failure } },
-            callback,
-          });
-    this.events.sealSoon();
-    return moved ? (moved.verdict ?? 'APPLIED') : this.applyAfterEnd(taskId, result, actor, callback);
-  }
-
-  private async finish(
-    taskId: string,
-    result: Extract<UpstreamResult, { kind: 'succeeded' }>,
-    actor: string,
-    callback?: RawCallback,
-  ): Promise<MovedTask | null> {
-    const images = result.pictures.map(toNewImage);
-    const data = { deliveredCount: images.length, imageIds: images.map(({ id }) => id) };
-    return this.tasks.moveTo(taskId, 'SUCCEEDED', {
-      ...upstreamNames(result),
-      images,
-      event: { type: 'TASK_SUCCEEDED', actor, data },
-      jobs: [{ name: 'store-images', payload: { taskId } }],
-      callback,
-    });
-  }
-
-  /** A result for a task that has ended: a repetition, a contradiction, or pictures that were paid for and come late. */
-  private async applyAfterEnd(
-    taskId: string,
-    result: FinishedResult,
-    actor: string,
-    callback?: RawCallback,
-  ): Promise<CallbackVerdict> {
-    const task = await this.tasks.find(taskId);
-    if (!task) return 'UNKNOWN_TASK';
-    if (task.status === (result.kind === 'succeeded' ? 'SUCCEEDED' : 'FAILED')) return 'DUPLICATE';
-    if (result.kind === 'failed') {
-      if (task.status === 'SUCCEEDED') return 'CONFLICT';
-      await this.tasks.releaseHeld(taskId);
-      return 'LATE';
-    }
-    const kept = await this.tasks.keepLate(taskId, result.pictures.map(toNewImage), actor, callback);
-    this.events.sealSoon();
-    return kept ? 'LATE' : 'DUPLICATE';
-  }
-
   private async applyReply(
     task: Task,
     result: Extract<UpstreamResult, { kind: 'accepted' | 'succeeded' }>,
   ): Promise<void> {
     if (result.kind === 'succeeded') {
-      await this.applyResult(task.id, result, ACTORS.submitter);
+      await this.results.apply(task.id, result, ACTORS.submitter);
       return;
     }
     const names = upstreamNames(result);
@@ -320,16 +265,4 @@ export class Generation {
       'This idempotency key was used for a request with another input. Use a new key for a new request.';
     throw new InputRejected([{ code: 'IDEMPOTENCY_CONFLICT', message, field: ['input', 'idempotencyKey'] }]);
   }
-}
-
-/** A result after which the upstream will do no more. */
-type FinishedResult = Extract<UpstreamResult, { kind: 'succeeded' | 'failed' }>;
-
-function toNewImage(picture: UpstreamPicture, index: number): NewImage {
-  return { id: newId(), index, ...picture };
-}
-
-function upstreamNames(result: UpstreamResult) {
-  const { upstreamTaskId, upstreamTraceId } = result;
-  return { upstreamTaskId, upstreamTraceId };
 }

@@ -6,8 +6,8 @@ import { type Leases } from '../db/leases.js';
 import { type Tasks } from '../db/tasks.js';
 import { type EventLog } from '../events/log.js';
 import { type AceData, MAX_READ_IDS } from '../providers/acedata.js';
-import { type Generation } from './generation.js';
 import { persistently } from './persistently.js';
+import { isFinished, type Results } from './results.js';
 
 /** The name of the lease on reading. */
 const READING = 'upstream-reading';
@@ -21,7 +21,7 @@ export class Reconciliation {
   constructor(
     private readonly tasks: Tasks,
     private readonly leases: Leases,
-    private readonly generation: Generation,
+    private readonly results: Results,
     private readonly events: EventLog,
     private readonly upstream: AceData,
     private readonly log: Logger,
@@ -40,17 +40,17 @@ export class Reconciliation {
     const unchecked = await this.tasks.claimUnchecked(this.askAfterMs, MAX_READ_IDS);
     if (unchecked.length === 0) return;
     const upstreamIds = unchecked.map((task) => task.upstreamTaskId);
-    const results = await this.upstream.readTasks(upstreamIds).catch(async (error: unknown) => {
+    const read = await this.upstream.readTasks(upstreamIds).catch(async (error: unknown) => {
       const ids = unchecked.map((task) => task.id);
       await persistently(() => this.tasks.uncheck(ids), this.log);
       await this.leases.rest(READING, REST_MS);
       throw error;
     });
     for (const { id, upstreamTaskId } of unchecked) {
-      const result = results.get(upstreamTaskId);
+      const result = read.get(upstreamTaskId);
       if (!result) this.log.warn({ taskId: id }, 'the upstream does not know a task that it accepted');
-      if (result?.kind !== 'succeeded' && result?.kind !== 'failed') continue;
-      await persistently(() => this.generation.applyResult(id, result, ACTORS.reconciler), this.log);
+      if (!result || !isFinished(result)) continue;
+      await persistently(() => this.results.apply(id, result, ACTORS.reconciler), this.log);
     }
   }
 

@@ -36,6 +36,7 @@ import { Pictures } from '../../src/services/pictures.js';
 import { RateLimits, WINDOW_MS } from '../../src/services/rate-limits.js';
 import { Reconciliation } from '../../src/services/reconciliation.js';
 import { References } from '../../src/services/references.js';
+import { Results } from '../../src/services/results.js';
 import { Spending } from '../../src/services/spending.js';
 import { TaskControl } from '../../src/services/task-control.js';
 import { Peer, type Received, reply } from '../net/peer.js';
@@ -140,10 +141,12 @@ export class World {
     const noDefaults = { key: {}, endUser: {}, workspace: {} };
     const noLimits = new RateLimits(new Allowances(db), new Flights(db), noDefaults, WINDOW_MS, silent);
     const guards = { sources: new AddressGuard(), receivers: new AddressGuard() };
+    const results = new Results(this.tasks, eventLog);
     this.makeGeneration = (of, gate = new UpstreamGate(50, silent)) =>
       new Generation(
         this.tasks,
         callbacks,
+        results,
         eventLog,
         of,
         gate,
@@ -166,16 +169,7 @@ export class World {
       silent,
     );
     const leases = new Leases(db);
-    this.reconciliation = new Reconciliation(
-      this.tasks,
-      leases,
-      this.generation,
-      eventLog,
-      upstream,
-      silent,
-      0,
-      0,
-    );
+    this.reconciliation = new Reconciliation(this.tasks, leases, results, eventLog, upstream, silent, 0, 0);
     peer.answer = (response, received) => void this.answer(response, received);
   }
 

@@ -6,8 +6,8 @@ import { Leases } from '../../src/db/leases.js';
 import { Tasks } from '../../src/db/tasks.js';
 import { type EventLog } from '../../src/events/log.js';
 import { type AceData } from '../../src/providers/acedata.js';
-import { type Generation } from '../../src/services/generation.js';
 import { Reconciliation } from '../../src/services/reconciliation.js';
+import { Results } from '../../src/services/results.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 const log = pino({ level: 'silent' });
@@ -60,7 +60,7 @@ function reconciliation(tasks: Tasks): Reconciliation {
   return new Reconciliation(
     tasks,
     new Leases(db),
-    {} as Generation,
+    new Results(tasks, events),
     events,
     {} as AceData,
     log,

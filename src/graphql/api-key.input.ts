@@ -2,7 +2,7 @@ import { GraphQLDateTime } from 'graphql-scalars';
 import { Field, ID, InputType, Int, ObjectType } from 'type-graphql';
 import { type ApiKey, type Workspace } from '../services/key-administration.js';
 import { ApiKeyType } from './api-key.type.js';
-import { LimitsInput } from './limits.type.js';
+import { LimitsType } from './limits.type.js';
 import { UserErrorType } from './user-error.type.js';
 import { WorkspaceType } from './workspace.type.js';
 
@@ -19,8 +19,8 @@ export class CreateApiKeyInput {
   @Field(() => GraphQLDateTime, { nullable: true, description: 'From when it is refused; absent: never.' })
   expiresAt?: Date | null;
 
-  @Field(() => LimitsInput, { nullable: true, description: 'How much it may do; absent: no limits.' })
-  limits?: LimitsInput | null;
+  @Field(() => LimitsType, { nullable: true, description: 'How much it may do; absent: no limits.' })
+  limits?: LimitsType | null;
 }
 
 @InputType('RevokeApiKeyInput', { description: 'Which key to end.' })

@@ -1,6 +1,6 @@
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Field, ID, InputType, Int, ObjectType } from 'type-graphql';
-import { LimitsInput } from './limits.type.js';
+import { LimitsType } from './limits.type.js';
 import { UserErrorType } from './user-error.type.js';
 
 @InputType('CreateClientTokenInput', { description: 'A token that a browser is to be given.' })
@@ -30,12 +30,12 @@ export class CreateClientTokenInput {
   })
   expiresInSeconds?: number | null;
 
-  @Field(() => LimitsInput, {
+  @Field(() => LimitsType, {
     nullable: true,
     description:
       'How much it may do; nothing above the limits of the key, which hold too. Absent: those alone.',
   })
-  limits?: LimitsInput | null;
+  limits?: LimitsType | null;
 }
 
 @ObjectType('CreateClientTokenPayload', {

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
 import {
   Logger as WorkerLogger,
   makeWorkerUtils,
@@ -44,6 +45,8 @@ const NET_MS = 5_000;
 const GRACE_MS = 6_000;
 /** Before a queue that stopped by itself is started again. */
 const RESTART_DELAY_MS = 1_000;
+/** For the queue to write down that the last job has ended. */
+const LAST_WRITE_MS = 1_000;
 /** LISTEN wakes the worker at once; polling is the net, and what finds jobs whose time has come. */
 const POLL_INTERVAL_MS = 500;
 
@@ -84,7 +87,7 @@ export class Worker {
     this.timers.forEach((timer) => clearTimeout(timer));
     // A queue that is about to take the place of another would go on.
     await this.starting;
-    await this.runner?.stop().catch(() => undefined);
+    await Promise.race([this.runner?.stop().catch(() => undefined), this.allEnded()]);
     if (this.queueId) await this.options.heartbeat.leave(this.queueId);
     await this.utils?.release();
     this.runner = null;
@@ -116,10 +119,21 @@ export class Worker {
       if (this.queueId) void this.handBack(this.queueId, [...this.underWay.values()]);
       this.runAgainSoon();
     };
-    // Its first word counts: a queue that gives up because Postgres is away may wait for ever for its own last batch
-    // (graphile-worker 0.17.3).
-    events.on('pool:gracefulShutdown', ({ message }) => onEnd(new Error(message)));
+    // Its first word counts: after two batches that could not be written it waits for ever for its own last one
+    // (graphile-worker 0.17.3), and what it keeps besides, such as its clock, is let go only by who stops it.
+    events.on('pool:gracefulShutdown', ({ message }) => {
+      onEnd(new Error(message));
+      setImmediate(() => void runner.stop().catch(() => undefined));
+    });
     runner.promise.then(() => onEnd(), onEnd);
+  }
+
+  /** Resolves when no job runs here and what came of the last could be written; the queue itself may never say so. */
+  private async allEnded(): Promise<void> {
+    do {
+      await Promise.allSettled(this.underWay.values());
+      await pause(LAST_WRITE_MS, undefined, { ref: false });
+    } while (this.underWay.size > 0);
   }
 
   /** Frees the jobs of a queue that gave up, once what they were doing here has ended. If that fails, the heartbeat does. */

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
 import { PictureUnavailable } from '../../src/core/errors.js';
@@ -16,7 +16,8 @@ let sql: pg.Pool;
 const stops: (() => Promise<void>)[] = [];
 beforeAll(async () => {
   database = await createTestDatabase();
-  sql = new pg.Pool({ connectionString: database.url, max: 2 });
+  // Without timers of its own.
+  sql = new pg.Pool({ connectionString: database.url, max: 2, idleTimeoutMillis: 0 });
 });
 afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
@@ -162,6 +163,61 @@ describe('a job that the queue has locked and forgotten', () => {
       };
     });
   }, 40_000);
+});
+
+describe('a queue that could not write down that jobs had ended', () => {
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const TASKS = ['i', 'j', 'k', 'l'];
+  beforeEach(async () => {
+    // The refusals are printed past every logger.
+    jest.spyOn(console, 'error').mockImplementation(() => undefined);
+    await sql.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+                     BEGIN RAISE EXCEPTION 'not now'; END $$`);
+    await sql.query(`CREATE TRIGGER refuse BEFORE DELETE ON graphile_worker._private_jobs
+                     FOR EACH ROW EXECUTE FUNCTION refuse()`);
+  });
+  const writeAgain = () => sql.query('DROP FUNCTION IF EXISTS refuse CASCADE');
+  afterEach(writeAgain);
+
+  /** A queue whose jobs run until `endAll`, which ends one after the other. */
+  async function startRunning() {
+    const ends: (() => void)[] = [];
+    const started = await startWorker(async ({ attempt }) => {
+      if (attempt === 1) await new Promise<void>((resolve) => ends.push(resolve));
+    });
+    for (const taskId of TASKS) await addJob('submit-task', taskId);
+    await waitFor('the runs', () => ends.length === TASKS.length);
+    const endAll = async () => {
+      for (const end of ends) {
+        end();
+        // In batches of their own: with as many it waits for ever for the last.
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    };
+    return { ...started, endAll };
+  }
+
+  test('is replaced, runs them again, and leaves nothing behind', async () => {
+    const timersBefore = timers();
+    const { runs, worker, stop, endAll } = await startRunning();
+    await endAll();
+    await waitFor('the queue to give up', () => !worker.isRunning);
+    await writeAgain();
+    await waitFor('the jobs to end', async () => (await jobs()).length === 0, { timeoutMs: 25_000 });
+    expect(runs.map(({ taskId }) => taskId).sort()).toEqual([...TASKS, ...TASKS].sort());
+    await stop();
+    await waitFor('the timers to end', () => timers() <= timersBefore);
+  }, 60_000);
+
+  test('can be stopped, and is out of the list of those that are alive', async () => {
+    await sql.query('DELETE FROM instances');
+    const { stop, endAll } = await startRunning();
+    await waitFor('the first beat', async () => (await sql.query('SELECT FROM instances')).rowCount === 1);
+    const stopped = stop();
+    await endAll();
+    await stopped;
+    expect((await sql.query('SELECT FROM instances')).rowCount).toBe(0);
+  });
 });
 
 describe('a job with a flag', () => {

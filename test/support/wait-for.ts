@@ -10,7 +10,7 @@ const INTERVAL_MS = 10;
 export async function waitFor<T>(
   what: string,
   probe: () => T | undefined | null | false | Promise<T | undefined | null | false>,
-  { timeoutMs = 10_000 } = {},
+  { timeoutMs = 20_000 } = {},
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {

@@ -42,7 +42,8 @@ export interface Requested {
 /**
  * The story of a task, in the order of the data: a caller requests it, a job submits it, the upstream's result is
  * received and brought in (results.ts), and its pictures are stored (pictures.ts). Results that no callback brought, and
- * deadlines, come in through reconciliation.ts. Every step is one compare-and-set: whoever comes second finds the task moved on and changes nothing.
+ * deadlines, come in through reconciliation.ts. Every step is one compare-and-set: whoever comes second finds the task
+ * moved on and changes nothing.
  */
 export class Generation {
   private readonly turns: TakingTurns;

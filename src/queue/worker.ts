@@ -87,7 +87,9 @@ export class Worker {
     this.timers.forEach((timer) => clearTimeout(timer));
     // A queue that is about to take the place of another would go on.
     await this.starting;
-    await Promise.race([this.runner?.stop().catch(() => undefined), this.allEnded()]);
+    // Without a queue there are the jobs of the one that gave up.
+    const stopped = this.runner?.stop().catch(() => undefined) ?? Promise.allSettled(this.underWay.values());
+    await Promise.race([stopped, this.allEnded()]);
     if (this.queueId) await this.options.heartbeat.leave(this.queueId);
     await this.utils?.release();
     this.runner = null;

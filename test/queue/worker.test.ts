@@ -68,10 +68,12 @@ async function startWorker(
     log: silent,
   });
   await worker.start();
+  let queueStopped: Promise<void> | null = null;
+  const stopQueue = () => (queueStopped ??= worker.stop());
   let stopped: Promise<void> | null = null;
-  const stop = () => (stopped ??= worker.stop().then(() => db.close()));
+  const stop = () => (stopped ??= stopQueue().then(() => db.close()));
   stops.push(stop);
-  return { runs, worker, heartbeat, stop };
+  return { runs, worker, heartbeat, stopQueue, stop };
 }
 
 async function addJob(name: JobName, taskId: string, maxAttempts = 25): Promise<void> {
@@ -187,8 +189,8 @@ describe('a queue that could not write down that jobs had ended', () => {
     });
     for (const taskId of TASKS) await addJob('submit-task', taskId);
     await waitFor('the runs', () => ends.length === TASKS.length);
-    const endAll = async () => {
-      for (const end of ends) {
+    const endAll = async (count = ends.length) => {
+      for (const end of ends.splice(0, count)) {
         end();
         // In batches of their own: with as many it waits for ever for the last.
         await new Promise((resolve) => setTimeout(resolve, 20));
@@ -208,6 +210,22 @@ describe('a queue that could not write down that jobs had ended', () => {
     await stop();
     await waitFor('the timers to end', () => timers() <= timersBefore);
   }, 60_000);
+
+  test('can be stopped before it is replaced, when the jobs that still run have ended', async () => {
+    const { runs, worker, stopQueue, endAll } = await startRunning();
+    await endAll(TASKS.length - 1);
+    await waitFor('the queue to give up', () => !worker.isRunning);
+    const steps: string[] = [];
+    const stopped = stopQueue().then(() => steps.push('stopped'));
+    // One that did not wait would be stopped long before so many answers.
+    for (let answers = 0; answers < 50; answers += 1) await sql.query('SELECT 1');
+    await writeAgain();
+    steps.push('the last job ends');
+    await endAll();
+    await stopped;
+    expect(steps).toEqual(['the last job ends', 'stopped']);
+    expect(runs).toHaveLength(TASKS.length);
+  });
 
   test('can be stopped, and is out of the list of those that are alive', async () => {
     await sql.query('DELETE FROM instances');

@@ -257,14 +257,26 @@ export const RELEASE_HELD = {
   SELECT count(*) FROM movement`,
 };
 
+/**
+ * Running tasks first. Then those that were ended without a result, and were sent: for an hour, and ever more seldom, the next
+ * time after a fifth of the time that has gone by.
+ */
 export const CLAIM_UNCHECKED = {
   name: 'claim-unchecked',
   text: `
-  UPDATE tasks SET checked_at = now() WHERE id IN (
+  WITH running AS (
     SELECT id FROM tasks
     WHERE status = 'RUNNING' AND upstream_task_id IS NOT NULL
       AND coalesce(checked_at, submitted_at) < now() - make_interval(secs => $1 / 1000.0)
-    ORDER BY coalesce(checked_at, submitted_at) LIMIT $2 FOR UPDATE SKIP LOCKED)
+    ORDER BY coalesce(checked_at, submitted_at) LIMIT $2 FOR UPDATE SKIP LOCKED
+  ), given_up AS (
+    SELECT id FROM tasks
+    WHERE status IN ('CANCELED', 'EXPIRED') AND upstream_task_id IS NOT NULL AND late_count = 0
+      AND finished_at BETWEEN now() - interval '1 hour' AND now() - interval '15 seconds'
+      AND (checked_at IS NULL OR checked_at < now() - greatest(interval '15 seconds', (now() - finished_at) / 5))
+    ORDER BY finished_at DESC LIMIT $2 - (SELECT count(*) FROM running) FOR UPDATE SKIP LOCKED
+  )
+  UPDATE tasks SET checked_at = now() WHERE id IN (SELECT id FROM running UNION ALL SELECT id FROM given_up)
   RETURNING id, upstream_task_id AS "upstreamTaskId"`,
 };
 

@@ -219,7 +219,10 @@ export class Tasks {
     await this.db.run(NAME_UPSTREAM_TASK, [id, upstreamTaskId, upstreamTraceId]);
   }
 
-  /** Up to `limit` running tasks that nobody has asked about for `olderThanMs`; marks them as asked about now. */
+  /**
+   * Up to `limit` running tasks that nobody has asked about for `olderThanMs`, and tasks that were given up in the last hour;
+   * marks them as asked about now.
+   */
   async claimUnchecked(
     olderThanMs: number,
     limit: number,

@@ -32,8 +32,9 @@ export class Reconciliation {
   ) {}
 
   /**
-   * Reads up to 50 running tasks in one request, unless an instance has read a moment ago. Throws UpstreamError when
-   * reading fails; no task is changed by that, and nobody reads for a while.
+   * Reads up to 50 tasks in one request, unless an instance has read a moment ago: running ones, and for an hour those that
+   * were given up, whose pictures are paid for. Throws UpstreamError when reading fails; no task is changed by that, and nobody
+   * reads for a while.
    */
   async reconcile(): Promise<void> {
     if (!(await this.leases.take(READING, this.readEveryMs))) return;

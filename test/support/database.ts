@@ -10,6 +10,9 @@ export const TEMPLATE_DATABASE = 'darkroom_template';
 const TEMPLATE_BUSY = '55006';
 const ATTEMPTS = 100;
 const PAUSE_MS = 50;
+/** For a second; then those that are left are cut. */
+const ENDING_ATTEMPTS = 100;
+const ENDING_PAUSE_MS = 10;
 
 export interface TestDatabase {
   url: string;
@@ -23,8 +26,21 @@ export async function createTestDatabase({ empty = false } = {}): Promise<TestDa
   await copyTemplate(name, empty ? 'template0' : TEMPLATE_DATABASE);
   return {
     url: urlOf(name),
-    drop: () => asAdmin((admin) => admin.query(`drop database if exists ${name} with (force)`)),
+    drop: () =>
+      asAdmin(async (admin) => {
+        await connectionsEnded(admin, name);
+        await admin.query(`drop database if exists ${name} with (force)`);
+      }),
   };
+}
+
+/** A pool says that it has ended before its connections have, and cutting one of them then is an error that nobody handles. */
+async function connectionsEnded(admin: Client, name: string): Promise<void> {
+  const left = 'select from pg_stat_activity where datname = $1';
+  for (let attempt = 1; attempt <= ENDING_ATTEMPTS; attempt += 1) {
+    if ((await admin.query(left, [name])).rowCount === 0) return;
+    await pause(ENDING_PAUSE_MS);
+  }
 }
 
 async function copyTemplate(name: string, template: string): Promise<void> {

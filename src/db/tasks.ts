@@ -219,10 +219,7 @@ export class Tasks {
     await this.db.run(NAME_UPSTREAM_TASK, [id, upstreamTaskId, upstreamTraceId]);
   }
 
-  /**
-   * Up to `limit` running tasks that nobody has asked about for `olderThanMs`, and tasks that were given up in the last hour;
-   * marks them as asked about now.
-   */
+  /** Up to `limit` tasks, running or given up, that nobody has asked about for long; marks them as asked about now. */
   async claimUnchecked(
     olderThanMs: number,
     limit: number,

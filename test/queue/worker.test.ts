@@ -173,13 +173,22 @@ describe('a queue that could not write down that jobs had ended', () => {
   beforeEach(async () => {
     // The refusals are printed past every logger.
     jest.spyOn(console, 'error').mockImplementation(() => undefined);
+    // A sequence counts what was rolled back, too.
+    await sql.query('CREATE SEQUENCE refusals');
     await sql.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-                     BEGIN RAISE EXCEPTION 'not now'; END $$`);
+                     BEGIN PERFORM nextval('refusals'); RAISE EXCEPTION 'not now'; END $$`);
     await sql.query(`CREATE TRIGGER refuse BEFORE DELETE ON graphile_worker._private_jobs
                      FOR EACH ROW EXECUTE FUNCTION refuse()`);
   });
   const writeAgain = () => sql.query('DROP FUNCTION IF EXISTS refuse CASCADE');
-  afterEach(writeAgain);
+  afterEach(async () => {
+    await writeAgain();
+    await sql.query('DROP SEQUENCE refusals');
+  });
+  async function refusals(): Promise<number> {
+    const text = 'SELECT CASE WHEN is_called THEN last_value ELSE 0 END::int AS count FROM refusals';
+    return (await sql.query<{ count: number }>(text)).rows[0]?.count ?? 0;
+  }
 
   /** A queue whose jobs run until `endAll`, which ends one after the other. */
   async function startRunning() {
@@ -190,10 +199,11 @@ describe('a queue that could not write down that jobs had ended', () => {
     for (const taskId of TASKS) await addJob('submit-task', taskId);
     await waitFor('the runs', () => ends.length === TASKS.length);
     const endAll = async (count = ends.length) => {
+      // In batches of their own: with as many it waits for ever for the last.
       for (const end of ends.splice(0, count)) {
+        const before = await refusals();
         end();
-        // In batches of their own: with as many it waits for ever for the last.
-        await new Promise((resolve) => setTimeout(resolve, 20));
+        await waitFor('the refusal', async () => (await refusals()) > before);
       }
     };
     return { ...started, endAll };
@@ -219,7 +229,6 @@ describe('a queue that could not write down that jobs had ended', () => {
     const stopped = stopQueue().then(() => steps.push('stopped'));
     // One that did not wait would be stopped long before so many answers.
     for (let answers = 0; answers < 50; answers += 1) await sql.query('SELECT 1');
-    await writeAgain();
     steps.push('the last job ends');
     await endAll();
     await stopped;

@@ -5,8 +5,11 @@ import { type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { PayloadTooLarge } from '../core/errors.js';
 
-/** Writes a stream to a file. Throws PayloadTooLarge as soon as it has more bytes; the file is the caller's to remove. */
-export async function writeCapped(source: Readable, path: string, maxBytes: number): Promise<void> {
+/**
+ * Writes a stream to a file. Throws PayloadTooLarge as soon as it has more bytes. The file is the caller's to remove, and
+ * nobody touches it any more when this settles: a pipeline rejects while its file may yet be opened, which makes it again.
+ */
+export async function writeStream(source: Readable, path: string, maxBytes = Infinity): Promise<void> {
   let length = 0;
   const count = async function* (chunks: AsyncIterable<Buffer>) {
     for await (const chunk of chunks) {
@@ -15,7 +18,9 @@ export async function writeCapped(source: Readable, path: string, maxBytes: numb
       yield chunk;
     }
   };
-  await pipeline(source, count, createWriteStream(path));
+  const file = createWriteStream(path);
+  const closed = new Promise<void>((resolve) => file.once('close', resolve));
+  await pipeline(source, count, file).finally(() => closed);
 }
 
 /** Size and SHA-256 of a file. */

@@ -1,13 +1,12 @@
-import { createWriteStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { type Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { pipeline } from 'node:stream/promises';
 import { LRUCache } from 'lru-cache';
 import { Gone, LinkRefused, NotFound, StoreUnavailable } from '../core/errors.js';
 import { isId } from '../core/ids.js';
 import { IMAGE_FORMATS, type ImageFormat, type Variant } from '../core/image.js';
 import { type Images, type ServedImage } from '../db/images.js';
+import { writeStream } from '../images/incoming.js';
 import {
   type ByteRange,
   type ImageStore,
@@ -164,7 +163,7 @@ export class PictureServing {
     const original = await this.store.temporaryFile();
     const made = await this.store.temporaryFile();
     try {
-      await pipeline(await this.store.open(originalKey(sha256)), createWriteStream(original));
+      await writeStream(await this.store.open(originalKey(sha256)), original);
       await makeVariant(original, made, width, format);
       await this.store.put(key, made);
     } finally {

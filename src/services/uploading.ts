@@ -15,7 +15,7 @@ import { wholeWorkspace } from '../core/reach.js';
 import { type Blobs } from '../db/blobs.js';
 import { type Images } from '../db/images.js';
 import { type Uploads } from '../db/uploads.js';
-import { measureFile, writeCapped } from '../images/incoming.js';
+import { measureFile, writeStream } from '../images/incoming.js';
 import { inspectPicture } from '../images/inspect.js';
 import { type ImageStore, originalKey } from '../images/store.js';
 import { normaliseUpload } from '../images/transform.js';
@@ -84,7 +84,7 @@ export class Uploading {
     }
     const [received, upright] = [await this.store.temporaryFile(), await this.store.temporaryFile()];
     try {
-      await writeCapped(body, received, this.maxBytes);
+      await writeStream(body, received, this.maxBytes);
       await normaliseUpload(received, upright);
       const facts = await inspectPicture(upright);
       const { sha256, byteSize } = await measureFile(upright);

@@ -9,6 +9,7 @@ import {
   ImageByIdDocument,
   LineageDocument,
 } from '../../clients/operations.js';
+import { nullWhenAbsent } from '../../src/images/incoming-files.js';
 import { pathOf, TestApp } from '../support/app.js';
 import { waitFor } from '../support/wait-for.js';
 import { addKey, addWorkspace } from '../support/workspaces.js';
@@ -63,10 +64,11 @@ function begin(method: 'PUT' | 'POST', path: string): ClientRequest {
   if (method === 'POST') sending.write(FORM_HEAD);
   return sending;
 }
-/** Sizes of the temporary files. */
+/** Sizes of the temporary files; 0 for one that has just been removed. */
 async function incoming(): Promise<number[]> {
   const folder = join(app.dataDir, 'images', 'incoming');
-  return Promise.all((await readdir(folder)).map(async (name) => (await stat(join(folder, name))).size));
+  const sizes = (await readdir(folder)).map((name) => stat(join(folder, name)).catch(nullWhenAbsent));
+  return (await Promise.all(sizes)).map((facts) => facts?.size ?? 0);
 }
 
 describe('an upload', () => {

@@ -6,7 +6,7 @@ import { askOver, type Refusal, TRANSPORTS } from './ask-over.js';
 import { HOSTILE_DOCUMENTS, INTROSPECTION_QUERY } from './hostile-documents.js';
 
 /** A refusal takes a millisecond or two; a busy machine is given time, and exponential work far more than this. */
-const SOON_MS = 1_000;
+const SOON_MS = 5_000;
 
 let app: TestApp;
 beforeAll(async () => {

@@ -6,15 +6,16 @@ import { pino } from 'pino';
 import { Database } from '../../src/db/database.js';
 import { Events } from '../../src/db/events.js';
 
-const { DATABASE_URL = '', BATCH = '1000', AT_ONCE = '2' } = process.env;
+const BATCH = 1_000;
+const { DATABASE_URL = '', AT_ONCE = '2' } = process.env;
 process.stdin.resume().once('close', () => process.exit(1));
 const log = pino({ level: 'silent' });
 const db = new Database({ url: DATABASE_URL, maxConnections: Number(AT_ONCE), log });
 const events = new Events(db);
-await events.seal(Number(BATCH));
+await events.seal(BATCH);
 console.log(JSON.stringify({}));
 for (let count = 0; count < Number(AT_ONCE); count += 1) void sealOn();
 
 async function sealOn(): Promise<never> {
-  for (;;) await events.seal(Number(BATCH));
+  for (;;) await events.seal(BATCH);
 }

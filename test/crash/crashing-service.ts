@@ -12,7 +12,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { waitFor } from '../support/wait-for.js';
 
 /** A child process compiles the whole service, beside others that do, before it listens. */
-const START_MS = 30_000;
+const START_MS = 60_000;
 
 /**
  * A service in a process of its own that dies and is started again. Its database, its data directory and its public

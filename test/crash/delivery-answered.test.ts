@@ -12,11 +12,11 @@ test("A service that is killed between a receiver's answer and its own row posts
     await service.start('delivery-answered');
     const callbackUrl = `${receiver.url}/hook`;
     const { id } = await service.app.generate({ ...SMALL, prompt: 'posted twice', callbackUrl });
-    await waitFor('the first attempt', () => receiver.received.length === 1, { timeoutMs: 30_000 });
+    await waitFor('the first attempt', () => receiver.received.length === 1, { timeoutMs: 90_000 });
     expect(await service.restart()).toBe('SIGKILL');
 
     const told = async () => typesOf(await service.app.history(id)).filter((type) => /^CALLBACK/.test(type));
-    await waitFor('the second attempt', async () => (await told()).length > 0, { timeoutMs: 30_000 });
+    await waitFor('the second attempt', async () => (await told()).length > 0, { timeoutMs: 90_000 });
     expect(await told()).toEqual(['CALLBACK_DELIVERED']);
     expect(receiver.received.map((one) => resultOf(one).task_id)).toEqual([id, id]);
     expect(new Set(receiver.received.map(webhookIdOf)).size).toBe(1);
@@ -26,4 +26,4 @@ test("A service that is killed between a receiver's answer and its own row posts
     await service.remove();
     await receiver.close();
   }
-}, 90_000);
+}, 240_000);

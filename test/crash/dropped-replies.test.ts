@@ -41,7 +41,7 @@ test('1,000 requests whose replies are lost are made once each, and none of them
       const text = 'SELECT count(*)::int AS stored FROM images WHERE stored_at IS NOT NULL';
       return (await app.rows<{ stored: number }>(text))[0]?.stored === TASKS;
     },
-    { timeoutMs: 120_000 },
+    { timeoutMs: 300_000 },
   );
 
   const tasks = await app.rows<{ id: string; upstream_task_id: string; attempts: number }>(
@@ -64,4 +64,4 @@ test('1,000 requests whose replies are lost are made once each, and none of them
     { type: 'IMAGE_STORED', actor: 'image store', count: TASKS },
     { type: 'TASK_SUCCEEDED', actor: 'upstream callback', count: TASKS },
   ]);
-}, 180_000);
+}, 360_000);

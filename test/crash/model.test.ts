@@ -6,7 +6,7 @@ import { type Command, REPLIES, type Reply, type Result, World } from './model-w
 
 /** A failing run is shortened for so long at most; then fast-check tells its seed. */
 const LIMIT = { interruptAfterTimeLimit: 40_000 };
-const TIMEOUT_MS = 90_000;
+const TIMEOUT_MS = 240_000;
 
 let world: World;
 beforeAll(async () => {

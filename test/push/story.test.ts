@@ -29,7 +29,7 @@ const WRITERS = 6;
 /** Some come when half is over and read all of it. */
 const LATE = 5;
 /** Uncompiled services, two cores, and 50 watchers in one process. */
-const TIMEOUT_MS = 180_000;
+const TIMEOUT_MS = 360_000;
 
 const seed = process.env.STORY_SEED ?? String(Date.now());
 const random = new SeededRandom(seed);
@@ -143,7 +143,7 @@ test(
     await waitFor(
       'the last events',
       () => followers.every(({ ids }, index) => ids.length >= (expected[index]?.length ?? 0)),
-      { timeoutMs: 30_000 },
+      { timeoutMs: 120_000 },
     );
     // What is still on its way when an instance ends is pushed before: a double would be seen.
     await Promise.all(services.map((service) => service.end('SIGTERM')));

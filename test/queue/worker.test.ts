@@ -145,7 +145,7 @@ describe('a job that the queue has locked and forgotten', () => {
     const { runs } = await startWorker(undefined, {}, () => skipped);
     await forgetJob('g');
     skipped = [];
-    await waitFor('the forgotten job', () => runs.some((run) => run.taskId === 'g'), { timeoutMs: 25_000 });
+    await waitFor('the forgotten job', () => runs.some((run) => run.taskId === 'g'), { timeoutMs: 50_000 });
   });
 
   test('has the queue replaced, and a stop in the middle of that leaves nothing running', async () => {
@@ -164,7 +164,7 @@ describe('a job that the queue has locked and forgotten', () => {
         stop().then(resolve, reject);
       };
     });
-  }, 40_000);
+  });
 });
 
 describe('a queue that could not write down that jobs had ended', () => {
@@ -215,7 +215,7 @@ describe('a queue that could not write down that jobs had ended', () => {
     await endAll();
     await waitFor('the queue to give up', () => !worker.isRunning);
     await writeAgain();
-    await waitFor('the jobs to end', async () => (await jobs()).length === 0, { timeoutMs: 25_000 });
+    await waitFor('the jobs to end', async () => (await jobs()).length === 0, { timeoutMs: 50_000 });
     expect(runs.map(({ taskId }) => taskId).sort()).toEqual([...TASKS, ...TASKS].sort());
     await stop();
     await waitFor('the timers to end', () => timers() <= timersBefore);

@@ -38,7 +38,7 @@ beforeAll(async () => {
   [queries, mutations, subscriptions] = [asked('query'), asked('mutation'), asked('subscription')];
   walker = new Walker(stage, statements);
   statements.start();
-}, MINUTE_MS);
+}, 3 * MINUTE_MS);
 afterAll(async () => {
   statements.stop();
   await stage.close();
@@ -113,7 +113,7 @@ describe('what others have', () => {
         expect(own.text).toContain(asker.own.task);
       }
     },
-    MINUTE_MS,
+    3 * MINUTE_MS,
   );
 
   test(
@@ -122,7 +122,7 @@ describe('what others have', () => {
       await walk(queries);
       await stray(queries, everyone, RUNS);
     },
-    2 * MINUTE_MS,
+    5 * MINUTE_MS,
   );
 
   test(
@@ -146,7 +146,7 @@ describe('what others have', () => {
         });
       }
     },
-    2 * MINUTE_MS,
+    5 * MINUTE_MS,
   );
 
   test(
@@ -157,7 +157,7 @@ describe('what others have', () => {
       for (const asker of everyone)
         await walker.unchanged(asker, () => stray(byId, [asker], RUNS / everyone.length));
     },
-    2 * MINUTE_MS,
+    5 * MINUTE_MS,
   );
 
   test(
@@ -172,7 +172,7 @@ describe('what others have', () => {
           await walker.compareWatch(question, name, attacker);
       }
     },
-    2 * MINUTE_MS,
+    5 * MINUTE_MS,
   );
 
   test.each(TRANSPORTS)('is not pushed to others over %s', async (transport) => {

@@ -61,7 +61,7 @@ describe('Postgres that goes away while the service runs', () => {
   });
 
   test('between a submission and its reply loses neither the task nor what it cost', async () => {
-    const prompt = 'cut in the middle [sandbox: callback=early delay=300ms]';
+    const prompt = 'cut in the middle [sandbox: callback=early delay=3s]';
     const { id } = await app.generate({ prompt });
     await waitFor('the submission', async () => (await app.task(id)).status === 'SUBMITTING');
     await proxy.cut();

@@ -41,7 +41,7 @@ async function start(options: { key?: string; environment?: Record<string, strin
 describe('an instance that is stopped between a submission and its callback', () => {
   test('is followed by one that receives the callback, and the watcher goes on where it was', async () => {
     const first = await start();
-    const prompt = 'called back later [sandbox: delay=2s]';
+    const prompt = 'called back later [sandbox: delay=5s]';
     const { id, cursor } = await first.generate({ prompt });
     const watch = first.watchTask(id, cursor);
     await waitFor('the submission', () => typesOf(watch.received).includes('TASK_SUBMITTED'));
@@ -56,7 +56,7 @@ describe('an instance that is stopped between a submission and its callback', ()
 
   test('is followed by one that asks for what was called back to nobody', async () => {
     const first = await start();
-    const prompt = 'called back to nobody [sandbox: delay=3s]';
+    const prompt = 'called back to nobody [sandbox: delay=6s]';
     const { id } = await first.generate({ prompt });
     await first.happened(id, 'TASK_SUBMITTED');
     await first.stop();

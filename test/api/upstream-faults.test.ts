@@ -107,7 +107,7 @@ describe('an answer that leaves open whether the request arrived', () => {
   test.each(['dropped', 'html', 'timeout'])(
     'reply=%s: the request is not sent again, and its callback still ends the task',
     async (reply) => {
-      const prompt = `ambiguous [sandbox: reply=${reply} delay=300ms]`;
+      const prompt = `ambiguous [sandbox: reply=${reply} delay=3s]`;
       const { id } = await app.generate({ prompt });
       await app.happened(id, 'SUBMIT_UNCONFIRMED');
       expect((await app.task(id)).status).toBe('UNCONFIRMED');

@@ -223,7 +223,7 @@ describe('picture', () => {
 
 describe('hiccup', () => {
   it('shows a failure that is not the end while the task runs', async () => {
-    const prompt = 'p [sandbox: hiccup delay=250ms]';
+    const prompt = 'p [sandbox: hiccup delay=2s]';
     const { body } = await sandbox.generate(prompt, { async: true });
     expect(await sandbox.task(body.task_id)).toEqual({
       id: body.task_id,

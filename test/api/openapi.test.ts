@@ -26,14 +26,17 @@ interface Document {
 const CALLBACK_URL = '{$request.body#/callback_url}';
 const asking = (prompt: string) => ({ action: 'generate', prompt, size: '256x256' });
 
+const doorOf = ({ url, key }: TestApp, token = key) =>
+  new FluxClient({ url, token, close: () => Promise.resolve() });
+
 let app: TestApp;
 let door: FluxClient;
 let document: Document;
 let images: Operation;
 let tasks: Operation;
 beforeAll(async () => {
-  app = await TestApp.start({ tuning: { fluxWaitMs: 3_000 } });
-  door = new FluxClient({ url: app.url, token: app.key, close: () => Promise.resolve() });
+  app = await TestApp.start();
+  door = doorOf(app);
   document = (await app.get('/openapi.json')).json as Document;
   images = operationAt('/flux/images');
   tasks = operationAt('/flux/tasks');
@@ -133,28 +136,32 @@ describe('/openapi.json', () => {
 });
 
 describe('the answers of the door are what /openapi.json says', () => {
-  const CASES: [what: string, body: object][] = [
-    ['pictures', { ...asking('fits'), count: 2 }],
-    ['a task that was taken', { ...asking('fits'), async: true }],
-    ['an unknown action', { action: 'paint' }],
-    ['a bad request', { ...asking('fits'), count: 9 }],
-    ['a body that is too large', { padding: 'x'.repeat(1024 * 1024) }],
-    ['a task that failed', asking('fits [sandbox: fail=api_error]')],
-    ['moderation', asking('fits [sandbox: fail=forbidden]')],
-    ['too many requests', asking('fits [sandbox: fail=too_many_requests]')],
-    ['a wait that ran out', asking('fits [sandbox: delay=600s]')],
+  const CASES: [what: string, status: number, body: object][] = [
+    ['pictures', 200, { ...asking('fits'), count: 2 }],
+    ['a task that was taken', 200, { ...asking('fits'), async: true }],
+    ['an unknown action', 400, { action: 'paint' }],
+    ['a bad request', 400, { ...asking('fits'), count: 9 }],
+    ['a body that is too large', 413, { padding: 'x'.repeat(1024 * 1024) }],
+    ['a task that failed', 500, asking('fits [sandbox: fail=api_error]')],
+    ['moderation', 403, asking('fits [sandbox: fail=forbidden]')],
+    ['too many requests', 429, asking('fits [sandbox: fail=too_many_requests]')],
   ];
-  test.each(CASES)('/flux/images: %s', async (_what, body) => {
+  test.each(CASES)('/flux/images: %s', async (_what, status, body) => {
     const answer = await door.images(body);
-    expectFits(answer.body, responseOf(images, answer.status));
+    expect(answer.status).toBe(status);
+    expectFits(answer.body, responseOf(images, status));
+  });
+
+  test('/flux/images: a wait that ran out', async () => {
+    const hasty = await TestApp.start({ tuning: { fluxWaitMs: 300 } });
+    const { status, body } = await doorOf(hasty).images(asking('fits [sandbox: delay=600s]'));
+    expect(status).toBe(504);
+    expectFits(body, responseOf(images, status));
+    await hasty.stop();
   });
 
   test('/flux/images: a wrong key', async () => {
-    const { status, body } = await new FluxClient({
-      url: app.url,
-      token: 'dk_wrong',
-      close: () => Promise.resolve(),
-    }).images({});
+    const { status, body } = await doorOf(app, 'dk_wrong').images({});
     expectFits(body, responseOf(images, status));
   });
 

@@ -3,7 +3,7 @@ import { EditImageDocument, GenerateImagesDocument, ImageByIdDocument } from '..
 import { SCOPES } from '../../src/core/caller.js';
 import { API_ERRORS } from '../../src/core/flux-errors.js';
 import { FLUX_CODES, fluxErrorOf } from '../../src/http/flux-errors.js';
-import { errorOf, type FluxAnswer, FluxClient, picturesOf } from '../contract/flux-servers.js';
+import { doorOf, errorOf, type FluxAnswer, FluxClient, picturesOf } from '../contract/flux-servers.js';
 import { TestApp } from '../support/app.js';
 import { createTestDatabase } from '../support/database.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
@@ -13,8 +13,6 @@ const GENERATE = { action: 'generate', prompt: 'a white siamese cat', size: '256
 /** Held until the test ends. */
 const SLOW = { ...GENERATE, prompt: 'slow [sandbox: delay=600s]' };
 
-const doorOf = ({ url, key }: TestApp, token = key) =>
-  new FluxClient({ url, token, close: () => Promise.resolve() });
 const messageOf = ({ body }: FluxAnswer) => (body.error as { message: string }).message;
 
 let app: TestApp;
@@ -114,7 +112,7 @@ describe('every error of the door', () => {
     'a key sent as "%s" is answered like every wrong one',
     async (authorization) => {
       const headers: Record<string, string> = authorization === undefined ? {} : { authorization };
-      const server = { url: app.url, token: '', close: () => Promise.resolve() };
+      const server = { url: app.url, token: '' };
       const answer = await new FluxClient(server, headers).images(GENERATE);
       expect(errorOf(answer)).toEqual([401, 'invalid_token']);
     },

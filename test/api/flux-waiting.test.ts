@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { CancelTaskDocument } from '../../clients/operations.js';
 import { hashApiKey } from '../../src/core/api-key.js';
-import { errorOf, type FluxAnswer, FluxClient, picturesOf } from '../contract/flux-servers.js';
+import { doorOf, errorOf, type FluxAnswer, type FluxClient, picturesOf } from '../contract/flux-servers.js';
 import { TestApp, type TestAppOptions } from '../support/app.js';
 import { createTestDatabase } from '../support/database.js';
 import { waitFor } from '../support/wait-for.js';
@@ -18,8 +18,6 @@ const REVOKED_WITHIN_MS = 5_000;
 const asking = (prompt: string) => ({ action: 'generate', prompt, size: '256x256' });
 /** Runs for longer than any test. */
 const slow = (prompt: string) => asking(`${prompt} [sandbox: delay=600s]`);
-const doorOf = ({ url, key }: TestApp, token = key) =>
-  new FluxClient({ url, token, close: () => Promise.resolve() });
 const withKey = (door: FluxClient, body: object, key: string) =>
   door.post('/flux/images', JSON.stringify(body), { 'idempotency-key': key });
 

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { API_ERRORS, type ApiErrorCode } from '../../src/core/flux-errors.js';
 import { FLUX_CODES, fluxErrorOf } from '../../src/http/flux-errors.js';
 import { FLUX_FAILURES } from '../../src/services/flux-reply.js';
-import { FluxClient } from '../contract/flux-servers.js';
+import { doorOf, type FluxClient } from '../contract/flux-servers.js';
 import { TestApp } from '../support/app.js';
 
 interface Operation {
@@ -25,9 +25,6 @@ interface Document {
 
 const CALLBACK_URL = '{$request.body#/callback_url}';
 const asking = (prompt: string) => ({ action: 'generate', prompt, size: '256x256' });
-
-const doorOf = ({ url, key }: TestApp, token = key) =>
-  new FluxClient({ url, token, close: () => Promise.resolve() });
 
 let app: TestApp;
 let door: FluxClient;

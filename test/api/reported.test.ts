@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { FluxClient } from '../contract/flux-servers.js';
+import { doorOf } from '../contract/flux-servers.js';
 import { TestApp } from '../support/app.js';
 import { FakeUpstream } from '../support/fake-upstream.js';
 
@@ -33,7 +33,7 @@ const CASES: [what: string, given: string, told: object][] = [
 
 test.each(CASES)('%s', async (what, given, told) => {
   const body = { action: 'generate', prompt: what, async: true };
-  const door = new FluxClient({ url: app.url, token: app.key, close: () => Promise.resolve() });
+  const door = doorOf(app);
   const { body: taken } = await door.images(body);
   const picture = `{"prompt":"echoed","image_url":"${upstream.pictureUrl('one')}",${given}}`;
   const callback = `{"success":true,"task_id":"upstream","data":[${picture}]}`;
@@ -46,7 +46,7 @@ test.each(CASES)('%s', async (what, given, told) => {
 
 test('a failure whose words cannot be kept as they are', async () => {
   const prompt = 'a failure in odd words';
-  const door = new FluxClient({ url: app.url, token: app.key, close: () => Promise.resolve() });
+  const door = doorOf(app);
   const { body: taken } = await door.images({ action: 'generate', prompt, async: true });
   // The cut after 200 would be in the middle of a character.
   const message = `\\u0000 \\ud800 ${'x '.repeat(98)}\\ud83d\\udc08 and more`;

@@ -63,10 +63,15 @@ export function errorOf({ status, body }: FluxAnswer): [number, unknown] {
   return [status, (body.error as { code?: unknown } | undefined)?.code];
 }
 
+/** A client of the door of a service that runs, with its first key or another one. */
+export function doorOf({ url, key }: TestApp, token = key): FluxClient {
+  return new FluxClient({ url, token });
+}
+
 /** A client of a Flux API as anybody would write one: an address, a token, and fetch. */
 export class FluxClient {
   constructor(
-    private readonly server: FluxServer,
+    private readonly server: Pick<FluxServer, 'url' | 'token'>,
     private readonly headers: Record<string, string> = { authorization: `Bearer ${server.token}` },
   ) {}
 

@@ -1,37 +1,37 @@
-/** The one rule: an import goes down. Never up, never sideways. docs/ARCHITECTURE.md draws the floors. */
-const room = (names) => `^src/(${names})(/|\\.ts$)`;
-const floors = [
-  'main|app|config|secret-key',
+/** The one rule: imports point down. Never up, never sideways. docs/ARCHITECTURE.md draws the layers. */
+const inFolder = (names) => `^src/(${names})(/|\\.ts$)`;
+const layers = [
+  'main|app|config',
   'graphql|http|jobs',
   'services',
-  'providers|images|queue|events',
+  'upstreams|storage|queue|event-log',
   'db|net',
   'core',
 ];
-const above = (floor) => floors.slice(0, floor).join('|');
+const above = (layer) => layers.slice(0, layer).join('|');
 
 export default {
   forbidden: [
-    ...floors.slice(1).map((rooms, index) => ({
-      name: `down-only-from-${rooms.replaceAll('|', '-')}`,
+    ...layers.slice(1).map((folders, index) => ({
+      name: `only-down-from-${folders.replaceAll('|', '-')}`,
       severity: 'error',
-      from: { path: room(rooms) },
-      to: { path: room(above(index + 1)) },
+      from: { path: inFolder(folders) },
+      to: { path: inFolder(above(index + 1)) },
     })),
-    ...floors.slice(1, -1).map((rooms) => ({
-      name: `never-sideways-on-${rooms.replaceAll('|', '-')}`,
+    ...layers.slice(1, -1).map((folders) => ({
+      name: `never-sideways-between-${folders.replaceAll('|', '-')}`,
       severity: 'error',
-      from: { path: `^src/(${rooms})/` },
-      to: { path: `^src/(${rooms})/`, pathNot: '^src/$1/' },
+      from: { path: `^src/(${folders})/` },
+      to: { path: `^src/(${folders})/`, pathNot: '^src/$1/' },
     })),
     {
-      name: 'doors-know-services-and-core',
+      name: 'transports-import-services-and-core',
       severity: 'error',
-      from: { path: room('graphql|http|jobs') },
-      to: { path: room('providers|images|queue|events|db|net') },
+      from: { path: inFolder('graphql|http|jobs') },
+      to: { path: inFolder('upstreams|storage|queue|event-log|db|net') },
     },
     {
-      name: 'sandbox-stands-apart',
+      name: 'sandbox-imports-core-only',
       severity: 'error',
       from: { path: '^src/sandbox/' },
       to: { path: '^src/', pathNot: '^src/(sandbox|core)/' },
@@ -39,7 +39,7 @@ export default {
     {
       name: 'only-app-mounts-the-sandbox',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/(sandbox/|app(/|\\.ts))' },
+      from: { path: '^src/', pathNot: '^src/(sandbox|app)/' },
       to: { path: '^src/sandbox/' },
     },
     {

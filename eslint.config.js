@@ -27,7 +27,7 @@ export default tseslint.config(
         {
           object: 'process',
           property: 'env',
-          message: 'Only config.ts reads the environment; pass the value down.',
+          message: 'Only src/config reads the environment; pass the value down.',
         },
         {
           object: 'URL',

@@ -5,11 +5,11 @@
 import { readFileSync } from 'node:fs';
 import pg from 'pg';
 import { Pool } from 'undici';
-import { ACTORS } from '../src/core/events.js';
-import { newId } from '../src/core/ids.js';
-import { Signer } from '../src/core/signature.js';
-import { MOVE_TASK } from '../src/db/task-statements.js';
-import { type Move, moveValues } from '../src/db/tasks.js';
+import { ACTORS } from '../src/core/events/task-event.js';
+import { newId } from '../src/core/primitives/ids.js';
+import { Signer } from '../src/core/access/signer.js';
+import { MOVE_TASK } from '../src/db/tasks/task-statements.js';
+import { type Move, moveValues } from '../src/db/tasks/task-repository.js';
 import { helperArgs } from './support/helper.js';
 import { serveLoad } from './support/load.js';
 import { callbackBody, callbackPath, pictureUrl } from './support/running-tasks.js';

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
-import { newId } from '../src/core/ids.js';
-import { migrate } from '../src/db/migrate.js';
+import { newId } from '../src/core/primitives/ids.js';
+import { migrate } from '../src/db/postgres/migrate.js';
 import { type Bench, median, printOccasion, printTable, rounded } from './support/bench.js';
 import { startLoad } from './support/load.js';
 import { inTurns, perSecondOf, ratiosOf, roundsTable } from './support/rounds.js';

@@ -3,8 +3,8 @@
  * `[pg, database url, workspace id]` sends the statement that the service would send straight to Postgres.
  */
 import pg from 'pg';
-import { INSERT_TASK } from '../src/db/task-statements.js';
-import { insertValues } from '../src/db/tasks.js';
+import { INSERT_TASK } from '../src/db/tasks/task-statements.js';
+import { insertValues } from '../src/db/tasks/task-repository.js';
 import { GraphqlClient } from './support/graphql-client.js';
 import { helperArgs } from './support/helper.js';
 import { serveLoad } from './support/load.js';

@@ -9,8 +9,8 @@ import { expressMiddleware } from '@as-integrations/express5';
 import cors from 'cors';
 import express from 'express';
 import pg from 'pg';
-import { INSERT_TASK } from '../src/db/task-statements.js';
-import { insertValues } from '../src/db/tasks.js';
+import { INSERT_TASK } from '../src/db/tasks/task-statements.js';
+import { insertValues } from '../src/db/tasks/task-repository.js';
 import { helperArgs, serveOrders } from './support/helper.js';
 import { newTask } from './support/new-task.js';
 

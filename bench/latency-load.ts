@@ -10,7 +10,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { Pool } from 'undici';
 import { WebSocket } from 'ws';
-import { Signer } from '../src/core/signature.js';
+import { Signer } from '../src/core/access/signer.js';
 import { helperArgs, serveOrders } from './support/helper.js';
 import { callbackBody, callbackPath } from './support/running-tasks.js';
 

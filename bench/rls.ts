@@ -1,10 +1,10 @@
 import { performance } from 'node:perf_hooks';
 import { pino } from 'pino';
-import { wholeWorkspace } from '../src/core/reach.js';
-import { Database, type Statement } from '../src/db/database.js';
-import { Images } from '../src/db/images.js';
-import { pageOfTasks, type TaskFilter } from '../src/db/task-pages.js';
-import { Tasks } from '../src/db/tasks.js';
+import { wholeWorkspace } from '../src/core/access/visibility.js';
+import { Database, type Statement } from '../src/db/postgres/database.js';
+import { Images } from '../src/db/images/image-repository.js';
+import { pageOfTasks, type TaskFilter } from '../src/db/tasks/task-pages.js';
+import { Tasks } from '../src/db/tasks/task-repository.js';
 import { fillHistory, RARE_WORD } from './history-fill.js';
 import { type Bench, median, printOccasion, printTable, rounded } from './support/bench.js';
 import { prepareFloor } from './support/floor.js';

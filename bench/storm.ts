@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
-import { EventCursors } from '../src/core/cursor.js';
-import { newId } from '../src/core/ids.js';
-import { Signer } from '../src/core/signature.js';
+import { EventCursors } from '../src/core/events/event-cursor.js';
+import { newId } from '../src/core/primitives/ids.js';
+import { Signer } from '../src/core/access/signer.js';
 import { type StormAnswer, type StormOrder } from './storm-watchers.js';
 import { type Bench, printOccasion, printTable, rounded } from './support/bench.js';
 import { type Helper, startHelper } from './support/helper.js';

@@ -1,11 +1,11 @@
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
-import { newId } from '../src/core/ids.js';
+import { newId } from '../src/core/primitives/ids.js';
 import { type Ticket } from '../src/core/jobs.js';
-import { Database } from '../src/db/database.js';
-import { migrate } from '../src/db/migrate.js';
-import { Tasks } from '../src/db/tasks.js';
-import { TakingTurns } from '../src/services/taking-turns.js';
+import { Database } from '../src/db/postgres/database.js';
+import { migrate } from '../src/db/postgres/migrate.js';
+import { Tasks } from '../src/db/tasks/task-repository.js';
+import { TakingTurns } from '../src/services/tasks/fair-scheduler.js';
 import { type Bench, printOccasion, printTable, quantile, rounded } from './support/bench.js';
 import { type OnRelease } from './support/releases.js';
 import { makeScratch, type Scratch } from './support/postgres.js';

@@ -3,8 +3,8 @@
  * (default .data), which must not be running. The server does the same when it starts.
  */
 import { pino } from 'pino';
-import { EmbeddedPostgres } from '../src/db/embedded.js';
-import { migrate } from '../src/db/migrate.js';
+import { EmbeddedPostgres } from '../src/db/embedded/embedded-postgres.js';
+import { migrate } from '../src/db/postgres/migrate.js';
 import { MIGRATIONS_DIR } from './db-scratch.js';
 
 const log = pino({ level: 'warn' });

@@ -2,9 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pino } from 'pino';
-import { EmbeddedPostgres } from '../src/db/embedded.js';
-import { migrate } from '../src/db/migrate.js';
-import { diffSchema } from '../src/db/migration-engine.js';
+import { EmbeddedPostgres } from '../src/db/embedded/embedded-postgres.js';
+import { migrate } from '../src/db/postgres/migrate.js';
+import { diffSchema } from './migration-engine.js';
 
 /** These scripts are run from the repository's root, by npm. */
 export const MIGRATIONS_DIR = resolve('prisma/migrations');

@@ -5,17 +5,17 @@
  */
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
-import { hashApiKey, markOf, newApiKey } from '../src/core/api-key.js';
-import { OPERATORS } from '../src/core/audit.js';
-import { SCOPES } from '../src/core/caller.js';
+import { hashApiKey, markOf, newApiKey } from '../src/core/access/api-key.js';
+import { OPERATORS } from '../src/core/access/audit-entry.js';
+import { SCOPES } from '../src/core/access/caller.js';
 import { InputRejected } from '../src/core/errors.js';
-import { isId, newId } from '../src/core/ids.js';
-import { ApiKeys, keyCreatedBy } from '../src/db/api-keys.js';
-import { Database } from '../src/db/database.js';
-import { EmbeddedPostgres } from '../src/db/embedded.js';
-import { migrate } from '../src/db/migrate.js';
-import { Workspaces } from '../src/db/workspaces.js';
-import { nameFaults, scopeFaults } from '../src/services/key-check.js';
+import { isId, newId } from '../src/core/primitives/ids.js';
+import { ApiKeys, keyCreatedBy } from '../src/db/access/api-key-repository.js';
+import { Database } from '../src/db/postgres/database.js';
+import { EmbeddedPostgres } from '../src/db/embedded/embedded-postgres.js';
+import { migrate } from '../src/db/postgres/migrate.js';
+import { Workspaces } from '../src/db/access/workspace-repository.js';
+import { nameFaults, scopeFaults } from '../src/services/access/validate-api-key.js';
 import { MIGRATIONS_DIR } from './db-scratch.js';
 
 const USAGE = `Usage: npm run key:create -- --workspace <id or name> --name <name> [--scopes ${SCOPES.join(',')}]`;

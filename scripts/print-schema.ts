@@ -4,7 +4,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { lexicographicSortSchema, printSchema } from 'graphql';
-import { makeSchema, type SchemaServices } from '../src/graphql/schema.js';
+import { makeSchema, type SchemaServices } from '../src/graphql/server/schema.js';
 
 const FILE = 'schema.graphql';
 const HEADER = '# Generated from src/graphql by "npm run generate". The descriptions are the manual.\n\n';

@@ -5,15 +5,15 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
-import { readConfig } from '../src/config.js';
-import { Blobs } from '../src/db/blobs.js';
-import { Database } from '../src/db/database.js';
-import { EmbeddedPostgres } from '../src/db/embedded.js';
-import { Images } from '../src/db/images.js';
-import { openStore } from '../src/images/open-store.js';
+import { readConfig } from '../src/config/config.js';
+import { Blobs } from '../src/db/images/blob-repository.js';
+import { Database } from '../src/db/postgres/database.js';
+import { EmbeddedPostgres } from '../src/db/embedded/embedded-postgres.js';
+import { Images } from '../src/db/images/image-repository.js';
+import { openStore } from '../src/storage/open-store.js';
 import { AddressGuard } from '../src/net/guard.js';
 import { HttpClient } from '../src/net/http-client.js';
-import { StoreCheck } from '../src/services/store-check.js';
+import { StoreCheck } from '../src/services/images/store-check.js';
 
 const { values } = parseArgs({ options: { repair: { type: 'boolean', default: false } } });
 const config = readConfig(process.env);

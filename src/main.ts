@@ -1,6 +1,6 @@
 import { pino } from 'pino';
-import { startApp } from './app.js';
-import { type Config, readConfig } from './config.js';
+import { startApp } from './app/app.js';
+import { type Config, readConfig } from './config/config.js';
 import { AppError } from './core/errors.js';
 
 /** SIGTERM drains within 15 s; a process that is still there then has a fault, and ends all the same. */

@@ -3,11 +3,11 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type Config, readConfig } from '../src/config.js';
+import { type Config, readConfig } from '../src/config/config.js';
 import { type Environment } from '../src/config/secret-files.js';
 import { VARIABLES } from '../src/config/variables.js';
 import { ConfigInvalid } from '../src/core/errors.js';
-import { keepSecretKey } from '../src/secret-key.js';
+import { keepSecretKey } from '../src/config/secret-key.js';
 
 let folder: string;
 beforeAll(async () => {

@@ -1,4 +1,4 @@
-import { LEDGER_DRIFT, type LedgerDrift } from '../../src/db/ledger.js';
+import { LEDGER_DRIFT, type LedgerDrift } from '../../src/db/billing/ledger-check.js';
 import { groupBy } from './group.js';
 import { type Postgres } from './postgres.js';
 import { type LedgerEntry, type SandboxProcess } from './sandbox.js';

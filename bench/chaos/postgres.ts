@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client, type QueryResultRow } from 'pg';
 import { pino } from 'pino';
-import { EmbeddedPostgres } from '../../src/db/embedded.js';
+import { EmbeddedPostgres } from '../../src/db/embedded/embedded-postgres.js';
 import { TcpProxy } from './tcp-proxy.js';
 
 /** Three instances with a pool of 20 and a listener each, twice over: those of a killed one may linger. */

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
-import { newId } from '../../src/core/ids.js';
-import { migrate } from '../../src/db/migrate.js';
+import { newId } from '../../src/core/primitives/ids.js';
+import { migrate } from '../../src/db/postgres/migrate.js';
 import { withClient } from './postgres.js';
 
 const MIGRATIONS = fileURLToPath(new URL('../../../prisma/migrations', import.meta.url));

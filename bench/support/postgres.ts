@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { pino } from 'pino';
-import { EmbeddedPostgres } from '../../src/db/embedded.js';
+import { EmbeddedPostgres } from '../../src/db/embedded/embedded-postgres.js';
 import { type OnRelease } from './releases.js';
 
 /** What a bench has to itself: a folder, and databases on one durable server. Removed at the end. */

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
-import { newId } from '../../src/core/ids.js';
-import { type Signer } from '../../src/core/signature.js';
+import { newId } from '../../src/core/primitives/ids.js';
+import { type Signer } from '../../src/core/access/signer.js';
 import { withClient } from './postgres.js';
 
 /** Tasks that the upstream is at work on. Their ids go into a file: a load process needs no more of them. */

@@ -1,7 +1,7 @@
 /** Darkroom without its push: events are written, and neither sealed nor read. For the bench that asks what pushing costs. */
 import { pino } from 'pino';
-import { startApp } from '../../src/app.js';
-import { readConfig } from '../../src/config.js';
+import { startApp } from '../../src/app/app.js';
+import { readConfig } from '../../src/config/config.js';
 
 const config = readConfig(process.env);
 const app = await startApp(config, pino({ level: config.logLevel }), { push: false });

@@ -1,9 +1,9 @@
 import { UPSTREAM_FLAG } from '../core/jobs.js';
-import { Instances } from '../db/instances.js';
+import { Instances } from '../db/postgres/instance-repository.js';
 import { jobHandlers } from '../jobs/handlers.js';
 import { Heartbeat } from '../queue/heartbeat.js';
 import { Worker } from '../queue/worker.js';
-import { type Machines } from './machines.js';
+import { type Machines } from './adapters.js';
 import { type Services } from './services.js';
 import { type Start } from './start.js';
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { LIMIT_NAMES, type Limits } from '../core/limits.js';
-import { parseUrl } from '../core/url.js';
+import { LIMIT_NAMES, type Limits } from '../core/limits/limits.js';
+import { parseUrl } from '../core/primitives/url.js';
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 /** 32 bytes: as long as the HMAC-SHA-256 that it keys. */

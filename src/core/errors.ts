@@ -1,5 +1,5 @@
-import { type InputFault } from './input-fault.js';
-import { type TaskFailure } from './task-failure.js';
+import { type InputFault } from './tasks/input-fault.js';
+import { type TaskFailure } from './tasks/task-failure.js';
 
 /**
  * The one family of errors. A class has a stable `code` (docs/ERRORS.md lists them all; a test compares the two), a

@@ -1,11 +1,11 @@
 import { type JobPayloads } from '../core/jobs.js';
-import { type CallbackInbox } from '../services/callback-inbox.js';
-import { type Delivering } from '../services/delivering.js';
-import { type Forgetting } from '../services/forgetting.js';
-import { type Generation } from '../services/generation.js';
-import { type Pictures } from '../services/pictures.js';
-import { type Reconciliation } from '../services/reconciliation.js';
-import { type Uploading } from '../services/uploading.js';
+import { type CallbackInbox } from '../services/callbacks/callback-inbox.js';
+import { type Delivering } from '../services/webhooks/webhook-sender.js';
+import { type Forgetting } from '../services/images/retention.js';
+import { type Generation } from '../services/tasks/generation.js';
+import { type Pictures } from '../services/images/ingest.js';
+import { type Reconciliation } from '../services/tasks/reconciliation.js';
+import { type Uploading } from '../services/images/uploads.js';
 
 export interface JobServices {
   generation: Generation;

@@ -2,7 +2,7 @@ import { promises as dns, type LookupAddress } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { buildConnector } from 'undici';
-import { parseUrl } from '../core/url.js';
+import { parseUrl } from '../core/primitives/url.js';
 
 /** Somebody's address that we do not go to. `reason` can stand inside a sentence and holds no path, query or address. */
 export class AddressRefused extends Error {

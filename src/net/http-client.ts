@@ -3,7 +3,7 @@ import { beforeWriting } from './before-writing.js';
 import { type DownloadedFile, FileNotWritten, readBody, readStart, writeBody } from './body.js';
 import { type AddressGuard, parseHttpUrl } from './guard.js';
 import { reasonFor, RequestFailed, type Sent } from './request-failed.js';
-import { parseUrl } from '../core/url.js';
+import { parseUrl } from '../core/primitives/url.js';
 
 export { type DownloadedFile, FileNotWritten } from './body.js';
 

@@ -1,5 +1,5 @@
 import { type Logger } from 'pino';
-import { type Instances } from '../db/instances.js';
+import { type Instances } from '../db/postgres/instance-repository.js';
 
 const BEAT_MS = 1_500;
 /** Three beats were missed. With the beat that notices it, jobs of a killed process are handed back within 6 s. */

@@ -12,7 +12,7 @@ import {
 import { type Logger } from 'pino';
 import { AppError } from '../core/errors.js';
 import { type JobName, type JobPayloads } from '../core/jobs.js';
-import { type Instances } from '../db/instances.js';
+import { type Instances } from '../db/postgres/instance-repository.js';
 import { type Heartbeat } from './heartbeat.js';
 
 /** What a handler is told about the run besides its payload. */

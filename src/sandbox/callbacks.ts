@@ -1,7 +1,7 @@
 import { type Logger } from 'pino';
 import { type Generation } from './generation.js';
-import { type HttpClient } from './http-client.js';
-import { type Outcome, type SandboxTask } from './task-book.js';
+import { type HttpClient } from './http/http-client.js';
+import { type Outcome, type SandboxTask } from './state/task-store.js';
 
 /** How long after its end a late callback is sent: longer than a reader that polls every second or two. */
 const LATE_MS = 3_000;

@@ -1,5 +1,5 @@
-import { API_ERROR_CODES, type ApiErrorCode, isApiErrorCode } from '../core/flux-errors.js';
-import { ApiRefusal } from './envelope.js';
+import { API_ERROR_CODES, type ApiErrorCode, isApiErrorCode } from '../core/flux-api/flux-error.js';
+import { ApiRefusal } from './http/api-refusal.js';
 
 /** How the sandbox should misbehave for one request. Read from the prompt; every field is absent unless asked for. */
 export interface Directives {

@@ -1,13 +1,13 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Logger } from 'pino';
-import { editPicture } from './edit-picture.js';
-import { ApiRefusal } from './envelope.js';
-import { type HttpClient } from './http-client.js';
-import { type Ledger } from './ledger.js';
-import { type PictureStore } from './picture-store.js';
-import { pictureSides } from './picture-size.js';
-import { type Outcome, type ReplyPicture, type SandboxTask } from './task-book.js';
+import { editPicture } from './painting/edit-picture.js';
+import { ApiRefusal } from './http/api-refusal.js';
+import { type HttpClient } from './http/http-client.js';
+import { type Ledger } from './state/charge-list.js';
+import { type PictureStore } from './state/picture-store.js';
+import { pictureSides } from './painting/picture-size.js';
+import { type Outcome, type ReplyPicture, type SandboxTask } from './state/task-store.js';
 
 export interface GenerationParts {
   http: HttpClient;

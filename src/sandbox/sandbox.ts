@@ -1,18 +1,18 @@
 import express, { Router, type Request, type Response } from 'express';
 import { type Logger } from 'pino';
 import { z } from 'zod';
-import { API_ERRORS } from '../core/flux-errors.js';
-import { requireBearer } from './bearer.js';
+import { API_ERRORS } from '../core/flux-api/flux-error.js';
+import { requireBearer } from './http/bearer.js';
 import { Callbacks } from './callbacks.js';
-import { ApiRefusal } from './envelope.js';
+import { ApiRefusal } from './http/api-refusal.js';
 import { Generation } from './generation.js';
-import { HttpClient } from './http-client.js';
-import { parseFields, parseImageRequest, readAction } from './image-request.js';
-import { Ledger } from './ledger.js';
-import { PictureStore } from './picture-store.js';
-import { Refusals } from './refusals.js';
-import { errorReplies, sendReply } from './send-reply.js';
-import { TaskBook, type Outcome, type SandboxTask } from './task-book.js';
+import { HttpClient } from './http/http-client.js';
+import { parseFields, parseImageRequest, readAction } from './http/parse-request.js';
+import { Ledger } from './state/charge-list.js';
+import { PictureStore } from './state/picture-store.js';
+import { Refusals } from './http/refusals.js';
+import { errorReplies, sendReply } from './http/send-reply.js';
+import { TaskBook, type Outcome, type SandboxTask } from './state/task-store.js';
 
 export interface SandboxOptions {
   /** The bearer token that is asked for. Without it any token that is not empty will do. */

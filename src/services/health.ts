@@ -1,7 +1,7 @@
 import { AppError } from '../core/errors.js';
-import { type Database } from '../db/database.js';
-import { type ImageStore } from '../images/store.js';
-import { type GateState, type UpstreamGate } from '../providers/upstream-gate.js';
+import { type Database } from '../db/postgres/database.js';
+import { type ImageStore } from '../storage/image-store.js';
+import { type GateState, type UpstreamGate } from '../upstreams/upstream-gate.js';
 import { type Worker } from '../queue/worker.js';
 
 const STORE_CHECK_MS = 5_000;

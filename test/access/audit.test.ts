@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { newApiKey } from '../../src/core/api-key.js';
-import { newId } from '../../src/core/ids.js';
+import { newApiKey } from '../../src/core/access/api-key.js';
+import { newId } from '../../src/core/primitives/ids.js';
 import { TestApp } from '../support/app.js';
 import { answerOf, ask } from '../support/ask.js';
 import { waitFor } from '../support/wait-for.js';

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createLocalJWKSet, decodeJwt, type JSONWebKeySet, jwtVerify } from 'jose';
 import pg from 'pg';
-import { newId } from '../../src/core/ids.js';
+import { newId } from '../../src/core/primitives/ids.js';
 import { openStream, type Stream, TRANSPORTS } from '../push/streams.js';
 import { addTasks, firstWorkspace, writeEvent } from '../push/written-events.js';
 import { TestApp } from '../support/app.js';

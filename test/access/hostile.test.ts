@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { newApiKey } from '../../src/core/api-key.js';
-import { ApiKeys } from '../../src/db/api-keys.js';
+import { newApiKey } from '../../src/core/access/api-key.js';
+import { ApiKeys } from '../../src/db/access/api-key-repository.js';
 import { openStream } from '../push/streams.js';
 import { TestApp } from '../support/app.js';
 import { answerOf } from '../support/ask.js';

@@ -1,7 +1,7 @@
 import { createHmac, createPrivateKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { Signer } from '../../src/core/signature.js';
-import { newId } from '../../src/core/ids.js';
-import { type TokenClaims } from '../../src/services/token-signing.js';
+import { Signer } from '../../src/core/access/signer.js';
+import { newId } from '../../src/core/primitives/ids.js';
+import { type TokenClaims } from '../../src/services/access/token-signing.js';
 import { SECRET_KEY, signing } from './tokens.js';
 
 /** What a hostile client can have: a good token, its claims, and the public keys. */

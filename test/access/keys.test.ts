@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { SCOPES } from '../../src/core/caller.js';
-import { newId } from '../../src/core/ids.js';
+import { SCOPES } from '../../src/core/access/caller.js';
+import { newId } from '../../src/core/primitives/ids.js';
 import { TestApp } from '../support/app.js';
 import { answerOf, ask } from '../support/ask.js';
 import { waitFor } from '../support/wait-for.js';

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import pg from 'pg';
-import { SCOPES, TOKEN_SCOPES } from '../../src/core/caller.js';
-import { newId } from '../../src/core/ids.js';
+import { SCOPES, TOKEN_SCOPES } from '../../src/core/access/caller.js';
+import { newId } from '../../src/core/primitives/ids.js';
 import { openStream, type Stream, type Target, TRANSPORTS } from '../push/streams.js';
 import { writeEvent } from '../push/written-events.js';
 import { pathOf, TestApp } from '../support/app.js';

@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { type GraphQLSchema } from 'graphql';
 import { getMetadataStorage } from 'type-graphql';
-import { isScope } from '../../src/core/caller.js';
-import { makeSchema, type SchemaServices } from '../../src/graphql/schema.js';
+import { isScope } from '../../src/core/access/caller.js';
+import { makeSchema, type SchemaServices } from '../../src/graphql/server/schema.js';
 
 /** Fields that need a caller and no scope, and why. */
 const WITHOUT_SCOPE: Readonly<Record<string, string>> = {

@@ -1,6 +1,6 @@
-import { Signer } from '../../src/core/signature.js';
-import { type TokenClaims, TokenSigning } from '../../src/services/token-signing.js';
-import { newId } from '../../src/core/ids.js';
+import { Signer } from '../../src/core/access/signer.js';
+import { type TokenClaims, TokenSigning } from '../../src/services/access/token-signing.js';
+import { newId } from '../../src/core/primitives/ids.js';
 import { type TestApp } from '../support/app.js';
 import { answerOf } from '../support/ask.js';
 import { type UserErrors, VIEWER, type ViewerView } from './documents.js';

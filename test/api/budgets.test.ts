@@ -6,9 +6,9 @@ import {
   RetryTaskDocument,
 } from '../../clients/operations.js';
 import { type BudgetScope, SetBudgetDocument, type SetBudgetInput } from '../../clients/operations.js';
-import { type Scope } from '../../src/core/caller.js';
-import { newId } from '../../src/core/ids.js';
-import { LEDGER_DRIFT } from '../../src/db/ledger.js';
+import { type Scope } from '../../src/core/access/caller.js';
+import { newId } from '../../src/core/primitives/ids.js';
+import { LEDGER_DRIFT } from '../../src/db/billing/ledger-check.js';
 import { TestApp } from '../support/app.js';
 import { addKey, addWorkspace } from '../support/workspaces.js';
 

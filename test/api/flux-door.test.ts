@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { EditImageDocument, GenerateImagesDocument, ImageByIdDocument } from '../../clients/operations.js';
-import { SCOPES } from '../../src/core/caller.js';
-import { API_ERRORS } from '../../src/core/flux-errors.js';
-import { FLUX_CODES, fluxErrorOf } from '../../src/http/flux-errors.js';
+import { SCOPES } from '../../src/core/access/caller.js';
+import { API_ERRORS } from '../../src/core/flux-api/flux-error.js';
+import { FLUX_CODES, fluxErrorOf } from '../../src/http/flux-api/flux-error-reply.js';
 import { doorOf, errorOf, type FluxAnswer, FluxClient, picturesOf } from '../contract/flux-servers.js';
 import { TestApp } from '../support/app.js';
 import { createTestDatabase } from '../support/database.js';

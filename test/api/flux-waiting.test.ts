@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { CancelTaskDocument } from '../../clients/operations.js';
-import { hashApiKey } from '../../src/core/api-key.js';
+import { hashApiKey } from '../../src/core/access/api-key.js';
 import { doorOf, errorOf, type FluxAnswer, type FluxClient, picturesOf } from '../contract/flux-servers.js';
 import { TestApp, type TestAppOptions } from '../support/app.js';
 import { createTestDatabase } from '../support/database.js';

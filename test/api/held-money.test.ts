@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { BudgetsDocument, CancelTaskDocument, SetBudgetDocument } from '../../clients/operations.js';
-import { LEDGER_DRIFT } from '../../src/db/ledger.js';
+import { LEDGER_DRIFT } from '../../src/db/billing/ledger-check.js';
 import { TestApp } from '../support/app.js';
 import { FakeUpstream } from '../support/fake-upstream.js';
 import { waitFor } from '../support/wait-for.js';

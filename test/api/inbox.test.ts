@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { v7 } from 'uuid';
-import { Signer } from '../../src/core/signature.js';
+import { Signer } from '../../src/core/access/signer.js';
 import {
   type CallbackFilter,
   CallbacksDocument,

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { z } from 'zod';
-import { API_ERRORS, type ApiErrorCode } from '../../src/core/flux-errors.js';
-import { FLUX_CODES, fluxErrorOf } from '../../src/http/flux-errors.js';
-import { FLUX_FAILURES } from '../../src/services/flux-reply.js';
+import { API_ERRORS, type ApiErrorCode } from '../../src/core/flux-api/flux-error.js';
+import { FLUX_CODES, fluxErrorOf } from '../../src/http/flux-api/flux-error-reply.js';
+import { FLUX_FAILURES } from '../../src/services/flux-api/flux-reply.js';
 import { doorOf, type FluxClient } from '../contract/flux-servers.js';
 import { TestApp } from '../support/app.js';
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { GenerateImagesDocument, ViewerDocument } from '../../clients/operations.js';
-import { SCOPES } from '../../src/core/caller.js';
-import { newId } from '../../src/core/ids.js';
+import { SCOPES } from '../../src/core/access/caller.js';
+import { newId } from '../../src/core/primitives/ids.js';
 import { createToken } from '../access/tokens.js';
 import { RawSocket } from '../push/raw-socket.js';
 import { type Answer, TestApp } from '../support/app.js';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { print } from 'graphql';
 import { v7 } from 'uuid';
-import { newApiKey } from '../../src/core/api-key.js';
+import { newApiKey } from '../../src/core/access/api-key.js';
 import {
   GenerateImagesDocument,
   ImageByIdDocument,

@@ -2,13 +2,13 @@ import { access, mkdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { pino } from 'pino';
-import { Blobs } from '../../src/db/blobs.js';
-import { Database } from '../../src/db/database.js';
-import { Images } from '../../src/db/images.js';
-import { DiskStore } from '../../src/images/disk-store.js';
+import { Blobs } from '../../src/db/images/blob-repository.js';
+import { Database } from '../../src/db/postgres/database.js';
+import { Images } from '../../src/db/images/image-repository.js';
+import { DiskStore } from '../../src/storage/disk-store.js';
 import { AddressGuard } from '../../src/net/guard.js';
 import { HttpClient } from '../../src/net/http-client.js';
-import { StoreCheck } from '../../src/services/store-check.js';
+import { StoreCheck } from '../../src/services/images/store-check.js';
 import { pathOf, TestApp } from '../support/app.js';
 
 let app: TestApp;

@@ -9,7 +9,7 @@ import {
   ImageByIdDocument,
   LineageDocument,
 } from '../../clients/operations.js';
-import { nullWhenAbsent } from '../../src/images/incoming-files.js';
+import { nullWhenAbsent } from '../../src/storage/incoming-files.js';
 import { pathOf, TestApp } from '../support/app.js';
 import { waitFor } from '../support/wait-for.js';
 import { addKey, addWorkspace } from '../support/workspaces.js';

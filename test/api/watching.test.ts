@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { v7 } from 'uuid';
-import { Feed } from '../../src/events/feed.js';
+import { Feed } from '../../src/event-log/broadcaster.js';
 import { TaskUpdatedDocument } from '../../clients/operations.js';
 import { codesOf, TestApp, typesOf } from '../support/app.js';
 import { waitFor } from '../support/wait-for.js';

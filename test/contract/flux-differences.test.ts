@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { API_ERROR_CODES, type ApiErrorCode } from '../../src/core/flux-errors.js';
+import { API_ERROR_CODES, type ApiErrorCode } from '../../src/core/flux-api/flux-error.js';
 import { errorOf, FluxClient, type FluxServer, picturesOf, startDoor, startSandbox } from './flux-servers.js';
 import { expectShape } from './samples.js';
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type ApiErrorCode } from '../../src/core/flux-errors.js';
+import { type ApiErrorCode } from '../../src/core/flux-api/flux-error.js';
 import { Peer, reply } from '../net/peer.js';
 import { waitFor } from '../support/wait-for.js';
 import {

@@ -11,7 +11,7 @@ import {
   type SubmitRequest,
   type Succeeded,
   type UpstreamResult,
-} from '../../src/providers/acedata.js';
+} from '../../src/upstreams/acedata.js';
 import { Sandbox } from '../../src/sandbox/sandbox.js';
 import { Peer, reply } from '../net/peer.js';
 

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import * as errors from '../../src/core/errors.js';
-import { INPUT_FAULT_CODES } from '../../src/core/input-fault.js';
-import { TASK_ERROR_CODES } from '../../src/core/task-failure.js';
+import { INPUT_FAULT_CODES } from '../../src/core/tasks/input-fault.js';
+import { TASK_ERROR_CODES } from '../../src/core/tasks/task-failure.js';
 
 /** Every `code` that a class of the family has. */
 const classCodes = Object.values(errors).flatMap((value) =>

@@ -1,10 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { hashApiKey, isWellFormedApiKey, newApiKey } from '../../src/core/api-key.js';
-import { EventCursors } from '../../src/core/cursor.js';
+import { hashApiKey, isWellFormedApiKey, newApiKey } from '../../src/core/access/api-key.js';
+import { EventCursors } from '../../src/core/events/event-cursor.js';
 import { CursorInvalid } from '../../src/core/errors.js';
-import { isId, newId } from '../../src/core/ids.js';
-import { Signer } from '../../src/core/signature.js';
+import { isId, newId } from '../../src/core/primitives/ids.js';
+import { Signer } from '../../src/core/access/signer.js';
 
 const signer = new Signer(Buffer.alloc(32, 1));
 /** A text and another one that differs from it in one character. */

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { linesOfJson } from '../../src/core/json-lines.js';
-import { readPriceFile } from '../../src/core/price-file.js';
-import { PriceList } from '../../src/core/prices.js';
+import { linesOfJson } from '../../src/core/primitives/json-lines.js';
+import { readPriceFile } from '../../src/core/billing/price-file.js';
+import { PriceList } from '../../src/core/billing/prices.js';
 
 /** A file with these entries, each on a line of its own; the first is on line 2. */
 function fileOf(...entries: string[]): string {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { FLUX_MODELS, type FluxModel } from '../../src/core/models.js';
-import { parsePixels, parseRatio, sizeFault } from '../../src/core/sizes.js';
+import { FLUX_MODELS, type FluxModel } from '../../src/core/tasks/models.js';
+import { parsePixels, parseRatio, sizeFault } from '../../src/core/tasks/sizes.js';
 
 const byPixels = FLUX_MODELS.filter((model) => model.pixels !== null);
 const byRatio = FLUX_MODELS.filter((model) => model.pixels === null);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { FLUX_MODELS, DEFAULT_MODEL, findModel } from '../../src/core/models.js';
-import { isEnd, statesBefore, TASK_STATUSES, TRANSITIONS } from '../../src/core/task.js';
+import { FLUX_MODELS, DEFAULT_MODEL, findModel } from '../../src/core/tasks/models.js';
+import { isEnd, statesBefore, TASK_STATUSES, TRANSITIONS } from '../../src/core/tasks/task.js';
 
 describe('the life of a task', () => {
   const ends = TASK_STATUSES.filter(isEnd);

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { parseUrl } from '../../src/core/url.js';
+import { parseUrl } from '../../src/core/primitives/url.js';
 
 test('an address with letters that are not ASCII is one however often it is asked about', () => {
   // Far more than the engine runs before it compiles a function.

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import { CRASH_POINTS, type CrashPoint } from '../../src/core/crash-points.js';
+import { CRASH_POINTS, type CrashPoint } from '../../src/core/primitives/crash-points.js';
 import { BudgetsDocument, type GenerateImagesInput, SetBudgetDocument } from '../../clients/operations.js';
-import { LEDGER_DRIFT } from '../../src/db/ledger.js';
+import { LEDGER_DRIFT } from '../../src/db/billing/ledger-check.js';
 import { SandboxUnderTest } from '../sandbox/sandbox-under-test.js';
 import { pathOf, type TestApp, typesOf } from '../support/app.js';
 import { FakeUpstream } from '../support/fake-upstream.js';

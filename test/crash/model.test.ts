@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { type EventType } from '../../src/core/events.js';
-import { isEnd, TRANSITIONS, type TaskStatus } from '../../src/core/task.js';
+import { type EventType } from '../../src/core/events/task-event.js';
+import { isEnd, TRANSITIONS, type TaskStatus } from '../../src/core/tasks/task.js';
 import { type Command, REPLIES, type Reply, type Result, World } from './model-world.js';
 
 /** A failing run is shortened for so long at most; then fast-check tells its seed. */

@@ -4,9 +4,9 @@
  * does, so that it never outlives its test.
  */
 import { pino } from 'pino';
-import { startApp } from '../../src/app.js';
-import { readConfig } from '../../src/config.js';
-import { armCrashPoint, type CrashPoint } from '../../src/core/crash-points.js';
+import { startApp } from '../../src/app/app.js';
+import { readConfig } from '../../src/config/config.js';
+import { armCrashPoint, type CrashPoint } from '../../src/core/primitives/crash-points.js';
 
 const { CRASH_AT, ...environment } = process.env;
 if (CRASH_AT) armCrashPoint(CRASH_AT as CrashPoint);

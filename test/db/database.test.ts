@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pino from 'pino';
 import { DatabaseUnavailable } from '../../src/core/errors.js';
-import { Database } from '../../src/db/database.js';
+import { Database } from '../../src/db/postgres/database.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 let own: TestDatabase;

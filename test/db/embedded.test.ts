@@ -8,7 +8,7 @@ import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { Client } from 'pg';
 import { pino } from 'pino';
-import { EmbeddedPostgres } from '../../src/db/embedded.js';
+import { EmbeddedPostgres } from '../../src/db/embedded/embedded-postgres.js';
 import { waitFor } from '../support/wait-for.js';
 
 const log = pino({ level: 'silent' });
@@ -64,7 +64,7 @@ async function query(url: string, sql: string): Promise<unknown[]> {
 function spawnOwner(): ChildProcess & { stdout: NodeJS.ReadableStream; stderr: NodeJS.ReadableStream } {
   const program = `
     import { pino } from 'pino';
-    import { EmbeddedPostgres } from './src/db/embedded.ts';
+    import { EmbeddedPostgres } from './src/db/embedded/embedded-postgres.ts';
     const log = pino({ level: 'silent' });
     const { url, pid } = await EmbeddedPostgres.start({ dataDir: ${JSON.stringify(dataDir)}, log, durable: false });
     console.log(JSON.stringify({ url, pid }));`;

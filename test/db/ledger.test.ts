@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { newId } from '../../src/core/ids.js';
-import { INSERT_TASK } from '../../src/db/task-statements.js';
-import { insertValues } from '../../src/db/tasks.js';
+import { newId } from '../../src/core/primitives/ids.js';
+import { INSERT_TASK } from '../../src/db/tasks/task-statements.js';
+import { insertValues } from '../../src/db/tasks/task-repository.js';
 import { waitFor } from '../support/wait-for.js';
 import { KEY, END_USER, MoneyWorld, WORKSPACE } from './money-world.js';
 

@@ -4,8 +4,8 @@ import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Client } from 'pg';
 import { pino } from 'pino';
-import { migrate } from '../../src/db/migrate.js';
-import { diffSchema } from '../../src/db/migration-engine.js';
+import { migrate } from '../../src/db/postgres/migrate.js';
+import { diffSchema } from '../../scripts/migration-engine.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 const log = pino({ level: 'silent' });

@@ -1,12 +1,12 @@
 import pg from 'pg';
 import { pino } from 'pino';
-import { type TaskFailure } from '../../src/core/task-failure.js';
-import { newId } from '../../src/core/ids.js';
-import { type Task } from '../../src/core/task.js';
-import { Budgets } from '../../src/db/budgets.js';
-import { Database } from '../../src/db/database.js';
-import { ledgerDrift } from '../../src/db/ledger.js';
-import { type NewImage, type NewTask, Tasks } from '../../src/db/tasks.js';
+import { type TaskFailure } from '../../src/core/tasks/task-failure.js';
+import { newId } from '../../src/core/primitives/ids.js';
+import { type Task } from '../../src/core/tasks/task.js';
+import { Budgets } from '../../src/db/billing/budget-repository.js';
+import { Database } from '../../src/db/postgres/database.js';
+import { ledgerDrift } from '../../src/db/billing/ledger-check.js';
+import { type NewImage, type NewTask, Tasks } from '../../src/db/tasks/task-repository.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 export const WORKSPACE = newId();

@@ -3,12 +3,12 @@ import { resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client } from 'pg';
 import pino from 'pino';
-import { newId } from '../../src/core/ids.js';
-import { Database } from '../../src/db/database.js';
-import { Events } from '../../src/db/events.js';
-import { migrate } from '../../src/db/migrate.js';
-import { wholeWorkspace } from '../../src/core/reach.js';
-import { Tasks } from '../../src/db/tasks.js';
+import { newId } from '../../src/core/primitives/ids.js';
+import { Database } from '../../src/db/postgres/database.js';
+import { Events } from '../../src/db/events/event-repository.js';
+import { migrate } from '../../src/db/postgres/migrate.js';
+import { wholeWorkspace } from '../../src/core/access/visibility.js';
+import { Tasks } from '../../src/db/tasks/task-repository.js';
 import { newTask } from '../../bench/support/new-task.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 

@@ -1,19 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client } from 'pg';
 import pino from 'pino';
-import { newId } from '../../src/core/ids.js';
-import { type Reach, wholeWorkspace } from '../../src/core/reach.js';
-import { ApiKeys } from '../../src/db/api-keys.js';
-import { AuditLog } from '../../src/db/audit-log.js';
-import { Budgets } from '../../src/db/budgets.js';
-import { Callbacks } from '../../src/db/callbacks.js';
-import { Database, type Statement } from '../../src/db/database.js';
-import { Events } from '../../src/db/events.js';
-import { Images } from '../../src/db/images.js';
-import { OutgoingCallbacks } from '../../src/db/outgoing-callbacks.js';
-import { pageOfTasks } from '../../src/db/task-pages.js';
-import { Tasks } from '../../src/db/tasks.js';
-import { findUsage } from '../../src/db/usage.js';
+import { newId } from '../../src/core/primitives/ids.js';
+import { type Reach, wholeWorkspace } from '../../src/core/access/visibility.js';
+import { ApiKeys } from '../../src/db/access/api-key-repository.js';
+import { AuditLog } from '../../src/db/access/audit-repository.js';
+import { Budgets } from '../../src/db/billing/budget-repository.js';
+import { Callbacks } from '../../src/db/callbacks/callback-repository.js';
+import { Database, type Statement } from '../../src/db/postgres/database.js';
+import { Events } from '../../src/db/events/event-repository.js';
+import { Images } from '../../src/db/images/image-repository.js';
+import { OutgoingCallbacks } from '../../src/db/webhooks/webhook-repository.js';
+import { pageOfTasks } from '../../src/db/tasks/task-pages.js';
+import { Tasks } from '../../src/db/tasks/task-repository.js';
+import { findUsage } from '../../src/db/billing/usage-query.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 /** Takes the first line out of a statement: whatever workspace it is given, it reads those of all. */

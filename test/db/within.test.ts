@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client } from 'pg';
 import pino from 'pino';
 import { DatabaseUnavailable } from '../../src/core/errors.js';
-import { newId } from '../../src/core/ids.js';
-import { Database } from '../../src/db/database.js';
+import { newId } from '../../src/core/primitives/ids.js';
+import { Database } from '../../src/db/postgres/database.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { waitFor } from '../support/wait-for.js';
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { newId } from '../../src/core/ids.js';
-import { type Database, type Statement } from '../../src/db/database.js';
-import { OutgoingCallbacks } from '../../src/db/outgoing-callbacks.js';
+import { newId } from '../../src/core/primitives/ids.js';
+import { type Database, type Statement } from '../../src/db/postgres/database.js';
+import { OutgoingCallbacks } from '../../src/db/webhooks/webhook-repository.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { addEnded } from './receiving.js';
 

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
-import { auditEntry } from '../../src/core/audit.js';
-import { newId } from '../../src/core/ids.js';
-import { Database } from '../../src/db/database.js';
-import { type ClaimedCallback, OutgoingCallbacks } from '../../src/db/outgoing-callbacks.js';
-import { endOf } from '../../src/services/delivery-end.js';
+import { auditEntry } from '../../src/core/access/audit-entry.js';
+import { newId } from '../../src/core/primitives/ids.js';
+import { Database } from '../../src/db/postgres/database.js';
+import { type ClaimedCallback, OutgoingCallbacks } from '../../src/db/webhooks/webhook-repository.js';
+import { endOf } from '../../src/services/webhooks/delivery-outcome.js';
 import { callerWith } from '../support/callers.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { addEnded } from './receiving.js';

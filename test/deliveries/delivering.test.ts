@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { isId } from '../../src/core/ids.js';
+import { isId } from '../../src/core/primitives/ids.js';
 import { RedeliverCallbackDocument } from '../../clients/operations.js';
 import { type Answerer, drop, Peer, reply } from '../net/peer.js';
 import { TestApp, typesOf } from '../support/app.js';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { v7 } from 'uuid';
-import { newId } from '../../src/core/ids.js';
+import { newId } from '../../src/core/primitives/ids.js';
 import { TestApp } from '../support/app.js';
 import { waitFor } from '../support/wait-for.js';
 

@@ -5,8 +5,8 @@ import {
   type TaskDeliveriesQuery,
   WebhookSecretDocument,
 } from '../../clients/operations.js';
-import { type ApiErrorBody } from '../../src/core/flux-errors.js';
-import { type FluxPicture } from '../../src/services/flux-reply.js';
+import { type ApiErrorBody } from '../../src/core/flux-api/flux-error.js';
+import { type FluxPicture } from '../../src/services/flux-api/flux-reply.js';
 import { type Received } from '../net/peer.js';
 import { type TestApp } from '../support/app.js';
 

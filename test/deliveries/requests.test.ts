@@ -6,7 +6,7 @@ import {
   RetryTaskDocument,
   TaskDeliveriesDocument,
 } from '../../clients/operations.js';
-import { newId } from '../../src/core/ids.js';
+import { newId } from '../../src/core/primitives/ids.js';
 import { Peer, reply } from '../net/peer.js';
 import { PRIVATE_HOSTS } from '../net/hostile-urls.js';
 import { TestApp } from '../support/app.js';

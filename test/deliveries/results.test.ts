@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { newId } from '../../src/core/ids.js';
-import { API_ERROR_CODES, type ApiErrorCode } from '../../src/core/flux-errors.js';
+import { newId } from '../../src/core/primitives/ids.js';
+import { API_ERROR_CODES, type ApiErrorCode } from '../../src/core/flux-api/flux-error.js';
 import { CancelTaskDocument, RedeliverCallbackDocument } from '../../clients/operations.js';
 import { Peer, type Received, reply } from '../net/peer.js';
 import { pathOf, TestApp } from '../support/app.js';

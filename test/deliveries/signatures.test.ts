@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { newId } from '../../src/core/ids.js';
+import { newId } from '../../src/core/primitives/ids.js';
 import {
   GenerateImagesDocument,
   RotateWebhookSecretDocument,

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { type Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { RedeliverCallbackDocument, RotateWebhookSecretDocument } from '../../clients/operations.js';
-import { RETRY_DELAYS_MS } from '../../src/services/delivery-end.js';
+import { RETRY_DELAYS_MS } from '../../src/services/webhooks/delivery-outcome.js';
 import { LOOPBACK, type Posted, secretOf, SMALL } from '../deliveries/receiving.js';
 import { TestApp, typesOf } from '../support/app.js';
 import { freePort } from '../support/free-port.js';

@@ -15,7 +15,7 @@ import {
   GenerateImagesDocument,
   type TaskEventType,
 } from '../../clients/operations.js';
-import { newId } from '../../src/core/ids.js';
+import { newId } from '../../src/core/primitives/ids.js';
 import { TestApp } from '../support/app.js';
 import { createTestDatabase } from '../support/database.js';
 import { freePort } from '../support/free-port.js';

@@ -4,11 +4,11 @@ import { dirname, join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { buildSchema, parse, validate } from 'graphql';
-import { readConfig } from '../../src/config.js';
+import { readConfig } from '../../src/config/config.js';
 import { SECRETS } from '../../src/config/secret-files.js';
 import { VARIABLES } from '../../src/config/variables.js';
-import { EVENT_TYPES } from '../../src/core/events.js';
-import { TASK_STATUSES, TRANSITIONS } from '../../src/core/task.js';
+import { EVENT_TYPES } from '../../src/core/events/task-event.js';
+import { TASK_STATUSES, TRANSITIONS } from '../../src/core/tasks/task.js';
 import { TestApp } from '../support/app.js';
 
 const DOCUMENTED_URL = '127.0.0.1:4000';

@@ -1,15 +1,15 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
-import { type TaskEvent } from '../../src/core/events.js';
-import { EventCursors } from '../../src/core/cursor.js';
-import { newId } from '../../src/core/ids.js';
-import { Signer } from '../../src/core/signature.js';
-import { wholeWorkspace } from '../../src/core/reach.js';
-import { Database } from '../../src/db/database.js';
-import { Events } from '../../src/db/events.js';
-import { Feed } from '../../src/events/feed.js';
-import { EventLog } from '../../src/events/log.js';
+import { type TaskEvent } from '../../src/core/events/task-event.js';
+import { EventCursors } from '../../src/core/events/event-cursor.js';
+import { newId } from '../../src/core/primitives/ids.js';
+import { Signer } from '../../src/core/access/signer.js';
+import { wholeWorkspace } from '../../src/core/access/visibility.js';
+import { Database } from '../../src/db/postgres/database.js';
+import { Events } from '../../src/db/events/event-repository.js';
+import { Feed } from '../../src/event-log/broadcaster.js';
+import { EventLog } from '../../src/event-log/event-log.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { waitFor } from '../support/wait-for.js';
 

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
-import { decode } from '../../src/images/decode.js';
-import { MemoryBudget } from '../../src/images/decoding-memory.js';
+import { decode } from '../../src/storage/processing/decode.js';
+import { MemoryBudget } from '../../src/storage/processing/decoding-memory.js';
 
 let folder: string;
 let path: string;

@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { StoreUnavailable } from '../../src/core/errors.js';
-import { DiskStore } from '../../src/images/disk-store.js';
+import { DiskStore } from '../../src/storage/disk-store.js';
 import { describeStore, fileWith, keyOf, listed, put } from './store-contract.js';
 
 const newFolder = () => mkdtemp(join(tmpdir(), 'darkroom-store-'));

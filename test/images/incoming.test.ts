@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { PayloadTooLarge } from '../../src/core/errors.js';
-import { writeStream } from '../../src/images/incoming.js';
+import { writeStream } from '../../src/storage/write-stream.js';
 
 /** More than the threads that Node.js has for files, 4. */
 const BUSY = 8;

@@ -7,7 +7,7 @@ import crc32 from 'crc-32';
 import sharp, { type Sharp } from 'sharp';
 import { thumbHashToAverageRGBA } from 'thumbhash';
 import { PictureUnavailable } from '../../src/core/errors.js';
-import { inspectPicture } from '../../src/images/inspect.js';
+import { inspectPicture } from '../../src/storage/processing/inspect-image.js';
 
 let folder: string;
 let files = 0;

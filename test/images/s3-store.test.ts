@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { StoreUnavailable } from '../../src/core/errors.js';
-import { makeS3Client } from '../../src/images/s3-client.js';
-import { S3Store, type S3StoreOptions } from '../../src/images/s3-store.js';
+import { makeS3Client } from '../../src/storage/s3-client.js';
+import { S3Store, type S3StoreOptions } from '../../src/storage/s3-store.js';
 import { S3_BUCKET, S3_KEYS, S3Server } from '../support/s3-server.js';
 import { describeStore, fileWith, keyOf, listed, put } from './store-contract.js';
 

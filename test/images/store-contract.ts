@@ -9,7 +9,7 @@ import {
   type StoredFile,
   type StoreKey,
   variantKey,
-} from '../../src/images/store.js';
+} from '../../src/storage/image-store.js';
 
 /** A store that is empty but for a file or two that are not its own. */
 export interface StoreUnderTest {

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import { PictureUnavailable, StoreUnavailable } from '../../src/core/errors.js';
-import { IMAGE_FORMATS } from '../../src/core/image.js';
-import { inspectPicture } from '../../src/images/inspect.js';
-import { makeVariant, normaliseUpload } from '../../src/images/transform.js';
+import { IMAGE_FORMATS } from '../../src/core/images/image.js';
+import { inspectPicture } from '../../src/storage/processing/inspect-image.js';
+import { makeVariant, normaliseUpload } from '../../src/storage/processing/transform.js';
 
 let folder: string;
 let files = 0;

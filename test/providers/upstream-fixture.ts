@@ -2,7 +2,7 @@ import { afterEach, expect } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { UpstreamError } from '../../src/core/errors.js';
-import { AceData, type AceDataOptions, type SubmitRequest } from '../../src/providers/acedata.js';
+import { AceData, type AceDataOptions, type SubmitRequest } from '../../src/upstreams/acedata.js';
 import { type Answerer, Peer } from '../net/peer.js';
 
 export const TOKEN = 'token-that-nobody-may-see';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { pino } from 'pino';
 import { UpstreamPaused } from '../../src/core/errors.js';
-import { type Reach, UpstreamGate } from '../../src/providers/upstream-gate.js';
+import { type Reach, UpstreamGate } from '../../src/upstreams/upstream-gate.js';
 
 const PROBE_AFTER_MS = 3_000;
 

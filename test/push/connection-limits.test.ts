@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { ViewerDocument } from '../../clients/operations.js';
-import { SCOPES } from '../../src/core/caller.js';
+import { SCOPES } from '../../src/core/access/caller.js';
 import { createToken, SECRET_KEY } from '../access/tokens.js';
 import { TestApp } from '../support/app.js';
 import { waitFor } from '../support/wait-for.js';

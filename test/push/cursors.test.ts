@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { EventCursors } from '../../src/core/cursor.js';
-import { newId } from '../../src/core/ids.js';
-import { Signer } from '../../src/core/signature.js';
+import { EventCursors } from '../../src/core/events/event-cursor.js';
+import { newId } from '../../src/core/primitives/ids.js';
+import { Signer } from '../../src/core/access/signer.js';
 import { TestApp } from '../support/app.js';
 import { waitFor } from '../support/wait-for.js';
 import { openStream, type Stream, type Target, TRANSPORTS, type Transport } from './streams.js';

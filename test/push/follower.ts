@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { type SeededRandom } from '../../src/sandbox/random.js';
+import { type SeededRandom } from '../../src/sandbox/painting/seeded-random.js';
 import { type Ending, openStream, type Stream, type Target, type Transport } from './streams.js';
 
 /** A client comes back soon, and not all at the same time. */

@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
 import pg from 'pg';
-import { newId } from '../../src/core/ids.js';
-import { Feed } from '../../src/events/feed.js';
-import { EventLog } from '../../src/events/log.js';
+import { newId } from '../../src/core/primitives/ids.js';
+import { Feed } from '../../src/event-log/broadcaster.js';
+import { EventLog } from '../../src/event-log/event-log.js';
 import { TestApp } from '../support/app.js';
 import { waitFor } from '../support/wait-for.js';
 import { addKey, addWorkspace } from '../support/workspaces.js';

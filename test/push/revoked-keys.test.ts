@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { hashApiKey } from '../../src/core/api-key.js';
+import { hashApiKey } from '../../src/core/access/api-key.js';
 import { TestApp } from '../support/app.js';
 import { waitFor } from '../support/wait-for.js';
 import { addKey } from '../support/workspaces.js';

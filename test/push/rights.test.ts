@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import pg from 'pg';
-import { SCOPES, type Scope } from '../../src/core/caller.js';
-import { newId } from '../../src/core/ids.js';
-import { Events } from '../../src/db/events.js';
-import { Feed } from '../../src/events/feed.js';
-import { Watching } from '../../src/services/watching.js';
+import { SCOPES, type Scope } from '../../src/core/access/caller.js';
+import { newId } from '../../src/core/primitives/ids.js';
+import { Events } from '../../src/db/events/event-repository.js';
+import { Feed } from '../../src/event-log/broadcaster.js';
+import { Watching } from '../../src/services/events/event-subscriptions.js';
 import { TestApp } from '../support/app.js';
 import { callerWith } from '../support/callers.js';
 import { waitFor } from '../support/wait-for.js';

@@ -3,8 +3,8 @@
  * begun, and ends when its standard input does.
  */
 import { pino } from 'pino';
-import { Database } from '../../src/db/database.js';
-import { Events } from '../../src/db/events.js';
+import { Database } from '../../src/db/postgres/database.js';
+import { Events } from '../../src/db/events/event-repository.js';
 
 const BATCH = 1_000;
 const { DATABASE_URL = '', AT_ONCE = '2' } = process.env;

@@ -4,8 +4,8 @@
  * does, so that it never outlives its test.
  */
 import { pino } from 'pino';
-import { startApp, type Tuning } from '../../src/app.js';
-import { readConfig } from '../../src/config.js';
+import { startApp, type Tuning } from '../../src/app/app.js';
+import { readConfig } from '../../src/config/config.js';
 
 const { TUNING, ...environment } = process.env;
 process.stdin.resume().once('close', () => process.exit(1));

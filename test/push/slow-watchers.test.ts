@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import pg from 'pg';
-import { Feed } from '../../src/events/feed.js';
-import { type Watcher } from '../../src/events/watcher.js';
-import { EventStream } from '../../src/http/event-stream.js';
+import { Feed } from '../../src/event-log/broadcaster.js';
+import { type Watcher } from '../../src/event-log/subscriber.js';
+import { EventStream } from '../../src/http/events/event-stream.js';
 import { TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { waitFor } from '../support/wait-for.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { SeededRandom } from '../../src/sandbox/random.js';
+import { SeededRandom } from '../../src/sandbox/painting/seeded-random.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { freePort } from '../support/free-port.js';
 import { waitFor } from '../support/wait-for.js';

@@ -1,8 +1,8 @@
 import type pg from 'pg';
-import { EventCursors } from '../../src/core/cursor.js';
-import { EVENT_TYPES } from '../../src/core/events.js';
-import { newId } from '../../src/core/ids.js';
-import { Signer } from '../../src/core/signature.js';
+import { EventCursors } from '../../src/core/events/event-cursor.js';
+import { EVENT_TYPES } from '../../src/core/events/task-event.js';
+import { newId } from '../../src/core/primitives/ids.js';
+import { Signer } from '../../src/core/access/signer.js';
 
 /** Any place where a statement can run. */
 export type Sql = Pick<pg.Pool, 'query'>;

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import sharp from 'sharp';
-import { findModel, FLUX_MODELS, type FluxModel } from '../../src/core/models.js';
-import { layOutCaption } from '../../src/sandbox/caption.js';
-import { BoundedMap } from '../../src/sandbox/bounded-map.js';
-import { paintPicture, type PictureFacts } from '../../src/sandbox/paint-picture.js';
-import { pictureSides } from '../../src/sandbox/picture-size.js';
-import { RecentBytes } from '../../src/sandbox/recent-bytes.js';
-import { textPaths, textWidth } from '../../src/sandbox/stroke-font.js';
+import { findModel, FLUX_MODELS, type FluxModel } from '../../src/core/tasks/models.js';
+import { layOutCaption } from '../../src/sandbox/painting/caption.js';
+import { BoundedMap } from '../../src/sandbox/state/bounded-map.js';
+import { paintPicture, type PictureFacts } from '../../src/sandbox/painting/paint-picture.js';
+import { pictureSides } from '../../src/sandbox/painting/picture-size.js';
+import { RecentBytes } from '../../src/sandbox/state/recent-bytes.js';
+import { textPaths, textWidth } from '../../src/sandbox/painting/stroke-font.js';
 import { SandboxUnderTest, serve } from './sandbox-under-test.js';
 
 const facts: PictureFacts = {

@@ -3,7 +3,7 @@ import { type AddressInfo } from 'node:net';
 import express from 'express';
 import { pino } from 'pino';
 import { Sandbox, type SandboxOptions } from '../../src/sandbox/sandbox.js';
-import { type LedgerPage } from '../../src/sandbox/ledger.js';
+import { type LedgerPage } from '../../src/sandbox/state/charge-list.js';
 
 export interface Picture {
   prompt: string;

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { pino } from 'pino';
-import { ConnectionPlaces } from '../../src/db/connection-places.js';
-import { Database } from '../../src/db/database.js';
-import { type ConnectionLimit, ConnectionLimits } from '../../src/services/connection-limits.js';
+import { ConnectionPlaces } from '../../src/db/limits/connection-slot-repository.js';
+import { Database } from '../../src/db/postgres/database.js';
+import { type ConnectionLimit, ConnectionLimits } from '../../src/services/limits/connection-limits.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { waitFor } from '../support/wait-for.js';
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { newId } from '../../src/core/ids.js';
-import { type Answered, endOf, RETRY_DELAYS_MS } from '../../src/services/delivery-end.js';
+import { newId } from '../../src/core/primitives/ids.js';
+import { type Answered, endOf, RETRY_DELAYS_MS } from '../../src/services/webhooks/delivery-outcome.js';
 
 const HOUR_MS = 3_600_000;
 /** For the clock to go on between the call and what it is compared with. */

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { newId } from '../../src/core/ids.js';
-import { type Task, TASK_PRIORITIES } from '../../src/core/task.js';
-import { findQueuePositions } from '../../src/db/queue-positions.js';
+import { newId } from '../../src/core/primitives/ids.js';
+import { type Task, TASK_PRIORITIES } from '../../src/core/tasks/task.js';
+import { findQueuePositions } from '../../src/db/tasks/queue-positions.js';
 import { type Asker, type Instance, WaitingLine } from './waiting-line.js';
 
 /** A failing run is shortened for so long at most. */

@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { pino } from 'pino';
-import { newId } from '../../src/core/ids.js';
-import { Database } from '../../src/db/database.js';
-import { type Leases } from '../../src/db/leases.js';
-import { Tasks } from '../../src/db/tasks.js';
-import { type EventLog } from '../../src/events/log.js';
-import { type AceData, type UpstreamResult } from '../../src/providers/acedata.js';
-import { Reconciliation } from '../../src/services/reconciliation.js';
-import { Results } from '../../src/services/results.js';
+import { newId } from '../../src/core/primitives/ids.js';
+import { Database } from '../../src/db/postgres/database.js';
+import { type Leases } from '../../src/db/postgres/lease-repository.js';
+import { Tasks } from '../../src/db/tasks/task-repository.js';
+import { type EventLog } from '../../src/event-log/event-log.js';
+import { type AceData, type UpstreamResult } from '../../src/upstreams/acedata.js';
+import { Reconciliation } from '../../src/services/tasks/reconciliation.js';
+import { Results } from '../../src/services/tasks/results.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 const log = pino({ level: 'silent' });

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { DatabaseUnavailable } from '../../src/core/errors.js';
-import { newId } from '../../src/core/ids.js';
+import { newId } from '../../src/core/primitives/ids.js';
 import { type Ticket } from '../../src/core/jobs.js';
-import { type Task } from '../../src/core/task.js';
-import { type Statement } from '../../src/db/database.js';
+import { type Task } from '../../src/core/tasks/task.js';
+import { type Statement } from '../../src/db/postgres/database.js';
 import { waitFor } from '../support/wait-for.js';
 import { type Instance, WaitingLine } from './waiting-line.js';
 

@@ -1,11 +1,11 @@
 import { pino } from 'pino';
 import pg from 'pg';
-import { newId } from '../../src/core/ids.js';
+import { newId } from '../../src/core/primitives/ids.js';
 import { type Ticket } from '../../src/core/jobs.js';
-import { type Task, type TaskPriority } from '../../src/core/task.js';
-import { Database } from '../../src/db/database.js';
-import { Tasks } from '../../src/db/tasks.js';
-import { TakingTurns } from '../../src/services/taking-turns.js';
+import { type Task, type TaskPriority } from '../../src/core/tasks/task.js';
+import { Database } from '../../src/db/postgres/database.js';
+import { Tasks } from '../../src/db/tasks/task-repository.js';
+import { TakingTurns } from '../../src/services/tasks/fair-scheduler.js';
 import { TicketQueue } from '../crash/ticket-queue.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 

@@ -8,8 +8,8 @@ import pg from 'pg';
 import { pino } from 'pino';
 import supertest from 'supertest';
 import { WebSocket } from 'ws';
-import { type App, startApp, type Tuning } from '../../src/app.js';
-import { readConfig } from '../../src/config.js';
+import { type App, startApp, type Tuning } from '../../src/app/app.js';
+import { readConfig } from '../../src/config/config.js';
 import { createTestDatabase, type TestDatabase } from './database.js';
 import {
   type GenerateImagesInput,

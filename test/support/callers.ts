@@ -1,5 +1,5 @@
-import { type Caller, SCOPES } from '../../src/core/caller.js';
-import { newId } from '../../src/core/ids.js';
+import { type Caller, SCOPES } from '../../src/core/access/caller.js';
+import { newId } from '../../src/core/primitives/ids.js';
 
 /** Somebody with a key that may do everything, but for what the test says. */
 export function callerWith(facts: Partial<Caller> = {}): Caller {

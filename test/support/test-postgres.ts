@@ -9,8 +9,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Client } from 'pg';
 import { pino } from 'pino';
-import { EmbeddedPostgres } from '../../src/db/embedded.js';
-import { migrate } from '../../src/db/migrate.js';
+import { EmbeddedPostgres } from '../../src/db/embedded/embedded-postgres.js';
+import { migrate } from '../../src/db/postgres/migrate.js';
 import { TEMPLATE_DATABASE } from './database.js';
 
 /** Two workers, each with a pool, a queue and a listener or two per test file; Postgres's own 100 is near. */

@@ -1,7 +1,7 @@
-import { hashApiKey, newApiKey } from '../../src/core/api-key.js';
-import { SCOPES, type Scope } from '../../src/core/caller.js';
-import { newId } from '../../src/core/ids.js';
-import { type Limits } from '../../src/core/limits.js';
+import { hashApiKey, newApiKey } from '../../src/core/access/api-key.js';
+import { SCOPES, type Scope } from '../../src/core/access/caller.js';
+import { newId } from '../../src/core/primitives/ids.js';
+import { type Limits } from '../../src/core/limits/limits.js';
 import { type TestApp } from './app.js';
 
 /** What administration will do: another workspace, and a key to it. */

@@ -35,7 +35,7 @@ CREATE TABLE "turns" (
 --   TAKEN    the queue has given the ticket to another run
 --   NOTHING  there is nothing to be sent, or the ticket is gone
 -- Holds the head's lock until the end of the transaction, so that whoever comes next sees what became of these turns. It
--- moves no task and takes no turn: that is for the statement that calls it (CLAIM_TURNS in src/db/task-statements.ts).
+-- moves no task and takes no turn: that is for the statement that calls it (CLAIM_TURNS in src/db/tasks/task-statements.ts).
 -- Sorting and scanning are off because plans outlive the queue that they were made for: a plan for an empty queue would
 -- sort a long one each time. Only tasks_lines_idx gives this order without sorting.
 CREATE FUNCTION "next_turns"("tickets" BIGINT[], "attempts" INTEGER[], "own_tasks" UUID[])

@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { newId } from '../../../src/core/ids.js';
+import { newId } from '../../../src/core/primitives/ids.js';
 import { type Own } from './world.js';
 
 /** What the name of a thing looks like to an argument, made of an id or a word. */

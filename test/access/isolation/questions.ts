@@ -1,5 +1,5 @@
-import { type EventCursors } from '../../../src/core/cursor.js';
-import { type Signer } from '../../../src/core/signature.js';
+import { type EventCursors } from '../../../src/core/events/event-cursor.js';
+import { type Signer } from '../../../src/core/access/signer.js';
 import { type RootField, type Slot } from './documents.js';
 import { ALWAYS_GIVEN, type Feed, FEEDS, type Form, unknownId, unknownWord } from './feeds.js';
 import { isWord, type Row } from './rows.js';

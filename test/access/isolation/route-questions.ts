@@ -1,5 +1,5 @@
-import { type Signer } from '../../../src/core/signature.js';
-import { IMAGES_FIELDS } from '../../../src/http/flux-schemas.js';
+import { type Signer } from '../../../src/core/access/signer.js';
+import { IMAGES_FIELDS } from '../../../src/http/flux-api/flux-schemas.js';
 import { type Pairs } from './questions.js';
 import { isWord } from './rows.js';
 import { type Own } from './world.js';

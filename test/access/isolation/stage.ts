@@ -1,10 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { TOKEN_SCOPES } from '../../../src/core/caller.js';
-import { EventCursors } from '../../../src/core/cursor.js';
-import { newId } from '../../../src/core/ids.js';
-import { Signer } from '../../../src/core/signature.js';
+import { TOKEN_SCOPES } from '../../../src/core/access/caller.js';
+import { EventCursors } from '../../../src/core/events/event-cursor.js';
+import { newId } from '../../../src/core/primitives/ids.js';
+import { Signer } from '../../../src/core/access/signer.js';
 import { Peer, reply } from '../../net/peer.js';
 import { TestApp } from '../../support/app.js';
 import { createTestDatabase } from '../../support/database.js';

@@ -3,7 +3,7 @@ import { channel } from 'node:diagnostics_channel';
 import { type IncomingMessage } from 'node:http';
 import { jest } from '@jest/globals';
 import pg from 'pg';
-import { Database, type Statement } from '../../../src/db/database.js';
+import { Database, type Statement } from '../../../src/db/postgres/database.js';
 
 /** Says which question of the test a request is. */
 export const QUESTION = 'x-question';

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type GraphQLSchema } from 'graphql';
-import { makeSchema, type SchemaServices } from '../../../src/graphql/schema.js';
-import { newId } from '../../../src/core/ids.js';
+import { makeSchema, type SchemaServices } from '../../../src/graphql/server/schema.js';
+import { newId } from '../../../src/core/primitives/ids.js';
 import { openStream, type Target, TRANSPORTS } from '../../push/streams.js';
 import { waitFor } from '../../support/wait-for.js';
 import { everythingIn, type RootField, rootFields } from './documents.js';

@@ -1,4 +1,4 @@
-import { newId } from '../../../src/core/ids.js';
+import { newId } from '../../../src/core/primitives/ids.js';
 import { type TestApp } from '../../support/app.js';
 import { type Answered } from './answers.js';
 

@@ -1,0 +1,158 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Logger as QueueLogger, runMigrations as installQueue } from 'graphile-worker';
+import { Client, DatabaseError } from 'pg';
+import type { Logger } from 'pino';
+import { secureRows } from './row-level-security.js';
+
+export interface MigrateOptions {
+  databaseUrl: string;
+  /** Folders `<YYYYMMDDHHMMSS>_<name>`, each with a migration.sql; applied in the order of their names. */
+  migrationsDir: string;
+  log: Logger;
+}
+
+/** The key that `prisma migrate` takes as well, so that the two wait for each other. */
+const MIGRATION_LOCK = 72707369;
+
+/**
+ * Brings a database up to date: graphile-worker's schema first (our SQL calls it), then our migrations, then what
+ * row-security.ts does. Returns the names that were applied now, usually none. Instances that start together wait for one another. Each migration and its record
+ * are one commit, so a migration that fails, or a process killed in the middle, leaves nothing of it behind, and the next
+ * start begins with it again; those before it stay. (A migration must not COMMIT, and cannot contain what Postgres refuses
+ * in a transaction, such as CREATE INDEX CONCURRENTLY.) Fails with the name of the migration, the line, and the reason.
+ *
+ * The record is Prisma's table `_prisma_migrations`, so `prisma migrate deploy` and `status` agree with it. Prisma's own
+ * engine is not used here: with a driver adapter it cuts scripts at every semicolon, which breaks functions, and
+ * it records a migration in a later commit than it applies it, so that a kill in between stops every start that follows.
+ */
+export async function migrate({ databaseUrl, migrationsDir, log }: MigrateOptions): Promise<string[]> {
+  const migrations = await readMigrations(migrationsDir);
+  const client = new Client({ connectionString: databaseUrl, application_name: 'darkroom migrate' });
+  client.on('error', () => undefined); // the query that was under way rejects
+  try {
+    await client.connect().catch((cause: unknown) => {
+      throw unreachable(databaseUrl, cause);
+    });
+    await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await installQueue({ connectionString: databaseUrl, logger: queueLogger(log), maxPoolSize: 1 });
+    const pending = await findPending(client, migrations, log);
+    for (const migration of pending) {
+      await apply(client, migration);
+      log.info({ migration: migration.name }, 'migration applied');
+    }
+    await secureRows(client);
+    return pending.map(({ name }) => name);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+interface Migration {
+  name: string;
+  sql: string;
+  /** As Prisma computes it. */
+  checksum: string;
+}
+
+async function readMigrations(dir: string): Promise<Migration[]> {
+  const entries = await readdir(dir, { withFileTypes: true });
+  const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  return Promise.all(
+    names.sort().map(async (name) => {
+      const sql = await readFile(join(dir, name, 'migration.sql'), 'utf8');
+      return { name, sql, checksum: createHash('sha256').update(sql).digest('hex') };
+    }),
+  );
+}
+
+async function findPending(client: Client, migrations: Migration[], log: Logger): Promise<Migration[]> {
+  const { rows: tables } = await client.query<{ found: boolean }>(
+    `select to_regclass('_prisma_migrations') is not null as found`,
+  );
+  if (!tables[0]?.found) {
+    await client.query(MIGRATIONS_TABLE);
+    return migrations;
+  }
+  const { rows } = await client.query<{ name: string; checksum: string; finished: boolean }>(
+    `select migration_name as name, checksum, finished_at is not null as finished
+       from _prisma_migrations where rolled_back_at is null`,
+  );
+  const unfinished = rows.find((row) => !row.finished);
+  if (unfinished) {
+    throw new Error(
+      `The migration ${unfinished.name} was begun by another tool and did not finish. Look at what it left in the database, ` +
+        `then run "npx prisma migrate resolve" with --applied or --rolled-back ${unfinished.name}.`,
+    );
+  }
+  const applied = new Map(rows.map((row) => [row.name, row.checksum]));
+  for (const { name, checksum } of migrations) {
+    if ((applied.get(name) ?? checksum) !== checksum) {
+      log.warn(
+        { migration: name },
+        'this migration was changed after it had been applied here; the change has no effect',
+      );
+    }
+  }
+  const unknown = [...applied.keys()].filter(
+    (name) => !migrations.some((migration) => migration.name === name),
+  );
+  if (unknown.length > 0) log.warn({ unknown }, 'a newer Darkroom has migrated this database');
+  return migrations.filter(({ name }) => !applied.has(name));
+}
+
+async function apply(client: Client, { name, sql, checksum }: Migration): Promise<void> {
+  const startedAt = new Date();
+  await client.query('begin');
+  try {
+    await client.query(sql);
+    await client.query(
+      `insert into _prisma_migrations (id, checksum, migration_name, started_at, finished_at, applied_steps_count)
+       values ($1, $2, $3, $4, clock_timestamp(), 1)`,
+      [randomUUID(), checksum, name, startedAt],
+    );
+    await client.query('commit');
+  } catch (cause) {
+    await client.query('rollback').catch(() => undefined);
+    throw new Error(
+      `The migration ${name} failed${lineOf(sql, cause)}: ${(cause as Error).message}. None of it was applied.`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+function unreachable(databaseUrl: string, cause: unknown): Error {
+  const { hostname, port } = new URL(databaseUrl);
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const where = `Postgres at ${hostname}:${port || 5432}`;
+  return new Error(`${where} cannot be used (${reason}). Start it, or correct DATABASE_URL.`, { cause });
+}
+
+function lineOf(sql: string, error: unknown): string {
+  const position = error instanceof DatabaseError ? Number(error.position) : NaN;
+  return position > 0 ? ` at line ${sql.slice(0, position - 1).split('\n').length}` : '';
+}
+
+/** What graphile-worker has to say of its own migrations is for debugging, unless something is wrong. */
+function queueLogger(log: Logger): QueueLogger {
+  return new QueueLogger(() => (level, message) => {
+    const quiet = !['error', 'warning'].includes(level);
+    log[quiet ? 'debug' : 'warn'](message);
+  });
+}
+
+/** Column for column what Prisma's engine makes. */
+const MIGRATIONS_TABLE = `
+  create table _prisma_migrations (
+    id                  varchar(36) primary key not null,
+    checksum            varchar(64) not null,
+    finished_at         timestamptz,
+    migration_name      varchar(255) not null,
+    logs                text,
+    rolled_back_at      timestamptz,
+    started_at          timestamptz not null default now(),
+    applied_steps_count integer not null default 0
+  )`;

@@ -1,4 +1,4 @@
-/** Every test file gets a real Postgres database of its own; see test/support/database.ts. */
+/** Every test file gets a real Postgres database of its own; see test/support/setup/test-database.ts. */
 export default {
   testEnvironment: 'node',
   roots: ['<rootDir>/test'],
@@ -18,8 +18,8 @@ export default {
       },
     ],
   },
-  globalSetup: '<rootDir>/test/support/global-setup.ts',
-  globalTeardown: '<rootDir>/test/support/global-teardown.ts',
+  globalSetup: '<rootDir>/test/support/setup/global-setup.ts',
+  globalTeardown: '<rootDir>/test/support/setup/global-teardown.ts',
   testTimeout: 60_000,
   maxWorkers: 2,
 };

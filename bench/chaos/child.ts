@@ -26,7 +26,7 @@ const IS_BUILT = import.meta.url.endsWith('.js');
 /** Starts a Node process with nothing of our environment but the PATH. */
 export function startChild({ module, env, logFile, onLine }: ChildOptions): Child {
   const file = fileURLToPath(new URL(`../../src/${module}.${IS_BUILT ? 'js' : 'ts'}`, import.meta.url));
-  const loader = fileURLToPath(new URL('../../test/support/typescript.mjs', import.meta.url));
+  const loader = fileURLToPath(new URL('../../test/support/setup/typescript.mjs', import.meta.url));
   const log = createWriteStream(logFile, { flags: 'a' });
   const child = spawn(process.execPath, [...(IS_BUILT ? [] : ['--import', loader]), file], {
     env: { PATH: process.env['PATH'], ...env },

@@ -6,8 +6,8 @@ import { createClient as createWsClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import { pause, type Request, type Result, resuming, type SubscribingClient } from '../../clients/resume.js';
 import { EventPageDocument } from '../../clients/operations.js';
-import { TestApp } from '../support/app.js';
-import { TcpProxy } from '../support/tcp-proxy.js';
+import { TestApp } from '../support/app/test-app.js';
+import { TcpProxy } from '../support/net/tcp-proxy.js';
 import { waitFor } from '../support/wait-for.js';
 
 const SOURCE = 'clients/resume.ts';

@@ -1,7 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { API_ERROR_CODES, type ApiErrorCode } from '../../src/core/flux-api/flux-error.js';
-import { errorOf, FluxClient, type FluxServer, picturesOf, startDoor, startSandbox } from './flux-servers.js';
-import { expectShape } from './samples.js';
+import {
+  errorOf,
+  FluxClient,
+  type FluxServer,
+  picturesOf,
+  startDoor,
+  startSandbox,
+} from '../support/flux-api/flux-servers.js';
+import { expectShape } from '../support/flux-api/upstream-samples.js';
 
 /** Where our door differs from the upstream on purpose; flux-images.test.ts has where it does not. */
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type ApiErrorCode } from '../../src/core/flux-api/flux-error.js';
-import { Peer, reply } from '../net/peer.js';
+import { Peer, reply } from '../support/net/http-peer.js';
 import { waitFor } from '../support/wait-for.js';
 import {
   errorOf,
@@ -10,8 +10,8 @@ import {
   picturesOf,
   startDoor,
   startSandbox,
-} from './flux-servers.js';
-import { expectShape } from './samples.js';
+} from '../support/flux-api/flux-servers.js';
+import { expectShape } from '../support/flux-api/upstream-samples.js';
 
 /** One suite for everybody who speaks the Flux API: the upstream in a box, and our own door with that behind it. */
 

@@ -13,7 +13,7 @@ import {
   type UpstreamResult,
 } from '../../src/upstreams/acedata.js';
 import { Sandbox } from '../../src/sandbox/sandbox.js';
-import { Peer, reply } from '../net/peer.js';
+import { Peer, reply } from '../support/net/http-peer.js';
 
 /** What the provider may rely on, held against the upstream in a box. */
 

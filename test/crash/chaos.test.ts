@@ -23,7 +23,7 @@ test(
     const options = ['--seconds', '15', '--seed', '20260701'];
     chaos = spawn(
       process.execPath,
-      ['--import', './test/support/typescript.mjs', 'bench/chaos.ts', ...options],
+      ['--import', './test/support/setup/typescript.mjs', 'bench/chaos.ts', ...options],
       {
         cwd: ROOT,
         stdio: ['ignore', 'pipe', 'inherit'],

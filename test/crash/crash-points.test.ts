@@ -2,11 +2,11 @@ import { describe, expect, test } from '@jest/globals';
 import { CRASH_POINTS, type CrashPoint } from '../../src/core/primitives/crash-points.js';
 import { BudgetsDocument, type GenerateImagesInput, SetBudgetDocument } from '../../clients/operations.js';
 import { LEDGER_DRIFT } from '../../src/db/billing/ledger-check.js';
-import { SandboxUnderTest } from '../sandbox/sandbox-under-test.js';
-import { pathOf, type TestApp, typesOf } from '../support/app.js';
-import { FakeUpstream } from '../support/fake-upstream.js';
+import { SandboxUnderTest } from '../support/upstreams/sandbox-under-test.js';
+import { pathOf, type TestApp, typesOf } from '../support/app/test-app.js';
+import { FakeUpstream } from '../support/upstreams/fake-upstream.js';
 import { waitFor } from '../support/wait-for.js';
-import { CrashingService } from './crashing-service.js';
+import { CrashingService } from '../support/crash/crashing-service.js';
 
 /** Two processes are started, others run meanwhile, and the jobs of the one that was killed are handed back seconds later. */
 const TIMEOUT_MS = 240_000;

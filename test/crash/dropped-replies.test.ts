@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { SandboxUnderTest } from '../sandbox/sandbox-under-test.js';
-import { TestApp } from '../support/app.js';
+import { SandboxUnderTest } from '../support/upstreams/sandbox-under-test.js';
+import { TestApp } from '../support/app/test-app.js';
 import { waitFor } from '../support/wait-for.js';
-import { freePort } from '../support/free-port.js';
+import { freePort } from '../support/net/free-port.js';
 
 const TASKS = 1_000;
 /** As many requests of one frontend under way at once. */

@@ -16,12 +16,12 @@ import {
   type TaskEventType,
 } from '../../clients/operations.js';
 import { newId } from '../../src/core/primitives/ids.js';
-import { TestApp } from '../support/app.js';
-import { createTestDatabase } from '../support/database.js';
-import { freePort } from '../support/free-port.js';
-import { TcpProxy } from '../support/tcp-proxy.js';
+import { TestApp } from '../support/app/test-app.js';
+import { createTestDatabase } from '../support/setup/test-database.js';
+import { freePort } from '../support/net/free-port.js';
+import { TcpProxy } from '../support/net/tcp-proxy.js';
 import { waitFor } from '../support/wait-for.js';
-import { addWorkspace } from '../support/workspaces.js';
+import { addWorkspace } from '../support/access/workspaces.js';
 
 interface Wish {
   id: string;

@@ -8,9 +8,9 @@ import { Webhook } from 'standardwebhooks';
 import { API_ERRORS } from '../../src/core/flux-api/flux-error.js';
 import { FLUX_CODES, fluxErrorOf } from '../../src/http/flux-api/flux-error-reply.js';
 import { FLUX_FAILURES } from '../../src/services/flux-api/flux-reply.js';
-import { type FluxServer, startDoor, startSandbox } from '../contract/flux-servers.js';
-import { expectShape } from '../contract/samples.js';
-import { freePort } from '../support/free-port.js';
+import { type FluxServer, startDoor, startSandbox } from '../support/flux-api/flux-servers.js';
+import { expectShape } from '../support/flux-api/upstream-samples.js';
+import { freePort } from '../support/net/free-port.js';
 import { waitFor } from '../support/wait-for.js';
 
 const HOSTED = { url: 'https://api.acedata.cloud', token: 'your-token' };

@@ -9,7 +9,7 @@ import { SECRETS } from '../../src/config/secret-files.js';
 import { VARIABLES } from '../../src/config/variables.js';
 import { EVENT_TYPES } from '../../src/core/events/task-event.js';
 import { TASK_STATUSES, TRANSITIONS } from '../../src/core/tasks/task.js';
-import { TestApp } from '../support/app.js';
+import { TestApp } from '../support/app/test-app.js';
 
 const DOCUMENTED_URL = '127.0.0.1:4000';
 const PAGES = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...markdownBelow('docs')];

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { buildConnector } from 'undici';
 import { FileNotWritten, HttpClient } from '../../src/net/http-client.js';
 import { BodyTooLarge, RequestFailed } from '../../src/net/request-failed.js';
-import { type Answerer, drop, failureOf, halfReply, Peer, reply } from './peer.js';
+import { type Answerer, drop, failureOf, halfReply, Peer, reply } from '../support/net/http-peer.js';
 
 const TOO_LONG = {
   reason: 'the answer is longer than 1000 bytes',

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { getDefaultAutoSelectFamily, setDefaultAutoSelectFamily } from 'node:net';
 import { AddressRefused, isPrivateUrl } from '../../src/net/guard.js';
-import { changingDns, GuardedWorld, NOT_PUBLIC, PICTURE } from './guarded-world.js';
-import { BAD_FORMS, PRIVATE_HOSTS } from './hostile-urls.js';
-import { failureOf, reply } from './peer.js';
+import { changingDns, GuardedWorld, NOT_PUBLIC, PICTURE } from '../support/net/guarded-network.js';
+import { BAD_FORMS, PRIVATE_HOSTS } from '../support/net/hostile-urls.js';
+import { failureOf, reply } from '../support/net/http-peer.js';
 
 let world: GuardedWorld;
 beforeEach(async () => (world = await GuardedWorld.open()));

@@ -5,7 +5,7 @@ import { createServer as createTcpServer, type AddressInfo, type Socket } from '
 import { buildConnector } from 'undici';
 import { HttpClient, type HttpClientOptions } from '../../src/net/http-client.js';
 import { BodyTooLarge } from '../../src/net/request-failed.js';
-import { type Answerer, drop, failureOf, halfReply, Peer, reply, silence } from './peer.js';
+import { type Answerer, drop, failureOf, halfReply, Peer, reply, silence } from '../support/net/http-peer.js';
 
 const releases: (() => Promise<unknown>)[] = [];
 afterEach(async () => {

@@ -7,7 +7,7 @@ import { Database } from '../../src/db/postgres/database.js';
 import { Instances } from '../../src/db/postgres/instance-repository.js';
 import { Heartbeat } from '../../src/queue/heartbeat.js';
 import { type JobHandlers, type JobRun, Worker } from '../../src/queue/worker.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { createTestDatabase, type TestDatabase } from '../support/setup/test-database.js';
 import { waitFor } from '../support/wait-for.js';
 
 const silent = pino({ level: 'silent' });

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readDirectives } from '../../src/sandbox/directives.js';
 import { API_ERRORS, API_ERROR_CODES } from '../../src/core/flux-api/flux-error.js';
 import { waitFor } from '../support/wait-for.js';
-import { CallbackReceiver, SandboxUnderTest } from './sandbox-under-test.js';
+import { CallbackReceiver, SandboxUnderTest } from '../support/upstreams/sandbox-under-test.js';
 
 let sandbox: SandboxUnderTest;
 let receiver: CallbackReceiver;

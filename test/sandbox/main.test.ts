@@ -11,9 +11,13 @@ afterEach(() => {
 /** Starts the stand-alone server on a free port. Returns what it has printed so far. */
 function start(environment: Record<string, string>): () => string {
   let output = '';
-  child = spawn(process.execPath, ['--import', './test/support/typescript.mjs', 'src/sandbox/main.ts'], {
-    env: { PATH: process.env.PATH, PORT: '0', ...environment },
-  });
+  child = spawn(
+    process.execPath,
+    ['--import', './test/support/setup/typescript.mjs', 'src/sandbox/main.ts'],
+    {
+      env: { PATH: process.env.PATH, PORT: '0', ...environment },
+    },
+  );
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (output += String(chunk)));
   return () => output;
 }

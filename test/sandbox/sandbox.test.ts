@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import sharp from 'sharp';
 import { waitFor } from '../support/wait-for.js';
-import { CallbackReceiver, SandboxUnderTest, type Body } from './sandbox-under-test.js';
+import { CallbackReceiver, SandboxUnderTest, type Body } from '../support/upstreams/sandbox-under-test.js';
 
 let sandbox: SandboxUnderTest;
 beforeAll(async () => {

@@ -1,0 +1,151 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Client } from 'pg';
+import pino from 'pino';
+import { DatabaseUnavailable } from '../../../src/core/errors.js';
+import { newId } from '../../../src/core/primitives/ids.js';
+import { Database } from '../../../src/db/postgres/database.js';
+import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
+import { waitFor } from '../../support/wait-for.js';
+
+const [ours, theirs] = [newId(), newId()];
+const log = pino({ level: 'silent' });
+
+let own: TestDatabase;
+let db: Database;
+let admin: Client;
+beforeAll(async () => {
+  own = await createTestDatabase();
+  // One connection: what a statement leaves behind, the next one meets.
+  db = new Database({ url: own.url, maxConnections: 1, log });
+  admin = new Client({ connectionString: own.url });
+  await admin.connect();
+  await admin.query(
+    `INSERT INTO tasks (id, workspace_id, kind, prompt, model, requested_count, input_hash, deadline_at)
+     SELECT gen_random_uuid(), workspace_id, 'GENERATE', 'a prompt', 'flux-dev', 1, '', now()
+     FROM unnest($1::uuid[]) AS workspace_id`,
+    [[ours, ours, theirs]],
+  );
+});
+afterAll(async () => {
+  await admin.end();
+  await db.close();
+  await own.drop();
+});
+
+const statement = (name: string, text: string) => ({ name, text });
+const SESSION = statement(
+  'session',
+  `SELECT pg_backend_pid() AS pid, current_user::text AS role, current_setting('plan_cache_mode') AS plans,
+          coalesce(current_setting('darkroom.workspace', true), '') AS workspace`,
+);
+const ALL_TASKS = statement('all-tasks', 'SELECT workspace_id AS "workspaceId" FROM tasks');
+const session = async () => (await db.run<{ pid: number }>(SESSION, []))[0];
+
+describe('a statement of a caller', () => {
+  test('reads its own workspace alone when it forgets to say which', async () => {
+    expect(await db.within(ours, ALL_TASKS, [])).toEqual([{ workspaceId: ours }, { workspaceId: ours }]);
+    expect(await db.within(theirs, ALL_TASKS, [])).toEqual([{ workspaceId: theirs }]);
+    expect(await db.run(ALL_TASKS, [])).toHaveLength(3);
+  });
+
+  test('reads nothing of another workspace when it asks for that', async () => {
+    const asking = statement('tasks-of', 'SELECT id FROM tasks WHERE workspace_id = $1');
+    expect(await db.within(ours, asking, [theirs])).toEqual([]);
+  });
+
+  test('reads nothing where no workspace is given', async () => {
+    expect(await db.within('', ALL_TASKS, [])).toEqual([]);
+  });
+
+  test('leaves neither its role nor its workspace behind', async () => {
+    const before = await session();
+    const during = { ...before, role: 'darkroom_caller', workspace: ours };
+    expect(await db.within(ours, SESSION, [])).toEqual([during]);
+    expect(await db.within(ours, { ...SESSION, name: 'planned-once', planOnce: true }, [])).toEqual([
+      { ...during, plans: 'force_generic_plan' },
+    ]);
+    expect(await session()).toEqual(before);
+  });
+
+  test('leaves nothing behind when it fails, and its connection goes on', async () => {
+    const before = await session();
+    const failing = statement('failing', 'SELECT 1 / $1::int AS result');
+    await expect(db.within(ours, failing, [0])).rejects.toMatchObject({ code: '22012' });
+    expect(await session()).toEqual(before);
+    expect(await db.within(ours, failing, [1])).toEqual([{ result: 1 }]);
+  });
+
+  test('is prepared again when it could not be prepared the first time', async () => {
+    const early = statement('early', 'SELECT made_later() AS result');
+    await expect(db.within(ours, early, [])).rejects.toMatchObject({ code: '42883' });
+    await admin.query('CREATE FUNCTION made_later() RETURNS int LANGUAGE sql AS $$ SELECT 7 $$');
+    expect(await db.within(ours, early, [])).toEqual([{ result: 7 }]);
+  });
+
+  test('goes on after a workspace that is no id, which Postgres refuses while it reads', async () => {
+    await expect(db.within('nonsense', ALL_TASKS, [])).rejects.toMatchObject({ code: '22P02' });
+    expect(await db.within(theirs, ALL_TASKS, [])).toHaveLength(1);
+  });
+
+  test('goes on after a value that cannot be sent', async () => {
+    const circle: Record<string, unknown> = {};
+    circle['itself'] = circle;
+    const sending = statement('sending', 'SELECT $1::jsonb AS result');
+    await expect(db.within(ours, sending, [circle])).rejects.toThrow('circular');
+    expect(await db.within(ours, sending, [{}])).toEqual([{ result: {} }]);
+  });
+
+  test('is prepared once for each connection, and where it says so planned once', async () => {
+    const counted = {
+      ...statement('counted', 'SELECT id FROM tasks WHERE id = ANY($1::uuid[])'),
+      planOnce: true,
+    };
+    for (let times = 0; times < 8; times += 1) await db.within(ours, counted, [[newId()]]);
+    const plans = statement(
+      'plans',
+      `SELECT generic_plans::int AS generic, custom_plans::int AS custom FROM pg_prepared_statements
+       WHERE name = 'caller-counted'`,
+    );
+    expect(await db.run(plans, [])).toEqual([{ generic: 8, custom: 0 }]);
+  });
+
+  test.each([
+    ['INSERT INTO api_keys DEFAULT VALUES'],
+    ['UPDATE tasks SET prompt = prompt'],
+    ['DELETE FROM images'],
+    ['SELECT * FROM outgoing_callbacks'],
+    ['SELECT * FROM graphile_worker.jobs'],
+  ])('may not %s', async (text) => {
+    await expect(db.within(ours, statement(text, text), [])).rejects.toMatchObject({ code: '42501' });
+  });
+
+  test('is told that the database is away when its connection is cut', async () => {
+    await admin.query('SELECT pg_advisory_lock(14)');
+    const waiting = db.within(ours, statement('waiting', 'SELECT pg_advisory_lock(14)'), []);
+    const refused = expect(waiting).rejects.toThrow(DatabaseUnavailable);
+    await waitFor('the end of the one that waits', async () => {
+      const { rowCount } = await admin.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event = 'advisory'`,
+      );
+      return rowCount === 1;
+    });
+    await refused;
+    expect(await db.within(ours, ALL_TASKS, [])).toHaveLength(2);
+  });
+});
+
+test('statements of two workspaces and our own share connections, and none sees what is not its own', async () => {
+  const shared = new Database({ url: own.url, maxConnections: 3, log });
+  try {
+    const counts = await Promise.all(
+      Array.from({ length: 300 }, async (_, turn) => {
+        if (turn % 3 === 0) return (await shared.run(ALL_TASKS, [])).length;
+        return (await shared.within(turn % 3 === 1 ? ours : theirs, ALL_TASKS, [])).length;
+      }),
+    );
+    expect(counts).toEqual(Array.from({ length: 300 }, (_, turn) => [3, 2, 1][turn % 3]));
+  } finally {
+    await shared.close();
+  }
+});

@@ -1,0 +1,34 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import pino from 'pino';
+import { DatabaseUnavailable } from '../../../src/core/errors.js';
+import { Database } from '../../../src/db/postgres/database.js';
+import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
+
+let own: TestDatabase;
+let database: Database;
+beforeAll(async () => {
+  own = await createTestDatabase({ empty: true });
+  database = new Database({ url: own.url, maxConnections: 2, log: pino({ level: 'silent' }) });
+});
+afterAll(async () => {
+  await database.close();
+  await own.drop();
+});
+
+test('one of two that wait for each other is told to come again, and the other goes on', async () => {
+  let met = () => {};
+  const both = new Promise<void>((resolve) => (met = resolve));
+  let arrived = 0;
+  const take = (first: number, second: number) =>
+    database.transaction(async (query) => {
+      await query(`SET LOCAL deadlock_timeout = '10ms'`, []);
+      await query('SELECT pg_advisory_xact_lock($1)', [first]);
+      if ((arrived += 1) === 2) met();
+      await both;
+      await query('SELECT pg_advisory_xact_lock($1)', [second]);
+    });
+  const ends = await Promise.allSettled([take(1, 2), take(2, 1)]);
+  expect(ends.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+  const refused = ends.find((end) => end.status === 'rejected');
+  expect(refused?.reason).toBeInstanceOf(DatabaseUnavailable);
+});

@@ -1,0 +1,133 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { Client } from 'pg';
+import { pino } from 'pino';
+import { migrate } from '../../../src/db/postgres/migrate.js';
+import { diffSchema } from '../../../scripts/migration-engine.js';
+import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
+
+const log = pino({ level: 'silent' });
+const ours = resolve('prisma/migrations');
+const schemaFile = resolve('prisma/schema.prisma');
+
+let database: TestDatabase;
+let dir: string;
+
+beforeEach(async () => {
+  database = await createTestDatabase({ empty: true });
+  dir = await mkdtemp(join(tmpdir(), 'darkroom-migrations-'));
+});
+afterEach(async () => {
+  await database.drop();
+  await rm(dir, { recursive: true });
+});
+
+function run(migrationsDir = dir): Promise<string[]> {
+  return migrate({ databaseUrl: database.url, migrationsDir, log });
+}
+
+async function write(name: string, sql: string): Promise<void> {
+  await mkdir(join(dir, name));
+  await writeFile(join(dir, name, 'migration.sql'), sql);
+}
+
+async function query<Row>(sql: string): Promise<Row[]> {
+  const client = new Client({ connectionString: database.url });
+  await client.connect();
+  const { rows } = await client.query(sql).finally(() => client.end());
+  return rows as Row[];
+}
+
+describe('migrate', () => {
+  it('makes the tables of a fresh database, and the queue', async () => {
+    const applied = await run(ours);
+    expect(applied.length).toBeGreaterThan(0);
+    expect(
+      await query(`select to_regclass('tasks') as tasks, to_regclass('graphile_worker.jobs') as jobs`),
+    ).toEqual([{ tasks: 'tasks', jobs: 'graphile_worker.jobs' }]);
+  });
+
+  it('leaves no difference to schema.prisma', async () => {
+    await run(ours);
+    expect(await diffSchema({ databaseUrl: database.url, schemaFile })).toBe('');
+  });
+
+  it('does nothing the second time', async () => {
+    await write('20260101000000_first', 'create table a (id int)');
+    expect(await run()).toEqual(['20260101000000_first']);
+    expect(await run()).toEqual([]);
+  });
+
+  it('applies each migration once when four instances start together', async () => {
+    await write('20260101000000_first', 'create table a (id int); insert into a values (1)');
+    await write('20260102000000_second', 'insert into a values (2)');
+    const applied = await Promise.all([run(), run(), run(), run()]);
+    expect(applied.flat()).toEqual(['20260101000000_first', '20260102000000_second']);
+    expect(await query('select id from a order by id')).toEqual([{ id: 1 }, { id: 2 }]);
+  });
+
+  it('takes functions with semicolons in their bodies', async () => {
+    await write(
+      '20260101000000_f',
+      `create function f() returns int language plpgsql as $$ begin return 1; end $$;`,
+    );
+    await run();
+    expect(await query('select f()')).toEqual([{ f: 1 }]);
+  });
+
+  it('names a broken migration and its line, applies none of it, and goes on from there when it is mended', async () => {
+    await write('20260101000000_good', 'create table a (id int)');
+    await write('20260102000000_bad', 'create table b (id int);\nselect nonsense;');
+    await expect(run()).rejects.toThrow(
+      /20260102000000_bad failed at line 2: column "nonsense" does not exist/,
+    );
+    expect(await query(`select to_regclass('a') as a, to_regclass('b') as b`)).toEqual([{ a: 'a', b: null }]);
+
+    await writeFile(join(dir, '20260102000000_bad', 'migration.sql'), 'create table b (id int)');
+    expect(await run()).toEqual(['20260102000000_bad']);
+  });
+
+  it('refuses to go on behind a migration that another tool left unfinished, and says how to', async () => {
+    await write('20260101000000_first', 'create table a (id int)');
+    await run();
+    await query('update _prisma_migrations set finished_at = null');
+    await expect(run()).rejects.toThrow(/20260101000000_first .* prisma migrate resolve/);
+  });
+
+  it('keeps the record that Prisma keeps', async () => {
+    await write('20260101000000_first', 'create table a (id int)');
+    await run();
+    expect(
+      await query(`select migration_name, checksum, finished_at is null as unfinished, rolled_back_at, logs,
+                          applied_steps_count as steps from _prisma_migrations`),
+    ).toEqual([
+      {
+        migration_name: '20260101000000_first',
+        // sha256 of the file, which is what Prisma's engine writes for it
+        checksum: '1a2f7426649c1960ad2dbbbbb3ff8d4c757d44e04dfa52ee60ee2132e71b3300',
+        unfinished: false,
+        rolled_back_at: null,
+        logs: null,
+        steps: 1,
+      },
+    ]);
+  });
+});
+
+describe('diffSchema', () => {
+  it('writes what the schema has and the database lacks', async () => {
+    await run();
+    const sql = await diffSchema({ databaseUrl: database.url, schemaFile });
+    expect(sql).toContain('CREATE TABLE "tasks"');
+  });
+
+  it('does not see what schema.prisma has no words for', async () => {
+    await run(ours);
+    await query(`create index by_hand_partial on tasks (created_at) where status = 'QUEUED'`);
+    await query(`create index by_hand_expression on tasks (lower(prompt))`);
+    await query(`alter table tasks add constraint by_hand check (prompt <> 'x')`);
+    expect(await diffSchema({ databaseUrl: database.url, schemaFile })).toBe('');
+  });
+});

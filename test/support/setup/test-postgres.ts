@@ -1,0 +1,56 @@
+/**
+ * The Postgres of one test run, as a process: prints the URL of its superuser when the template database is ready, and
+ * ends and removes everything when its standard input closes. With TEST_DATABASE_URL (a superuser's, or one who may create
+ * databases) it uses that server, and removes the template from it.
+ */
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Client } from 'pg';
+import { pino } from 'pino';
+import { EmbeddedPostgres } from '../../../src/db/embedded/embedded-postgres.js';
+import { migrate } from '../../../src/db/postgres/migrate.js';
+import { TEMPLATE_DATABASE } from './test-database.js';
+
+/** Two workers, each with a pool, a queue and a listener or two per test file; Postgres's own 100 is near. */
+const MAX_CONNECTIONS = 200;
+
+process.stdout.on('error', () => undefined); // the run was ended before it began: clean up as always
+const released = once(process.stdin.resume(), 'close');
+const log = pino({ level: 'warn' }, pino.destination(process.stderr.fd));
+const dataDir = await mkdtemp(join(tmpdir(), 'darkroom-test-'));
+const given = process.env['TEST_DATABASE_URL'];
+let embedded: EmbeddedPostgres | undefined;
+try {
+  if (!given)
+    embedded = await EmbeddedPostgres.start({
+      dataDir,
+      log,
+      durable: false,
+      maxConnections: MAX_CONNECTIONS,
+    });
+  const adminUrl = withDatabase(embedded?.url ?? given ?? '', 'postgres');
+  await asAdmin(adminUrl, `drop database if exists ${TEMPLATE_DATABASE} with (force)`);
+  await asAdmin(adminUrl, `create database ${TEMPLATE_DATABASE}`);
+  const templateUrl = withDatabase(adminUrl, TEMPLATE_DATABASE);
+  await migrate({ databaseUrl: templateUrl, migrationsDir: resolve('prisma/migrations'), log });
+  console.log(adminUrl);
+  await released;
+  if (!embedded) await asAdmin(adminUrl, `drop database if exists ${TEMPLATE_DATABASE} with (force)`);
+} finally {
+  await embedded?.stop();
+  await rm(dataDir, { recursive: true, force: true });
+}
+
+async function asAdmin(url: string, sql: string): Promise<void> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  await client.query(sql).finally(() => client.end());
+}
+
+function withDatabase(url: string, database: string): string {
+  const changed = new URL(url);
+  changed.pathname = `/${database}`;
+  return changed.href;
+}

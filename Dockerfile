@@ -1,6 +1,6 @@
-# Darkroom without the embedded PostgreSQL: DATABASE_URL is required. compose.yaml starts both.
+# Darkroom without the embedded PostgreSQL, so DATABASE_URL is required. compose.yaml starts both.
 
-# Everything that building needs; none of it reaches the image. Install scripts are off (.npmrc), and none is needed.
+# Build stage. Nothing but its output reaches the image. Install scripts are off (.npmrc), and none is needed.
 FROM node:24-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
@@ -8,8 +8,8 @@ RUN npm ci
 COPY . .
 RUN npm run build
 
-# What running needs. "--omit=optional" would be wrong here: sharp's binaries are optional packages too. So the embedded
-# PostgreSQL is removed by name; so are the Prisma CLI and TypeScript, which npm installs as peers and nothing imports.
+# Runtime dependencies. "--omit=optional" would also remove sharp's binaries, so the embedded PostgreSQL is removed by name.
+# So are the Prisma CLI and TypeScript, which npm installs as peer dependencies and which the service does not import.
 FROM node:24-bookworm-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
@@ -21,7 +21,7 @@ RUN npm ci --omit=dev \
 FROM node:24-bookworm-slim
 WORKDIR /app
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=4000 DATA_DIR=/data
-# glibc keeps an arena for each thread that decodes pictures: with two, 200 pictures leave 330 MB resident instead of 510.
+# glibc keeps one memory arena per decoding thread. With two arenas, 200 images leave 330 MB resident instead of 510 MB.
 ENV MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=1048576
 RUN mkdir /data && chown node:node /data
 COPY --from=dependencies /app/node_modules node_modules
@@ -31,7 +31,7 @@ COPY --from=build /app/dist/src dist/src
 USER node
 VOLUME ["/data"]
 EXPOSE 4000
-# The slim image has no curl. /healthz answers as long as the process does; /readyz also asks the database.
+# The slim image has no curl. /healthz checks only the process. /readyz would also check the database.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.PORT + '/healthz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 STOPSIGNAL SIGTERM

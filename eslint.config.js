@@ -2,6 +2,37 @@ import eslint from '@eslint/js';
 import prettier from 'eslint-config-prettier';
 import tseslint from 'typescript-eslint';
 
+/**
+ * Words that docs/GLOSSARY.md replaced, as regular expressions for identifiers, with the word to use instead. A word
+ * matches as a whole word of a camelCase or UPPER_SNAKE_CASE name.
+ */
+const RETIRED_WORDS = [
+  [word('wish(?:es)?'), 'request'],
+  [word('outlets?'), 'sink'],
+  // `inFlight` and `singleFlight` are standard terms.
+  [word('flights?', '(?<!in_?|In|IN_|single_?|Single|SINGLE_)'), 'inFlight'],
+  [word('watchers?'), 'subscriber'],
+  [word('pictures?'), 'image'],
+  ['^[Rr]each(?![a-z])', 'visibility'],
+  ['[Tt]akingTurns', 'FairScheduler'],
+  ['[Ff]orgetting', 'Retention'],
+  ['[Pp]ersistently', 'retryUntilDatabaseReturns'],
+  ['^[Dd]elivering$', 'WebhookSender'],
+  ['^[Uu]ploading$', 'Uploads'],
+  ['^[Bb]udgeting$', 'Budgets'],
+];
+
+/** Matches a lower-case word at the start of a name or after `_`, a capitalised one inside it, and an upper-case one. */
+function word(pattern, notAfter = '') {
+  const capitalised = pattern[0].toUpperCase() + pattern.slice(1);
+  const upperCase = pattern.replace(/\(\?:|[a-z]+/g, (part) => (part === '(?:' ? part : part.toUpperCase()));
+  return [
+    `(?:^|_)${notAfter}${pattern}(?![a-z])`,
+    `${notAfter}${capitalised}(?![a-z])`,
+    `(?:^|_)${notAfter}${upperCase}(?![A-Za-z])`,
+  ].join('|');
+}
+
 export default tseslint.config(
   { ignores: ['dist', 'node_modules', 'coverage', '.data', 'src/db/generated', 'clients/operations.ts'] },
   eslint.configs.recommended,
@@ -46,6 +77,35 @@ export default tseslint.config(
     // A constructor's metadata needs the class at run time, where type-graphql reads it.
     files: ['src/graphql/**'],
     rules: { '@typescript-eslint/consistent-type-imports': 'off' },
+  },
+  {
+    files: ['src/**'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        ...RETIRED_WORDS.map(([pattern, instead]) => ({
+          selector: `:matches(Identifier, PrivateIdentifier)[name=/${pattern}/]`,
+          message: `docs/GLOSSARY.md replaced this word. Use \`${instead}\`.`,
+        })),
+      ],
+    },
+  },
+  {
+    files: ['test/**'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          paths: [
+            {
+              name: '@jest/globals',
+              importNames: ['it', 'fit', 'xit'],
+              message: 'Use `test`, with a sentence of behaviour as its name.',
+            },
+          ],
+        },
+      ],
+    },
   },
   {
     files: ['**/*.js', '**/*.cjs', '**/*.mjs'],

@@ -1,35 +1,36 @@
 /**
- * `npm run chaos -- [--seed <n>] [--seconds <n>] [--rate <n>] [--instances <n>] [--keep]`: does the service keep its
- * promises while everything around it breaks? Postgres, an upstream and three instances, each in processes of their own,
- * tasks at a steady rate, and faults from a seed. Then it waits for quiet and judges from Postgres, the upstream's ledger
- * and the folder of pictures. Prints a table, and one line of JSON at the end. Ends with 1 when a promise was broken.
+ * `npm run chaos -- [--seed <n>] [--seconds <n>] [--rate <n>] [--instances <n>] [--keep]`: checks that the service keeps its
+ * promises while everything around it fails. Runs PostgreSQL, an upstream and three instances as separate processes, creates
+ * tasks at a steady rate, and injects faults from a seed. Then it waits until everything has settled and checks PostgreSQL,
+ * the upstream's ledger and the image folder. Prints a table and, as the last line, one JSON object. Exits with 1 when a
+ * promise was broken.
  */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { setBudgets, PRICES } from './chaos/budgets.js';
-import { countUnfinished, gatherEvidence } from './chaos/evidence.js';
+import { countUnfinished, collectEvidence } from './chaos/evidence.js';
 import { planFaults } from './chaos/fault-plan.js';
 import { countEach } from './chaos/group.js';
-import { Injector } from './chaos/injector.js';
-import { Instances } from './chaos/instances.js';
-import { type AskedTask, runLoad, TASK_TIMEOUT_SECONDS } from './chaos/load.js';
+import { FaultInjector } from './chaos/injector.js';
+import { InstanceGroup } from './chaos/instances.js';
+import { type RequestedTask, runLoad, TASK_TIMEOUT_SECONDS } from './chaos/load.js';
 import { type ChaosOptions, readOptions } from './chaos/options.js';
-import { Postgres } from './chaos/postgres.js';
-import { Random } from './chaos/random.js';
+import { ChaosPostgres } from './chaos/postgres.js';
+import { SeededStream } from './chaos/random.js';
 import { measureRecovery } from './chaos/recovery.js';
-import { Receiver } from './chaos/receiver.js';
-import { isKept, printReport } from './chaos/report.js';
+import { WebhookEndpointServer } from './chaos/webhook-endpoint.js';
+import { arePromisesKept, printReport } from './chaos/report.js';
 import { SandboxProcess } from './chaos/sandbox.js';
 import { TcpProxy } from './chaos/tcp-proxy.js';
-import { judge } from './chaos/verdict.js';
+import { judgeRun } from './chaos/verdict.js';
 
-/** After the last deadline: what has not ended by then is lost. */
-const GRACE_MS = 30_000;
-/** The upstream's longest delay and a late callback after it; results can come to tasks that have ended. */
-const LAST_RESULTS_MS = 10_000;
-/** Starting, and everything that is read at the end. Whatever hangs is cut off then. */
+/** Time after the last deadline. Tasks that have not finished by then count as lost. */
+const SETTLE_GRACE_MS = 30_000;
+/** The upstream's longest delay plus the delay of a late callback, because results can arrive after a task has finished. */
+const LATE_RESULTS_WAIT_MS = 10_000;
+/** For the start and the reads at the end. A run that hangs is aborted after that. */
 const MARGIN_MS = 120_000;
 
 const releases: (() => Promise<unknown>)[] = [];
@@ -44,40 +45,40 @@ async function release(): Promise<void> {
   }
 }
 
-async function run(options: ChaosOptions): Promise<boolean> {
+async function runChaos(options: ChaosOptions): Promise<boolean> {
   const { seed, seconds, rate } = options;
   const startedAt = Date.now();
   console.log(
-    `chaos --seed ${seed}: ${seconds} s with ${rate} tasks a second over ${options.instances} instances`,
+    `chaos --seed ${seed}: ${seconds} s with ${rate} tasks per second on ${options.instances} instances`,
   );
   const dir = await mkdtemp(join(tmpdir(), 'darkroom-chaos-'));
   releases.push(async () => {
-    if (options.keep) console.log(`Everything is kept in ${dir}`);
+    if (options.keep) console.log(`All files were kept in ${dir}`);
     else await rm(dir, { recursive: true, force: true });
   });
   const dataDir = join(dir, 'data');
   await mkdir(dataDir);
   const pricesFile = join(dir, 'prices.json');
   await writeFile(pricesFile, JSON.stringify(PRICES));
-  const postgres = await Postgres.start(join(dir, 'database'));
+  const postgres = await ChaosPostgres.start(join(dir, 'database'));
   releases.push(() => postgres.stop());
   const sandbox = await SandboxProcess.start(join(dir, 'sandbox.log'));
   releases.push(() => sandbox.stop());
 
-  const receiver = await Receiver.open();
-  releases.push(() => receiver.close());
+  const webhookEndpoint = await WebhookEndpointServer.open();
+  releases.push(() => webhookEndpoint.close());
 
-  const instances = new Instances();
-  const answered = new Set<string>();
-  const random = new Random(seed, 'balancer');
+  const instances = new InstanceGroup();
+  const acknowledgedCallbacks = new Set<string>();
+  const random = new SeededStream(seed, 'balancer');
   const balancer = await TcpProxy.open({
     targets: () => random.shuffle(instances.ports),
     onExchange: (requestLine, status) => {
       const [, taskId] = /^POST \/callbacks\/flux\/([^/]+)\//.exec(requestLine) ?? [];
-      if (taskId && status >= 200 && status < 300) answered.add(taskId);
+      if (taskId && status >= 200 && status < 300) acknowledgedCallbacks.add(taskId);
     },
   });
-  releases.push(() => balancer.cut());
+  releases.push(() => balancer.disconnect());
   releases.push(() => instances.stop());
   const url = `http://127.0.0.1:${balancer.port}`;
   const environment = {
@@ -92,62 +93,77 @@ async function run(options: ChaosOptions): Promise<boolean> {
   await setBudgets(url, instances.apiKey);
 
   const loadStartedAt = Date.now();
-  const say = (line: string) =>
+  const logLine = (line: string) =>
     console.log(`${((Date.now() - loadStartedAt) / 1000).toFixed(1).padStart(6)} s  ${line}`);
-  say(`everything runs; ${((loadStartedAt - startedAt) / 1000).toFixed(1)} s to start`);
-  const injector = new Injector(seed, { instances, postgres, sandbox, say, signal: abort.signal });
-  const asked: AskedTask[] = [];
+  logLine(`everything is running; the start took ${((loadStartedAt - startedAt) / 1000).toFixed(1)} s`);
+  const injector = new FaultInjector(seed, { instances, postgres, sandbox, logLine, signal: abort.signal });
+  const requestedTasks: RequestedTask[] = [];
   const { apiKey } = instances;
-  const callbackUrl = receiver.url;
-  const load = { seed, seconds, rate, url, apiKey, callbackUrl, inBurst: () => injector.inBurst };
+  const webhookUrl = webhookEndpoint.url;
+  const load = { seed, seconds, rate, url, apiKey, webhookUrl, inBurst: () => injector.inBurst };
   await Promise.all([
-    runLoad({ ...load, signal: abort.signal }, asked),
+    runLoad({ ...load, signal: abort.signal }, requestedTasks),
     injector.run(planFaults(seed, seconds)),
   ]);
-  say('the load and the faults have ended');
-  await waitForQuiet(postgres);
-  say('quiet');
+  logLine('no more load and faults; waiting for everything to settle');
+  await waitUntilSettled(postgres);
+  logLine('settled');
 
-  const evidence = await gatherEvidence(postgres, sandbox);
-  const verdict = await judge(asked, evidence, answered, receiver.taken, join(dataDir, 'images'));
+  const evidence = await collectEvidence(postgres, sandbox);
+  const verdict = await judgeRun(
+    requestedTasks,
+    evidence,
+    acknowledgedCallbacks,
+    webhookEndpoint.receivedCounts,
+    join(dataDir, 'images'),
+  );
   const recoveries = measureRecovery(injector.faults, evidence);
   const statuses = countEach(evidence.tasks.map(({ status }) => status));
   const { faults } = injector;
-  const { ownEnds } = instances;
-  const took = (Date.now() - startedAt) / 1000;
-  printReport({ options, faults, asked, statuses, verdict, recoveries, ownEnds, seconds: took });
-  return isKept(verdict);
+  const { unexpectedExits } = instances;
+  const elapsedSeconds = (Date.now() - startedAt) / 1000;
+  printReport({
+    options,
+    faults,
+    requestedTasks,
+    statuses,
+    verdict,
+    recoveries,
+    unexpectedExits,
+    seconds: elapsedSeconds,
+  });
+  return arePromisesKept(verdict);
 }
 
-/** Until nothing is left to do, or nothing should be. */
-async function waitForQuiet(postgres: Postgres): Promise<void> {
+/** Waits until no work is left, or until the deadlines of all tasks have passed. */
+async function waitUntilSettled(postgres: ChaosPostgres): Promise<void> {
   const from = Date.now();
-  const deadline = from + TASK_TIMEOUT_SECONDS * 1000 + GRACE_MS;
+  const deadline = from + TASK_TIMEOUT_SECONDS * 1000 + SETTLE_GRACE_MS;
   while (Date.now() < deadline && !abort.signal.aborted) {
     const unfinished = await countUnfinished(postgres);
-    if (unfinished === 0 && Date.now() - from > LAST_RESULTS_MS) return;
+    if (unfinished === 0 && Date.now() - from > LATE_RESULTS_WAIT_MS) return;
     await pause(500);
   }
 }
 
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));
-  const end = async (exitCode: number) => {
+  const exit = async (exitCode: number) => {
     if (isReleasing) return;
     await release();
     process.exit(exitCode);
   };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void end(130));
-  const longestMs = options.seconds * 1000 + TASK_TIMEOUT_SECONDS * 1000 + GRACE_MS + MARGIN_MS;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void exit(130));
+  const maxRunMs = options.seconds * 1000 + TASK_TIMEOUT_SECONDS * 1000 + SETTLE_GRACE_MS + MARGIN_MS;
   setTimeout(() => {
-    console.error(`Not done after ${longestMs / 1000} s: given up.`);
-    void end(1);
-  }, longestMs).unref();
+    console.error(`Not finished after ${maxRunMs / 1000} s. Aborting.`);
+    void exit(1);
+  }, maxRunMs).unref();
   try {
-    await end((await run(options)) ? 0 : 1);
+    await exit((await runChaos(options)) ? 0 : 1);
   } catch (error) {
     if (!isReleasing) console.error(error);
-    await end(1);
+    await exit(1);
   }
 }
 

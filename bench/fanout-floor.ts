@@ -1,11 +1,11 @@
-/** The floor of fanout.ts, in a process of its own: sends one text to every socket that connects, and knows nothing else. */
+/** The floor of fanout.ts: a bare `ws` server that sends a text to every connected socket. */
 import { createServer } from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
-import { serveOrders } from './support/helper.js';
+import { serveCommands } from './support/helper.js';
 
-/** Absent: only the address is asked for. */
-export interface FloorOrder {
+/** Sends the text to all sockets. Without a text, the command only returns the URL. */
+export interface FloorCommand {
   text?: string;
 }
 
@@ -17,7 +17,7 @@ server.on('upgrade', (request, socket, head) =>
 await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
 const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
-serveOrders(({ text }: FloorOrder) => {
+serveCommands(({ text }: FloorCommand) => {
   if (text !== undefined) for (const socket of sockets.clients) socket.send(text);
   return Promise.resolve(url);
 });

@@ -1,6 +1,6 @@
 /**
- * The floor of feature-tax.ts, in a process of its own: Apollo Server behind Express as its own documentation begins, with a
- * plain schema, and resolvers that do nothing but run the same SQL. `[database url, workspace id]`.
+ * The floor of feature-tax.ts: Apollo Server with Express as in its documentation, a plain schema, and resolvers that only run
+ * the same SQL. Arguments: `[database url, workspace id]`.
  */
 import { createServer } from 'node:http';
 import { type AddressInfo } from 'node:net';
@@ -10,16 +10,16 @@ import cors from 'cors';
 import express from 'express';
 import pg from 'pg';
 import { INSERT_TASK } from '../src/db/tasks/task-statements.js';
-import { insertValues } from '../src/db/tasks/task-repository.js';
-import { helperArgs, serveOrders } from './support/helper.js';
+import { insertTaskValues } from '../src/db/tasks/task-repository.js';
+import { helperArgs, serveCommands } from './support/helper.js';
 import { newTask } from './support/new-task.js';
 
-/** As many as the service has. */
+/** The same number as the service. */
 const DATABASE_CONNECTIONS = 20;
 
 const TYPES = `
   type Viewer { workspaceId: ID! workspaceName: String! keyName: String! scopes: [String!]! }
-  type Task { id: ID! status: String! prompt: String! model: String! createdAt: String! cursor: String! }
+  type Task { id: ID! status: String! prompt: String! model: String! createdAt: String! eventCursor: String! }
   type UserError { code: String! message: String! field: [String!] }
   type GenerateImagesPayload { task: Task replayed: Boolean! userErrors: [UserError!]! }
   input GenerateImagesInput { prompt: String! }
@@ -29,7 +29,7 @@ const TYPES = `
 
 const [databaseUrl = '', workspaceId = ''] = helperArgs();
 const pool = new pg.Pool({ connectionString: databaseUrl, max: DATABASE_CONNECTIONS });
-pool.on('error', () => process.exit(1)); // the server was stopped under us
+pool.on('error', () => process.exit(1)); // the server was stopped
 
 const resolvers = {
   Query: {
@@ -37,9 +37,9 @@ const resolvers = {
   },
   Mutation: {
     generateImages: async (_root: unknown, { input }: { input: { prompt: string } }) => {
-      const values = insertValues({ ...newTask(workspaceId), prompt: input.prompt }, 'bench');
+      const values = insertTaskValues({ ...newTask(workspaceId), prompt: input.prompt }, 'bench');
       const { rows } = await pool.query<Record<string, unknown>>({ ...INSERT_TASK, values });
-      return { task: { ...rows[0], cursor: '' }, replayed: false, userErrors: [] };
+      return { task: { ...rows[0], eventCursor: '' }, replayed: false, userErrors: [] };
     },
   },
 };
@@ -49,4 +49,4 @@ const server = new ApolloServer({ typeDefs: TYPES, resolvers });
 await server.start();
 app.use('/graphql', cors(), express.json(), expressMiddleware(server));
 const http = createServer(app).listen(0, '127.0.0.1');
-serveOrders(() => Promise.resolve(`http://127.0.0.1:${(http.address() as AddressInfo).port}`));
+serveCommands(() => Promise.resolve(`http://127.0.0.1:${(http.address() as AddressInfo).port}`));

@@ -1,24 +1,30 @@
 import { withClient } from './support/postgres.js';
 
-/** How many prompts hold RARE_WORD, whatever the length of the history: a page and a bit. */
-const RARE_COUNT = 30;
+/** How many prompts contain RARE_WORD, whatever the length of the history: slightly more than a page. */
+const RARE_WORD_COUNT = 30;
 export const RARE_WORD = 'zeppelin';
-/** In about every eighth prompt. */
+/** Occurs in about every eighth prompt. */
 export const FREQUENT_WORD = 'lighthouse';
-/** Task, images and events repeat their shape every so many tasks, so that pages of both histories weigh the same. */
+/** The shape of tasks, images and events repeats after this many tasks, so that pages of both histories have equal size. */
 export const PERIOD = 500;
-/** From one task to the next: 100,000 of them in about a month. */
+/** Time between tasks, which makes 100,000 tasks in about a month. */
 const SPACING_SECONDS = 26;
 
 /**
- * Writes a workspace's history of `count` tasks: their ids are UUIDv7 by the time they were created; 85 % SUCCEEDED with
- * one to four stored pictures, 10 % FAILED, a few of every other state; four models; every event sealed.
- * Ends as autovacuum would leave it: vacuumed and analyzed.
+ * Writes a history of `count` tasks for the workspace. Their IDs are UUIDv7 of their creation times. 85 % SUCCEEDED with one or
+ * four stored images, 10 % FAILED, and a few have other statuses. They use four models, and all events are sealed. Finally the
+ * tables are vacuumed and analyzed, as autovacuum would leave them.
  */
 export async function fillHistory(databaseUrl: string, count: number): Promise<void> {
   await withClient(databaseUrl, async (client) => {
     await client.query('begin');
-    await client.query(TASKS, [count, SPACING_SECONDS, PERIOD, RARE_WORD, Math.floor(count / RARE_COUNT)]);
+    await client.query(TASKS, [
+      count,
+      SPACING_SECONDS,
+      PERIOD,
+      RARE_WORD,
+      Math.floor(count / RARE_WORD_COUNT),
+    ]);
     await client.query(IMAGES);
     await client.query(EVENTS);
     await client.query(
@@ -29,12 +35,12 @@ export async function fillHistory(databaseUrl: string, count: number): Promise<v
   });
 }
 
-/** A number from 0 to `below` - 1 that looks random and is the same in every run. */
+/** SQL for a pseudo-random number from 0 to `below` - 1 that is the same in every run. */
 const pick = (value: string, below: number) => `((hashint4((${value})::int) & 2147483647) % ${below})`;
 const word = (value: string, ...words: string[]) =>
   `(array['${words.join("','")}'])[1 + ${pick(value, words.length)}]`;
 
-/** `age` counts from the newest task, 0, upwards. */
+/** `age` is 0 for the newest task. */
 const TASKS = `
   insert into tasks (id, workspace_id, kind, status, prompt, model, size, requested_count, delivered_count, failure,
                      upstream_task_id, attempts, input_hash, created_at, submitted_at, finished_at, deadline_at)
@@ -48,7 +54,7 @@ const TASKS = `
       ${word('age + 3', 'at dusk', 'in the rain', 'after snowfall', 'at noon', 'under neon light')} || ',',
       ${word('age + 4', 'oil on canvas', '35 mm photograph', 'watercolour', 'isometric render')} || ', take', age),
     ${word('age % $3', 'flux-dev', 'flux-dev', 'flux-pro', 'flux-kontext-pro', 'flux-2-pro')}, '1024x1024',
-    pictures, case status when 'SUCCEEDED' then pictures else 0 end,
+    image_count, case status when 'SUCCEEDED' then image_count else 0 end,
     case status when 'FAILED' then '{"code":"UPSTREAM_FAILED","message":"The upstream could not make it.",
       "retryable":true,"upstreamCode":"api_error","upstreamTraceId":null}'::jsonb end,
     md5('upstream' || age), 1, decode(md5(age::text) || md5(age::text), 'hex'),
@@ -56,7 +62,7 @@ const TASKS = `
     at + interval '10 minutes'
   from workspaces, generate_series($1::int - 1, 0, -1) age,
     lateral (select date_trunc('milliseconds', now()) - make_interval(secs => age * $2::float) as at,
-                    case when ${pick('age % $3 + 5', 5)} = 0 then 4 else 1 end as pictures,
+                    case when ${pick('age % $3 + 5', 5)} = 0 then 4 else 1 end as image_count,
                     ${pick('age % $3 + 6', 100)} as place) shape,
     lateral (select case when place < 85 then 'SUCCEEDED' when place < 95 then 'FAILED' when place < 97 then 'CANCELED'
                          when place < 99 then 'EXPIRED' else 'UNCONFIRMED' end as status) ending
@@ -72,12 +78,12 @@ const IMAGES = `
   order by id, index`;
 
 const EVENTS = `
-  insert into task_events (position, workspace_id, task_id, type, at, actor, data, settles)
-  select row_number() over (order by at, task_id, place), workspace_id, task_id, type, at, actor, data, settles
+  insert into task_events (position, workspace_id, task_id, type, at, actor, data, settles_task)
+  select row_number() over (order by at, task_id, place), workspace_id, task_id, type, at, actor, data, settles_task
   from (
     select workspace_id, id as task_id, 0 as place, 'TASK_REQUESTED' as type, created_at as at, 'first key' as actor,
            jsonb_build_object('kind', kind, 'model', model, 'size', size, 'requestedCount', requested_count) as data,
-           false as settles
+           false as settles_task
     from tasks
     union all
     select workspace_id, id, 1, 'TASK_SUBMITTED', submitted_at, 'submitter',

@@ -1,27 +1,20 @@
 import { performance } from 'node:perf_hooks';
 import { fillHistory, FREQUENT_WORD, PERIOD, RARE_WORD } from './history-fill.js';
-import {
-  type Bench,
-  type BenchOptions,
-  median,
-  printOccasion,
-  printTable,
-  rounded,
-} from './support/bench.js';
+import { type Bench, type BenchOptions, median, printHeader, printTable, roundTo } from './support/bench.js';
 import { GraphqlClient } from './support/graphql-client.js';
-import { makeScratch, type Scratch, withClient } from './support/postgres.js';
+import { createScratch, type Scratch, withClient } from './support/postgres.js';
 import { startService } from './support/service.js';
 
 const DEFAULT_SECONDS = 20;
-const SHORT = 1_000;
-const LONG = 100_000;
-/** Pairs of queries of one kind in a row; a round is that many of each kind. */
+const SHORT_HISTORY = 1_000;
+const LONG_HISTORY = 100_000;
+/** Consecutive pairs of queries of one kind. A round has this many pairs of each kind. */
 const PAIRS = 10;
-/** Until the services' code is compiled and Postgres has chosen its plans. */
+/** Enough to compile the services' code and to let PostgreSQL choose its plans. */
 const WARM_UP_ROUNDS = 5;
 const GOAL = 1.2;
 
-/** What a gallery or a history table shows. */
+/** The fields of a gallery or a history table. */
 const PAGE = `query Page($after: String, $filter: TaskFilter) {
   tasks(first: 20, after: $after, filter: $filter) {
     nodes { id status prompt createdAt images { url } }
@@ -29,13 +22,13 @@ const PAGE = `query Page($after: String, $filter: TaskFilter) {
   }
 }`;
 
-interface Page {
+interface TasksPage {
   tasks: { nodes: { id: string }[]; pageInfo: { hasNextPage: boolean; endCursor: string } };
 }
 
-const KINDS = ['first', 'deep', 'filtered', 'rareWord', 'frequentWord'] as const;
-type Kind = (typeof KINDS)[number];
-const TITLES: Record<Kind, string> = {
+const PAGE_KINDS = ['first', 'deep', 'filtered', 'rareWord', 'frequentWord'] as const;
+type PageKind = (typeof PAGE_KINDS)[number];
+const TITLES: Record<PageKind, string> = {
   first: 'the first page',
   deep: 'a page from the middle',
   filtered: 'statuses: [FAILED]',
@@ -44,29 +37,29 @@ const TITLES: Record<Kind, string> = {
 };
 
 /**
- * Does a page cost the same however long the history is? A page of 20 through GraphQL over HTTP, one request at a time,
- * from a history of 100,000 tasks against one of 1,000: each in a database with a service of its own, on one server, asked
- * in turns. Pages of the two hold as many pictures, so that only the length differs.
+ * Does a page cost the same however long the history is? Requests a page of 20 tasks through GraphQL over HTTP, one request at a
+ * time, from a history of 100,000 tasks and from one of 1,000. Each has its own database and service on the same server, and the
+ * requests alternate. Pages of both have the same number of images, so that only the length of the history differs.
  */
 export const history: Bench = async ({ seconds = DEFAULT_SECONDS, release }) => {
-  printOccasion(`A page of 20 tasks: from a history of ${LONG} against one of ${SHORT}`);
-  const scratch = await makeScratch(release);
-  const short = await prepare(SHORT, scratch, release);
-  const long = await prepare(LONG, scratch, release);
+  printHeader(`A page of 20 tasks: from a history of ${LONG_HISTORY} compared with one of ${SHORT_HISTORY}`);
+  const scratch = await createScratch(release);
+  const short = await prepare(SHORT_HISTORY, scratch, release);
+  const long = await prepare(LONG_HISTORY, scratch, release);
 
   for (let round = 0; round < WARM_UP_ROUNDS; round += 1) {
-    for (const kind of KINDS) await measurePairs(short[kind], long[kind]);
+    for (const kind of PAGE_KINDS) await measurePairs(short[kind], long[kind]);
   }
   const rounds = emptyRounds();
   const end = performance.now() + seconds * 1000;
   while (performance.now() < end) {
-    for (const kind of KINDS) rounds[kind].push(await measurePairs(short[kind], long[kind]));
+    for (const kind of PAGE_KINDS) rounds[kind].push(await measurePairs(short[kind], long[kind]));
   }
 
-  const ratioOf = (kind: Kind) => median(rounds[kind].map((round) => round.longMs / round.shortMs));
+  const ratioOf = (kind: PageKind) => median(rounds[kind].map((round) => round.longMs / round.shortMs));
   printTable([
-    ['median ms', `${SHORT} tasks`, `${LONG} tasks`, 'ratio'],
-    ...KINDS.map((kind) => [
+    ['median ms', `${SHORT_HISTORY} tasks`, `${LONG_HISTORY} tasks`, 'ratio'],
+    ...PAGE_KINDS.map((kind) => [
       TITLES[kind],
       median(rounds[kind].map(({ shortMs }) => shortMs)).toFixed(2),
       median(rounds[kind].map(({ longMs }) => longMs)).toFixed(2),
@@ -74,54 +67,54 @@ export const history: Bench = async ({ seconds = DEFAULT_SECONDS, release }) => 
     ]),
   ]);
   console.log(`${rounds.first.length} rounds of ${PAIRS} pairs each. Goal: ratios of at most ${GOAL}.`);
-  const ratios = Object.fromEntries(KINDS.map((kind) => [kind, rounded(ratioOf(kind), 3)]));
+  const ratios = Object.fromEntries(PAGE_KINDS.map((kind) => [kind, roundTo(ratioOf(kind), 3)]));
   console.log(JSON.stringify({ bench: 'history', ...ratios }));
 };
 
-type Ask = () => Promise<Page>;
+type FetchPage = () => Promise<TasksPage>;
 
-/** A service on a history of `count` tasks, and how each kind of page is asked of it. */
+/** Starts a service with a history of `count` tasks. Returns a function for each kind of page. */
 async function prepare(
   count: number,
   scratch: Scratch,
   release: BenchOptions['release'],
-): Promise<Record<Kind, Ask>> {
+): Promise<Record<PageKind, FetchPage>> {
   const databaseUrl = await scratch.database(`history_${count}`);
   const dataDir = scratch.folder(`data-${count}`);
   const service = await startService({ databaseUrl, dataDir, roles: 'api' }, release);
   await fillHistory(databaseUrl, count);
   const client = new GraphqlClient(service.url, service.apiKey, 1);
   release(() => client.close());
-  const ask = (variables: object) => () => client.query<Page>(PAGE, variables);
+  const fetchPage = (variables: object) => () => client.query<TasksPage>(PAGE, variables);
 
   const { rows } = await withClient(databaseUrl, (admin) =>
     admin.query<{ at: Date }>('select created_at as at from tasks order by id desc offset $1 limit 1', [
       Math.floor(count / 2 / PERIOD) * PERIOD,
     ]),
   );
-  const beforeMiddle = await ask({ filter: { createdBefore: rows[0]?.at } })();
-  const asks = {
-    first: ask({}),
-    deep: ask({ after: beforeMiddle.tasks.pageInfo.endCursor }),
-    filtered: ask({ filter: { statuses: ['FAILED'] } }),
-    rareWord: ask({ filter: { search: RARE_WORD } }),
-    frequentWord: ask({ filter: { search: FREQUENT_WORD } }),
+  const beforeMiddle = await fetchPage({ filter: { createdBefore: rows[0]?.at } })();
+  const fetchPages = {
+    first: fetchPage({}),
+    deep: fetchPage({ after: beforeMiddle.tasks.pageInfo.endCursor }),
+    filtered: fetchPage({ filter: { statuses: ['FAILED'] } }),
+    rareWord: fetchPage({ filter: { search: RARE_WORD } }),
+    frequentWord: fetchPage({ filter: { search: FREQUENT_WORD } }),
   };
-  for (const kind of KINDS) {
-    const { tasks } = await asks[kind]();
+  for (const kind of PAGE_KINDS) {
+    const { tasks } = await fetchPages[kind]();
     if (tasks.nodes.length !== 20 || !tasks.pageInfo.hasNextPage)
-      throw new Error(`"${kind}" is no full page.`);
+      throw new Error(`The page "${kind}" is not full.`);
   }
-  return asks;
+  return fetchPages;
 }
 
-interface Round {
+interface PairedTimes {
   shortMs: number;
   longMs: number;
 }
 
-/** Median latencies of PAIRS pairs; who goes first changes with each pair. */
-async function measurePairs(short: Ask, long: Ask): Promise<Round> {
+/** Median latencies of PAIRS pairs. The side that goes first alternates. */
+async function measurePairs(short: FetchPage, long: FetchPage): Promise<PairedTimes> {
   const shortMs: number[] = [];
   const longMs: number[] = [];
   for (let pair = 0; pair < PAIRS; pair += 1) {
@@ -132,12 +125,12 @@ async function measurePairs(short: Ask, long: Ask): Promise<Round> {
   return { shortMs: median(shortMs), longMs: median(longMs) };
 }
 
-async function elapsedMs(ask: Ask): Promise<number> {
+async function elapsedMs(fetchPage: FetchPage): Promise<number> {
   const start = performance.now();
-  await ask();
+  await fetchPage();
   return performance.now() - start;
 }
 
-function emptyRounds(): Record<Kind, Round[]> {
+function emptyRounds(): Record<PageKind, PairedTimes[]> {
   return { first: [], deep: [], filtered: [], rareWord: [], frequentWord: [] };
 }

@@ -1,4 +1,4 @@
-/** The load of images.ts, in a process of its own: `[url]` fetches it again and again. */
+/** The load process of images.ts. Arguments: `[url]`. Fetches the URL repeatedly. */
 import { Pool } from 'undici';
 import { helperArgs } from './support/helper.js';
 import { serveLoad } from './support/load.js';
@@ -12,6 +12,6 @@ const pool = new Pool(origin, { connections: CONNECTIONS, pipelining: 1 });
 const fetchOnce = async () => {
   const { statusCode, body } = await pool.request({ path: pathname + search, method: 'GET' });
   await body.dump({ limit: Number.MAX_SAFE_INTEGER });
-  if (statusCode !== 200) throw new Error(`A picture was answered ${statusCode}.`);
+  if (statusCode !== 200) throw new Error(`An image got status ${statusCode}.`);
 };
 serveLoad(Array.from({ length: CONNECTIONS }, () => fetchOnce));

@@ -1,35 +1,35 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { SandboxProcess } from './chaos/sandbox.js';
-import { type Bench, printOccasion, printTable, quantile, rounded } from './support/bench.js';
+import { type Bench, printHeader, printTable, quantile, roundTo } from './support/bench.js';
 import { GraphqlClient } from './support/graphql-client.js';
-import { type OnRelease } from './support/releases.js';
-import { makeScratch, type Scratch, withClient } from './support/postgres.js';
+import { type RegisterRelease } from './support/releases.js';
+import { createScratch, type Scratch, withClient } from './support/postgres.js';
 import { startService } from './support/service.js';
 
-/** Tasks that run at the same time; the last is the most that the service is made for. */
+/** Tasks running at the same time. The last is the highest number the service is designed for. */
 const LOADS = [500, 750, 1_000];
 const GOAL_SECONDS = 15;
 const CONNECTIONS = 16;
-/** They finish evenly over this stretch: a generation takes 5 s to 2 min. */
+/** The tasks finish evenly over this period, because a generation takes 5 s to 2 min. */
 const FIRST_FINISH_SECONDS = 15;
 const LAST_FINISH_SECONDS = 45;
 const GENERATE = `mutation Generate($input: GenerateImagesInput!) {
   generateImages(input: $input) { task { id } userErrors { message } }
 }`;
 
-/** When a task ended here, and the name the upstream has for it. */
-interface Ended {
+/** When the service finished a task, and its ID at the upstream. */
+interface FinalTask {
   upstreamTaskId: string;
   finishedAt: Date;
 }
 
 /**
- * How soon is a result found whose callback never came? So many tasks run at once, not one callback is sent, and the time
- * from the upstream's finishing to the task's end is told.
+ * How soon is a result found when its callback is lost? Many tasks run at the same time, and no callback is sent. Measures the
+ * time from when the upstream has finished a task until the service has finished it.
  */
 export const lostCallbacks: Bench = async ({ release }) => {
-  printOccasion('From the upstream finishing to the end of a task whose callback was lost');
-  const scratch = await makeScratch(release);
+  printHeader('From when the upstream finishes a task until the service does, with a lost callback');
+  const scratch = await createScratch(release);
   const figures = [];
   for (const running of LOADS) figures.push({ running, ...(await measure(running, scratch, release)) });
   printTable([
@@ -40,7 +40,7 @@ export const lostCallbacks: Bench = async ({ release }) => {
   console.log(JSON.stringify({ bench: 'lost-callbacks', figures }));
 };
 
-async function measure(running: number, scratch: Scratch, release: OnRelease) {
+async function measure(running: number, scratch: Scratch, release: RegisterRelease) {
   const databaseUrl = await scratch.database(`lost_${running}`);
   const sandbox = await SandboxProcess.start(`${scratch.folder(`sandbox-${running}`)}.log`);
   release(() => sandbox.stop());
@@ -52,8 +52,8 @@ async function measure(running: number, scratch: Scratch, release: OnRelease) {
   let next = 0;
   const lane = async () => {
     for (let index = next++; index < running; index = next++) {
-      const share = ((index * 7) % running) / running;
-      const delay = FIRST_FINISH_SECONDS + share * (LAST_FINISH_SECONDS - FIRST_FINISH_SECONDS);
+      const fraction = ((index * 7) % running) / running;
+      const delay = FIRST_FINISH_SECONDS + fraction * (LAST_FINISH_SECONDS - FIRST_FINISH_SECONDS);
       const prompt = `a small cat [sandbox: delay=${Math.round(delay * 1000)}ms callback=lost]`;
       await client.query(GENERATE, { input: { prompt, model: 'flux-2-klein', size: '64x64' } });
     }
@@ -61,22 +61,22 @@ async function measure(running: number, scratch: Scratch, release: OnRelease) {
   await Promise.all(Array.from({ length: CONNECTIONS }, lane));
   await client.close();
 
-  const ended = await allEnded(databaseUrl, running);
-  const finished = await sandbox.finishTimes(ended.map(({ upstreamTaskId }) => upstreamTaskId));
-  const waits = ended.map(
+  const finalTasks = await waitForFinalTasks(databaseUrl, running);
+  const finished = await sandbox.finishTimes(finalTasks.map(({ upstreamTaskId }) => upstreamTaskId));
+  const waitSeconds = finalTasks.map(
     ({ upstreamTaskId, finishedAt }) => (finishedAt.getTime() - (finished.get(upstreamTaskId) ?? NaN)) / 1000,
   );
   return {
-    p50: rounded(quantile(waits, 0.5), 1),
-    p99: rounded(quantile(waits, 0.99), 1),
-    max: rounded(Math.max(...waits), 1),
+    p50: roundTo(quantile(waitSeconds, 0.5), 1),
+    p99: roundTo(quantile(waitSeconds, 0.99), 1),
+    max: roundTo(Math.max(...waitSeconds), 1),
   };
 }
 
-async function allEnded(databaseUrl: string, count: number): Promise<Ended[]> {
+async function waitForFinalTasks(databaseUrl: string, count: number): Promise<FinalTask[]> {
   return withClient(databaseUrl, async (client) => {
     for (;;) {
-      const { rows } = await client.query<Ended>(
+      const { rows } = await client.query<FinalTask>(
         `select upstream_task_id as "upstreamTaskId", finished_at as "finishedAt" from tasks where finished_at is not null`,
       );
       if (rows.length === count) return rows;

@@ -1,9 +1,9 @@
-import { type WatchersOrder } from './fanout-watchers.js';
-import { type Bench, median, printOccasion, printTable, rounded } from './support/bench.js';
+import { type SubscribersCommand } from './fanout-subscribers.js';
+import { type Bench, median, printHeader, printTable, roundTo } from './support/bench.js';
 import { startHelper } from './support/helper.js';
 import { startLoad } from './support/load.js';
-import { makeScratch, runSql } from './support/postgres.js';
-import { inTurns, perSecondOf, ratiosOf, roundsTable } from './support/rounds.js';
+import { createScratch, runSql } from './support/postgres.js';
+import { runAlternately, medianPerSecond, ratiosByRound, roundsTable } from './support/rounds.js';
 import { startService } from './support/service.js';
 
 const DEFAULT_SECONDS = 32;
@@ -12,20 +12,20 @@ const WARM_UP_SECONDS = 2;
 const GOAL = 0.95;
 
 const LOAD = new URL('./create-load.js', import.meta.url);
-const WATCHERS = new URL('./fanout-watchers.js', import.meta.url);
+const SUBSCRIBERS = new URL('./fanout-subscribers.js', import.meta.url);
 const UNSEALED = new URL('./support/unsealed-main.js', import.meta.url);
-const WATCH = 'subscription { taskEvents { id cursor type at actor data task { id status prompt } } }';
+const SUBSCRIBE = 'subscription { taskEvents { id cursor type at actor data task { id status prompt } } }';
 
 /**
- * What do tasks cost more because their events are pushed? Compared are tasks created per second, as in create.ts, by the
- * service with one watcher of all events of the workspace, and by the same service that neither seals nor reads events.
- * Our side pays for sealing (a second write of each event, and its commits), for NOTIFY, and for reading, rendering and
- * sending every event in the same process that answers the mutations. After the warm-up both databases are analyzed:
- * plans from when the tables were empty read all jobs for each new one, until autovacuum comes by, in one database first.
+ * How much does pushing events slow down the creation of tasks? Compares tasks created per second, as in create.ts, by the
+ * service with one subscriber to all events of the workspace, with the same service that neither seals nor reads events. The
+ * first side pays for sealing (a second write of each event, and the commits), for NOTIFY, and for reading, rendering and sending
+ * every event in the same process that handles the mutations. Both databases are analyzed after the warm-up: plans made for empty
+ * tables read all jobs for each new one until autovacuum runs, which happens in one database before the other.
  */
 export const notifyTax: Bench = async ({ seconds = DEFAULT_SECONDS, release }) => {
-  printOccasion('Tasks created per second: with their events pushed to a watcher, and without any push');
-  const scratch = await makeScratch(release);
+  printHeader('Tasks created per second: with their events pushed to a subscriber, and without any push');
+  const scratch = await createScratch(release);
   const start = async (name: string, main?: URL) => {
     const databaseUrl = await scratch.database(`tax_${name}`);
     const dataDir = scratch.folder(name);
@@ -33,12 +33,12 @@ export const notifyTax: Bench = async ({ seconds = DEFAULT_SECONDS, release }) =
   };
   const on = await start('on');
   const off = await start('off', UNSEALED);
-  const watcher = await startHelper<WatchersOrder, string>(
-    WATCHERS,
-    [`${on.url}/graphql`, on.apiKey, WATCH],
+  const subscriber = await startHelper<SubscribersCommand, string>(
+    SUBSCRIBERS,
+    [`${on.url}/graphql`, on.apiKey, SUBSCRIBE],
     release,
   );
-  await watcher.ask({ open: 1, received: 0 });
+  await subscriber.call({ openSubscribers: 1, received: 0 });
   const sides = {
     ours: await startLoad(LOAD, ['graphql', on.url, on.apiKey], release),
     floor: await startLoad(LOAD, ['graphql', off.url, off.apiKey], release),
@@ -47,13 +47,13 @@ export const notifyTax: Bench = async ({ seconds = DEFAULT_SECONDS, release }) =
   await sides.floor.run(WARM_UP_SECONDS);
   for (const { databaseUrl } of [on, off]) await runSql(databaseUrl, 'analyze');
 
-  const done = await inTurns(sides, ROUNDS, seconds / ROUNDS / 2);
-  const created = [warmedUp, ...done.ours].reduce((sum, stretch) => sum + stretch.done, 0);
-  await watcher.ask({ until: created }); // pushed they must have been, all of them
+  const results = await runAlternately(sides, ROUNDS, seconds / ROUNDS / 2);
+  const created = [warmedUp, ...results.ours].reduce((sum, { callCount }) => sum + callCount, 0);
+  await subscriber.call({ waitForMessages: created }); // fails the run if an event was not pushed
 
-  printTable(roundsTable({ ours: 'pushed', floor: 'not pushed' }, done));
+  printTable(roundsTable({ ours: 'pushed', floor: 'not pushed' }, results));
   console.log(`Goal: a ratio of at least ${GOAL}.`);
-  const ratio = rounded(median(ratiosOf(done)), 3);
-  const figures = { on: perSecondOf(done.ours), off: perSecondOf(done.floor), ratio };
+  const ratio = roundTo(median(ratiosByRound(results)), 3);
+  const figures = { on: medianPerSecond(results.ours), off: medianPerSecond(results.floor), ratio };
   console.log(JSON.stringify({ bench: 'notify-tax', ...figures }));
 };

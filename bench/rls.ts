@@ -1,14 +1,14 @@
 import { performance } from 'node:perf_hooks';
 import { pino } from 'pino';
-import { wholeWorkspace } from '../src/core/access/visibility.js';
+import { workspaceVisibility } from '../src/core/access/visibility.js';
 import { Database, type Statement } from '../src/db/postgres/database.js';
-import { Images } from '../src/db/images/image-repository.js';
+import { ImageRepository } from '../src/db/images/image-repository.js';
 import { pageOfTasks, type TaskFilter } from '../src/db/tasks/task-pages.js';
-import { Tasks } from '../src/db/tasks/task-repository.js';
+import { TaskRepository } from '../src/db/tasks/task-repository.js';
 import { fillHistory, RARE_WORD } from './history-fill.js';
-import { type Bench, median, printOccasion, printTable, rounded } from './support/bench.js';
-import { prepareFloor } from './support/floor.js';
-import { makeScratch, withClient } from './support/postgres.js';
+import { type Bench, median, printHeader, printTable, roundTo } from './support/bench.js';
+import { migrateFloorDatabase } from './support/floor.js';
+import { createScratch, withClient } from './support/postgres.js';
 
 const DEFAULT_SECONDS = 60;
 const TASKS = 200_000;
@@ -17,89 +17,97 @@ const ROUNDS = 6;
 const WARM_UP_SECONDS = 0.5;
 const GOAL = 0.9;
 
-/** The same statements without the second line. */
-class Unheld extends Database {
-  override within<Row extends object>(_workspaceId: string, statement: Statement, values: unknown[]) {
+/** Runs the same statements without row-level security. */
+class UnrestrictedDatabase extends Database {
+  override runAsCaller<Row extends object>(_workspaceId: string, statement: Statement, values: unknown[]) {
     return this.run<Row>(statement, values);
   }
 }
-/** With the second line, and planned when Postgres likes, as those without it. */
-class Replanned extends Database {
-  override within<Row extends object>(workspaceId: string, statement: Statement, values: unknown[]) {
-    return super.within<Row>(workspaceId, { ...statement, planOnce: false }, values);
+/** With row-level security, and with plans chosen by PostgreSQL as without it. */
+class ReplannedDatabase extends Database {
+  override runAsCaller<Row extends object>(workspaceId: string, statement: Statement, values: unknown[]) {
+    return super.runAsCaller<Row>(workspaceId, { ...statement, useGenericPlan: false }, values);
   }
 }
-/** With the second line also where the ids of a page are found. */
-class HeldThroughout extends Database {
+/** With row-level security also for finding the IDs of a page. */
+class FullyRestrictedDatabase extends Database {
   workspaceId = '';
   override run<Row extends object>(statement: Statement, values: unknown[]) {
-    return this.within<Row>(this.workspaceId, statement, values);
+    return this.runAsCaller<Row>(this.workspaceId, statement, values);
   }
 }
 
-interface Kind {
+interface ReadCase {
   title: string;
-  /** At once, each in a closed loop. */
+  /** Concurrent closed loops. */
   lanes: number;
-  held: Database;
-  ask: (db: Database) => Promise<{ length: number }>;
+  restricted: Database;
+  read: (db: Database) => Promise<{ length: number }>;
 }
 
 /**
- * What does row-level security cost callers? The same reads with it and without, in one database of 200,000 tasks, four fifths
- * of which are the workspace's that asks. Without it they are run by the superuser that the embedded Postgres has, whom
- * no policy concerns.
+ * What does row-level security cost callers? Runs the same reads with and without it, in one database with 200,000 tasks, four
+ * fifths of which belong to the calling workspace. Without it they are run as the superuser of the embedded PostgreSQL, whom no
+ * policy restricts.
  */
 export const rls: Bench = async ({ seconds = DEFAULT_SECONDS, release }) => {
-  printOccasion(`Reads a second of ${TASKS} tasks: with row-level security, and without`);
-  const scratch = await makeScratch(release);
+  printHeader(`Reads per second of ${TASKS} tasks: with row-level security, and without`);
+  const scratch = await createScratch(release);
   const url = await scratch.database('rls');
-  const workspaceId = await prepareFloor(url);
+  const workspaceId = await migrateFloorDatabase(url);
   await fillHistory(url, TASKS);
   const ids = await spreadTasks(url);
   const options = { url, maxConnections: CONNECTIONS, log: pino({ level: 'silent' }) };
-  const [held, unheld] = [new Database(options), new Unheld(options)];
-  const [replanned, throughout] = [new Replanned(options), new HeldThroughout(options)];
-  throughout.workspaceId = workspaceId;
-  for (const db of [held, unheld, replanned, throughout]) release(() => db.close());
-  if (!(await held.holdCallers())) throw new Error('Row-level security is off here.');
+  const [restricted, unrestricted] = [new Database(options), new UnrestrictedDatabase(options)];
+  const [replanned, fullyRestricted] = [new ReplannedDatabase(options), new FullyRestrictedDatabase(options)];
+  fullyRestricted.workspaceId = workspaceId;
+  for (const db of [restricted, unrestricted, replanned, fullyRestricted]) release(() => db.close());
+  if (!(await restricted.hasRowSecurity()))
+    throw new Error('Row-level security is off. See the log for the reason.');
 
-  const reach = wholeWorkspace(workspaceId);
+  const visibility = workspaceVisibility(workspaceId);
   let next = 0;
   const someIds = (count: number) =>
     Array.from({ length: count }, () => ids[(next += 1) % ids.length] as string);
-  const find = (db: Database) => new Tasks(db).findMany(reach, someIds(1));
-  const page = (filter: TaskFilter) => (db: Database) => pageOfTasks(db, reach, filter, null, 21);
+  const find = (db: Database) => new TaskRepository(db).findMany(visibility, someIds(1));
+  const page = (filter: TaskFilter) => (db: Database) => pageOfTasks(db, visibility, filter, null, 21);
   const unconfirmed = page({ statuses: ['UNCONFIRMED'] });
   const rare = page({ search: RARE_WORD });
-  const imagesOf = (db: Database) => new Images(db).findByTasks(workspaceId, someIds(20));
-  const kinds = {
-    find: { title: 'a task by its id', lanes: CONNECTIONS, held, ask: find },
-    findReplanned: { title: '- not planned once', lanes: CONNECTIONS, held: replanned, ask: find },
-    images: { title: 'the images of 20 tasks', lanes: CONNECTIONS, held, ask: imagesOf },
-    first: { title: 'the first page of 20', lanes: 1, held, ask: page({}) },
-    filtered: { title: 'statuses: [UNCONFIRMED], a hundredth', lanes: 1, held, ask: unconfirmed },
-    filteredThroughout: { title: '- its ids, too', lanes: 1, held: throughout, ask: unconfirmed },
-    rareWord: { title: `search: "${RARE_WORD}"`, lanes: 1, held, ask: rare },
-    rareWordThroughout: { title: '- its ids, too', lanes: 1, held: throughout, ask: rare },
-  } satisfies Record<string, Kind>;
+  const imagesOf = (db: Database) => new ImageRepository(db).findByTasks(workspaceId, someIds(20));
+  const cases = {
+    find: { title: 'a task by its id', lanes: CONNECTIONS, restricted, read: find },
+    findReplanned: { title: '- without generic plan', lanes: CONNECTIONS, restricted: replanned, read: find },
+    images: { title: 'the images of 20 tasks', lanes: CONNECTIONS, restricted, read: imagesOf },
+    first: { title: 'the first page of 20', lanes: 1, restricted, read: page({}) },
+    filtered: { title: 'statuses: [UNCONFIRMED], 1 % of tasks', lanes: 1, restricted, read: unconfirmed },
+    filteredThroughout: {
+      title: '- also for its IDs',
+      lanes: 1,
+      restricted: fullyRestricted,
+      read: unconfirmed,
+    },
+    rareWord: { title: `search: "${RARE_WORD}"`, lanes: 1, restricted, read: rare },
+    rareWordThroughout: { title: '- also for its IDs', lanes: 1, restricted: fullyRestricted, read: rare },
+  } satisfies Record<string, ReadCase>;
 
-  const table = [['reads a second', 'with', 'without', 'ratio']];
+  const table = [['reads per second', 'with', 'without', 'ratio']];
   const ratios: Record<string, number> = {};
-  const share = seconds / Object.keys(kinds).length / ROUNDS / 2;
-  for (const [name, kind] of Object.entries<Kind>(kinds)) {
-    const rates = await compare(kind, unheld, share);
+  const secondsPerRound = seconds / Object.keys(cases).length / ROUNDS / 2;
+  for (const [name, kind] of Object.entries<ReadCase>(cases)) {
+    const rates = await compare(kind, unrestricted, secondsPerRound);
     const ratio = median(rates.map(({ ours, floor }) => ours / floor));
     const perSecond = [median(rates.map(({ ours }) => ours)), median(rates.map(({ floor }) => floor))];
     table.push([kind.title, ...perSecond.map((rate) => rate.toFixed(0)), ratio.toFixed(2)]);
-    ratios[name] = rounded(ratio, 3);
+    ratios[name] = roundTo(ratio, 3);
   }
   printTable(table);
-  console.log(`Goal: ratios of at least ${GOAL}, but for those with a dash, which show what was not done.`);
+  console.log(
+    `Goal: ratios of at least ${GOAL}, except for those with a dash, which show rejected alternatives.`,
+  );
   console.log(JSON.stringify({ bench: 'rls', ...ratios }));
 };
 
-/** Gives a fifth of the tasks to four other workspaces; returns the ids of some that are left. */
+/** Moves a fifth of the tasks to four other workspaces. Returns the IDs of some remaining tasks. */
 async function spreadTasks(url: string): Promise<string[]> {
   return withClient(url, async (client) => {
     await client.query(`
@@ -113,28 +121,29 @@ async function spreadTasks(url: string): Promise<string[]> {
   });
 }
 
-/** Rates of both, round by round; who goes first changes. */
-async function compare({ lanes, held, ask }: Kind, unheld: Database, secondsEach: number) {
-  const sides = { ours: held, floor: unheld };
+/** Rates of both sides, round by round. The side that goes first alternates. */
+async function compare({ lanes, restricted, read }: ReadCase, unrestricted: Database, secondsEach: number) {
+  const sides = { ours: restricted, floor: unrestricted };
   const rounds: { ours: number; floor: number }[] = [];
-  const [ours, floor] = [await ask(held), await ask(unheld)];
-  if (ours.length === 0 || floor.length === 0) throw new Error('There was nothing to read.');
-  for (const db of [held, unheld]) await rateOf(() => ask(db), lanes, WARM_UP_SECONDS);
+  const [ours, floor] = [await read(restricted), await read(unrestricted)];
+  if (ours.length === 0 || floor.length === 0)
+    throw new Error('A read returned no rows, so nothing was measured.');
+  for (const db of [restricted, unrestricted]) await rateOf(() => read(db), lanes, WARM_UP_SECONDS);
   for (let round = 0; round < ROUNDS; round += 1) {
     const rates = { ours: 0, floor: 0 };
     const order = round % 2 === 0 ? (['ours', 'floor'] as const) : (['floor', 'ours'] as const);
-    for (const side of order) rates[side] = await rateOf(() => ask(sides[side]), lanes, secondsEach);
+    for (const side of order) rates[side] = await rateOf(() => read(sides[side]), lanes, secondsEach);
     rounds.push(rates);
   }
   return rounds;
 }
 
-async function rateOf(ask: () => Promise<unknown>, lanes: number, seconds: number): Promise<number> {
+async function rateOf(read: () => Promise<unknown>, lanes: number, seconds: number): Promise<number> {
   const start = performance.now();
   const end = start + seconds * 1000;
   let done = 0;
   const lane = async () => {
-    for (; performance.now() < end; done += 1) await ask();
+    for (; performance.now() < end; done += 1) await read();
   };
   await Promise.all(Array.from({ length: lanes }, lane));
   return done / ((performance.now() - start) / 1000);

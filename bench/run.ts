@@ -1,4 +1,4 @@
-/** `npm run bench -- <name> [--seconds <n>]`: measures one thing, prints a table, and one line of JSON at the end. */
+/** `npm run bench -- <name> [--seconds <n>]`: runs a benchmark. Prints a table and, as the last line, one JSON object. */
 import { parseArgs } from 'node:util';
 import { callbacks } from './callbacks.js';
 import { create } from './create.js';
@@ -13,9 +13,9 @@ import { notifyTax } from './notify-tax.js';
 import { rls } from './rls.js';
 import { withReleases } from './support/releases.js';
 import { storm } from './storm.js';
-import { turns } from './turns.js';
+import { fairScheduling } from './fair-scheduling.js';
 import { type Bench } from './support/bench.js';
-import { waiting } from './waiting.js';
+import { heldRequests } from './held-requests.js';
 
 const BENCHES: Record<string, Bench> = {
   create,
@@ -29,8 +29,8 @@ const BENCHES: Record<string, Bench> = {
   images,
   storm,
   'lost-callbacks': lostCallbacks,
-  turns,
-  waiting,
+  'fair-scheduling': fairScheduling,
+  'held-requests': heldRequests,
   rls,
 };
 
@@ -43,12 +43,12 @@ const bench = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined;
 const seconds = values.seconds === undefined ? undefined : Number(values.seconds);
 
 if (!bench) {
-  const problem = name ? `There is no bench named "${name}".` : 'Say which bench to run.';
-  console.error(`${problem} There are: ${Object.keys(BENCHES).join(', ')}.`);
+  const problem = name ? `Unknown benchmark "${name}".` : 'No benchmark was named.';
+  console.error(`${problem} Use one of: ${Object.keys(BENCHES).join(', ')}.`);
   process.exit(1);
 }
 if (seconds !== undefined && !(seconds > 0)) {
-  console.error(`--seconds is "${values.seconds}"; give a number above 0.`);
+  console.error(`--seconds is "${values.seconds}". Give a number above 0.`);
   process.exit(1);
 }
 await withReleases((release) => bench({ seconds, release }));

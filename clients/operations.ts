@@ -21,783 +21,763 @@ export type Scalars = {
   URL: { input: string; output: string; }
 };
 
-/** A key to the workspace. The key itself was shown once, when it was made, and is kept nowhere. */
+/** An API key of the workspace. The key itself is shown once, when it is created, and is not stored. */
 export type ApiKey = {
   __typename?: 'ApiKey';
-  /** When it was made. */
+  /** Time when the key was created. */
   createdAt: Scalars['DateTime']['output'];
-  /** From when it is refused; null: never. */
+  /** Time when the key expires. Null if it does not. */
   expiresAt?: Maybe<Scalars['DateTime']['output']>;
-  /** The id of the key; no secret. */
+  /** ID of the API key. It is not secret. */
   id: Scalars['ID']['output'];
-  /** Its last four characters. */
+  /** Last four characters of the key. Null if they were not recorded. */
   lastFour?: Maybe<Scalars['String']['output']>;
-  /** When it was used last, to about a minute; null: never. */
+  /** Time when the key was last used, accurate to about a minute. Null if it never was. */
   lastUsedAt?: Maybe<Scalars['DateTime']['output']>;
-  /** How much of it. */
+  /** Usage limits for this key. */
   limits: Limits;
-  /** What people call it: the `actor` of what it causes. */
+  /** Display name, as in the `actor` of events and audit entries. */
   name: Scalars['String']['output'];
-  /** Its first characters, by which a person recognises it. */
+  /** First characters of the key, to recognize it by. */
   prefix: Scalars['String']['output'];
-  /** When it was revoked; null: it was not. */
+  /** Time when the key was revoked. Null if it was not. */
   revokedAt?: Maybe<Scalars['DateTime']['output']>;
-  /** What it may do, such as "tasks:write". */
+  /** Scopes of the key, such as "tasks:write". */
   scopes: Array<Scalars['String']['output']>;
 };
 
-/** A page of a list, newest first. */
+/** A page of API keys, newest first. */
 export type ApiKeyConnection = {
   __typename?: 'ApiKeyConnection';
   /** The items with their cursors. */
   edges: Array<ApiKeyEdge>;
   /** The items. */
   nodes: Array<ApiKey>;
-  /** Where the page stands. */
+  /** Position of the page in the list. */
   pageInfo: PageInfo;
 };
 
-/** One ApiKey and its place in the list. */
+/** A list item with its cursor. */
 export type ApiKeyEdge = {
   __typename?: 'ApiKeyEdge';
-  /** Opaque: the place just after this item. */
+  /** Opaque cursor of this item, for `after`. */
   cursor: Scalars['String']['output'];
   /** The item. */
   node: ApiKey;
 };
 
-/** What somebody did that others must be able to read about. */
+/** Kind of an audit entry. */
 export type AuditAction =
-  /** A budget was set or changed. */
+  /** An API key was created. `data` holds its name and scopes. */
+  | 'API_KEY_CREATED'
+  /** An API key was revoked. */
+  | 'API_KEY_REVOKED'
+  /** An API key was rotated. `data` holds the new key's ID and the grace period in seconds. */
+  | 'API_KEY_ROTATED'
+  /** An API key or client token was rejected `data.count` times within a minute. `data.kind` says why. Entries for unknown keys are visible only to callers with the scope `workspaces:admin`. */
+  | 'AUTHENTICATION_FAILED'
+  /** A budget was set, changed or removed. */
   | 'BUDGET_CHANGED'
-  /** A task's result was posted to its callbackUrl again. */
-  | 'CALLBACK_REDELIVERED'
-  /** A callback of the upstream's was taken again. */
+  /** A callback of the upstream was processed again. */
   | 'CALLBACK_REPLAYED'
-  /** Somebody took an image away. */
+  /** A client token was created. `targetId` is its `jti`. */
+  | 'CLIENT_TOKEN_CREATED'
+  /** An image was deleted. */
   | 'IMAGE_DELETED'
-  /** A key was made; `data` has its name and scopes. */
-  | 'KEY_CREATED'
-  /** A key was ended. */
-  | 'KEY_REVOKED'
-  /** A key was given a successor; `data` has its id and the grace time. */
-  | 'KEY_ROTATED'
-  /** A key or a token was refused, `data.count` times within a minute; `data.kind` says why. Of keys that are nobody's only for callers with workspaces:admin. */
-  | 'SIGN_IN_FAILED'
-  /** A token for a browser was made; `subject` is its `jti`. */
-  | 'TOKEN_ISSUED'
-  /** Callbacks are signed with a new secret. */
+  /** A redelivery of the results of a task to its `webhookUrl` was requested. */
+  | 'WEBHOOK_REDELIVERED'
+  /** The secret that signs webhooks was replaced. */
   | 'WEBHOOK_SECRET_ROTATED'
-  /** A workspace was made, by a key of this one. */
+  /** An API key of this workspace created another workspace. */
   | 'WORKSPACE_CREATED';
 
-/** One use of power. Entries are never changed. */
+/** A privileged action recorded in the audit log. Entries are immutable. */
 export type AuditEntry = {
   __typename?: 'AuditEntry';
-  /** What was done. */
+  /** The action. */
   action: AuditAction;
-  /** By whom: the name of the key. */
+  /** Name of the API key that performed the action. */
   actor: Scalars['String']['output'];
-  /** When. */
+  /** Time of the action. */
   at: Scalars['DateTime']['output'];
-  /** What else there is to know, by action. No secrets. */
+  /** IP address of the client. Null if it is unknown. */
+  clientAddress?: Maybe<Scalars['String']['output']>;
+  /** Details, depending on the action. It never contains secrets. */
   data: Scalars['JSON']['output'];
-  /** By which end user, when the key was a token of one. */
+  /** End user of the client token that performed the action. Null if there was none. */
   endUserId?: Maybe<Scalars['String']['output']>;
-  /** The id of the entry. */
+  /** ID of the entry. */
   id: Scalars['ID']['output'];
-  /** With which key; null where there was none. */
+  /** ID of the API key that performed the action. Null if none was involved. */
   keyId?: Maybe<Scalars['ID']['output']>;
-  /** From where: the client's address. */
-  source?: Maybe<Scalars['String']['output']>;
-  /** The id of what it was done to. */
-  subject?: Maybe<Scalars['String']['output']>;
+  /** ID of the object that was acted on. */
+  targetId?: Maybe<Scalars['String']['output']>;
 };
 
-/** A page of a list, newest first. */
+/** A page of audit entries, newest first. */
 export type AuditEntryConnection = {
   __typename?: 'AuditEntryConnection';
   /** The items with their cursors. */
   edges: Array<AuditEntryEdge>;
   /** The items. */
   nodes: Array<AuditEntry>;
-  /** Where the page stands. */
+  /** Position of the page in the list. */
   pageInfo: PageInfo;
 };
 
-/** One AuditEntry and its place in the list. */
+/** A list item with its cursor. */
 export type AuditEntryEdge = {
   __typename?: 'AuditEntryEdge';
-  /** Opaque: the place just after this item. */
+  /** Opaque cursor of this item, for `after`. */
   cursor: Scalars['String']['output'];
   /** The item. */
   node: AuditEntry;
 };
 
-/** Which entries. Absent or empty: all of them. */
+/** Conditions on audit entries. An entry must meet all of them. */
 export type AuditFilter = {
-  /** Of these kinds. */
+  /** Entries with one of these actions. Empty or omitted: any. */
   actions?: InputMaybe<Array<AuditAction>>;
-  /** Done with this key. */
+  /** Actions of the API key with this ID. Omitted: any. */
   keyId?: InputMaybe<Scalars['ID']['input']>;
-  /** At this time or later. */
+  /** Entries at or after this time. */
   since?: InputMaybe<Scalars['DateTime']['input']>;
-  /** Before this time. */
+  /** Entries before this time. */
   until?: InputMaybe<Scalars['DateTime']['input']>;
 };
 
-/** What one month's spending may come to, by UTC, and how it stands. A task counts in the month of its request. Amounts are decimal numbers as text. */
+/** A monthly spending limit and how much of it is used. Months are in UTC, and a task counts in the month of its request. Amounts are decimal numbers as strings. */
 export type Budget = {
   __typename?: 'Budget';
-  /** Three letters, as ISO 4217 has them. */
+  /** ISO 4217 currency code, such as USD. */
   currency: Scalars['String']['output'];
-  /** For tasks that were canceled or expired after they had been sent: the upstream may have billed them, and nobody can know. It becomes `spent` where late pictures come. */
-  held: Scalars['String']['output'];
-  /** The id of the workspace or the key, or the workspace's own id of its user. */
-  id: Scalars['ID']['output'];
-  /** What may be spent in a month. */
+  /** Maximum spending per month. */
   limit: Scalars['String']['output'];
-  /** YYYY-MM. */
+  /** Month that the amounts are for, as YYYY-MM. */
   month: Scalars['String']['output'];
-  /** The limit without the other three. Below zero where pictures came late, or more than were asked for, or the limit was lowered. */
+  /** The limit minus `reserved`, `spent` and `uncertain`. It is negative if images arrived late, more images than requested arrived, or the limit was lowered. */
   remaining: Scalars['String']['output'];
-  /** What tasks that have not ended can cost. */
+  /** Highest cost that tasks which are not final yet can reach. */
   reserved: Scalars['String']['output'];
-  /** Whose spending it bounds. */
+  /** Whose spending the budget limits. */
   scope: BudgetScope;
-  /** What was delivered has cost. */
+  /** ID of the workspace or API key, or the workspace's own ID of the end user. */
+  scopeId: Scalars['ID']['output'];
+  /** Cost of the delivered images. */
   spent: Scalars['String']['output'];
+  /** Cost that the upstream may have charged for tasks canceled or expired after they were sent. It moves to `spent` if late images arrive. */
+  uncertain: Scalars['String']['output'];
 };
 
-/** A page of a list, by scope, then by id. */
+/** A page of budgets: those of end users, then of API keys, then of the workspace, each by ID. */
 export type BudgetConnection = {
   __typename?: 'BudgetConnection';
   /** The items with their cursors. */
   edges: Array<BudgetEdge>;
   /** The items. */
   nodes: Array<Budget>;
-  /** Where the page stands. */
+  /** Position of the page in the list. */
   pageInfo: PageInfo;
 };
 
-/** One Budget and its place in the list. */
+/** A list item with its cursor. */
 export type BudgetEdge = {
   __typename?: 'BudgetEdge';
-  /** Opaque: the place just after this item. */
+  /** Opaque cursor of this item, for `after`. */
   cursor: Scalars['String']['output'];
   /** The item. */
   node: Budget;
 };
 
-/** Whose spending a budget bounds. */
+/** Whose spending a budget limits. */
 export type BudgetScope =
-  /** Of what is asked for on behalf of one user of the workspace. */
+  /** Tasks requested with one API key. */
+  | 'API_KEY'
+  /** Tasks requested for one end user. */
   | 'END_USER'
-  /** Of what is asked for with one key. */
-  | 'KEY'
-  /** Of the whole workspace. */
+  /** All tasks of the workspace. */
   | 'WORKSPACE';
 
-/** A POST from the upstream to the callback link of a task, and its verdict. */
+/** A POST from the upstream to the callback URL of a task, and its effect. */
 export type Callback = {
   __typename?: 'Callback';
-  /** As it came; what is not UTF-8 is shown as replacement characters. */
+  /** Body as it was received. Bytes that are not UTF-8 are shown as replacement characters. */
   body: Scalars['String']['output'];
-  /** A UUIDv7. */
+  /** ID of the callback, a UUIDv7. */
   id: Scalars['ID']['output'];
-  /** When it came. */
+  /** Time when the callback was received. */
   receivedAt: Scalars['DateTime']['output'];
-  /** The task whose link it was posted to. */
+  /** Task whose callback URL received the POST. */
   task?: Maybe<Task>;
-  /** What was made of it. */
+  /** Effect of the callback. */
   verdict: CallbackVerdict;
 };
 
-/** A page of a list, newest first. */
+/** A page of callbacks, newest first. */
 export type CallbackConnection = {
   __typename?: 'CallbackConnection';
   /** The items with their cursors. */
   edges: Array<CallbackEdge>;
   /** The items. */
   nodes: Array<Callback>;
-  /** Where the page stands. */
+  /** Position of the page in the list. */
   pageInfo: PageInfo;
 };
 
-/** One Callback and its place in the list. */
+/** A list item with its cursor. */
 export type CallbackEdge = {
   __typename?: 'CallbackEdge';
-  /** Opaque: the place just after this item. */
+  /** Opaque cursor of this item, for `after`. */
   cursor: Scalars['String']['output'];
   /** The item. */
   node: Callback;
 };
 
-/** Which callbacks to show. Every condition that is given must hold. */
+/** Conditions on callbacks. A callback must meet all of them. */
 export type CallbackFilter = {
-  /** Of this task; absent: of all. */
+  /** Callbacks for the task with this ID. Omitted: any. */
   taskId?: InputMaybe<Scalars['ID']['input']>;
-  /** Any of these; empty or absent: all. */
+  /** Callbacks with one of these verdicts. Empty or omitted: any. */
   verdicts?: InputMaybe<Array<CallbackVerdict>>;
 };
 
-/** What was made of a callback. */
+/** Effect of an upstream callback. */
 export type CallbackVerdict =
-  /** It brought the task to its end. */
+  /** It completed the task. */
   | 'APPLIED'
-  /** It contradicts a result that was there before. Nothing was changed. */
+  /** It contradicts the result that the task already had. Nothing changed. */
   | 'CONFLICT'
-  /** The task had this end already. */
+  /** The task had this result already. Nothing changed. */
   | 'DUPLICATE'
-  /** It brought the task to its end before the reply to our request had been read. */
+  /** It completed the task before the upstream's response to the submission was processed. */
   | 'EARLY'
-  /** The task had ended without a result; pictures, if any, are kept as late images. */
+  /** The task was already final, without images. Images in the callback are kept as late images. */
   | 'LATE'
-  /** It could not be understood. The task goes on. */
+  /** Its body could not be parsed. The task continues. */
   | 'MALFORMED'
-  /** There is no such task. */
+  /** No task has the ID in its URL. */
   | 'UNKNOWN_TASK';
 
-/** What taking a task back came to. */
+/** Effect of canceling a task. */
 export type CancelOutcome =
-  /** The task had ended; nothing was changed. */
+  /** The task was final already. Nothing changed. */
   | 'ALREADY_FINISHED'
-  /** The upstream cannot be stopped and may bill it; a result that comes is kept as late. */
+  /** The task was canceled, but the upstream cannot be stopped and may bill it. Images that still arrive are kept as late images. */
   | 'ALREADY_SENT'
-  /** Nothing was asked of the upstream. */
+  /** The task was canceled before anything was sent to the upstream. */
   | 'NOT_SENT';
 
-/** Which task to take back. */
+/** Input for canceling a task. */
 export type CancelTaskInput = {
-  /** The id of the task. */
+  /** ID of the task. */
   id: Scalars['ID']['input'];
 };
 
-/** The answer to cancelTask. */
+/** Output of `cancelTask`. */
 export type CancelTaskPayload = {
   __typename?: 'CancelTaskPayload';
-  /** What it came to; null when there are userErrors. */
+  /** Effect of the request. Null if there are `userErrors`. */
   outcome?: Maybe<CancelOutcome>;
-  /** The task as it is now; null when there are userErrors. */
+  /** The task in its current state. Null if there are `userErrors`. */
   task?: Maybe<Task>;
-  /** Everything that is wrong with the input; empty on success. */
+  /** Every problem with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
-/** A key that is to be made. */
+/** Input for creating an API key. */
 export type CreateApiKeyInput = {
-  /** From when it is refused; absent: never. */
+  /** Time when the key expires. Omitted: it does not. */
   expiresAt?: InputMaybe<Scalars['DateTime']['input']>;
-  /** How much it may do; absent: no limits. */
+  /** Usage limits for the key. Omitted: no limits of its own. */
   limits?: InputMaybe<LimitsInput>;
-  /** For people, 1 to 100 characters: the `actor` of what it causes. */
+  /** Display name, 1 to 100 characters. It becomes the `actor` of events and audit entries. */
   name: Scalars['String']['input'];
-  /** What it may do, such as "tasks:write"; nothing that the key which makes it may not do. */
+  /** Scopes of the key, such as "tasks:write". The caller cannot grant a scope that it does not have. */
   scopes: Array<Scalars['String']['input']>;
 };
 
-/** The answer to createApiKey. */
+/** Output of `createApiKey`. */
 export type CreateApiKeyPayload = {
   __typename?: 'CreateApiKeyPayload';
-  /** The key; null when there are userErrors. */
+  /** The new API key. Null if there are `userErrors`. */
   apiKey?: Maybe<ApiKey>;
-  /** The key itself, shown this once; null when there are userErrors. */
+  /** The API key itself, shown only here. Null if there are `userErrors`. */
   secret?: Maybe<Scalars['String']['output']>;
-  /** Everything that is wrong with the input; empty on success. */
+  /** Every problem with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
-/** A token that a browser is to be given. */
+/** Input for creating a client token. */
 export type CreateClientTokenInput = {
-  /** Whose it is, by whatever name the workspace has for its users, 1 to 255 characters: it sees and makes only what is theirs. Absent: it sees what everybody in the workspace has. */
+  /** Your ID of the end user that the token is for, 1 to 255 characters. The token then sees and creates only what belongs to that end user. Omitted: it sees the whole workspace. */
   endUserId?: InputMaybe<Scalars['String']['input']>;
-  /** Seconds until it is refused; 60 to 86400 (a day), default 3600. Never longer than the key. */
+  /** Seconds until the token expires, from 60 to 86400 (a day). Default: 3600. A token never outlives its API key. */
   expiresInSeconds?: InputMaybe<Scalars['Int']['input']>;
-  /** How much it may do; nothing above the limits of the key, which hold too. Absent: those alone. */
+  /** Usage limits for the token, none above the limits of its API key, which apply as well. Omitted: only those of the key. */
   limits?: InputMaybe<LimitsInput>;
-  /** What it may do, of tasks:read, tasks:write, images:write and audit:read; nothing that the key which makes it may not do. */
+  /** Scopes of the token, out of tasks:read, tasks:write, images:write, audit:read. The API key cannot grant a scope that it does not have. */
   scopes: Array<Scalars['String']['input']>;
-  /** The tasks that it may see, 1 to 100; then it makes nothing new. Absent: all. */
+  /** IDs of the tasks that the token may see, 1 to 100. The token then cannot create anything. Omitted: all tasks. */
   taskIds?: InputMaybe<Array<Scalars['ID']['input']>>;
 };
 
-/** The answer to createClientToken. */
+/** Output of `createClientToken`. */
 export type CreateClientTokenPayload = {
   __typename?: 'CreateClientTokenPayload';
-  /** From when it is refused; null when there are userErrors. */
+  /** Time when the token expires. Null if there are `userErrors`. */
   expiresAt?: Maybe<Scalars['DateTime']['output']>;
-  /** To be sent as a key is: `Authorization: Bearer …`. It is kept nowhere. Null when there are userErrors. */
+  /** The token, to be sent like an API key: `Authorization: Bearer …`. It is not stored. Null if there are `userErrors`. */
   token?: Maybe<Scalars['String']['output']>;
-  /** Everything that is wrong with the input; empty on success. */
+  /** Every problem with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
-/** A picture that is about to be sent. */
+/** Input for uploading an image. */
 export type CreateUploadInput = {
-  /** What its owner calls it, up to 255 characters; it is offered again when the picture is saved. */
+  /** File name, up to 255 characters. It is suggested again when the image is downloaded. */
   fileName?: InputMaybe<Scalars['String']['input']>;
 };
 
-/** The answer to createUpload. */
+/** Output of `createUpload`. */
 export type CreateUploadPayload = {
   __typename?: 'CreateUploadPayload';
-  /** The link; null when there are userErrors. */
+  /** The link. Null if there are `userErrors`. */
   upload?: Maybe<Upload>;
-  /** Everything that is wrong with the input; empty on success. */
+  /** Every problem with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
-/** A workspace that is to be made, and its first key. */
+/** Input for creating a workspace with its first API key. */
 export type CreateWorkspaceInput = {
-  /** For people, 1 to 100 characters. */
+  /** Display name, 1 to 100 characters. */
   name: Scalars['String']['input'];
-  /** What its first key may do; nothing that the key which makes it may not do. */
+  /** Scopes of the workspace's first API key. The caller cannot grant a scope that it does not have. */
   scopes: Array<Scalars['String']['input']>;
 };
 
-/** The answer to createWorkspace. */
+/** Output of `createWorkspace`. */
 export type CreateWorkspacePayload = {
   __typename?: 'CreateWorkspacePayload';
-  /** Its first key; null when there are userErrors. */
+  /** The workspace's first API key. Null if there are `userErrors`. */
   apiKey?: Maybe<ApiKey>;
-  /** That key itself, shown this once; null when there are userErrors. */
+  /** The API key itself, shown only here. Null if there are `userErrors`. */
   secret?: Maybe<Scalars['String']['output']>;
-  /** Everything that is wrong with the input; empty on success. */
+  /** Every problem with the input. Empty on success. */
   userErrors: Array<UserError>;
-  /** The workspace; null when there are userErrors. */
+  /** The new workspace. Null if there are `userErrors`. */
   workspace?: Maybe<Workspace>;
 };
 
-/** Which image to take away. */
+/** Input for deleting an image. */
 export type DeleteImageInput = {
-  /** The id of the image. */
+  /** ID of the image. */
   id: Scalars['ID']['input'];
 };
 
-/** The answer to deleteImage. */
+/** Output of `deleteImage`. */
 export type DeleteImagePayload = {
   __typename?: 'DeleteImagePayload';
-  /** What is left of it: its facts, without its bytes; null when there are userErrors. */
+  /** The deleted image: its record remains, its bytes do not. Null if there are `userErrors`. */
   image?: Maybe<Image>;
-  /** Everything that is wrong with the input; empty on success. */
+  /** Every problem with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
-/** One attempt to post a task's result to its callbackUrl. */
-export type Delivery = {
-  __typename?: 'Delivery';
-  /** The first 1,024 bytes of the answer, as text. */
-  answer?: Maybe<Scalars['String']['output']>;
-  /** When it was made. */
-  at: Scalars['DateTime']['output'];
-  /** From 1. */
-  attempt: Scalars['Int']['output'];
-  /** Why it was not delivered. Null when it was. */
-  failure?: Maybe<Scalars['String']['output']>;
-  /** A UUIDv7. */
-  id: Scalars['ID']['output'];
-  /** Milliseconds until the answer, or until it was given up; at most about 15,000. */
-  latencyMs: Scalars['Int']['output'];
-  /** When the next attempt is due. Null when this one delivered, was the last, or was overtaken by another. */
-  nextAttemptAt?: Maybe<Scalars['DateTime']['output']>;
-  /** The HTTP status that was answered; 200 to 299 means delivered. Null when nobody answered. */
-  statusCode?: Maybe<Scalars['Int']['output']>;
-  /** The header webhook-id: the same in every attempt to deliver the same result. */
-  webhookId: Scalars['ID']['output'];
-};
-
-/** A page of a list, newest first. */
-export type DeliveryConnection = {
-  __typename?: 'DeliveryConnection';
-  /** The items with their cursors. */
-  edges: Array<DeliveryEdge>;
-  /** The items. */
-  nodes: Array<Delivery>;
-  /** Where the page stands. */
-  pageInfo: PageInfo;
-};
-
-/** One Delivery and its place in the list. */
-export type DeliveryEdge = {
-  __typename?: 'DeliveryEdge';
-  /** Opaque: the place just after this item. */
-  cursor: Scalars['String']['output'];
-  /** The item. */
-  node: Delivery;
-};
-
-/** A wish for a picture to be changed. */
+/** Input for editing an image. It needs exactly one source: `sourceImageId` or `sourceImageUrl`. */
 export type EditImageInput = {
-  /** Where the result is posted to when it is there: a public http or https address. See docs/PROTOCOL.md, "Callbacks out". */
-  callbackUrl?: InputMaybe<Scalars['String']['input']>;
-  /** For whom of its own users the workspace asks, by whatever name it has for them; 1 to 255 characters. A token of an end user leaves it out. */
+  /** Your ID of the end user that the request is for, 1 to 255 characters. Omit it when you use the client token of an end user. */
   endUserId?: InputMaybe<Scalars['String']['input']>;
-  /** Same key and same input: the same task. Same key, other input: IDEMPOTENCY_CONFLICT. 1 to 255 characters. */
+  /** 1 to 255 characters. A repeated key with the same input returns the existing task, and with other input the error IDEMPOTENCY_CONFLICT. Default: the header `Idempotency-Key`. */
   idempotencyKey?: InputMaybe<Scalars['String']['input']>;
-  /** The caller's own JSON, up to 4 KB, returned untouched. */
+  /** Any JSON value of your own, up to 4 KB. It is returned unchanged. */
   metadata?: InputMaybe<Scalars['JSON']['input']>;
-  /** See `models`; default flux-kontext-pro. */
+  /** Name of a model from `models` with `canEdit`. Default: flux-kontext-pro. */
   model?: InputMaybe<Scalars['String']['input']>;
-  /** Which of the queued tasks of the same end user goes first. It does not come before others by it. */
+  /** Order among the queued tasks of the same end user. It does not affect other end users or workspaces. */
   priority?: InputMaybe<TaskPriority>;
-  /** How to change it; 1 to 4,000 characters. */
+  /** Text that describes the change, 1 to 4,000 characters. */
   prompt: Scalars['String']['input'];
-  /** A ratio; default: the source's own. */
+  /** Aspect ratio such as "16:9". Default: that of the source image. */
   size?: InputMaybe<Scalars['String']['input']>;
-  /** One of our images. Exactly one of the two sources is given. */
+  /** ID of the image to edit: one that was generated, edited or uploaded here. */
   sourceImageId?: InputMaybe<Scalars['ID']['input']>;
-  /** A direct http or https link to a picture. Exactly one of the two sources is given. */
+  /** Direct http or https URL of the image to edit. */
   sourceImageUrl?: InputMaybe<Scalars['String']['input']>;
-  /** Seconds until we give up on it; 10 to 3600, default 600. */
+  /** Seconds until the task expires, from 10 to 3600. Default: 600. */
   timeoutSeconds?: InputMaybe<Scalars['Int']['input']>;
+  /** Public http or https URL to which the result is posted, up to 2,048 characters. See docs/PROTOCOL.md, "Webhooks". */
+  webhookUrl?: InputMaybe<Scalars['String']['input']>;
 };
 
-/** The answer to editImage. */
+/** Output of `editImage`. */
 export type EditImagePayload = {
   __typename?: 'EditImagePayload';
-  /** True when an earlier request with this idempotencyKey made the task. */
+  /** Whether an earlier request with the same idempotency key created the task. */
   replayed: Scalars['Boolean']['output'];
-  /** The task; null when there are userErrors. */
+  /** The task. Null if there are `userErrors`. */
   task?: Maybe<Task>;
-  /** Everything that is wrong with the input; empty on success. */
+  /** Every problem with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
-/** What a model accepts, so that a form can be built from it. */
+/** A model and the input it accepts. It has everything a form needs to offer only valid input. */
 export type FluxModel = {
   __typename?: 'FluxModel';
-  /** Whether editImage takes it. */
+  /** Accepted aspect ratios, such as "16:9". Empty if the model takes sizes in pixels. */
+  aspectRatios: Array<Scalars['String']['output']>;
+  /** Whether `editImage` accepts the model. */
   canEdit: Scalars['Boolean']['output'];
-  /** Whether generateImages takes it. */
+  /** Whether `generateImages` accepts the model. */
   canGenerate: Scalars['Boolean']['output'];
-  /** The size of a generated picture when none is given. */
+  /** Size of a generated image when the request has no `size`. */
   defaultSize: Scalars['String']['output'];
-  /** The upstream advises against it and may remove it. */
+  /** Whether the upstream advises against the model. It may be removed. */
   isDeprecated: Scalars['Boolean']['output'];
-  /** The most pictures one request may ask for. */
+  /** Maximum number of images per request. */
   maxCount: Scalars['Int']['output'];
-  /** What goes into `model` of an input. */
+  /** Name of the model: the value for `model` in an input. */
   name: Scalars['String']['output'];
-  /** Pixel rule; null when it takes ratios. */
-  pixels?: Maybe<PixelRule>;
-  /** Ratios it accepts, such as "16:9"; empty when it takes pixels. */
-  ratios: Array<Scalars['String']['output']>;
+  /** Accepted sizes in pixels. Null if the model takes aspect ratios. */
+  pixelSizes?: Maybe<PixelSizeConstraints>;
 };
 
-/** A wish for pictures from words. */
+/** Input for generating images from a text prompt. */
 export type GenerateImagesInput = {
-  /** Where the result is posted to when it is there: a public http or https address. See docs/PROTOCOL.md, "Callbacks out". */
-  callbackUrl?: InputMaybe<Scalars['String']['input']>;
-  /** Pictures wished for, 1 to 4. Fewer may come. */
+  /** Number of images, from 1 to the model's `maxCount`. The upstream may deliver fewer. */
   count?: InputMaybe<Scalars['Int']['input']>;
-  /** For whom of its own users the workspace asks, by whatever name it has for them; 1 to 255 characters. A token of an end user leaves it out. */
+  /** Your ID of the end user that the request is for, 1 to 255 characters. Omit it when you use the client token of an end user. */
   endUserId?: InputMaybe<Scalars['String']['input']>;
-  /** Same key and same input: the same task. Same key, other input: IDEMPOTENCY_CONFLICT. 1 to 255 characters. */
+  /** 1 to 255 characters. A repeated key with the same input returns the existing task, and with other input the error IDEMPOTENCY_CONFLICT. Default: the header `Idempotency-Key`. */
   idempotencyKey?: InputMaybe<Scalars['String']['input']>;
-  /** The caller's own JSON, up to 4 KB, returned untouched. */
+  /** Any JSON value of your own, up to 4 KB. It is returned unchanged. */
   metadata?: InputMaybe<Scalars['JSON']['input']>;
-  /** See `models`; default flux-dev. */
+  /** Name of a model from `models`. Default: flux-dev. */
   model?: InputMaybe<Scalars['String']['input']>;
-  /** Which of the queued tasks of the same end user goes first. It does not come before others by it. */
+  /** Order among the queued tasks of the same end user. It does not affect other end users or workspaces. */
   priority?: InputMaybe<TaskPriority>;
-  /** What to make; 1 to 4,000 characters. */
+  /** Text that describes the images, 1 to 4,000 characters. */
   prompt: Scalars['String']['input'];
-  /** WIDTHxHEIGHT or a ratio, by model; default: the `defaultSize` of the model. */
+  /** Size in pixels as WIDTHxHEIGHT, or an aspect ratio such as "16:9". The model decides which one. Default: its `defaultSize`. */
   size?: InputMaybe<Scalars['String']['input']>;
-  /** Seconds until we give up on it; 10 to 3600, default 600. */
+  /** Seconds until the task expires, from 10 to 3600. Default: 600. */
   timeoutSeconds?: InputMaybe<Scalars['Int']['input']>;
+  /** Public http or https URL to which the result is posted, up to 2,048 characters. See docs/PROTOCOL.md, "Webhooks". */
+  webhookUrl?: InputMaybe<Scalars['String']['input']>;
 };
 
-/** The answer to generateImages. */
+/** Output of `generateImages`. */
 export type GenerateImagesPayload = {
   __typename?: 'GenerateImagesPayload';
-  /** True when an earlier request with this idempotencyKey made the task. */
+  /** Whether an earlier request with the same idempotency key created the task. */
   replayed: Scalars['Boolean']['output'];
-  /** The task; null when there are userErrors. */
+  /** The task. Null if there are `userErrors`. */
   task?: Maybe<Task>;
-  /** Everything that is wrong with the input; empty on success. */
+  /** Every problem with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
-/** One finished picture. Its sides, type and placeholder are null until our copy of it is stored, a moment after the task succeeded; the event IMAGE_STORED tells when. */
+/** A finished image, generated, edited or uploaded. Its dimensions, type and placeholder are null until Darkroom has stored its copy, a moment after the task succeeded. The event IMAGE_STORED reports that. */
 export type Image = {
   __typename?: 'Image';
-  /** Bytes of the stored original. */
+  /** Size of the stored original in bytes. */
   byteSize?: Maybe<Scalars['Int']['output']>;
-  /** When it was taken away: its links answer 410, and it can no longer be edited. */
+  /** Time when the image was deleted. Its URLs then return 410, and it can no longer be edited. Null if it was not deleted. */
   deletedAt?: Maybe<Scalars['DateTime']['output']>;
-  /** What was edited from it, oldest first. */
+  /** Images that were edited from this one, oldest first. */
   edits: ImageConnection;
-  /** In pixels, as the picture is meant to be seen. */
+  /** Height in pixels, after EXIF orientation. */
   height?: Maybe<Scalars['Int']['output']>;
-  /** A UUIDv7. */
+  /** ID of the image, a UUIDv7. */
   id: Scalars['ID']['output'];
-  /** Place in the upstream's order, from 0. */
+  /** 0-based position in the upstream's result. */
   index: Scalars['Int']['output'];
-  /** Seconds the upstream says it took. */
+  /** Inference time in seconds, as reported by the upstream. */
   inferenceSeconds?: Maybe<Scalars['Float']['output']>;
-  /** Found by decoding the bytes, such as "image/png". */
+  /** MIME type such as "image/png", determined by decoding the bytes. */
   mimeType?: Maybe<Scalars['String']['output']>;
-  /** What it was edited from, when that is one of ours. */
+  /** Image that this one was edited from. Null if there is none or Darkroom does not store it. */
   parent?: Maybe<Image>;
-  /** What makes the same picture again, as the upstream gave it. */
+  /** Seed reported by the upstream. The same seed and prompt reproduce the image. */
   seed?: Maybe<Scalars['String']['output']>;
-  /** Hex SHA-256 of the stored original. */
+  /** SHA-256 of the stored original, in hexadecimal. */
   sha256?: Maybe<Scalars['String']['output']>;
-  /** When our copy was complete. */
+  /** Time when Darkroom's copy was complete. Null until then. */
   storedAt?: Maybe<Scalars['DateTime']['output']>;
-  /** The task that made it; null for an upload. */
+  /** Task that created the image. Null for an upload. */
   task?: Maybe<Task>;
-  /** Base64 ThumbHash, for a placeholder before the picture loads. */
+  /** ThumbHash in base64: a placeholder to show while the image loads. */
   thumbhash?: Maybe<Scalars['String']['output']>;
-  /** The upstream's own link, for the record. It expires; use `url`. */
+  /** The upstream's own URL, for the record. It expires, so use `url`. Null for an upload. */
   upstreamUrl?: Maybe<Scalars['URL']['output']>;
-  /** Ours, and it lasts: served from the store, never the upstream's expiring link. Works without a key, for whoever was given it; an operator can limit how long. */
+  /** URL of Darkroom's copy. Anyone who has it can read the image without an API key. It does not expire, unless the operator has set a lifetime. */
   url: Scalars['URL']['output'];
-  /** In pixels, as the picture is meant to be seen. */
+  /** Width in pixels, after EXIF orientation. */
   width?: Maybe<Scalars['Int']['output']>;
 };
 
 
-/** One finished picture. Its sides, type and placeholder are null until our copy of it is stored, a moment after the task succeeded; the event IMAGE_STORED tells when. */
+/** A finished image, generated, edited or uploaded. Its dimensions, type and placeholder are null until Darkroom has stored its copy, a moment after the task succeeded. The event IMAGE_STORED reports that. */
 export type ImageEditsArgs = {
   after?: InputMaybe<Scalars['String']['input']>;
   first?: Scalars['Int']['input'];
 };
 
 
-/** One finished picture. Its sides, type and placeholder are null until our copy of it is stored, a moment after the task succeeded; the event IMAGE_STORED tells when. */
+/** A finished image, generated, edited or uploaded. Its dimensions, type and placeholder are null until Darkroom has stored its copy, a moment after the task succeeded. The event IMAGE_STORED reports that. */
 export type ImageUrlArgs = {
   format?: InputMaybe<ImageFormat>;
   width?: InputMaybe<Scalars['Int']['input']>;
 };
 
-/** A page of a list, oldest first. */
+/** A page of images, oldest first. */
 export type ImageConnection = {
   __typename?: 'ImageConnection';
   /** The items with their cursors. */
   edges: Array<ImageEdge>;
   /** The items. */
   nodes: Array<Image>;
-  /** Where the page stands. */
+  /** Position of the page in the list. */
   pageInfo: PageInfo;
 };
 
-/** One Image and its place in the list. */
+/** A list item with its cursor. */
 export type ImageEdge = {
   __typename?: 'ImageEdge';
-  /** Opaque: the place just after this item. */
+  /** Opaque cursor of this item, for `after`. */
   cursor: Scalars['String']['output'];
   /** The item. */
   node: Image;
 };
 
-/** What a picture is served as. */
+/** Format in which an image is served. */
 export type ImageFormat =
+  /** AVIF. */
   | 'AVIF'
+  /** JPEG. Transparent areas become white. */
   | 'JPEG'
-  /** As it came; with a width, in its own format. */
+  /** The format of the stored image. Without a width, the stored bytes. */
   | 'ORIGINAL'
+  /** PNG. */
   | 'PNG'
+  /** WebP. */
   | 'WEBP';
 
-/** What a key or a token may do in a time or at once. Null: no limit of its own. */
+/** Usage limits of an API key. Null means no limit of its own. */
 export type Limits = {
   __typename?: 'Limits';
-  /** WebSockets and event streams at the same time. */
+  /** Open connections: WebSockets and event streams. */
   connections?: Maybe<Scalars['Int']['output']>;
-  /** Tasks that have not ended, at the same time. */
+  /** Tasks in flight: created and not final yet. */
   generationsInFlight?: Maybe<Scalars['Int']['output']>;
-  /** Tasks asked for in a minute. */
+  /** New tasks per minute. */
   generationsPerMinute?: Maybe<Scalars['Int']['output']>;
-  /** Requests in a minute. */
+  /** Requests per minute. */
   requestsPerMinute?: Maybe<Scalars['Int']['output']>;
 };
 
-/** What a key or a token may do in a time or at once: 1 to 1000000 each. Absent: no limit of its own. */
+/** Usage limits of an API key or client token, each from 1 to 1000000. Omitted: no limit of its own. */
 export type LimitsInput = {
-  /** WebSockets and event streams at the same time. */
+  /** Open connections: WebSockets and event streams. */
   connections?: InputMaybe<Scalars['Int']['input']>;
-  /** Tasks that have not ended, at the same time. */
+  /** Tasks in flight: created and not final yet. */
   generationsInFlight?: InputMaybe<Scalars['Int']['input']>;
-  /** Tasks asked for in a minute. */
+  /** New tasks per minute. */
   generationsPerMinute?: InputMaybe<Scalars['Int']['input']>;
-  /** Requests in a minute. */
+  /** Requests per minute. */
   requestsPerMinute?: InputMaybe<Scalars['Int']['input']>;
 };
 
+/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type Mutation = {
   __typename?: 'Mutation';
-  /** Takes a task back. What was not sent is never sent; what was sent cannot be stopped. */
+  /** Cancels a task. If it has not been sent to the upstream yet, it never will be. A task that was sent cannot be stopped. Requires the scope `tasks:write`. */
   cancelTask: CancelTaskPayload;
-  /** Makes a key to the workspace and shows it, this once. Scope keys:admin. */
+  /** Creates an API key for the workspace and returns it, this one time. Requires the scope `keys:admin`. */
   createApiKey: CreateApiKeyPayload;
-  /** Makes a token for a browser: for a short time, for one end user or for certain tasks, and never for more than the key may do. It ends with the key. Scope tasks:read, and a key: a token makes no tokens. */
+  /** Creates a short-lived token for a browser, which can be limited to one end user or to certain tasks. It has no more permissions than its API key and becomes invalid with it. Requires an API key with the scope `tasks:read`. A client token cannot create tokens. */
   createClientToken: CreateClientTokenPayload;
-  /** Makes a link to which a person's own picture can be sent, to be edited. It works from a browser. */
+  /** Creates a signed link for uploading an image of your own, to be edited. Browsers can use the link. Requires the scope `images:write`. */
   createUpload: CreateUploadPayload;
-  /** Makes another workspace, and the first key to it, shown this once. Scope workspaces:admin. */
+  /** Creates another workspace and its first API key, which is returned this one time. Requires the scope `workspaces:admin`. */
   createWorkspace: CreateWorkspacePayload;
-  /** Takes an image away for good: its links answer 410, and its bytes are removed unless another image has the same. The history stays. */
+  /** Deletes an image for good. Its URLs then return 410, and its bytes are removed unless another image has the same ones. The history remains. Requires the scope `images:write`. */
   deleteImage: DeleteImagePayload;
-  /** Asks for a picture to be changed. Promises the same as generateImages. */
+  /** Requests an edit of an image. It makes the same promises as `generateImages`. Requires the scope `tasks:write`. */
   editImage: EditImagePayload;
-  /** Asks for pictures. The answer comes at once, with a task; watch it with taskUpdated. Once answered, the task reaches an end whatever happens, and is sent to the upstream at most once. */
+  /** Requests images for a text prompt. It returns a task at once. Subscribe to `taskUpdated` to follow it. An acknowledged task always reaches a final status, and a request that may have reached the upstream is never sent again. Requires the scope `tasks:write`. */
   generateImages: GenerateImagesPayload;
-  /** Posts a task's result to its callbackUrl again, now, with the same webhook-id and all attempts anew; also one that was delivered or abandoned. */
-  redeliverCallback: RedeliverCallbackPayload;
-  /** Takes a kept callback as if it came now. Does nothing when its result is in already. */
+  /** Posts the results of a task to its `webhookUrl` again, now and with the full number of attempts. It also works for results that were delivered or abandoned. The `webhook-id` stays the same. Requires the scope `tasks:write`. */
+  redeliverWebhook: RedeliverWebhookPayload;
+  /** Processes a stored callback again, as if it had just been received. It does nothing if its result has been applied. Requires the scopes `audit:read` and `tasks:write`. */
   replayCallback: ReplayCallbackPayload;
-  /** A new task with an ended one's request, linked to it by retryOf. We never pay twice by ourselves: this is the caller's decision to. */
+  /** Creates a new task that repeats the request of a final one, and links it by `retryOf`. The upstream can bill both. Darkroom never takes that risk on its own. Requires the scope `tasks:write`. */
   retryTask: RetryTaskPayload;
-  /** Ends a key: within 5 s no instance takes it, and its streams and those of its tokens end. One that was revoked before stays so. Scope keys:admin. */
+  /** Revokes an API key. Within 5 seconds every instance rejects it and closes its streams and those of its client tokens. Revoking a revoked key changes nothing. Requires the scope `keys:admin`. */
   revokeApiKey: RevokeApiKeyPayload;
-  /** A new secret under the same name, with the same scopes, limits and end, as a key with an id of its own; the old one is good for a while yet. Scope keys:admin, and every scope of the key. */
+  /** Creates an API key with the name, scopes, limits and expiry of an existing one, which stays valid for the grace period. The new key has its own ID. Requires the scope `keys:admin` and every scope of the key. */
   rotateApiKey: RotateApiKeyPayload;
-  /** A new secret for callbacks. The present one signs beside it for a while, so that receivers can change over. Scope keys:admin. */
+  /** Replaces the secret that signs webhooks. During the grace period webhooks carry signatures of both secrets, so that endpoints can switch over. Requires the scope `keys:admin`. */
   rotateWebhookSecret: RotateWebhookSecretPayload;
-  /** Bounds what may be spent in a month, from now on and counting what the month has cost so far; or removes the bound. Scope workspaces:admin for WORKSPACE, keys:admin for the others. */
+  /** Sets, changes or removes a monthly spending limit. It applies at once, and counts what the current month has cost so far. Requires the scope `workspaces:admin` for WORKSPACE and `keys:admin` for the others. */
   setBudget: SetBudgetPayload;
 };
 
 
+/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationCancelTaskArgs = {
   input: CancelTaskInput;
 };
 
 
+/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationCreateApiKeyArgs = {
   input: CreateApiKeyInput;
 };
 
 
+/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationCreateClientTokenArgs = {
   input: CreateClientTokenInput;
 };
 
 
+/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationCreateUploadArgs = {
   input: CreateUploadInput;
 };
 
 
+/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationCreateWorkspaceArgs = {
   input: CreateWorkspaceInput;
 };
 
 
+/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationDeleteImageArgs = {
   input: DeleteImageInput;
 };
 
 
+/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationEditImageArgs = {
   input: EditImageInput;
 };
 
 
+/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationGenerateImagesArgs = {
   input: GenerateImagesInput;
 };
 
 
-export type MutationRedeliverCallbackArgs = {
-  input: RedeliverCallbackInput;
+/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
+export type MutationRedeliverWebhookArgs = {
+  input: RedeliverWebhookInput;
 };
 
 
+/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationReplayCallbackArgs = {
   input: ReplayCallbackInput;
 };
 
 
+/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationRetryTaskArgs = {
   input: RetryTaskInput;
 };
 
 
+/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationRevokeApiKeyArgs = {
   input: RevokeApiKeyInput;
 };
 
 
+/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationRotateApiKeyArgs = {
   input: RotateApiKeyInput;
 };
 
 
+/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationRotateWebhookSecretArgs = {
   input: RotateWebhookSecretInput;
 };
 
 
+/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationSetBudgetArgs = {
   input: SetBudgetInput;
 };
 
-/** Where a page stands in its list, as Relay defines it. */
+/** Position of a page in its list, as in the Relay specification. */
 export type PageInfo = {
   __typename?: 'PageInfo';
-  /** Cursor of the last item; `after` for the next page. */
+  /** Cursor of the last item: the `after` of the next page. Null on an empty page. */
   endCursor?: Maybe<Scalars['String']['output']>;
-  /** Whether there is more after this page. */
+  /** Event log cursor for `after` of a subscription, which then delivers every event that this page does not reflect. Set by `tasks` and `taskEvents`, also on an empty page. Null in other lists. */
+  eventCursor?: Maybe<Scalars['String']['output']>;
+  /** Whether more items follow this page. */
   hasNextPage: Scalars['Boolean']['output'];
-  /** Whether this page was asked for by a cursor, so that there is something before it. */
+  /** Whether `after` was given, so that items may precede this page. */
   hasPreviousPage: Scalars['Boolean']['output'];
-  /** Of `tasks` and `taskEvents`, also on an empty page: the `after` with which a subscription shows everything that this page does not. Null elsewhere. */
-  logCursor?: Maybe<Scalars['String']['output']>;
-  /** Cursor of the first item; null on an empty page. */
+  /** Cursor of the first item. Null on an empty page. */
   startCursor?: Maybe<Scalars['String']['output']>;
 };
 
-/** Which sizes in pixels a model takes. */
-export type PixelRule = {
-  __typename?: 'PixelRule';
-  /** Largest width or height. */
+/** Sizes in pixels that a model accepts. */
+export type PixelSizeConstraints = {
+  __typename?: 'PixelSizeConstraints';
+  /** Maximum width and height in pixels. */
   maxSide: Scalars['Int']['output'];
-  /** Smallest width or height. */
+  /** Minimum width and height in pixels. */
   minSide: Scalars['Int']['output'];
-  /** Each side is a multiple of this. */
+  /** Number that width and height must be multiples of. */
   multipleOf: Scalars['Int']['output'];
 };
 
+/** Read operations, limited to the caller's workspace. An ID of another workspace behaves like one that does not exist. */
 export type Query = {
   __typename?: 'Query';
-  /** The workspace's keys, newest first, also those that are not good any more. Scope keys:admin. */
+  /** API keys of the workspace, newest first, including expired and revoked ones. Requires the scope `keys:admin`. */
   apiKeys: ApiKeyConnection;
-  /** Who used what power in the workspace: what, when, from where, with which key; newest first. Scope audit:read. */
+  /** Audit log of the workspace, newest first. Requires the scope `audit:read`. */
   auditLog: AuditEntryConnection;
-  /** The workspace's budgets, and how they stand: those of end users, then those of keys, then its own. Scope audit:read. */
+  /** Budgets of the workspace and how much of them is used: those of end users, then of API keys, then its own. Requires the scope `audit:read`. */
   budgets: BudgetConnection;
-  /** What the upstream sent us, newest first, with what we made of it. Scope audit:read. */
+  /** Callbacks of the upstream for tasks of the workspace, newest first. Requires the scope `audit:read`. */
   callbacks: CallbackConnection;
-  /** One image; null when there is none with this id. */
+  /** One image. Null if no image has this ID. Requires the scope `tasks:read`. */
   image?: Maybe<Image>;
-  /** What each model accepts, so that a form can be built from it. */
+  /** All models with the input they accept. Requires the scope `tasks:read`. */
   models: Array<FluxModel>;
-  /** How many requests the caller may still make. Null: as many as it likes. Needs no scope. */
+  /** State of the caller's request limit. Null if it has none. Requires no scope. */
   rateLimit?: Maybe<RateLimit>;
-  /** One task; null when there is none with this id. */
+  /** One task. Null if no task has this ID. Requires the scope `tasks:read`. */
   task?: Maybe<Task>;
-  /** The workspace's events, oldest first, however old. The cursors are those of the subscription: read to the end, subscribe after its `pageInfo.logCursor`, and nothing is missed. */
+  /** Events of the workspace, oldest first and without an age limit. Cursors are those of the subscription: read to the last page, then subscribe after its `pageInfo.eventCursor` to miss nothing. Requires the scope `tasks:read`. */
   taskEvents: TaskEventConnection;
-  /** The workspace's tasks, newest first. */
+  /** Tasks of the workspace, newest first. Requires the scope `tasks:read`. */
   tasks: TaskConnection;
-  /** What the tasks that were asked for in a time came to. `/usage.csv` has the same as a table. Scope audit:read. */
+  /** Totals of the tasks requested in a period. `/usage.csv` returns the same as a CSV file. Requires the scope `audit:read`. */
   usage: UsageGroupConnection;
-  /** The caller's own workspace, key and scopes. Needs no scope. */
+  /** The caller's workspace, API key and scopes. Requires no scope. */
   viewer: Viewer;
-  /** What the workspace's callbacks are signed with. Scope keys:admin. */
+  /** Secret that signs the workspace's webhooks. Requires the scope `keys:admin`. */
   webhookSecret: WebhookSecret;
 };
 
 
+/** Read operations, limited to the caller's workspace. An ID of another workspace behaves like one that does not exist. */
 export type QueryApiKeysArgs = {
   after?: InputMaybe<Scalars['String']['input']>;
   first?: Scalars['Int']['input'];
 };
 
 
+/** Read operations, limited to the caller's workspace. An ID of another workspace behaves like one that does not exist. */
 export type QueryAuditLogArgs = {
   after?: InputMaybe<Scalars['String']['input']>;
   filter?: InputMaybe<AuditFilter>;
@@ -805,6 +785,7 @@ export type QueryAuditLogArgs = {
 };
 
 
+/** Read operations, limited to the caller's workspace. An ID of another workspace behaves like one that does not exist. */
 export type QueryBudgetsArgs = {
   after?: InputMaybe<Scalars['String']['input']>;
   first?: Scalars['Int']['input'];
@@ -812,6 +793,7 @@ export type QueryBudgetsArgs = {
 };
 
 
+/** Read operations, limited to the caller's workspace. An ID of another workspace behaves like one that does not exist. */
 export type QueryCallbacksArgs = {
   after?: InputMaybe<Scalars['String']['input']>;
   filter?: InputMaybe<CallbackFilter>;
@@ -819,16 +801,19 @@ export type QueryCallbacksArgs = {
 };
 
 
+/** Read operations, limited to the caller's workspace. An ID of another workspace behaves like one that does not exist. */
 export type QueryImageArgs = {
   id: Scalars['ID']['input'];
 };
 
 
+/** Read operations, limited to the caller's workspace. An ID of another workspace behaves like one that does not exist. */
 export type QueryTaskArgs = {
   id: Scalars['ID']['input'];
 };
 
 
+/** Read operations, limited to the caller's workspace. An ID of another workspace behaves like one that does not exist. */
 export type QueryTaskEventsArgs = {
   after?: InputMaybe<Scalars['String']['input']>;
   filter?: InputMaybe<TaskEventFilter>;
@@ -836,6 +821,7 @@ export type QueryTaskEventsArgs = {
 };
 
 
+/** Read operations, limited to the caller's workspace. An ID of another workspace behaves like one that does not exist. */
 export type QueryTasksArgs = {
   after?: InputMaybe<Scalars['String']['input']>;
   filter?: InputMaybe<TaskFilter>;
@@ -843,6 +829,7 @@ export type QueryTasksArgs = {
 };
 
 
+/** Read operations, limited to the caller's workspace. An ID of another workspace behaves like one that does not exist. */
 export type QueryUsageArgs = {
   after?: InputMaybe<Scalars['String']['input']>;
   first?: Scalars['Int']['input'];
@@ -851,530 +838,638 @@ export type QueryUsageArgs = {
   to: Scalars['DateTime']['input'];
 };
 
-/** How the limit on requests stands that is nearest to its end: of the key, the end user or the workspace. Several instances count together; `remaining` can be some percent too high. */
+/** State of the request limit that is closest to being used up: that of the API key, the end user or the workspace. Several instances count together, so `remaining` can be a few percent too high. */
 export type RateLimit = {
   __typename?: 'RateLimit';
-  /** How many of them this request used up: one for each operation in it. */
+  /** Requests that this HTTP request counted as: one per operation in it. */
   cost: Scalars['Int']['output'];
-  /** Requests that may be made in a minute. */
+  /** Requests allowed per minute. */
   limit: Scalars['Int']['output'];
-  /** How many may still be made until `resetAt`. */
+  /** Requests left until `resetAt`. */
   remaining: Scalars['Int']['output'];
-  /** When all of them may be made again. */
+  /** Time when the full limit is available again. */
   resetAt: Scalars['DateTime']['output'];
 };
 
-/** Which result to post again. */
-export type RedeliverCallbackInput = {
-  /** The id of the task. */
-  id: Scalars['ID']['input'];
+/** Input for posting the results of a task again. */
+export type RedeliverWebhookInput = {
+  /** ID of the task. */
+  taskId: Scalars['ID']['input'];
 };
 
-/** The answer to redeliverCallback. */
-export type RedeliverCallbackPayload = {
-  __typename?: 'RedeliverCallbackPayload';
-  /** The task; null when there are userErrors. */
+/** Output of `redeliverWebhook`. */
+export type RedeliverWebhookPayload = {
+  __typename?: 'RedeliverWebhookPayload';
+  /** The task. Null if there are `userErrors`. */
   task?: Maybe<Task>;
-  /** Everything that is wrong with the input; empty on success. */
+  /** Every problem with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
-/** Which callback to take again. */
+/** Input for replaying a callback. */
 export type ReplayCallbackInput = {
-  /** The id of the callback. */
+  /** ID of the callback. */
   id: Scalars['ID']['input'];
 };
 
-/** The answer to replayCallback. */
+/** Output of `replayCallback`. */
 export type ReplayCallbackPayload = {
   __typename?: 'ReplayCallbackPayload';
-  /** With its verdict of now; null when there are userErrors. */
+  /** The callback with its new verdict. Null if there are `userErrors`. */
   callback?: Maybe<Callback>;
-  /** Everything that is wrong with the input; empty on success. */
+  /** Every problem with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
-/** Which ended task to ask for again. This can cost a second time. */
+/** Input for repeating a task. The upstream can bill the new task as well. */
 export type RetryTaskInput = {
-  /** The id of the ended task. */
+  /** ID of the task to repeat. It must be final. */
   id: Scalars['ID']['input'];
-  /** Same key and same task: the same retry. 1 to 255 characters. */
+  /** 1 to 255 characters. A repeated key for the same task returns the existing retry. Default: the header `Idempotency-Key`. */
   idempotencyKey?: InputMaybe<Scalars['String']['input']>;
 };
 
-/** The answer to retryTask. */
+/** Output of `retryTask`. */
 export type RetryTaskPayload = {
   __typename?: 'RetryTaskPayload';
-  /** The new task; null when there are userErrors. */
+  /** The new task. Null if there are `userErrors`. */
   task?: Maybe<Task>;
-  /** Everything that is wrong with the input; empty on success. */
+  /** Every problem with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
-/** Which key to end. */
+/** Input for revoking an API key. */
 export type RevokeApiKeyInput = {
-  /** The id of the key. */
+  /** ID of the API key. */
   id: Scalars['ID']['input'];
 };
 
-/** The answer to revokeApiKey. */
+/** Output of `revokeApiKey`. */
 export type RevokeApiKeyPayload = {
   __typename?: 'RevokeApiKeyPayload';
-  /** The key; null when there are userErrors. */
+  /** The revoked API key. Null if there are `userErrors`. */
   apiKey?: Maybe<ApiKey>;
-  /** Everything that is wrong with the input; empty on success. */
+  /** Every problem with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
-/** Which key to replace. */
+/** Input for replacing an API key. */
 export type RotateApiKeyInput = {
-  /** Seconds for which the old key is still good; 0 to 604800 (a week), default 3600 (an hour). */
-  graceSeconds?: InputMaybe<Scalars['Int']['input']>;
-  /** The id of the key. */
+  /** Seconds for which the old key stays valid, from 0 to 604800 (a week). Default: 3600 (an hour). */
+  gracePeriodSeconds?: InputMaybe<Scalars['Int']['input']>;
+  /** ID of the API key to replace. */
   id: Scalars['ID']['input'];
 };
 
-/** The answer to rotateApiKey. */
+/** Output of `rotateApiKey`. */
 export type RotateApiKeyPayload = {
   __typename?: 'RotateApiKeyPayload';
-  /** The key that takes the place of the old one; null when there are userErrors. */
+  /** The new API key. Null if there are `userErrors`. */
   apiKey?: Maybe<ApiKey>;
-  /** The new key itself, shown this once; null when there are userErrors. */
+  /** The API key itself, shown only here. Null if there are `userErrors`. */
   secret?: Maybe<Scalars['String']['output']>;
-  /** Everything that is wrong with the input; empty on success. */
+  /** Every problem with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
-/** How to change the secret. */
+/** Input for replacing the webhook secret. */
 export type RotateWebhookSecretInput = {
-  /** Seconds for which the present secret still signs beside the new one; 0 to 604800 (a week), default 86400 (a day). */
-  overlapSeconds?: InputMaybe<Scalars['Int']['input']>;
+  /** Seconds for which webhooks are also signed with the previous secret, from 0 to 604800 (a week). Default: 86400 (a day). */
+  gracePeriodSeconds?: InputMaybe<Scalars['Int']['input']>;
 };
 
-/** The answer to rotateWebhookSecret. */
+/** Output of `rotateWebhookSecret`. */
 export type RotateWebhookSecretPayload = {
   __typename?: 'RotateWebhookSecretPayload';
-  /** Everything that is wrong with the input; empty on success. */
+  /** Every problem with the input. Empty on success. */
   userErrors: Array<UserError>;
-  /** The new one; null when there are userErrors. */
+  /** The new secret. Null if there are `userErrors`. */
   webhookSecret?: Maybe<WebhookSecret>;
 };
 
-/** What may be spent in a month. */
+/** Input for setting, changing or removing a budget. */
 export type SetBudgetInput = {
-  /** A decimal number as text, such as "12.50": not below 0, up to 12 digits, and 8 after the point. Null or absent: there shall be no budget. */
+  /** Maximum spending per month: a non-negative decimal number as a string, such as "12.50", with up to 12 digits before and 8 after the point. Null or omitted removes the budget. */
   amount?: InputMaybe<Scalars['String']['input']>;
-  /** One of the price list's currencies, such as USD. Absent: the one of the price list, where it has only one. */
+  /** Currency code of the price list, such as USD. It can be omitted if the price list has only one. */
   currency?: InputMaybe<Scalars['String']['input']>;
-  /** The id of a key of the workspace, or your id of your user. Of a workspace only your own, which is what it is when absent. */
-  id?: InputMaybe<Scalars['ID']['input']>;
-  /** Whose spending to bound. */
+  /** Whose spending to limit. */
   scope: BudgetScope;
+  /** ID of an API key of the workspace, or the workspace's own ID of an end user. For WORKSPACE it is the caller's workspace, and can be omitted. */
+  scopeId?: InputMaybe<Scalars['ID']['input']>;
 };
 
-/** The answer to setBudget. */
+/** Output of `setBudget`. */
 export type SetBudgetPayload = {
   __typename?: 'SetBudgetPayload';
-  /** How it stands in the present month; null where it was removed, or there are userErrors. */
+  /** The budget and its use in the current month. Null if it was removed or there are `userErrors`. */
   budget?: Maybe<Budget>;
-  /** Everything that is wrong with the input; empty on success. */
+  /** Every problem with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
+/** Event streams, over WebSocket (`/graphql`) or server-sent events (`/graphql/stream`). See docs/PROTOCOL.md, "Subscriptions". */
 export type Subscription = {
   __typename?: 'Subscription';
-  /** All events of the workspace, each once and in order, across reconnects: from `after`, or from now. It does not end by itself; give the cursor of the last event that you have handled to go on. */
+  /** Events of the workspace, each exactly once and in order, from `after` or from now on. The stream does not complete. To resume after a disconnect, pass the cursor of the last event you handled. Requires the scope `tasks:read`. */
   taskEvents: TaskEvent;
-  /** One task's events, each once and in order, until the task has ended and its images are stored or lost; then the stream completes. The first delivery is the task as it stands, unless `after` says where to go on. */
+  /** Events of one task, each exactly once and in order. The stream completes when the task is final and each of its images is stored or lost. Without `after`, the first event is the task's latest one, as its current state. Requires the scope `tasks:read`. */
   taskUpdated: TaskEvent;
 };
 
 
+/** Event streams, over WebSocket (`/graphql`) or server-sent events (`/graphql/stream`). See docs/PROTOCOL.md, "Subscriptions". */
 export type SubscriptionTaskEventsArgs = {
   after?: InputMaybe<Scalars['String']['input']>;
   filter?: InputMaybe<TaskEventFilter>;
 };
 
 
+/** Event streams, over WebSocket (`/graphql`) or server-sent events (`/graphql/stream`). See docs/PROTOCOL.md, "Subscriptions". */
 export type SubscriptionTaskUpdatedArgs = {
   after?: InputMaybe<Scalars['String']['input']>;
   id: Scalars['ID']['input'];
 };
 
-/** What a caller asked for, and what became of it. */
+/** A request for images, its state and its result. */
 export type Task = {
   __typename?: 'Task';
-  /** Where its result is posted to. */
-  callbackUrl?: Maybe<Scalars['URL']['output']>;
-  /** What it costs. */
+  /** Estimated and final cost. */
   cost: TaskCost;
-  /** When the request was acknowledged. */
+  /** Time when the request was acknowledged. */
   createdAt: Scalars['DateTime']['output'];
-  /** The log's position just before this answer was read: query the task, then subscribe after it, and nothing is missed. An event seen in both is possible, a lost one is not. */
-  cursor: Scalars['String']['output'];
-  /** When we give up on it. */
+  /** Time when the task expires if it is not final by then. */
   deadlineAt: Scalars['DateTime']['output'];
-  /** Pictures that the upstream delivered in time; can be fewer. */
+  /** Number of images that the upstream delivered before the task was final. It can be lower than `requestedCount`. */
   deliveredCount: Scalars['Int']['output'];
-  /** Attempts to deliver the task's result to its callbackUrl, newest first. */
-  deliveries: DeliveryConnection;
-  /** For whom of its own users the workspace asked. Null: for itself. */
+  /** The workspace's own ID of the end user that the task is for. Null if it is for none. */
   endUserId?: Maybe<Scalars['String']['output']>;
-  /** Why there are no pictures. */
+  /** Reason why the task has no images. Null unless it failed or expired. */
   error?: Maybe<TaskError>;
-  /** The task's history, oldest first. */
+  /** Event log cursor from just before the task was read. A subscription with this `after` misses no event. It can deliver events that this result already reflects. */
+  eventCursor: Scalars['String']['output'];
+  /** Events of the task, oldest first. */
   events: TaskEventConnection;
-  /** When it came to its end. */
+  /** Time when the task became final. Null until then. */
   finishedAt?: Maybe<Scalars['DateTime']['output']>;
-  /** A UUIDv7: tasks made later sort later. */
+  /** ID of the task, a UUIDv7. Later tasks sort after earlier ones. */
   id: Scalars['ID']['output'];
-  /** The key that the request came with. */
+  /** Idempotency key of the request. Null if it had none. */
   idempotencyKey?: Maybe<Scalars['String']['output']>;
-  /** The pictures, in the upstream's order. Late ones are not here but in lateImages. */
+  /** Images in the upstream's order, without late ones: see `lateImages`. */
   images: Array<Image>;
-  /** Whether it generates or edits. */
+  /** Whether the task generates or edits images. */
   kind: TaskKind;
-  /** Pictures that came after the task had ended. */
+  /** Images that arrived after the task was final. */
   lateImages: Array<Image>;
-  /** The caller's own JSON, up to 4 KB, returned untouched. */
+  /** JSON value of the request, unchanged. */
   metadata?: Maybe<Scalars['JSON']['output']>;
-  /** The model that makes the pictures; see `models`. */
+  /** Name of the model. See `models`. */
   model: Scalars['String']['output'];
-  /** Its place among the queued tasks of its own end user. */
+  /** Order among the queued tasks of the same end user. */
   priority: TaskPriority;
-  /** As the caller wrote it. */
+  /** Prompt of the request, unchanged. */
   prompt: Scalars['String']['output'];
-  /** In which turn it will be sent, from 1, when nothing else is asked for. Workspaces take turns, then the end users of each, then the tasks of each by priority and age: see docs/PROTOCOL.md, "Turns". Null unless QUEUED. */
+  /** 1-based position in the queue, assuming no new tasks arrive. Workspaces alternate, then the end users of each, and priority and age order the tasks of an end user: see docs/PROTOCOL.md, "Fair scheduling". Null unless the status is QUEUED. */
   queuePosition?: Maybe<Scalars['Int']['output']>;
-  /** Pictures that were asked for. */
+  /** Number of images requested. */
   requestedCount: Scalars['Int']['output'];
-  /** The task that this one asks for again. */
+  /** Task that this one repeats. Null if it repeats none. */
   retryOf?: Maybe<Task>;
-  /** WIDTHxHEIGHT in pixels or a ratio, by model. Null for an edit that keeps its source's. */
+  /** Size in pixels as WIDTHxHEIGHT, or an aspect ratio, depending on the model. Null for an edit that keeps the aspect ratio of its source. */
   size?: Maybe<Scalars['String']['output']>;
-  /** What an edit started from, when it is one of ours. */
+  /** Source image of an edit. Null if Darkroom does not store it. */
   sourceImage?: Maybe<Image>;
-  /** What an edit started from, when it was given by its URL. */
+  /** URL of the source image of an edit. Null if the source was given by ID. */
   sourceImageUrl?: Maybe<Scalars['URL']['output']>;
-  /** Where it is now. */
+  /** Current state of the task. */
   status: TaskStatus;
-  /** When the upstream accepted it. */
+  /** Time when the upstream accepted the task. Null if it has not been accepted. */
   submittedAt?: Maybe<Scalars['DateTime']['output']>;
-  /** The upstream's id, once it is known. */
+  /** ID of the task at the upstream. Null until it is known. */
   upstreamTaskId?: Maybe<Scalars['String']['output']>;
-  /** By which the upstream's support finds the task. */
+  /** Trace ID to quote to the upstream's support. Null until it is known. */
   upstreamTraceId?: Maybe<Scalars['String']['output']>;
+  /** Results posted or to post to `webhookUrl`, newest first. Empty if the task has none. */
+  webhookDeliveries: WebhookDeliveryConnection;
+  /** URL to which the result is posted. Null if the request had none. */
+  webhookUrl?: Maybe<Scalars['URL']['output']>;
 };
 
 
-/** What a caller asked for, and what became of it. */
-export type TaskDeliveriesArgs = {
-  after?: InputMaybe<Scalars['String']['input']>;
-  first?: Scalars['Int']['input'];
-};
-
-
-/** What a caller asked for, and what became of it. */
+/** A request for images, its state and its result. */
 export type TaskEventsArgs = {
   after?: InputMaybe<Scalars['String']['input']>;
   first?: Scalars['Int']['input'];
 };
 
-/** A page of a list, newest first. */
+
+/** A request for images, its state and its result. */
+export type TaskWebhookDeliveriesArgs = {
+  after?: InputMaybe<Scalars['String']['input']>;
+  first?: Scalars['Int']['input'];
+};
+
+/** A page of tasks, newest first. */
 export type TaskConnection = {
   __typename?: 'TaskConnection';
   /** The items with their cursors. */
   edges: Array<TaskEdge>;
   /** The items. */
   nodes: Array<Task>;
-  /** Where the page stands. */
+  /** Position of the page in the list. */
   pageInfo: PageInfo;
 };
 
-/** What a task costs, by the price list. Amounts are decimal numbers as text, such as "0.08". */
+/** Cost of a task by the configured price list. Amounts are decimal numbers as strings, such as "0.08". */
 export type TaskCost = {
   __typename?: 'TaskCost';
-  /** Three letters, as ISO 4217 has them; null: no price was known. */
+  /** ISO 4217 currency code, such as USD. Null if the price was unknown. */
   currency?: Maybe<Scalars['String']['output']>;
-  /** What it could cost: the price that applied at its request, times the pictures asked for. Null: no price was known. */
+  /** Highest expected cost: the price at the time of the request, times the requested images. Null if the price was unknown. */
   estimated?: Maybe<Scalars['String']['output']>;
-  /** What was delivered has cost, late pictures included. Null until the task has ended; also when it was canceled or expired after it had been sent and no more was heard, for the upstream may have billed it; and where no price was known. */
+  /** Cost of the delivered images, including late ones. Null until the task is final, and if the price was unknown. Also null for a task that was canceled or expired after it was sent and has no result: the upstream may have billed it. */
   final?: Maybe<Scalars['String']['output']>;
 };
 
-/** One Task and its place in the list. */
+/** A list item with its cursor. */
 export type TaskEdge = {
   __typename?: 'TaskEdge';
-  /** Opaque: the place just after this item. */
+  /** Opaque cursor of this item, for `after`. */
   cursor: Scalars['String']['output'];
   /** The item. */
   node: Task;
 };
 
-/** Why a task has no pictures. */
+/** Reason why a task has no images. */
 export type TaskError = {
   __typename?: 'TaskError';
-  /** Stable, SCREAMING_CASE, listed in docs/ERRORS.md. */
+  /** Stable code in SCREAMING_CASE, listed in docs/ERRORS.md. */
   code: Scalars['String']['output'];
-  /** What happened and what to do next, as a sentence for a person. */
+  /** Human-readable sentence: what happened and what to do next. */
   message: Scalars['String']['output'];
-  /** Whether the same request may work later. */
+  /** Whether the same request may succeed later. */
   retryable: Scalars['Boolean']['output'];
-  /** The upstream's own code, where it gave one. */
+  /** Error code of the upstream. Null if it reported none. */
   upstreamCode?: Maybe<Scalars['String']['output']>;
-  /** By which the upstream's support finds the request. */
+  /** Trace ID to quote to the upstream's support. Null if the upstream reported none. */
   upstreamTraceId?: Maybe<Scalars['String']['output']>;
 };
 
-/** One fact about a task. Events are never changed or deleted: they are the audit history and the push stream. */
+/** A change to a task. Events are immutable. They are both the history of the task and what subscriptions deliver. */
 export type TaskEvent = {
   __typename?: 'TaskEvent';
-  /** Who or what caused it: the name of a key, "submitter", "upstream callback", "reconciler", "deadline", "image store". */
+  /** Name of the API key that caused the event, or the part of Darkroom that did: "submitter", "upstream callback", "reconciler", "deadline", "image store", "retention", "webhook delivery". */
   actor: Scalars['String']['output'];
-  /** When it was written down. */
+  /** Time when the event was recorded. */
   at: Scalars['DateTime']['output'];
-  /** Opaque: the place just after this event, for `after`. */
+  /** Opaque event log cursor of this event, for `after`. */
   cursor: Scalars['String']['output'];
-  /** Facts of this kind of event; shapes are in docs/PROTOCOL.md. */
+  /** Details of the event. docs/PROTOCOL.md describes them for each type. */
   data: Scalars['JSON']['output'];
-  /** A UUID. */
+  /** ID of the event, a UUID. */
   id: Scalars['ID']['output'];
-  /** The task as it is now. */
+  /** The task in its current state, not as of the event. */
   task: Task;
-  /** What happened. */
+  /** Kind of the event. */
   type: TaskEventType;
 };
 
-/** A page of a list, oldest first. */
+/** A page of events, oldest first. */
 export type TaskEventConnection = {
   __typename?: 'TaskEventConnection';
   /** The items with their cursors. */
   edges: Array<TaskEventEdge>;
   /** The items. */
   nodes: Array<TaskEvent>;
-  /** Where the page stands. */
+  /** Position of the page in the list. */
   pageInfo: PageInfo;
 };
 
-/** One TaskEvent and its place in the list. */
+/** A list item with its cursor. */
 export type TaskEventEdge = {
   __typename?: 'TaskEventEdge';
-  /** Opaque: the place just after this item. */
+  /** Opaque cursor of this item, for `after`. */
   cursor: Scalars['String']['output'];
   /** The item. */
   node: TaskEvent;
 };
 
-/** Which events to show. Every condition that is given must hold. */
+/** Conditions on events. An event must meet all of them. */
 export type TaskEventFilter = {
-  /** Events of these tasks, at most 100 in a subscription; empty or absent: of all. */
+  /** Events of the tasks with these IDs, at most 100 in a subscription. Empty or omitted: all tasks. */
   taskIds?: InputMaybe<Array<Scalars['ID']['input']>>;
-  /** Any of these; empty or absent: all. */
+  /** Events of one of these types. Empty or omitted: any. */
   types?: InputMaybe<Array<TaskEventType>>;
 };
 
-/** What happened. The `data` of each kind is described in docs/PROTOCOL.md. */
+/** Kind of an event. docs/PROTOCOL.md describes the `data` of each. */
 export type TaskEventType =
-  | 'CALLBACK_ABANDONED'
-  | 'CALLBACK_DELIVERED'
-  /** A picture was taken away; its links answer 410. */
+  /** An image was deleted. Its URLs return 410. */
   | 'IMAGE_DELETED'
-  /** The upstream's link gave no picture, and nobody will ask it again. */
+  /** The upstream's URL yielded no image, and it will not be requested again. */
   | 'IMAGE_LOST'
-  /** Our copy of a picture is complete, with what is needed to lay it out. */
+  /** Darkroom's copy of an image is complete. `data` has what a page needs to lay it out. */
   | 'IMAGE_STORED'
-  /** Pictures came after the end; they are kept as late images. */
-  | 'LATE_RESULT_ARRIVED'
-  /** An attempt made nothing; the next one is at `data.retryAt`. */
+  /** Images arrived after the task was final. They are kept as late images. */
+  | 'LATE_RESULT_RECEIVED'
+  /** An attempt to submit created nothing. The next one is made at `data.retryAt`. */
   | 'SUBMIT_REJECTED'
-  /** A request may or may not have arrived; it is not sent again. */
+  /** An attempt to submit may or may not have reached the upstream. It is not repeated. */
   | 'SUBMIT_UNCONFIRMED'
-  /** The caller took it back. */
+  /** The caller canceled the task. */
   | 'TASK_CANCELED'
-  /** The deadline passed. */
+  /** The task was not finished by its deadline. */
   | 'TASK_EXPIRED'
-  /** An end without pictures. */
+  /** The task finished without an image. */
   | 'TASK_FAILED'
   /** The request was acknowledged. */
   | 'TASK_REQUESTED'
-  /** The upstream accepted it. */
+  /** The upstream accepted the task. */
   | 'TASK_SUBMITTED'
-  /** The result is there; IMAGE_STORED or IMAGE_LOST follows for each picture. */
-  | 'TASK_SUCCEEDED';
+  /** The result arrived. IMAGE_STORED or IMAGE_LOST follows for each image. */
+  | 'TASK_SUCCEEDED'
+  /** The result is no longer posted to the webhook endpoint: the last attempt failed, or the endpoint responded with 410. `redeliverWebhook` starts over. */
+  | 'WEBHOOK_ABANDONED'
+  /** The webhook endpoint accepted the result. */
+  | 'WEBHOOK_DELIVERED';
 
-/** Which tasks to show. Every condition that is given must hold. */
+/** Conditions on tasks. A task must meet all of them. */
 export type TaskFilter = {
-  /** Requested at or after this moment. */
+  /** Tasks created at or after this time. */
   createdAfter?: InputMaybe<Scalars['DateTime']['input']>;
-  /** Requested before this moment. */
+  /** Tasks created before this time. */
   createdBefore?: InputMaybe<Scalars['DateTime']['input']>;
-  /** Any of these; empty or absent: all. */
+  /** Tasks of one of these kinds. Empty or omitted: any. */
   kinds?: InputMaybe<Array<TaskKind>>;
-  /** Any of these model names; empty or absent: all. */
+  /** Tasks with one of these models, by name. Empty or omitted: any. */
   models?: InputMaybe<Array<Scalars['String']['input']>>;
-  /** Words the prompt must hold; "quoted phrases", `or` and -not work as in a web search. */
+  /** Words that the prompt must contain. "Quoted phrases", `or` and `-excluded` work as in a web search. */
   search?: InputMaybe<Scalars['String']['input']>;
-  /** Any of these; empty or absent: all. */
+  /** Tasks with one of these statuses. Empty or omitted: any. */
   statuses?: InputMaybe<Array<TaskStatus>>;
 };
 
-/** Whether pictures are made from words alone, or from a picture and words. */
+/** Operation that a task performs. */
 export type TaskKind =
-  /** A picture changed as the prompt says. */
+  /** Edits an existing image as the prompt describes. */
   | 'EDIT'
-  /** Pictures from a prompt. */
+  /** Generates images from a text prompt. */
   | 'GENERATE';
 
-/** Which of the queued tasks of one end user goes first. It changes nothing for other end users and other workspaces. */
+/** Order among the queued tasks of one end user. It does not affect other end users or workspaces. */
 export type TaskPriority =
-  /** Before the others. */
+  /** Before tasks with NORMAL and LOW priority. */
   | 'HIGH'
-  /** After the others. */
+  /** After tasks with NORMAL and HIGH priority. */
   | 'LOW'
-  /** In the order of asking. */
+  /** The default. Tasks of equal priority are sent oldest first. */
   | 'NORMAL';
 
-/** Where a task is. SUCCEEDED, FAILED, CANCELED and EXPIRED are ends: a task has one, and it is final. */
+/** State of a task. SUCCEEDED, FAILED, CANCELED and EXPIRED are final: a task never leaves them. */
 export type TaskStatus =
-  /** The caller took it back. */
+  /** Canceled by the caller. */
   | 'CANCELED'
-  /** The deadline passed; `error` says what is known. */
+  /** Not finished by its deadline. `error` says what is known. */
   | 'EXPIRED'
-  /** There is no picture; `error` says why. */
+  /** Finished without an image. `error` says why. */
   | 'FAILED'
-  /** Written down; not sent yet, or to be sent again because certainly nothing was made. */
+  /** Waiting to be sent to the upstream. A task returns to this status when an attempt certainly created nothing and can be repeated. */
   | 'QUEUED'
-  /** The upstream has accepted it and is at work. */
+  /** Accepted by the upstream, which is working on it. */
   | 'RUNNING'
   /** Being sent to the upstream. */
   | 'SUBMITTING'
-  /** There are pictures, perhaps fewer than were asked for: see deliveredCount. */
+  /** Finished with at least one image, possibly fewer than requested. See `deliveredCount`. */
   | 'SUCCEEDED'
-  /** The request may or may not have reached the upstream. It is never sent again by us, so that nothing is paid for twice; a result that comes still ends it. */
+  /** The request may or may not have reached the upstream. It is never sent again, so that nothing is paid for twice. A result that arrives still completes the task. */
   | 'UNCONFIRMED';
 
-/** A link that takes one picture, once: PUT the bytes to it, or POST a form with one file. No key is needed. The answer is `{"image": {"id", "url", "width", "height", "mimeType", "byteSize"}}`. */
+/** A signed link that accepts one image once, without an API key. Send the bytes with PUT, or a form with one file with POST. The response is `{"image": {"id", "url", "width", "height", "mimeType", "byteSize"}}`. */
 export type Upload = {
   __typename?: 'Upload';
-  /** Until when it can be used; 15 minutes. */
+  /** Time when the link expires, 15 minutes after its creation. */
   expiresAt: Scalars['DateTime']['output'];
-  /** The id that the image has once the picture was sent: for editImage. */
+  /** ID that the image gets once it is uploaded, for `sourceImageId` of `editImage`. */
   imageId: Scalars['ID']['output'];
-  /** Bytes that are taken at most. */
+  /** Maximum size of the image in bytes. */
   maxBytes: Scalars['Int']['output'];
-  /** Where to send it. Whoever has the link can use it. */
+  /** URL to send the image to. Anyone who has it can use it. */
   url: Scalars['URL']['output'];
 };
 
-/** What the tasks of a group came to. Those without a known price, and those in another currency, are a group of their own. Amounts are decimal numbers as text. */
+/** Totals of a group of tasks. Each group has one currency, and tasks without a known price form a group of their own. Amounts are decimal numbers as strings. */
 export type UsageGroup = {
   __typename?: 'UsageGroup';
-  /** What these pictures cost; null: unknown. */
+  /** Cost of the delivered images. Null if the price was unknown. */
   cost?: Maybe<Scalars['String']['output']>;
-  /** Three letters; null: no price was known when these were asked for. */
+  /** ISO 4217 currency code. Null if the price was unknown at the time of the request. */
   currency?: Maybe<Scalars['String']['output']>;
-  /** What the upstream may have billed for tasks that were given up after they had been sent, which nobody can know; null: unknown. */
-  held?: Maybe<Scalars['String']['output']>;
-  /** Pictures that were delivered, in time or late. */
-  images: Scalars['Int']['output'];
-  /** The day (YYYY-MM-DD), the model, the id of the key, or of the end user. Null: tasks that have none. */
-  key?: Maybe<Scalars['String']['output']>;
-  /** The name of the key; null in other groupings. */
-  name?: Maybe<Scalars['String']['output']>;
-  /** What those of the tasks that have not ended can cost; null: unknown. */
+  /** Value of the attribute: the day as YYYY-MM-DD, the model, or the ID of the API key or end user. Null for tasks without one. */
+  groupKey?: Maybe<Scalars['String']['output']>;
+  /** Number of images delivered, including late ones. */
+  imageCount: Scalars['Int']['output'];
+  /** Name of the API key. Null if usage is grouped by another attribute. */
+  keyName?: Maybe<Scalars['String']['output']>;
+  /** Highest cost that the tasks which are not final yet can reach. Null if the price was unknown. */
   reserved?: Maybe<Scalars['String']['output']>;
-  /** Tasks that were asked for, whatever became of them. */
-  tasks: Scalars['Int']['output'];
+  /** Number of tasks requested, whatever their status. */
+  taskCount: Scalars['Int']['output'];
+  /** Cost that the upstream may have charged for tasks canceled or expired after they were sent. Null if the price was unknown. */
+  uncertain?: Maybe<Scalars['String']['output']>;
 };
 
-/** A page of a list, by key, then by currency. */
+/** A page of usage groups, by group key, then by currency. */
 export type UsageGroupConnection = {
   __typename?: 'UsageGroupConnection';
   /** The items with their cursors. */
   edges: Array<UsageGroupEdge>;
   /** The items. */
   nodes: Array<UsageGroup>;
-  /** Where the page stands. */
+  /** Position of the page in the list. */
   pageInfo: PageInfo;
 };
 
-/** One UsageGroup and its place in the list. */
+/** A list item with its cursor. */
 export type UsageGroupEdge = {
   __typename?: 'UsageGroupEdge';
-  /** Opaque: the place just after this item. */
+  /** Opaque cursor of this item, for `after`. */
   cursor: Scalars['String']['output'];
   /** The item. */
   node: UsageGroup;
 };
 
-/** What usage is added up by. */
+/** Attribute that usage is grouped by. */
 export type UsageGrouping =
-  /** By the day of the request, by UTC. */
+  /** API key that the request was made with. */
+  | 'API_KEY'
+  /** Day of the request, in UTC. */
   | 'DAY'
-  /** By the end user that the request was for. */
+  /** End user that the request was for. */
   | 'END_USER'
-  /** By the key that the request came with. */
-  | 'KEY'
-  /** By model. */
+  /** Model of the task. */
   | 'MODEL';
 
-/** Something the caller can mend. Nothing was written and nothing was sent. */
+/** A problem with the input that the caller can fix. The mutation has changed nothing. */
 export type UserError = {
   __typename?: 'UserError';
-  /** Stable, SCREAMING_CASE, listed in docs/ERRORS.md. */
+  /** Stable code in SCREAMING_CASE, listed in docs/ERRORS.md. */
   code: Scalars['String']['output'];
-  /** The path in the arguments, such as ["input", "size"]. */
+  /** Path of the offending argument, such as ["input", "size"]. */
   field?: Maybe<Array<Scalars['String']['output']>>;
-  /** What is wrong and what works instead, as a sentence for a person. */
+  /** Human-readable sentence: what is wrong and how to fix it. */
   message: Scalars['String']['output'];
 };
 
-/** Who is asking: a key, or a token that a key made. */
+/** The caller: an API key, a client token, or a token of the configured identity provider. */
 export type Viewer = {
   __typename?: 'Viewer';
-  /** Whose the token is: it sees and makes only what is theirs. Null: it is for everybody. */
+  /** End user whose tasks and images the caller is limited to. Null if it is not limited to one. */
   endUserId?: Maybe<Scalars['String']['output']>;
-  /** From when it is refused; null: never. */
+  /** Time when the API key or token expires. Null if it does not. */
   expiresAt?: Maybe<Scalars['DateTime']['output']>;
-  /** The id of the key; of a token, the key that made it. */
+  /** ID of the API key. For a client token, of the API key that created it. For a token of the identity provider, an ID that stands for the provider. */
   keyId: Scalars['ID']['output'];
-  /** The key's name: the `actor` of what it causes. */
+  /** Name of the API key, as in the `actor` of events and audit entries. */
   keyName: Scalars['String']['output'];
-  /** The key's first characters, by which a person recognises it. */
+  /** First characters of the API key, to recognize it by. */
   keyPrefix: Scalars['String']['output'];
-  /** What the key may do, such as "tasks:write". */
+  /** Scopes of the caller, such as "tasks:write". */
   scopes: Array<Scalars['String']['output']>;
-  /** The tasks that the token may see. Null: all. */
+  /** IDs of the tasks that the caller is limited to. Null if it is not limited to any. */
   taskIds?: Maybe<Array<Scalars['ID']['output']>>;
-  /** The workspace that owns everything this key sees and makes. */
+  /** ID of the workspace that owns everything the caller sees and creates. */
   workspaceId: Scalars['ID']['output'];
-  /** The workspace's name. */
+  /** Name of the workspace. */
   workspaceName: Scalars['String']['output'];
 };
 
-/** What the workspace's callbacks are signed with, by Standard Webhooks. */
+/** One HTTP POST of a webhook delivery. Attempts of deliveries that are not pending are deleted after the retention period. */
+export type WebhookAttempt = {
+  __typename?: 'WebhookAttempt';
+  /** Time when the attempt was made. */
+  at: Scalars['DateTime']['output'];
+  /** 1-based number of the attempt in its delivery, including those before a redelivery. */
+  attemptNumber: Scalars['Int']['output'];
+  /** Reason why the attempt failed. Null if it succeeded. */
+  errorMessage?: Maybe<Scalars['String']['output']>;
+  /** ID of the attempt, a UUIDv7. */
+  id: Scalars['ID']['output'];
+  /** Milliseconds until the response or the failure. The timeout is 15 seconds. */
+  latencyMs: Scalars['Int']['output'];
+  /** Time for which this attempt scheduled the next one. Null if it succeeded, was the last, or another attempt was begun meanwhile. */
+  nextAttemptAt?: Maybe<Scalars['DateTime']['output']>;
+  /** First 1,024 bytes of the response body, as text. Null if there was no response. */
+  responseBody?: Maybe<Scalars['String']['output']>;
+  /** HTTP status of the response. 200 to 299 means delivered. Null if there was no complete response. */
+  statusCode?: Maybe<Scalars['Int']['output']>;
+};
+
+/** A page of webhook attempts, newest first. */
+export type WebhookAttemptConnection = {
+  __typename?: 'WebhookAttemptConnection';
+  /** The items with their cursors. */
+  edges: Array<WebhookAttemptEdge>;
+  /** The items. */
+  nodes: Array<WebhookAttempt>;
+  /** Position of the page in the list. */
+  pageInfo: PageInfo;
+};
+
+/** A list item with its cursor. */
+export type WebhookAttemptEdge = {
+  __typename?: 'WebhookAttemptEdge';
+  /** Opaque cursor of this item, for `after`. */
+  cursor: Scalars['String']['output'];
+  /** The item. */
+  node: WebhookAttempt;
+};
+
+/** A result to post to the task's `webhookUrl`. Attempts continue until the endpoint accepts it or the last scheduled one has failed. */
+export type WebhookDelivery = {
+  __typename?: 'WebhookDelivery';
+  /** Number of attempts begun, including those before a redelivery. */
+  attemptCount: Scalars['Int']['output'];
+  /** Attempts to deliver the result, newest first. */
+  attempts: WebhookAttemptConnection;
+  /** Time when the result became ready to post. */
+  createdAt: Scalars['DateTime']['output'];
+  /** ID of the delivery: the header `webhook-id` of every attempt, also after a redelivery. */
+  id: Scalars['ID']['output'];
+  /** Which result is posted. */
+  kind: WebhookDeliveryKind;
+  /** Time when the next attempt is due. While an attempt is in progress, the time when it counts as lost. Null unless the status is PENDING. */
+  nextAttemptAt?: Maybe<Scalars['DateTime']['output']>;
+  /** State of the delivery. */
+  status: WebhookDeliveryStatus;
+};
+
+
+/** A result to post to the task's `webhookUrl`. Attempts continue until the endpoint accepts it or the last scheduled one has failed. */
+export type WebhookDeliveryAttemptsArgs = {
+  after?: InputMaybe<Scalars['String']['input']>;
+  first?: Scalars['Int']['input'];
+};
+
+/** A page of webhook deliveries, newest first. */
+export type WebhookDeliveryConnection = {
+  __typename?: 'WebhookDeliveryConnection';
+  /** The items with their cursors. */
+  edges: Array<WebhookDeliveryEdge>;
+  /** The items. */
+  nodes: Array<WebhookDelivery>;
+  /** Position of the page in the list. */
+  pageInfo: PageInfo;
+};
+
+/** A list item with its cursor. */
+export type WebhookDeliveryEdge = {
+  __typename?: 'WebhookDeliveryEdge';
+  /** Opaque cursor of this item, for `after`. */
+  cursor: Scalars['String']['output'];
+  /** The item. */
+  node: WebhookDelivery;
+};
+
+/** Which result a webhook delivery posts. */
+export type WebhookDeliveryKind =
+  /** Images that arrived after the task was final. */
+  | 'LATE_RESULT'
+  /** The final state of the task, with its images or its error. */
+  | 'RESULT';
+
+/** State of a webhook delivery. */
+export type WebhookDeliveryStatus =
+  /** The last attempt failed, or the endpoint responded with 410. `redeliverWebhook` starts over. */
+  | 'ABANDONED'
+  /** The endpoint responded with a status from 200 to 299. */
+  | 'DELIVERED'
+  /** An attempt is due at `nextAttemptAt`, or in progress. */
+  | 'PENDING';
+
+/** Secret that signs the workspace's webhooks, as Standard Webhooks defines it. */
 export type WebhookSecret = {
   __typename?: 'WebhookSecret';
-  /** Until when callbacks are signed with the secret before this one, too. Null: they are not. */
-  previousUntil?: Maybe<Scalars['DateTime']['output']>;
-  /** Give it to your receivers: `whsec_` and 32 bytes in base64. */
+  /** Time until which webhooks are also signed with the previous secret. Null if they are not. */
+  previousSecretExpiresAt?: Maybe<Scalars['DateTime']['output']>;
+  /** `whsec_` followed by 32 bytes in base64. Webhook endpoints verify signatures with it. */
   secret: Scalars['String']['output'];
 };
 
-/** Who owns tasks. Nothing of one can be seen from another. */
+/** A tenant that owns API keys, tasks and images. No workspace can see the data of another. */
 export type Workspace = {
   __typename?: 'Workspace';
-  /** When it was made. */
+  /** Time when the workspace was created. */
   createdAt: Scalars['DateTime']['output'];
-  /** The id of the workspace. */
+  /** ID of the workspace. */
   id: Scalars['ID']['output'];
-  /** What people call it; several may be called the same. */
+  /** Display name. It need not be unique. */
   name: Scalars['String']['output'];
 };
 
 export type ImageFieldsFragment = { __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null };
 
-export type TaskFieldsFragment = { __typename?: 'Task', id: string, kind: TaskKind, status: TaskStatus, prompt: string, model: string, size?: string | null, requestedCount: number, deliveredCount: number, sourceImageUrl?: string | null, upstreamTaskId?: string | null, upstreamTraceId?: string | null, idempotencyKey?: string | null, metadata?: unknown | null, createdAt: string, submittedAt?: string | null, finishedAt?: string | null, deadlineAt: string, cursor: string, sourceImage?: { __typename?: 'Image', id: string } | null, images: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, error?: { __typename?: 'TaskError', code: string, message: string, retryable: boolean, upstreamCode?: string | null, upstreamTraceId?: string | null } | null, retryOf?: { __typename?: 'Task', id: string } | null, cost: { __typename?: 'TaskCost', estimated?: string | null, final?: string | null, currency?: string | null } };
+export type TaskFieldsFragment = { __typename?: 'Task', id: string, kind: TaskKind, status: TaskStatus, prompt: string, model: string, size?: string | null, requestedCount: number, deliveredCount: number, sourceImageUrl?: string | null, upstreamTaskId?: string | null, upstreamTraceId?: string | null, idempotencyKey?: string | null, metadata?: unknown | null, createdAt: string, submittedAt?: string | null, finishedAt?: string | null, deadlineAt: string, eventCursor: string, sourceImage?: { __typename?: 'Image', id: string } | null, images: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, error?: { __typename?: 'TaskError', code: string, message: string, retryable: boolean, upstreamCode?: string | null, upstreamTraceId?: string | null } | null, retryOf?: { __typename?: 'Task', id: string } | null, cost: { __typename?: 'TaskCost', estimated?: string | null, final?: string | null, currency?: string | null } };
 
 export type ViewerQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -1384,42 +1479,44 @@ export type ViewerQuery = { __typename?: 'Query', viewer: { __typename?: 'Viewer
 export type ModelsQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type ModelsQuery = { __typename?: 'Query', models: Array<{ __typename?: 'FluxModel', name: string, canGenerate: boolean, canEdit: boolean, isDeprecated: boolean, ratios: Array<string>, maxCount: number, defaultSize: string, pixels?: { __typename?: 'PixelRule', minSide: number, maxSide: number, multipleOf: number } | null }> };
+export type ModelsQuery = { __typename?: 'Query', models: Array<{ __typename?: 'FluxModel', name: string, canGenerate: boolean, canEdit: boolean, isDeprecated: boolean, aspectRatios: Array<string>, maxCount: number, defaultSize: string, pixelSizes?: { __typename?: 'PixelSizeConstraints', minSide: number, maxSide: number, multipleOf: number } | null }> };
 
 export type TaskByIdQueryVariables = Exact<{
   id: Scalars['ID']['input'];
 }>;
 
 
-export type TaskByIdQuery = { __typename?: 'Query', task?: { __typename?: 'Task', id: string, kind: TaskKind, status: TaskStatus, prompt: string, model: string, size?: string | null, requestedCount: number, deliveredCount: number, sourceImageUrl?: string | null, upstreamTaskId?: string | null, upstreamTraceId?: string | null, idempotencyKey?: string | null, metadata?: unknown | null, createdAt: string, submittedAt?: string | null, finishedAt?: string | null, deadlineAt: string, cursor: string, lateImages: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, sourceImage?: { __typename?: 'Image', id: string } | null, images: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, error?: { __typename?: 'TaskError', code: string, message: string, retryable: boolean, upstreamCode?: string | null, upstreamTraceId?: string | null } | null, retryOf?: { __typename?: 'Task', id: string } | null, cost: { __typename?: 'TaskCost', estimated?: string | null, final?: string | null, currency?: string | null } } | null };
+export type TaskByIdQuery = { __typename?: 'Query', task?: { __typename?: 'Task', id: string, kind: TaskKind, status: TaskStatus, prompt: string, model: string, size?: string | null, requestedCount: number, deliveredCount: number, sourceImageUrl?: string | null, upstreamTaskId?: string | null, upstreamTraceId?: string | null, idempotencyKey?: string | null, metadata?: unknown | null, createdAt: string, submittedAt?: string | null, finishedAt?: string | null, deadlineAt: string, eventCursor: string, lateImages: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, sourceImage?: { __typename?: 'Image', id: string } | null, images: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, error?: { __typename?: 'TaskError', code: string, message: string, retryable: boolean, upstreamCode?: string | null, upstreamTraceId?: string | null } | null, retryOf?: { __typename?: 'Task', id: string } | null, cost: { __typename?: 'TaskCost', estimated?: string | null, final?: string | null, currency?: string | null } } | null };
 
-export type TaskDeliveriesQueryVariables = Exact<{
+export type TaskWebhookDeliveriesQueryVariables = Exact<{
   id: Scalars['ID']['input'];
   first?: InputMaybe<Scalars['Int']['input']>;
   after?: InputMaybe<Scalars['String']['input']>;
+  firstAttempts?: InputMaybe<Scalars['Int']['input']>;
+  afterAttempt?: InputMaybe<Scalars['String']['input']>;
 }>;
 
 
-export type TaskDeliveriesQuery = { __typename?: 'Query', task?: { __typename?: 'Task', id: string, callbackUrl?: string | null, deliveries: { __typename?: 'DeliveryConnection', nodes: Array<{ __typename?: 'Delivery', id: string, webhookId: string, attempt: number, at: string, statusCode?: number | null, failure?: string | null, latencyMs: number, answer?: string | null, nextAttemptAt?: string | null }>, pageInfo: { __typename?: 'PageInfo', hasNextPage: boolean, endCursor?: string | null } } } | null };
+export type TaskWebhookDeliveriesQuery = { __typename?: 'Query', task?: { __typename?: 'Task', id: string, webhookUrl?: string | null, webhookDeliveries: { __typename?: 'WebhookDeliveryConnection', nodes: Array<{ __typename?: 'WebhookDelivery', id: string, kind: WebhookDeliveryKind, status: WebhookDeliveryStatus, createdAt: string, nextAttemptAt?: string | null, attemptCount: number, attempts: { __typename?: 'WebhookAttemptConnection', nodes: Array<{ __typename?: 'WebhookAttempt', id: string, attemptNumber: number, at: string, statusCode?: number | null, errorMessage?: string | null, latencyMs: number, responseBody?: string | null, nextAttemptAt?: string | null }>, pageInfo: { __typename?: 'PageInfo', hasNextPage: boolean, endCursor?: string | null } } }>, pageInfo: { __typename?: 'PageInfo', hasNextPage: boolean, endCursor?: string | null } } } | null };
 
-export type RedeliverCallbackMutationVariables = Exact<{
-  input: RedeliverCallbackInput;
+export type RedeliverWebhookMutationVariables = Exact<{
+  input: RedeliverWebhookInput;
 }>;
 
 
-export type RedeliverCallbackMutation = { __typename?: 'Mutation', redeliverCallback: { __typename?: 'RedeliverCallbackPayload', task?: { __typename?: 'Task', id: string } | null, userErrors: Array<{ __typename?: 'UserError', code: string, message: string, field?: Array<string> | null }> } };
+export type RedeliverWebhookMutation = { __typename?: 'Mutation', redeliverWebhook: { __typename?: 'RedeliverWebhookPayload', task?: { __typename?: 'Task', id: string } | null, userErrors: Array<{ __typename?: 'UserError', code: string, message: string, field?: Array<string> | null }> } };
 
 export type WebhookSecretQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type WebhookSecretQuery = { __typename?: 'Query', webhookSecret: { __typename?: 'WebhookSecret', secret: string, previousUntil?: string | null } };
+export type WebhookSecretQuery = { __typename?: 'Query', webhookSecret: { __typename?: 'WebhookSecret', secret: string, previousSecretExpiresAt?: string | null } };
 
 export type RotateWebhookSecretMutationVariables = Exact<{
   input: RotateWebhookSecretInput;
 }>;
 
 
-export type RotateWebhookSecretMutation = { __typename?: 'Mutation', rotateWebhookSecret: { __typename?: 'RotateWebhookSecretPayload', webhookSecret?: { __typename?: 'WebhookSecret', secret: string, previousUntil?: string | null } | null, userErrors: Array<{ __typename?: 'UserError', code: string, message: string, field?: Array<string> | null }> } };
+export type RotateWebhookSecretMutation = { __typename?: 'Mutation', rotateWebhookSecret: { __typename?: 'RotateWebhookSecretPayload', webhookSecret?: { __typename?: 'WebhookSecret', secret: string, previousSecretExpiresAt?: string | null } | null, userErrors: Array<{ __typename?: 'UserError', code: string, message: string, field?: Array<string> | null }> } };
 
 export type TaskHistoryQueryVariables = Exact<{
   id: Scalars['ID']['input'];
@@ -1437,7 +1534,7 @@ export type TasksQueryVariables = Exact<{
 }>;
 
 
-export type TasksQuery = { __typename?: 'Query', tasks: { __typename?: 'TaskConnection', edges: Array<{ __typename?: 'TaskEdge', cursor: string, node: { __typename?: 'Task', id: string } }>, nodes: Array<{ __typename?: 'Task', id: string, kind: TaskKind, status: TaskStatus, prompt: string, model: string, size?: string | null, requestedCount: number, deliveredCount: number, sourceImageUrl?: string | null, upstreamTaskId?: string | null, upstreamTraceId?: string | null, idempotencyKey?: string | null, metadata?: unknown | null, createdAt: string, submittedAt?: string | null, finishedAt?: string | null, deadlineAt: string, cursor: string, sourceImage?: { __typename?: 'Image', id: string } | null, images: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, error?: { __typename?: 'TaskError', code: string, message: string, retryable: boolean, upstreamCode?: string | null, upstreamTraceId?: string | null } | null, retryOf?: { __typename?: 'Task', id: string } | null, cost: { __typename?: 'TaskCost', estimated?: string | null, final?: string | null, currency?: string | null } }>, pageInfo: { __typename?: 'PageInfo', hasNextPage: boolean, hasPreviousPage: boolean, startCursor?: string | null, endCursor?: string | null, logCursor?: string | null } } };
+export type TasksQuery = { __typename?: 'Query', tasks: { __typename?: 'TaskConnection', edges: Array<{ __typename?: 'TaskEdge', cursor: string, node: { __typename?: 'Task', id: string } }>, nodes: Array<{ __typename?: 'Task', id: string, kind: TaskKind, status: TaskStatus, prompt: string, model: string, size?: string | null, requestedCount: number, deliveredCount: number, sourceImageUrl?: string | null, upstreamTaskId?: string | null, upstreamTraceId?: string | null, idempotencyKey?: string | null, metadata?: unknown | null, createdAt: string, submittedAt?: string | null, finishedAt?: string | null, deadlineAt: string, eventCursor: string, sourceImage?: { __typename?: 'Image', id: string } | null, images: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, error?: { __typename?: 'TaskError', code: string, message: string, retryable: boolean, upstreamCode?: string | null, upstreamTraceId?: string | null } | null, retryOf?: { __typename?: 'Task', id: string } | null, cost: { __typename?: 'TaskCost', estimated?: string | null, final?: string | null, currency?: string | null } }>, pageInfo: { __typename?: 'PageInfo', hasNextPage: boolean, hasPreviousPage: boolean, startCursor?: string | null, endCursor?: string | null, eventCursor?: string | null } } };
 
 export type ImageByIdQueryVariables = Exact<{
   id: Scalars['ID']['input'];
@@ -1451,28 +1548,28 @@ export type GenerateImagesMutationVariables = Exact<{
 }>;
 
 
-export type GenerateImagesMutation = { __typename?: 'Mutation', generateImages: { __typename?: 'GenerateImagesPayload', replayed: boolean, task?: { __typename?: 'Task', id: string, kind: TaskKind, status: TaskStatus, prompt: string, model: string, size?: string | null, requestedCount: number, deliveredCount: number, sourceImageUrl?: string | null, upstreamTaskId?: string | null, upstreamTraceId?: string | null, idempotencyKey?: string | null, metadata?: unknown | null, createdAt: string, submittedAt?: string | null, finishedAt?: string | null, deadlineAt: string, cursor: string, sourceImage?: { __typename?: 'Image', id: string } | null, images: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, error?: { __typename?: 'TaskError', code: string, message: string, retryable: boolean, upstreamCode?: string | null, upstreamTraceId?: string | null } | null, retryOf?: { __typename?: 'Task', id: string } | null, cost: { __typename?: 'TaskCost', estimated?: string | null, final?: string | null, currency?: string | null } } | null, userErrors: Array<{ __typename?: 'UserError', code: string, message: string, field?: Array<string> | null }> } };
+export type GenerateImagesMutation = { __typename?: 'Mutation', generateImages: { __typename?: 'GenerateImagesPayload', replayed: boolean, task?: { __typename?: 'Task', id: string, kind: TaskKind, status: TaskStatus, prompt: string, model: string, size?: string | null, requestedCount: number, deliveredCount: number, sourceImageUrl?: string | null, upstreamTaskId?: string | null, upstreamTraceId?: string | null, idempotencyKey?: string | null, metadata?: unknown | null, createdAt: string, submittedAt?: string | null, finishedAt?: string | null, deadlineAt: string, eventCursor: string, sourceImage?: { __typename?: 'Image', id: string } | null, images: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, error?: { __typename?: 'TaskError', code: string, message: string, retryable: boolean, upstreamCode?: string | null, upstreamTraceId?: string | null } | null, retryOf?: { __typename?: 'Task', id: string } | null, cost: { __typename?: 'TaskCost', estimated?: string | null, final?: string | null, currency?: string | null } } | null, userErrors: Array<{ __typename?: 'UserError', code: string, message: string, field?: Array<string> | null }> } };
 
 export type EditImageMutationVariables = Exact<{
   input: EditImageInput;
 }>;
 
 
-export type EditImageMutation = { __typename?: 'Mutation', editImage: { __typename?: 'EditImagePayload', replayed: boolean, task?: { __typename?: 'Task', id: string, kind: TaskKind, status: TaskStatus, prompt: string, model: string, size?: string | null, requestedCount: number, deliveredCount: number, sourceImageUrl?: string | null, upstreamTaskId?: string | null, upstreamTraceId?: string | null, idempotencyKey?: string | null, metadata?: unknown | null, createdAt: string, submittedAt?: string | null, finishedAt?: string | null, deadlineAt: string, cursor: string, sourceImage?: { __typename?: 'Image', id: string } | null, images: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, error?: { __typename?: 'TaskError', code: string, message: string, retryable: boolean, upstreamCode?: string | null, upstreamTraceId?: string | null } | null, retryOf?: { __typename?: 'Task', id: string } | null, cost: { __typename?: 'TaskCost', estimated?: string | null, final?: string | null, currency?: string | null } } | null, userErrors: Array<{ __typename?: 'UserError', code: string, message: string, field?: Array<string> | null }> } };
+export type EditImageMutation = { __typename?: 'Mutation', editImage: { __typename?: 'EditImagePayload', replayed: boolean, task?: { __typename?: 'Task', id: string, kind: TaskKind, status: TaskStatus, prompt: string, model: string, size?: string | null, requestedCount: number, deliveredCount: number, sourceImageUrl?: string | null, upstreamTaskId?: string | null, upstreamTraceId?: string | null, idempotencyKey?: string | null, metadata?: unknown | null, createdAt: string, submittedAt?: string | null, finishedAt?: string | null, deadlineAt: string, eventCursor: string, sourceImage?: { __typename?: 'Image', id: string } | null, images: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, error?: { __typename?: 'TaskError', code: string, message: string, retryable: boolean, upstreamCode?: string | null, upstreamTraceId?: string | null } | null, retryOf?: { __typename?: 'Task', id: string } | null, cost: { __typename?: 'TaskCost', estimated?: string | null, final?: string | null, currency?: string | null } } | null, userErrors: Array<{ __typename?: 'UserError', code: string, message: string, field?: Array<string> | null }> } };
 
 export type CancelTaskMutationVariables = Exact<{
   input: CancelTaskInput;
 }>;
 
 
-export type CancelTaskMutation = { __typename?: 'Mutation', cancelTask: { __typename?: 'CancelTaskPayload', outcome?: CancelOutcome | null, task?: { __typename?: 'Task', id: string, kind: TaskKind, status: TaskStatus, prompt: string, model: string, size?: string | null, requestedCount: number, deliveredCount: number, sourceImageUrl?: string | null, upstreamTaskId?: string | null, upstreamTraceId?: string | null, idempotencyKey?: string | null, metadata?: unknown | null, createdAt: string, submittedAt?: string | null, finishedAt?: string | null, deadlineAt: string, cursor: string, sourceImage?: { __typename?: 'Image', id: string } | null, images: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, error?: { __typename?: 'TaskError', code: string, message: string, retryable: boolean, upstreamCode?: string | null, upstreamTraceId?: string | null } | null, retryOf?: { __typename?: 'Task', id: string } | null, cost: { __typename?: 'TaskCost', estimated?: string | null, final?: string | null, currency?: string | null } } | null, userErrors: Array<{ __typename?: 'UserError', code: string, message: string, field?: Array<string> | null }> } };
+export type CancelTaskMutation = { __typename?: 'Mutation', cancelTask: { __typename?: 'CancelTaskPayload', outcome?: CancelOutcome | null, task?: { __typename?: 'Task', id: string, kind: TaskKind, status: TaskStatus, prompt: string, model: string, size?: string | null, requestedCount: number, deliveredCount: number, sourceImageUrl?: string | null, upstreamTaskId?: string | null, upstreamTraceId?: string | null, idempotencyKey?: string | null, metadata?: unknown | null, createdAt: string, submittedAt?: string | null, finishedAt?: string | null, deadlineAt: string, eventCursor: string, sourceImage?: { __typename?: 'Image', id: string } | null, images: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, error?: { __typename?: 'TaskError', code: string, message: string, retryable: boolean, upstreamCode?: string | null, upstreamTraceId?: string | null } | null, retryOf?: { __typename?: 'Task', id: string } | null, cost: { __typename?: 'TaskCost', estimated?: string | null, final?: string | null, currency?: string | null } } | null, userErrors: Array<{ __typename?: 'UserError', code: string, message: string, field?: Array<string> | null }> } };
 
 export type RetryTaskMutationVariables = Exact<{
   input: RetryTaskInput;
 }>;
 
 
-export type RetryTaskMutation = { __typename?: 'Mutation', retryTask: { __typename?: 'RetryTaskPayload', task?: { __typename?: 'Task', id: string, kind: TaskKind, status: TaskStatus, prompt: string, model: string, size?: string | null, requestedCount: number, deliveredCount: number, sourceImageUrl?: string | null, upstreamTaskId?: string | null, upstreamTraceId?: string | null, idempotencyKey?: string | null, metadata?: unknown | null, createdAt: string, submittedAt?: string | null, finishedAt?: string | null, deadlineAt: string, cursor: string, sourceImage?: { __typename?: 'Image', id: string } | null, images: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, error?: { __typename?: 'TaskError', code: string, message: string, retryable: boolean, upstreamCode?: string | null, upstreamTraceId?: string | null } | null, retryOf?: { __typename?: 'Task', id: string } | null, cost: { __typename?: 'TaskCost', estimated?: string | null, final?: string | null, currency?: string | null } } | null, userErrors: Array<{ __typename?: 'UserError', code: string, message: string, field?: Array<string> | null }> } };
+export type RetryTaskMutation = { __typename?: 'Mutation', retryTask: { __typename?: 'RetryTaskPayload', task?: { __typename?: 'Task', id: string, kind: TaskKind, status: TaskStatus, prompt: string, model: string, size?: string | null, requestedCount: number, deliveredCount: number, sourceImageUrl?: string | null, upstreamTaskId?: string | null, upstreamTraceId?: string | null, idempotencyKey?: string | null, metadata?: unknown | null, createdAt: string, submittedAt?: string | null, finishedAt?: string | null, deadlineAt: string, eventCursor: string, sourceImage?: { __typename?: 'Image', id: string } | null, images: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, error?: { __typename?: 'TaskError', code: string, message: string, retryable: boolean, upstreamCode?: string | null, upstreamTraceId?: string | null } | null, retryOf?: { __typename?: 'Task', id: string } | null, cost: { __typename?: 'TaskCost', estimated?: string | null, final?: string | null, currency?: string | null } } | null, userErrors: Array<{ __typename?: 'UserError', code: string, message: string, field?: Array<string> | null }> } };
 
 export type CallbacksQueryVariables = Exact<{
   first?: InputMaybe<Scalars['Int']['input']>;
@@ -1496,7 +1593,7 @@ export type TaskUpdatedSubscriptionVariables = Exact<{
 }>;
 
 
-export type TaskUpdatedSubscription = { __typename?: 'Subscription', taskUpdated: { __typename?: 'TaskEvent', id: string, cursor: string, type: TaskEventType, at: string, actor: string, data: unknown, task: { __typename?: 'Task', id: string, kind: TaskKind, status: TaskStatus, prompt: string, model: string, size?: string | null, requestedCount: number, deliveredCount: number, sourceImageUrl?: string | null, upstreamTaskId?: string | null, upstreamTraceId?: string | null, idempotencyKey?: string | null, metadata?: unknown | null, createdAt: string, submittedAt?: string | null, finishedAt?: string | null, deadlineAt: string, cursor: string, sourceImage?: { __typename?: 'Image', id: string } | null, images: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, error?: { __typename?: 'TaskError', code: string, message: string, retryable: boolean, upstreamCode?: string | null, upstreamTraceId?: string | null } | null, retryOf?: { __typename?: 'Task', id: string } | null, cost: { __typename?: 'TaskCost', estimated?: string | null, final?: string | null, currency?: string | null } } } };
+export type TaskUpdatedSubscription = { __typename?: 'Subscription', taskUpdated: { __typename?: 'TaskEvent', id: string, cursor: string, type: TaskEventType, at: string, actor: string, data: unknown, task: { __typename?: 'Task', id: string, kind: TaskKind, status: TaskStatus, prompt: string, model: string, size?: string | null, requestedCount: number, deliveredCount: number, sourceImageUrl?: string | null, upstreamTaskId?: string | null, upstreamTraceId?: string | null, idempotencyKey?: string | null, metadata?: unknown | null, createdAt: string, submittedAt?: string | null, finishedAt?: string | null, deadlineAt: string, eventCursor: string, sourceImage?: { __typename?: 'Image', id: string } | null, images: Array<{ __typename?: 'Image', id: string, index: number, url: string, upstreamUrl?: string | null, width?: number | null, height?: number | null, mimeType?: string | null, byteSize?: number | null, sha256?: string | null, thumbhash?: string | null, seed?: string | null, inferenceSeconds?: number | null, storedAt?: string | null }>, error?: { __typename?: 'TaskError', code: string, message: string, retryable: boolean, upstreamCode?: string | null, upstreamTraceId?: string | null } | null, retryOf?: { __typename?: 'Task', id: string } | null, cost: { __typename?: 'TaskCost', estimated?: string | null, final?: string | null, currency?: string | null } } } };
 
 export type TaskEventsSubscriptionVariables = Exact<{
   after?: InputMaybe<Scalars['String']['input']>;
@@ -1506,14 +1603,14 @@ export type TaskEventsSubscriptionVariables = Exact<{
 
 export type TaskEventsSubscription = { __typename?: 'Subscription', taskEvents: { __typename?: 'TaskEvent', id: string, cursor: string, type: TaskEventType, at: string, actor: string, data: unknown, task: { __typename?: 'Task', id: string, status: TaskStatus } } };
 
-export type EventPageQueryVariables = Exact<{
+export type TaskEventPageQueryVariables = Exact<{
   first?: InputMaybe<Scalars['Int']['input']>;
   after?: InputMaybe<Scalars['String']['input']>;
   filter?: InputMaybe<TaskEventFilter>;
 }>;
 
 
-export type EventPageQuery = { __typename?: 'Query', taskEvents: { __typename?: 'TaskEventConnection', nodes: Array<{ __typename?: 'TaskEvent', id: string, cursor: string, type: TaskEventType, task: { __typename?: 'Task', id: string } }>, pageInfo: { __typename?: 'PageInfo', hasNextPage: boolean, endCursor?: string | null, logCursor?: string | null } } };
+export type TaskEventPageQuery = { __typename?: 'Query', taskEvents: { __typename?: 'TaskEventConnection', nodes: Array<{ __typename?: 'TaskEvent', id: string, cursor: string, type: TaskEventType, task: { __typename?: 'Task', id: string } }>, pageInfo: { __typename?: 'PageInfo', hasNextPage: boolean, endCursor?: string | null, eventCursor?: string | null } } };
 
 export type CreateUploadMutationVariables = Exact<{
   input: CreateUploadInput;
@@ -1529,7 +1626,7 @@ export type DeleteImageMutationVariables = Exact<{
 
 export type DeleteImageMutation = { __typename?: 'Mutation', deleteImage: { __typename?: 'DeleteImagePayload', image?: { __typename?: 'Image', id: string, deletedAt?: string | null } | null, userErrors: Array<{ __typename?: 'UserError', code: string, message: string, field?: Array<string> | null }> } };
 
-export type LineageQueryVariables = Exact<{
+export type ImageLineageQueryVariables = Exact<{
   id: Scalars['ID']['input'];
   first?: InputMaybe<Scalars['Int']['input']>;
   after?: InputMaybe<Scalars['String']['input']>;
@@ -1538,7 +1635,7 @@ export type LineageQueryVariables = Exact<{
 }>;
 
 
-export type LineageQuery = { __typename?: 'Query', image?: { __typename?: 'Image', id: string, url: string, deletedAt?: string | null, parent?: { __typename?: 'Image', id: string } | null, edits: { __typename?: 'ImageConnection', nodes: Array<{ __typename?: 'Image', id: string, task?: { __typename?: 'Task', prompt: string } | null }>, pageInfo: { __typename?: 'PageInfo', hasNextPage: boolean, endCursor?: string | null } } } | null };
+export type ImageLineageQuery = { __typename?: 'Query', image?: { __typename?: 'Image', id: string, url: string, deletedAt?: string | null, parent?: { __typename?: 'Image', id: string } | null, edits: { __typename?: 'ImageConnection', nodes: Array<{ __typename?: 'Image', id: string, task?: { __typename?: 'Task', prompt: string } | null }>, pageInfo: { __typename?: 'PageInfo', hasNextPage: boolean, endCursor?: string | null } } } | null };
 
 export type QueuePositionsQueryVariables = Exact<{
   first: Scalars['Int']['input'];
@@ -1552,7 +1649,7 @@ export type SetBudgetMutationVariables = Exact<{
 }>;
 
 
-export type SetBudgetMutation = { __typename?: 'Mutation', setBudget: { __typename?: 'SetBudgetPayload', budget?: { __typename?: 'Budget', scope: BudgetScope, id: string, month: string, currency: string, limit: string, reserved: string, spent: string, held: string, remaining: string } | null, userErrors: Array<{ __typename?: 'UserError', code: string, message: string, field?: Array<string> | null }> } };
+export type SetBudgetMutation = { __typename?: 'Mutation', setBudget: { __typename?: 'SetBudgetPayload', budget?: { __typename?: 'Budget', scope: BudgetScope, scopeId: string, month: string, currency: string, limit: string, reserved: string, spent: string, uncertain: string, remaining: string } | null, userErrors: Array<{ __typename?: 'UserError', code: string, message: string, field?: Array<string> | null }> } };
 
 export type BudgetsQueryVariables = Exact<{
   month?: InputMaybe<Scalars['String']['input']>;
@@ -1561,7 +1658,7 @@ export type BudgetsQueryVariables = Exact<{
 }>;
 
 
-export type BudgetsQuery = { __typename?: 'Query', budgets: { __typename?: 'BudgetConnection', nodes: Array<{ __typename?: 'Budget', scope: BudgetScope, id: string, month: string, currency: string, limit: string, reserved: string, spent: string, held: string, remaining: string }>, pageInfo: { __typename?: 'PageInfo', hasNextPage: boolean, endCursor?: string | null } } };
+export type BudgetsQuery = { __typename?: 'Query', budgets: { __typename?: 'BudgetConnection', nodes: Array<{ __typename?: 'Budget', scope: BudgetScope, scopeId: string, month: string, currency: string, limit: string, reserved: string, spent: string, uncertain: string, remaining: string }>, pageInfo: { __typename?: 'PageInfo', hasNextPage: boolean, endCursor?: string | null } } };
 
 export type UsageQueryVariables = Exact<{
   from: Scalars['DateTime']['input'];
@@ -1572,33 +1669,33 @@ export type UsageQueryVariables = Exact<{
 }>;
 
 
-export type UsageQuery = { __typename?: 'Query', usage: { __typename?: 'UsageGroupConnection', nodes: Array<{ __typename?: 'UsageGroup', key?: string | null, name?: string | null, tasks: number, images: number, currency?: string | null, cost?: string | null, reserved?: string | null, held?: string | null }>, pageInfo: { __typename?: 'PageInfo', hasNextPage: boolean, endCursor?: string | null } } };
+export type UsageQuery = { __typename?: 'Query', usage: { __typename?: 'UsageGroupConnection', nodes: Array<{ __typename?: 'UsageGroup', groupKey?: string | null, keyName?: string | null, taskCount: number, imageCount: number, currency?: string | null, cost?: string | null, reserved?: string | null, uncertain?: string | null }>, pageInfo: { __typename?: 'PageInfo', hasNextPage: boolean, endCursor?: string | null } } };
 
 export const ImageFieldsFragmentDoc = {"kind":"Document","definitions":[{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}}]} as unknown as DocumentNode<ImageFieldsFragment, unknown>;
-export const TaskFieldsFragmentDoc = {"kind":"Document","definitions":[{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"prompt"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"size"}},{"kind":"Field","name":{"kind":"Name","value":"requestedCount"}},{"kind":"Field","name":{"kind":"Name","value":"deliveredCount"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImageUrl"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImage"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"images"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamCode"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}}]}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTaskId"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}},{"kind":"Field","name":{"kind":"Name","value":"idempotencyKey"}},{"kind":"Field","name":{"kind":"Name","value":"metadata"}},{"kind":"Field","name":{"kind":"Name","value":"retryOf"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"finishedAt"}},{"kind":"Field","name":{"kind":"Name","value":"deadlineAt"}},{"kind":"Field","name":{"kind":"Name","value":"cost"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"estimated"}},{"kind":"Field","name":{"kind":"Name","value":"final"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}}]}},{"kind":"Field","name":{"kind":"Name","value":"cursor"}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}}]} as unknown as DocumentNode<TaskFieldsFragment, unknown>;
+export const TaskFieldsFragmentDoc = {"kind":"Document","definitions":[{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"prompt"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"size"}},{"kind":"Field","name":{"kind":"Name","value":"requestedCount"}},{"kind":"Field","name":{"kind":"Name","value":"deliveredCount"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImageUrl"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImage"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"images"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamCode"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}}]}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTaskId"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}},{"kind":"Field","name":{"kind":"Name","value":"idempotencyKey"}},{"kind":"Field","name":{"kind":"Name","value":"metadata"}},{"kind":"Field","name":{"kind":"Name","value":"retryOf"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"finishedAt"}},{"kind":"Field","name":{"kind":"Name","value":"deadlineAt"}},{"kind":"Field","name":{"kind":"Name","value":"cost"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"estimated"}},{"kind":"Field","name":{"kind":"Name","value":"final"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}}]}},{"kind":"Field","name":{"kind":"Name","value":"eventCursor"}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}}]} as unknown as DocumentNode<TaskFieldsFragment, unknown>;
 export const ViewerDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Viewer"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"viewer"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"workspaceId"}},{"kind":"Field","name":{"kind":"Name","value":"workspaceName"}},{"kind":"Field","name":{"kind":"Name","value":"keyId"}},{"kind":"Field","name":{"kind":"Name","value":"keyName"}},{"kind":"Field","name":{"kind":"Name","value":"keyPrefix"}},{"kind":"Field","name":{"kind":"Name","value":"scopes"}}]}}]}}]} as unknown as DocumentNode<ViewerQuery, ViewerQueryVariables>;
-export const ModelsDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Models"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"models"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"name"}},{"kind":"Field","name":{"kind":"Name","value":"canGenerate"}},{"kind":"Field","name":{"kind":"Name","value":"canEdit"}},{"kind":"Field","name":{"kind":"Name","value":"isDeprecated"}},{"kind":"Field","name":{"kind":"Name","value":"ratios"}},{"kind":"Field","name":{"kind":"Name","value":"pixels"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"minSide"}},{"kind":"Field","name":{"kind":"Name","value":"maxSide"}},{"kind":"Field","name":{"kind":"Name","value":"multipleOf"}}]}},{"kind":"Field","name":{"kind":"Name","value":"maxCount"}},{"kind":"Field","name":{"kind":"Name","value":"defaultSize"}}]}}]}}]} as unknown as DocumentNode<ModelsQuery, ModelsQueryVariables>;
-export const TaskByIdDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"TaskById"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"task"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"TaskFields"}},{"kind":"Field","name":{"kind":"Name","value":"lateImages"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"prompt"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"size"}},{"kind":"Field","name":{"kind":"Name","value":"requestedCount"}},{"kind":"Field","name":{"kind":"Name","value":"deliveredCount"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImageUrl"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImage"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"images"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamCode"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}}]}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTaskId"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}},{"kind":"Field","name":{"kind":"Name","value":"idempotencyKey"}},{"kind":"Field","name":{"kind":"Name","value":"metadata"}},{"kind":"Field","name":{"kind":"Name","value":"retryOf"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"finishedAt"}},{"kind":"Field","name":{"kind":"Name","value":"deadlineAt"}},{"kind":"Field","name":{"kind":"Name","value":"cost"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"estimated"}},{"kind":"Field","name":{"kind":"Name","value":"final"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}}]}},{"kind":"Field","name":{"kind":"Name","value":"cursor"}}]}}]} as unknown as DocumentNode<TaskByIdQuery, TaskByIdQueryVariables>;
-export const TaskDeliveriesDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"TaskDeliveries"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"task"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"callbackUrl"}},{"kind":"Field","name":{"kind":"Name","value":"deliveries"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"webhookId"}},{"kind":"Field","name":{"kind":"Name","value":"attempt"}},{"kind":"Field","name":{"kind":"Name","value":"at"}},{"kind":"Field","name":{"kind":"Name","value":"statusCode"}},{"kind":"Field","name":{"kind":"Name","value":"failure"}},{"kind":"Field","name":{"kind":"Name","value":"latencyMs"}},{"kind":"Field","name":{"kind":"Name","value":"answer"}},{"kind":"Field","name":{"kind":"Name","value":"nextAttemptAt"}}]}},{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}},{"kind":"Field","name":{"kind":"Name","value":"endCursor"}}]}}]}}]}}]}}]} as unknown as DocumentNode<TaskDeliveriesQuery, TaskDeliveriesQueryVariables>;
-export const RedeliverCallbackDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"RedeliverCallback"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"RedeliverCallbackInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"redeliverCallback"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"task"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"userErrors"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}}]} as unknown as DocumentNode<RedeliverCallbackMutation, RedeliverCallbackMutationVariables>;
-export const WebhookSecretDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"WebhookSecret"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"webhookSecret"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"secret"}},{"kind":"Field","name":{"kind":"Name","value":"previousUntil"}}]}}]}}]} as unknown as DocumentNode<WebhookSecretQuery, WebhookSecretQueryVariables>;
-export const RotateWebhookSecretDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"RotateWebhookSecret"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"RotateWebhookSecretInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"rotateWebhookSecret"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"webhookSecret"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"secret"}},{"kind":"Field","name":{"kind":"Name","value":"previousUntil"}}]}},{"kind":"Field","name":{"kind":"Name","value":"userErrors"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}}]} as unknown as DocumentNode<RotateWebhookSecretMutation, RotateWebhookSecretMutationVariables>;
+export const ModelsDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Models"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"models"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"name"}},{"kind":"Field","name":{"kind":"Name","value":"canGenerate"}},{"kind":"Field","name":{"kind":"Name","value":"canEdit"}},{"kind":"Field","name":{"kind":"Name","value":"isDeprecated"}},{"kind":"Field","name":{"kind":"Name","value":"aspectRatios"}},{"kind":"Field","name":{"kind":"Name","value":"pixelSizes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"minSide"}},{"kind":"Field","name":{"kind":"Name","value":"maxSide"}},{"kind":"Field","name":{"kind":"Name","value":"multipleOf"}}]}},{"kind":"Field","name":{"kind":"Name","value":"maxCount"}},{"kind":"Field","name":{"kind":"Name","value":"defaultSize"}}]}}]}}]} as unknown as DocumentNode<ModelsQuery, ModelsQueryVariables>;
+export const TaskByIdDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"TaskById"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"task"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"TaskFields"}},{"kind":"Field","name":{"kind":"Name","value":"lateImages"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"prompt"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"size"}},{"kind":"Field","name":{"kind":"Name","value":"requestedCount"}},{"kind":"Field","name":{"kind":"Name","value":"deliveredCount"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImageUrl"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImage"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"images"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamCode"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}}]}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTaskId"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}},{"kind":"Field","name":{"kind":"Name","value":"idempotencyKey"}},{"kind":"Field","name":{"kind":"Name","value":"metadata"}},{"kind":"Field","name":{"kind":"Name","value":"retryOf"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"finishedAt"}},{"kind":"Field","name":{"kind":"Name","value":"deadlineAt"}},{"kind":"Field","name":{"kind":"Name","value":"cost"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"estimated"}},{"kind":"Field","name":{"kind":"Name","value":"final"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}}]}},{"kind":"Field","name":{"kind":"Name","value":"eventCursor"}}]}}]} as unknown as DocumentNode<TaskByIdQuery, TaskByIdQueryVariables>;
+export const TaskWebhookDeliveriesDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"TaskWebhookDeliveries"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"firstAttempts"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"afterAttempt"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"task"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"webhookUrl"}},{"kind":"Field","name":{"kind":"Name","value":"webhookDeliveries"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"nextAttemptAt"}},{"kind":"Field","name":{"kind":"Name","value":"attemptCount"}},{"kind":"Field","name":{"kind":"Name","value":"attempts"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"firstAttempts"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"afterAttempt"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"attemptNumber"}},{"kind":"Field","name":{"kind":"Name","value":"at"}},{"kind":"Field","name":{"kind":"Name","value":"statusCode"}},{"kind":"Field","name":{"kind":"Name","value":"errorMessage"}},{"kind":"Field","name":{"kind":"Name","value":"latencyMs"}},{"kind":"Field","name":{"kind":"Name","value":"responseBody"}},{"kind":"Field","name":{"kind":"Name","value":"nextAttemptAt"}}]}},{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}},{"kind":"Field","name":{"kind":"Name","value":"endCursor"}}]}}]}}]}},{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}},{"kind":"Field","name":{"kind":"Name","value":"endCursor"}}]}}]}}]}}]}}]} as unknown as DocumentNode<TaskWebhookDeliveriesQuery, TaskWebhookDeliveriesQueryVariables>;
+export const RedeliverWebhookDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"RedeliverWebhook"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"RedeliverWebhookInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"redeliverWebhook"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"task"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"userErrors"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}}]} as unknown as DocumentNode<RedeliverWebhookMutation, RedeliverWebhookMutationVariables>;
+export const WebhookSecretDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"WebhookSecret"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"webhookSecret"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"secret"}},{"kind":"Field","name":{"kind":"Name","value":"previousSecretExpiresAt"}}]}}]}}]} as unknown as DocumentNode<WebhookSecretQuery, WebhookSecretQueryVariables>;
+export const RotateWebhookSecretDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"RotateWebhookSecret"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"RotateWebhookSecretInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"rotateWebhookSecret"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"webhookSecret"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"secret"}},{"kind":"Field","name":{"kind":"Name","value":"previousSecretExpiresAt"}}]}},{"kind":"Field","name":{"kind":"Name","value":"userErrors"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}}]} as unknown as DocumentNode<RotateWebhookSecretMutation, RotateWebhookSecretMutationVariables>;
 export const TaskHistoryDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"TaskHistory"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"task"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"events"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"cursor"}},{"kind":"Field","name":{"kind":"Name","value":"type"}},{"kind":"Field","name":{"kind":"Name","value":"at"}},{"kind":"Field","name":{"kind":"Name","value":"actor"}},{"kind":"Field","name":{"kind":"Name","value":"data"}}]}},{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}},{"kind":"Field","name":{"kind":"Name","value":"endCursor"}}]}}]}}]}}]}}]} as unknown as DocumentNode<TaskHistoryQuery, TaskHistoryQueryVariables>;
-export const TasksDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Tasks"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"filter"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"TaskFilter"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"tasks"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}},{"kind":"Argument","name":{"kind":"Name","value":"filter"},"value":{"kind":"Variable","name":{"kind":"Name","value":"filter"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"edges"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"cursor"}},{"kind":"Field","name":{"kind":"Name","value":"node"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}}]}},{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"TaskFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}},{"kind":"Field","name":{"kind":"Name","value":"hasPreviousPage"}},{"kind":"Field","name":{"kind":"Name","value":"startCursor"}},{"kind":"Field","name":{"kind":"Name","value":"endCursor"}},{"kind":"Field","name":{"kind":"Name","value":"logCursor"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"prompt"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"size"}},{"kind":"Field","name":{"kind":"Name","value":"requestedCount"}},{"kind":"Field","name":{"kind":"Name","value":"deliveredCount"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImageUrl"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImage"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"images"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamCode"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}}]}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTaskId"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}},{"kind":"Field","name":{"kind":"Name","value":"idempotencyKey"}},{"kind":"Field","name":{"kind":"Name","value":"metadata"}},{"kind":"Field","name":{"kind":"Name","value":"retryOf"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"finishedAt"}},{"kind":"Field","name":{"kind":"Name","value":"deadlineAt"}},{"kind":"Field","name":{"kind":"Name","value":"cost"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"estimated"}},{"kind":"Field","name":{"kind":"Name","value":"final"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}}]}},{"kind":"Field","name":{"kind":"Name","value":"cursor"}}]}}]} as unknown as DocumentNode<TasksQuery, TasksQueryVariables>;
+export const TasksDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Tasks"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"filter"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"TaskFilter"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"tasks"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}},{"kind":"Argument","name":{"kind":"Name","value":"filter"},"value":{"kind":"Variable","name":{"kind":"Name","value":"filter"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"edges"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"cursor"}},{"kind":"Field","name":{"kind":"Name","value":"node"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}}]}},{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"TaskFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}},{"kind":"Field","name":{"kind":"Name","value":"hasPreviousPage"}},{"kind":"Field","name":{"kind":"Name","value":"startCursor"}},{"kind":"Field","name":{"kind":"Name","value":"endCursor"}},{"kind":"Field","name":{"kind":"Name","value":"eventCursor"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"prompt"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"size"}},{"kind":"Field","name":{"kind":"Name","value":"requestedCount"}},{"kind":"Field","name":{"kind":"Name","value":"deliveredCount"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImageUrl"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImage"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"images"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamCode"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}}]}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTaskId"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}},{"kind":"Field","name":{"kind":"Name","value":"idempotencyKey"}},{"kind":"Field","name":{"kind":"Name","value":"metadata"}},{"kind":"Field","name":{"kind":"Name","value":"retryOf"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"finishedAt"}},{"kind":"Field","name":{"kind":"Name","value":"deadlineAt"}},{"kind":"Field","name":{"kind":"Name","value":"cost"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"estimated"}},{"kind":"Field","name":{"kind":"Name","value":"final"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}}]}},{"kind":"Field","name":{"kind":"Name","value":"eventCursor"}}]}}]} as unknown as DocumentNode<TasksQuery, TasksQueryVariables>;
 export const ImageByIdDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"ImageById"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"image"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}},{"kind":"Field","name":{"kind":"Name","value":"task"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"parent"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}}]} as unknown as DocumentNode<ImageByIdQuery, ImageByIdQueryVariables>;
-export const GenerateImagesDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"GenerateImages"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"GenerateImagesInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"generateImages"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"task"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"TaskFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"replayed"}},{"kind":"Field","name":{"kind":"Name","value":"userErrors"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"prompt"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"size"}},{"kind":"Field","name":{"kind":"Name","value":"requestedCount"}},{"kind":"Field","name":{"kind":"Name","value":"deliveredCount"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImageUrl"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImage"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"images"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamCode"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}}]}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTaskId"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}},{"kind":"Field","name":{"kind":"Name","value":"idempotencyKey"}},{"kind":"Field","name":{"kind":"Name","value":"metadata"}},{"kind":"Field","name":{"kind":"Name","value":"retryOf"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"finishedAt"}},{"kind":"Field","name":{"kind":"Name","value":"deadlineAt"}},{"kind":"Field","name":{"kind":"Name","value":"cost"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"estimated"}},{"kind":"Field","name":{"kind":"Name","value":"final"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}}]}},{"kind":"Field","name":{"kind":"Name","value":"cursor"}}]}}]} as unknown as DocumentNode<GenerateImagesMutation, GenerateImagesMutationVariables>;
-export const EditImageDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"EditImage"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"EditImageInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"editImage"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"task"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"TaskFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"replayed"}},{"kind":"Field","name":{"kind":"Name","value":"userErrors"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"prompt"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"size"}},{"kind":"Field","name":{"kind":"Name","value":"requestedCount"}},{"kind":"Field","name":{"kind":"Name","value":"deliveredCount"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImageUrl"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImage"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"images"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamCode"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}}]}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTaskId"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}},{"kind":"Field","name":{"kind":"Name","value":"idempotencyKey"}},{"kind":"Field","name":{"kind":"Name","value":"metadata"}},{"kind":"Field","name":{"kind":"Name","value":"retryOf"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"finishedAt"}},{"kind":"Field","name":{"kind":"Name","value":"deadlineAt"}},{"kind":"Field","name":{"kind":"Name","value":"cost"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"estimated"}},{"kind":"Field","name":{"kind":"Name","value":"final"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}}]}},{"kind":"Field","name":{"kind":"Name","value":"cursor"}}]}}]} as unknown as DocumentNode<EditImageMutation, EditImageMutationVariables>;
-export const CancelTaskDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"CancelTask"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"CancelTaskInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"cancelTask"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"task"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"TaskFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"outcome"}},{"kind":"Field","name":{"kind":"Name","value":"userErrors"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"prompt"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"size"}},{"kind":"Field","name":{"kind":"Name","value":"requestedCount"}},{"kind":"Field","name":{"kind":"Name","value":"deliveredCount"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImageUrl"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImage"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"images"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamCode"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}}]}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTaskId"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}},{"kind":"Field","name":{"kind":"Name","value":"idempotencyKey"}},{"kind":"Field","name":{"kind":"Name","value":"metadata"}},{"kind":"Field","name":{"kind":"Name","value":"retryOf"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"finishedAt"}},{"kind":"Field","name":{"kind":"Name","value":"deadlineAt"}},{"kind":"Field","name":{"kind":"Name","value":"cost"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"estimated"}},{"kind":"Field","name":{"kind":"Name","value":"final"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}}]}},{"kind":"Field","name":{"kind":"Name","value":"cursor"}}]}}]} as unknown as DocumentNode<CancelTaskMutation, CancelTaskMutationVariables>;
-export const RetryTaskDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"RetryTask"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"RetryTaskInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"retryTask"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"task"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"TaskFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"userErrors"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"prompt"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"size"}},{"kind":"Field","name":{"kind":"Name","value":"requestedCount"}},{"kind":"Field","name":{"kind":"Name","value":"deliveredCount"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImageUrl"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImage"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"images"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamCode"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}}]}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTaskId"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}},{"kind":"Field","name":{"kind":"Name","value":"idempotencyKey"}},{"kind":"Field","name":{"kind":"Name","value":"metadata"}},{"kind":"Field","name":{"kind":"Name","value":"retryOf"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"finishedAt"}},{"kind":"Field","name":{"kind":"Name","value":"deadlineAt"}},{"kind":"Field","name":{"kind":"Name","value":"cost"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"estimated"}},{"kind":"Field","name":{"kind":"Name","value":"final"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}}]}},{"kind":"Field","name":{"kind":"Name","value":"cursor"}}]}}]} as unknown as DocumentNode<RetryTaskMutation, RetryTaskMutationVariables>;
+export const GenerateImagesDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"GenerateImages"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"GenerateImagesInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"generateImages"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"task"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"TaskFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"replayed"}},{"kind":"Field","name":{"kind":"Name","value":"userErrors"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"prompt"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"size"}},{"kind":"Field","name":{"kind":"Name","value":"requestedCount"}},{"kind":"Field","name":{"kind":"Name","value":"deliveredCount"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImageUrl"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImage"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"images"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamCode"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}}]}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTaskId"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}},{"kind":"Field","name":{"kind":"Name","value":"idempotencyKey"}},{"kind":"Field","name":{"kind":"Name","value":"metadata"}},{"kind":"Field","name":{"kind":"Name","value":"retryOf"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"finishedAt"}},{"kind":"Field","name":{"kind":"Name","value":"deadlineAt"}},{"kind":"Field","name":{"kind":"Name","value":"cost"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"estimated"}},{"kind":"Field","name":{"kind":"Name","value":"final"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}}]}},{"kind":"Field","name":{"kind":"Name","value":"eventCursor"}}]}}]} as unknown as DocumentNode<GenerateImagesMutation, GenerateImagesMutationVariables>;
+export const EditImageDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"EditImage"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"EditImageInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"editImage"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"task"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"TaskFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"replayed"}},{"kind":"Field","name":{"kind":"Name","value":"userErrors"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"prompt"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"size"}},{"kind":"Field","name":{"kind":"Name","value":"requestedCount"}},{"kind":"Field","name":{"kind":"Name","value":"deliveredCount"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImageUrl"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImage"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"images"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamCode"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}}]}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTaskId"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}},{"kind":"Field","name":{"kind":"Name","value":"idempotencyKey"}},{"kind":"Field","name":{"kind":"Name","value":"metadata"}},{"kind":"Field","name":{"kind":"Name","value":"retryOf"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"finishedAt"}},{"kind":"Field","name":{"kind":"Name","value":"deadlineAt"}},{"kind":"Field","name":{"kind":"Name","value":"cost"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"estimated"}},{"kind":"Field","name":{"kind":"Name","value":"final"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}}]}},{"kind":"Field","name":{"kind":"Name","value":"eventCursor"}}]}}]} as unknown as DocumentNode<EditImageMutation, EditImageMutationVariables>;
+export const CancelTaskDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"CancelTask"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"CancelTaskInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"cancelTask"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"task"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"TaskFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"outcome"}},{"kind":"Field","name":{"kind":"Name","value":"userErrors"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"prompt"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"size"}},{"kind":"Field","name":{"kind":"Name","value":"requestedCount"}},{"kind":"Field","name":{"kind":"Name","value":"deliveredCount"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImageUrl"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImage"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"images"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamCode"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}}]}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTaskId"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}},{"kind":"Field","name":{"kind":"Name","value":"idempotencyKey"}},{"kind":"Field","name":{"kind":"Name","value":"metadata"}},{"kind":"Field","name":{"kind":"Name","value":"retryOf"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"finishedAt"}},{"kind":"Field","name":{"kind":"Name","value":"deadlineAt"}},{"kind":"Field","name":{"kind":"Name","value":"cost"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"estimated"}},{"kind":"Field","name":{"kind":"Name","value":"final"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}}]}},{"kind":"Field","name":{"kind":"Name","value":"eventCursor"}}]}}]} as unknown as DocumentNode<CancelTaskMutation, CancelTaskMutationVariables>;
+export const RetryTaskDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"RetryTask"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"RetryTaskInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"retryTask"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"task"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"TaskFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"userErrors"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"prompt"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"size"}},{"kind":"Field","name":{"kind":"Name","value":"requestedCount"}},{"kind":"Field","name":{"kind":"Name","value":"deliveredCount"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImageUrl"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImage"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"images"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamCode"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}}]}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTaskId"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}},{"kind":"Field","name":{"kind":"Name","value":"idempotencyKey"}},{"kind":"Field","name":{"kind":"Name","value":"metadata"}},{"kind":"Field","name":{"kind":"Name","value":"retryOf"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"finishedAt"}},{"kind":"Field","name":{"kind":"Name","value":"deadlineAt"}},{"kind":"Field","name":{"kind":"Name","value":"cost"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"estimated"}},{"kind":"Field","name":{"kind":"Name","value":"final"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}}]}},{"kind":"Field","name":{"kind":"Name","value":"eventCursor"}}]}}]} as unknown as DocumentNode<RetryTaskMutation, RetryTaskMutationVariables>;
 export const CallbacksDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Callbacks"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"filter"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"CallbackFilter"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"callbacks"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}},{"kind":"Argument","name":{"kind":"Name","value":"filter"},"value":{"kind":"Variable","name":{"kind":"Name","value":"filter"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"receivedAt"}},{"kind":"Field","name":{"kind":"Name","value":"verdict"}},{"kind":"Field","name":{"kind":"Name","value":"body"}},{"kind":"Field","name":{"kind":"Name","value":"task"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}}]}},{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}},{"kind":"Field","name":{"kind":"Name","value":"endCursor"}}]}}]}}]}}]} as unknown as DocumentNode<CallbacksQuery, CallbacksQueryVariables>;
 export const ReplayCallbackDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"ReplayCallback"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ReplayCallbackInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"replayCallback"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"callback"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"verdict"}}]}},{"kind":"Field","name":{"kind":"Name","value":"userErrors"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}}]} as unknown as DocumentNode<ReplayCallbackMutation, ReplayCallbackMutationVariables>;
-export const TaskUpdatedDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"subscription","name":{"kind":"Name","value":"TaskUpdated"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"taskUpdated"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"cursor"}},{"kind":"Field","name":{"kind":"Name","value":"type"}},{"kind":"Field","name":{"kind":"Name","value":"at"}},{"kind":"Field","name":{"kind":"Name","value":"actor"}},{"kind":"Field","name":{"kind":"Name","value":"data"}},{"kind":"Field","name":{"kind":"Name","value":"task"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"TaskFields"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"prompt"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"size"}},{"kind":"Field","name":{"kind":"Name","value":"requestedCount"}},{"kind":"Field","name":{"kind":"Name","value":"deliveredCount"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImageUrl"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImage"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"images"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamCode"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}}]}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTaskId"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}},{"kind":"Field","name":{"kind":"Name","value":"idempotencyKey"}},{"kind":"Field","name":{"kind":"Name","value":"metadata"}},{"kind":"Field","name":{"kind":"Name","value":"retryOf"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"finishedAt"}},{"kind":"Field","name":{"kind":"Name","value":"deadlineAt"}},{"kind":"Field","name":{"kind":"Name","value":"cost"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"estimated"}},{"kind":"Field","name":{"kind":"Name","value":"final"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}}]}},{"kind":"Field","name":{"kind":"Name","value":"cursor"}}]}}]} as unknown as DocumentNode<TaskUpdatedSubscription, TaskUpdatedSubscriptionVariables>;
+export const TaskUpdatedDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"subscription","name":{"kind":"Name","value":"TaskUpdated"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"taskUpdated"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"cursor"}},{"kind":"Field","name":{"kind":"Name","value":"type"}},{"kind":"Field","name":{"kind":"Name","value":"at"}},{"kind":"Field","name":{"kind":"Name","value":"actor"}},{"kind":"Field","name":{"kind":"Name","value":"data"}},{"kind":"Field","name":{"kind":"Name","value":"task"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"TaskFields"}}]}}]}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"ImageFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Image"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"index"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamUrl"}},{"kind":"Field","name":{"kind":"Name","value":"width"}},{"kind":"Field","name":{"kind":"Name","value":"height"}},{"kind":"Field","name":{"kind":"Name","value":"mimeType"}},{"kind":"Field","name":{"kind":"Name","value":"byteSize"}},{"kind":"Field","name":{"kind":"Name","value":"sha256"}},{"kind":"Field","name":{"kind":"Name","value":"thumbhash"}},{"kind":"Field","name":{"kind":"Name","value":"seed"}},{"kind":"Field","name":{"kind":"Name","value":"inferenceSeconds"}},{"kind":"Field","name":{"kind":"Name","value":"storedAt"}}]}},{"kind":"FragmentDefinition","name":{"kind":"Name","value":"TaskFields"},"typeCondition":{"kind":"NamedType","name":{"kind":"Name","value":"Task"}},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"kind"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"prompt"}},{"kind":"Field","name":{"kind":"Name","value":"model"}},{"kind":"Field","name":{"kind":"Name","value":"size"}},{"kind":"Field","name":{"kind":"Name","value":"requestedCount"}},{"kind":"Field","name":{"kind":"Name","value":"deliveredCount"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImageUrl"}},{"kind":"Field","name":{"kind":"Name","value":"sourceImage"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"images"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"FragmentSpread","name":{"kind":"Name","value":"ImageFields"}}]}},{"kind":"Field","name":{"kind":"Name","value":"error"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"retryable"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamCode"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}}]}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTaskId"}},{"kind":"Field","name":{"kind":"Name","value":"upstreamTraceId"}},{"kind":"Field","name":{"kind":"Name","value":"idempotencyKey"}},{"kind":"Field","name":{"kind":"Name","value":"metadata"}},{"kind":"Field","name":{"kind":"Name","value":"retryOf"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"createdAt"}},{"kind":"Field","name":{"kind":"Name","value":"submittedAt"}},{"kind":"Field","name":{"kind":"Name","value":"finishedAt"}},{"kind":"Field","name":{"kind":"Name","value":"deadlineAt"}},{"kind":"Field","name":{"kind":"Name","value":"cost"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"estimated"}},{"kind":"Field","name":{"kind":"Name","value":"final"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}}]}},{"kind":"Field","name":{"kind":"Name","value":"eventCursor"}}]}}]} as unknown as DocumentNode<TaskUpdatedSubscription, TaskUpdatedSubscriptionVariables>;
 export const TaskEventsDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"subscription","name":{"kind":"Name","value":"TaskEvents"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"filter"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"TaskEventFilter"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"taskEvents"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}},{"kind":"Argument","name":{"kind":"Name","value":"filter"},"value":{"kind":"Variable","name":{"kind":"Name","value":"filter"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"cursor"}},{"kind":"Field","name":{"kind":"Name","value":"type"}},{"kind":"Field","name":{"kind":"Name","value":"at"}},{"kind":"Field","name":{"kind":"Name","value":"actor"}},{"kind":"Field","name":{"kind":"Name","value":"data"}},{"kind":"Field","name":{"kind":"Name","value":"task"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"status"}}]}}]}}]}}]} as unknown as DocumentNode<TaskEventsSubscription, TaskEventsSubscriptionVariables>;
-export const EventPageDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"EventPage"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"filter"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"TaskEventFilter"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"taskEvents"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}},{"kind":"Argument","name":{"kind":"Name","value":"filter"},"value":{"kind":"Variable","name":{"kind":"Name","value":"filter"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"cursor"}},{"kind":"Field","name":{"kind":"Name","value":"type"}},{"kind":"Field","name":{"kind":"Name","value":"task"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}}]}},{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}},{"kind":"Field","name":{"kind":"Name","value":"endCursor"}},{"kind":"Field","name":{"kind":"Name","value":"logCursor"}}]}}]}}]}}]} as unknown as DocumentNode<EventPageQuery, EventPageQueryVariables>;
+export const TaskEventPageDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"TaskEventPage"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"filter"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"TaskEventFilter"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"taskEvents"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}},{"kind":"Argument","name":{"kind":"Name","value":"filter"},"value":{"kind":"Variable","name":{"kind":"Name","value":"filter"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"cursor"}},{"kind":"Field","name":{"kind":"Name","value":"type"}},{"kind":"Field","name":{"kind":"Name","value":"task"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}}]}},{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}},{"kind":"Field","name":{"kind":"Name","value":"endCursor"}},{"kind":"Field","name":{"kind":"Name","value":"eventCursor"}}]}}]}}]}}]} as unknown as DocumentNode<TaskEventPageQuery, TaskEventPageQueryVariables>;
 export const CreateUploadDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"CreateUpload"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"CreateUploadInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"createUpload"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"upload"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"imageId"}},{"kind":"Field","name":{"kind":"Name","value":"url"}},{"kind":"Field","name":{"kind":"Name","value":"maxBytes"}},{"kind":"Field","name":{"kind":"Name","value":"expiresAt"}}]}},{"kind":"Field","name":{"kind":"Name","value":"userErrors"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}}]} as unknown as DocumentNode<CreateUploadMutation, CreateUploadMutationVariables>;
 export const DeleteImageDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"DeleteImage"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"DeleteImageInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"deleteImage"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"image"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"deletedAt"}}]}},{"kind":"Field","name":{"kind":"Name","value":"userErrors"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}}]} as unknown as DocumentNode<DeleteImageMutation, DeleteImageMutationVariables>;
-export const LineageDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Lineage"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"width"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"format"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"ImageFormat"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"image"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"url"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"width"},"value":{"kind":"Variable","name":{"kind":"Name","value":"width"}}},{"kind":"Argument","name":{"kind":"Name","value":"format"},"value":{"kind":"Variable","name":{"kind":"Name","value":"format"}}}]},{"kind":"Field","name":{"kind":"Name","value":"deletedAt"}},{"kind":"Field","name":{"kind":"Name","value":"parent"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"edits"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"task"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"prompt"}}]}}]}},{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}},{"kind":"Field","name":{"kind":"Name","value":"endCursor"}}]}}]}}]}}]}}]} as unknown as DocumentNode<LineageQuery, LineageQueryVariables>;
+export const ImageLineageDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"ImageLineage"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"id"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"ID"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"width"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"format"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"ImageFormat"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"image"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"id"},"value":{"kind":"Variable","name":{"kind":"Name","value":"id"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"url"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"width"},"value":{"kind":"Variable","name":{"kind":"Name","value":"width"}}},{"kind":"Argument","name":{"kind":"Name","value":"format"},"value":{"kind":"Variable","name":{"kind":"Name","value":"format"}}}]},{"kind":"Field","name":{"kind":"Name","value":"deletedAt"}},{"kind":"Field","name":{"kind":"Name","value":"parent"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}}]}},{"kind":"Field","name":{"kind":"Name","value":"edits"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"task"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"prompt"}}]}}]}},{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}},{"kind":"Field","name":{"kind":"Name","value":"endCursor"}}]}}]}}]}}]}}]} as unknown as DocumentNode<ImageLineageQuery, ImageLineageQueryVariables>;
 export const QueuePositionsDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"QueuePositions"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"tasks"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"filter"},"value":{"kind":"ObjectValue","fields":[{"kind":"ObjectField","name":{"kind":"Name","value":"statuses"},"value":{"kind":"ListValue","values":[{"kind":"EnumValue","value":"QUEUED"}]}}]}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"status"}},{"kind":"Field","name":{"kind":"Name","value":"priority"}},{"kind":"Field","name":{"kind":"Name","value":"queuePosition"}}]}}]}}]}}]} as unknown as DocumentNode<QueuePositionsQuery, QueuePositionsQueryVariables>;
-export const SetBudgetDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"SetBudget"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"SetBudgetInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"setBudget"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"budget"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"scope"}},{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"month"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}},{"kind":"Field","name":{"kind":"Name","value":"limit"}},{"kind":"Field","name":{"kind":"Name","value":"reserved"}},{"kind":"Field","name":{"kind":"Name","value":"spent"}},{"kind":"Field","name":{"kind":"Name","value":"held"}},{"kind":"Field","name":{"kind":"Name","value":"remaining"}}]}},{"kind":"Field","name":{"kind":"Name","value":"userErrors"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}}]} as unknown as DocumentNode<SetBudgetMutation, SetBudgetMutationVariables>;
-export const BudgetsDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Budgets"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"month"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"budgets"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"month"},"value":{"kind":"Variable","name":{"kind":"Name","value":"month"}}},{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"scope"}},{"kind":"Field","name":{"kind":"Name","value":"id"}},{"kind":"Field","name":{"kind":"Name","value":"month"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}},{"kind":"Field","name":{"kind":"Name","value":"limit"}},{"kind":"Field","name":{"kind":"Name","value":"reserved"}},{"kind":"Field","name":{"kind":"Name","value":"spent"}},{"kind":"Field","name":{"kind":"Name","value":"held"}},{"kind":"Field","name":{"kind":"Name","value":"remaining"}}]}},{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}},{"kind":"Field","name":{"kind":"Name","value":"endCursor"}}]}}]}}]}}]} as unknown as DocumentNode<BudgetsQuery, BudgetsQueryVariables>;
-export const UsageDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Usage"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"from"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"DateTime"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"to"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"DateTime"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"groupBy"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"UsageGrouping"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"usage"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"from"},"value":{"kind":"Variable","name":{"kind":"Name","value":"from"}}},{"kind":"Argument","name":{"kind":"Name","value":"to"},"value":{"kind":"Variable","name":{"kind":"Name","value":"to"}}},{"kind":"Argument","name":{"kind":"Name","value":"groupBy"},"value":{"kind":"Variable","name":{"kind":"Name","value":"groupBy"}}},{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"key"}},{"kind":"Field","name":{"kind":"Name","value":"name"}},{"kind":"Field","name":{"kind":"Name","value":"tasks"}},{"kind":"Field","name":{"kind":"Name","value":"images"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}},{"kind":"Field","name":{"kind":"Name","value":"cost"}},{"kind":"Field","name":{"kind":"Name","value":"reserved"}},{"kind":"Field","name":{"kind":"Name","value":"held"}}]}},{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}},{"kind":"Field","name":{"kind":"Name","value":"endCursor"}}]}}]}}]}}]} as unknown as DocumentNode<UsageQuery, UsageQueryVariables>;
+export const SetBudgetDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"mutation","name":{"kind":"Name","value":"SetBudget"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"input"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"SetBudgetInput"}}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"setBudget"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"input"},"value":{"kind":"Variable","name":{"kind":"Name","value":"input"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"budget"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"scope"}},{"kind":"Field","name":{"kind":"Name","value":"scopeId"}},{"kind":"Field","name":{"kind":"Name","value":"month"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}},{"kind":"Field","name":{"kind":"Name","value":"limit"}},{"kind":"Field","name":{"kind":"Name","value":"reserved"}},{"kind":"Field","name":{"kind":"Name","value":"spent"}},{"kind":"Field","name":{"kind":"Name","value":"uncertain"}},{"kind":"Field","name":{"kind":"Name","value":"remaining"}}]}},{"kind":"Field","name":{"kind":"Name","value":"userErrors"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"code"}},{"kind":"Field","name":{"kind":"Name","value":"message"}},{"kind":"Field","name":{"kind":"Name","value":"field"}}]}}]}}]}}]} as unknown as DocumentNode<SetBudgetMutation, SetBudgetMutationVariables>;
+export const BudgetsDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Budgets"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"month"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"budgets"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"month"},"value":{"kind":"Variable","name":{"kind":"Name","value":"month"}}},{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"scope"}},{"kind":"Field","name":{"kind":"Name","value":"scopeId"}},{"kind":"Field","name":{"kind":"Name","value":"month"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}},{"kind":"Field","name":{"kind":"Name","value":"limit"}},{"kind":"Field","name":{"kind":"Name","value":"reserved"}},{"kind":"Field","name":{"kind":"Name","value":"spent"}},{"kind":"Field","name":{"kind":"Name","value":"uncertain"}},{"kind":"Field","name":{"kind":"Name","value":"remaining"}}]}},{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}},{"kind":"Field","name":{"kind":"Name","value":"endCursor"}}]}}]}}]}}]} as unknown as DocumentNode<BudgetsQuery, BudgetsQueryVariables>;
+export const UsageDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"Usage"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"from"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"DateTime"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"to"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"DateTime"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"groupBy"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"UsageGrouping"}}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"usage"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"from"},"value":{"kind":"Variable","name":{"kind":"Name","value":"from"}}},{"kind":"Argument","name":{"kind":"Name","value":"to"},"value":{"kind":"Variable","name":{"kind":"Name","value":"to"}}},{"kind":"Argument","name":{"kind":"Name","value":"groupBy"},"value":{"kind":"Variable","name":{"kind":"Name","value":"groupBy"}}},{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"nodes"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"groupKey"}},{"kind":"Field","name":{"kind":"Name","value":"keyName"}},{"kind":"Field","name":{"kind":"Name","value":"taskCount"}},{"kind":"Field","name":{"kind":"Name","value":"imageCount"}},{"kind":"Field","name":{"kind":"Name","value":"currency"}},{"kind":"Field","name":{"kind":"Name","value":"cost"}},{"kind":"Field","name":{"kind":"Name","value":"reserved"}},{"kind":"Field","name":{"kind":"Name","value":"uncertain"}}]}},{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}},{"kind":"Field","name":{"kind":"Name","value":"endCursor"}}]}}]}}]}}]} as unknown as DocumentNode<UsageQuery, UsageQueryVariables>;

@@ -1,9 +1,8 @@
 /**
- * Resume by cursor, for the clients of graphql-ws and graphql-sse. Copy this file into a frontend: it imports nothing.
+ * Lets the clients of graphql-ws and graphql-sse resume by cursor. Copy this file into a frontend. It imports nothing.
  *
- * Both connect again by themselves, and then ask as they asked at first: what came since comes a second time, or, without
- * `after`, what happened in between is missed. But they write the request anew for each connection, so it is enough to
- * keep its `after` at the last event delivered.
+ * Both clients reconnect by themselves and repeat their original request, which would repeat or miss events. They
+ * serialise the request for each connection, so it is enough to keep its `after` at the last delivered event.
  */
 export type Request = { query: string; variables?: Record<string, unknown> | null };
 export type Result = { data?: Record<string, { cursor?: unknown } | null> | null };
@@ -14,20 +13,23 @@ export interface Sink {
   complete(): void;
 }
 
-/** What is needed of a client. */
-export interface SubscribingClient {
+/** The part of a client that `withResume` needs. */
+export interface SubscriptionClient {
   subscribe(request: Request, sink: Sink, ...more: unknown[]): () => void;
 }
 
+const CANNOT_RESUME =
+  'This subscription cannot resume. Declare a variable $after and select the field `cursor`.';
+
 /**
- * The same client, whose subscriptions go on after the last event delivered: none is missed, none comes twice. They need
- * a variable `$after` and select `cursor`; one without ends with an error. Queries and mutations pass as they are. A drop
- * before the first event goes on from the `after` that was given, so give one.
+ * Wraps a client so that its subscriptions resume after the last delivered event, without gaps or duplicates. They must
+ * have a variable `$after` and select `cursor`, or they end with an error. Always pass an `after`: a connection that is
+ * lost before the first event resumes from it. Queries and mutations are unchanged.
  */
-export function resuming<Client extends SubscribingClient>(client: Client): Client {
-  const subscribe: SubscribingClient['subscribe'] = (request, sink, ...more) => {
+export function withResume<Client extends SubscriptionClient>(client: Client): Client {
+  const subscribe: SubscriptionClient['subscribe'] = (request, sink, ...rest) => {
     if (/^\s*subscription\b/m.test(request.query) && !/\$after\b[^]*\bcursor\b/.test(request.query)) {
-      sink.error(new Error('A subscription that resumes has a variable $after and selects `cursor`.'));
+      sink.error(new Error(CANNOT_RESUME));
       return () => {};
     }
     const variables: Record<string, unknown> = { ...request.variables };
@@ -36,41 +38,41 @@ export function resuming<Client extends SubscribingClient>(client: Client): Clie
       if (typeof event?.cursor === 'string') variables.after = event.cursor;
       sink.next(result);
     };
-    const ends = { error: (error: unknown) => sink.error(error), complete: () => sink.complete() };
-    return client.subscribe({ ...request, variables }, { next, ...ends }, ...more);
+    const onEnd = { error: (error: unknown) => sink.error(error), complete: () => sink.complete() };
+    return client.subscribe({ ...request, variables }, { next, ...onEnd }, ...rest);
   };
-  /** What came waits until it is taken, but its place is kept when it comes, or it would come again after a drop. */
-  const iterate = (request: Request, ...more: unknown[]) => {
-    const steps: { result?: Result; error?: unknown }[] = [];
+  /** Queues results until they are consumed. `after` advances on arrival, or a reconnect would repeat them. */
+  const iterate = (request: Request, ...rest: unknown[]) => {
+    const queue: { result?: Result; error?: unknown }[] = [];
     let wake = () => {};
-    const put = (step: { result?: Result; error?: unknown }) => {
-      steps.push(step);
+    const enqueue = (step: { result?: Result; error?: unknown }) => {
+      queue.push(step);
       wake();
     };
-    const ends = { error: (error: unknown) => put({ error }), complete: () => put({}) };
-    const leave = subscribe(request, { next: (result) => put({ result }), ...ends }, ...more);
-    async function* take() {
+    const onEnd = { error: (error: unknown) => enqueue({ error }), complete: () => enqueue({}) };
+    const unsubscribe = subscribe(request, { next: (result) => enqueue({ result }), ...onEnd }, ...rest);
+    async function* drain() {
       for (;;) {
-        const step = steps.shift();
+        const step = queue.shift();
         if (step?.result) yield step.result;
         else if (step && 'error' in step) throw step.error;
         else if (step) return;
         else await new Promise<void>((resolve) => (wake = resolve));
       }
     }
-    // The generator's own would wait until something comes.
+    // The generator's own `return` would wait for the next result.
     const stop = () => {
-      leave();
-      ends.complete();
+      unsubscribe();
+      onEnd.complete();
       return Promise.resolve({ done: true, value: undefined });
     };
-    return Object.assign(take(), { return: stop });
+    return Object.assign(drain(), { return: stop });
   };
   return { ...client, subscribe, iterate };
 }
 
-/** For `retryWait` or `retry`: half a second to one before the first attempt, then longer, at most 10 to 20 seconds. */
-export function pause(retries: number): Promise<void> {
+/** Waits before a reconnect, for `retryWait` or `retry`: 0.5 to 1 s before the first one, then longer, up to 10 to 20 s. */
+export function retryDelay(retries: number): Promise<void> {
   const ms = Math.min(500 * 2 ** retries, 10_000);
   return new Promise((resolve) => setTimeout(resolve, ms * (1 + Math.random())));
 }

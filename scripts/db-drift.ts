@@ -1,16 +1,16 @@
-/** `npm run check:drift`: exits with 1, and prints the difference, when schema.prisma and the migrations do not say the same. */
-import { diffOfSchemaAndMigrations } from './db-scratch.js';
+/** Part of `npm run check:drift`: exits with code 1 and prints the difference when schema.prisma and the migrations differ. */
+import { diffSchemaAgainstMigrations } from './diff-schema-and-migrations.js';
 
-const sql = await diffOfSchemaAndMigrations();
+const sql = await diffSchemaAgainstMigrations();
 if (sql === '') {
   console.log('prisma/schema.prisma and prisma/migrations agree.');
   process.exit(0);
 }
 console.error(`${sql}\n`);
 console.error(
-  'The SQL above leads from prisma/migrations to prisma/schema.prisma: they differ. If the schema is right, write',
+  'prisma/schema.prisma and prisma/migrations differ. The SQL above changes the migrations to match the schema.',
 );
 console.error(
-  'the missing migration with "npm run db:new <name>". If the migrations are right, change the schema.',
+  'If the schema is right, write that migration with "npm run db:new <name>". Otherwise change the schema.',
 );
 process.exit(1);

@@ -1,11 +1,11 @@
 /**
- * `npm run db:migrate`: applies what is missing to DATABASE_URL, or without one to the embedded Postgres of DATA_DIR
- * (default .data), which must not be running. The server does the same when it starts.
+ * `npm run db:migrate`: applies pending migrations to DATABASE_URL, or without one to the embedded PostgreSQL of DATA_DIR
+ * (default .data), which must not be running. The service does the same when it starts.
  */
 import { pino } from 'pino';
 import { EmbeddedPostgres } from '../src/db/embedded/embedded-postgres.js';
 import { migrate } from '../src/db/postgres/migrate.js';
-import { MIGRATIONS_DIR } from './db-scratch.js';
+import { MIGRATIONS_DIR } from './diff-schema-and-migrations.js';
 
 const log = pino({ level: 'warn' });
 const { DATABASE_URL, DATA_DIR } = process.env;

@@ -1,41 +1,39 @@
 /**
- * `npm run db:new <name>`: writes what schema.prisma says beyond the migrations as a new migration, to be read, and added
- * to by hand where Prisma has no words (triggers, functions, CHECKs, partial indexes). Applies nothing.
+ * `npm run db:new <name>`: writes a migration with the difference between schema.prisma and the existing migrations. Review it,
+ * and add by hand what Prisma cannot express (triggers, functions, CHECKs, partial indexes). Applies nothing.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { diffOfSchemaAndMigrations, MIGRATIONS_DIR } from './db-scratch.js';
+import { diffSchemaAgainstMigrations, MIGRATIONS_DIR } from './diff-schema-and-migrations.js';
 
-const name = process.argv[2] ?? '';
-if (!/^[a-z0-9]+(_[a-z0-9]+)*$/.test(name)) {
+const migrationName = process.argv[2] ?? '';
+if (!/^[a-z0-9]+(_[a-z0-9]+)*$/.test(migrationName)) {
   console.error(
-    'Usage: npm run db:new <name>, where the name is lower case words joined by underscores: add_image_width',
+    'Usage: npm run db:new <name>. The name is lower-case words joined by underscores, such as add_image_width.',
   );
   process.exit(1);
 }
 
-const sql = await diffOfSchemaAndMigrations();
+const sql = await diffSchemaAgainstMigrations();
 if (sql === '') {
   console.log(
-    'prisma/schema.prisma says nothing that the migrations do not: nothing was written. Change the schema first.',
+    'prisma/schema.prisma and prisma/migrations agree, so no migration was written. Change the schema first.',
   );
-  console.log(
-    'For a migration that is all by hand, make the folder prisma/migrations/<YYYYMMDDHHMMSS>_<name> yourself,',
-  );
-  console.log('with a migration.sql in it.');
+  console.log('To write a migration by hand, create the folder prisma/migrations/<YYYYMMDDHHMMSS>_<name>');
+  console.log('with a file migration.sql.');
   process.exit(0);
 }
 
 const timestamp = new Date().toISOString().replace(/\D/g, '').slice(0, 'YYYYMMDDHHMMSS'.length);
-const folder = join(MIGRATIONS_DIR, `${timestamp}_${name}`);
+const folder = join(MIGRATIONS_DIR, `${timestamp}_${migrationName}`);
 await mkdir(folder, { recursive: true });
 await writeFile(join(folder, 'migration.sql'), `${sql}\n`);
-// Prisma's tools want to know whose SQL this is.
+// Prisma's tools read the SQL dialect from this file.
 await writeFile(join(MIGRATIONS_DIR, 'migration_lock.toml'), 'provider = "postgresql"\n', {
   flag: 'wx',
 }).catch((error: NodeJS.ErrnoException) => {
   if (error.code !== 'EEXIST') throw error;
 });
 console.log(
-  `${relative('.', folder)}/migration.sql written. Read it, then apply it with "npm run db:migrate".`,
+  `Wrote ${relative('.', folder)}/migration.sql. Review it, then apply it with "npm run db:migrate".`,
 );

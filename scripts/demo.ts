@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: starts the service on a free port and in a temporary folder, watches two pictures being made, uploads
- * one and edits it twice, downloads them, and prints the lineage and the history. Everything but the pictures is gone afterwards.
+ * `npm run demo`: starts the service on a free port with a temporary folder, generates two images, uploads one and edits it twice,
+ * downloads them all, and prints the lineage and the history. Afterwards only the downloaded images remain.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,75 +19,81 @@ import {
   type CreateUploadMutation,
   EditImageDocument,
   GenerateImagesDocument,
-  LineageDocument,
-  type LineageQuery,
+  ImageLineageDocument,
+  type ImageLineageQuery,
   TaskHistoryDocument,
   TaskUpdatedDocument,
   type TaskFieldsFragment,
 } from '../clients/operations.js';
 
-const PICTURES = resolve('demo-pictures');
-const MAIN = fileURLToPath(new URL('../src/main.js', import.meta.url));
+const OUTPUT_DIR = resolve('demo-images');
+const MAIN_FILE = fileURLToPath(new URL('../src/main.js', import.meta.url));
 const startedAt = Date.now();
 
 const dataDir = await mkdtemp(join(tmpdir(), 'darkroom-demo-'));
-const service = spawn(process.execPath, [MAIN], {
+const service = spawn(process.execPath, [MAIN_FILE], {
   env: { PATH: process.env.PATH, PORT: '0', DATA_DIR: dataDir, LOG_LEVEL: 'warn' },
   stdio: ['ignore', 'pipe', 'inherit'],
 });
 try {
-  say('starting Postgres and the service in a temporary folder');
-  const { url, key } = await readGreeting(service);
-  say(`listening at ${url}/graphql, the sandbox is the upstream`);
-  await demonstrate(url, key);
+  log('starting PostgreSQL and the service in a temporary folder');
+  const { url, key } = await readStartupMessage(service);
+  log(`listening at ${url}/graphql, the sandbox is the upstream`);
+  await runDemo(url, key);
 } finally {
   service.kill('SIGTERM');
   if (service.exitCode === null) await once(service, 'exit');
   await rm(dataDir, { recursive: true, force: true });
 }
-say('done; the service was stopped and its temporary folder removed');
+log('done: stopped the service and removed its temporary folder');
 
-async function demonstrate(url: string, key: string): Promise<void> {
+async function runDemo(url: string, key: string): Promise<void> {
   const authorization = `Bearer ${key}`;
   const socket = createClient({
     url: `${url.replace('http', 'ws')}/graphql`,
     webSocketImpl: WebSocket,
     connectionParams: { authorization },
   });
-  const ask = <Data, Variables>(document: TypedDocumentNode<Data, Variables>, variables: Variables) =>
-    request(`${url}/graphql`, authorization, document, variables);
+  const execute = <Data, Variables>(document: TypedDocumentNode<Data, Variables>, variables: Variables) =>
+    executeGraphql(`${url}/graphql`, authorization, document, variables);
 
   const prompt = 'a lighthouse above a calm sea, first light';
-  say(`generateImages: two pictures of "${prompt}"`);
-  const { generateImages } = await ask(GenerateImagesDocument, {
+  log(`generateImages: two images of "${prompt}"`);
+  const { generateImages } = await execute(GenerateImagesDocument, {
     input: { prompt, count: 2, size: '1024x768' },
   });
-  const generated = await watch(socket, taken(generateImages));
+  const generated = await followTask(socket, taskOrThrow(generateImages));
   await download(generated, 'generated');
 
-  say('createUpload: a picture of your own, a sunset drawn on the spot');
-  const uploaded = await upload(await ask(CreateUploadDocument, { input: { fileName: 'sunset.png' } }));
+  log('createUpload: an image of your own, a sunset');
+  const uploaded = await upload(await execute(CreateUploadDocument, { input: { fileName: 'sunset.png' } }));
   let source = uploaded;
   let edited = generated;
-  for (const wish of ['make it a stormy night', 'now cover it with snow']) {
-    say(`editImage: "${wish}", from ${source === uploaded ? 'the upload' : 'the edit before'}`);
-    const { editImage } = await ask(EditImageDocument, { input: { prompt: wish, sourceImageId: source } });
-    edited = await watch(socket, taken(editImage));
+  for (const editPrompt of ['make it a stormy night', 'now cover it with snow']) {
+    log(`editImage: "${editPrompt}", from ${source === uploaded ? 'the upload' : 'the previous edit'}`);
+    const { editImage } = await execute(EditImageDocument, {
+      input: { prompt: editPrompt, sourceImageId: source },
+    });
+    edited = await followTask(socket, taskOrThrow(editImage));
     await download(edited, source === uploaded ? 'edited' : 'edited-again');
     source = edited.images[0]?.id ?? '';
   }
   await socket.dispose();
 
   console.log('\nThe lineage:\n');
-  let line: string | undefined = uploaded;
-  for (let depth = 0; line; depth += 1) {
-    const { image }: LineageQuery = await ask(LineageDocument, { id: line, width: 256, format: 'WEBP' });
+  let imageId: string | undefined = uploaded;
+  for (let depth = 0; imageId; depth += 1) {
+    const { image }: ImageLineageQuery = await execute(ImageLineageDocument, {
+      id: imageId,
+      width: 256,
+      format: 'WEBP',
+    });
     console.log(`  ${'  '.repeat(depth)}${image?.id}  ${image?.url}`);
-    line = image?.edits.nodes[0]?.id;
+    imageId = image?.edits.nodes[0]?.id;
   }
 
-  const { task } = await ask(TaskHistoryDocument, { id: edited.id });
-  console.log(`\nThe history of the edit, as Postgres has it (task ${edited.id}):\n`);
+  const { task } = await execute(TaskHistoryDocument, { id: edited.id });
+  console.log(`\nThe history of the last edit (task ${edited.id}):\n`);
   for (const event of task?.events.nodes ?? []) {
     console.log(
       `  ${event.at}  ${event.type.padEnd(16)} by ${event.actor.padEnd(18)} ${JSON.stringify(event.data)}`,
@@ -96,38 +102,38 @@ async function demonstrate(url: string, key: string): Promise<void> {
   console.log();
 }
 
-/** Prints each event as it is pushed; resolves with the task when the stream completes. */
-async function watch(socket: Client, task: TaskFieldsFragment): Promise<TaskFieldsFragment> {
+/** Prints each event as it is pushed. Returns the task when the stream completes. */
+async function followTask(socket: Client, task: TaskFieldsFragment): Promise<TaskFieldsFragment> {
   let latest = task;
   const query = print(TaskUpdatedDocument);
   for await (const result of socket.iterate<{
     taskUpdated: { type: string; actor: string; task: TaskFieldsFragment };
   }>({
     query,
-    variables: { id: task.id, after: task.cursor },
+    variables: { id: task.id, after: task.eventCursor },
   })) {
     const event = result.data?.taskUpdated;
     if (!event) throw new Error(JSON.stringify(result.errors));
     latest = event.task;
-    say(`  pushed ${event.type.padEnd(16)} ${latest.status.padEnd(10)} (${event.actor})`);
+    log(`  pushed ${event.type.padEnd(16)} ${latest.status.padEnd(10)} (${event.actor})`);
   }
   if (latest.status !== 'SUCCEEDED')
-    throw new Error(`The task ended as ${latest.status}: ${latest.error?.message}`);
+    throw new Error(`The task finished with status ${latest.status}: ${latest.error?.message}`);
   return latest;
 }
 
 async function download(task: TaskFieldsFragment, name: string): Promise<void> {
-  await mkdir(PICTURES, { recursive: true });
+  await mkdir(OUTPUT_DIR, { recursive: true });
   for (const image of task.images) {
     const response = await fetch(image.url);
-    if (!response.ok) throw new Error(`${image.url} answered ${response.status}`);
-    const file = join(PICTURES, `${name}-${image.index + 1}.png`);
+    if (!response.ok) throw new Error(`${image.url} returned status ${response.status}`);
+    const file = join(OUTPUT_DIR, `${name}-${image.index + 1}.png`);
     await writeFile(file, Buffer.from(await response.arrayBuffer()));
-    say(`  saved ${file} (${image.width}x${image.height}, ${Math.round((image.byteSize ?? 0) / 1024)} kB)`);
+    log(`  saved ${file} (${image.width}x${image.height}, ${Math.round((image.byteSize ?? 0) / 1024)} kB)`);
   }
 }
 
-/** Sends a picture to the link, as a browser does; the id of the image that it made. */
+/** Uploads an image to the signed link, as a browser does. Returns the ID of the new image. */
 async function upload({ createUpload }: CreateUploadMutation): Promise<string> {
   if (!createUpload.upload) throw new Error(createUpload.userErrors.map(({ message }) => message).join(' '));
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="768" height="512">
@@ -137,26 +143,26 @@ async function upload({ createUpload }: CreateUploadMutation): Promise<string> {
   const bytes = await sharp(Buffer.from(svg)).png().toBuffer();
   const response = await fetch(createUpload.upload.url, { method: 'PUT', body: new Uint8Array(bytes) });
   const { image } = (await response.json()) as { image?: { id: string; width: number; height: number } };
-  if (!image) throw new Error(`The upload was answered ${response.status}.`);
-  say(`  uploaded ${image.id} (${image.width}x${image.height})`);
+  if (!image) throw new Error(`The upload returned status ${response.status}.`);
+  log(`  uploaded ${image.id} (${image.width}x${image.height})`);
   return image.id;
 }
 
-async function readGreeting(child: ChildProcess): Promise<{ url: string; key: string }> {
+async function readStartupMessage(child: ChildProcess): Promise<{ url: string; key: string }> {
   if (!child.stdout) throw new Error('The service has no output.');
   let url: string | undefined;
   for await (const line of createInterface(child.stdout)) {
-    url ??= /listens at (http\S+)\/graphql/.exec(line)?.[1];
+    url ??= /listening at (http\S+)\/graphql/.exec(line)?.[1];
     const key = /\bdk_\w+/.exec(line)?.[0];
     if (url && key) {
       child.stdout.resume();
       return { url, key };
     }
   }
-  throw new Error('The service ended before it listened; the reason is above.');
+  throw new Error('The service exited before it was listening. See the output above for the reason.');
 }
 
-async function request<Data, Variables>(
+async function executeGraphql<Data, Variables>(
   url: string,
   authorization: string,
   document: TypedDocumentNode<Data, Variables>,
@@ -168,11 +174,11 @@ async function request<Data, Variables>(
     body: JSON.stringify({ query: print(document), variables }),
   });
   const { data, errors } = (await response.json()) as { data?: Data; errors?: unknown };
-  if (!data || errors) throw new Error(`GraphQL answered ${JSON.stringify(errors)}`);
+  if (!data || errors) throw new Error(`The GraphQL request failed: ${JSON.stringify(errors)}`);
   return data;
 }
 
-function taken(payload: {
+function taskOrThrow(payload: {
   task?: TaskFieldsFragment | null;
   userErrors: { message: string }[];
 }): TaskFieldsFragment {
@@ -180,6 +186,6 @@ function taken(payload: {
   return payload.task;
 }
 
-function say(text: string): void {
+function log(text: string): void {
   console.log(`${((Date.now() - startedAt) / 1000).toFixed(1).padStart(5)} s  ${text}`);
 }

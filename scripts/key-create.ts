@@ -1,22 +1,22 @@
 /**
- * `npm run key:create -- --workspace <id or name> --name <name> [--scopes <scope,…>]`: makes a key past the service, for an
- * installation whose keys are lost, and prints it, this once. A name that no workspace has makes one. With DATABASE_URL, or
- * without one on the embedded Postgres of DATA_DIR (default .data), which must not be running.
+ * `npm run key:create -- --workspace <id or name> --name <name> [--scopes <scope,…>]`: creates an API key without the service,
+ * for an installation whose keys are lost, and prints it once. Creates the workspace if none has that name. Uses the database of
+ * DATABASE_URL, or without one the embedded PostgreSQL of DATA_DIR (default .data), which must not be running.
  */
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
-import { hashApiKey, markOf, newApiKey } from '../src/core/access/api-key.js';
-import { OPERATORS } from '../src/core/access/audit-entry.js';
+import { hashApiKey, apiKeyHint, generateApiKey } from '../src/core/access/api-key.js';
+import { SYSTEM_ACTORS } from '../src/core/access/audit-entry.js';
 import { SCOPES } from '../src/core/access/caller.js';
 import { InputRejected } from '../src/core/errors.js';
 import { isId, newId } from '../src/core/primitives/ids.js';
-import { ApiKeys, keyCreatedBy } from '../src/db/access/api-key-repository.js';
+import { ApiKeyRepository, keyCreatedEntry } from '../src/db/access/api-key-repository.js';
 import { Database } from '../src/db/postgres/database.js';
 import { EmbeddedPostgres } from '../src/db/embedded/embedded-postgres.js';
 import { migrate } from '../src/db/postgres/migrate.js';
-import { Workspaces } from '../src/db/access/workspace-repository.js';
-import { nameFaults, scopeFaults } from '../src/services/access/validate-api-key.js';
-import { MIGRATIONS_DIR } from './db-scratch.js';
+import { WorkspaceRepository } from '../src/db/access/workspace-repository.js';
+import { validateName, validateScopes } from '../src/services/access/validate-api-key.js';
+import { MIGRATIONS_DIR } from './diff-schema-and-migrations.js';
 
 const USAGE = `Usage: npm run key:create -- --workspace <id or name> --name <name> [--scopes ${SCOPES.join(',')}]`;
 
@@ -30,7 +30,7 @@ try {
   const url = DATABASE_URL ?? embedded?.url ?? '';
   await migrate({ databaseUrl: url, migrationsDir: MIGRATIONS_DIR, log });
   db = new Database({ url, maxConnections: 2, log });
-  console.log(await makeKey(db, workspace, name, scopes));
+  console.log(await createKey(db, workspace, name, scopes));
 } catch (error) {
   console.error((error as Error).message);
   process.exitCode = 1;
@@ -40,39 +40,49 @@ try {
 }
 
 function readArguments() {
-  const text = { type: 'string' } as const;
-  const { values } = parseArgs({ options: { workspace: text, name: text, scopes: text } });
+  const stringOption = { type: 'string' } as const;
+  const { values } = parseArgs({
+    options: { workspace: stringOption, name: stringOption, scopes: stringOption },
+  });
   const { workspace, name, scopes = SCOPES.join(',') } = values;
   if (!workspace || !name) throw new Error(USAGE);
-  const wanted = scopes.split(',').map((scope) => scope.trim());
-  const faults = [...nameFaults(workspace), ...nameFaults(name), ...scopeFaults({ scopes: SCOPES }, wanted)];
-  if (faults.length > 0) throw new InputRejected(faults);
-  return { workspace, name, scopes: SCOPES.filter((scope) => wanted.includes(scope)) };
+  const requestedScopes = scopes.split(',').map((scope) => scope.trim());
+  const inputErrors = [
+    ...validateName(workspace),
+    ...validateName(name),
+    ...validateScopes({ scopes: SCOPES }, requestedScopes),
+  ];
+  if (inputErrors.length > 0) throw new InputRejected(inputErrors);
+  return { workspace, name, scopes: SCOPES.filter((scope) => requestedScopes.includes(scope)) };
 }
 
-async function makeKey(
+async function createKey(
   database: Database,
-  workspaceText: string,
+  workspaceIdOrName: string,
   name: string,
   scopes: (typeof SCOPES)[number][],
 ): Promise<string> {
-  const workspaces = new Workspaces(database);
-  const secret = newApiKey();
+  const workspaces = new WorkspaceRepository(database);
+  const secret = generateApiKey();
   const [id, hash, limits, expiresAt] = [newId(), hashApiKey(secret), {}, null];
-  const key = { id, name, ...markOf(secret), hash, scopes, limits, expiresAt };
-  const isWorkspaceId = isId(workspaceText);
-  const byId = isWorkspaceId ? await workspaces.find(workspaceText) : null;
-  if (isWorkspaceId && !byId) throw new Error(`There is no workspace with the id ${workspaceText}.`);
-  const found = byId ? [byId] : await workspaces.findByName(workspaceText);
-  if (found.length > 1) throw new Error(`Several workspaces are called "${workspaceText}". Give the id.`);
-  const workspaceId = found[0]?.id ?? newId();
-  const owned = { ...key, workspaceId };
-  const audit = keyCreatedBy(OPERATORS.script, owned);
-  if (found[0]) await new ApiKeys(database).insert(owned, audit);
+  const key = { id, name, ...apiKeyHint(secret), hash, scopes, limits, expiresAt };
+  const isWorkspaceId = isId(workspaceIdOrName);
+  const workspaceById = isWorkspaceId ? await workspaces.find(workspaceIdOrName) : null;
+  if (isWorkspaceId && !workspaceById)
+    throw new Error(
+      `No workspace has the ID ${workspaceIdOrName}. Pass the name or ID of an existing workspace.`,
+    );
+  const matches = workspaceById ? [workspaceById] : await workspaces.findByName(workspaceIdOrName);
+  if (matches.length > 1)
+    throw new Error(`Several workspaces have the name "${workspaceIdOrName}". Pass the ID instead.`);
+  const workspaceId = matches[0]?.id ?? newId();
+  const newKey = { ...key, workspaceId };
+  const audit = keyCreatedEntry(SYSTEM_ACTORS.createKeyScript, newKey);
+  if (matches[0]) await new ApiKeyRepository(database).insert(newKey, audit);
   else {
-    await workspaces.insert({ id: workspaceId, name: workspaceText }, owned, [audit]);
+    await workspaces.insert({ id: workspaceId, name: workspaceIdOrName }, newKey, [audit]);
     console.error(
-      `There was no workspace called "${workspaceText}": it was made, with the id ${workspaceId}.`,
+      `Created the workspace "${workspaceIdOrName}" with the ID ${workspaceId}, because none had that name.`,
     );
   }
   return secret;

@@ -1,17 +1,17 @@
 /**
- * `npm run store:verify [-- --repair]`: reads every stored picture again and lists what is missing, corrupt or orphaned.
- * Exits with 1 when something is left that was not repaired. Safe beside a running service.
+ * `npm run store:verify [-- --repair]`: reads every stored image and lists what is missing, corrupt or orphaned. Exits with
+ * code 1 when faults remain. With DATABASE_URL it is safe to run while the service is running.
  */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { readConfig } from '../src/config/config.js';
-import { Blobs } from '../src/db/images/blob-repository.js';
+import { BlobRepository } from '../src/db/images/blob-repository.js';
 import { Database } from '../src/db/postgres/database.js';
 import { EmbeddedPostgres } from '../src/db/embedded/embedded-postgres.js';
-import { Images } from '../src/db/images/image-repository.js';
+import { ImageRepository } from '../src/db/images/image-repository.js';
 import { openStore } from '../src/storage/open-store.js';
-import { AddressGuard } from '../src/net/guard.js';
+import { SsrfGuard } from '../src/net/ssrf-guard.js';
 import { HttpClient } from '../src/net/http-client.js';
 import { StoreCheck } from '../src/services/images/store-check.js';
 
@@ -21,19 +21,29 @@ const log = pino({ level: 'warn' });
 const embedded = config.databaseUrl ? null : await EmbeddedPostgres.start({ dataDir: config.dataDir, log });
 const db = new Database({ url: config.databaseUrl ?? embedded?.url ?? '', maxConnections: 2, log });
 const http = new HttpClient({
-  guard: new AddressGuard({ allowPrivateHosts: config.images.allowPrivateHosts }),
+  guard: new SsrfGuard({ allowPrivateHosts: config.images.allowPrivateHosts }),
 });
 const store = await openStore(config.dataDir, config.images.s3);
 try {
-  const check = new StoreCheck(new Images(db), new Blobs(db), store, http, config.images.maxBytes);
-  const { images, contents, findings } = await check.run(values.repair);
+  const check = new StoreCheck(
+    new ImageRepository(db),
+    new BlobRepository(db),
+    store,
+    http,
+    config.images.maxBytes,
+  );
+  const { images, blobs, findings } = await check.run(values.repair);
   for (const { fault, key, imageIds, repaired } of findings) {
     console.log([fault.padEnd(8), key, repaired ? 'repaired' : '', ...imageIds].join('  '));
   }
-  const left = findings.filter(({ repaired }) => !repaired).length;
-  const where = config.images.s3 ? `the bucket ${config.images.s3.bucket}` : join(config.dataDir, 'images');
-  console.log(`${images} images, ${contents} contents in ${where}: ${findings.length} faults, ${left} left.`);
-  process.exitCode = left > 0 ? 1 : 0;
+  const remaining = findings.filter(({ repaired }) => !repaired).length;
+  const location = config.images.s3
+    ? `the bucket ${config.images.s3.bucket}`
+    : join(config.dataDir, 'images');
+  console.log(
+    `Checked ${images} images with ${blobs} blobs in ${location}: ${findings.length} faults, ${remaining} remaining.`,
+  );
+  process.exitCode = remaining > 0 ? 1 : 0;
 } finally {
   store.destroy?.();
   await http.destroy();

@@ -1,25 +1,25 @@
 import { request } from 'undici';
 
-/** So that every task moves money. The figures mean nothing. */
+/** Prices, so that every task is booked in the ledger. The amounts are arbitrary. */
 export const PRICES = {
   prices: [{ model: 'flux-dev', perImage: '0.03', currency: 'USD', validFrom: '2020-01-01' }],
 };
-/** What no run comes to: the counters are to be moved, and nobody is to be refused. */
+/** More than any run spends, so that budgets are counted but never refuse a request. */
 const AMOUNT = '1000000';
 
 const MUTATION = `mutation ChaosBudgets($key: ID!) {
   ofWorkspace: setBudget(input: { scope: WORKSPACE, amount: "${AMOUNT}" }) { userErrors { message } }
-  ofKey: setBudget(input: { scope: KEY, id: $key, amount: "${AMOUNT}" }) { userErrors { message } }
+  ofKey: setBudget(input: { scope: API_KEY, scopeId: $key, amount: "${AMOUNT}" }) { userErrors { message } }
 }`;
 
-/** Bounds the workspace and the key, so that every task counts in two budgets. Before anything is broken. */
+/** Sets a budget for the workspace and one for the API key, so that every task counts in two. Called before the first fault. */
 export async function setBudgets(url: string, apiKey: string): Promise<void> {
-  const ask = async (query: string, variables?: object): Promise<unknown> => {
+  const execute = async (query: string, variables?: object): Promise<unknown> => {
     const headers = { 'content-type': 'application/json', authorization: `Bearer ${apiKey}` };
     const body = JSON.stringify({ query, variables });
     return (await request(`${url}/graphql`, { method: 'POST', headers, body })).body.json();
   };
-  const { data } = (await ask('{ viewer { keyId } }')) as { data: { viewer: { keyId: string } } };
-  const answer = JSON.stringify(await ask(MUTATION, { key: data.viewer.keyId }));
-  if (answer.includes('message')) throw new Error(`The budgets were not set: ${answer}`);
+  const { data } = (await execute('{ viewer { keyId } }')) as { data: { viewer: { keyId: string } } };
+  const response = JSON.stringify(await execute(MUTATION, { key: data.viewer.keyId }));
+  if (response.includes('message')) throw new Error(`The budgets could not be set: ${response}`);
 }

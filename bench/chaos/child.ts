@@ -5,30 +5,30 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 export interface ChildOptions {
-  /** A module of ours below `src`, without its ending: `main`, `sandbox/main`. */
+  /** A module below `src` without its extension, such as `main` or `sandbox/main`. */
   module: string;
   env: Readonly<Record<string, string>>;
-  /** Everything it prints is appended here. */
+  /** Its output is appended to this file. */
   logFile: string;
   onLine?: (line: string) => void;
 }
 
-/** A process that was started here and is ended here, by its own id. */
+/** A child process. */
 export interface Child {
   process: ChildProcess;
-  /** Resolves when it is gone; never rejects. */
+  /** Resolves when the process has exited. Never rejects. */
   exited: Promise<void>;
 }
 
-/** Whether this harness runs from the build; its children are started the same way. */
-const IS_BUILT = import.meta.url.endsWith('.js');
+/** Whether this program runs compiled. Its children are started in the same way. */
+const IS_COMPILED = import.meta.url.endsWith('.js');
 
-/** Starts a Node process with nothing of our environment but the PATH. */
+/** Starts a Node process that inherits only PATH from the environment. */
 export function startChild({ module, env, logFile, onLine }: ChildOptions): Child {
-  const file = fileURLToPath(new URL(`../../src/${module}.${IS_BUILT ? 'js' : 'ts'}`, import.meta.url));
+  const file = fileURLToPath(new URL(`../../src/${module}.${IS_COMPILED ? 'js' : 'ts'}`, import.meta.url));
   const loader = fileURLToPath(new URL('../../test/support/setup/typescript.mjs', import.meta.url));
   const log = createWriteStream(logFile, { flags: 'a' });
-  const child = spawn(process.execPath, [...(IS_BUILT ? [] : ['--import', loader]), file], {
+  const child = spawn(process.execPath, [...(IS_COMPILED ? [] : ['--import', loader]), file], {
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -41,10 +41,10 @@ export function startChild({ module, env, logFile, onLine }: ChildOptions): Chil
   return { process: child, exited };
 }
 
-/** Ends it at once, also when it is stopped. */
+/** Kills the process at once, even if it is paused. */
 export async function killChild(child: Child): Promise<void> {
   if (child.process.exitCode !== null || child.process.signalCode !== null) return;
-  const gone = once(child.process, 'exit');
+  const exited = once(child.process, 'exit');
   child.process.kill('SIGKILL');
-  await gone;
+  await exited;
 }

@@ -1,7 +1,7 @@
 import { LEDGER_DRIFT, type LedgerDrift } from '../../src/db/billing/ledger-check.js';
 import { groupBy } from './group.js';
-import { type Postgres } from './postgres.js';
-import { type LedgerEntry, type SandboxProcess } from './sandbox.js';
+import { type ChaosPostgres } from './postgres.js';
+import { type BilledGeneration, type SandboxProcess } from './sandbox.js';
 
 /** A row of `tasks`. */
 export interface TaskRow {
@@ -13,12 +13,12 @@ export interface TaskRow {
   upstreamTaskId: string | null;
 }
 
-/** A row of `task_events`. `at` is milliseconds since 1970. */
-export interface EventRow {
+/** A row of `task_events`. `at` is in Unix milliseconds. */
+export interface TaskEventRow {
   taskId: string;
   type: string;
   at: number;
-  /** Null: not sealed. */
+  /** Null if not sealed. */
   position: number | null;
   deliveredCount: number;
 }
@@ -29,42 +29,42 @@ export interface ImageRow {
   index: number;
   isStored: boolean;
   byteSize: number | null;
-  /** Hex; also the name of its file. */
+  /** In hex. Also the name of its file. */
   sha256: string | null;
   lostReason: string | null;
 }
 
-/** A row of `outgoing_callbacks`. Its id is the `webhook-id`. */
-export interface OutgoingRow {
+/** A row of `webhook_deliveries`. Its id is the `webhook-id`. */
+export interface WebhookDeliveryRow {
   id: string;
   taskId: string;
   kind: string;
   status: string;
 }
 
-/** Everything that the judgement is based on, read from where it lies and not through the service that is judged. */
+/** Everything the verdict is based on. Read directly from its sources, not through the service under test. */
 export interface Evidence {
   tasks: TaskRow[];
-  /** In the order of writing. */
-  events: Map<string, EventRow[]>;
+  /** By task ID, in the order in which they were written. */
+  events: Map<string, TaskEventRow[]>;
   images: Map<string, ImageRow[]>;
-  /** Tasks of which a callback is kept. */
-  callbacks: Set<string>;
-  outgoing: OutgoingRow[];
-  ledger: LedgerEntry[];
-  /** What is wrong with the service's own ledger; null: nothing was written in it. */
-  drift: LedgerDrift | null;
-  /** By the upstream's id: when it finished the task. */
+  /** IDs of the tasks with a saved callback. */
+  callbackTaskIds: Set<string>;
+  webhookDeliveries: WebhookDeliveryRow[];
+  billedGenerations: BilledGeneration[];
+  /** Errors in the service's ledger. Null if the ledger is empty. */
+  ledgerDrift: LedgerDrift | null;
+  /** When the upstream finished each task, in Unix milliseconds by upstream task ID. */
   finishTimes: Map<string, number>;
 }
 
-/** Reads all of it. Some thousand rows at most. */
-export async function gatherEvidence(postgres: Postgres, sandbox: SandboxProcess): Promise<Evidence> {
+/** Reads all evidence, at most a few thousand rows. */
+export async function collectEvidence(postgres: ChaosPostgres, sandbox: SandboxProcess): Promise<Evidence> {
   const tasks = await postgres.query<TaskRow>(
     `SELECT id, prompt, status, pending_images AS pending, idempotency_key AS key,
             upstream_task_id AS "upstreamTaskId" FROM tasks`,
   );
-  const events = await postgres.query<EventRow>(
+  const events = await postgres.query<TaskEventRow>(
     `SELECT task_id AS "taskId", type, extract(epoch FROM at)::float8 * 1000 AS at, position::int AS position,
             coalesce((data->>'deliveredCount')::int, 0) AS "deliveredCount" FROM task_events ORDER BY seq`,
   );
@@ -75,10 +75,10 @@ export async function gatherEvidence(postgres: Postgres, sandbox: SandboxProcess
   const callbacks = await postgres.query<{ taskId: string }>(
     `SELECT DISTINCT task_id AS "taskId" FROM callbacks`,
   );
-  const outgoing = await postgres.query<OutgoingRow>(
-    `SELECT id, task_id AS "taskId", kind, status FROM outgoing_callbacks`,
+  const webhookDeliveries = await postgres.query<WebhookDeliveryRow>(
+    `SELECT id, task_id AS "taskId", kind, status FROM webhook_deliveries`,
   );
-  const [money] = await postgres.query<LedgerDrift & { entries: boolean }>(
+  const [driftRow] = await postgres.query<LedgerDrift & { entries: boolean }>(
     `SELECT off.*, EXISTS (SELECT FROM ledger_entries) AS entries FROM (${LEDGER_DRIFT.text}) off`,
   );
   const upstreamTaskIds = tasks.flatMap(({ upstreamTaskId }) => upstreamTaskId ?? []);
@@ -86,16 +86,16 @@ export async function gatherEvidence(postgres: Postgres, sandbox: SandboxProcess
     tasks,
     events: groupBy(events, ({ taskId }) => taskId),
     images: groupBy(images, ({ taskId }) => taskId),
-    callbacks: new Set(callbacks.map(({ taskId }) => taskId)),
-    outgoing,
-    ledger: await sandbox.ledger(),
-    drift: money?.entries ? money : null,
+    callbackTaskIds: new Set(callbacks.map(({ taskId }) => taskId)),
+    webhookDeliveries,
+    billedGenerations: await sandbox.billedGenerations(),
+    ledgerDrift: driftRow?.entries ? driftRow : null,
     finishTimes: await sandbox.finishTimes(upstreamTaskIds),
   };
 }
 
-/** How much is still to be done: open tasks, pictures that are neither stored nor lost, events without a place. */
-export async function countUnfinished(postgres: Postgres): Promise<number> {
+/** Counts unfinished work: unfinished tasks, images neither stored nor lost, and events without a position. */
+export async function countUnfinished(postgres: ChaosPostgres): Promise<number> {
   const [row] = await postgres.query<{ count: number }>(
     `SELECT (SELECT count(*) FROM tasks WHERE pending_images > 0
                OR status IN ('QUEUED', 'SUBMITTING', 'UNCONFIRMED', 'RUNNING'))::int

@@ -1,33 +1,33 @@
-import { Random } from './random.js';
+import { SeededStream } from './random.js';
 
-/** What can happen to the processes and the wires between them; `report.ts` has the words. */
+/** Faults of the processes and of the connections between them. `report.ts` describes them. */
 export const FAULT_KINDS = ['kill', 'freeze', 'terminate', 'postgres', 'upstream', 'burst'] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
-/** One fault that is to come. */
+/** A scheduled fault. */
 export interface PlannedFault {
   kind: FaultKind;
-  /** Milliseconds after the load has begun. */
+  /** Milliseconds after the start of the load. */
   atMs: number;
 }
 
-/** One fault that happened. Times are milliseconds since 1970, by the clock that Postgres has, too. */
+/** A fault that happened. Times are Unix milliseconds of the clock that PostgreSQL uses too. */
 export interface Fault {
   kind: FaultKind;
   startedAt: number;
   /**
-   * When nothing was in the way any more: the processes go on, the wire is mended, Postgres takes connections. A killed
-   * instance is not waited for: its kill ends as it happens, since the others are there to take over.
+   * When the cause was gone: processes continue, connections work again, PostgreSQL accepts connections. A kill ends at once,
+   * because the other instances can take over immediately.
    */
   endedAt: number;
 }
 
-/** From one fault to the next in a storm, on average. Most last longer than that: faults meet each other. */
+/** Average time between faults in a storm. Most last longer than that, so that faults overlap. */
 const INTERVAL_MS = 2_000;
-/** Storms with calms between them: without those nobody could tell how long recovery takes when it is left in peace. */
+/** Storms alternate with calms, in which undisturbed recovery can be measured. */
 const STORM_MS = 15_000;
 const CALM_MS = 10_000;
-/** How often each kind is dealt. What keeps everybody waiting is rare, or the run would consist of waiting. */
+/** Relative frequency of each kind. Faults that block the whole service are rare, or a run would consist of waiting. */
 const WEIGHTS: Record<FaultKind, number> = {
   kill: 14,
   freeze: 8,
@@ -37,19 +37,19 @@ const WEIGHTS: Record<FaultKind, number> = {
   burst: 5,
 };
 
-/** The schedule of a run: each kind at least once, in the proportions of the weights, in an order that the seed decides. */
+/** Schedules the faults of a run: each kind at least once, in proportion to the weights, in an order determined by the seed. */
 export function planFaults(seed: number, seconds: number): PlannedFault[] {
-  const random = new Random(seed, 'faults');
+  const random = new SeededStream(seed, 'faults');
   const waveMs = STORM_MS + CALM_MS;
   const waves = Math.floor((seconds * 1000) / waveMs);
   const stormyMs = waves * STORM_MS + Math.min(STORM_MS, seconds * 1000 - waves * waveMs);
   const count = Math.max(FAULT_KINDS.length, Math.round(stormyMs / INTERVAL_MS));
   const sum = Object.values(WEIGHTS).reduce((total, weight) => total + weight, 0);
-  const dealt = FAULT_KINDS.flatMap((kind) =>
+  const kinds = FAULT_KINDS.flatMap((kind) =>
     Array.from({ length: Math.max(1, Math.round((WEIGHTS[kind] / sum) * count)) }, () => kind),
   );
-  return random.shuffle(dealt).map((kind, index) => {
-    const inStorms = ((index + random.fraction()) / dealt.length) * stormyMs;
-    return { kind, atMs: Math.round(inStorms + Math.floor(inStorms / STORM_MS) * CALM_MS) };
+  return random.shuffle(kinds).map((kind, index) => {
+    const stormOffsetMs = ((index + random.fraction()) / kinds.length) * stormyMs;
+    return { kind, atMs: Math.round(stormOffsetMs + Math.floor(stormOffsetMs / STORM_MS) * CALM_MS) };
   });
 }

@@ -1,4 +1,4 @@
-/** The items by what `keyOf` says of each, in the order in which they come. (Map.groupBy needs Node 21.) */
+/** Groups the items by `keyOf`, in their order. (Map.groupBy needs Node 21.) */
 export function groupBy<Key, Item>(items: readonly Item[], keyOf: (item: Item) => Key): Map<Key, Item[]> {
   const groups = new Map<Key, Item[]>();
   for (const item of items) {
@@ -10,7 +10,7 @@ export function groupBy<Key, Item>(items: readonly Item[], keyOf: (item: Item) =
   return groups;
 }
 
-/** How many there are of each, the most frequent first. */
+/** Counts equal items, the most frequent first. */
 export function countEach(items: readonly string[]): Map<string, number> {
   const counts = [...groupBy(items, (item) => item)].map(([item, all]) => [item, all.length] as const);
   return new Map(counts.sort(([, a], [, b]) => b - a));

@@ -1,65 +1,65 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Fault, type FaultKind, type PlannedFault } from './fault-plan.js';
-import { type Instances } from './instances.js';
-import { type Postgres } from './postgres.js';
-import { Random } from './random.js';
+import { type InstanceGroup } from './instances.js';
+import { type ChaosPostgres } from './postgres.js';
+import { SeededStream } from './random.js';
 import { type SandboxProcess } from './sandbox.js';
 
-/** Longer than three missed heartbeats, so that a stopped instance finds its jobs taken over when it goes on. */
+/** Longer than three missed heartbeats, so that a paused instance finds its jobs taken over when it continues. */
 const FREEZE_MS = 8_000;
 const UPSTREAM_DOWN_MS = 10_000;
-/** Between an immediate stop and the new start: what a supervisor waits. */
+/** Between the crash and the restart, as with a supervisor. */
 const POSTGRES_DOWN_MS = 1_000;
 const BURST_MS = 2_000;
 
-export interface InjectorParts {
-  instances: Instances;
-  postgres: Postgres;
+export interface FaultInjectorDependencies {
+  instances: InstanceGroup;
+  postgres: ChaosPostgres;
   sandbox: SandboxProcess;
-  say: (line: string) => void;
+  logLine: (line: string) => void;
   signal: AbortSignal;
 }
 
-/** Lets the planned faults happen, each at its time whether the one before has ended or not. */
-export class Injector {
+/** Injects the planned faults, each at its time even if the previous one has not ended. */
+export class FaultInjector {
   readonly faults: Fault[] = [];
-  private readonly random: Random;
+  private readonly random: SeededStream;
   private readonly active = new Set<FaultKind>();
 
   constructor(
     seed: number,
-    private readonly parts: InjectorParts,
+    private readonly dependencies: FaultInjectorDependencies,
   ) {
-    this.random = new Random(seed, 'targets');
+    this.random = new SeededStream(seed, 'targets');
   }
 
-  /** Whether the upstream answers new requests with 429 at this moment. */
+  /** Whether the upstream currently refuses new requests with 429. */
   get inBurst(): boolean {
     return this.active.has('burst');
   }
 
-  /** Resolves when the last fault has ended and every instance runs. */
+  /** Resolves when the last fault has ended and all instances are running. */
   async run(plan: readonly PlannedFault[]): Promise<void> {
     const startedAt = Date.now();
-    const underWay: Promise<void>[] = [];
+    const inProgress: Promise<void>[] = [];
     for (const { kind, atMs } of plan) {
       await pause(Math.max(0, startedAt + atMs - Date.now()));
-      if (this.parts.signal.aborted) break;
-      const injected = this.inject(this.possible(kind));
-      injected.catch(() => undefined); // it is told at the end
-      underWay.push(injected);
+      if (this.dependencies.signal.aborted) break;
+      const injected = this.inject(this.resolveKind(kind));
+      injected.catch(() => undefined); // Promise.all below reports it
+      inProgress.push(injected);
     }
-    await Promise.all(underWay);
-    await this.parts.instances.allRun();
+    await Promise.all(inProgress);
+    await this.dependencies.instances.waitUntilAllRunning();
   }
 
   /**
-   * One instance at least goes on running: when only one does, its connections are broken in place of its process. What
-   * is down already is not taken down again.
+   * Keeps at least one instance running: when only one is left, its connections are broken instead. A component that is already
+   * down is not stopped again.
    */
-  private possible(kind: FaultKind): FaultKind {
+  private resolveKind(kind: FaultKind): FaultKind {
     const needsInstance = kind === 'kill' || kind === 'freeze';
-    if (needsInstance && this.parts.instances.running.length > 1) return kind;
+    if (needsInstance && this.dependencies.instances.running.length > 1) return kind;
     return needsInstance || this.active.has(kind) ? 'terminate' : kind;
   }
 
@@ -73,34 +73,34 @@ export class Injector {
   }
 
   private async perform(kind: FaultKind): Promise<void> {
-    const { instances, postgres, sandbox, say } = this.parts;
+    const { instances, postgres, sandbox, logLine } = this.dependencies;
     switch (kind) {
       case 'kill': {
         const instance = this.random.pick(instances.running);
-        say(`instance ${instance.number} is killed`);
+        logLine(`instance ${instance.number} is killed`);
         return instances.kill(instance);
       }
       case 'freeze': {
         const instance = this.random.pick(instances.running);
-        say(`instance ${instance.number} is stopped for ${FREEZE_MS / 1000} s`);
+        logLine(`instance ${instance.number} is paused for ${FREEZE_MS / 1000} s`);
         return instances.freeze(instance, FREEZE_MS);
       }
       case 'terminate': {
-        const ended = await postgres.terminateConnections();
-        return say(`${ended} database connections are terminated`);
+        const count = await postgres.terminateConnections();
+        return logLine(`${count} database connections are terminated`);
       }
       case 'postgres':
-        say('Postgres is stopped at once, and started again');
+        logLine('PostgreSQL crashes and is started again');
         await postgres.crash();
         await pause(POSTGRES_DOWN_MS);
         return postgres.restart();
       case 'upstream':
-        say(`the upstream is down for ${UPSTREAM_DOWN_MS / 1000} s`);
-        await sandbox.proxy.cut();
+        logLine(`the upstream is down for ${UPSTREAM_DOWN_MS / 1000} s`);
+        await sandbox.proxy.disconnect();
         await pause(UPSTREAM_DOWN_MS);
-        return sandbox.proxy.mend();
+        return sandbox.proxy.reconnect();
       case 'burst':
-        say(`the upstream refuses what is created in the next ${BURST_MS / 1000} s with 429, once`);
+        logLine(`the upstream refuses each request of the next ${BURST_MS / 1000} s once with 429`);
         await pause(BURST_MS);
     }
   }

@@ -3,103 +3,103 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type Child, killChild, startChild } from './child.js';
 import { freePort } from './tcp-proxy.js';
 
-/** One of the instances. `starting` includes the second before a supervisor starts it again. */
-export interface Instance {
+/** One service instance. `starting` includes the second before the supervisor restarts it. */
+export interface ServiceInstance {
   /** From 1. */
   number: number;
   port: number;
-  state: 'starting' | 'running' | 'stopped';
+  state: 'starting' | 'running' | 'paused';
   child: Child | null;
 }
 
-/** What a supervisor such as systemd waits before it starts a process again that has ended. */
-const RESTART_AFTER_MS = 1_000;
-/** With the uncompiled sources and a busy machine; a second or two otherwise. */
+/** Delay before an exited process is restarted, as with a supervisor such as systemd. */
+const RESTART_DELAY_MS = 1_000;
+/** Enough for uncompiled sources on a busy machine. Otherwise a start takes a second or two. */
 const START_TIMEOUT_MS = 90_000;
 
-/** Darkroom itself, several times over, under a supervisor: whatever ends is started again a second later. */
-export class Instances {
-  readonly all: Instance[] = [];
-  /** The first key of the installation, as the instance that made it printed it. */
+/** Several Darkroom instances under a supervisor that restarts them a second after they exit. */
+export class InstanceGroup {
+  readonly all: ServiceInstance[] = [];
+  /** The first API key, as printed by the instance that created it. */
   apiKey = '';
-  /** Ends that nobody here has caused: while starting (Postgres away, say), and while running, which would be a fault. */
-  readonly ownEnds = { starting: 0, running: 0 };
-  private isEnding = false;
+  /** Exits that were not caused here: while starting (for example without PostgreSQL), and while running, which is an error. */
+  readonly unexpectedExits = { starting: 0, running: 0 };
+  private isStopping = false;
 
-  /** Starts `count` of them at once, on one database that has no tables yet; resolves when all of them run. */
+  /** Starts `count` instances at once on an empty database. Resolves when all are running. */
   async start(count: number, dir: string, env: Readonly<Record<string, string>>): Promise<void> {
     for (let number = 1; number <= count; number += 1) {
       this.all.push({ number, port: await freePort(), state: 'starting', child: null });
     }
     for (const instance of this.all) void this.supervise(instance, dir, env);
-    await this.allRun();
-    if (this.apiKey === '') throw new Error(`No instance printed the first API key; see the logs in ${dir}.`);
+    await this.waitUntilAllRunning();
+    if (this.apiKey === '') throw new Error(`No instance printed the first API key. See the logs in ${dir}.`);
   }
 
-  /** Those that do their work. */
-  get running(): Instance[] {
+  /** Instances that are neither starting nor paused. */
+  get running(): ServiceInstance[] {
     return this.all.filter(({ state }) => state === 'running');
   }
 
-  /** Ports that take connections, as a load balancer knows them: it does not see that a process was stopped. */
+  /** Ports that accept connections. A load balancer cannot see that a process is paused, so these are included. */
   get ports(): number[] {
     return this.all.filter(({ state }) => state !== 'starting').map(({ port }) => port);
   }
 
-  /** Kills it. The supervisor starts it again. */
-  async kill(instance: Instance): Promise<void> {
+  /** Kills an instance. The supervisor restarts it. */
+  async kill(instance: ServiceInstance): Promise<void> {
     instance.state = 'starting';
     if (instance.child) await killChild(instance.child);
   }
 
-  /** Stops it where it stands for so long, and lets it go on. Resolves then. */
-  async freeze(instance: Instance, ms: number): Promise<void> {
+  /** Pauses an instance for `ms`, and resolves when it continues. */
+  async freeze(instance: ServiceInstance, ms: number): Promise<void> {
     const { child } = instance;
-    instance.state = 'stopped';
+    instance.state = 'paused';
     child?.process.kill('SIGSTOP');
     await pause(ms);
     child?.process.kill('SIGCONT');
-    if (instance.child === child && instance.state === 'stopped') instance.state = 'running';
+    if (instance.child === child && instance.state === 'paused') instance.state = 'running';
   }
 
-  /** Resolves when all of them run; rejects when that takes too long. */
-  async allRun(): Promise<void> {
+  /** Resolves when all instances are running. Rejects after a timeout. */
+  async waitUntilAllRunning(): Promise<void> {
     const deadline = Date.now() + START_TIMEOUT_MS;
     while (this.running.length < this.all.length) {
-      if (Date.now() > deadline) throw new Error('An instance does not start; see its log.');
+      if (Date.now() > deadline) throw new Error('An instance did not start in time. See its log.');
       await pause(50);
     }
   }
 
-  /** Ends all of them at once. */
+  /** Kills all instances. */
   async stop(): Promise<void> {
-    this.isEnding = true;
+    this.isStopping = true;
     await Promise.all(this.all.map(async ({ child }) => child && (await killChild(child))));
   }
 
   private async supervise(
-    instance: Instance,
+    instance: ServiceInstance,
     dir: string,
     env: Readonly<Record<string, string>>,
   ): Promise<void> {
-    while (!this.isEnding) {
+    while (!this.isStopping) {
       instance.child = startChild({
         module: 'main',
         env: { ...env, PORT: String(instance.port), LOG_LEVEL: 'warn' },
         logFile: join(dir, `instance-${instance.number}.log`),
-        onLine: (line) => this.read(instance, line),
+        onLine: (line) => this.handleOutput(instance, line),
       });
       await instance.child.exited;
-      const wasOurs = instance.child.process.signalCode === 'SIGKILL';
-      if (!wasOurs && !this.isEnding)
-        this.ownEnds[instance.state === 'starting' ? 'starting' : 'running'] += 1;
+      const wasKilledByUs = instance.child.process.signalCode === 'SIGKILL';
+      if (!wasKilledByUs && !this.isStopping)
+        this.unexpectedExits[instance.state === 'starting' ? 'starting' : 'running'] += 1;
       instance.state = 'starting';
-      await pause(RESTART_AFTER_MS);
+      await pause(RESTART_DELAY_MS);
     }
   }
 
-  private read(instance: Instance, line: string): void {
-    if (line.includes('Darkroom listens at')) instance.state = 'running';
+  private handleOutput(instance: ServiceInstance, line: string): void {
+    if (line.includes('Darkroom is listening at')) instance.state = 'running';
     this.apiKey ||= /\bdk_\w+/.exec(line)?.[0] ?? '';
   }
 }

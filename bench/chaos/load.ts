@@ -2,12 +2,12 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { request } from 'undici';
 import { type TaskPlan, TaskPlanner } from './task-plan.js';
 
-/** What the client asked for and what it was told. */
-export interface AskedTask extends TaskPlan {
+/** A task that the client requested, and the responses. */
+export interface RequestedTask extends TaskPlan {
   idempotencyKey: string;
-  /** The task's id as it was answered; null: never acknowledged. */
+  /** The acknowledged task ID. Null if the request was never acknowledged. */
   taskId: string | null;
-  /** Answers after the first that named another task. */
+  /** Task IDs of later responses that differ from the first. */
   otherIds: string[];
 }
 
@@ -15,41 +15,41 @@ export interface LoadOptions {
   seed: number;
   seconds: number;
   rate: number;
-  /** Of the load balancer. */
+  /** URL of the load balancer. */
   url: string;
   apiKey: string;
-  /** Where the results are to be posted. */
-  callbackUrl: string;
-  /** Whether the upstream is refusing with 429 at this moment. */
+  /** Where the service posts the results. */
+  webhookUrl: string;
+  /** Whether the upstream currently refuses requests with 429. */
   inBurst: () => boolean;
   signal: AbortSignal;
 }
 
-/** From the creation of a task to its deadline. Three times the longest outage, and the end waits for the last of them. */
+/** From the creation of a task to its deadline. More than three times the longest outage. The run waits for the last deadline. */
 export const TASK_TIMEOUT_SECONDS = 45;
 
-/** The smallest that the default model takes: what is tried here is bookkeeping, not painting. */
+/** The smallest size of the default model, because this tests bookkeeping, not painting. */
 const SIZE = '256x256';
-/** An impatient client: shorter than a stopped instance is stopped, so that repetitions overtake first tries. */
+/** An impatient client: shorter than the pause of an instance, so that a repeated request can overtake the first. */
 const REQUEST_TIMEOUT_MS = 3_000;
-const ASK_AGAIN_MS = 250;
-/** A client gives up after this long, and nothing was promised to it. Longer than any fault. */
+const RETRY_DELAY_MS = 250;
+/** A client gives up after this long, without an acknowledgement. Longer than any fault. */
 const GIVE_UP_MS = 30_000;
-/** One acknowledged task in so many is asked for once more: a repetition must name the same task. */
+/** One in this many acknowledged requests is repeated. The response must name the same task. */
 const REPEAT_EVERY = 10;
 
 const MUTATION = `mutation Chaos($input: GenerateImagesInput!) {
   generateImages(input: $input) { task { id } userErrors { code message } }
 }`;
 
-interface Answer {
+interface GenerateImagesResponse {
   data?: {
     generateImages: { task: { id: string } | null; userErrors: { code: string; message: string }[] };
   } | null;
 }
 
-/** Asks for tasks at a steady rate, as an honest client does: with a key, again and again until it is told of a task. */
-export async function runLoad(options: LoadOptions, asked: AskedTask[]): Promise<void> {
+/** Requests tasks at a steady rate. Repeats each request with its idempotency key until it is acknowledged. */
+export async function runLoad(options: LoadOptions, requestedTasks: RequestedTask[]): Promise<void> {
   const total = Math.round(options.seconds * options.rate);
   const planner = new TaskPlanner(options.seed, total);
   const startedAt = Date.now();
@@ -58,52 +58,53 @@ export async function runLoad(options: LoadOptions, asked: AskedTask[]): Promise
     await pause(Math.max(0, startedAt + (number * 1000) / options.rate - Date.now()));
     const plan = planner.next(options.inBurst());
     const task = { ...plan, idempotencyKey: `chaos-${plan.number}`, taskId: null, otherIds: [] };
-    asked.push(task);
-    const client = askUntilAcknowledged(options, task);
-    client.catch(() => undefined); // it is told at the end
+    requestedTasks.push(task);
+    const client = requestUntilAcknowledged(options, task);
+    client.catch(() => undefined); // Promise.all below reports it
     clients.push(client);
   }
   await Promise.all(clients);
 }
 
-async function askUntilAcknowledged(options: LoadOptions, task: AskedTask): Promise<void> {
+async function requestUntilAcknowledged(options: LoadOptions, task: RequestedTask): Promise<void> {
   const deadline = Date.now() + GIVE_UP_MS;
-  let repetitions = task.number % REPEAT_EVERY === 0 ? 1 : 0;
+  let remainingRepeats = task.number % REPEAT_EVERY === 0 ? 1 : 0;
   while (Date.now() < deadline && !options.signal.aborted) {
-    const id = await ask(options, task).catch((error: unknown) => {
-      if (error instanceof Refused) throw error;
+    const id = await requestTask(options, task).catch((error: unknown) => {
+      if (error instanceof RequestRefused) throw error;
       return null;
     });
     if (id !== null) {
       task.taskId ??= id;
       if (id !== task.taskId) task.otherIds.push(id);
-      if (repetitions === 0) return;
-      repetitions -= 1;
+      if (remainingRepeats === 0) return;
+      remainingRepeats -= 1;
     }
-    await pause(ASK_AGAIN_MS);
+    await pause(RETRY_DELAY_MS);
   }
 }
 
-/** The service understood the request and does not take it: the harness is at fault, and asking again is pointless. */
-class Refused extends Error {}
+/** The service refused the request as invalid. That is an error of this program, and a retry cannot help. */
+class RequestRefused extends Error {}
 
-async function ask(
-  { url, apiKey, callbackUrl }: LoadOptions,
-  { prompt, count, idempotencyKey }: AskedTask,
+async function requestTask(
+  { url, apiKey, webhookUrl }: LoadOptions,
+  { prompt, count, idempotencyKey }: RequestedTask,
 ): Promise<string | null> {
-  const fixed = { callbackUrl, size: SIZE, timeoutSeconds: TASK_TIMEOUT_SECONDS };
-  const input = { prompt, count, idempotencyKey, ...fixed };
+  const constantInput = { webhookUrl, size: SIZE, timeoutSeconds: TASK_TIMEOUT_SECONDS };
+  const input = { prompt, count, idempotencyKey, ...constantInput };
   const { statusCode, body } = await request(`${url}/graphql`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${apiKey}` },
     body: JSON.stringify({ query: MUTATION, variables: { input } }),
-    // A new connection each time: the balancer chooses an instance by connection.
+    // Use a new connection each time, because the load balancer chooses an instance per connection.
     reset: true,
     signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
   });
-  const answer = (await body.json()) as Answer;
-  const payload = statusCode === 200 ? answer.data?.generateImages : null;
-  const [refusal] = payload?.userErrors ?? [];
-  if (refusal) throw new Refused(`generateImages was refused: ${refusal.code}: ${refusal.message}`);
+  const response = (await body.json()) as GenerateImagesResponse;
+  const payload = statusCode === 200 ? response.data?.generateImages : null;
+  const [userError] = payload?.userErrors ?? [];
+  if (userError)
+    throw new RequestRefused(`generateImages was refused: ${userError.code}: ${userError.message}`);
   return payload?.task?.id ?? null;
 }

@@ -1,20 +1,20 @@
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 
-/** What the command line can set. */
+/** Command-line options. */
 export interface ChaosOptions {
-  /** Decides the load, the faults and when they come. What the machine makes of them is not decided. */
+  /** Determines the load, the faults and their times, but not how the machine behaves. */
   seed: number;
   /** How long tasks are created and faults are started. */
   seconds: number;
-  /** Tasks created in a second. */
+  /** Tasks per second. */
   rate: number;
   instances: number;
-  /** Leaves the temporary folder, with the logs, where it is. */
+  /** Keeps the temporary folder with the logs. */
   keep: boolean;
 }
 
-/** Throws with what is wrong, in words for the one who typed it. */
+/** Parses the command line. Throws an error with a message for the user. */
 export function readOptions(args: readonly string[]): ChaosOptions {
   const { values } = parseArgs({
     args: [...args],
@@ -30,7 +30,7 @@ export function readOptions(args: readonly string[]): ChaosOptions {
     seed: values.seed === undefined ? randomInt(1_000_000) : number('seed', values.seed, 0, 2 ** 31),
     seconds: number('seconds', values.seconds, 5, 3_600),
     rate: number('rate', values.rate, 0.1, 100),
-    // Two at least: with one, every stop of an instance would be a stop of the service.
+    // At least two. With one, stopping an instance would stop the service.
     instances: number('instances', values.instances, 2, 10),
     keep: values.keep,
   };

@@ -4,54 +4,54 @@ import { pino } from 'pino';
 import { EmbeddedPostgres } from '../../src/db/embedded/embedded-postgres.js';
 import { TcpProxy } from './tcp-proxy.js';
 
-/** Three instances with a pool of 20 and a listener each, twice over: those of a killed one may linger. */
+/** Twice the needs of three instances with a pool of 20 and a listener each, because a killed instance's may linger. */
 const MAX_CONNECTIONS = 150;
-const QUERY_AGAIN_MS = 100;
-const QUERY_ATTEMPTS = 300;
+const QUERY_RETRY_DELAY_MS = 100;
+const MAX_QUERY_ATTEMPTS = 300;
 
 /**
- * A Postgres that waits for its disk, so that stopping it at once costs nothing that it has promised. Instances reach it
- * through a proxy, because it comes back on another port; the harness reads from it directly.
+ * A PostgreSQL with durable commits, so that a crash loses none. Instances connect through a proxy, because it restarts on
+ * another port. This program reads from it directly.
  */
-export class Postgres {
+export class ChaosPostgres {
   private isStopping = false;
   private restarting: Promise<void> = Promise.resolve();
 
   private constructor(
     private readonly dataDir: string,
     private server: EmbeddedPostgres,
-    /** Where the proxy leads. */
+    /** Where the proxy connects to. */
     private readonly target: { port: number },
     readonly proxy: TcpProxy,
   ) {}
 
-  static async start(dataDir: string): Promise<Postgres> {
+  static async start(dataDir: string): Promise<ChaosPostgres> {
     const server = await startServer(dataDir);
     try {
       const target = { port: portOf(server) };
       const proxy = await TcpProxy.open({ targets: () => [target.port] });
-      return new Postgres(dataDir, server, target, proxy);
+      return new ChaosPostgres(dataDir, server, target, proxy);
     } catch (error) {
       await server.stop();
       throw error;
     }
   }
 
-  /** For the instances: the same address for as long as this lives. */
+  /** URL for the instances. It stays the same across restarts. */
   get url(): string {
     const url = new URL(this.server.url);
     url.port = String(this.proxy.port);
     return url.href;
   }
 
-  /** An immediate stop, which is a crash as far as the data is concerned. Its connections break. */
+  /** Stops PostgreSQL immediately, like a crash. Its connections break. */
   async crash(): Promise<void> {
-    const gone = new Promise<void>((resolve) => this.server.onExit(resolve));
+    const exited = new Promise<void>((resolve) => this.server.onExit(resolve));
     process.kill(this.server.pid, 'SIGQUIT');
-    await gone;
+    await exited;
   }
 
-  /** Starts it again after a crash, on another port; it replays its log first. */
+  /** Starts PostgreSQL again after a crash, on another port. It first replays its write-ahead log. */
   async restart(): Promise<void> {
     if (this.isStopping) return;
     this.restarting = startServer(this.dataDir).then((server) => {
@@ -61,7 +61,7 @@ export class Postgres {
     await this.restarting;
   }
 
-  /** Ends every connection of the instances. Resolves with how many there were. */
+  /** Terminates all connections of the instances, and returns their number. */
   async terminateConnections(): Promise<number> {
     const rows = await this.query(
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -70,7 +70,7 @@ export class Postgres {
     return rows.length;
   }
 
-  /** The rows, read on a connection of its own; asked again for half a minute while Postgres is away. */
+  /** Runs a query on its own connection. Retries for half a minute while PostgreSQL is down. */
   async query<Row extends QueryResultRow>(text: string): Promise<Row[]> {
     for (let attempt = 1; ; attempt += 1) {
       const client = new Client({ connectionString: this.server.url, application_name: 'chaos' });
@@ -79,8 +79,8 @@ export class Postgres {
         await client.connect();
         return (await client.query<Row>(text)).rows;
       } catch (error) {
-        if (attempt === QUERY_ATTEMPTS) throw error;
-        await pause(QUERY_AGAIN_MS);
+        if (attempt === MAX_QUERY_ATTEMPTS) throw error;
+        await pause(QUERY_RETRY_DELAY_MS);
       } finally {
         await client.end().catch(() => undefined);
       }
@@ -89,7 +89,7 @@ export class Postgres {
 
   async stop(): Promise<void> {
     this.isStopping = true;
-    await this.proxy.cut();
+    await this.proxy.disconnect();
     await this.restarting.catch(() => undefined);
     await this.server.stop();
   }

@@ -1,17 +1,17 @@
 import { createHash } from 'node:crypto';
 
 /**
- * Numbers that follow from a seed (mulberry32: 32 bits of state, which is plenty for choosing faults). Each stream of a seed
- * is a sequence of its own, so that one more draw for the load does not move the faults.
+ * Pseudo-random numbers from a seed (mulberry32, whose 32 bits of state suffice for choosing faults). Each stream of a seed is
+ * a separate sequence, so that one more number for the load does not change the faults.
  */
-export class Random {
+export class SeededStream {
   private state: number;
 
   constructor(seed: number, stream: string) {
     this.state = createHash('sha256').update(`${seed} ${stream}`).digest().readUInt32LE();
   }
 
-  /** From 0 to below 1. */
+  /** From 0 inclusive to 1 exclusive. */
   fraction(): number {
     this.state = (this.state + 0x6d2b79f5) | 0;
     let mixed = Math.imul(this.state ^ (this.state >>> 15), this.state | 1);
@@ -19,23 +19,23 @@ export class Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   }
 
-  /** A whole number, both ends included. */
+  /** A whole number from `low` to `high`, both inclusive. */
   between(low: number, high: number): number {
     return low + Math.floor(this.fraction() * (high - low + 1));
   }
 
-  /** One of them; throws for none. */
+  /** One of the items. Throws when there are none. */
   pick<Item>(items: readonly Item[]): Item {
     const item = items[this.between(0, items.length - 1)];
-    if (item === undefined) throw new Error('There is nothing to pick from.');
+    if (item === undefined) throw new Error('Cannot pick from an empty list.');
     return item;
   }
 
-  /** All of them in another order. */
+  /** The items in random order. */
   shuffle<Item>(items: readonly Item[]): Item[] {
     return items
-      .map((item) => ({ item, place: this.fraction() }))
-      .sort((a, b) => a.place - b.place)
+      .map((item) => ({ item, sortKey: this.fraction() }))
+      .sort((a, b) => a.sortKey - b.sortKey)
       .map(({ item }) => item);
   }
 }

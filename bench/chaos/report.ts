@@ -1,38 +1,38 @@
 import { type ChaosOptions } from './options.js';
 import { type Fault, type FaultKind } from './fault-plan.js';
 import { countEach } from './group.js';
-import { type Instances } from './instances.js';
-import { type AskedTask } from './load.js';
+import { type InstanceGroup } from './instances.js';
+import { type RequestedTask } from './load.js';
 import { type Recovery } from './recovery.js';
 import { type Unknowable, type Verdict } from './verdict.js';
 
-/** What a run came to, ready to be printed. */
-export interface Outcome {
+/** The result of a run. */
+export interface ChaosResult {
   options: ChaosOptions;
   faults: readonly Fault[];
-  asked: readonly AskedTask[];
+  requestedTasks: readonly RequestedTask[];
   statuses: ReadonlyMap<string, number>;
   verdict: Verdict & { unknowable: Unknowable };
   recoveries: readonly Recovery[];
-  ownEnds: Instances['ownEnds'];
+  unexpectedExits: InstanceGroup['unexpectedExits'];
   seconds: number;
 }
 
-const NAMES: Record<FaultKind, string> = {
+const FAULT_NAMES: Record<FaultKind, string> = {
   kill: 'instance killed',
-  freeze: 'instance stopped for 8 s',
+  freeze: 'instance paused for 8 s',
   terminate: 'database connections terminated',
-  postgres: 'Postgres stopped at once',
+  postgres: 'PostgreSQL crashed',
   upstream: 'upstream down for 10 s',
   burst: 'upstream refuses with 429 for 2 s',
 };
-/** What the service aims for, not what it promises. */
+/** A goal of the service, not a promise. */
 const RECOVERY_GOAL_SECONDS = 10;
-/** The first ones tell what is wrong; a run that goes wrong altogether has as many as it has tasks. */
+/** A run that fails completely has a complaint for every task. The first ones show the problem. */
 const MAX_COMPLAINTS = 30;
 
-/** What may not happen, not once; verdict.ts says what each of them counts. */
-const PROMISES = [
+/** Counters that must be 0. `Verdict` describes them. */
+const PROMISE_COUNTERS = [
   'lost',
   'paidTwice',
   'doubleEnds',
@@ -43,56 +43,56 @@ const PROMISES = [
   'deliveryFaults',
 ] as const satisfies (keyof Verdict)[];
 
-/** Whether every promise was kept. How long recovery took is a figure, not a promise. */
-export function isKept(verdict: Verdict): boolean {
-  return PROMISES.every((promise) => verdict[promise] === 0);
+/** Whether all promises were kept. The recovery time is a figure, not a promise. */
+export function arePromisesKept(verdict: Verdict): boolean {
+  return PROMISE_COUNTERS.every((promise) => verdict[promise] === 0);
 }
 
-/** One table, the complaints if there are any, and one line of JSON. */
-export function printReport(outcome: Outcome): void {
-  const { options, faults, asked, verdict, recoveries, statuses, ownEnds, seconds } = outcome;
-  const ofTasks = asked.flatMap(({ fault }) => fault?.replace(/=(\d+)(ms)?$/, '') ?? []);
+/** Prints a table, the complaints, and one line of JSON. */
+export function printReport(result: ChaosResult): void {
+  const { options, faults, requestedTasks, verdict, recoveries, statuses, unexpectedExits, seconds } = result;
+  const taskFaults = requestedTasks.flatMap(({ fault }) => fault?.replace(/=(\d+)(ms)?$/, '') ?? []);
   const { unknowable, complaints, ...counts } = verdict;
   const recoverySecondsMax = round(Math.max(...recoveries.map(({ secondsMax }) => secondsMax)));
   const recoveryUndisturbedSecondsMax = round(
     Math.max(...recoveries.map(({ undisturbedSecondsMax }) => undisturbedSecondsMax)),
   );
   const rows: [string, string, string?][] = [
-    ['faults', String(faults.length + ofTasks.length)],
-    ...(Object.keys(NAMES) as FaultKind[]).map((kind): [string, string, string?] => {
+    ['faults', String(faults.length + taskFaults.length)],
+    ...(Object.keys(FAULT_NAMES) as FaultKind[]).map((kind): [string, string, string?] => {
       const recovery = recoveries.find((each) => each.kind === kind);
       const count = faults.filter((fault) => fault.kind === kind).length;
-      return [`  ${NAMES[kind]}`, String(count), recovery && tellRecovery(recovery)];
+      return [`  ${FAULT_NAMES[kind]}`, String(count), recovery && formatRecovery(recovery)];
     }),
-    ...[...countEach(ofTasks)].map(([fault, count]): [string, string] => [`  ${fault}`, String(count)]),
-    ['tasks acknowledged', `${counts.acknowledged}`, `of ${asked.length} that were asked for`],
-    ['tasks ended', `${counts.ended}`, [...statuses].map(([status, n]) => `${n} ${status}`).join(', ')],
+    ...[...countEach(taskFaults)].map(([fault, count]): [string, string] => [`  ${fault}`, String(count)]),
+    ['tasks acknowledged', `${counts.acknowledged}`, `of ${requestedTasks.length} requested`],
+    ['tasks finished', `${counts.ended}`, [...statuses].map(([status, n]) => `${n} ${status}`).join(', ')],
     ['lost', `${counts.lost}`],
     ['paid twice', `${counts.paidTwice}`],
-    ['ended twice', `${counts.doubleEnds}`],
-    ['pictures missing', `${counts.imagesMissing}`, tellUnknowable(unknowable)],
-    ['faults of the event log', `${counts.logFaults}`],
-    ['faults of idempotency keys', `${counts.keyFaults}`],
-    ['faults of the ledger', `${counts.ledgerDrift}`],
+    ['wrong final events', `${counts.doubleEnds}`],
+    ['images missing', `${counts.imagesMissing}`, formatUnknowable(unknowable)],
+    ['errors in the event log', `${counts.logFaults}`],
+    ['errors of idempotency keys', `${counts.keyFaults}`],
+    ['errors in the ledger', `${counts.ledgerDrift}`],
     [
-      'faults of callbacks out',
+      'errors of webhook deliveries',
       `${counts.deliveryFaults}`,
-      `${counts.deliveriesPending} wait for another attempt`,
+      `${counts.deliveriesPending} waiting for another attempt`,
     ],
     [
       'longest recovery after the last fault',
-      tellSeconds(recoveryUndisturbedSecondsMax),
+      formatSeconds(recoveryUndisturbedSecondsMax),
       `goal: at most ${RECOVERY_GOAL_SECONDS} s`,
     ],
     [
       'longest recovery through later faults',
-      tellSeconds(recoverySecondsMax),
+      formatSeconds(recoverySecondsMax),
       `goal: at most ${RECOVERY_GOAL_SECONDS} s`,
     ],
     [
-      'ends of instances by themselves',
-      `${ownEnds.starting + ownEnds.running}`,
-      `${ownEnds.running} while running`,
+      'unexpected exits of instances',
+      `${unexpectedExits.starting + unexpectedExits.running}`,
+      `${unexpectedExits.running} while running`,
     ],
   ];
   const [nameWidth, valueWidth] = [0, 1].map((column) =>
@@ -108,27 +108,33 @@ export function printReport(outcome: Outcome): void {
   const { acknowledged, ended } = counts;
   console.log(
     JSON.stringify({
-      ...{ bench: 'chaos', seed: options.seed, faults: faults.length + ofTasks.length, acknowledged, ended },
-      ...Object.fromEntries(PROMISES.map((promise) => [promise, counts[promise]])),
+      ...{
+        bench: 'chaos',
+        seed: options.seed,
+        faults: faults.length + taskFaults.length,
+        acknowledged,
+        ended,
+      },
+      ...Object.fromEntries(PROMISE_COUNTERS.map((promise) => [promise, counts[promise]])),
       ...{ recoverySecondsMax, recoveryUndisturbedSecondsMax },
       unknowable: unknowable.byDirective + unknowable.byOutage,
     }),
   );
 }
 
-function tellRecovery({ stranded, secondsMax, undisturbedSecondsMax, slowest }: Recovery): string {
-  if (stranded === 0) return 'found no task waiting';
-  const [within, undisturbed] = [secondsMax, undisturbedSecondsMax].map((each) => tellSeconds(round(each)));
-  return `moved again within ${within}, ${undisturbed} undisturbed (${stranded} waiting; slowest ${slowest})`;
+function formatRecovery({ stranded, secondsMax, undisturbedSecondsMax, slowest }: Recovery): string {
+  if (stranded === 0) return 'no task was waiting';
+  const [within, undisturbed] = [secondsMax, undisturbedSecondsMax].map((each) => formatSeconds(round(each)));
+  return `progressed within ${within}, ${undisturbed} undisturbed (${stranded} waiting; slowest ${slowest})`;
 }
 
-/** A task that never moved again is lost, and says so; here it is a recovery without an end, and null in JSON. */
-function tellSeconds(seconds: number): string {
+/** A task that never progressed again is reported as lost. Its recovery is infinite here, and null in JSON. */
+function formatSeconds(seconds: number): string {
   return seconds === Infinity ? 'never' : `${seconds} s`;
 }
 
-function tellUnknowable({ byDirective, byOutage }: Unknowable): string {
-  return `and ${byDirective + byOutage} that nobody can know of: reply and callback lost, ${byDirective} as asked, ${byOutage} in faults`;
+function formatUnknowable({ byDirective, byOutage }: Unknowable): string {
+  return `plus ${byDirective + byOutage} unknowable, with reply and callback lost: ${byDirective} by directives, ${byOutage} by faults`;
 }
 
 function round(seconds: number): number {

@@ -1,28 +1,28 @@
 import { type Child, killChild, startChild } from './child.js';
 import { TcpProxy, freePort } from './tcp-proxy.js';
 
-/** One generation that the upstream would have billed; docs/SANDBOX.md. */
-export interface LedgerEntry {
+/** A generation that the upstream would have billed. See docs/SANDBOX.md. */
+export interface BilledGeneration {
   taskId: string;
-  /** As it was sent, directives included. */
+  /** As sent, including directives. */
   prompt: string;
   count: number;
 }
 
 interface UpstreamTask {
   id: string;
-  /** Seconds since 1970; absent while it runs. */
+  /** Unix seconds. Absent while the task runs. */
   finished_at?: number;
 }
 
 const TOKEN = 'chaos';
-/** The API's own limit on ids in one reading. */
-const MAX_READ_IDS = 50;
+/** The API's limit of IDs per read. */
+const MAX_READ_TASK_IDS = 50;
 const START_TIMEOUT_MS = 60_000;
 
 /**
- * The upstream in a process of its own. Its API is reached through a proxy that can be cut; the links of its pictures name
- * its own port, as those of the real API name another host than the API's.
+ * The upstream as a separate process. Its API is reached through a proxy that can be disconnected. Its image links bypass the
+ * proxy, because the real upstream also serves images from another host.
  */
 export class SandboxProcess {
   private constructor(
@@ -37,14 +37,14 @@ export class SandboxProcess {
     const listening = new Promise<void>((resolve) => (isListening = resolve));
     const env = { PORT: String(port), SANDBOX_TOKEN: TOKEN };
     const child = startChild({ module: 'sandbox/main', env, logFile, onLine: () => isListening() });
-    const failed = child.exited.then(() => Promise.reject(new Error(`The sandbox ended; see ${logFile}.`)));
+    const failed = child.exited.then(() => Promise.reject(new Error(`The sandbox exited. See ${logFile}.`)));
     failed.catch(() => undefined);
-    const late = setTimeout(() => void killChild(child), START_TIMEOUT_MS);
-    await Promise.race([listening, failed]).finally(() => clearTimeout(late));
+    const startTimer = setTimeout(() => void killChild(child), START_TIMEOUT_MS);
+    await Promise.race([listening, failed]).finally(() => clearTimeout(startTimer));
     return new SandboxProcess(child, port, await TcpProxy.open({ targets: () => [port] }));
   }
 
-  /** What instances are configured with. */
+  /** Environment variables that make an instance use this upstream. */
   get environment(): Record<string, string> {
     return {
       FLUX_BASE_URL: `http://127.0.0.1:${this.proxy.port}`,
@@ -53,19 +53,19 @@ export class SandboxProcess {
     };
   }
 
-  /** Every generation so far, oldest first. */
-  async ledger(): Promise<LedgerEntry[]> {
-    const { generations } = (await this.ask('GET', '/ledger')) as { generations: LedgerEntry[] };
+  /** All billed generations so far, oldest first. */
+  async billedGenerations(): Promise<BilledGeneration[]> {
+    const { generations } = (await this.request('GET', '/ledger')) as { generations: BilledGeneration[] };
     return generations;
   }
 
-  /** When each of these tasks finished, in milliseconds since 1970; those that have not are absent. */
+  /** When these tasks finished, in Unix milliseconds. Unfinished ones are absent. */
   async finishTimes(upstreamTaskIds: readonly string[]): Promise<Map<string, number>> {
     const times = new Map<string, number>();
-    for (let start = 0; start < upstreamTaskIds.length; start += MAX_READ_IDS) {
-      const ids = upstreamTaskIds.slice(start, start + MAX_READ_IDS);
-      const read = await this.ask('POST', '/flux/tasks', { action: 'retrieve_batch', ids });
-      for (const { id, finished_at: finishedAt } of (read as { items: UpstreamTask[] }).items) {
+    for (let start = 0; start < upstreamTaskIds.length; start += MAX_READ_TASK_IDS) {
+      const ids = upstreamTaskIds.slice(start, start + MAX_READ_TASK_IDS);
+      const response = await this.request('POST', '/flux/tasks', { action: 'retrieve_batch', ids });
+      for (const { id, finished_at: finishedAt } of (response as { items: UpstreamTask[] }).items) {
         if (finishedAt !== undefined) times.set(id, finishedAt * 1000);
       }
     }
@@ -73,17 +73,18 @@ export class SandboxProcess {
   }
 
   async stop(): Promise<void> {
-    await this.proxy.cut();
+    await this.proxy.disconnect();
     await killChild(this.child);
   }
 
-  private async ask(method: string, path: string, body?: object): Promise<unknown> {
+  private async request(method: string, path: string, body?: object): Promise<unknown> {
     const response = await fetch(`http://127.0.0.1:${this.port}${path}`, {
       method,
       headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
       body: body && JSON.stringify(body),
     });
-    if (!response.ok) throw new Error(`The sandbox answered ${response.status} to ${method} ${path}.`);
+    if (!response.ok)
+      throw new Error(`The sandbox returned status ${response.status} for ${method} ${path}.`);
     return response.json();
   }
 }

@@ -2,25 +2,22 @@ import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** Called with the first line of an HTTP request and the status that answered it. */
+/** Called with the first line of an HTTP request and the status of its response. */
 export type OnExchange = (requestLine: string, status: number) => void;
 
 export interface TcpProxyOptions {
-  /** The ports of 127.0.0.1 to try, best first, asked for at each connection. */
+  /** Returns the ports of 127.0.0.1 to try, best first. Called for each connection. */
   targets: () => readonly number[];
-  /** Listens in on HTTP/1.1 connections whose requests follow each other, as those of Node's clients do. */
+  /** Observes HTTP/1.1 connections without pipelining, as Node's clients use them. */
   onExchange?: OnExchange;
 }
 
-/**
- * Below what Linux gives to outgoing connections (32768 and up), so that nobody takes the port of a machine that is down
- * for a while.
- */
+/** Below the ports that Linux uses for outgoing connections (32768 and up), so that the port of a stopped server stays free. */
 const PORTS = { low: 20_000, high: 31_999 };
-const PORT_ATTEMPTS = 100;
-const LISTEN_AGAIN_MS = 100;
+const MAX_PORT_ATTEMPTS = 100;
+const LISTEN_RETRY_DELAY_MS = 100;
 
-/** A fixed port whose connections go to a target that can change. While it is cut nobody gets through: refused, not silent. */
+/** Forwards a fixed port to a target that can change. While disconnected it refuses connections. */
 export class TcpProxy {
   private server: Server | null = null;
   private readonly sockets = new Set<Socket>();
@@ -32,12 +29,12 @@ export class TcpProxy {
 
   static async open(options: TcpProxyOptions): Promise<TcpProxy> {
     const proxy = new TcpProxy(await freePort(), options);
-    await proxy.mend();
+    await proxy.reconnect();
     return proxy;
   }
 
-  /** Destroys the connections that there are, and refuses new ones. */
-  async cut(): Promise<void> {
+  /** Destroys all connections and refuses new ones. */
+  async disconnect(): Promise<void> {
     const closed = this.server ? once(this.server, 'close') : null;
     this.server?.close();
     this.server = null;
@@ -45,8 +42,8 @@ export class TcpProxy {
     await closed;
   }
 
-  /** Lets connections through again. */
-  async mend(): Promise<void> {
+  /** Accepts connections again. */
+  async reconnect(): Promise<void> {
     for (let attempt = 1; !this.server; attempt += 1) {
       const server = createServer((client) => void this.forward(client));
       try {
@@ -54,29 +51,29 @@ export class TcpProxy {
         await once(server, 'listening');
         this.server = server;
       } catch (error) {
-        if (attempt === PORT_ATTEMPTS) throw error;
-        await pause(LISTEN_AGAIN_MS);
+        if (attempt === MAX_PORT_ATTEMPTS) throw error;
+        await pause(LISTEN_RETRY_DELAY_MS);
       }
     }
   }
 
   private async forward(client: Socket): Promise<void> {
-    this.keep(client);
+    this.trackSocket(client);
     for (const port of this.options.targets()) {
-      const target = await connected(port);
+      const target = await tryConnect(port);
       if (!target) continue;
-      this.keep(target);
+      this.trackSocket(target);
       client.once('close', () => target.destroySoon());
       target.once('close', () => client.destroySoon());
       if (client.destroyed || !this.server) target.destroy();
-      if (this.options.onExchange) listenIn(client, target, this.options.onExchange);
+      if (this.options.onExchange) observeExchanges(client, target, this.options.onExchange);
       client.pipe(target).pipe(client);
       return;
     }
     client.resetAndDestroy();
   }
 
-  private keep(socket: Socket): void {
+  private trackSocket(socket: Socket): void {
     this.sockets.add(socket);
     socket.setNoDelay(true);
     socket.on('error', () => undefined); // 'close' follows
@@ -84,9 +81,9 @@ export class TcpProxy {
   }
 }
 
-/** A port of this machine that is free and stays so, as far as one can tell. */
+/** A local port that is free and likely to stay free. */
 export async function freePort(): Promise<number> {
-  for (let attempt = 1; attempt <= PORT_ATTEMPTS; attempt += 1) {
+  for (let attempt = 1; attempt <= MAX_PORT_ATTEMPTS; attempt += 1) {
     const port = PORTS.low + Math.floor(Math.random() * (PORTS.high - PORTS.low));
     const probe = createServer();
     const isFree = await new Promise<boolean>((resolve) => {
@@ -100,8 +97,8 @@ export async function freePort(): Promise<number> {
   throw new Error(`No free port was found between ${PORTS.low} and ${PORTS.high}.`);
 }
 
-/** A connection to the port, or null when it was refused. A stopped process accepts: its kernel does so for it. */
-async function connected(port: number): Promise<Socket | null> {
+/** Connects to the port. Null when refused. A paused process still accepts connections, because the kernel does it. */
+async function tryConnect(port: number): Promise<Socket | null> {
   const socket = connect(port, '127.0.0.1');
   return new Promise((resolve) => {
     socket.once('connect', () => resolve(socket));
@@ -109,7 +106,7 @@ async function connected(port: number): Promise<Socket | null> {
   });
 }
 
-function listenIn(client: Socket, target: Socket, onExchange: OnExchange): void {
+function observeExchanges(client: Socket, target: Socket, onExchange: OnExchange): void {
   let requestLine = '';
   client.on('data', (chunk) => {
     requestLine = /^[A-Z]+ \S+ HTTP\/1\.1/.exec(chunk.toString('latin1', 0, 500))?.[0] ?? requestLine;

@@ -1,17 +1,17 @@
 import { arch, cpus, platform, totalmem } from 'node:os';
-import { type OnRelease } from './releases.js';
+import { type RegisterRelease } from './releases.js';
 
-/** One question. Prints its table, and its figures as one JSON object on the last line. */
+/** A benchmark. Prints a table and, as the last line, its figures as one JSON object. */
 export type Bench = (options: BenchOptions) => Promise<void>;
 
 export interface BenchOptions {
-  /** How long to measure, preparation not counted; absent: the default of the bench. */
+  /** How long to measure, not including preparation. Undefined for the benchmark's default. */
   seconds: number | undefined;
-  release: OnRelease;
+  release: RegisterRelease;
 }
 
-/** When and where: figures of two machines cannot be compared, only their ratios. */
-export function printOccasion(title: string): void {
+/** Prints the title, date and machine. Figures of two machines cannot be compared, only their ratios. */
+export function printHeader(title: string): void {
   const [cpu] = cpus();
   const memoryGb = Math.round(totalmem() / 1024 ** 3);
   console.log(title);
@@ -21,7 +21,7 @@ export function printOccasion(title: string): void {
   );
 }
 
-/** Columns as wide as their longest cell; the first one aligned left, numbers right. */
+/** Prints a table. The first column is left-aligned, and the others are right-aligned. */
 export function printTable(rows: readonly (readonly string[])[]): void {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   for (const row of rows) {
@@ -33,18 +33,18 @@ export function printTable(rows: readonly (readonly string[])[]): void {
   console.log();
 }
 
-/** The one in the middle; the upper one of two. */
+/** The median. For an even number of values, the upper of the middle two. */
 export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
 
-/** The value below which `share` (0 to 1) of the values lie. NaN for none. */
-export function quantile(values: readonly number[], share: number): number {
+/** The value below which `fraction` (0 to 1) of the values lie. NaN for no values. */
+export function quantile(values: readonly number[], fraction: number): number {
   const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * fraction))] ?? NaN;
 }
 
-/** To `digits` places after the point, as a number for JSON. */
-export function rounded(value: number, digits = 0): number {
+/** Rounds to `digits` decimals. */
+export function roundTo(value: number, digits = 0): number {
   return Number(value.toFixed(digits));
 }

@@ -1,11 +1,11 @@
 /**
- * Loaded before a program whose memory is measured: makes V8 collect its garbage on SIGUSR2. What a program has used since its
- * start and not given back yet is otherwise counted before the watchers come, and used by them afterwards.
+ * Loaded before a program whose memory is measured. Makes V8 collect garbage on SIGUSR2. Otherwise garbage from the start would
+ * be included in the first measurement and reused later.
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
-// With an argument, such as the signal's name, it would collect what is young alone.
+// Called without the signal's name: with an argument, gc() would only collect the young generation.
 process.on('SIGUSR2', () => collect());

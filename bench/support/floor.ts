@@ -6,8 +6,8 @@ import { withClient } from './postgres.js';
 
 const MIGRATIONS = fileURLToPath(new URL('../../../prisma/migrations', import.meta.url));
 
-/** A migrated database with a workspace, whose id is returned. */
-export async function prepareFloor(databaseUrl: string): Promise<string> {
+/** Migrates a database and creates a workspace. Returns the workspace's ID. */
+export async function migrateFloorDatabase(databaseUrl: string): Promise<string> {
   await migrate({ databaseUrl, migrationsDir: MIGRATIONS, log: pino({ level: 'silent' }) });
   const workspaceId = newId();
   await withClient(databaseUrl, (client) =>

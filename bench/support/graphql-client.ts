@@ -1,11 +1,11 @@
 import { Pool } from 'undici';
 
-export interface GraphqlAnswer {
+export interface GraphqlResult {
   data?: unknown;
   errors?: { message: string }[];
 }
 
-/** A light GraphQL client: keep-alive connections, one request at a time on each, nothing cached. */
+/** A minimal GraphQL client: keep-alive connections with one request at a time on each, and no cache. */
 export class GraphqlClient {
   private readonly pool: Pool;
   private readonly headers: Record<string, string>;
@@ -15,7 +15,7 @@ export class GraphqlClient {
     this.headers = { 'content-type': 'application/json', authorization: `Bearer ${apiKey}` };
   }
 
-  /** The data of the answer, parsed. Throws on any error in it: a bench of failures measures nothing. */
+  /** Returns the data of the response. Throws on any error, because failures must not be measured. */
   async query<Data>(query: string, variables: object): Promise<Data> {
     const { statusCode, body } = await this.pool.request({
       path: '/graphql',
@@ -23,11 +23,13 @@ export class GraphqlClient {
       headers: this.headers,
       body: JSON.stringify({ query, variables }),
     });
-    const answer = (await body.json()) as GraphqlAnswer;
-    const [error] = answer.errors ?? [];
+    const result = (await body.json()) as GraphqlResult;
+    const [error] = result.errors ?? [];
     if (statusCode !== 200 || error)
-      throw new Error(`Answered ${statusCode}: ${error?.message ?? 'no reason'}`);
-    return answer.data as Data;
+      throw new Error(
+        `The request failed with status ${statusCode}: ${error?.message ?? 'no error message'}`,
+      );
+    return result.data as Data;
   }
 
   async close(): Promise<void> {

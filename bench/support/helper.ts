@@ -1,31 +1,31 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { type OnRelease } from './releases.js';
+import { type RegisterRelease } from './releases.js';
 
-/** A process of the bench's own that does what it is asked to, one order at a time, and is idle otherwise. */
-export interface Helper<Order, Answer> {
+/** A child process of a benchmark that executes one command at a time. */
+export interface HelperProcess<Command, Result> {
   pid: number;
-  /** Rejects with the helper's failure: then nothing was measured. */
-  ask(order: Order): Promise<Answer>;
+  /** Executes a command. Rejects with the helper's error. */
+  call(command: Command): Promise<Result>;
 }
 
 const ARGS_VARIABLE = 'DARKROOM_BENCH_ARGS';
 
-/** In the helper: what it was started with. */
+/** In the helper process: its arguments. */
 export function helperArgs(): string[] {
   return JSON.parse(process.env[ARGS_VARIABLE] ?? '[]') as string[];
 }
 
-type Message<Answer> = { ready: true } | { answer: Answer } | { failure: string };
+type HelperMessage<Result> = { ready: true } | { result: Result } | { failure: string };
 
-/** Starts a module that calls `serveOrders`, with `args` in its environment: passwords in it are not for every `ps`. */
-export async function startHelper<Order extends object, Answer>(
+/** Starts a module that calls `serveCommands`. Passes `args` in the environment, so that `ps` does not show passwords in them. */
+export async function startHelper<Command extends object, Result>(
   module: URL,
   args: readonly string[],
-  release: OnRelease,
+  release: RegisterRelease,
   nodeOptions: readonly string[] = [],
   environment: Readonly<Record<string, string>> = {},
-): Promise<Helper<Order, Answer>> {
+): Promise<HelperProcess<Command, Result>> {
   const env = { ...process.env, ...environment, [ARGS_VARIABLE]: JSON.stringify(args) };
   const child = fork(module, { env, execArgv: [...nodeOptions] });
   const exited = once(child, 'exit');
@@ -33,31 +33,33 @@ export async function startHelper<Order extends object, Answer>(
     child.kill('SIGTERM');
     await exited;
   });
-  const next = async (): Promise<Message<Answer>> => {
-    const answer = once(child, 'message').then(([message]) => message as Message<Answer>);
-    const gone = exited.then(([code]) => Promise.reject(new Error(`A helper process ended with ${code}.`)));
-    gone.catch(() => undefined);
-    const message = await Promise.race([answer, gone]);
-    if ('failure' in message) throw new Error(message.failure);
-    return message;
+  const next = async (): Promise<HelperMessage<Result>> => {
+    const message = once(child, 'message').then(([value]) => value as HelperMessage<Result>);
+    const exitedEarly = exited.then(([code]) =>
+      Promise.reject(new Error(`A helper process exited with ${code}.`)),
+    );
+    exitedEarly.catch(() => undefined);
+    const received = await Promise.race([message, exitedEarly]);
+    if ('failure' in received) throw new Error(received.failure);
+    return received;
   };
   await next();
-  const ask = async (order: Order): Promise<Answer> => {
-    child.send(order);
+  const call = async (command: Command): Promise<Result> => {
+    child.send(command);
     const message = await next();
-    if (!('answer' in message)) throw new Error('A helper process answered out of turn.');
-    return message.answer;
+    if (!('result' in message)) throw new Error('A helper process sent a result without a command.');
+    return message.result;
   };
-  return { pid: child.pid ?? 0, ask };
+  return { pid: child.pid ?? 0, call };
 }
 
-/** In the helper: answers orders until the parent ends it. */
-export function serveOrders<Order, Answer>(obey: (order: Order) => Promise<Answer>): void {
+/** In the helper process: executes commands until the parent ends it. */
+export function serveCommands<Command, Result>(handle: (command: Command) => Promise<Result>): void {
   process.on('disconnect', () => process.exit());
-  process.on('SIGINT', () => undefined); // Ctrl-C reaches all of us; the parent ends us when it is time
-  process.on('message', (order: Order) => {
-    obey(order).then(
-      (answer) => process.send?.({ answer }),
+  process.on('SIGINT', () => undefined); // Ctrl-C reaches the whole process group, and the parent ends this process
+  process.on('message', (command: Command) => {
+    handle(command).then(
+      (result) => process.send?.({ result }),
       (error: unknown) => process.send?.({ failure: String(error) }),
     );
   });

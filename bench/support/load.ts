@@ -1,26 +1,26 @@
 import { performance } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 import { quantile } from './bench.js';
-import { serveOrders, startHelper } from './helper.js';
-import { type OnRelease } from './releases.js';
+import { serveCommands, startHelper } from './helper.js';
+import { type RegisterRelease } from './releases.js';
 
-/** What a stretch of load came to. */
-export interface Stretch {
-  done: number;
+/** The result of one period of load. */
+export interface LoadResult {
+  callCount: number;
   perSecond: number;
   p50Ms: number;
   p99Ms: number;
 }
 
-/** A process that makes load when it is asked to and is idle otherwise. */
+/** A process that generates load on command. */
 export interface LoadProcess {
-  /** Rejects with the first failure: then nothing was measured. */
-  run(seconds: number): Promise<Stretch>;
-  /** Starts so many calls a second, whether or not the ones before have ended: what waits is seen. */
-  pace(seconds: number, perSecond: number): Promise<Stretch>;
+  /** Runs a closed loop. Rejects with the first error. */
+  run(seconds: number): Promise<LoadResult>;
+  /** Starts calls at a fixed rate, whether or not earlier ones have finished, so that queueing is measured. */
+  runPaced(seconds: number, perSecond: number): Promise<LoadResult>;
 }
 
-interface Order {
+interface LoadCommand {
   seconds: number;
   perSecond?: number;
 }
@@ -29,23 +29,23 @@ interface Order {
 export async function startLoad(
   module: URL,
   args: readonly string[],
-  release: OnRelease,
+  release: RegisterRelease,
 ): Promise<LoadProcess> {
-  const helper = await startHelper<Order, Stretch>(module, args, release);
+  const helper = await startHelper<LoadCommand, LoadResult>(module, args, release);
   return {
-    run: (seconds) => helper.ask({ seconds }),
-    pace: (seconds, perSecond) => helper.ask({ seconds, perSecond }),
+    run: (seconds) => helper.call({ seconds }),
+    runPaced: (seconds, perSecond) => helper.call({ seconds, perSecond }),
   };
 }
 
-/** In the load process: makes load with `lanes`, each of which starts its next call when its last one has ended. */
+/** In the load process: generates load with `lanes`, each of which runs one call at a time. */
 export function serveLoad(lanes: readonly (() => Promise<void>)[]): void {
-  serveOrders(({ seconds, perSecond }: Order) =>
+  serveCommands(({ seconds, perSecond }: LoadCommand) =>
     perSecond ? openLoop(lanes, seconds, perSecond) : closedLoop(lanes, seconds),
   );
 }
 
-async function closedLoop(lanes: readonly (() => Promise<void>)[], seconds: number): Promise<Stretch> {
+async function closedLoop(lanes: readonly (() => Promise<void>)[], seconds: number): Promise<LoadResult> {
   const latencies: number[] = [];
   const start = performance.now();
   const end = start + seconds * 1000;
@@ -58,14 +58,14 @@ async function closedLoop(lanes: readonly (() => Promise<void>)[], seconds: numb
     }
   };
   await Promise.all(lanes.map(run));
-  return toStretch(latencies, start);
+  return toLoadResult(latencies, start);
 }
 
 async function openLoop(
   lanes: readonly (() => Promise<void>)[],
   seconds: number,
   perSecond: number,
-): Promise<Stretch> {
+): Promise<LoadResult> {
   const latencies: number[] = [];
   const start = performance.now();
   const total = Math.round(seconds * perSecond);
@@ -76,12 +76,12 @@ async function openLoop(
     latencies.push(performance.now() - due);
   });
   await Promise.all(calls);
-  return toStretch(latencies, start);
+  return toLoadResult(latencies, start);
 }
 
-function toStretch(latencies: number[], start: number): Stretch {
+function toLoadResult(latencies: number[], start: number): LoadResult {
   return {
-    done: latencies.length,
+    callCount: latencies.length,
     perSecond: latencies.length / ((performance.now() - start) / 1000),
     p50Ms: quantile(latencies, 0.5),
     p99Ms: quantile(latencies, 0.99),

@@ -6,20 +6,20 @@ export const PROMPT =
   'a white siamese cat on a windowsill, late afternoon light, 35 mm, shallow depth of field';
 const INPUT_HASH = createHash('sha256').update(PROMPT).digest();
 
-/** What a frontend asks for: the task to show in its list, the cursor to watch it from, and what it must mend. */
-export const GENERATE = `mutation Generate($input: GenerateImagesInput!) {
+/** Requests what a frontend needs: the task for its list, the cursor to subscribe from, and the user errors. */
+export const GENERATE_MUTATION = `mutation Generate($input: GenerateImagesInput!) {
   generateImages(input: $input) {
-    task { id status prompt model createdAt cursor }
+    task { id status prompt model createdAt eventCursor }
     replayed
     userErrors { code message field }
   }
 }`;
 
-export interface Generated {
+export interface GenerateImagesResult {
   generateImages: { task: { id: string } | null; userErrors: { message: string }[] };
 }
 
-/** Value for value what the service writes for that mutation. */
+/** Exactly the values that the service writes for this mutation. */
 export function newTask(workspaceId: string): NewTask {
   return {
     id: newId(),
@@ -36,7 +36,7 @@ export function newTask(workspaceId: string): NewTask {
     metadata: null,
     timeoutSeconds: 600,
     retryOfId: null,
-    callbackUrl: null,
+    webhookUrl: null,
     traceId: null,
     keyId: newId(),
     endUserId: null,

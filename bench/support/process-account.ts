@@ -1,40 +1,40 @@
-/** What Linux itself writes down about a process. NaN elsewhere. */
+/** CPU time and memory of a process, from /proc on Linux. NaN on other systems. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** For Node: collects garbage on SIGUSR2. */
-export const COLLECTS_ON_SIGNAL = `--import=${new URL('./collect-on-signal.js', import.meta.url).href}`;
-/** Collecting takes a tenth of it; pages are given back by another thread. */
-const COLLECT_MS = 1_000;
+/** Node option of a process that collects garbage on SIGUSR2. */
+export const COLLECT_ON_SIGNAL_OPTION = `--import=${new URL('./collect-on-signal.js', import.meta.url).href}`;
+/** Collecting takes a tenth of this time. Another thread then returns the pages to the system. */
+const COLLECT_WAIT_MS = 1_000;
 
-/** Resident memory without garbage, of a process that was started with COLLECTS_ON_SIGNAL. */
-export async function collectedRssMb(pid: number): Promise<number> {
+/** Resident memory in MB after garbage collection, of a process started with COLLECT_ON_SIGNAL_OPTION. */
+export async function rssMbAfterGc(pid: number): Promise<number> {
   for (let times = 0; times < 2; times += 1) {
-    process.kill(pid, 'SIGUSR2'); // the second time for what finalizers have let go
-    await pause(COLLECT_MS);
+    process.kill(pid, 'SIGUSR2'); // the second time for objects released by finalizers
+    await pause(COLLECT_WAIT_MS);
   }
   return rssMb(pid);
 }
 
-/** The most resident memory that it has had. */
+/** Peak resident memory in MB. */
 export function peakRssMb(pid: number): number {
-  return Number(/^VmHWM:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`))?.[1]) / 1024;
+  return Number(/^VmHWM:\s+(\d+) kB/m.exec(readOrEmpty(`/proc/${pid}/status`))?.[1]) / 1024;
 }
 
-/** Resident memory. */
+/** Resident memory in MB. */
 export function rssMb(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`))?.[1]) / 1024;
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(readOrEmpty(`/proc/${pid}/status`))?.[1]) / 1024;
 }
 
 /**
- * Milliseconds that all threads of a process have spent on a processor, in the kernel too. From `schedstat`, which counts in
- * nanoseconds: the ticks of `stat` are 10 ms, as long as a thousand messages take.
+ * CPU time of all threads of a process in milliseconds, including kernel time. Read from `schedstat`, which counts nanoseconds.
+ * The ticks of `stat` are 10 ms, the time of about a thousand messages.
  */
 export function cpuMs(pid: number): number {
   try {
     const threads = readdirSync(`/proc/${pid}/task`);
     const nanoseconds = threads.map((thread) =>
-      Number(read(`/proc/${pid}/task/${thread}/schedstat`).split(' ')[0]),
+      Number(readOrEmpty(`/proc/${pid}/task/${thread}/schedstat`).split(' ')[0]),
     );
     return nanoseconds.reduce((sum, value) => sum + value, 0) / 1e6;
   } catch {
@@ -42,16 +42,16 @@ export function cpuMs(pid: number): number {
   }
 }
 
-/** Throws when a process may not open so many files: a socket is one. */
-export function requireOpenFiles(count: number): void {
-  const limit = Number(/^Max open files\s+(\d+)/m.exec(read('/proc/self/limits'))?.[1]);
+/** Throws when a process cannot open this many files. Each socket counts as one. */
+export function assertOpenFileLimit(count: number): void {
+  const limit = Number(/^Max open files\s+(\d+)/m.exec(readOrEmpty('/proc/self/limits'))?.[1]);
   if (limit >= count) return;
   throw new Error(
-    `A process may open ${limit} files here, and this bench needs ${count}. Raise the limit: ulimit -n ${count}`,
+    `This benchmark needs ${count} open files, and the limit is ${limit}. Raise it with: ulimit -n ${count}`,
   );
 }
 
-function read(file: string): string {
+function readOrEmpty(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch {

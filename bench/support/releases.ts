@@ -1,18 +1,18 @@
-/** Registers what must be ended or removed when the bench is over, however it ends. */
-export type OnRelease = (release: () => Promise<unknown>) => void;
+/** Registers a function that cleans up when the benchmark ends, for whatever reason. */
+export type RegisterRelease = (release: () => Promise<unknown>) => void;
 
-/** As shells report a process that Ctrl-C ended: 128 and the number of SIGINT. */
-const INTERRUPTED = 130;
+/** The exit code of shells for a process ended by Ctrl-C: 128 plus the number of SIGINT. */
+const SIGINT_EXIT_CODE = 130;
 
 /**
- * Runs `work`, then releases what it registered, the last one first, also after a failure and on Ctrl-C. Exits with 1
- * after a failure, and with 130 when it was interrupted.
+ * Runs `work`, then calls the registered functions in reverse order, also after an error and on Ctrl-C. Exits with 1 after an
+ * error, and with 130 when interrupted.
  */
-export async function withReleases(work: (release: OnRelease) => Promise<void>): Promise<void> {
+export async function withReleases(work: (release: RegisterRelease) => Promise<void>): Promise<void> {
   const releases: (() => Promise<unknown>)[] = [];
   let releasing: Promise<void> | undefined;
-  const releaseAll = () => (releasing ??= runAll(releases));
-  const interrupt = () => void releaseAll().then(() => process.exit(INTERRUPTED));
+  const releaseAll = () => (releasing ??= runReleases(releases));
+  const interrupt = () => void releaseAll().then(() => process.exit(SIGINT_EXIT_CODE));
   process.once('SIGINT', interrupt);
   process.once('SIGTERM', interrupt);
   try {
@@ -24,21 +24,21 @@ export async function withReleases(work: (release: OnRelease) => Promise<void>):
   await releaseAll();
 }
 
-/** Releases what `work` registers as soon as it has ended, and not twice. */
-export async function releasedAfter<Result>(
-  release: OnRelease,
-  work: (release: OnRelease) => Promise<Result>,
+/** Calls the functions registered by `work` as soon as it has finished, and only once. */
+export async function withOwnReleases<Result>(
+  release: RegisterRelease,
+  work: (release: RegisterRelease) => Promise<Result>,
 ): Promise<Result> {
   const releases: (() => Promise<unknown>)[] = [];
-  release(() => runAll(releases)); // for Ctrl-C
+  release(() => runReleases(releases)); // for Ctrl-C
   try {
     return await work((own) => releases.push(own));
   } finally {
-    await runAll(releases);
+    await runReleases(releases);
   }
 }
 
-async function runAll(releases: (() => Promise<unknown>)[]): Promise<void> {
+async function runReleases(releases: (() => Promise<unknown>)[]): Promise<void> {
   for (let release = releases.pop(); release; release = releases.pop()) {
     await release().catch((error: unknown) => console.error('Cleaning up failed:', error));
   }

@@ -3,8 +3,8 @@ import { newId } from '../../src/core/primitives/ids.js';
 import { type Signer } from '../../src/core/access/signer.js';
 import { withClient } from './postgres.js';
 
-/** Tasks that the upstream is at work on. Their ids go into a file: a load process needs no more of them. */
-export async function makeRunning(
+/** Inserts tasks that are running at the upstream. Writes their IDs to a file for a load process and returns its path. */
+export async function createRunningTasks(
   databaseUrl: string,
   workspaceId: string,
   count: number,
@@ -26,17 +26,17 @@ export async function makeRunning(
   return file;
 }
 
-/** Where the task's callback is posted to. */
+/** The path of the task's callback URL. */
 export function callbackPath(signer: Signer, id: string): string {
   return `/callbacks/flux/${id}/${signer.sign('flux-callback', id)}`;
 }
 
-/** The callback as the upstream posts it. */
+/** The body of a callback, as the upstream posts it. */
 export function callbackBody(id: string): string {
   const data = [
     {
       prompt: 'a white siamese cat',
-      image_url: pictureUrl(id),
+      image_url: imageUrl(id),
       seed: 1698551532,
       timings: { inference: 3.328 },
     },
@@ -44,6 +44,6 @@ export function callbackBody(id: string): string {
   return JSON.stringify({ success: true, task_id: id, trace_id: id, data });
 }
 
-export function pictureUrl(id: string): string {
-  return `https://pictures.invalid/${id}.png`;
+export function imageUrl(id: string): string {
+  return `https://images.invalid/${id}.png`;
 }

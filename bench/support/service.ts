@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { type OnRelease } from './releases.js';
+import { type RegisterRelease } from './releases.js';
 
-/** A running Darkroom: the built program itself, as `npm start` runs it, in a process of its own. */
+/** A running Darkroom process: the built program, as `npm start` runs it. */
 export interface Service {
-  /** Without a slash at the end. */
+  /** Without a trailing slash. */
   url: string;
-  /** The first key of the database; empty where another instance was told it. */
+  /** The first API key of the database. Empty if another instance has printed it. */
   apiKey: string;
   pid: number;
 }
@@ -16,18 +16,18 @@ export interface ServiceOptions {
   databaseUrl: string;
   dataDir: string;
   roles: string;
-  /** Besides what every bench sets. */
+  /** In addition to the variables that every benchmark sets. */
   environment?: Record<string, string>;
-  /** Another program than the built one, which greets as that does. */
+  /** Another program to run instead. It must print the same startup message. */
   main?: URL;
 }
 
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
-/** Migrating an empty database takes under a second; a busy machine is given time. */
+/** Migrating an empty database takes under a second. The rest is for a busy machine. */
 const START_TIMEOUT_MS = 30_000;
 
-/** Starts Darkroom on a free loopback port. Fails with what it printed when it does not come up. */
-export async function startService(options: ServiceOptions, release: OnRelease): Promise<Service> {
+/** Starts Darkroom on a free loopback port. Rejects with its output when it does not start. */
+export async function startService(options: ServiceOptions, release: RegisterRelease): Promise<Service> {
   const child = spawn(process.execPath, [options.main ? fileURLToPath(options.main) : MAIN], {
     env: {
       PATH: process.env['PATH'],
@@ -50,28 +50,30 @@ export async function startService(options: ServiceOptions, release: OnRelease):
     child.kill('SIGTERM');
     await exited;
   });
-  const greeting = await readGreeting(child.stdout, exited);
-  return { ...greeting, pid: child.pid ?? 0 };
+  const startupMessage = await readStartupOutput(child.stdout, exited);
+  return { ...startupMessage, pid: child.pid ?? 0 };
 }
 
-async function readGreeting(
+async function readStartupOutput(
   stdout: NodeJS.ReadableStream,
   exited: Promise<unknown>,
 ): Promise<{ url: string; apiKey: string }> {
   let printed = '';
-  const greeted = new Promise<{ url: string; apiKey: string }>((resolve) => {
+  const started = new Promise<{ url: string; apiKey: string }>((resolve) => {
     stdout.on('data', (chunk: Buffer) => {
       printed += chunk.toString();
-      const url = /listens at (http:\S+)\/graphql/.exec(printed)?.[1];
+      const url = /listening at (http:\S+)\/graphql/.exec(printed)?.[1];
       const apiKey = /\b(dk_\w+)\s/.exec(printed)?.[1] ?? '';
       if (url && printed.endsWith('\n\n')) resolve({ url, apiKey });
     });
   });
   const timer = new AbortController();
   const failed = Promise.race([
-    exited.then(() => 'ended'),
+    exited.then(() => 'exited'),
     once(AbortSignal.timeout(START_TIMEOUT_MS), 'abort', timer).then(() => 'was not ready in time'),
-  ]).then((what) => Promise.reject(new Error(`The service ${what}. It printed:\n${printed || '(nothing)'}`)));
-  failed.catch(() => undefined); // after the greeting, its end is no failure
-  return Promise.race([greeted, failed]).finally(() => timer.abort());
+  ]).then((what) =>
+    Promise.reject(new Error(`The service ${what}. Its output was:\n${printed || '(none)'}`)),
+  );
+  failed.catch(() => undefined); // an exit after the startup message is not an error
+  return Promise.race([started, failed]).finally(() => timer.abort());
 }

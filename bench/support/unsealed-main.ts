@@ -1,4 +1,4 @@
-/** Darkroom without its push: events are written, and neither sealed nor read. For the bench that asks what pushing costs. */
+/** Darkroom without push: events are written, but neither sealed nor read. For notify-tax.ts. */
 import { pino } from 'pino';
 import { startApp } from '../../src/app/app.js';
 import { readConfig } from '../../src/config/config.js';
@@ -6,5 +6,5 @@ import { readConfig } from '../../src/config/config.js';
 const config = readConfig(process.env);
 const app = await startApp(config, pino({ level: config.logLevel }), { push: false });
 process.once('SIGTERM', () => void app.stop().then(() => process.exit()));
-process.once('SIGINT', () => undefined); // Ctrl-C reaches all of us; the bench ends us when it is time
-console.log(`Darkroom listens at ${app.url}/graphql\n\nThe first key: ${app.firstKey}\n\n`);
+process.once('SIGINT', () => undefined); // Ctrl-C reaches the whole process group, and the benchmark ends this process
+console.log(`Darkroom is listening at ${app.url}/graphql\n\nThe first API key: ${app.firstApiKey}\n\n`);

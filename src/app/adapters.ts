@@ -1,108 +1,115 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Config } from '../config/config.js';
-import { EventCursors } from '../core/events/event-cursor.js';
+import { EventCursorCodec } from '../core/events/event-cursor.js';
 import { Signer } from '../core/access/signer.js';
 import { Database } from '../db/postgres/database.js';
 import { EmbeddedPostgres } from '../db/embedded/embedded-postgres.js';
-import { Events } from '../db/events/event-repository.js';
-import { Images } from '../db/images/image-repository.js';
+import { EventRepository } from '../db/events/event-repository.js';
+import { ImageRepository } from '../db/images/image-repository.js';
 import { migrate } from '../db/postgres/migrate.js';
-import { Tasks } from '../db/tasks/task-repository.js';
+import { TaskRepository } from '../db/tasks/task-repository.js';
 import { EventLog } from '../event-log/event-log.js';
 import { openStore } from '../storage/open-store.js';
-import { AddressGuard, isPrivateUrl } from '../net/guard.js';
+import { SsrfGuard, isPrivateUrl } from '../net/ssrf-guard.js';
 import { HttpClient } from '../net/http-client.js';
-import { AceData } from '../upstreams/acedata.js';
+import { AceDataClient } from '../upstreams/acedata-client.js';
 import { UpstreamGate } from '../upstreams/upstream-gate.js';
-import { keepSecretKey } from '../config/secret-key.js';
-import { ANSWER_MS, atMost } from './releases.js';
-import { type Start } from './start.js';
+import { loadOrCreateSecretKey } from '../config/secret-key.js';
+import { CLEANUP_TIMEOUT_MS, withTimeout } from './cleanups.js';
+import { type AppContext } from './app-context.js';
 
-/** Requests and jobs share them. Ten are enough to keep two cores of Postgres busy. */
-const DATABASE_CONNECTIONS = 20;
+/** Requests and jobs share the pool. Ten connections keep two cores of PostgreSQL busy, and 20 leave headroom. */
+const MAX_DATABASE_CONNECTIONS = 20;
 
-/** What the story is told with. */
-export type Machines = Awaited<ReturnType<typeof startMachines>>;
+/** The objects of the layers below the services. */
+export type Adapters = Awaited<ReturnType<typeof startAdapters>>;
 
-/** Opens the database, migrates it, and builds what knows no neighbour. */
-export async function startMachines(start: Start) {
-  const { config, log, tuning, releases, url } = start;
+/** Opens and migrates the database, and creates the adapters and the repositories that they need. */
+export async function startAdapters(context: AppContext) {
+  const { config, log, tuning, cleanups, url } = context;
   const usesSandbox = config.flux.token === null;
-  const signer = new Signer(config.secretKey ?? (await keepSecretKey(config.dataDir)), config.oldSecretKeys);
-  const databaseUrl = config.databaseUrl ?? (await startEmbedded(start));
+  const signer = new Signer(
+    config.secretKey ?? (await loadOrCreateSecretKey(config.dataDir)),
+    config.previousSecretKeys,
+  );
+  const databaseUrl = config.databaseUrl ?? (await startEmbeddedPostgres(context));
   await migrate({ databaseUrl, migrationsDir: migrationsDir(), log });
-  const db = new Database({ url: databaseUrl, maxConnections: DATABASE_CONNECTIONS, log });
-  releases.push(() => atMost(ANSWER_MS, 'the database connections', db.close()));
-  await db.holdCallers();
-  const tasks = new Tasks(db);
-  const images = new Images(db);
-  const events = new Events(db);
+  const db = new Database({ url: databaseUrl, maxConnections: MAX_DATABASE_CONNECTIONS, log });
+  cleanups.push(() => withTimeout(CLEANUP_TIMEOUT_MS, 'the database connections', db.close()));
+  await db.hasRowSecurity();
+  const tasks = new TaskRepository(db);
+  const images = new ImageRepository(db);
+  const events = new EventRepository(db);
 
   const eventLog = new EventLog(events, databaseUrl, log);
   if (tuning.push !== false) await eventLog.start();
-  releases.push(() => atMost(ANSWER_MS, 'the event log', eventLog.stop()));
-  const guard = guardOf(config, usesSandbox ? url : config.flux.baseUrl);
+  cleanups.push(() => withTimeout(CLEANUP_TIMEOUT_MS, 'the event log', eventLog.stop()));
+  const sourceImageGuard = createSourceImageGuard(config, usesSandbox ? url : config.flux.baseUrl);
   if (config.images.allowPrivateHosts.length > 0) {
     log.warn(
       { hosts: config.images.allowPrivateHosts },
-      'ALLOW_PRIVATE_HOSTS: private addresses can be fetched from',
+      'ALLOW_PRIVATE_HOSTS lets requests reach these hosts at private addresses',
     );
   }
-  const http = new HttpClient({ guard });
-  releases.push(() => http.destroy());
-  // Not to the upstream, even where that is in our own network.
-  const receivers = new AddressGuard({ allowPrivateHosts: config.images.allowPrivateHosts });
-  const receiverHttp = new HttpClient({ guard: receivers });
-  releases.push(() => receiverHttp.destroy());
-  const upstream = new AceData({
+  const http = new HttpClient({ guard: sourceImageGuard });
+  cleanups.push(() => http.destroy());
+  // Unlike source images, webhooks must not reach an upstream at a private address.
+  const webhookGuard = new SsrfGuard({ allowPrivateHosts: config.images.allowPrivateHosts });
+  const webhookHttp = new HttpClient({ guard: webhookGuard });
+  cleanups.push(() => webhookHttp.destroy());
+  const upstream = new AceDataClient({
     baseUrl: usesSandbox ? `${url}/sandbox` : config.flux.baseUrl,
     token: config.flux.token ?? 'sandbox',
     mode: config.flux.mode,
     editAction: config.flux.editAction ?? undefined,
     log,
   });
-  releases.push(() => upstream.destroy());
-  const gate = new UpstreamGate(config.flux.concurrency, log);
+  cleanups.push(() => upstream.destroy());
+  const upstreamGate = new UpstreamGate(config.flux.maxConcurrentRequests, log);
   const store = await openStore(config.dataDir, config.images.s3);
-  releases.push(() => store.destroy?.());
+  cleanups.push(() => store.destroy?.());
 
-  const cursors = new EventCursors(signer, await events.logId());
-  const guards = { sources: guard, receivers };
-  const rows = { tasks, images, events };
+  const cursors = new EventCursorCodec(signer, await events.logId());
+  const urlGuards = { sourceImages: sourceImageGuard, webhooks: webhookGuard };
+  const repositories = { tasks, images, events };
   return {
     usesSandbox,
     signer,
     db,
-    ...rows,
+    ...repositories,
     eventLog,
-    guards,
+    urlGuards,
     http,
-    receiverHttp,
+    webhookHttp,
     upstream,
-    gate,
+    upstreamGate,
     store,
     cursors,
   };
 }
 
-/** An upstream that the operator has put into the own network, such as the sandbox, may have its pictures there too. */
-function guardOf({ images: { allowPrivateHosts } }: Config, upstreamUrl: string): AddressGuard {
+/** An upstream at a private address, such as the sandbox, may serve its images from there as well. */
+function createSourceImageGuard({ images: { allowPrivateHosts } }: Config, upstreamUrl: string): SsrfGuard {
   const { protocol, hostname, port } = new URL(upstreamUrl);
-  const upstream = `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}`;
-  return new AddressGuard({
-    allowPrivateHosts: isPrivateUrl(upstreamUrl) ? [...allowPrivateHosts, upstream] : allowPrivateHosts,
+  const upstreamHost = `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}`;
+  return new SsrfGuard({
+    allowPrivateHosts: isPrivateUrl(upstreamUrl) ? [...allowPrivateHosts, upstreamHost] : allowPrivateHosts,
   });
 }
 
-async function startEmbedded({ config, log, tuning, releases }: Start): Promise<string> {
-  const embedded = await EmbeddedPostgres.start({ dataDir: config.dataDir, log, durable: tuning.durable });
-  releases.push(() => embedded.stop());
-  embedded.onExit(() => tuning.onFailure?.('the embedded Postgres ended by itself'));
-  return embedded.url;
+async function startEmbeddedPostgres({ config, log, tuning, cleanups }: AppContext): Promise<string> {
+  const embeddedPostgres = await EmbeddedPostgres.start({
+    dataDir: config.dataDir,
+    log,
+    durable: tuning.durable,
+  });
+  cleanups.push(() => embeddedPostgres.stop());
+  embeddedPostgres.onExit(() => tuning.onFatal?.('the embedded PostgreSQL exited'));
+  return embeddedPostgres.url;
 }
 
-/** Beside the sources and beside the build alike: the nearest `prisma` folder above this file. */
+/** The root is the same for the sources (`src/`) and the build (`dist/src/`). */
 function migrationsDir(): string {
   const here = fileURLToPath(import.meta.url);
   const root = here.replace(/(\/dist)?\/src\/app\/[\w-]+\.[jt]s$/, '');

@@ -1,73 +1,74 @@
 import { createServer } from 'node:http';
 import { type Logger } from 'pino';
-import { openDoors } from './transports.js';
-import { startMachines } from './adapters.js';
-import { atMost, type Releases, WORKER_STOP_MS } from './releases.js';
+import { startTransports } from './transports.js';
+import { startAdapters } from './adapters.js';
+import { withTimeout, type Cleanups, WORKER_STOP_TIMEOUT_MS } from './cleanups.js';
 import { buildServices } from './services.js';
 import { type Tuning } from './tuning.js';
-import { makeWorker } from './worker.js';
+import { createWorker } from './create-worker.js';
 import { type Config } from '../config/config.js';
 import { close, listen, localUrl } from '../http/server/listen.js';
 import { Health } from '../services/health.js';
 
 export { type Tuning } from './tuning.js';
 
+/** A running service. */
 export interface App {
-  /** Where it listens on this machine, without a slash at the end. */
+  /** The local URL at which the service listens, without a trailing slash. */
   url: string;
-  /** The first key of a new installation, this once; null where there was one already. */
-  firstKey: string | null;
-  /** Takes no new requests, lets the ones under way end, hands jobs back, and releases everything, within 15 s. */
+  /** The first API key, once, at the first start of an installation. Null when a key existed already. */
+  firstApiKey: string | null;
+  /** Rejects new requests, finishes those in progress, releases jobs and closes everything within 15 s. */
   stop(): Promise<void>;
 }
 
-/** Builds every object once, bottom floor first, and starts it. What was started is released in reverse, also on failure. */
+/** Creates every object once, lowest layer first, and starts the service. Everything is released in reverse order, also after a failed start. */
 export async function startApp(config: Config, log: Logger, tuning: Tuning = {}): Promise<App> {
-  const releases: Releases = [];
+  const cleanups: Cleanups = [];
   const stop = async () => {
-    for (const release of releases.splice(0).reverse()) {
+    for (const release of cleanups.splice(0).reverse()) {
       await Promise.resolve(release()).catch((error: unknown) =>
-        log.error({ err: error }, 'releasing failed'),
+        log.error({ err: error }, 'a cleanup failed'),
       );
     }
   };
   try {
-    const started = await build(config, log, tuning, releases);
-    let stopping: Promise<void> | null = null;
-    return { ...started, stop: () => (stopping ??= stop()) };
+    const app = await buildAndStart(config, log, tuning, cleanups);
+    let stopPromise: Promise<void> | null = null;
+    return { ...app, stop: () => (stopPromise ??= stop()) };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-async function build(
+async function buildAndStart(
   config: Config,
   log: Logger,
   tuning: Tuning,
-  releases: Releases,
+  cleanups: Cleanups,
 ): Promise<Omit<App, 'stop'>> {
   const server = createServer();
   await listen(server, config);
-  releases.push(() => close(server));
+  cleanups.push(() => close(server));
   const url = localUrl(server, config);
 
-  const start = { config, log, tuning, releases, url };
-  const machines = await startMachines(start);
-  const services = await buildServices(machines, start);
-  const firstKey = await services.access.makeFirstKey();
-  const worker = config.roles.worker ? makeWorker(machines, services, start) : null;
-  const health = new Health(machines.db, machines.gate, machines.store, worker);
-  await openDoors(server, services, health, start);
+  const context = { config, log, tuning, cleanups, url };
+  const adapters = await startAdapters(context);
+  const services = await buildServices(adapters, context);
+  const firstApiKey = await services.access.createFirstKey();
+  const worker = config.roles.worker ? createWorker(adapters, services, context) : null;
+  const health = new Health(adapters.db, adapters.upstreamGate, adapters.store, worker);
+  await startTransports(server, services, health, context);
   if (worker) {
-    releases.push(() =>
+    cleanups.push(() =>
       Promise.all([
-        atMost(WORKER_STOP_MS, 'the queue', worker.stop()),
-        atMost(WORKER_STOP_MS, 'callbacks under way', services.delivering.stop()),
+        withTimeout(WORKER_STOP_TIMEOUT_MS, 'the queue', worker.stop()),
+        withTimeout(WORKER_STOP_TIMEOUT_MS, 'the webhook sender', services.webhookSender.stop()),
       ]),
     );
     await worker.start();
   }
-  releases.push(() => health.startDraining());
-  return { url, firstKey };
+  cleanups.push(() => health.startDraining());
+  return { url, firstApiKey };
 }

@@ -1,82 +1,83 @@
 import { PriceList } from '../core/billing/prices.js';
-import { Allowances } from '../db/limits/rate-limit-repository.js';
-import { ApiKeys } from '../db/access/api-key-repository.js';
-import { AuditLog } from '../db/access/audit-repository.js';
-import { Blobs } from '../db/images/blob-repository.js';
-import { Budgets } from '../db/billing/budget-repository.js';
-import { Callbacks } from '../db/callbacks/callback-repository.js';
-import { ConnectionPlaces } from '../db/limits/connection-slot-repository.js';
-import { Flights } from '../db/limits/in-flight-repository.js';
-import { Leases } from '../db/postgres/lease-repository.js';
-import { OutgoingCallbacks } from '../db/webhooks/webhook-repository.js';
-import { Uploads } from '../db/images/upload-repository.js';
-import { Workspaces } from '../db/access/workspace-repository.js';
-import { Feed } from '../event-log/broadcaster.js';
-import { isPrivateUrl } from '../net/guard.js';
+import { RateLimitRepository } from '../db/limits/rate-limit-repository.js';
+import { ApiKeyRepository } from '../db/access/api-key-repository.js';
+import { AuditRepository } from '../db/access/audit-repository.js';
+import { BlobRepository } from '../db/images/blob-repository.js';
+import { BudgetRepository } from '../db/billing/budget-repository.js';
+import { CallbackRepository } from '../db/callbacks/callback-repository.js';
+import { ConnectionSlotRepository } from '../db/limits/connection-slot-repository.js';
+import { InFlightRepository } from '../db/limits/in-flight-repository.js';
+import { LeaseRepository } from '../db/postgres/lease-repository.js';
+import { WebhookRepository } from '../db/webhooks/webhook-repository.js';
+import { UploadRepository } from '../db/images/upload-repository.js';
+import { WorkspaceRepository } from '../db/access/workspace-repository.js';
+import { Broadcaster } from '../event-log/broadcaster.js';
+import { isPrivateUrl } from '../net/ssrf-guard.js';
 import { Access } from '../services/access/access.js';
-import { Addresses } from '../services/access/signed-links.js';
+import { SignedLinks } from '../services/access/signed-links.js';
 import { Audit } from '../services/access/audit.js';
-import { Budgeting } from '../services/billing/budgets.js';
+import { Budgets } from '../services/billing/budgets.js';
 import { CallbackInbox } from '../services/callbacks/callback-inbox.js';
 import { ClientTokens } from '../services/access/client-tokens.js';
 import { ConnectionLimits, LEASE_MS } from '../services/limits/connection-limits.js';
-import { Connections } from '../services/limits/connection-slots.js';
-import { ATTEMPT_TIMEOUT_MS, Delivering } from '../services/webhooks/webhook-sender.js';
-import { RETRY_DELAYS_MS } from '../services/webhooks/delivery-outcome.js';
-import { Forgetting } from '../services/images/retention.js';
+import { OpenConnections } from '../services/limits/open-connections.js';
+import { WEBHOOK_TIMEOUT_MS, WebhookSender } from '../services/webhooks/webhook-sender.js';
+import { DEFAULT_RETRY_DELAYS_MS } from '../services/webhooks/webhook-retries.js';
+import { Retention } from '../services/images/retention.js';
 import { Generation } from '../services/tasks/generation.js';
 import { History } from '../services/tasks/history.js';
 import { IdentityProvider } from '../services/access/identity-provider.js';
-import { KeyAdministration } from '../services/access/api-keys.js';
-import { KeyUse } from '../services/access/key-usage.js';
-import { PictureServing } from '../services/images/image-serving.js';
-import { Pictures } from '../services/images/ingest.js';
-import { ProviderKeys } from '../services/access/provider-keys.js';
-import { RateLimits, WINDOW_MS } from '../services/limits/rate-limits.js';
+import { ApiKeys } from '../services/access/api-keys.js';
+import { ApiKeyUsage } from '../services/access/api-key-usage.js';
+import { ImageServing } from '../services/images/image-serving.js';
+import { ImageIngest } from '../services/images/ingest.js';
+import { IdentityProviderKeys } from '../services/access/identity-provider-keys.js';
+import { RateLimits, RATE_LIMIT_WINDOW_MS } from '../services/limits/rate-limits.js';
 import { Reconciliation } from '../services/tasks/reconciliation.js';
-import { References } from '../services/tasks/source-images.js';
-import { SignInFailures } from '../services/access/sign-in-failures.js';
+import { SourceImages } from '../services/tasks/source-images.js';
+import { AuthenticationFailures } from '../services/access/authentication-failures.js';
 import { Results } from '../services/tasks/results.js';
-import { Spending } from '../services/billing/spending.js';
+import { BudgetEnforcement } from '../services/billing/budget-enforcement.js';
 import { TaskControl } from '../services/tasks/task-control.js';
 import { TokenSigning } from '../services/access/token-signing.js';
-import { Uploading } from '../services/images/uploads.js';
+import { Uploads } from '../services/images/uploads.js';
 import { Usage } from '../services/billing/usage.js';
-import { Watching } from '../services/events/event-subscriptions.js';
+import { EventSubscriptions } from '../services/events/event-subscriptions.js';
 import { WebhookSecrets } from '../services/webhooks/webhook-secrets.js';
-import { type Machines } from './adapters.js';
-import { ANSWER_MS, atMost } from './releases.js';
-import { type Start } from './start.js';
+import { type Adapters } from './adapters.js';
+import { CLEANUP_TIMEOUT_MS, withTimeout } from './cleanups.js';
+import { type AppContext } from './app-context.js';
 
-/** Where there is no PUBLIC_URL: the same on every instance. */
-const TOKEN_ISSUER = 'darkroom';
-/** Beside PUSH_BUFFER_EVENTS: an event is 1 kB as a rule and can be more. */
-const PUSH_BUFFER_BYTES = 1024 * 1024;
+/** The issuer of client tokens without PUBLIC_URL. It must be the same on every instance. */
+const DEFAULT_TOKEN_ISSUER = 'darkroom';
+/** Complements PUSH_BUFFER_EVENTS, because an event usually has 1 kB but can be larger. */
+const MAX_PUSH_BUFFER_BYTES = 1024 * 1024;
 
-/** The story: every service, built once. */
+/** Every service, created once. */
 export type Services = Awaited<ReturnType<typeof buildServices>>;
 
-/** Where there is no PUBLIC_URL, clients and the upstream are given the address at which we listen. */
-export async function buildServices(machines: Machines, { config, log, tuning, releases, url }: Start) {
-  const { usesSandbox, signer, db, tasks, images, events, eventLog, guards, http, receiverHttp } = machines;
-  const { upstream, gate, store, cursors } = machines;
-  const { publicUrl, images: pictureConfig } = config;
-  const upstreamFetches = usesSandbox || isPrivateUrl(config.flux.baseUrl) || !isPrivateUrl(publicUrl ?? url);
-  const addresses = new Addresses(
+/** Creates the services. Without PUBLIC_URL, links start with the local URL. */
+export async function buildServices(adapters: Adapters, { config, log, tuning, cleanups, url }: AppContext) {
+  const { usesSandbox, signer, db, tasks, images, events, eventLog, urlGuards, http, webhookHttp } = adapters;
+  const { upstream, upstreamGate, store, cursors } = adapters;
+  const { publicUrl, images: imageConfig } = config;
+  const canUpstreamFetchImages =
+    usesSandbox || isPrivateUrl(config.flux.baseUrl) || !isPrivateUrl(publicUrl ?? url);
+  const signedLinks = new SignedLinks(
     signer,
     publicUrl ?? url,
     usesSandbox ? url : publicUrl,
-    upstreamFetches,
-    pictureConfig.linkSeconds,
+    canUpstreamFetchImages,
+    imageConfig.linkTtlSeconds,
   );
-  const callbacks = new Callbacks(db);
-  const prices = new PriceList(config.prices);
-  const budgets = new Budgets(db);
+  const callbacks = new CallbackRepository(db);
+  const priceList = new PriceList(config.prices);
+  const budgetRepository = new BudgetRepository(db);
   const rateLimits = new RateLimits(
-    new Allowances(db),
-    new Flights(db),
+    new RateLimitRepository(db),
+    new InFlightRepository(db),
     config.limits,
-    tuning.limitWindowMs ?? WINDOW_MS,
+    tuning.rateLimitWindowMs ?? RATE_LIMIT_WINDOW_MS,
     log,
   );
   const results = new Results(tasks, eventLog);
@@ -86,114 +87,124 @@ export async function buildServices(machines: Machines, { config, log, tuning, r
     results,
     eventLog,
     upstream,
-    gate,
-    addresses,
-    new References(images, addresses, guards),
-    new Spending(prices, budgets),
+    upstreamGate,
+    signedLinks,
+    new SourceImages(images, signedLinks, urlGuards),
+    new BudgetEnforcement(priceList, budgetRepository),
     rateLimits,
     log,
   );
-  const control = new TaskControl(tasks, generation, eventLog);
-  const outgoing = new OutgoingCallbacks(db);
-  const workspaces = new Workspaces(db);
-  const auditLog = new AuditLog(db);
+  const taskControl = new TaskControl(tasks, generation, eventLog);
+  const webhooks = new WebhookRepository(db);
+  const workspaces = new WorkspaceRepository(db);
+  const auditLog = new AuditRepository(db);
   const webhookSecrets = new WebhookSecrets(signer, workspaces);
-  const delivering = new Delivering(
-    outgoing,
+  const webhookSender = new WebhookSender(
+    webhooks,
     tasks,
     images,
     webhookSecrets,
-    receiverHttp,
-    addresses,
+    webhookHttp,
+    signedLinks,
     eventLog,
     log,
     {
-      delays: tuning.deliveryDelaysMs ?? RETRY_DELAYS_MS,
-      timeoutMs: tuning.deliveryTimeoutMs ?? ATTEMPT_TIMEOUT_MS,
+      retryDelaysMs: tuning.webhookRetryDelaysMs ?? DEFAULT_RETRY_DELAYS_MS,
+      timeoutMs: tuning.webhookTimeoutMs ?? WEBHOOK_TIMEOUT_MS,
       retentionDays: config.callbackRetentionDays,
     },
   );
-  const inbox = new CallbackInbox(callbacks, generation, config.callbackRetentionDays, auditLog);
-  const blobs = new Blobs(db);
-  const { maxBytes } = pictureConfig;
-  const pictures = new Pictures(images, blobs, store, http, eventLog, maxBytes, log);
-  const redirects = pictureConfig.s3?.redirects ?? false;
-  const pictureServing = new PictureServing(images, pictures, store, addresses, redirects);
-  const uploading = new Uploading(new Uploads(db), images, blobs, store, addresses, maxBytes);
-  const forgetting = new Forgetting(images, blobs, store, eventLog, pictureConfig.retentionDays, log);
-  await forgetting.cleanUp();
+  const callbackInbox = new CallbackInbox(callbacks, generation, config.callbackRetentionDays, auditLog);
+  const blobs = new BlobRepository(db);
+  const { maxBytes } = imageConfig;
+  const imageIngest = new ImageIngest(images, blobs, store, http, eventLog, maxBytes, log);
+  const redirectToBucket = imageConfig.s3?.redirectToBucket ?? false;
+  const imageServing = new ImageServing(images, imageIngest, store, signedLinks, redirectToBucket);
+  const uploads = new Uploads(new UploadRepository(db), images, blobs, store, signedLinks, maxBytes);
+  const retention = new Retention(images, blobs, store, eventLog, imageConfig.retentionDays, log);
+  await retention.removeTemporaryFiles();
   const reconciliation = new Reconciliation(
     tasks,
-    new Leases(db),
+    new LeaseRepository(db),
     results,
     eventLog,
     upstream,
     log,
-    tuning.askUpstreamAfterMs ?? 10_000,
-    tuning.reconcileEveryMs ?? 1_000,
+    tuning.pollUpstreamAfterMs ?? 10_000,
+    tuning.reconcileIntervalMs ?? 1_000,
   );
   const history = new History(db, tasks, images, events, cursors);
   const { push } = config;
-  const feedOptions = {
+  const broadcasterOptions = {
     cursors,
-    buffering: { maxEvents: push.bufferEvents, maxBytes: PUSH_BUFFER_BYTES },
-    stallMs: tuning.stallMs ?? 30_000,
+    bufferLimits: { maxEvents: push.maxBufferedEvents, maxBytes: MAX_PUSH_BUFFER_BYTES },
+    stallMs: tuning.stallTimeoutMs ?? 30_000,
   };
-  const feed = new Feed(eventLog, events, feedOptions, log);
-  const watching = new Watching(events, eventLog, feed, cursors, push.replayDays);
-  const apiKeys = new ApiKeys(db);
-  const keyUse = new KeyUse(apiKeys, log);
-  const signInFailures = new SignInFailures(auditLog, log, tuning.signInWindowMs);
-  const tokenSigning = new TokenSigning(signer, publicUrl ?? TOKEN_ISSUER);
+  const broadcaster = new Broadcaster(eventLog, events, broadcasterOptions, log);
+  const eventSubscriptions = new EventSubscriptions(events, eventLog, broadcaster, cursors, push.replayDays);
+  const apiKeyRepository = new ApiKeyRepository(db);
+  const apiKeyUsage = new ApiKeyUsage(apiKeyRepository, log);
+  const authenticationFailures = new AuthenticationFailures(
+    auditLog,
+    log,
+    tuning.authenticationFailureWindowMs,
+  );
+  const tokenSigning = new TokenSigning(signer, publicUrl ?? DEFAULT_TOKEN_ISSUER);
   const { oidc } = config;
-  const providerKeys = oidc && new ProviderKeys(oidc.issuer, log, tuning.providerCooldownMs);
-  const provider = oidc && providerKeys && new IdentityProvider(oidc, providerKeys, workspaces);
-  // Not waited for: it may be away, and keys work without it.
-  void providerKeys?.prepare();
-  const access = new Access(apiKeys, tokenSigning, keyUse, signInFailures, provider);
+  const providerKeys = oidc && new IdentityProviderKeys(oidc.issuer, log, tuning.jwksCooldownMs);
+  const identityProvider = oidc && providerKeys && new IdentityProvider(oidc, providerKeys, workspaces);
+  // The start does not wait, because the provider may be down and API keys work without it.
+  void providerKeys?.prefetch();
+  const access = new Access(
+    apiKeyRepository,
+    tokenSigning,
+    apiKeyUsage,
+    authenticationFailures,
+    identityProvider,
+  );
   const connectionLimits = new ConnectionLimits(
-    new ConnectionPlaces(db),
+    new ConnectionSlotRepository(db),
     tuning.connectionLeaseMs ?? LEASE_MS,
     log,
   );
-  releases.push(() => atMost(ANSWER_MS, 'the places of connections', connectionLimits.stop()));
-  const connections = new Connections(
-    apiKeys,
+  cleanups.push(() => withTimeout(CLEANUP_TIMEOUT_MS, 'the connection slots', connectionLimits.stop()));
+  const connections = new OpenConnections(
+    apiKeyRepository,
     access,
-    push.connectionsPerKey,
+    push.maxConnectionsPerKey,
     rateLimits,
     connectionLimits,
     log,
   );
-  releases.push(() =>
-    atMost(
-      ANSWER_MS,
-      'the look at keys, and what is noted of them',
-      Promise.all([connections.stop(), keyUse.stop(), signInFailures.stop()]),
+  cleanups.push(() =>
+    withTimeout(
+      CLEANUP_TIMEOUT_MS,
+      'the key checks and pending key usage',
+      Promise.all([connections.stop(), apiKeyUsage.stop(), authenticationFailures.stop()]),
     ),
   );
   return {
-    addresses,
+    signedLinks,
     rateLimits,
     generation,
-    control,
-    delivering,
+    taskControl,
+    webhookSender,
     webhookSecrets,
-    inbox,
-    pictures,
-    pictureServing,
-    uploading,
-    forgetting,
+    callbackInbox,
+    imageIngest,
+    imageServing,
+    uploads,
+    retention,
     reconciliation,
     history,
-    watching,
+    eventSubscriptions,
     access,
     tokenSigning,
     connections,
-    keyAdministration: new KeyAdministration(apiKeys, workspaces),
+    apiKeys: new ApiKeys(apiKeyRepository, workspaces),
     audit: new Audit(auditLog),
     clientTokens: new ClientTokens(tokenSigning, tasks, auditLog),
-    budgeting: new Budgeting(budgets, apiKeys, prices),
+    budgets: new Budgets(budgetRepository, apiKeyRepository, priceList),
     usage: new Usage(db),
   };
 }

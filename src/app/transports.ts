@@ -1,105 +1,124 @@
 import { type Server } from 'node:http';
-import { clientAddressReader } from '../core/access/client-address.js';
-import { serveGraphqlOverHttp } from '../graphql/server/apollo.js';
-import { contextMaker } from '../graphql/server/context.js';
-import { Operations } from '../graphql/server/operations.js';
-import { makeSchema } from '../graphql/server/schema.js';
-import { Subscriptions } from '../graphql/events/subscriptions.js';
-import { serveGraphqlOverWebSocket } from '../graphql/server/websocket.js';
-import { EventStreams } from '../http/events/event-streams.js';
+import { createClientAddressReader } from '../core/access/client-address.js';
+import { createGraphqlOverHttp } from '../graphql/server/apollo.js';
+import { createContextFactory } from '../graphql/server/context.js';
+import { OperationCache } from '../graphql/server/operation-cache.js';
+import { buildExecutableSchema } from '../graphql/server/schema.js';
+import { OperationRunner } from '../graphql/server/operation-runner.js';
+import { createGraphqlOverWebSocket } from '../graphql/server/websocket.js';
+import { EventStreamRoutes } from '../http/events/event-stream-routes.js';
 import { fluxRoutes } from '../http/flux-api/flux-routes.js';
-import { isForGraphql, mountGraphql } from '../http/server/graphql-mount.js';
-import { ideFiles, isForIde, mountIde } from '../http/server/graphql-ide.js';
+import { isGraphqlRequest, createGraphqlHandler } from '../http/server/graphql-handler.js';
+import { ideAssetRoutes, isIdeRequest, createIdeHandler } from '../http/server/graphql-ide.js';
 import { close } from '../http/server/listen.js';
-import { makeHttpApp } from '../http/server/http-app.js';
+import { createHttpApp } from '../http/server/http-app.js';
 import { Sandbox } from '../sandbox/sandbox.js';
 import { FluxApi } from '../services/flux-api/flux-api.js';
 import { type Health } from '../services/health.js';
-import { Waiting } from '../services/flux-api/held-requests.js';
+import { HeldRequests } from '../services/flux-api/held-requests.js';
 import { type Services } from './services.js';
-import { type Start } from './start.js';
+import { type AppContext } from './app-context.js';
 
-/** Node's own fetch gives up after 5 min: just before, the answer can still bring the task's id. */
-const FLUX_WAIT_MS = 295_000;
+/** Node's fetch times out after 5 min. A response shortly before still delivers the task's ID. */
+const FLUX_HOLD_TIMEOUT_MS = 295_000;
 
-/** Opens the doors of queries and requests on the server that listens already. */
-export async function openDoors(
+/** Mounts the GraphQL, HTTP and WebSocket transports on the server, which is listening already. */
+export async function startTransports(
   server: Server,
   services: Services,
   health: Health,
-  { config, log, tuning, releases, url }: Start,
+  { config, log, tuning, cleanups, url }: AppContext,
 ): Promise<void> {
-  const { access, addresses, connections, generation, history, rateLimits, watching } = services;
-  const schema = await makeSchema(services);
-  const addressOf = clientAddressReader(config.trustedProxies);
-  const makeContext = contextMaker(history, watching);
-  const { operationsPerRequest, ide, ...rules } = config.graphql;
-  const operations = new Operations(schema, rules);
-  const graphql = await serveGraphqlOverHttp(
+  const { access, signedLinks, connections, generation, history, rateLimits, eventSubscriptions } = services;
+  const schema = await buildExecutableSchema(services);
+  const clientAddressOf = createClientAddressReader(config.trustedProxyCount);
+  const createContext = createContextFactory(history, eventSubscriptions);
+  const { maxOperationsPerRequest, ide, ...documentPolicy } = config.graphql;
+  const operationCache = new OperationCache(schema, documentPolicy);
+  const graphql = await createGraphqlOverHttp(
     schema,
-    operations,
-    makeContext,
+    operationCache,
+    createContext,
     rateLimits,
-    operationsPerRequest,
+    maxOperationsPerRequest,
     log,
   );
-  releases.push(() => graphql.stop());
-  const subscriptions = new Subscriptions(schema, operations, makeContext, watching, rateLimits, log);
-  const sockets = serveGraphqlOverWebSocket(
-    { subscriptions, access, connections, addressOf, log },
+  cleanups.push(() => graphql.stop());
+  const operationRunner = new OperationRunner(
+    schema,
+    operationCache,
+    createContext,
+    eventSubscriptions,
+    rateLimits,
+    log,
+  );
+  const webSockets = createGraphqlOverWebSocket(
+    { operationRunner, access, connections, clientAddressOf, log },
     config.push.allowedOrigins,
   );
-  const waiting = new Waiting(connections, watching, tuning.fluxWaitMs ?? FLUX_WAIT_MS);
-  const flux = fluxRoutes(
-    { access, addressOf, rateLimits },
-    new FluxApi(generation, history, addresses),
-    waiting,
+  const heldRequests = new HeldRequests(
+    connections,
+    eventSubscriptions,
+    tuning.fluxHoldTimeoutMs ?? FLUX_HOLD_TIMEOUT_MS,
   );
-  const startOperation = subscriptions.start.bind(subscriptions);
-  const eventStreams = new EventStreams({
+  const fluxRouter = fluxRoutes(
+    { access, clientAddressOf, rateLimits },
+    new FluxApi(generation, history, signedLinks),
+    heldRequests,
+  );
+  const startOperation = operationRunner.start.bind(operationRunner);
+  const eventStreams = new EventStreamRoutes({
     access,
     connections,
-    watching,
+    eventSubscriptions,
     rateLimits,
     startOperation,
-    addressOf,
+    clientAddressOf,
   });
-  const extra = [];
+  const extraRoutes = [];
   if (config.flux.token === null) {
     const sandbox = new Sandbox({ publicUrl: () => `${url}/sandbox`, log, delayMs: tuning.sandboxDelayMs });
-    releases.push(() => sandbox.close());
-    extra.push({ path: '/sandbox', handler: sandbox.router });
+    cleanups.push(() => sandbox.close());
+    extraRoutes.push({ path: '/sandbox', handler: sandbox.router });
   }
   const { allowedOrigins } = config.push;
-  const { pictureServing: pictures, uploading, tokenSigning, usage } = services;
-  const pictureDoors = { pictures, uploading, maxImageBytes: config.images.maxBytes };
-  const doors = {
+  const { imageServing, uploads, tokenSigning, usage } = services;
+  const imageRouteServices = { imageServing, uploads, maxImageBytes: config.images.maxBytes };
+  const httpServices = {
     access,
     tokenSigning,
-    addressOf,
-    addresses,
+    clientAddressOf,
+    signedLinks,
     allowedOrigins,
     eventStreams,
     generation,
     health,
     rateLimits,
     usage,
-    ...pictureDoors,
+    ...imageRouteServices,
   };
-  if (ide) extra.push({ path: '/', handler: ideFiles() });
-  const app = makeHttpApp({ ...doors, flux, extra, log }, config.roles);
-  const graphqlDoor = { access, addressOf, graphql: graphql.answer, allowedOrigins, log };
-  const graphqlMount = mountGraphql(graphqlDoor);
-  const ideMount = ide && config.roles.api ? mountIde() : null;
+  if (ide) extraRoutes.push({ path: '/', handler: ideAssetRoutes() });
+  const app = createHttpApp({ ...httpServices, flux: fluxRouter, extraRoutes, log }, config.roles);
+  const graphqlHandlerServices = {
+    access,
+    clientAddressOf,
+    executeGraphql: graphql.execute,
+    allowedOrigins,
+    log,
+  };
+  const handleGraphql = createGraphqlHandler(graphqlHandlerServices);
+  const handleIde = ide && config.roles.api ? createIdeHandler() : null;
   server.removeAllListeners('request');
   server.on('request', (request, response) => {
-    if (ideMount && isForIde(request)) ideMount(request, response);
-    else if (config.roles.api && isForGraphql(request)) graphqlMount(request, response);
+    if (handleIde && isIdeRequest(request)) handleIde(request, response);
+    else if (config.roles.api && isGraphqlRequest(request)) handleGraphql(request, response);
     else app(request, response);
   });
   server.on('upgrade', (request, socket, head) => {
-    if (config.roles.api) sockets.upgrade(request, socket, head);
+    if (config.roles.api) webSockets.upgrade(request, socket, head);
     else socket.destroy();
   });
-  releases.push(() => Promise.all([close(server), sockets.stop(), eventStreams.stop(), waiting.stop()]));
+  cleanups.push(() =>
+    Promise.all([close(server), webSockets.stop(), eventStreams.stop(), heldRequests.stop()]),
+  );
 }

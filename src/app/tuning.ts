@@ -1,33 +1,33 @@
-/** What tests, the demo and main set, and operators do not. */
+/** Settings for tests, benchmarks and the demo that are not part of the operator's configuration. */
 export interface Tuning {
-  /** A running task is asked about after this long; default 10 s. */
-  askUpstreamAfterMs?: number;
-  /** From one look for overdue and unanswered tasks, and for callbacks that are due, to the next; default 1 s. */
-  reconcileEveryMs?: number;
-  /** How long a sandbox picture takes; default 1.5 s. */
+  /** How long after submission a running task is first polled. Default: 10 s. */
+  pollUpstreamAfterMs?: number;
+  /** The interval of looking for overdue tasks, unanswered tasks and due webhook deliveries. Default: 1 s. */
+  reconcileIntervalMs?: number;
+  /** How long the sandbox takes for an image. Default: 1.5 s. */
   sandboxDelayMs?: number;
-  /** Milliseconds between the attempts to deliver a callback; default 5 s to 10 h, seven of them. */
-  deliveryDelaysMs?: readonly number[];
-  /** How long a receiver has for its answer; default 15 s. */
-  deliveryTimeoutMs?: number;
-  /** How often bytes that no image has any more are looked for; default 1 min. */
-  sweepEveryMs?: number;
-  /** How long the network of a watcher may take nothing before it is closed; default 30 s. */
-  stallMs?: number;
-  /** How long a request of the Flux API waits for its pictures; default a little less than 5 min. */
-  fluxWaitMs?: number;
-  /** From one look for an unknown key of the identity provider to the next; default 10 s. */
-  providerCooldownMs?: number;
-  /** How long failed sign-ins are counted before a row is written; default 1 min. */
-  signInWindowMs?: number;
-  /** What limits a minute count in; default a minute. */
-  limitWindowMs?: number;
-  /** How long the places of an instance that has died count; default 10 s. It says five times in that time that it lives. */
+  /** The delays between the attempts of a webhook delivery. Default: seven, from 5 s to 10 h. */
+  webhookRetryDelaysMs?: readonly number[];
+  /** How long an endpoint may take to respond to a webhook. Default: 15 s. */
+  webhookTimeoutMs?: number;
+  /** The interval of deleting bytes that no image uses. Default: 1 min. */
+  sweepIntervalMs?: number;
+  /** How long a subscriber's network may accept nothing before the connection is closed. Default: 30 s. */
+  stallTimeoutMs?: number;
+  /** How long a held request of the Flux API waits for its result. Default: slightly less than 5 min. */
+  fluxHoldTimeoutMs?: number;
+  /** The minimum time between two lookups of unknown keys at the identity provider. Default: 10 s. */
+  jwksCooldownMs?: number;
+  /** How long failed authentications are counted before an audit entry is written. Default: 1 min. */
+  authenticationFailureWindowMs?: number;
+  /** The window of the limits per minute. Default: 1 min. */
+  rateLimitWindowMs?: number;
+  /** How long the connection slots of a dead instance count. Default: 10 s. A lease is renewed five times in this period. */
   connectionLeaseMs?: number;
-  /** False: events are neither sealed nor pushed. For the bench that asks what pushing costs. */
+  /** False disables sealing and pushing events, to measure what pushing costs. */
   push?: false;
-  /** False: the embedded Postgres does not wait for the disk. */
+  /** False lets the embedded PostgreSQL commit without waiting for the disk. */
   durable?: boolean;
-  /** Told when the embedded Postgres ended by itself; nothing works from then on. */
-  onFailure?: (reason: string) => void;
+  /** Called when the embedded PostgreSQL exits by itself. The service cannot work from then on. */
+  onFatal?: (reason: string) => void;
 }

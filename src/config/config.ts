@@ -1,20 +1,20 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { type Environment, unreadable, withSecretFiles } from './secret-files.js';
-import { type LOG_LEVELS, type Variables, VARIABLES } from './variables.js';
+import { type Environment, describeReadError, readSecretFiles } from './secret-files.js';
+import { type LOG_LEVELS, type EnvironmentValues, environmentSchema } from './variables.js';
 import { ConfigInvalid } from '../core/errors.js';
 import { type Limits } from '../core/limits/limits.js';
-import { readPriceFile } from '../core/billing/price-file.js';
+import { parsePriceFile } from '../core/billing/price-file.js';
 import { type Price } from '../core/billing/prices.js';
 import { type QueryLimits } from '../graphql/limits/query-limits.js';
 
-/** Everything that can be configured, checked and with its defaults filled in. .env.example explains each variable. */
+/** The validated configuration with its defaults. .env.example explains each variable. */
 export interface Config {
   host: string;
   port: number;
-  /** Without a slash at the end; null: nobody outside this machine reaches us, as far as we know. */
+  /** Without a trailing slash. Null: the service may be unreachable from outside this machine. */
   publicUrl: string | null;
-  /** Null: the embedded PostgreSQL. */
+  /** Null: the embedded PostgreSQL is used. */
   databaseUrl: string | null;
   dataDir: string;
   flux: {
@@ -23,111 +23,110 @@ export interface Config {
     token: string | null;
     mode: 'callback' | 'async' | 'wait';
     editAction: 'edit' | 'edits' | null;
-    /** Requests to the upstream at once, of each instance. */
-    concurrency: number;
+    /** The maximum for each instance. */
+    maxConcurrentRequests: number;
   };
   roles: { api: boolean; worker: boolean };
-  /** Null: made once and kept in the data directory. */
+  /** Null: the key is created at the first start and stored in the data directory. */
   secretKey: Buffer | null;
-  /** Earlier ones: what they signed is still believed. */
-  oldSecretKeys: Buffer[];
+  /** Earlier keys, whose signatures are still valid. */
+  previousSecretKeys: Buffer[];
   push: {
-    /** Events handed to a watcher's connection that its network has not taken. */
-    bufferEvents: number;
-    /** How far back a cursor may lie. */
+    /** The maximum of events that a subscriber's network has not accepted yet. */
+    maxBufferedEvents: number;
+    /** The maximum age of a subscription's cursor. */
     replayDays: number;
-    /** WebSockets, event streams and waiting requests with the same key, on each instance. */
-    connectionsPerKey: number;
-    /** Pages that may connect and ask, as origins; null: any. */
+    /** The maximum of WebSockets, event streams and held requests with one API key, on each instance. */
+    maxConnectionsPerKey: number;
+    /** Origins of pages that may send requests and connect. Null: any. */
     allowedOrigins: readonly string[] | null;
   };
   images: {
-    /** Null: the folder `images` in the data directory. */
+    /** Null: images are stored in the folder `images` of the data directory. */
     s3: S3Config | null;
     maxBytes: number;
-    /** How long links to pictures serve; null: for ever. */
-    linkSeconds: number | null;
-    /** How long pictures are kept; null: for ever. */
+    /** The lifetime of image links. Null: unlimited. */
+    linkTtlSeconds: number | null;
+    /** How long images are kept. Null: forever. */
     retentionDays: number | null;
-    /** Hosts with private addresses that may be fetched from all the same, as `host` or `host:port`. */
+    /** Hosts at private addresses that requests may reach, as `host` or `host:port`. */
     allowPrivateHosts: readonly string[];
   };
-  /** Proxies of the operator's own between clients and us: so many entries of X-Forwarded-For are believed. */
-  trustedProxies: number;
-  /** The operator's identity provider, whose access tokens are taken; null: there is none. */
+  /** The operator's proxies between clients and the service. Trusts as many entries of X-Forwarded-For. */
+  trustedProxyCount: number;
+  /** The operator's identity provider, whose access tokens are accepted. Null: none. */
   oidc: {
-    /** Exactly as its tokens name it. */
+    /** Must equal the claim `iss` of its tokens. */
     issuer: string;
     audience: string;
     workspaceClaim: string;
     scopeClaim: string;
   } | null;
   graphql: {
-    /** What a document may have, on every transport. */
+    /** The limits of a document, on every transport. */
     limits: QueryLimits;
-    /** Whether the schema can be asked for. */
     introspection: boolean;
-    /** Whether a person who opens `/graphql` is shown an IDE. */
+    /** Whether a browser that opens `/graphql` gets an IDE. */
     ide: boolean;
-    /** More than one: a request over HTTP can be a list of operations. */
-    operationsPerRequest: number;
+    /** With more than one, an HTTP request can hold a list of operations. */
+    maxOperationsPerRequest: number;
   };
-  /** What holds where a key has no limit of its own; absent: no limit. */
+  /** Default limits. Absent: no limit. An API key's own limits take precedence over `key`. */
   limits: { key: Limits; endUser: Limits; workspace: Limits };
-  /** How long callbacks are kept as they came, and the attempts to deliver ours. */
+  /** How long upstream callbacks and webhook attempts are kept. */
   callbackRetentionDays: number;
-  /** What pictures cost; empty: nobody has said. */
+  /** The price list. Empty: all prices are unknown. */
   prices: readonly Price[];
   logLevel: (typeof LOG_LEVELS)[number];
 }
 
-/** A bucket of any service that speaks S3. */
+/** A bucket of an S3-compatible service. */
 export interface S3Config {
   endpoint: string;
   bucket: string;
   region: string;
-  accessKey: string;
-  secretKey: string;
-  /** Before every key; empty, or with a slash at the end. */
+  accessKeyId: string;
+  secretAccessKey: string;
+  /** Prepended to every object key. Empty, or with a trailing slash. */
   prefix: string;
-  /** Send browsers to the bucket instead of passing its bytes on. */
-  redirects: boolean;
+  /** Redirect browsers to the bucket instead of proxying its bytes. */
+  redirectToBucket: boolean;
 }
 
-/** Reads the environment. Throws ConfigInvalid with every fault in it at once; values of secrets are never repeated. */
+/** Reads the environment. Throws ConfigInvalid that lists every error. The message never contains the value of a secret. */
 export function readConfig(environment: Environment): Config {
-  const faults: string[] = [];
-  const given = withSecretFiles(environment, faults);
-  const parsed = VARIABLES.safeParse(given);
+  const errors: string[] = [];
+  const variables = readSecretFiles(environment, errors);
+  const parsed = environmentSchema.safeParse(variables);
   for (const { path, message } of parsed.error?.issues ?? [])
-    faults.push(`${path.slice(0, 1).join('.')}: ${message}`);
+    errors.push(`${path.slice(0, 1).join('.')}: ${message}`);
   if (
     parsed.success &&
     parsed.data.FLUX_MODE === 'callback' &&
     parsed.data.FLUX_API_TOKEN &&
     !parsed.data.PUBLIC_URL
   ) {
-    faults.push(
-      'PUBLIC_URL: FLUX_MODE=callback needs an address at which the upstream reaches this service; set it, or use async',
+    errors.push(
+      'PUBLIC_URL: is required for FLUX_MODE=callback, so that the upstream can reach this service. Set it, or use FLUX_MODE=async',
     );
   }
-  if (parsed.success && parsed.data.STORE === 's3') {
+  if (parsed.success && parsed.data.IMAGE_STORE === 's3') {
     for (const name of ['S3_ENDPOINT', 'S3_BUCKET', 'S3_ACCESS_KEY', 'S3_SECRET_KEY'] as const) {
-      if (parsed.data[name] === undefined) faults.push(`${name}: STORE=s3 needs it`);
+      if (parsed.data[name] === undefined) errors.push(`${name}: is required for IMAGE_STORE=s3`);
     }
   }
-  const prices = readPrices(given.PRICES_FILE, faults);
+  const prices = readPrices(variables.PRICES_FILE, errors);
   if (
     parsed.success &&
     (parsed.data.OIDC_ISSUER === undefined) !== (parsed.data.OIDC_AUDIENCE === undefined)
   ) {
-    faults.push(
-      'OIDC_ISSUER: goes with OIDC_AUDIENCE; without the latter tokens for other services would be taken',
+    errors.push(
+      'OIDC_ISSUER: must be set together with OIDC_AUDIENCE. Without an audience, tokens for other services would be accepted',
     );
   }
-  if (!parsed.success || faults.length > 0) {
+  if (!parsed.success || errors.length > 0) {
     throw new ConfigInvalid(
-      `The configuration cannot be used:\n${faults.map((fault) => `  ${fault}`).join('\n')}`,
+      `The configuration is invalid:\n${errors.map((error) => `  ${error}`).join('\n')}`,
     );
   }
   const values = parsed.data;
@@ -143,26 +142,26 @@ export function readConfig(environment: Environment): Config {
       token: values.FLUX_API_TOKEN ?? null,
       mode: values.FLUX_MODE ?? (values.PUBLIC_URL || usesSandbox ? 'callback' : 'async'),
       editAction: values.FLUX_EDIT_ACTION ?? null,
-      concurrency: values.UPSTREAM_CONCURRENCY,
+      maxConcurrentRequests: values.UPSTREAM_CONCURRENCY,
     },
     roles: { api: values.ROLES.includes('api'), worker: values.ROLES.includes('worker') },
     secretKey: values.SECRET_KEY === undefined ? null : Buffer.from(values.SECRET_KEY),
-    oldSecretKeys: values.SECRET_KEY_OLD.map((key) => Buffer.from(key)),
+    previousSecretKeys: values.SECRET_KEY_PREVIOUS.map((key) => Buffer.from(key)),
     images: {
-      s3: s3Of(values),
+      s3: readS3Config(values),
       maxBytes: values.MAX_IMAGE_BYTES,
-      linkSeconds: values.IMAGE_URL_TTL ?? null,
-      retentionDays: values.RETENTION_DAYS ?? null,
+      linkTtlSeconds: values.IMAGE_URL_TTL_SECONDS ?? null,
+      retentionDays: values.IMAGE_RETENTION_DAYS ?? null,
       allowPrivateHosts: values.ALLOW_PRIVATE_HOSTS,
     },
     push: {
-      bufferEvents: values.PUSH_BUFFER_EVENTS,
+      maxBufferedEvents: values.PUSH_BUFFER_EVENTS,
       replayDays: values.EVENT_REPLAY_DAYS,
-      connectionsPerKey: values.CONNECTIONS_PER_KEY,
+      maxConnectionsPerKey: values.CONNECTIONS_PER_KEY,
       allowedOrigins: values.ALLOWED_ORIGINS ?? null,
     },
-    oidc: oidcOf(values),
-    trustedProxies: values.TRUST_PROXY,
+    oidc: readOidcConfig(values),
+    trustedProxyCount: values.TRUST_PROXY,
     graphql: {
       limits: {
         tokens: values.QUERY_MAX_TOKENS,
@@ -170,13 +169,13 @@ export function readConfig(environment: Environment): Config {
         aliases: values.QUERY_MAX_ALIASES,
         directives: values.QUERY_MAX_DIRECTIVES,
         rootFields: values.QUERY_MAX_ROOT_FIELDS,
-        listSize: values.QUERY_MAX_LIST,
+        listSize: values.QUERY_MAX_LIST_SIZE,
         cost: values.QUERY_MAX_COST,
       },
       introspection: values.INTROSPECTION === 'on',
-      // Who tries things out has the sandbox. A page where people enter keys is nothing that a product has unasked.
+      // The IDE is on by default only with the sandbox. A page where people enter API keys is opt-in in production.
       ide: values.GRAPHQL_IDE === undefined ? usesSandbox : values.GRAPHQL_IDE === 'on',
-      operationsPerRequest: values.OPERATIONS_PER_REQUEST,
+      maxOperationsPerRequest: values.OPERATIONS_PER_REQUEST,
     },
     limits: {
       key: values.LIMITS_PER_KEY,
@@ -189,33 +188,33 @@ export function readConfig(environment: Environment): Config {
   };
 }
 
-function s3Of(values: Variables): S3Config | null {
-  if (values.STORE !== 's3') return null;
+function readS3Config(values: EnvironmentValues): S3Config | null {
+  if (values.IMAGE_STORE !== 's3') return null;
   const prefix = values.S3_PREFIX.replace(/\/+$/, '');
   return {
     endpoint: values.S3_ENDPOINT ?? '',
     bucket: values.S3_BUCKET ?? '',
     region: values.S3_REGION,
-    accessKey: values.S3_ACCESS_KEY ?? '',
-    secretKey: values.S3_SECRET_KEY ?? '',
+    accessKeyId: values.S3_ACCESS_KEY ?? '',
+    secretAccessKey: values.S3_SECRET_KEY ?? '',
     prefix: prefix && `${prefix}/`,
-    redirects: values.S3_REDIRECT === 'true',
+    redirectToBucket: values.S3_REDIRECT === 'true',
   };
 }
 
-function readPrices(file: string | undefined, faults: string[]): Price[] {
+function readPrices(file: string | undefined, errors: string[]): Price[] {
   if (file === undefined) return [];
   try {
-    const { prices, faults: found } = readPriceFile(readFileSync(file, 'utf8'));
-    faults.push(...found.map((fault) => `PRICES_FILE: ${file} ${fault}`));
+    const { prices, errors: priceErrors } = parsePriceFile(readFileSync(file, 'utf8'));
+    errors.push(...priceErrors.map((error) => `PRICES_FILE: ${file} ${error}`));
     return prices;
   } catch (error) {
-    faults.push(`PRICES_FILE: ${unreadable(file, error)}`);
+    errors.push(`PRICES_FILE: ${describeReadError(file, error)}`);
     return [];
   }
 }
 
-function oidcOf(values: Variables): Config['oidc'] {
+function readOidcConfig(values: EnvironmentValues): Config['oidc'] {
   const { OIDC_ISSUER: issuer, OIDC_AUDIENCE: audience } = values;
   if (issuer === undefined || audience === undefined) return null;
   return {

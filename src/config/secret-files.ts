@@ -2,32 +2,36 @@ import { readFileSync } from 'node:fs';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Secrets can come from files, as container platforms mount them: NAME_FILE instead of NAME. */
-export const SECRETS = [
+/** Secrets that can be read from a file, as container platforms mount them: NAME_FILE holds the path. */
+export const SECRET_VARIABLES = [
   'DATABASE_URL',
   'FLUX_API_TOKEN',
   'SECRET_KEY',
-  'SECRET_KEY_OLD',
+  'SECRET_KEY_PREVIOUS',
   'S3_SECRET_KEY',
 ] as const;
 
-/** An empty variable is an absent one: compose files and shells set many of those. */
-export function withSecretFiles(environment: Environment, faults: string[]): Environment {
+/**
+ * Returns the environment with the secrets of NAME_FILE variables filled in. Appends to `errors` what cannot be read.
+ * Removes empty variables, because compose files and shells often set them.
+ */
+export function readSecretFiles(environment: Environment, errors: string[]): Environment {
   const values = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
-  for (const name of SECRETS) {
+  for (const name of SECRET_VARIABLES) {
     const file = values[`${name}_FILE`];
     if (file === undefined) continue;
-    if (values[name] !== undefined) faults.push(`${name}: is set, and ${name}_FILE too; keep one of them`);
+    if (values[name] !== undefined)
+      errors.push(`${name}: is set together with ${name}_FILE. Keep one of them`);
     try {
       values[name] = readFileSync(file, 'utf8').trim();
     } catch (error) {
-      faults.push(`${name}_FILE: ${unreadable(file, error)}`);
+      errors.push(`${name}_FILE: ${describeReadError(file, error)}`);
     }
   }
   return values;
 }
 
-/** What is wrong with a file that cannot be read. */
-export function unreadable(file: string, error: unknown): string {
+/** Describes why a file cannot be read. */
+export function describeReadError(file: string, error: unknown): string {
   return `${file} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'error'})`;
 }

@@ -4,20 +4,20 @@ import { join } from 'node:path';
 import { ConfigInvalid } from '../core/errors.js';
 import { newId } from '../core/primitives/ids.js';
 
-/** As long as the HMAC-SHA-256 that it keys. */
+/** The length of an HMAC-SHA-256. */
 const SECRET_BYTES = 32;
 
 /**
- * The installation's own secret, made at its first start and kept in the data directory, readable by its owner alone. The
- * file appears whole or not at all, also when several instances start at once. Throws ConfigInvalid when it is damaged.
+ * Returns the installation's secret key. The first start creates it in the data directory, readable only by its owner. The
+ * file is written atomically, also when several instances start at once. Throws ConfigInvalid when it is damaged.
  */
-export async function keepSecretKey(dataDir: string): Promise<Buffer> {
+export async function loadOrCreateSecretKey(dataDir: string): Promise<Buffer> {
   const path = join(dataDir, 'secret-key');
-  const key = (await readKey(path)) ?? (await makeKey(dataDir, path));
+  const key = (await readKey(path)) ?? (await createKey(dataDir, path));
   if (key.length >= SECRET_BYTES) return key;
   throw new ConfigInvalid(
-    `${path} does not hold a key of ${SECRET_BYTES} bytes. Restore it from a backup, or remove it to have a new one ` +
-      'made: callback links and cursors that were handed out stop working then.',
+    `${path} does not hold a key of ${SECRET_BYTES} bytes. Restore it from a backup, or delete it to create a new key. ` +
+      'With a new key, existing links, cursors, client tokens and webhook secrets stop working.',
   );
 }
 
@@ -30,18 +30,18 @@ async function readKey(path: string): Promise<Buffer | null> {
   }
 }
 
-async function makeKey(dataDir: string, path: string): Promise<Buffer> {
-  const temporary = join(dataDir, `.secret-key-${newId()}`);
+async function createKey(dataDir: string, path: string): Promise<Buffer> {
+  const temporaryPath = join(dataDir, `.secret-key-${newId()}`);
   await mkdir(dataDir, { recursive: true });
   try {
     const text = `${randomBytes(SECRET_BYTES).toString('base64')}\n`;
-    await writeFile(temporary, text, { mode: 0o600, flag: 'wx', flush: true });
-    // Unlike a rename, a link does not replace the key of an instance that was quicker.
-    await link(temporary, path).catch((error: NodeJS.ErrnoException) => {
+    await writeFile(temporaryPath, text, { mode: 0o600, flag: 'wx', flush: true });
+    // Unlike a rename, a link does not replace the key of an instance that was faster.
+    await link(temporaryPath, path).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error;
     });
   } finally {
-    await rm(temporary, { force: true });
+    await rm(temporaryPath, { force: true });
   }
   return (await readKey(path)) ?? Buffer.alloc(0);
 }

@@ -1,47 +1,45 @@
 import { z } from 'zod';
-import { LIMIT_NAMES, type Limits } from '../core/limits/limits.js';
+import { LIMIT_NAMES, type Limits, MAX_LIMIT } from '../core/limits/limits.js';
 import { parseUrl } from '../core/primitives/url.js';
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
-/** 32 bytes: as long as the HMAC-SHA-256 that it keys. */
+/** The length of an HMAC-SHA-256. */
 const MIN_SECRET_BYTES = 32;
 
 const httpUrl = z
   .url({
     protocol: /^https?$/,
-    error: 'must be an http or https address, such as https://pictures.example.com',
+    error: 'must be an http or https URL, such as https://images.example.com',
   })
   .transform((url) => url.replace(/\/+$/, ''));
 
-/** Below what the columns hold. */
-const MAX_LIMIT = 1_000_000_000;
-
-const atLeastOne = () => z.coerce.number('must be a number').int().min(1, 'must be at least 1');
+const positiveInteger = () => z.coerce.number('must be a number').int().min(1, 'must be at least 1');
 
 const NO_LIMITS = 'none';
 /**
- * What a person in a browser does not come near, and a loop in a page or a stolen token does: ten requests a second, a task every
- * two seconds, and some devices with some tabs. No `generationsInFlight`: tasks take turns by end user anyway, and counting those in
- * flight takes longer the more a workspace has (30 ms at 10,000). A key is in programs, whose work nobody knows here.
+ * Far more than a person in a browser needs, but a bound for a loop in a page or a stolen token: ten requests a second, a
+ * task every two seconds, and a few devices with a few tabs. `generationsInFlight` is not limited, because scheduling is
+ * fair between end users, and the time to count tasks in flight grows with the workspace (30 ms at 10,000). API keys have
+ * no default limits, because the load of the operator's own programs is unknown.
  */
 const END_USER_LIMITS = 'requestsPerMinute=600,generationsPerMinute=30,connections=20';
 
-/** Such as "requestsPerMinute=600, generationsInFlight=20". */
-const limits = (byDefault = NO_LIMITS) =>
+/** Parses limits such as "requestsPerMinute=600, generationsInFlight=20". */
+const limitsSchema = (defaultValue = NO_LIMITS) =>
   z
     .string()
-    .default(byDefault)
+    .default(defaultValue)
     .transform((text) => (text.trim() === NO_LIMITS ? '' : text))
-    .refine((text) => words(text).every(isLimit), {
-      error: `must be ${NO_LIMITS}, or limits such as requestsPerMinute=600, each 1 to ${MAX_LIMIT}: ${LIMIT_NAMES.join(', ')}`,
+    .refine((text) => splitList(text).every(isLimitAssignment), {
+      error: `must be ${NO_LIMITS}, or limits from 1 to ${MAX_LIMIT} such as requestsPerMinute=600. The limits are ${LIMIT_NAMES.join(', ')}`,
     })
     .transform((text): Limits => {
-      const pairs = words(text).map((word) => word.split('='));
-      return Object.fromEntries(pairs.map(([name = '', amount]): [string, number] => [name, Number(amount)]));
+      const pairs = splitList(text).map((assignment) => assignment.split('='));
+      return Object.fromEntries(pairs.map(([name = '', value]): [string, number] => [name, Number(value)]));
     });
 
-/** The variables and what each may be; .env.example explains them. */
-export const VARIABLES = z.object({
+/** The environment variables, their valid values and their defaults. .env.example explains them. */
+export const environmentSchema = z.object({
   HOST: z.string().default('127.0.0.1'),
   PORT: z.coerce
     .number('must be a number')
@@ -71,23 +69,25 @@ export const VARIABLES = z.object({
     .string()
     .default('api,worker')
     .transform((text) => text.split(',').map((role) => role.trim()))
-    .pipe(z.array(z.enum(['api', 'worker'], 'must be api, worker, or both with a comma between')).min(1)),
+    .pipe(z.array(z.enum(['api', 'worker'], 'must be api, worker, or both separated by a comma')).min(1)),
   SECRET_KEY: z
     .string()
     .refine(isLongSecret, {
-      error: `must have at least ${MIN_SECRET_BYTES} characters; "openssl rand -base64 33" makes a good one`,
+      error: `must have at least ${MIN_SECRET_BYTES} characters. Create one with: openssl rand -base64 33`,
     })
     .optional(),
-  SECRET_KEY_OLD: z
+  SECRET_KEY_PREVIOUS: z
     .string()
     .default('')
-    .transform(words)
+    .transform(splitList)
     .pipe(
       z.array(
-        z.string().refine(isLongSecret, { error: `must be keys of at least ${MIN_SECRET_BYTES} characters` }),
+        z.string().refine(isLongSecret, {
+          error: `must be keys of at least ${MIN_SECRET_BYTES} characters, separated by commas or spaces`,
+        }),
       ),
     ),
-  STORE: z.enum(['disk', 's3'], 'must be disk or s3').default('disk'),
+  IMAGE_STORE: z.enum(['disk', 's3'], 'must be disk or s3').default('disk'),
   S3_ENDPOINT: httpUrl.optional(),
   S3_BUCKET: z.string().optional(),
   S3_REGION: z.string().default('us-east-1'),
@@ -95,7 +95,10 @@ export const VARIABLES = z.object({
   S3_SECRET_KEY: z.string().optional(),
   S3_PREFIX: z
     .string()
-    .regex(/^([\w.-]+\/)*[\w.-]*$/, 'must be letters, digits, dots and dashes, with slashes between')
+    .regex(
+      /^([\w.-]+\/)*[\w.-]*$/,
+      'must be letters, digits, dots, dashes and underscores, separated by slashes',
+    )
     .default(''),
   S3_REDIRECT: z.enum(['true', 'false'], 'must be true or false').default('false'),
   MAX_IMAGE_BYTES: z.coerce
@@ -103,13 +106,17 @@ export const VARIABLES = z.object({
     .int()
     .min(1_024, 'must be at least 1024')
     .default(50 * 1024 * 1024),
-  IMAGE_URL_TTL: z.coerce
+  IMAGE_URL_TTL_SECONDS: z.coerce
     .number('must be a number of seconds')
     .int()
     .min(60, 'must be at least 60')
     .optional(),
-  RETENTION_DAYS: z.coerce.number('must be a number of days').int().min(1, 'must be at least 1').optional(),
-  ALLOW_PRIVATE_HOSTS: z.string().default('').transform(words),
+  IMAGE_RETENTION_DAYS: z.coerce
+    .number('must be a number of days')
+    .int()
+    .min(1, 'must be at least 1')
+    .optional(),
+  ALLOW_PRIVATE_HOSTS: z.string().default('').transform(splitList),
   CALLBACK_RETENTION_DAYS: z.coerce
     .number('must be a number of days')
     .int()
@@ -128,14 +135,14 @@ export const VARIABLES = z.object({
     .transform((text) => text.split(',').map((origin) => origin.trim()))
     .pipe(
       z.array(
-        z.string().refine(isOrigin, 'must be origins such as https://app.example.com, with commas between'),
+        z.string().refine(isOrigin, 'must be origins such as https://app.example.com, separated by commas'),
       ),
     )
     .optional(),
   OIDC_ISSUER: z
     .url({
       protocol: /^https?$/,
-      error: 'must be an address such as https://id.example.com, as tokens name it',
+      error: 'must be a URL such as https://id.example.com, exactly as in the claim `iss` of its tokens',
     })
     .optional(),
   OIDC_AUDIENCE: z.string().optional(),
@@ -147,34 +154,34 @@ export const VARIABLES = z.object({
     .min(0, 'must be 0 to 10')
     .max(10, 'must be 0 to 10')
     .default(0),
-  QUERY_MAX_TOKENS: atLeastOne().default(2_000),
-  QUERY_MAX_DEPTH: atLeastOne().default(15),
-  QUERY_MAX_ALIASES: atLeastOne().default(30),
-  QUERY_MAX_DIRECTIVES: atLeastOne().default(30),
-  QUERY_MAX_ROOT_FIELDS: atLeastOne().default(20),
-  QUERY_MAX_LIST: atLeastOne().default(1_000),
-  QUERY_MAX_COST: atLeastOne().default(10_000),
-  OPERATIONS_PER_REQUEST: atLeastOne().default(1),
+  QUERY_MAX_TOKENS: positiveInteger().default(2_000),
+  QUERY_MAX_DEPTH: positiveInteger().default(15),
+  QUERY_MAX_ALIASES: positiveInteger().default(30),
+  QUERY_MAX_DIRECTIVES: positiveInteger().default(30),
+  QUERY_MAX_ROOT_FIELDS: positiveInteger().default(20),
+  QUERY_MAX_LIST_SIZE: positiveInteger().default(1_000),
+  QUERY_MAX_COST: positiveInteger().default(10_000),
+  OPERATIONS_PER_REQUEST: positiveInteger().default(1),
   INTROSPECTION: z.enum(['on', 'off'], 'must be on or off').default('on'),
   GRAPHQL_IDE: z.enum(['on', 'off'], 'must be on or off').optional(),
-  LIMITS_PER_KEY: limits(),
-  LIMITS_PER_END_USER: limits(END_USER_LIMITS),
-  LIMITS_PER_WORKSPACE: limits(),
+  LIMITS_PER_KEY: limitsSchema(),
+  LIMITS_PER_END_USER: limitsSchema(END_USER_LIMITS),
+  LIMITS_PER_WORKSPACE: limitsSchema(),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
 });
-export type Variables = z.infer<typeof VARIABLES>;
+export type EnvironmentValues = z.infer<typeof environmentSchema>;
 
-/** A list as a person writes it: with commas, spaces or line ends between. */
-function words(text: string): string[] {
+/** Splits a list at commas, spaces and line breaks. */
+function splitList(text: string): string[] {
   return text.split(/[\s,]+/).filter((word) => word !== '');
 }
 
-function isLimit(word: string): boolean {
-  const [name, amount = ''] = word.split('=');
+function isLimitAssignment(text: string): boolean {
+  const [name, value = ''] = text.split('=');
   return (
-    LIMIT_NAMES.some((known) => known === name) &&
-    /^[1-9]\d{0,9}$/.test(amount) &&
-    Number(amount) <= MAX_LIMIT
+    LIMIT_NAMES.some((limitName) => limitName === name) &&
+    /^[1-9]\d{0,9}$/.test(value) &&
+    Number(value) <= MAX_LIMIT
   );
 }
 

@@ -1,16 +1,16 @@
-import { type InputFault } from './tasks/input-fault.js';
 import { type TaskFailure } from './tasks/task-failure.js';
+import { type UserError } from './primitives/user-error.js';
 
 /**
- * The one family of errors. A class has a stable `code` (docs/ERRORS.md lists them all; a test compares the two), a
- * message that says what happened and what to do next, and says whether it is `expected`: part of normal operation and
- * not worth a log line at level error.
+ * Base class of every error that Darkroom raises on purpose. The message says what is wrong and what to do next.
+ * `docs/ERRORS.md` lists all codes, and a test compares the two.
  */
 export abstract class AppError extends Error {
-  /** Stable, SCREAMING_CASE; what a program may compare. */
+  /** Stable, in SCREAMING_CASE. Clients may compare it. */
   abstract readonly code: string;
-  /** The HTTP status a REST door answers with. */
+  /** Status of a REST response that reports this error. */
   abstract readonly httpStatus: number;
+  /** True for errors that belong to normal operation. They are not logged at level `error`. */
   readonly expected: boolean = true;
 
   constructor(message: string, options?: { cause?: unknown }) {
@@ -19,82 +19,152 @@ export abstract class AppError extends Error {
   }
 }
 
-/** The environment cannot be used as it is. The message lists every fault. The process ends with exit code 1. */
+// --- Startup ---
+
+/** The configuration is unusable. The message lists every problem, and the process exits with code 1. */
 export class ConfigInvalid extends AppError {
   static readonly code = 'CONFIG_INVALID';
   readonly code = ConfigInvalid.code;
   readonly httpStatus = 500;
 }
 
-/** No key, a malformed key, or one that is unknown, revoked or expired: the answer is the same for all of them. */
+// --- Access ---
+
+/**
+ * The API key or token is missing, malformed, unknown, revoked or expired. All of these get the same response, so
+ * that a caller cannot find out which keys exist.
+ */
 export class Unauthenticated extends AppError {
   static readonly code = 'UNAUTHENTICATED';
   readonly code = Unauthenticated.code;
   readonly httpStatus = 401;
-  constructor(message = 'Send your API key as "Authorization: Bearer dk_…".') {
+  constructor(
+    message = 'The API key or token is missing or not valid. Send it as "Authorization: Bearer dk_…".',
+  ) {
     super(message);
   }
 }
 
-/** The key or token is good, but not for this: it lacks a scope that the operation needs, or is bound to less. */
+/** The API key or token is valid but lacks the scope that the operation needs, or is limited to less. */
 export class Forbidden extends AppError {
   static readonly code = 'FORBIDDEN';
   readonly code = Forbidden.code;
   readonly httpStatus = 403;
   constructor(
     readonly scope: string,
-    message = `This needs the scope "${scope}", which your key does not have.`,
+    message = `This operation needs the scope "${scope}", which your API key or token does not have. Use one that has it.`,
   ) {
     super(message);
   }
 }
 
-/** A request that cannot be understood: an argument out of range, a cursor that is not ours, a body that is not JSON. */
+/** The token of a signed link is missing, wrong or expired. */
+export class LinkInvalid extends AppError {
+  static readonly code = 'LINK_INVALID';
+  readonly code = LinkInvalid.code;
+  readonly httpStatus = 403;
+}
+
+/**
+ * An identity provider's token cannot be verified, because the provider's keys are not cached and it does not
+ * respond.
+ */
+export class IdentityProviderUnavailable extends AppError {
+  static readonly code = 'IDENTITY_PROVIDER_UNAVAILABLE';
+  readonly code = IdentityProviderUnavailable.code;
+  readonly httpStatus = 503;
+  constructor(cause?: unknown) {
+    super(
+      'The identity provider does not respond, so your token cannot be verified. Try again in a few seconds.',
+      { cause },
+    );
+  }
+}
+
+// --- Requests ---
+
+/** The request cannot be understood. Examples are an argument out of range and a body that is not JSON. */
 export class BadRequest extends AppError {
   static readonly code = 'BAD_REQUEST';
   readonly code = BadRequest.code;
   readonly httpStatus = 400;
 }
 
-/** A cursor of the event log that was not made here: cut, forged, of another installation, or ahead of this database. */
+/** A mutation's input was rejected as a whole. Nothing was written or sent. Carries every problem that was found. */
+export class InputRejected extends AppError {
+  static readonly code = 'INPUT_REJECTED';
+  readonly code = InputRejected.code;
+  readonly httpStatus = 400;
+  constructor(readonly errors: readonly UserError[]) {
+    super(errors.map((error) => error.message).join(' '));
+  }
+}
+
+/** A Flux API request names no action, or one that does not exist. */
+export class UnknownAction extends AppError {
+  static readonly code = 'UNKNOWN_ACTION';
+  readonly code = UnknownAction.code;
+  readonly httpStatus = 400;
+  constructor(actions: readonly string[]) {
+    super(`\`action\` is missing or unknown. Use one of: ${actions.join(', ')}.`);
+  }
+}
+
+/** Nothing visible to the caller has this ID. IDs that never existed and IDs of others get the same response. */
+export class NotFound extends AppError {
+  static readonly code = 'NOT_FOUND';
+  readonly code = NotFound.code;
+  readonly httpStatus = 404;
+}
+
+/** The image was deleted, or the upload link has expired. The URL will never work again. */
+export class Gone extends AppError {
+  static readonly code = 'GONE';
+  readonly code = Gone.code;
+  readonly httpStatus = 410;
+}
+
+/** The cursor was not issued by this event log. It is truncated, forged, or from another installation or database. */
 export class CursorInvalid extends AppError {
   static readonly code = 'CURSOR_INVALID';
   readonly code = CursorInvalid.code;
   readonly httpStatus = 400;
   constructor() {
     super(
-      'This cursor is not of this event log. Read the state anew with a query and subscribe after its cursor; without `after` a subscription starts from now.',
+      'This cursor does not belong to this event log. Query the current state and subscribe after its `eventCursor`, or leave `after` out to start from now.',
     );
   }
 }
 
-/** A cursor of ours from so long ago that subscriptions do not go back to it. Queries still do. */
+/** The cursor is older than subscriptions reach back. Queries still accept it. */
 export class CursorExpired extends AppError {
   static readonly code = 'CURSOR_EXPIRED';
   readonly code = CursorExpired.code;
   readonly httpStatus = 410;
   constructor(days: number) {
     super(
-      `This cursor is older than the ${days} days that subscriptions go back. Read on from it with the query taskEvents and subscribe after its last cursor.`,
+      `This cursor is older than the ${days} days that subscriptions reach back. Read on from it with the query \`taskEvents\`, then subscribe after the last cursor.`,
     );
   }
 }
 
-/** A limit on what one connection, or all connections with one key, may have open at the same time. */
-export class TooManyWatchers extends AppError {
-  static readonly code = 'TOO_MANY_WATCHERS';
-  readonly code = TooManyWatchers.code;
+// --- Limits ---
+
+/** A connection, or all connections of one API key, have too much open at the same time. */
+export class TooManyConnections extends AppError {
+  static readonly code = 'TOO_MANY_CONNECTIONS';
+  readonly code = TooManyConnections.code;
   readonly httpStatus = 429;
 }
 
-/** One of the limits on requests, generations or connections is used up. Nothing was run. */
+/** A limit on requests, generations or connections is used up. Nothing was executed. */
 export class RateLimited extends AppError {
   static readonly code = 'RATE_LIMITED';
   readonly code = RateLimited.code;
   readonly httpStatus = 429;
   constructor(
     message: string,
-    /** When it is worth trying again; for what is in flight a guess, as nobody knows when it ends. */
+    /** Milliseconds after which a retry makes sense. For in-flight limits this is an estimate. */
     readonly retryAfterMs: number,
   ) {
     super(message);
@@ -105,113 +175,30 @@ export class RateLimited extends AppError {
   }
 }
 
-/** A GraphQL document, or its variables, over one of the limits that hold on every transport. */
+/** A GraphQL document, or its variables, exceed one of the limits that apply on every transport. */
 export class QueryTooComplex extends AppError {
   static readonly code = 'QUERY_TOO_COMPLEX';
   readonly code = QueryTooComplex.code;
   readonly httpStatus = 400;
-  /** `excess` such as "17 levels of fields; 15 are allowed". */
+  /** `excess` completes "This operation has …". It names the measured value and the limit. */
   constructor(excess: string) {
-    super(`This operation has ${excess}. Ask for less at a time.`);
+    super(`This operation has ${excess}. Request less at a time.`);
   }
 }
 
-/** A body over the limit of its route. */
+/** The request body exceeds the limit of its route. */
 export class PayloadTooLarge extends AppError {
   static readonly code = 'PAYLOAD_TOO_LARGE';
   readonly code = PayloadTooLarge.code;
   readonly httpStatus = 413;
   constructor(limit: string) {
-    super(`The body is larger than ${limit}, the limit of this route. Send less.`);
+    super(`The body is larger than ${limit}, the limit of this route. Send a smaller one.`);
   }
 }
 
-/** Nothing by this id that the caller may see. The same for ids that never existed and for those of others. */
-export class NotFound extends AppError {
-  static readonly code = 'NOT_FOUND';
-  readonly code = NotFound.code;
-  readonly httpStatus = 404;
-}
+// --- Database and image store ---
 
-/** A picture that was deleted: its address will never give it again. */
-export class Gone extends AppError {
-  static readonly code = 'GONE';
-  readonly code = Gone.code;
-  readonly httpStatus = 410;
-}
-
-/** A link of ours whose token is missing, wrong or past its time. */
-export class LinkRefused extends AppError {
-  static readonly code = 'LINK_REFUSED';
-  readonly code = LinkRefused.code;
-  readonly httpStatus = 403;
-}
-
-/** The folder or the bucket of pictures does not do its work at the moment. The reason names no secret; the cause may. */
-export class StoreUnavailable extends AppError {
-  static readonly code = 'STORE_UNAVAILABLE';
-  readonly code = StoreUnavailable.code;
-  readonly httpStatus = 503;
-  override readonly expected = false;
-  constructor(reason: string, options?: { cause?: unknown }) {
-    super(`The picture store cannot be used at the moment: ${reason}. Try again in a few seconds.`, options);
-  }
-}
-
-/** A Flux API request whose `action` is missing or none that there is. */
-export class UnknownAction extends AppError {
-  static readonly code = 'UNKNOWN_ACTION';
-  readonly code = UnknownAction.code;
-  readonly httpStatus = 400;
-  constructor(actions: readonly string[]) {
-    super(`There is no such action. \`action\` is one of: ${actions.join(', ')}.`);
-  }
-}
-
-/** A request was held for its pictures and is answered without them. The task was taken and goes on. */
-export class WaitEnded extends AppError {
-  static readonly code = 'WAIT_ENDED';
-  readonly code = WaitEnded.code;
-  readonly httpStatus = 504;
-  override readonly expected: boolean;
-  constructor(
-    readonly taskId: string,
-    readonly reason: 'timed-out' | 'going-away' | 'key-revoked' | 'unread',
-    options?: { cause?: unknown },
-  ) {
-    super(
-      `The task was taken, and its result is not here yet: read it from /flux/tasks with this task_id. Asking again makes, and may bill, new pictures.`,
-      options,
-    );
-    this.expected = reason !== 'unread';
-  }
-}
-
-/** PostgreSQL went away while a Flux API request was being written: it may have been taken. */
-export class WriteUnconfirmed extends AppError {
-  static readonly code = 'WRITE_UNCONFIRMED';
-  readonly code = WriteUnconfirmed.code;
-  readonly httpStatus = 504;
-  override readonly expected = false;
-  constructor(cause: unknown) {
-    super(
-      'The database went away, and it is unknown whether the request was taken. Send it again with the same Idempotency-Key and nothing is made twice; without one, look for the task first.',
-      { cause },
-    );
-  }
-}
-
-/** A mutation's input was refused as a whole: nothing was written and nothing was sent. Carries every fault found. */
-export class InputRejected extends AppError {
-  static readonly code = 'INPUT_REJECTED';
-  readonly code = InputRejected.code;
-  readonly httpStatus = 400;
-  constructor(readonly faults: readonly InputFault[]) {
-    super(faults.map((fault) => fault.message).join(' '));
-  }
-}
-
-/** Postgres cannot be reached. Reads and writes fail until it is back; nothing needs to be restarted. */
+/** PostgreSQL cannot be reached. Reads and writes fail until it is back. No restart is needed. */
 export class DatabaseUnavailable extends AppError {
   static readonly code = 'DATABASE_UNAVAILABLE';
   readonly code = DatabaseUnavailable.code;
@@ -219,46 +206,67 @@ export class DatabaseUnavailable extends AppError {
   override readonly expected = false;
   constructor(cause?: unknown) {
     super(
-      'The database cannot be reached at the moment. Try again in a few seconds; with an idempotency key nothing is made twice.',
-      {
-        cause,
-      },
+      'The database is unavailable. Try again in a few seconds. With an idempotency key, a retry creates nothing twice.',
+      { cause },
     );
   }
 }
 
-/** A token of the identity provider cannot be checked: its keys are not known, and it does not answer. */
-export class IdentityProviderUnavailable extends AppError {
-  static readonly code = 'IDENTITY_PROVIDER_UNAVAILABLE';
-  readonly code = IdentityProviderUnavailable.code;
-  readonly httpStatus = 503;
-  constructor(cause?: unknown) {
+/** The database connection was lost while a Flux API request was being written, so it may have been accepted. */
+export class WriteUnconfirmed extends AppError {
+  static readonly code = 'WRITE_UNCONFIRMED';
+  readonly code = WriteUnconfirmed.code;
+  readonly httpStatus = 504;
+  override readonly expected = false;
+  constructor(cause: unknown) {
     super(
-      'Who you are cannot be checked at the moment: the identity provider does not answer. Try again in a few seconds.',
-      {
-        cause,
-      },
+      'The database connection was lost, so it is unknown whether the request was accepted. Send it again with the same Idempotency-Key, and nothing is created twice. If it had none, look for the task first.',
+      { cause },
     );
   }
 }
 
-/** The upstream is down and submitting rests; the task stays queued and its job is run again soon. */
-export class UpstreamPaused extends AppError {
-  static readonly code = 'UPSTREAM_PAUSED';
-  readonly code = UpstreamPaused.code;
+/** The folder or bucket that stores images is not working. `reason` must not contain secrets, but `cause` may. */
+export class StoreUnavailable extends AppError {
+  static readonly code = 'STORE_UNAVAILABLE';
+  readonly code = StoreUnavailable.code;
   readonly httpStatus = 503;
-  constructor() {
-    super('The upstream is down at the moment. The task stays queued and is sent when it is back.');
+  override readonly expected = false;
+  constructor(reason: string, options?: { cause?: unknown }) {
+    super(`The image store is unavailable: ${reason}. Try again in a few seconds.`, options);
   }
 }
 
-/** A picture could not be fetched or decoded. `retryable` tells whether trying the same link again can help. */
-export class PictureUnavailable extends AppError {
-  static readonly code = 'PICTURE_UNAVAILABLE';
-  readonly code = PictureUnavailable.code;
+// --- Results and the upstream ---
+
+/** A held request ended without its result. The task was accepted and continues. */
+export class ResultNotReady extends AppError {
+  static readonly code = 'RESULT_NOT_READY';
+  readonly code = ResultNotReady.code;
+  readonly httpStatus = 504;
+  override readonly expected: boolean;
+  constructor(
+    readonly taskId: string,
+    /** `unread`: the task is settled, but reading its result failed. */
+    readonly reason: 'timed-out' | 'going-away' | 'api-key-revoked' | 'unread',
+    options?: { cause?: unknown },
+  ) {
+    super(
+      'The task was accepted, but its result is not ready. Read it from /flux/tasks with this task_id. Sending the request again creates new images, which may be billed.',
+      options,
+    );
+    this.expected = reason !== 'unread';
+  }
+}
+
+/** An image could not be downloaded or decoded. */
+export class ImageUnavailable extends AppError {
+  static readonly code = 'IMAGE_UNAVAILABLE';
+  readonly code = ImageUnavailable.code;
   readonly httpStatus = 502;
   constructor(
     message: string,
+    /** Whether another attempt with the same URL can succeed. */
     readonly retryable: boolean,
     options?: { cause?: unknown },
   ) {
@@ -266,16 +274,27 @@ export class PictureUnavailable extends AppError {
   }
 }
 
+/** The upstream is down, so nothing is submitted. The task stays queued, and its job runs again soon. */
+export class UpstreamPaused extends AppError {
+  static readonly code = 'UPSTREAM_PAUSED';
+  readonly code = UpstreamPaused.code;
+  readonly httpStatus = 503;
+  constructor() {
+    super('The upstream is down. The task stays queued and is submitted when the upstream is back.');
+  }
+}
+
 /**
  * What is known about a request that failed.
- * `not-sent`: no byte of it left. `refused`: the upstream answered with its error envelope. `unknown`: it may have
- * arrived, so a picture may be in the making; it must not be sent again.
+ *
+ * - `not-sent`: no byte of it left this process.
+ * - `refused`: the upstream answered with its error envelope.
+ * - `unknown`: it may have arrived, so the upstream may be making images. It must not be sent again.
  */
 export type SubmitOutcome = 'not-sent' | 'refused' | 'unknown';
 
 /**
- * The upstream's error, mapped into our words where it happened. It alone decides whether and when to try again:
- * `retryAfterMs(attempt)` is null when trying again is pointless or unsafe.
+ * An error of the upstream, mapped to our codes where it occurred. It alone decides whether and when to try again.
  */
 export class UpstreamError extends AppError {
   static readonly code = 'UPSTREAM_ERROR';
@@ -286,15 +305,18 @@ export class UpstreamError extends AppError {
     message: string,
     readonly outcome: SubmitOutcome,
     readonly failure: TaskFailure,
-    private readonly delaysMs: readonly number[],
+    private readonly retryDelaysMs: readonly number[],
     options?: { cause?: unknown },
   ) {
     super(message, options);
   }
 
-  /** Milliseconds until attempt number `attempt + 1`, with up to a quarter of jitter, or null: do not send again. */
+  /**
+   * Milliseconds to wait after attempt number `attempt` (from 1), including up to 25 % of jitter. Null when another
+   * attempt is pointless or unsafe.
+   */
   retryAfterMs(attempt: number): number | null {
-    const delay = this.outcome === 'unknown' ? undefined : this.delaysMs[attempt - 1];
+    const delay = this.outcome === 'unknown' ? undefined : this.retryDelaysMs[attempt - 1];
     return delay === undefined ? null : Math.round(delay * (1 + Math.random() / 4));
   }
 }

@@ -1,34 +1,36 @@
-/** The work that waits in the queue: the name of each job and what it is given. */
+/** Names of the jobs in the queue, each with its payload. */
 export interface JobPayloads {
-  /** A ticket: it sends the task whose turn it is, which need not be the one that it was queued with. */
+  /** Submits the next task by fair scheduling, which need not be the task that the job was created with. */
   'submit-task': { taskId: string };
-  'store-images': { taskId: string };
+  'ingest-images': { taskId: string };
   'reconcile-tasks': Record<string, never>;
-  'deliver-callback': { taskId: string };
-  'deliver-callbacks': Record<string, never>;
-  'forget-callbacks': Record<string, never>;
-  'forget-pictures': Record<string, never>;
-  'sweep-store': Record<string, never>;
+  'deliver-webhook': { taskId: string };
+  'deliver-due-webhooks': Record<string, never>;
+  'delete-old-callbacks': Record<string, never>;
+  'delete-old-images': Record<string, never>;
+  'delete-unused-blobs': Record<string, never>;
 }
 export type JobName = keyof JobPayloads;
 
-/** The flag on jobs that ask something of the upstream: the queue leaves them alone while it cannot be asked. */
-export const UPSTREAM_FLAG = 'upstream';
+/** Flag of the jobs that call the upstream. The queue skips them while the upstream is down. */
+export const UPSTREAM_JOB_FLAG = 'upstream';
 
-/** A job to be added in the same commit as the rows that it is about. */
+/** A job to add in the same commit as the rows that it is about. */
 export interface NewJob<Name extends JobName = JobName> {
   name: Name;
   payload: JobPayloads[Name];
-  /** Not before; absent: at once. */
+  /** Earliest start. Without it the job is due at once. */
   runAt?: Date;
 }
 
-/** A run of a ticket. While it is not over, the ticket stays in the queue, and another run of it has another attempt. */
-export interface Ticket {
-  /** The id of its job. */
+/**
+ * One run of a `submit-task` job. Until a run succeeds, the job stays in the queue, and each run has its own number.
+ */
+export interface SubmitJob {
+  /** ID of the job in the queue. */
   id: string;
-  /** Which run of it, from 1. */
+  /** Number of this run, from 1. */
   attempt: number;
-  /** The task that it was queued with. */
+  /** The task that the job was created with. */
   taskId: string;
 }

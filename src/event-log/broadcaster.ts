@@ -1,245 +1,261 @@
 import { bulkhead } from 'cockatiel';
 import { type Logger } from 'pino';
-import { type EventCursors } from '../core/events/event-cursor.js';
+import { type EventCursorCodec } from '../core/events/event-cursor.js';
 import { type TaskEvent } from '../core/events/task-event.js';
-import { type Outlet } from '../core/events/event-sink.js';
-import { reaches } from '../core/access/visibility.js';
-import { type Events, type Scope } from '../db/events/event-repository.js';
+import { type EventSink } from '../core/events/event-sink.js';
+import { isVisible } from '../core/access/visibility.js';
+import { type EventRepository, type EventScope } from '../db/events/event-repository.js';
 import { type EventLog } from './event-log.js';
 import { Topic, type TopicOptions } from './topic.js';
-import { type Buffering, Watcher, type WatcherHost } from './subscriber.js';
+import { type BufferLimits, Subscriber, type SubscriberHost } from './subscriber.js';
 
-/** Events looked through, read and rendered together for one watcher that catches up. */
-const PAGE = 200;
-/** Watchers that read old events from Postgres at the same time; the others wait for their turn. */
-const READS_AT_ONCE = 4;
+/** Events that are read, filtered and rendered together for a subscriber that is catching up. */
+const CATCH_UP_PAGE_SIZE = 200;
+/** Subscribers that may read old events from PostgreSQL at the same time. The others wait in a queue. */
+const MAX_CONCURRENT_READS = 4;
 const READ_RETRY_MS = 250;
-/** The last push at the end: sockets must be told that we go, and their clients go on elsewhere from where they were. */
-const FLUSH_MS = 1_500;
-/** How often those who wait are looked at. */
-const ROOM_CHECK_MS = 50;
+/** Limit for the final push at shutdown. The sockets must still be closed properly, so that clients resume on another instance. */
+const FLUSH_TIMEOUT_MS = 1_500;
+/** How often blocked subscribers are checked. */
+const DRAIN_CHECK_INTERVAL_MS = 50;
 
-export interface FeedOptions {
-  buffering: Buffering;
-  cursors: EventCursors;
-  /** A watcher whose network takes nothing for so long is closed. */
+export interface BroadcasterOptions {
+  bufferLimits: BufferLimits;
+  cursors: EventCursorCodec;
+  /** A subscriber whose connection accepts no data for this long is closed. */
   stallMs: number;
 }
 
-/** Where a watcher begins. */
-export interface Start {
-  /** Everything up to here was seen. */
+/** Where a subscription starts. */
+export interface SubscriptionStart {
+  /** The subscriber has already seen every event up to and including this position. */
   position: bigint;
-  /** Sent first, whatever its position; null: nothing is. */
-  first: TaskEvent | null;
-  /** The position of the last event of a task that is settled; null while more is expected, and for a workspace. */
-  overAt: bigint | null;
+  /** An event to send first, whatever its position. Null to send none. */
+  initialEvent: TaskEvent | null;
+  /** Position of the last event of a settled task. Null while more events are expected, and for a whole workspace. */
+  settledPosition: bigint | null;
 }
 
 /**
- * Everybody on this instance who watches: events come in once from the log and go out to all topics of their workspace
- * and task. The work in Postgres grows with instances, not with watchers.
+ * Delivers events to all subscribers of this instance. Each event is read from the log once and routed to every topic of
+ * its workspace, end user and task. The load on PostgreSQL grows with the number of instances, not of subscribers.
  */
-export class Feed implements WatcherHost {
-  readonly buffering: Buffering;
+export class Broadcaster implements SubscriberHost {
+  readonly bufferLimits: BufferLimits;
   private readonly topics = new Map<string, Topic>();
-  private readonly topicsOf = new Map<string, Set<Topic>>();
-  private readonly reads = bulkhead(READS_AT_ONCE, Infinity);
-  private readonly waiting = new Map<Watcher, { since: number; backlogBytes: number }>();
-  private roomCheck: NodeJS.Timeout | null = null;
+  private readonly topicsByRoutingKey = new Map<string, Set<Topic>>();
+  private readonly reads = bulkhead(MAX_CONCURRENT_READS, Infinity);
+  private readonly blockedSubscribers = new Map<Subscriber, { since: number; backlogBytes: number }>();
+  private drainCheckTimer: NodeJS.Timeout | null = null;
 
   constructor(
     private readonly eventLog: EventLog,
-    private readonly events: Events,
-    private readonly options: FeedOptions,
+    private readonly events: EventRepository,
+    private readonly options: BroadcasterOptions,
     private readonly log: Logger,
   ) {
-    this.buffering = options.buffering;
+    this.bufferLimits = options.bufferLimits;
   }
 
-  /** Sends everything behind `start` to the outlet, each event once and in order. The watcher is `leave`d by who opened it. */
-  watch(options: TopicOptions, start: Start, outlet: Outlet): Watcher {
-    const topic = this.topics.get(options.key) ?? this.open(options);
-    const watcher = new Watcher(this, topic, outlet, start.position, start.overAt);
-    topic.watchers.add(watcher);
-    if (start.first) void this.sendFirst(watcher, start.first);
-    else this.catchUp(watcher);
-    return watcher;
+  /** Sends every event after `from` to `sink`, once and in order. The caller must call `unsubscribe` on the result. */
+  subscribe(options: TopicOptions, from: SubscriptionStart, sink: EventSink): Subscriber {
+    const topic = this.topics.get(options.key) ?? this.createTopic(options);
+    const subscriber = new Subscriber(this, topic, sink, from.position, from.settledPosition);
+    topic.subscribers.add(subscriber);
+    if (from.initialEvent) void this.sendInitialEvent(subscriber, from.initialEvent);
+    else this.catchUp(subscriber);
+    return subscriber;
   }
 
-  /** Pushes what is known so far, for the last moment before the sockets close. Gives up after 1.5 s: Postgres may be away. */
+  /** Pushes all committed events before the sockets close. Gives up after 1.5 s, because PostgreSQL may be down. */
   async flush(): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
-    const tooLate = new Promise<void>((resolve) => {
+    const timeout = new Promise<void>((resolve) => {
       timer = setTimeout(() => {
-        this.log.warn('the last events could not be pushed in time; clients read them when they come back');
+        this.log.warn(
+          'could not push the last events before shutdown; clients receive them when they reconnect',
+        );
         resolve();
-      }, FLUSH_MS);
+      }, FLUSH_TIMEOUT_MS);
     });
-    await Promise.race([this.pushEverything(), tooLate]).finally(() => clearTimeout(timer));
+    await Promise.race([this.flushTopics(), timeout]).finally(() => clearTimeout(timer));
   }
 
-  private async pushEverything(): Promise<void> {
+  private async flushTopics(): Promise<void> {
     await this.eventLog.flush();
-    await Promise.all([...this.topics.values()].map((topic) => topic.idle()));
+    await Promise.all([...this.topics.values()].map((topic) => topic.whenIdle()));
   }
 
-  catchUp(watcher: Watcher): void {
-    void this.readAndSend(watcher);
+  catchUp(subscriber: Subscriber): void {
+    void this.readAndSend(subscriber);
   }
 
-  waitForRoom(watcher: Watcher): void {
-    this.waiting.set(watcher, { since: Date.now(), backlogBytes: watcher.outlet.backlogBytes });
-    this.roomCheck ??= setInterval(() => this.checkRoom(), ROOM_CHECK_MS);
+  waitForDrain(subscriber: Subscriber): void {
+    this.blockedSubscribers.set(subscriber, {
+      since: Date.now(),
+      backlogBytes: subscriber.sink.bufferedBytes,
+    });
+    this.drainCheckTimer ??= setInterval(() => this.checkDrained(), DRAIN_CHECK_INTERVAL_MS);
   }
 
   cursorAt(position: bigint): string {
     return this.options.cursors.encode(position);
   }
 
-  left(watcher: Watcher): void {
-    const { topic } = watcher;
-    this.waiting.delete(watcher);
-    topic.watchers.delete(watcher);
-    if (topic.watchers.size > 0) return;
+  removeSubscriber(subscriber: Subscriber): void {
+    const { topic } = subscriber;
+    this.blockedSubscribers.delete(subscriber);
+    topic.subscribers.delete(subscriber);
+    if (topic.subscribers.size > 0) return;
     this.topics.delete(topic.key);
-    const place = placeOf(topic.scope);
-    const neighbours = this.topicsOf.get(place);
-    neighbours?.delete(topic);
-    if (neighbours?.size === 0) this.topicsOf.delete(place);
+    const routingKey = routingKeyOf(topic.scope);
+    const sameKeyTopics = this.topicsByRoutingKey.get(routingKey);
+    sameKeyTopics?.delete(topic);
+    if (sameKeyTopics?.size === 0) this.topicsByRoutingKey.delete(routingKey);
     if (this.topics.size === 0) this.eventLog.stopReading();
   }
 
-  private open(options: TopicOptions): Topic {
-    if (this.topics.size === 0) this.eventLog.read((batch) => this.route(batch));
+  private createTopic(options: TopicOptions): Topic {
+    if (this.topics.size === 0) this.eventLog.startReading((batch) => this.route(batch));
     const topic = new Topic(options, this.log);
     this.topics.set(options.key, topic);
-    const place = placeOf(options.scope);
-    this.topicsOf.set(place, (this.topicsOf.get(place) ?? new Set()).add(topic));
+    const routingKey = routingKeyOf(options.scope);
+    this.topicsByRoutingKey.set(
+      routingKey,
+      (this.topicsByRoutingKey.get(routingKey) ?? new Set()).add(topic),
+    );
     return topic;
   }
 
   private route(batch: readonly TaskEvent[]): void {
-    const shown = new Map<Topic, TaskEvent[]>();
+    const eventsByTopic = new Map<Topic, TaskEvent[]>();
     for (const event of batch) {
-      for (const place of placesOf(event)) {
-        for (const topic of this.topicsOf.get(place) ?? []) {
-          if (!isIn(topic.scope, event) || !topic.matches(event)) continue;
-          const events = shown.get(topic);
+      for (const routingKey of routingKeysOf(event)) {
+        for (const topic of this.topicsByRoutingKey.get(routingKey) ?? []) {
+          if (!isInScope(topic.scope, event) || !topic.matches(event)) continue;
+          const events = eventsByTopic.get(topic);
           if (events) events.push(event);
-          else shown.set(topic, [event]);
+          else eventsByTopic.set(topic, [event]);
         }
       }
     }
-    for (const [topic, events] of shown) topic.push(events);
+    for (const [topic, events] of eventsByTopic) topic.broadcast(events);
   }
 
-  private async sendFirst(watcher: Watcher, event: TaskEvent): Promise<void> {
-    const text = await watcher.topic.text(event).catch(() => null);
-    if (text === null || watcher.state === 'over') return;
-    watcher.outlet.send(text);
-    this.catchUp(watcher);
+  private async sendInitialEvent(subscriber: Subscriber, event: TaskEvent): Promise<void> {
+    const text = await subscriber.topic.renderCached(event).catch(() => null);
+    if (text === null || subscriber.state === 'closed') return;
+    subscriber.sink.send(text);
+    this.catchUp(subscriber);
   }
 
-  private async readAndSend(watcher: Watcher): Promise<void> {
-    const { topic } = watcher;
-    while (watcher.state === 'catching up') {
-      const page = this.recentPage(topic, watcher.position) ?? (await this.oldPage(topic, watcher.position));
+  private async readAndSend(subscriber: Subscriber): Promise<void> {
+    const { topic } = subscriber;
+    while (subscriber.state === 'catching-up') {
+      const page =
+        this.readRecentPage(topic, subscriber.position) ??
+        (await this.readDatabasePage(topic, subscriber.position));
       if (!page) continue;
       if (page.events.length === 0 && page.isLast) {
-        if (watcher.position < page.end) watcher.position = page.end;
-        // What settled the task can be sealed by another instance, and not be read by this one yet.
-        if (watcher.overAt === null || page.end < watcher.overAt) watcher.goLive();
-        else watcher.complete();
+        if (subscriber.position < page.endPosition) subscriber.position = page.endPosition;
+        // Another instance may have sealed the event that settled the task, and this one may not have read it yet.
+        if (subscriber.settledPosition === null || page.endPosition < subscriber.settledPosition)
+          subscriber.goLive();
+        else subscriber.complete();
         return;
       }
-      const texts = await Promise.all(page.events.map((event) => topic.text(event))).catch(() => null);
+      const texts = await Promise.all(page.events.map((event) => topic.renderCached(event))).catch(
+        () => null,
+      );
       if (!texts) return;
-      if (watcher.state !== 'catching up') return;
-      watcher.sendAll(page.events, texts);
-      if (watcher.state !== 'catching up') return;
-      if (watcher.position < page.end) watcher.position = page.end;
-      // Texts that others had rendered come without a wait: those who are live have their turn too.
+      if (subscriber.state !== 'catching-up') return;
+      subscriber.sendBatch(page.events, texts);
+      if (subscriber.state !== 'catching-up') return;
+      if (subscriber.position < page.endPosition) subscriber.position = page.endPosition;
+      // Cached renderings resolve without a real wait, so yield to let live subscribers be served too.
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
 
-  /** Without waiting, so that nothing can come between an empty last page and going live. Null: not recent. */
-  private recentPage(topic: Topic, position: bigint): Page | null {
+  /** Synchronous, so that no event can arrive between an empty last page and going live. Null when `position` is too old. */
+  private readRecentPage(topic: Topic, position: bigint): EventPage | null {
     const { recent } = this.eventLog;
-    const found = recent.after(position, PAGE);
+    const found = recent.eventsAfter(position, CATCH_UP_PAGE_SIZE);
     if (!found) return null;
-    const events = found.filter((event) => isIn(topic.scope, event) && topic.matches(event));
-    const end = found.at(-1)?.position ?? position;
-    return { events, end, isLast: end >= recent.end };
+    const events = found.filter((event) => isInScope(topic.scope, event) && topic.matches(event));
+    const endPosition = found.at(-1)?.position ?? position;
+    return { events, endPosition, isLast: endPosition >= recent.endPosition };
   }
 
-  /** From Postgres, or after the recent events have grown back to here; then the caller looks there again. */
-  private async oldPage(topic: Topic, position: bigint): Promise<Page | null> {
+  /**
+   * Reads a page from PostgreSQL. Null when the recent events were extended back to `position` instead, or when reading
+   * failed: the caller tries again.
+   */
+  private async readDatabasePage(topic: Topic, position: bigint): Promise<EventPage | null> {
     const { recent } = this.eventLog;
     try {
-      if (recent.isNear(position)) {
-        await recent.growTo(position);
+      if (recent.canExtendTo(position)) {
+        await recent.extendBackTo(position);
         return null;
       }
-      const { end } = recent;
-      const read = () => this.events.readScopeAfter(topic.scope, position, PAGE);
+      const { endPosition } = recent;
+      const read = () => this.events.readScopeAfter(topic.scope, position, CATCH_UP_PAGE_SIZE);
       const found = await this.reads.execute(read);
-      const isFull = found.length === PAGE;
+      const isFull = found.length === CATCH_UP_PAGE_SIZE;
       return {
         events: found.filter((event) => topic.matches(event)),
-        end: isFull ? (found.at(-1)?.position ?? position) : end,
+        endPosition: isFull ? (found.at(-1)?.position ?? position) : endPosition,
         isLast: false,
       };
     } catch (error) {
-      this.log.warn({ err: error }, 'old events cannot be read; it is tried again');
+      this.log.warn({ err: error }, 'cannot read old events; retrying');
       await new Promise((resolve) => setTimeout(resolve, READ_RETRY_MS));
       return null;
     }
   }
 
-  private checkRoom(): void {
+  private checkDrained(): void {
     const now = Date.now();
-    for (const [watcher, wait] of this.waiting) {
-      const { backlogBytes } = watcher.outlet;
+    for (const [subscriber, wait] of this.blockedSubscribers) {
+      const { bufferedBytes: backlogBytes } = subscriber.sink;
       if (backlogBytes === 0) {
-        this.waiting.delete(watcher);
-        watcher.readAgain();
+        this.blockedSubscribers.delete(subscriber);
+        subscriber.fallBack();
       } else if (backlogBytes < wait.backlogBytes) {
-        this.waiting.set(watcher, { since: now, backlogBytes });
+        this.blockedSubscribers.set(subscriber, { since: now, backlogBytes });
       } else if (now - wait.since > this.options.stallMs) {
-        watcher.close('too-slow');
+        subscriber.close('too-slow');
       }
     }
-    if (this.waiting.size > 0 || !this.roomCheck) return;
-    clearInterval(this.roomCheck);
-    this.roomCheck = null;
+    if (this.blockedSubscribers.size > 0 || !this.drainCheckTimer) return;
+    clearInterval(this.drainCheckTimer);
+    this.drainCheckTimer = null;
   }
 }
 
-/** Events of a scope, and how far the log was looked through for them. */
-interface Page {
+/** Events of one scope, and how far the log was searched for them. */
+interface EventPage {
   events: TaskEvent[];
-  end: bigint;
-  /** Nothing more had been handed out behind `end`. */
+  endPosition: bigint;
+  /** Whether the log had no event after `endPosition`. */
   isLast: boolean;
 }
 
-/** Where an event looks for topics: so that a workspace of a thousand end users does not ask a thousand topics each time. */
-function placeOf({ workspaceId, endUserId, taskId }: Scope): string {
+/** Topics are indexed by this key, so that an event does not have to be matched against the topics of every end user. */
+function routingKeyOf({ workspaceId, endUserId, taskId }: EventScope): string {
   if (taskId !== null) return taskId;
-  return endUserId === null ? workspaceId : placeOfEndUser(workspaceId, endUserId);
+  return endUserId === null ? workspaceId : endUserRoutingKey(workspaceId, endUserId);
 }
 
-function placesOf({ workspaceId, endUserId, taskId }: TaskEvent): string[] {
-  const places = [workspaceId, taskId];
-  return endUserId === null ? places : [...places, placeOfEndUser(workspaceId, endUserId)];
+function routingKeysOf({ workspaceId, endUserId, taskId }: TaskEvent): string[] {
+  const keys = [workspaceId, taskId];
+  return endUserId === null ? keys : [...keys, endUserRoutingKey(workspaceId, endUserId)];
 }
 
-function placeOfEndUser(workspaceId: string, endUserId: string): string {
+function endUserRoutingKey(workspaceId: string, endUserId: string): string {
   return `${workspaceId} ${endUserId}`;
 }
 
-function isIn(scope: Scope, event: TaskEvent): boolean {
-  return reaches(scope, event) && (scope.taskId === null || event.taskId === scope.taskId);
+function isInScope(scope: EventScope, event: TaskEvent): boolean {
+  return isVisible(scope, event) && (scope.taskId === null || event.taskId === scope.taskId);
 }

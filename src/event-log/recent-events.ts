@@ -1,75 +1,75 @@
 import { type TaskEvent } from '../core/events/task-event.js';
-import { type Events } from '../db/events/event-repository.js';
+import { type EventRepository } from '../db/events/event-repository.js';
 
-/** Events kept: at 200 a second the last 40 seconds, in about 8 MB. A reconnect storm is served from here. */
-export const RECENT_EVENTS = 8_192;
+/** At 200 events per second these are the last 40 seconds, in about 8 MB. Reconnect storms are served from this buffer. */
+export const MAX_RECENT_EVENTS = 8_192;
 
 /**
- * The last events of the log, of all workspaces, without gaps from `start` on. It is empty when nobody watches. Who comes
- * back with a cursor that lies a little before it lets it grow backwards, by one statement for all who come at that time.
+ * The most recent events of the log, for all workspaces and without gaps. Empty while there are no subscribers. When
+ * subscribers resume from a cursor slightly older than the buffer, one query extends it backwards for all of them.
  */
 export class RecentEvents {
   private events: TaskEvent[] = [];
-  /** The position before the first event that is kept. */
-  private before = 0n;
-  private growing: Promise<void> | null = null;
+  /** The position just before the first buffered event. */
+  private startPosition = 0n;
+  private extending: Promise<void> | null = null;
 
-  constructor(private readonly rows: Events) {}
+  constructor(private readonly repository: EventRepository) {}
 
-  /** The position of the last event, or the place where the first is expected. */
-  get end(): bigint {
-    return this.before + BigInt(this.events.length);
+  /** Position of the last buffered event. For an empty buffer, the position just before the next event. */
+  get endPosition(): bigint {
+    return this.startPosition + BigInt(this.events.length);
   }
 
-  /** Forgets everything; the next event is the one behind `position`. */
+  /** Empties the buffer. The next event must be the one after `position`. */
   reset(position: bigint): void {
     this.events = [];
-    this.before = position;
+    this.startPosition = position;
   }
 
-  /** Takes the events that follow; forgets the oldest when there are too many. */
+  /** Adds the events that follow, and drops the oldest when there are too many. */
   append(batch: readonly TaskEvent[]): void {
     this.events.push(...batch);
-    // Cut seldom: each cut moves everything that is kept.
-    if (this.events.length > 2 * RECENT_EVENTS) this.cut();
+    // Trimming copies the whole buffer, so do it rarely.
+    if (this.events.length > 2 * MAX_RECENT_EVENTS) this.trim();
   }
 
-  /** Up to `limit` events behind `position`; null when the first of them is not kept any more. */
-  after(position: bigint, limit: number): TaskEvent[] | null {
-    if (position < this.before) return null;
-    const start = Number(position - this.before);
+  /** Up to `limit` events after `position`. Null when the first of them is no longer buffered. */
+  eventsAfter(position: bigint, limit: number): TaskEvent[] | null {
+    if (position < this.startPosition) return null;
+    const start = Number(position - this.startPosition);
     return this.events.slice(start, start + limit);
   }
 
-  /** Whether growing back to `position` is worth it. */
-  isNear(position: bigint): boolean {
-    return this.end - position <= RECENT_EVENTS;
+  /** Whether `position` is close enough for the buffer to be extended back to it. */
+  canExtendTo(position: bigint): boolean {
+    return this.endPosition - position <= MAX_RECENT_EVENTS;
   }
 
-  /** Grows backwards, so that `after(position)` answers, as long as that is near. */
-  async growTo(position: bigint): Promise<void> {
-    while (position < this.before && this.isNear(position)) {
-      this.growing ??= this.grow().finally(() => {
-        this.growing = null;
+  /** Extends the buffer backwards until it covers `position`, unless that is too far back. */
+  async extendBackTo(position: bigint): Promise<void> {
+    while (position < this.startPosition && this.canExtendTo(position)) {
+      this.extending ??= this.extendBack().finally(() => {
+        this.extending = null;
       });
-      await this.growing;
+      await this.extending;
     }
   }
 
-  /** By all that is near, not by what one watcher needs: the others of the storm need a little more. */
-  private async grow(): Promise<void> {
-    const { before } = this;
-    const from = this.end - BigInt(RECENT_EVENTS);
-    const start = from > 0n ? from : 0n;
-    const found = await this.rows.readAfter(start, Number(before - start));
-    if (this.before !== before) return; // reset meanwhile
+  /** Always fills the buffer completely: in a reconnect storm, other subscribers need slightly older events. */
+  private async extendBack(): Promise<void> {
+    const { startPosition } = this;
+    const from = this.endPosition - BigInt(MAX_RECENT_EVENTS);
+    const newStart = from > 0n ? from : 0n;
+    const found = await this.repository.readAfter(newStart, Number(startPosition - newStart));
+    if (this.startPosition !== startPosition) return; // reset in the meantime
     this.events = [...found, ...this.events];
-    this.before = start;
+    this.startPosition = newStart;
   }
 
-  private cut(): void {
-    const surplus = this.events.length - RECENT_EVENTS;
-    this.events = this.events.slice(surplus);
-    this.before += BigInt(surplus);
+  private trim(): void {
+    const excess = this.events.length - MAX_RECENT_EVENTS;
+    this.events = this.events.slice(excess);
+    this.startPosition += BigInt(excess);
   }
 }

@@ -1,124 +1,124 @@
 import { type TaskEvent } from '../core/events/task-event.js';
-import { type Ending, type Outlet } from '../core/events/event-sink.js';
+import { type StreamEndReason, type EventSink } from '../core/events/event-sink.js';
 import { type Topic } from './topic.js';
 
-/** How much may wait for a network that does not take it. */
-export interface Buffering {
+/** How much may be buffered for one slow connection. */
+export interface BufferLimits {
   maxEvents: number;
   maxBytes: number;
 }
 
-/** What a watcher needs of the feed. */
-export interface WatcherHost {
-  readonly buffering: Buffering;
+/** The part of the broadcaster that a subscriber uses. */
+export interface SubscriberHost {
+  readonly bufferLimits: BufferLimits;
   cursorAt(position: bigint): string;
-  /** Reads and sends what the watcher has not seen, then lets it go live. */
-  catchUp(watcher: Watcher): void;
-  /** The watcher waits until its network has taken what was handed over. */
-  waitForRoom(watcher: Watcher): void;
-  left(watcher: Watcher): void;
+  /** Reads and sends the events the subscriber has missed, then makes it live. */
+  catchUp(subscriber: Subscriber): void;
+  /** Calls `fallBack` once the connection has accepted everything that was sent, or closes the subscriber when it stalls. */
+  waitForDrain(subscriber: Subscriber): void;
+  removeSubscriber(subscriber: Subscriber): void;
 }
 
 /**
- * One subscription, and how far it has come.
+ * One subscription and its position in the event log.
  *
- *   catching up -> live <-> catching up
+ *   catching-up -> live <-> catching-up
  *        |           |
- *        +-> waiting <+    the network does not take what was sent; nothing is kept for it but its position
- *   any -> over            by its end, by its client, or because it waited too long
+ *        +-> blocked <+    the connection accepts no more data; only the position is kept
+ *   any -> closed          the task is settled, the client has left, or the connection stalled for too long
  *
- * What is not live is read from the recent events or from Postgres, so a slow watcher costs no memory.
+ * A subscriber that is not live reads from the recent events or from PostgreSQL, so a slow one costs no memory.
  */
-export class Watcher {
-  state: 'catching up' | 'live' | 'waiting' | 'over' = 'catching up';
-  /** Sent since the network had last taken everything. */
-  private untaken = 0;
+export class Subscriber {
+  state: 'catching-up' | 'live' | 'blocked' | 'closed' = 'catching-up';
+  /** Events sent since the connection last had nothing buffered. */
+  private bufferedEvents = 0;
 
   constructor(
-    private readonly host: WatcherHost,
+    private readonly host: SubscriberHost,
     readonly topic: Topic,
-    readonly outlet: Outlet,
-    /** Everything of the topic up to here was sent. */
+    readonly sink: EventSink,
+    /** Every event of the topic up to and including this position was sent. */
     public position: bigint,
-    /** The last event there is of a task that was settled when the watcher came. Null: the one that settles it is the last. */
-    public readonly overAt: bigint | null,
+    /** Position of the last event, when the task was already settled on subscribing. Null: the event that settles it is the last. */
+    public readonly settledPosition: bigint | null,
   ) {}
 
-  /** Whether one more event may be handed over. */
-  hasRoom(): boolean {
-    const { backlogBytes } = this.outlet;
-    if (backlogBytes === 0) this.untaken = 0;
-    const { maxEvents, maxBytes } = this.host.buffering;
-    return this.untaken < maxEvents && backlogBytes < maxBytes;
+  /** Whether one more event may be sent. */
+  hasCapacity(): boolean {
+    const { bufferedBytes } = this.sink;
+    if (bufferedBytes === 0) this.bufferedEvents = 0;
+    const { maxEvents, maxBytes } = this.host.bufferLimits;
+    return this.bufferedEvents < maxEvents && bufferedBytes < maxBytes;
   }
 
-  /** Live events. What was seen already is dropped by its position. */
-  take(events: readonly TaskEvent[], texts: readonly string[]): void {
-    if (this.state === 'live') this.sendAll(events, texts);
+  /** Takes live events. Those already sent are skipped by their position. */
+  receive(events: readonly TaskEvent[], texts: readonly string[]): void {
+    if (this.state === 'live') this.sendBatch(events, texts);
   }
 
-  /** Sends what it has not seen, until it is over or there is no room for more; then it waits. */
-  sendAll(events: readonly TaskEvent[], texts: readonly string[]): void {
+  /** Sends the events that were not sent yet, until the state changes. Blocks when the connection has no capacity left. */
+  sendBatch(events: readonly TaskEvent[], texts: readonly string[]): void {
     const { state } = this;
     let next = 0;
-    const sendSome = () => {
+    const sendWhilePossible = () => {
       for (; next < events.length && this.state === state; next += 1) {
         const event = events[next];
         if (event && event.position > this.position && !this.send(event, texts[next] ?? '')) return;
       }
     };
     while (next < events.length && this.state === state) {
-      // What is sent together is taken only when all of it was handed over: the room is looked at again then.
-      if (!this.hasRoom()) this.waitForRoom();
-      else if (events.length === 1) sendSome();
-      else this.outlet.together(sendSome);
+      // Bytes of a batch reach the connection only when the batch ends, so the capacity is checked again after it.
+      if (!this.hasCapacity()) this.waitForDrain();
+      else if (events.length === 1) sendWhilePossible();
+      else this.sink.batch(sendWhilePossible);
     }
   }
 
-  /** Sends the next event; false, and sends nothing, when there is no room for it. */
+  /** Sends the next event. Returns false without sending when the connection has no capacity. */
   private send(event: TaskEvent, text: string): boolean {
-    if (!this.hasRoom()) return false;
-    this.outlet.send(text);
-    this.untaken += 1;
+    if (!this.hasCapacity()) return false;
+    this.sink.send(text);
+    this.bufferedEvents += 1;
     this.position = event.position;
-    const isLast = this.overAt === null ? event.settles : event.position >= this.overAt;
+    const isLast = this.settledPosition === null ? event.settlesTask : event.position >= this.settledPosition;
     if (isLast && this.topic.scope.taskId !== null) this.complete();
     return true;
   }
 
   goLive(): void {
     this.state = 'live';
-    this.topic.goLive(this);
+    this.topic.addLive(this);
   }
 
-  /** From live back to reading for itself. */
-  readAgain(): void {
-    this.topic.leaveLive(this);
-    this.state = 'catching up';
+  /** Goes back from live to reading missed events. */
+  fallBack(): void {
+    this.topic.removeLive(this);
+    this.state = 'catching-up';
     this.host.catchUp(this);
   }
 
-  waitForRoom(): void {
-    this.topic.leaveLive(this);
-    this.state = 'waiting';
-    this.host.waitForRoom(this);
+  waitForDrain(): void {
+    this.topic.removeLive(this);
+    this.state = 'blocked';
+    this.host.waitForDrain(this);
   }
 
   complete(): void {
-    if (this.leave()) this.outlet.complete();
+    if (this.unsubscribe()) this.sink.complete();
   }
 
-  /** Ends the connection that the watcher is on. */
-  close(ending: Ending): void {
-    if (this.leave()) this.outlet.close(ending, this.host.cursorAt(this.position));
+  /** Ends the subscriber's connection and tells the client where to resume. */
+  close(ending: StreamEndReason): void {
+    if (this.unsubscribe()) this.sink.close(ending, this.host.cursorAt(this.position));
   }
 
-  /** The client has unsubscribed, or its connection is gone. False: it was over already. */
-  leave(): boolean {
-    if (this.state === 'over') return false;
-    this.state = 'over';
-    this.topic.leaveLive(this);
-    this.host.left(this);
+  /** Ends the subscription without a message, because the client left. Returns false when it had already ended. */
+  unsubscribe(): boolean {
+    if (this.state === 'closed') return false;
+    this.state = 'closed';
+    this.topic.removeLive(this);
+    this.host.removeSubscriber(this);
     return true;
   }
 }

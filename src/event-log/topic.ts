@@ -1,45 +1,45 @@
 import { type Logger } from 'pino';
 import { type TaskEvent } from '../core/events/task-event.js';
-import { type Scope } from '../db/events/event-repository.js';
+import { type EventScope } from '../db/events/event-repository.js';
 
-/** What a group of watchers has in common: which events, and how each of them is shown. */
+/** What a group of subscribers shares: which events they receive and how each event is rendered. */
 export interface TopicOptions {
-  /** Equal for watchers that are to be shown the same; they share every rendering. */
+  /** Subscribers with equal keys receive the same output and share every rendering. */
   key: string;
-  scope: Scope;
-  /** Which events of the scope are shown. */
+  scope: EventScope;
+  /** Whether subscribers receive this event of the scope. */
   matches(event: TaskEvent): boolean;
-  /** An event as it goes out. Called once for each event; again later when it throws. */
+  /** The event as it is sent. Called once for each event, and again later when it rejects. */
   render(event: TaskEvent): Promise<string>;
 }
 
-/** What a topic knows of who watches it; watcher.ts is all there is to it. */
-interface LiveWatcher {
-  take(events: readonly TaskEvent[], texts: readonly string[]): void;
-  readAgain(): void;
+/** The part of `Subscriber` that a topic uses. */
+interface LiveSubscriber {
+  receive(events: readonly TaskEvent[], texts: readonly string[]): void;
+  fallBack(): void;
 }
 
-/** Renderings kept for watchers that come back: a storm asks for the same few hundred. */
-const TEXTS_KEPT = 512;
-/** Rendered at the same time, so that their reads of Postgres go together. */
-const RENDERED_AT_ONCE = 64;
-/** With more than this to render, the watchers read for themselves, and memory stays bounded. */
+/** Reconnecting subscribers mostly need the same few hundred events. */
+const MAX_CACHED_RENDERINGS = 512;
+/** Events rendered at the same time, so that their database reads are batched. */
+const RENDER_BATCH_SIZE = 64;
+/** With more events than this to render, subscribers fall back to reading for themselves, which bounds memory. */
 const MAX_PENDING = 4_096;
-/** Between such slices of watchers other sockets have their turn: a slice takes about 10 ms. */
-const WATCHERS_AT_ONCE = 500;
+/** The event loop serves other sockets between slices. A slice takes about 10 ms. */
+const SUBSCRIBERS_PER_SLICE = 500;
 const RENDER_RETRY_MS = 250;
 
-/** One execution and one serialisation for each event, sent to all who watch the same. */
+/** Renders each event once and sends the result to all subscribers of the same document. */
 export class Topic {
   readonly key: string;
-  readonly scope: Scope;
-  /** Everybody who has joined and not left. */
-  readonly watchers = new Set<LiveWatcher>();
-  /** Those who have seen everything so far; the others read for themselves. */
-  private readonly live = new Set<LiveWatcher>();
-  private readonly texts = new Map<bigint, Promise<string>>();
+  readonly scope: EventScope;
+  /** All current subscribers. */
+  readonly subscribers = new Set<LiveSubscriber>();
+  /** Subscribers that have seen everything so far. The others read missed events for themselves. */
+  private readonly liveSubscribers = new Set<LiveSubscriber>();
+  private readonly renderings = new Map<bigint, Promise<string>>();
   private pending: TaskEvent[] = [];
-  private pushing: Promise<void> | null = null;
+  private broadcasting: Promise<void> | null = null;
 
   constructor(
     private readonly options: TopicOptions,
@@ -53,70 +53,68 @@ export class Topic {
     return this.options.matches(event);
   }
 
-  /** The event as it goes out. Rejects when nobody watches any more. */
-  text(event: TaskEvent): Promise<string> {
-    const known = this.texts.get(event.position);
+  /** The event as it is sent. Rejects when the last subscriber has left. */
+  renderCached(event: TaskEvent): Promise<string> {
+    const known = this.renderings.get(event.position);
     if (known) return known;
     const text = this.render(event);
-    text.catch(() => this.texts.delete(event.position));
-    this.texts.set(event.position, text);
-    const [oldest] = this.texts.keys();
-    if (this.texts.size > TEXTS_KEPT && oldest !== undefined) this.texts.delete(oldest);
+    text.catch(() => this.renderings.delete(event.position));
+    this.renderings.set(event.position, text);
+    const [oldest] = this.renderings.keys();
+    if (this.renderings.size > MAX_CACHED_RENDERINGS && oldest !== undefined) this.renderings.delete(oldest);
     return text;
   }
 
-  /** Events that were just sealed, for those who are live. */
-  push(events: readonly TaskEvent[]): void {
-    if (this.live.size === 0) return;
+  /** Sends newly sealed events to the live subscribers. */
+  broadcast(events: readonly TaskEvent[]): void {
+    if (this.liveSubscribers.size === 0) return;
     this.pending.push(...events);
     if (this.pending.length > MAX_PENDING) {
       this.pending = [];
-      for (const watcher of [...this.live]) watcher.readAgain();
+      for (const subscriber of [...this.liveSubscribers]) subscriber.fallBack();
     }
-    this.pushing ??= this.pushAll().finally(() => {
-      this.pushing = null;
+    this.broadcasting ??= this.broadcastPending().finally(() => {
+      this.broadcasting = null;
     });
   }
 
-  /** The watcher has seen everything that was handed out so far, and is sent what comes from now on. */
-  goLive(watcher: LiveWatcher): void {
-    this.live.add(watcher);
+  /** Sends the subscriber all events from now on. It must have seen every earlier one. */
+  addLive(subscriber: LiveSubscriber): void {
+    this.liveSubscribers.add(subscriber);
   }
 
-  leaveLive(watcher: LiveWatcher): void {
-    this.live.delete(watcher);
+  removeLive(subscriber: LiveSubscriber): void {
+    this.liveSubscribers.delete(subscriber);
   }
 
-  /** Resolves when everything that was pushed has been handed to the sockets. */
-  async idle(): Promise<void> {
-    await this.pushing;
+  /** Resolves when every event passed to `broadcast` was written to the sockets. */
+  async whenIdle(): Promise<void> {
+    await this.broadcasting;
   }
 
-  private async pushAll(): Promise<void> {
-    while (this.pending.length > 0 && this.live.size > 0) {
-      const batch = this.pending.splice(0, RENDERED_AT_ONCE);
-      const texts = await Promise.all(batch.map((event) => this.text(event))).catch(() => null);
+  private async broadcastPending(): Promise<void> {
+    while (this.pending.length > 0 && this.liveSubscribers.size > 0) {
+      const batch = this.pending.splice(0, RENDER_BATCH_SIZE);
+      const texts = await Promise.all(batch.map((event) => this.renderCached(event))).catch(() => null);
       if (!texts) break;
-      const watchers = [...this.live];
-      for (let start = 0; start < watchers.length; start += WATCHERS_AT_ONCE) {
+      const subscribers = [...this.liveSubscribers];
+      for (let start = 0; start < subscribers.length; start += SUBSCRIBERS_PER_SLICE) {
         if (start > 0) await new Promise((resolve) => setImmediate(resolve));
-        for (const watcher of watchers.slice(start, start + WATCHERS_AT_ONCE)) watcher.take(batch, texts);
+        for (const subscriber of subscribers.slice(start, start + SUBSCRIBERS_PER_SLICE))
+          subscriber.receive(batch, texts);
       }
     }
     this.pending = [];
   }
 
-  /** An event that cannot be shown now is shown later, not left out: the database comes back. */
+  /** Retries until rendering succeeds: an event must not be skipped because the database is down for a moment. */
   private async render(event: TaskEvent): Promise<string> {
     for (;;) {
       try {
         return await this.options.render(event);
       } catch (error) {
-        if (this.watchers.size === 0) throw error;
-        this.log.warn(
-          { err: error, position: String(event.position) },
-          'an event cannot be shown yet; it is tried again',
-        );
+        if (this.subscribers.size === 0) throw error;
+        this.log.warn({ err: error, position: String(event.position) }, 'cannot render an event; retrying');
         await new Promise((resolve) => setTimeout(resolve, RENDER_RETRY_MS));
       }
     }

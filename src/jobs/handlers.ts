@@ -1,59 +1,59 @@
 import { type JobPayloads } from '../core/jobs.js';
 import { type CallbackInbox } from '../services/callbacks/callback-inbox.js';
-import { type Delivering } from '../services/webhooks/webhook-sender.js';
-import { type Forgetting } from '../services/images/retention.js';
+import { type WebhookSender } from '../services/webhooks/webhook-sender.js';
+import { type Retention } from '../services/images/retention.js';
 import { type Generation } from '../services/tasks/generation.js';
-import { type Pictures } from '../services/images/ingest.js';
+import { type ImageIngest } from '../services/images/ingest.js';
 import { type Reconciliation } from '../services/tasks/reconciliation.js';
-import { type Uploading } from '../services/images/uploads.js';
+import { type Uploads } from '../services/images/uploads.js';
 
 export interface JobServices {
   generation: Generation;
-  pictures: Pictures;
+  imageIngest: ImageIngest;
   reconciliation: Reconciliation;
-  delivering: Delivering;
-  inbox: CallbackInbox;
-  forgetting: Forgetting;
-  uploading: Uploading;
+  webhookSender: WebhookSender;
+  callbackInbox: CallbackInbox;
+  retention: Retention;
+  uploads: Uploads;
 }
 
-/** Time comes in: what each job does, one service call each. */
-export function jobHandlers({
+/** The handler of each job. */
+export function createJobHandlers({
   generation,
-  pictures,
+  imageIngest,
   reconciliation,
-  delivering,
-  inbox,
-  forgetting,
-  uploading,
+  webhookSender,
+  callbackInbox,
+  retention,
+  uploads,
 }: JobServices) {
   return {
     'submit-task': ({ taskId }: JobPayloads['submit-task'], run: { jobId: string; attempt: number }) =>
       generation.submit({ id: run.jobId, attempt: run.attempt, taskId }),
 
-    'store-images': ({ taskId }: JobPayloads['store-images'], run: { attempt: number }) =>
-      pictures.storeAll(taskId, run.attempt),
+    'ingest-images': ({ taskId }: JobPayloads['ingest-images'], run: { attempt: number }) =>
+      imageIngest.ingestTaskImages(taskId, run.attempt),
 
     'reconcile-tasks': async () => {
-      await reconciliation.expire();
+      await reconciliation.expireOverdue();
       await reconciliation.reconcile();
     },
 
-    'deliver-callback': () => Promise.resolve(delivering.wake()),
+    'deliver-webhook': () => Promise.resolve(webhookSender.wake()),
 
-    'deliver-callbacks': () => Promise.resolve(delivering.wake()),
+    'deliver-due-webhooks': () => Promise.resolve(webhookSender.wake()),
 
-    'forget-callbacks': async () => {
-      await inbox.forgetOld();
-      await delivering.forgetOld();
+    'delete-old-callbacks': async () => {
+      await callbackInbox.deleteOld();
+      await webhookSender.deleteOldAttempts();
     },
 
-    'forget-pictures': async () => {
-      await forgetting.forgetOld();
-      await uploading.forgetOld();
-      await forgetting.cleanUp();
+    'delete-old-images': async () => {
+      await retention.deleteExpired();
+      await uploads.deleteExpired();
+      await retention.removeTemporaryFiles();
     },
 
-    'sweep-store': () => forgetting.sweep(),
+    'delete-unused-blobs': () => retention.sweepUnreferenced(),
   };
 }

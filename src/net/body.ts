@@ -3,68 +3,68 @@ import { open, rm, type FileHandle } from 'node:fs/promises';
 import { type Dispatcher } from 'undici';
 import { BodyTooLarge } from './request-failed.js';
 
-type Answer = Pick<Dispatcher.ResponseData, 'headers' | 'body'>;
+type BodySource = Pick<Dispatcher.ResponseData, 'headers' | 'body'>;
 
-/** What a download left in its file. */
+/** Size and hash of a downloaded file. */
 export interface DownloadedFile {
   byteSize: number;
-  /** 32 bytes, taken while they came in. */
+  /** 32 bytes. */
   sha256: Buffer;
 }
 
-/** A download ended because of our own disk, not of the peer. `cause` is what the disk said. */
-export class FileNotWritten extends Error {
+/** A download failed because of the local disk, not the peer. `cause` is the error of the file system. */
+export class FileWriteFailed extends Error {
   constructor(cause: unknown) {
-    super('The file of a download could not be written.', { cause });
-    this.name = 'FileNotWritten';
+    super('A downloaded file could not be written to disk.', { cause });
+    this.name = 'FileWriteFailed';
   }
 }
 
-/** The whole body in memory. Throws BodyTooLarge. */
-export async function readBody({ body }: Answer, maxBytes: number): Promise<Buffer> {
+/** Reads the whole body into memory. Throws BodyTooLarge above `maxBytes`. */
+export async function readBody({ body }: BodySource, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  let length = 0;
+  let receivedBytes = 0;
   for await (const chunk of body as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > maxBytes) throw new BodyTooLarge(maxBytes);
+    receivedBytes += chunk.length;
+    if (receivedBytes > maxBytes) throw new BodyTooLarge(maxBytes);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
 }
 
-/** Up to `bytes` from the beginning of the body, or what came before it broke off. What is longer is cut, with its connection. */
-export async function readStart({ body }: Answer, bytes: number): Promise<Buffer> {
+/** The first `maxBytes` of the body, or what arrived before the connection broke. A longer body is cut off with its connection. */
+export async function readPrefix({ body }: BodySource, maxBytes: number): Promise<Buffer> {
   body.on('error', () => undefined);
   const chunks: Buffer[] = [];
-  let length = 0;
+  let receivedBytes = 0;
   try {
     for await (const chunk of body as AsyncIterable<Buffer>) {
       chunks.push(chunk);
-      length += chunk.length;
-      if (length > bytes) break;
+      receivedBytes += chunk.length;
+      if (receivedBytes > maxBytes) break;
     }
   } catch {
-    // The status has come, and it is what counts.
+    // Only the status matters, and it has arrived.
   }
-  return Buffer.concat(chunks).subarray(0, bytes);
+  return Buffer.concat(chunks).subarray(0, maxBytes);
 }
 
 /**
- * The whole body in a new file, or no file: one that exists already is left alone. It is not synced. Throws BodyTooLarge,
- * before the first byte where the length was announced, and FileNotWritten.
+ * Writes the whole body to a new file, without syncing it to disk. Throws BodyTooLarge (before reading, when the length was
+ * announced) and FileWriteFailed, also when the file already exists. Leaves no new file when it throws.
  */
-export async function writeBody(
-  { headers, body }: Answer,
+export async function writeBodyToFile(
+  { headers, body }: BodySource,
   path: string,
   maxBytes: number,
 ): Promise<DownloadedFile> {
-  // A body that is destroyed before anybody read it says so with an event, and one without a listener ends the process.
+  // Destroying an unread body emits an error event, which would end the process without a listener.
   body.on('error', () => undefined);
   try {
     if (Number(headers['content-length']) > maxBytes) throw new BodyTooLarge(maxBytes);
-    const handle = await onDisk(open(path, 'wx'));
+    const handle = await translateDiskErrors(open(path, 'wx'));
     try {
-      return await copy(body as AsyncIterable<Buffer>, handle, maxBytes);
+      return await copyToFile(body as AsyncIterable<Buffer>, handle, maxBytes);
     } catch (error) {
       await rm(path, { force: true });
       throw error;
@@ -74,7 +74,7 @@ export async function writeBody(
   }
 }
 
-async function copy(
+async function copyToFile(
   body: AsyncIterable<Buffer>,
   handle: FileHandle,
   maxBytes: number,
@@ -86,16 +86,16 @@ async function copy(
       byteSize += chunk.length;
       if (byteSize > maxBytes) throw new BodyTooLarge(maxBytes);
       hash.update(chunk);
-      await onDisk(handle.appendFile(chunk));
+      await translateDiskErrors(handle.appendFile(chunk));
     }
   } finally {
-    await onDisk(handle.close());
+    await translateDiskErrors(handle.close());
   }
   return { byteSize, sha256: hash.digest() };
 }
 
-async function onDisk<Result>(work: Promise<Result>): Promise<Result> {
+async function translateDiskErrors<Result>(work: Promise<Result>): Promise<Result> {
   return work.catch((cause: unknown) => {
-    throw new FileNotWritten(cause);
+    throw new FileWriteFailed(cause);
   });
 }

@@ -1,117 +1,134 @@
 import { Agent, buildConnector, Client, request, type Dispatcher } from 'undici';
-import { beforeWriting } from './before-writing.js';
-import { type DownloadedFile, FileNotWritten, readBody, readStart, writeBody } from './body.js';
-import { type AddressGuard, parseHttpUrl } from './guard.js';
-import { reasonFor, RequestFailed, type Sent } from './request-failed.js';
+import { beforeSend } from './send-tracking.js';
+import { type DownloadedFile, FileWriteFailed, readBody, readPrefix, writeBodyToFile } from './body.js';
+import { type SsrfGuard, parseHttpUrl } from './ssrf-guard.js';
+import { failureReason, RequestFailed, type SentStatus } from './request-failed.js';
 import { parseUrl } from '../core/primitives/url.js';
 
-export { type DownloadedFile, FileNotWritten } from './body.js';
+export { type DownloadedFile, FileWriteFailed } from './body.js';
 
-/** undici's own default; a connection that takes longer is not worth waiting for. */
+/** undici's own default. */
 const CONNECT_TIMEOUT_MS = 10_000;
-/** Far above any answer that holds links, far below what would hurt: nothing that we post to answers with pictures. */
-const MAX_REPLY_BYTES = 10 * 1024 * 1024;
-/** A picture host may move from http to https, to its bare name and to a bucket; more is a loop. */
+/** Far more than any JSON response with image links, and too little to exhaust memory. */
+const MAX_RESPONSE_BYTES = 10 * 1024 * 1024;
+/** An image host may redirect from http to https, to its bare domain and to a bucket. More is a loop. */
 const MAX_REDIRECTS = 3;
-const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
+const REDIRECT_STATUSES: readonly number[] = [301, 302, 303, 307, 308];
 
 export interface HttpClientOptions {
-  /** How long TCP and TLS together may take. Default 10 s. */
+  /** Timeout for the TCP and TLS handshakes together. Default 10 s. */
   connectTimeoutMs?: number;
-  /** Checks every URL and every connection, also the ones after a redirect. What it refuses counts as not sent. */
-  guard?: AddressGuard;
-  /** Opens every connection, unless there is a guard. What it refuses counts as not sent. */
+  /** Checks every URL and every connection, including redirects. A refused request counts as not sent. */
+  guard?: SsrfGuard;
+  /** Opens the connections when there is no guard. A refused connection counts as not sent. */
   connect?: buildConnector.connector;
 }
 export interface PostOptions {
   headers?: Record<string, string>;
-  /** From the call to the last byte of the answer. Noticed when the connection is there: until then its own limit holds. */
+  /**
+   * From the call to the last byte of the response. While the connection is being established, only `connectTimeoutMs`
+   * applies.
+   */
   timeoutMs: number;
   /**
-   * Open a connection for this request alone. On a reused one the peer may be closing while we write, and a request
-   * that nobody read then looks like one that may have arrived. Costs one TCP and TLS handshake.
+   * Opens a new connection for this request. On a reused one the peer may be closing while the request is written, so a
+   * request that was never read looks like one that may have arrived. Costs one TCP and TLS handshake.
    */
   freshConnection?: boolean;
 }
 export interface DownloadOptions {
   maxBytes: number;
-  /** For the whole exchange, redirects included. */
+  /** For the whole exchange, including redirects. */
   timeoutMs: number;
 }
-export interface Reply<Body> {
+export interface HttpResponse<Body> {
   status: number;
   /** Names in lower case. */
   headers: Record<string, string | string[] | undefined>;
   body: Body;
 }
-export type Download = Omit<Reply<never>, 'body'> & { file: DownloadedFile | null };
+export type DownloadResponse = Omit<HttpResponse<never>, 'body'> & { file: DownloadedFile | null };
 
 /**
- * Speaks HTTP with one peer. The only place that decides whether a failed request had left: every method answers with a
- * complete reply, whatever its status, or throws RequestFailed.
+ * The HTTP client of the service. It is the only place that decides whether a failed request was sent: every method returns a
+ * complete response, whatever its status, or throws RequestFailed.
  */
 export class HttpClient {
-  private readonly guard: AddressGuard | undefined;
+  private readonly guard: SsrfGuard | undefined;
   private readonly connect: buildConnector.connector;
   private readonly agent: Agent;
-  private readonly ownClients = new Set<Client>();
+  private readonly dedicatedClients = new Set<Client>();
   private closed = false;
 
   constructor(options: HttpClientOptions = {}) {
     const timeout = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
     this.guard = options.guard;
-    this.connect = options.guard?.connector(timeout) ?? options.connect ?? buildConnector({ timeout });
+    this.connect = options.guard?.createConnector(timeout) ?? options.connect ?? buildConnector({ timeout });
     this.agent = new Agent({ connect: this.connect });
   }
 
-  /** Posts `body` as JSON and returns the answer as text. Follows no redirect. The answer may have 10 MB. */
-  async postJson(url: string, body: unknown, options: PostOptions): Promise<Reply<string>> {
-    const read: Read<string> = async (answer) => (await readBody(answer, MAX_REPLY_BYTES)).toString('utf8');
+  /** Posts `body` as JSON and returns the response as text, at most 10 MB. Does not follow redirects. */
+  async postJson(url: string, body: unknown, options: PostOptions): Promise<HttpResponse<string>> {
+    const read: BodyReader<string> = async (response) =>
+      (await readBody(response, MAX_RESPONSE_BYTES)).toString('utf8');
     return this.post(url, JSON.stringify(body), options, read);
   }
 
-  /** As `postJson`, of a text that is JSON already. Of the answer the first `keptBytes` are returned, or what came of them in time; the rest is not waited for. */
-  async postText(url: string, json: string, keptBytes: number, options: PostOptions): Promise<Reply<string>> {
-    const read: Read<string> = async (answer) => (await readStart(answer, keptBytes)).toString('utf8');
+  /**
+   * Like `postJson`, for a body that is already serialized. Returns only the first `maxResponseBytes` of the response, or
+   * what arrived before the connection broke or the timeout expired.
+   */
+  async postJsonText(
+    url: string,
+    json: string,
+    maxResponseBytes: number,
+    options: PostOptions,
+  ): Promise<HttpResponse<string>> {
+    const read: BodyReader<string> = async (response) =>
+      (await readPrefix(response, maxResponseBytes)).toString('utf8');
     return this.post(url, json, options, read);
   }
 
   /**
-   * Fetches at most `maxBytes` into a new file, following up to 3 redirects to http(s) addresses. Only a 200 makes a file;
-   * `file` is null for every other status. `cause` is BodyTooLarge when it is more. Throws FileNotWritten when it is our own
-   * disk that fails. There is no file when it throws.
+   * Downloads at most `maxBytes` into a new file, following up to 3 redirects to http(s) URLs. Only status 200 creates a file;
+   * `file` is null for any other. Throws RequestFailed (with BodyTooLarge as its `cause` above `maxBytes`), or FileWriteFailed
+   * when the local disk fails. Leaves no file when it throws.
    */
-  async download(url: string, path: string, { maxBytes, timeoutMs }: DownloadOptions): Promise<Download> {
-    const { body, ...rest } = await this.follow(url, timeoutMs, async (answer) => {
-      if (answer.statusCode === 200) return writeBody(answer, path, maxBytes);
-      // Reads what is short, so that the connection can be used again, and cuts what is long.
-      await answer.body.dump();
+  async download(
+    url: string,
+    path: string,
+    { maxBytes, timeoutMs }: DownloadOptions,
+  ): Promise<DownloadResponse> {
+    const { body, ...rest } = await this.getFollowingRedirects(url, timeoutMs, async (response) => {
+      if (response.statusCode === 200) return writeBodyToFile(response, path, maxBytes);
+      // Reads a short body, so that the connection can be reused, and cuts off a long one.
+      await response.body.dump();
       return null;
     });
     return { ...rest, file: body };
   }
 
-  /** Waits for the requests under way, then closes every connection. What is asked afterwards fails as not sent. */
+  /** Waits for requests in progress, then closes every connection. Later requests fail as not sent. */
   async close(): Promise<void> {
     if (this.closed) return;
     this.closed = true;
-    await Promise.all([this.agent, ...this.ownClients].map((client) => client.close()));
+    await Promise.all([this.agent, ...this.dedicatedClients].map((client) => client.close()));
   }
 
-  /** Cuts the requests under way, which fail as ones that may have been sent, and closes every connection. */
+  /** Closes every connection at once. Requests in progress fail as `maybe` sent. */
   async destroy(): Promise<void> {
     this.closed = true;
-    await Promise.all([this.agent, ...this.ownClients].map((client) => client.destroy()));
+    await Promise.all([this.agent, ...this.dedicatedClients].map((client) => client.destroy()));
   }
 
   private async post(
     url: string,
     body: string,
     options: PostOptions,
-    read: Read<string>,
-  ): Promise<Reply<string>> {
+    read: BodyReader<string>,
+  ): Promise<HttpResponse<string>> {
     const target = this.checkUrl(url);
-    const own = options.freshConnection ? this.openOwn(target.origin) : null;
+    const dedicated = options.freshConnection ? this.openDedicatedClient(target.origin) : null;
     try {
       const exchange = {
         method: 'POST',
@@ -120,19 +137,23 @@ export class HttpClient {
         timeoutMs: options.timeoutMs,
         signal: AbortSignal.timeout(options.timeoutMs),
       } as const;
-      return await this.exchange(own ?? this.agent, target, exchange, read);
+      return await this.exchange(dedicated ?? this.agent, target, exchange, read);
     } finally {
-      if (own) await this.dropOwn(own);
+      if (dedicated) await this.destroyDedicatedClient(dedicated);
     }
   }
 
-  private async follow<Body>(url: string, timeoutMs: number, read: Read<Body>): Promise<Reply<Body>> {
+  private async getFollowingRedirects<Body>(
+    url: string,
+    timeoutMs: number,
+    read: BodyReader<Body>,
+  ): Promise<HttpResponse<Body>> {
     const signal = AbortSignal.timeout(timeoutMs);
     let target = this.checkUrl(url);
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects += 1) {
-      const reply = await this.exchange(this.agent, target, { method: 'GET', timeoutMs, signal }, read);
-      const { location } = reply.headers;
-      if (!REDIRECTS.includes(reply.status) || typeof location !== 'string') return reply;
+      const response = await this.exchange(this.agent, target, { method: 'GET', timeoutMs, signal }, read);
+      const { location } = response.headers;
+      if (!REDIRECT_STATUSES.includes(response.status) || typeof location !== 'string') return response;
       target = this.checkUrl(location, target);
     }
     throw new RequestFailed('maybe', `it was redirected more than ${MAX_REDIRECTS} times`);
@@ -143,55 +164,56 @@ export class HttpClient {
     try {
       return this.guard ? this.guard.checkUrl(text) : parseHttpUrl(text);
     } catch (cause) {
-      throw new RequestFailed('no', reasonFor(cause, 'no', 0), { cause });
+      throw new RequestFailed('no', failureReason(cause, 'no', 0), { cause });
     }
   }
 
-  private openOwn(origin: string): Client {
+  private openDedicatedClient(origin: string): Client {
     if (this.closed) throw new RequestFailed('no', 'the HTTP client is closed');
-    // pipelining 0 is how undici is told to send "connection: close".
-    const own = new Client(origin, { connect: this.connect, pipelining: 0 });
-    this.ownClients.add(own);
-    return own;
+    // With pipelining 0 undici sends "connection: close".
+    const client = new Client(origin, { connect: this.connect, pipelining: 0 });
+    this.dedicatedClients.add(client);
+    return client;
   }
 
-  private async dropOwn(own: Client): Promise<void> {
-    this.ownClients.delete(own);
-    await own.destroy();
+  private async destroyDedicatedClient(client: Client): Promise<void> {
+    this.dedicatedClients.delete(client);
+    await client.destroy();
   }
 
   private async exchange<Body>(
-    via: Dispatcher,
+    baseDispatcher: Dispatcher,
     target: URL,
-    { timeoutMs, ...options }: Exchange,
-    read: Read<Body>,
-  ): Promise<Reply<Body>> {
-    let sent: Sent = 'no';
-    const dispatcher = via.compose(
-      beforeWriting((abort) => {
-        // undici looks at the signal only now when the time was up while it was connecting.
+    { timeoutMs, ...options }: ExchangeOptions,
+    read: BodyReader<Body>,
+  ): Promise<HttpResponse<Body>> {
+    let sent: SentStatus = 'no';
+    const dispatcher = baseDispatcher.compose(
+      beforeSend((abort) => {
+        // undici does not check the signal while it connects, so the timeout may already have expired.
         if (options.signal.aborted) return abort(options.signal.reason as Error);
-        // It also writes a request again after some failures of a reused connection; a paid one must leave once.
-        if (sent === 'maybe' && options.method === 'POST') abort(new Error('It would have been sent twice.'));
+        // undici resends a request after some failures of a reused connection. A paid request must be sent only once.
+        if (sent === 'maybe' && options.method === 'POST')
+          abort(new Error('The request was not sent a second time.'));
         sent = 'maybe';
       }),
     );
     try {
-      // The signal is the one clock; undici's own two would end a long wait early.
-      const answer = await request(target, { ...options, dispatcher, headersTimeout: 0, bodyTimeout: 0 });
-      return { status: answer.statusCode, headers: answer.headers, body: await read(answer) };
+      // The signal is the only timeout. undici's own two would end a long wait early.
+      const response = await request(target, { ...options, dispatcher, headersTimeout: 0, bodyTimeout: 0 });
+      return { status: response.statusCode, headers: response.headers, body: await read(response) };
     } catch (cause) {
-      if (cause instanceof FileNotWritten) throw cause;
-      throw new RequestFailed(sent, reasonFor(cause, sent, timeoutMs), { cause });
+      if (cause instanceof FileWriteFailed) throw cause;
+      throw new RequestFailed(sent, failureReason(cause, sent, timeoutMs), { cause });
     }
   }
 }
 
-interface Exchange {
+interface ExchangeOptions {
   method: 'GET' | 'POST';
   headers?: Record<string, string>;
   body?: string;
   signal: AbortSignal;
   timeoutMs: number;
 }
-type Read<Body> = (answer: Dispatcher.ResponseData) => Promise<Body>;
+type BodyReader<Body> = (response: Dispatcher.ResponseData) => Promise<Body>;

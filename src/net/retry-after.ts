@@ -1,7 +1,6 @@
 /**
- * Milliseconds that a `Retry-After` header asks to wait, from its two forms: seconds, or an HTTP date seen from `now`
- * (Unix milliseconds). Never more than `maxMs`. Null when there is no such header, when it cannot be understood, and
- * when it asks for no wait at all.
+ * The delay of a `Retry-After` header in milliseconds, at most `maxMs`. The header holds seconds or an HTTP date, which is
+ * compared with `now` (Unix milliseconds). Null when the header is absent or invalid, or when the delay is not positive.
  */
 export function parseRetryAfter(
   header: string | string[] | undefined,
@@ -9,11 +8,11 @@ export function parseRetryAfter(
   now = Date.now(),
 ): number | null {
   const text = (Array.isArray(header) ? header[0] : header)?.trim() ?? '';
-  const waitMs = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : dateOf(text) - now;
+  const waitMs = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : parseHttpDate(text) - now;
   return waitMs > 0 ? Math.min(waitMs, maxMs) : null;
 }
 
-/** NaN unless the text begins with the name of a day, as an HTTP date does: `Date.parse` also takes "-5" and "soon 1". */
-function dateOf(text: string): number {
+/** NaN unless the text begins with the name of a day, as HTTP dates do. `Date.parse` alone also accepts "-5" and "soon 1". */
+function parseHttpDate(text: string): number {
   return /^[A-Z][a-z]{2,8},? /.test(text) ? Date.parse(text) : NaN;
 }

@@ -12,91 +12,94 @@ import {
 import { type Logger } from 'pino';
 import { AppError } from '../core/errors.js';
 import { type JobName, type JobPayloads } from '../core/jobs.js';
-import { type Instances } from '../db/postgres/instance-repository.js';
+import { type InstanceRepository } from '../db/postgres/instance-repository.js';
 import { type Heartbeat } from './heartbeat.js';
 
-/** What a handler is told about the run besides its payload. */
-export interface JobRun {
+/** What a handler receives besides the payload. */
+export interface JobContext {
   jobId: string;
-  /** From 1. */
+  /** 1 for the first run. */
   attempt: number;
-  /** Aborted when the process is about to end. */
+  /** Aborted when the process is about to exit. */
   signal: AbortSignal;
 }
-export type JobHandlers = { [Name in JobName]: (payload: JobPayloads[Name], run: JobRun) => Promise<void> };
+export type JobHandlers = {
+  [Name in JobName]: (payload: JobPayloads[Name], context: JobContext) => Promise<void>;
+};
 
 export interface WorkerOptions {
   heartbeat: Heartbeat;
-  instances: Instances;
+  instances: InstanceRepository;
   pool: NonNullable<RunnerOptions['pgPool']>;
   handlers: JobHandlers;
-  /** Jobs that come round again: milliseconds from the end of one run to the next, over all instances together. */
-  recurring: Partial<Record<JobName, number>>;
-  /** Flags of jobs that are not to be taken at this moment. */
-  skip: () => string[];
-  /** Jobs at once on this instance. */
+  /** Recurring jobs: milliseconds from the end of one run to the start of the next, across all instances. */
+  recurringIntervalsMs: Partial<Record<JobName, number>>;
+  /** Jobs with one of these flags are skipped for now. */
+  forbiddenFlags: () => string[];
+  /** Jobs that this instance runs at the same time. */
   concurrency: number;
   log: Logger;
 }
 
-/** A recurring job whose instance died while it ran is put back within this time; forgotten jobs are found in two of it. */
-const NET_MS = 5_000;
-/** Running jobs get this long at shutdown before their signal is aborted and they are handed back. */
-const GRACE_MS = 6_000;
-/** Before a queue that stopped by itself is started again. */
+/** A recurring job lost with its instance is queued again within this time. Orphaned jobs are found within twice as long. */
+const SAFETY_POLL_INTERVAL_MS = 5_000;
+/** At shutdown, running jobs may take this long before their signal is aborted and they are released. */
+const SHUTDOWN_GRACE_MS = 6_000;
+/** Delay before a queue that stopped on its own is started again. */
 const RESTART_DELAY_MS = 1_000;
-/** For the queue to write down that the last job has ended. */
-const LAST_WRITE_MS = 1_000;
-/** LISTEN wakes the worker at once; polling is the net, and what finds jobs whose time has come. */
+/** Time for the queue to record that the last job has finished. */
+const FINAL_WRITE_WAIT_MS = 1_000;
+/** LISTEN wakes the worker at once. Polling finds scheduled jobs that have become due, and jobs whose notification was lost. */
 const POLL_INTERVAL_MS = 500;
 
 /**
- * Runs jobs out of Postgres. A handler that throws is run again later, with the queue's exponential backoff, unless the
- * error says that trying again is pointless.
+ * Runs jobs from PostgreSQL. A job whose handler throws runs again later, with the queue's exponential backoff, unless the
+ * error says that a retry cannot help.
  *
  *   stopped -> start() -> running -> stop() -> stopped
  *
- * While it is running, a queue that gave up (it could not write down that a job had ended) is replaced by a new one.
+ * While running, a queue that gave up (because it could not record that a job had finished) is replaced by a new one.
  */
 export class Worker {
   private runner: Runner | null = null;
   private starting: Promise<void> | null = null;
   private utils: WorkerUtils | null = null;
   private timers = new Set<NodeJS.Timeout>();
-  private stopping = false;
+  private isStopping = false;
   private queueId: string | null = null;
-  /** The runs under way here, by the id of their job. */
-  private readonly underWay = new Map<string, Promise<void>>();
-  /** Jobs that our queue held at the last look although nothing here runs them. */
-  private forgotten = new Set<string>();
+  /** Current runs of this instance, by job ID. */
+  private readonly runningJobs = new Map<string, Promise<void>>();
+  /** Jobs that were locked by this queue at the last check although nothing here runs them. */
+  private suspectedOrphans = new Set<string>();
 
   constructor(private readonly options: WorkerOptions) {}
 
   async start(): Promise<void> {
     const { pool, log } = this.options;
     this.utils = await makeWorkerUtils({ pgPool: pool, logger: queueLogger(log) });
-    await this.run();
-    await this.keepRecurring();
-    this.timers.add(setInterval(() => void this.keepRecurring(), NET_MS));
-    this.timers.add(setInterval(() => void this.findForgotten(), NET_MS));
+    await this.startRunner();
+    await this.ensureRecurringJobs();
+    this.timers.add(setInterval(() => void this.ensureRecurringJobs(), SAFETY_POLL_INTERVAL_MS));
+    this.timers.add(setInterval(() => void this.replaceQueueWithOrphans(), SAFETY_POLL_INTERVAL_MS));
   }
 
-  /** Takes no new jobs, lets the running ones end, aborts those that do not, and hands them back. */
+  /** Takes no new jobs and lets the running ones finish. Those that take too long are aborted and released. */
   async stop(): Promise<void> {
-    this.stopping = true;
+    this.isStopping = true;
     this.timers.forEach((timer) => clearTimeout(timer));
-    // A queue that is about to take the place of another would go on.
+    // A replacement queue that is still starting would otherwise keep running.
     await this.starting;
-    // Without a queue there are the jobs of the one that gave up.
-    const stopped = this.runner?.stop().catch(() => undefined) ?? Promise.allSettled(this.underWay.values());
-    await Promise.race([stopped, this.allEnded()]);
-    if (this.queueId) await this.options.heartbeat.leave(this.queueId);
+    // Without a runner, wait for the jobs of the queue that gave up.
+    const stopped =
+      this.runner?.stop().catch(() => undefined) ?? Promise.allSettled(this.runningJobs.values());
+    await Promise.race([stopped, this.jobsFinished()]);
+    if (this.queueId) await this.options.heartbeat.unregister(this.queueId);
     await this.utils?.release();
     this.runner = null;
   }
 
-  private async run(): Promise<void> {
-    const { pool, concurrency, heartbeat, skip, log } = this.options;
+  private async startRunner(): Promise<void> {
+    const { pool, concurrency, heartbeat, forbiddenFlags, log } = this.options;
     const events = new EventEmitter() as WorkerEvents;
     events.on('pool:create', ({ workerPool }) => heartbeat.start((this.queueId = workerPool.id)));
     const runner = await run({
@@ -107,94 +110,104 @@ export class Worker {
       noHandleSignals: true,
       pollInterval: POLL_INTERVAL_MS,
       taskList: this.taskList(),
-      forbiddenFlags: skip,
+      forbiddenFlags,
       preset: {
-        // Written down in batches: only then does the queue retry, and not end the process, when Postgres is away.
-        worker: { gracefulShutdownAbortTimeout: GRACE_MS, completeJobBatchDelay: 0, failJobBatchDelay: 0 },
+        // Only batched writes are retried when PostgreSQL is down. Otherwise the queue ends the process.
+        worker: {
+          gracefulShutdownAbortTimeout: SHUTDOWN_GRACE_MS,
+          completeJobBatchDelay: 0,
+          failJobBatchDelay: 0,
+        },
       },
     });
     this.runner = runner;
-    const onEnd = (error?: unknown) => {
-      if (this.stopping || this.runner !== runner) return;
-      log.warn({ err: error }, 'the queue stopped by itself; it is started again');
+    const onRunnerStopped = (error?: unknown) => {
+      if (this.isStopping || this.runner !== runner) return;
+      log.warn({ err: error }, 'the queue stopped unexpectedly; restarting it');
       this.runner = null;
-      if (this.queueId) void this.handBack(this.queueId, [...this.underWay.values()]);
-      this.runAgainSoon();
+      if (this.queueId) void this.releaseJobs(this.queueId, [...this.runningJobs.values()]);
+      this.scheduleRestart();
     };
-    // Its first word counts: after two batches that could not be written it waits for ever for its own last one
-    // (graphile-worker 0.17.3), and what it keeps besides, such as its clock, is let go only by who stops it.
+    // React to the first sign of a shutdown: after two failed batch writes, graphile-worker 0.17.3 waits forever for its
+    // last one. Its other resources, such as timers, are only released by calling stop().
     events.on('pool:gracefulShutdown', ({ message }) => {
-      onEnd(new Error(message));
+      onRunnerStopped(new Error(message));
       setImmediate(() => void runner.stop().catch(() => undefined));
     });
-    runner.promise.then(() => onEnd(), onEnd);
+    runner.promise.then(() => onRunnerStopped(), onRunnerStopped);
   }
 
-  /** Resolves when no job runs here and what came of the last could be written; the queue itself may never say so. */
-  private async allEnded(): Promise<void> {
+  /** Resolves when no job runs here and the last result had time to be written. The queue itself may never report it. */
+  private async jobsFinished(): Promise<void> {
     do {
-      await Promise.allSettled(this.underWay.values());
-      await pause(LAST_WRITE_MS, undefined, { ref: false });
-    } while (this.underWay.size > 0);
+      await Promise.allSettled(this.runningJobs.values());
+      await pause(FINAL_WRITE_WAIT_MS, undefined, { ref: false });
+    } while (this.runningJobs.size > 0);
   }
 
-  /** Frees the jobs of a queue that gave up, once what they were doing here has ended. If that fails, the heartbeat does. */
-  private async handBack(queueId: string, underWay: Promise<void>[]): Promise<void> {
-    await Promise.allSettled(underWay);
+  /** Releases the jobs of a queue that gave up, once their runs have finished. If that fails, the heartbeat releases them. */
+  private async releaseJobs(queueId: string, running: Promise<void>[]): Promise<void> {
+    await Promise.allSettled(running);
     await this.utils?.forceUnlockWorkers([queueId]).catch((error: unknown) => {
       this.options.log.warn(
         { err: error, queueId },
-        'jobs of a queue that stopped wait for its heartbeat to lapse',
+        'could not release the jobs of a stopped queue; they are released when its heartbeat expires',
       );
     });
   }
 
   /**
-   * When the connection breaks while the queue fetches a job, the job is locked and nobody runs it, for as long as this
-   * queue lives. So one that is seen like that twice makes the queue give up: another takes its place and its jobs.
+   * When the connection breaks while the queue fetches a job, the job stays locked without running for as long as this queue
+   * lives. A job found in that state twice in a row causes the queue to be replaced, which releases its jobs.
    */
-  private async findForgotten(): Promise<void> {
+  private async replaceQueueWithOrphans(): Promise<void> {
     if (!this.runner || !this.queueId) return;
     try {
-      const held = await this.options.instances.jobsHeldBy(this.queueId, NET_MS);
-      const idle = held.filter((id) => !this.underWay.has(id));
-      const again = idle.filter((id) => this.forgotten.has(id));
-      this.forgotten = new Set(idle);
-      if (again.length === 0) return;
-      this.options.log.warn({ jobs: again }, 'jobs are locked and nobody runs them; the queue is replaced');
+      const lockedJobIds = await this.options.instances.findJobsLockedBy(
+        this.queueId,
+        SAFETY_POLL_INTERVAL_MS,
+      );
+      const orphanIds = lockedJobIds.filter((id) => !this.runningJobs.has(id));
+      const confirmedOrphanIds = orphanIds.filter((id) => this.suspectedOrphans.has(id));
+      this.suspectedOrphans = new Set(orphanIds);
+      if (confirmedOrphanIds.length === 0) return;
+      this.options.log.warn(
+        { orphanedJobIds: confirmedOrphanIds },
+        'found locked jobs that are not running; replacing the queue',
+      );
       await this.runner.stop();
     } catch (error) {
-      this.options.log.warn({ err: error }, 'looking for forgotten jobs failed; it is tried again');
+      this.options.log.warn({ err: error }, 'could not check for orphaned jobs; retrying');
     }
   }
 
-  private runAgainSoon(): void {
+  private scheduleRestart(): void {
     const timer = setTimeout(() => {
       this.timers.delete(timer);
-      this.starting = this.run().catch((error: unknown) => {
-        this.options.log.warn({ err: error }, 'the queue could not be started; it is tried again');
-        this.runAgainSoon();
+      this.starting = this.startRunner().catch((error: unknown) => {
+        this.options.log.warn({ err: error }, 'could not start the queue; retrying');
+        this.scheduleRestart();
       });
     }, RESTART_DELAY_MS);
-    if (!this.stopping) this.timers.add(timer);
+    if (!this.isStopping) this.timers.add(timer);
     else clearTimeout(timer);
   }
 
-  /** Whether jobs are being taken. */
+  /** Whether the queue takes jobs. */
   get isRunning(): boolean {
     return this.runner !== null;
   }
 
   private taskList(): RunnerOptions['taskList'] {
     const names = Object.keys(this.options.handlers) as JobName[];
-    return Object.fromEntries(names.map((name) => [name, this.task(name)]));
+    return Object.fromEntries(names.map((name) => [name, this.createTaskHandler(name)]));
   }
 
-  private task(name: JobName): NonNullable<RunnerOptions['taskList']>[string] {
-    const handler = this.options.handlers[name] as (payload: unknown, run: JobRun) => Promise<void>;
-    const everyMs = this.options.recurring[name];
+  private createTaskHandler(name: JobName): NonNullable<RunnerOptions['taskList']>[string] {
+    const handler = this.options.handlers[name] as (payload: unknown, context: JobContext) => Promise<void>;
+    const intervalMs = this.options.recurringIntervalsMs[name];
     return async (payload, { job, abortSignal }) => {
-      const ended = this.begin(job.id);
+      const endRun = this.trackRun(job.id);
       try {
         await handler(payload, {
           jobId: job.id,
@@ -202,56 +215,56 @@ export class Worker {
           signal: abortSignal ?? new AbortController().signal,
         });
       } catch (error) {
-        const pointless = error instanceof AppError && 'retryable' in error && error.retryable === false;
-        this.options.log.warn({ err: error, job: name, attempt: job.attempts, pointless }, 'a job failed');
-        if (!pointless && everyMs === undefined) throw error;
+        const isPermanent = error instanceof AppError && 'retryable' in error && error.retryable === false;
+        this.options.log.warn(
+          { err: error, job: name, attempt: job.attempts, permanent: isPermanent },
+          'a job failed',
+        );
+        if (!isPermanent && intervalMs === undefined) throw error;
       } finally {
-        ended();
-        if (everyMs !== undefined) await this.addRecurring(name, everyMs, 'replace');
+        endRun();
+        if (intervalMs !== undefined) await this.enqueueRecurring(name, intervalMs, 'replace');
       }
     };
   }
 
-  /** Remembers a run until the returned function is called. */
-  private begin(jobId: string): () => void {
-    let end = () => {};
-    this.underWay.set(jobId, new Promise<void>((resolve) => (end = resolve)));
+  /** Tracks a run until the returned function is called. */
+  private trackRun(jobId: string): () => void {
+    let resolveRun = () => {};
+    this.runningJobs.set(jobId, new Promise<void>((resolve) => (resolveRun = resolve)));
     return () => {
-      this.underWay.delete(jobId);
-      end();
+      this.runningJobs.delete(jobId);
+      resolveRun();
     };
   }
 
-  private async keepRecurring(): Promise<void> {
-    const names = Object.keys(this.options.recurring) as JobName[];
+  private async ensureRecurringJobs(): Promise<void> {
+    const names = Object.keys(this.options.recurringIntervalsMs) as JobName[];
     for (const name of names) {
-      await this.addRecurring(name, 0, 'preserve_run_at').catch((error: unknown) =>
-        this.options.log.warn(
-          { err: error, job: name },
-          'a recurring job could not be queued; it is tried again',
-        ),
+      await this.enqueueRecurring(name, 0, 'preserve_run_at').catch((error: unknown) =>
+        this.options.log.warn({ err: error, job: name }, 'could not queue a recurring job; retrying'),
       );
     }
   }
 
-  private async addRecurring(
+  private async enqueueRecurring(
     name: JobName,
-    inMs: number,
+    delayMs: number,
     jobKeyMode: 'replace' | 'preserve_run_at',
   ): Promise<void> {
-    const runAt = new Date(Date.now() + inMs);
+    const runAt = new Date(Date.now() + delayMs);
     await this.utils?.addJob(name, {}, { jobKey: name, jobKeyMode, runAt, maxAttempts: 1 });
   }
 }
 
 /**
- * What the queue says of a job that failed is said already, by the handler's own line; and its advice on the pool's size is
- * for jobs that hold a connection all the while, which ours do not.
+ * Drops two kinds of the queue's messages. Failed jobs are already logged above. The advice on `maxPoolSize` is for jobs that
+ * hold a database connection while they run, which these do not.
  */
 function queueLogger(log: Logger): WorkerLogger {
   return new WorkerLogger(() => (level, message, meta) => {
-    const matters =
+    const isRelevant =
       ['error', 'warning'].includes(level) && !(meta && 'job' in meta) && !message.includes('maxPoolSize');
-    log[matters ? 'warn' : 'trace']({ queue: true }, message);
+    log[isRelevant ? 'warn' : 'trace']({ queue: true }, message);
   });
 }

@@ -1,109 +1,110 @@
-import { API_ERROR_CODES, type ApiErrorCode, isApiErrorCode } from '../core/flux-api/flux-error.js';
+import { FLUX_ERROR_CODES, type FluxErrorCode, isFluxErrorCode } from '../core/flux-api/flux-error-codes.js';
 import { ApiRefusal } from './http/api-refusal.js';
 
-/** How the sandbox should misbehave for one request. Read from the prompt; every field is absent unless asked for. */
+/** Faults and delays for one request, parsed from its prompt. Every field is absent unless the prompt sets it. */
 export interface Directives {
   /** How long the generation takes, in milliseconds. */
   delayMs?: number;
-  /** Refuse the submission with this code; `bare` is a 500 whose `error` is a plain string. */
-  error?: ApiErrorCode | 'bare';
-  /** With `error`: how many submissions of this very prompt are refused before one is accepted. */
+  /** Refuse the submission with this code. `bare` is a 500 whose `error` is a plain string. */
+  error?: FluxErrorCode | 'bare';
+  /** With `error`: how many submissions of exactly this prompt are refused before one is accepted. */
   times?: number;
-  /** Accept the submission and let the generation end with this code. */
-  fail?: ApiErrorCode;
+  /** Accept the submission and let the generation fail with this code. */
+  fail?: FluxErrorCode;
   callback?: (typeof CALLBACK_FAULTS)[number];
-  /** The most pictures that are delivered. */
+  /** Maximum number of delivered images. */
   images?: number;
   reply?: (typeof REPLY_FAULTS)[number];
-  picture?: (typeof PICTURE_FAULTS)[number];
-  /** While it runs, the task shows a failure that is not its end. */
+  image?: (typeof IMAGE_FAULTS)[number];
+  /** While it runs, the task shows a temporary failure. */
   hiccup?: boolean;
 }
 
 const CALLBACK_FAULTS = ['lost', 'twice', 'early', 'late'] as const;
 const REPLY_FAULTS = ['dropped', 'html', 'timeout'] as const;
-const PICTURE_FAULTS = ['404', 'slow'] as const;
+const IMAGE_FAULTS = ['404', 'slow'] as const;
 
-/** Ten minutes: longer than the one to two minutes that the provider documents, so that deadlines can be tried. */
+/** Ten minutes, far longer than the two minutes that the upstream documents, so that deadlines can be tested. */
 const MAX_DELAY_MS = 600_000;
-/** What the API delivers at most for one request. */
+/** The API's maximum for one request. */
 const MAX_IMAGES = 4;
 
-type Reader = (value: string) => Directives | null;
+type DirectiveParser = (value: string) => Directives | null;
 
-/** One entry per directive: how it is written, and how its value is read (null: not a value it takes). */
-const READERS: Record<string, { form: string; read: Reader }> = {
-  delay: { form: 'delay=<n>ms|s (at most 600s)', read: readDelay },
+/** For each directive its syntax and a parser of its value, which returns null for an invalid one. */
+const DIRECTIVE_PARSERS: Record<string, { syntax: string; parse: DirectiveParser }> = {
+  delay: { syntax: 'delay=<n>ms|s (at most 600s)', parse: parseDelay },
   error: {
-    form: `error=bare|${API_ERROR_CODES.join('|')}`,
-    read: (value) => (value === 'bare' || isApiErrorCode(value) ? { error: value } : null),
+    syntax: `error=bare|${FLUX_ERROR_CODES.join('|')}`,
+    parse: (value) => (value === 'bare' || isFluxErrorCode(value) ? { error: value } : null),
   },
   times: {
-    form: 'times=<n> (with error)',
-    read: (value) => (/^[1-9]\d{0,5}$/.test(value) ? { times: Number(value) } : null),
+    syntax: 'times=<n> (with error)',
+    parse: (value) => (/^[1-9]\d{0,5}$/.test(value) ? { times: Number(value) } : null),
   },
   fail: {
-    form: 'fail=<any code that error takes, except bare>',
-    read: (value) => (isApiErrorCode(value) ? { fail: value } : null),
+    syntax: 'fail=<any code of error except bare>',
+    parse: (value) => (isFluxErrorCode(value) ? { fail: value } : null),
   },
-  callback: oneOf('callback', CALLBACK_FAULTS, (callback) => ({ callback })),
+  callback: enumDirective('callback', CALLBACK_FAULTS, (callback) => ({ callback })),
   images: {
-    form: `images=<0 to ${MAX_IMAGES}>`,
-    read: (value) => (/^\d$/.test(value) && Number(value) <= MAX_IMAGES ? { images: Number(value) } : null),
+    syntax: `images=<0 to ${MAX_IMAGES}>`,
+    parse: (value) => (/^\d$/.test(value) && Number(value) <= MAX_IMAGES ? { images: Number(value) } : null),
   },
-  reply: oneOf('reply', REPLY_FAULTS, (reply) => ({ reply })),
-  picture: oneOf('picture', PICTURE_FAULTS, (picture) => ({ picture })),
-  hiccup: { form: 'hiccup', read: (value) => (value === '' ? { hiccup: true } : null) },
+  reply: enumDirective('reply', REPLY_FAULTS, (reply) => ({ reply })),
+  image: enumDirective('image', IMAGE_FAULTS, (image) => ({ image })),
+  hiccup: { syntax: 'hiccup', parse: (value) => (value === '' ? { hiccup: true } : null) },
 };
 
-const BRACKET = /\[sandbox:([^\]]*)\]/gi;
+const DIRECTIVE_PATTERN = /\[sandbox:([^\]]*)\]/gi;
 
 /**
- * Takes `[sandbox: name=value name=value]` out of a prompt. Brackets may be repeated; of two equal names the last one
- * counts. `caption` is the prompt without them.
- * @throws ApiRefusal `bad_request`, listing every directive that exists, when one is unknown or its value is not taken.
+ * Extracts `[sandbox: name=value name=value]` from a prompt. There may be several brackets; the last of two equal names wins.
+ * `caption` is the prompt without the brackets.
+ * @throws ApiRefusal `bad_request`, listing all directives, when one is unknown or has an invalid value.
  */
-export function readDirectives(prompt: string): { caption: string; directives: Directives } {
+export function parseDirectives(prompt: string): { caption: string; directives: Directives } {
   const directives: Directives = {};
-  for (const [, options = ''] of prompt.matchAll(BRACKET)) {
+  for (const [, options = ''] of prompt.matchAll(DIRECTIVE_PATTERN)) {
     for (const option of options.split(/[\s,]+/).filter(Boolean)) {
-      Object.assign(directives, readOption(option));
+      Object.assign(directives, parseDirective(option));
     }
   }
-  if (directives.times !== undefined && directives.error === undefined) throw refusal('times without error');
-  return { caption: prompt.replace(BRACKET, ' ').replace(/\s+/g, ' ').trim(), directives };
+  if (directives.times !== undefined && directives.error === undefined)
+    throw invalidDirective('times without error');
+  return { caption: prompt.replace(DIRECTIVE_PATTERN, ' ').replace(/\s+/g, ' ').trim(), directives };
 }
 
-function readOption(option: string): Directives {
+function parseDirective(option: string): Directives {
   const [name = '', ...rest] = option.split('=');
-  const reader = Object.hasOwn(READERS, name) ? READERS[name] : undefined;
-  const directive = reader?.read(rest.join('='));
-  if (!directive) throw refusal(option);
+  const parser = Object.hasOwn(DIRECTIVE_PARSERS, name) ? DIRECTIVE_PARSERS[name] : undefined;
+  const directive = parser?.parse(rest.join('='));
+  if (!directive) throw invalidDirective(option);
   return directive;
 }
 
-function refusal(option: string): ApiRefusal {
-  const forms = Object.values(READERS).map((reader) => reader.form);
+function invalidDirective(option: string): ApiRefusal {
+  const syntaxes = Object.values(DIRECTIVE_PARSERS).map(({ syntax }) => syntax);
   return new ApiRefusal(
     'bad_request',
-    `The sandbox does not know the directive "${option}". It knows: ${forms.join('; ')}.`,
+    `Unknown or invalid directive "${option}". Use one of: ${syntaxes.join('; ')}.`,
   );
 }
 
-function readDelay(value: string): Directives | null {
+function parseDelay(value: string): Directives | null {
   const [, amount, unit] = /^(\d{1,6}(?:\.\d{1,3})?)(ms|s)$/.exec(value) ?? [];
   const delayMs = Number(amount) * (unit === 's' ? 1000 : 1);
   return delayMs <= MAX_DELAY_MS ? { delayMs } : null;
 }
 
-function oneOf<Value extends string>(
+function enumDirective<Value extends string>(
   name: string,
   values: readonly Value[],
   make: (value: Value) => Directives,
-): { form: string; read: Reader } {
-  const read: Reader = (text) => {
+): { syntax: string; parse: DirectiveParser } {
+  const parse: DirectiveParser = (text) => {
     const value = values.find((known) => known === text);
     return value === undefined ? null : make(value);
   };
-  return { form: `${name}=${values.join('|')}`, read };
+  return { syntax: `${name}=${values.join('|')}`, parse };
 }

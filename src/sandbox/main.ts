@@ -4,7 +4,7 @@ import express from 'express';
 import { pino } from 'pino';
 import { Sandbox } from './sandbox.js';
 
-/** The sandbox as a server of its own, at `/` and at `/sandbox`. PORT, HOST and SANDBOX_TOKEN come from the environment. */
+/** The sandbox as a separate server, mounted at `/` and at `/sandbox`. Configured by PORT, HOST and SANDBOX_TOKEN. */
 const { PORT = '4100', HOST = '127.0.0.1', SANDBOX_TOKEN } = process.env;
 
 const log = pino({ level: 'warn' });
@@ -13,7 +13,9 @@ const sandbox = new Sandbox({ token: SANDBOX_TOKEN || undefined, publicUrl: () =
 const app = express().disable('x-powered-by').use('/sandbox', sandbox.router).use('/', sandbox.router);
 const server: Server = app.listen(Number(PORT), HOST, (error?: Error) => {
   if (error) {
-    console.error(`The sandbox cannot listen on ${HOST}:${PORT}: ${error.message}`);
+    console.error(
+      `The sandbox cannot listen on ${HOST}:${PORT}: ${error.message}. Set HOST or PORT to a free address.`,
+    );
     process.exitCode = 1;
     return;
   }

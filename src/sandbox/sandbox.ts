@@ -1,144 +1,152 @@
 import express, { Router, type Request, type Response } from 'express';
 import { type Logger } from 'pino';
 import { z } from 'zod';
-import { API_ERRORS } from '../core/flux-api/flux-error.js';
+import { FLUX_ERRORS } from '../core/flux-api/flux-error-codes.js';
 import { requireBearer } from './http/bearer.js';
-import { Callbacks } from './callbacks.js';
+import { SandboxCallbackSender } from './callback-sender.js';
 import { ApiRefusal } from './http/api-refusal.js';
-import { Generation } from './generation.js';
-import { HttpClient } from './http/http-client.js';
-import { parseFields, parseImageRequest, readAction } from './http/parse-request.js';
-import { Ledger } from './state/charge-list.js';
-import { PictureStore } from './state/picture-store.js';
-import { Refusals } from './http/refusals.js';
-import { errorReplies, sendReply } from './http/send-reply.js';
-import { TaskBook, type Outcome, type SandboxTask } from './state/task-store.js';
+import { SandboxGenerator } from './sandbox-generator.js';
+import { SandboxHttpClient } from './http/sandbox-http-client.js';
+import { parseFields, parseSandboxRequest, parseAction } from './http/parse-request.js';
+import { ChargeList } from './state/charge-list.js';
+import { SandboxImageStore } from './state/sandbox-image-store.js';
+import { RefusalCounter } from './http/refusals.js';
+import { createErrorHandler, sendReply } from './http/send-reply.js';
+import { SandboxTaskStore, type GenerationOutcome, type SandboxTask } from './state/sandbox-task-store.js';
 
 export interface SandboxOptions {
-  /** The bearer token that is asked for. Without it any token that is not empty will do. */
+  /** The required bearer token. If absent, any non-empty token is accepted. */
   token?: string;
-  /** Base of the picture links, where the router is mounted: `http://127.0.0.1:4000/sandbox`. Asked for each link. */
+  /** Returns the URL at which the router is mounted, such as `http://127.0.0.1:4000/sandbox`. Called for every image link. */
   publicUrl: () => string;
   log: Logger;
-  /** How long a picture takes when its prompt does not say, in milliseconds; 1500 when absent. */
+  /** How long a generation takes unless its prompt says otherwise, in milliseconds. Default 1500. */
   delayMs?: number;
 }
 
 /** Long enough to see a task run, short enough to wait for. The real API takes 5 s to 2 min. */
 const DEFAULT_DELAY_MS = 1500;
-/** How long a slow picture keeps its reader waiting. */
-const SLOW_PICTURE_MS = 2_000;
+/** Delay of an image with the `slow` fault. */
+const SLOW_IMAGE_DELAY_MS = 2_000;
 /** The API's own limit on `ids`. */
-const MAX_BATCH = 50;
-/** Far more than a submission or fifty ids need. */
-const MAX_BODY = '100kb';
+const MAX_BATCH_IDS = 50;
+/** Far more than a submission or fifty IDs need. */
+const MAX_BODY_SIZE = '100kb';
 
-const retrieveFields = z.object({ id: z.string() });
-const batchFields = z.object({ ids: z.array(z.string()).max(MAX_BATCH, `must be at most ${MAX_BATCH} ids`) });
+const retrieveSchema = z.object({ id: z.string() });
+const retrieveBatchSchema = z.object({
+  ids: z.array(z.string()).max(MAX_BATCH_IDS, `must be at most ${MAX_BATCH_IDS} ids`),
+});
 
 /**
- * The Flux Images API in a box: the same paths, replies and errors as the real one, with painted pictures that cost
- * nothing, faults on demand, and a ledger of what would have been billed. All of it is in memory and bounded.
+ * A local stand-in for the Flux Images API, with the same paths, replies and errors. It paints images for free, simulates
+ * faults on demand, and lists the generations that the real API would have billed. Its state is in memory and bounded.
  */
 export class Sandbox {
   readonly router: Router;
-  private readonly closing = new AbortController();
-  private readonly http = new HttpClient(this.closing.signal);
-  private readonly ledger = new Ledger();
-  private readonly pictures = new PictureStore();
-  private readonly tasks = new TaskBook();
-  private readonly refusals = new Refusals();
-  private readonly generation: Generation;
-  private readonly callbacks: Callbacks;
-  private readonly inBackground = new Set<Promise<void>>();
+  private readonly closeController = new AbortController();
+  private readonly http = new SandboxHttpClient(this.closeController.signal);
+  private readonly charges = new ChargeList();
+  private readonly images = new SandboxImageStore();
+  private readonly tasks = new SandboxTaskStore();
+  private readonly refusalCounter = new RefusalCounter();
+  private readonly generator: SandboxGenerator;
+  private readonly callbackSender: SandboxCallbackSender;
+  private readonly backgroundWork = new Set<Promise<void>>();
 
   constructor(options: SandboxOptions) {
     const { publicUrl, log, delayMs = DEFAULT_DELAY_MS } = options;
-    const { http, ledger, pictures } = this;
-    const closing = this.closing.signal;
-    this.generation = new Generation({ http, pictures, ledger, closing, log, publicUrl, delayMs });
-    this.callbacks = new Callbacks(http, this.generation, log);
+    const { http, charges, images } = this;
+    const { signal } = this.closeController;
+    this.generator = new SandboxGenerator({
+      http,
+      images,
+      charges,
+      signal,
+      log,
+      publicUrl,
+      defaultDelayMs: delayMs,
+    });
+    this.callbackSender = new SandboxCallbackSender(http, this.generator, log);
 
-    const api = [requireBearer(options.token), express.json({ limit: MAX_BODY, type: () => true })];
+    const api = [requireBearer(options.token), express.json({ limit: MAX_BODY_SIZE, type: () => true })];
     this.router = Router();
     this.router.post('/flux/images', api, (request: Request, response: Response) =>
-      this.makeImages(request, response),
+      this.handleSubmit(request, response),
     );
     this.router.post('/flux/tasks', api, (request: Request, response: Response) => {
-      response.json(this.readTasks(request.body));
+      response.json(this.handleRetrieve(request.body));
     });
-    this.router.get('/pictures/:file', (request, response) =>
-      this.sendPicture(request.params.file, response),
-    );
+    this.router.get('/images/:file', (request, response) => this.sendImage(request.params.file, response));
     this.router.get('/ledger', (request, response) => {
       const { prompt } = request.query;
-      response.json(this.ledger.page(typeof prompt === 'string' ? prompt : ''));
+      response.json(this.charges.page(typeof prompt === 'string' ? prompt : ''));
     });
     this.router.use(() => {
       throw new ApiRefusal('no_api');
     });
-    this.router.use(errorReplies(log));
+    this.router.use(createErrorHandler(log));
   }
 
-  /** Ends every generation, callback and held connection at once. What has not ended by then never does. */
+  /** Aborts every generation, callback and open connection. Their tasks never finish. */
   async close(): Promise<void> {
-    this.closing.abort();
+    this.closeController.abort();
     await this.http.close();
-    await Promise.allSettled(this.inBackground);
+    await Promise.allSettled(this.backgroundWork);
   }
 
-  private async makeImages(request: Request, response: Response): Promise<void> {
-    const wanted = parseImageRequest(request.body);
-    this.refusals.check(wanted);
-    const task = this.tasks.open(wanted);
-    const end = this.generation.run(task);
-    const { callbackUrl, isAsync, directives } = wanted;
-    const isWaiting = callbackUrl === null && !isAsync;
+  private async handleSubmit(request: Request, response: Response): Promise<void> {
+    const imageRequest = parseSandboxRequest(request.body);
+    this.refusalCounter.throwIfRefused(imageRequest);
+    const task = this.tasks.create(imageRequest);
+    const outcomePromise = this.generator.run(task);
+    const { callbackUrl, isAsync, directives } = imageRequest;
+    const isSynchronous = callbackUrl === null && !isAsync;
     try {
-      const outcome = isWaiting ? await end : null;
-      const callback = end.then((result) => this.callbacks.send(task, result));
+      const outcome = isSynchronous ? await outcomePromise : null;
+      const callback = outcomePromise.then((result) => this.callbackSender.send(task, result));
       if (directives.callback === 'early') await callback;
-      this.keep(callback);
+      this.trackBackground(callback);
       if (outcome) sendReply(response, directives.reply, statusOf(outcome), outcome);
-      else sendReply(response, directives.reply, 200, accepted(task));
+      else sendReply(response, directives.reply, 200, acceptedReply(task));
     } catch (error) {
-      if (!this.closing.signal.aborted) throw error;
+      if (!this.closeController.signal.aborted) throw error;
       response.destroy();
     }
   }
 
-  private readTasks(body: unknown): object {
-    const read = readAction(body, {
-      retrieve: () => this.tasks.retrieve(parseFields(retrieveFields, body).id),
-      retrieve_batch: () => this.tasks.retrieveBatch(parseFields(batchFields, body).ids),
+  private handleRetrieve(body: unknown): object {
+    const retrieve = parseAction(body, {
+      retrieve: () => this.tasks.retrieve(parseFields(retrieveSchema, body).id),
+      retrieve_batch: () => this.tasks.retrieveBatch(parseFields(retrieveBatchSchema, body).ids),
     });
-    return read();
+    return retrieve();
   }
 
-  private async sendPicture(file: string, response: Response): Promise<void> {
-    const picture = this.pictures.find(file.replace(/\.png$/, ''));
+  private async sendImage(file: string, response: Response): Promise<void> {
+    const image = this.images.find(file.replace(/\.png$/, ''));
     try {
-      if (picture?.fault === 'slow') await this.generation.wait(SLOW_PICTURE_MS);
+      if (image?.fault === 'slow') await this.generator.wait(SLOW_IMAGE_DELAY_MS);
     } catch {
       response.destroy();
       return;
     }
-    const png = picture && picture.fault !== '404' ? await this.pictures.bytes(picture) : null;
+    const png = image && image.fault !== '404' ? await this.images.readPng(image) : null;
     if (png) response.type('png').set('cache-control', 'public, max-age=31536000, immutable').send(png);
     else response.status(404).type('text').send('Not Found');
   }
 
-  private keep(work: Promise<void>): void {
-    const kept = work.catch(() => undefined).finally(() => this.inBackground.delete(kept));
-    this.inBackground.add(kept);
+  private trackBackground(work: Promise<void>): void {
+    const tracked = work.catch(() => undefined).finally(() => this.backgroundWork.delete(tracked));
+    this.backgroundWork.add(tracked);
   }
 }
 
-function statusOf(outcome: Outcome): number {
-  return outcome.success ? 200 : API_ERRORS[outcome.error.code].status;
+function statusOf(outcome: GenerationOutcome): number {
+  return outcome.success ? 200 : FLUX_ERRORS[outcome.error.code].status;
 }
 
-function accepted(task: SandboxTask): object {
+function acceptedReply(task: SandboxTask): object {
   const { id, traceId, request } = task;
   return request.isAsync ? { success: true, task_id: id, trace_id: traceId } : { task_id: id };
 }

@@ -1,76 +1,87 @@
 import { AppError } from '../core/errors.js';
 import { type Database } from '../db/postgres/database.js';
 import { type ImageStore } from '../storage/image-store.js';
-import { type GateState, type UpstreamGate } from '../upstreams/upstream-gate.js';
+import { type UpstreamGateState, type UpstreamGate } from '../upstreams/upstream-gate.js';
 import { type Worker } from '../queue/worker.js';
 
-const STORE_CHECK_MS = 5_000;
+const STORE_CHECK_TTL_MS = 5_000;
 
-/** One thing that an instance needs. */
-interface Part {
+/** Health of one component that an instance depends on. `error` says what is wrong. */
+interface ComponentHealth {
   ok: boolean;
   error?: string;
 }
 
-/** Whether this instance can do its work, part by part. `error` says what is wrong with the part. */
+/** Whether this instance can work, with the health of each component. */
 export interface Readiness {
   ready: boolean;
-  parts: Record<string, Part>;
-  /** Whether pictures can be stored. When they cannot, tasks go on and storing is tried again. */
-  store: Part;
-  /** For the operator to see; an upstream that is down does not make this instance unready. */
-  upstream: GateState;
+  components: Record<string, ComponentHealth>;
+  /**
+   * Whether images can be stored. A failure does not make the instance unready: tasks continue, and ingesting is
+   * retried.
+   */
+  store: ComponentHealth;
+  /** For operators. An upstream that is down does not make the instance unready. */
+  upstream: UpstreamGateState;
 }
 
-/** What /readyz answers. */
+/** Provides the body of `/readyz`. */
 export class Health {
-  private draining = false;
-  private storeChecked = { part: Promise.resolve<Part>({ ok: true }), until: 0 };
+  private isDraining = false;
+  private storeCheck = { health: Promise.resolve<ComponentHealth>({ ok: true }), until: 0 };
 
   constructor(
     private readonly db: Database,
-    private readonly gate: UpstreamGate,
+    private readonly upstreamGate: UpstreamGate,
     private readonly store: ImageStore,
     /** Null on an instance that runs no jobs. */
     private readonly worker: Worker | null,
   ) {}
 
-  /** From here on this instance is not ready: load balancers take it out before its listeners close. */
+  /** Makes this instance unready, so that load balancers stop using it before its listeners close. */
   startDraining(): void {
-    this.draining = true;
+    this.isDraining = true;
   }
 
   async readiness(): Promise<Readiness> {
-    const parts: Readiness['parts'] = { database: await this.database() };
-    if (this.worker)
-      parts.queue = this.worker.isRunning ? { ok: true } : { ok: false, error: 'it has stopped' };
-    if (this.draining) parts.process = { ok: false, error: 'it is shutting down' };
-    const ready = Object.values(parts).every((part) => part.ok);
-    return { ready, parts, store: await this.storePart(), upstream: this.gate.state };
+    const components: Readiness['components'] = { database: await this.checkDatabase() };
+    if (this.worker) {
+      components.queue = this.worker.isRunning ? { ok: true } : { ok: false, error: 'the queue has stopped' };
+    }
+    if (this.isDraining) components.process = { ok: false, error: 'the process is shutting down' };
+    const ready = Object.values(components).every(({ ok }) => ok);
+    return { ready, components, store: await this.checkStore(), upstream: this.upstreamGate.state };
   }
 
-  /** Asked at most every few seconds: a check writes a file, or asks a bucket that may be paid by the request. */
-  private storePart(): Promise<Part> {
+  /**
+   * Cached for a few seconds, because a check writes a file or sends a request that the bucket's provider may bill.
+   */
+  private checkStore(): Promise<ComponentHealth> {
     const now = Date.now();
-    if (now > this.storeChecked.until) {
-      const part = this.store.check().then(
+    if (now > this.storeCheck.until) {
+      const health = this.store.assertWritable().then(
         () => ({ ok: true }),
         (error: unknown) => ({
           ok: false,
-          error: error instanceof AppError ? error.message : 'it gave an error',
+          error: messageOf(error),
         }),
       );
-      this.storeChecked = { part, until: now + STORE_CHECK_MS };
+      this.storeCheck = { health, until: now + STORE_CHECK_TTL_MS };
     }
-    return this.storeChecked.part;
+    return this.storeCheck.health;
   }
 
-  private async database(): Promise<Part> {
+  private async checkDatabase(): Promise<ComponentHealth> {
     try {
       await this.db.ping();
       return { ok: true };
     } catch (error) {
-      return { ok: false, error: error instanceof AppError ? error.message : 'it gave an error' };
+      return { ok: false, error: messageOf(error) };
     }
   }
+}
+
+/** Messages of unknown errors may hold secrets, so they are not shown. */
+function messageOf(error: unknown): string {
+  return error instanceof AppError ? error.message : 'an unexpected error occurred';
 }

@@ -1,25 +1,46 @@
 import { BadRequest } from '../core/errors.js';
 
-/** A part of a longer list. `cursors[i]` is the place just after `items[i]`. */
+/** One page of a list. `cursors[i]` is the position just after `items[i]`. */
 export interface Page<Item> {
   items: Item[];
   cursors: string[];
-  /** Where a subscription goes on after this page; null where there is none for such a list. */
-  logCursor?: string;
+  /** Cursor after which a subscription continues. Absent for lists that cannot be subscribed to. */
+  eventCursor?: string;
   hasNext: boolean;
   hasPrevious: boolean;
 }
 
-/** Pages are keyset pages, so their size is what they cost. */
-const MAX_PAGE = 100;
+/** Pages are read by keyset, so the cost of a page depends only on its size. */
+const MAX_PAGE_SIZE = 100;
 
-/** Throws BadRequest for a page of a size that cannot be. */
-export function checkPageSize(first: number): void {
-  if (first >= 1 && first <= MAX_PAGE) return;
-  throw new BadRequest(`\`first\` is ${first}; ask for 1 to ${MAX_PAGE}.`);
+/** Throws BadRequest unless `first` is 1 to 100. */
+export function validatePageSize(first: number): void {
+  if (first >= 1 && first <= MAX_PAGE_SIZE) return;
+  throw new BadRequest(`\`first\` is ${first}. Use 1 to ${MAX_PAGE_SIZE}.`);
 }
 
-/** The page that `rows` give, which hold one more than asked for where there is more. */
+/** Creates the error for a cursor that does not belong to the list. */
+export function invalidCursor(): BadRequest {
+  return new BadRequest('`after` is not a cursor of this list. Use `endCursor` of the previous page.');
+}
+
+/** Encodes the columns that a list is ordered by, for lists that are not ordered by an ID alone. */
+export function encodePageCursor(columns: readonly (string | null)[]): string {
+  return Buffer.from(JSON.stringify(columns)).toString('base64url');
+}
+
+/** Decodes a cursor of `encodePageCursor`. The columns are unchecked. Throws BadRequest for any other text. */
+export function decodePageCursor(cursor: string): unknown[] {
+  try {
+    const columns: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
+    if (Array.isArray(columns)) return columns;
+  } catch {
+    // Reported below.
+  }
+  throw invalidCursor();
+}
+
+/** Makes a page of up to `first + 1` rows. The extra row only tells that there is a next page. */
 export function toPage<Item>(
   rows: Item[],
   first: number,

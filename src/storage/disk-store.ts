@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { copyFile, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Readable } from 'node:stream';
-import { codeOf, diskFailed, IncomingFiles, nullWhenAbsent } from './incoming-files.js';
+import { errorCode, diskError, IncomingFiles, nullIfNotFound } from './incoming-files.js';
 import {
   assertStoreKey,
   type ByteRange,
@@ -13,38 +13,38 @@ import {
   type StoreKey,
 } from './image-store.js';
 
-/** Files lie in 256 folders by the first two digits of their keys: a folder with a million names is slow to walk. */
-const FOLDER = /^[0-9a-f]{2}$/;
+/** Files are spread over 256 folders by the first two digits of their keys, because listing a very large folder is slow. */
+const SHARD_FOLDER = /^[0-9a-f]{2}$/;
 
 /**
- * Pictures in a folder: `<directory>/ab/abcd…`, temporary files in `<directory>/incoming`. A file appears whole or not at
- * all: it is synced under a temporary name, renamed, and its folder is synced. The key is checked before it becomes a
- * path, so nothing outside the folder can be reached.
+ * Stores images in a folder as `<directory>/ab/abcd…`, with temporary files in `<directory>/incoming`. A file appears completely
+ * or not at all: it is synced under a temporary name and renamed, then its folder is synced. Keys are validated before they
+ * become paths, so nothing outside the folder can be reached.
  */
 export class DiskStore implements ImageStore {
   private readonly incoming: IncomingFiles;
 
   constructor(
     private readonly directory: string,
-    /** Replaced by tests alone: few machines have two file systems that can be written to. */
+    /** Replaced only by tests, because few machines have two writable file systems. */
     private readonly renameFile: (from: string, to: string) => Promise<void> = rename,
   ) {
     this.incoming = new IncomingFiles(join(directory, 'incoming'));
   }
 
   async put(key: StoreKey, path: string): Promise<void> {
-    const target = this.path(key);
+    const target = this.pathFor(key);
     if ((await this.size(key)) === null) {
-      await sync(path, 'r+');
-      await withDisk(async () => {
+      await fsync(path, 'r+');
+      await translateDiskErrors(async () => {
         await mkdir(dirname(target), { recursive: true });
         await this.move(path, target);
       });
     }
-    // Also when it was there: whoever has just renamed it may not have come to this line yet.
-    await withDisk(async () => {
-      await sync(dirname(target));
-      await sync(this.directory);
+    // Even if the file already existed: a concurrent call may have renamed it without having synced the folder yet.
+    await translateDiskErrors(async () => {
+      await fsync(dirname(target));
+      await fsync(this.directory);
     });
   }
 
@@ -53,14 +53,14 @@ export class DiskStore implements ImageStore {
   }
 
   async open(key: StoreKey, range?: ByteRange): Promise<Readable> {
-    const path = this.path(key);
-    const file = await withDisk(() => open(path, 'r').catch(nullWhenAbsent));
+    const path = this.pathFor(key);
+    const file = await translateDiskErrors(() => open(path, 'r').catch(nullIfNotFound));
     if (!file) throw new NotStored(key);
     try {
-      const facts = await withDisk(() => file.stat());
-      if (!facts.isFile()) throw new NotStored(key);
-      if (range && (range.start > range.end || range.start >= facts.size))
-        throw new RangeError('The range begins behind the last byte.');
+      const stats = await translateDiskErrors(() => file.stat());
+      if (!stats.isFile()) throw new NotStored(key);
+      if (range && (range.start > range.end || range.start >= stats.size))
+        throw new RangeError('The range starts past the last byte.');
       return file.createReadStream(range);
     } catch (error) {
       await file.close();
@@ -69,52 +69,52 @@ export class DiskStore implements ImageStore {
   }
 
   async size(key: StoreKey): Promise<number | null> {
-    const path = this.path(key);
-    const facts = await withDisk(() => stat(path).catch(nullWhenAbsent));
-    return facts?.isFile() ? facts.size : null;
+    const path = this.pathFor(key);
+    const stats = await translateDiskErrors(() => stat(path).catch(nullIfNotFound));
+    return stats?.isFile() ? stats.size : null;
   }
 
   async remove(keys: readonly StoreKey[]): Promise<void> {
-    const paths = keys.map((key) => this.path(key));
-    await withDisk(async () => {
+    const paths = keys.map((key) => this.pathFor(key));
+    await translateDiskErrors(async () => {
       for (const path of paths) await rm(path, { force: true });
     });
   }
 
   async *list(): AsyncGenerator<StoredFile, void, undefined> {
-    for await (const folder of entries(this.directory)) {
-      if (!FOLDER.test(folder)) continue;
-      for await (const key of entries(join(this.directory, folder))) {
+    for await (const folder of listNames(this.directory)) {
+      if (!SHARD_FOLDER.test(folder)) continue;
+      for await (const key of listNames(join(this.directory, folder))) {
         if (!isStoreKey(key) || !key.startsWith(folder)) continue;
-        const facts = await withDisk(() => stat(this.path(key)).catch(nullWhenAbsent));
-        if (facts?.isFile()) yield { key, byteSize: facts.size, modifiedAt: facts.mtime };
+        const stats = await translateDiskErrors(() => stat(this.pathFor(key)).catch(nullIfNotFound));
+        if (stats?.isFile()) yield { key, byteSize: stats.size, modifiedAt: stats.mtime };
       }
     }
   }
 
-  check(): Promise<void> {
+  assertWritable(): Promise<void> {
     return this.incoming.check();
   }
 
-  temporaryFile(): Promise<string> {
-    return this.incoming.newPath();
+  createTemporaryPath(): Promise<string> {
+    return this.incoming.createPath();
   }
 
-  cleanUp(): Promise<number> {
+  removeStaleFiles(): Promise<number> {
     return this.incoming.cleanUp();
   }
 
-  /** Renames, or copies first when the file lies on another file system. */
+  /** Renames the file. Copies it first when it is on another file system. */
   private async move(path: string, target: string): Promise<void> {
     try {
       await this.renameFile(path, target);
     } catch (error) {
-      if (codeOf(error) !== 'EXDEV') throw error;
-      // Into the folder of temporary files, not beside the target: there it is cleaned up if we die meanwhile.
-      const copy = await this.temporaryFile();
+      if (errorCode(error) !== 'EXDEV') throw error;
+      // Copy into the folder of temporary files, where a crash leaves a file that will be cleaned up.
+      const copy = await this.createTemporaryPath();
       try {
         await copyFile(path, copy, constants.COPYFILE_EXCL);
-        await sync(copy);
+        await fsync(copy);
         await this.renameFile(copy, target);
       } finally {
         await rm(copy, { force: true });
@@ -122,32 +122,32 @@ export class DiskStore implements ImageStore {
     }
   }
 
-  private path(key: StoreKey): string {
+  private pathFor(key: StoreKey): string {
     assertStoreKey(key);
     return join(this.directory, key.slice(0, 2), key);
   }
 }
 
 /**
- * Resolves when the file, or the names in the folder, would survive a power failure. With `r+` a folder is refused, and
- * with `r` a file is only synced where the system allows it to readers.
+ * Resolves when a file, or the names in a folder, would survive a power failure. A folder must be opened with `r`. A file needs
+ * `r+`, because some systems do not let readers sync.
  */
-async function sync(path: string, flags: 'r' | 'r+' = 'r'): Promise<void> {
+async function fsync(path: string, flags: 'r' | 'r+' = 'r'): Promise<void> {
   const file = await open(path, flags);
   await file.sync().finally(() => file.close());
 }
 
-/** The names in a folder, read bit by bit; none when the folder is not there. */
-async function* entries(folder: string): AsyncGenerator<string, void, undefined> {
-  const directory = await withDisk(() => opendir(folder).catch(nullWhenAbsent));
+/** Streams the names in a folder. Yields nothing when the folder does not exist. */
+async function* listNames(folder: string): AsyncGenerator<string, void, undefined> {
+  const directory = await translateDiskErrors(() => opendir(folder).catch(nullIfNotFound));
   if (!directory) return;
   for await (const entry of directory) yield entry.name;
 }
 
-async function withDisk<T>(run: () => Promise<T>): Promise<T> {
+async function translateDiskErrors<T>(work: () => Promise<T>): Promise<T> {
   try {
-    return await run();
+    return await work();
   } catch (error) {
-    throw diskFailed(error);
+    throw diskError(error);
   }
 }

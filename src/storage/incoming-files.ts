@@ -3,72 +3,74 @@ import { join } from 'node:path';
 import { StoreUnavailable } from '../core/errors.js';
 import { newId } from '../core/primitives/ids.js';
 
-/** Below this a picture or two would fill the disk, and a database on the same disk would stop with it. */
+/** With less, one or two images would fill the disk and stop a database on the same disk. */
 const MIN_FREE_BYTES = 100 * 1024 * 1024;
-/** Far longer than any download or upload takes: what nobody has written to since belongs to a process that is gone. */
-const LEFT_BEHIND_MS = 3_600_000;
+/** Far longer than any download or upload takes, so older files were left by a process that has died. */
+const STALE_AFTER_MS = 3_600_000;
 
-/** Files on their way into a store: written here, looked at here, and taken away or removed. Instances may share it. */
+/** A folder of temporary files on their way into a store. Instances may share it. */
 export class IncomingFiles {
   constructor(private readonly directory: string) {}
 
-  /** The path of a file that is not there yet, in a folder that is. Rejects with StoreUnavailable without one. */
-  async newPath(): Promise<string> {
+  /** The path of a new file. Creates the folder, and rejects with StoreUnavailable when it cannot. */
+  async createPath(): Promise<string> {
     try {
       await mkdir(this.directory, { recursive: true });
     } catch (error) {
-      throw diskFailed(error);
+      throw diskError(error);
     }
     return join(this.directory, newId());
   }
 
-  /** Rejects with StoreUnavailable when no file can be written here, or when the disk has less than 100 MB left. */
+  /** Rejects with StoreUnavailable when no file can be written, or when the disk has less than 100 MB of free space. */
   async check(): Promise<void> {
-    const path = await this.newPath();
+    const path = await this.createPath();
     try {
-      // A disk that has become read-only shows it only when something is written.
-      await writeFile(path, 'Can this be written?').finally(() => rm(path, { force: true }));
+      // Only a write reveals that a disk has become read-only.
+      await writeFile(path, 'write test').finally(() => rm(path, { force: true }));
       const { bavail, bsize } = await statfs(this.directory);
       if (bavail * bsize >= MIN_FREE_BYTES) return;
     } catch (error) {
-      throw diskFailed(error);
+      throw diskError(error);
     }
-    throw new StoreUnavailable(`the disk has less than ${MIN_FREE_BYTES / 1024 / 1024} MB left`);
+    throw new StoreUnavailable(`the disk has less than ${MIN_FREE_BYTES / 1024 / 1024} MB of free space`);
   }
 
-  /** Removes files that nobody has written to for an hour, and resolves with their number. */
+  /** Removes files that have not been written to for an hour, and returns their number. */
   async cleanUp(): Promise<number> {
     let removed = 0;
     try {
       await mkdir(this.directory, { recursive: true });
       for await (const entry of await opendir(this.directory)) {
         const path = join(this.directory, entry.name);
-        const { mtimeMs } = (await stat(path).catch(nullWhenAbsent)) ?? { mtimeMs: Infinity };
-        if (!entry.isFile() || Date.now() - mtimeMs < LEFT_BEHIND_MS) continue;
+        const { mtimeMs } = (await stat(path).catch(nullIfNotFound)) ?? { mtimeMs: Infinity };
+        if (!entry.isFile() || Date.now() - mtimeMs < STALE_AFTER_MS) continue;
         await rm(path, { force: true });
         removed += 1;
       }
     } catch (error) {
-      throw diskFailed(error);
+      throw diskError(error);
     }
     return removed;
   }
 }
 
-/** What the file system said, as a failure of the store. Paths stay out of it: /readyz shows the reason. */
-export function diskFailed(error: unknown): StoreUnavailable {
-  return new StoreUnavailable(`the disk gave ${codeOf(error) ?? 'an unknown error'}`, { cause: error });
+/** Wraps an error of the file system. Its message contains no path, because /readyz shows it. */
+export function diskError(error: unknown): StoreUnavailable {
+  return new StoreUnavailable(`the disk reported ${errorCode(error) ?? 'an unknown error'}`, {
+    cause: error,
+  });
 }
 
-/** For `catch`: null when there is no such file, and the error again when it is another one. */
-export function nullWhenAbsent(error: unknown): null {
-  const code = codeOf(error);
+/** For `catch`: returns null when the file does not exist, and rethrows any other error. */
+export function nullIfNotFound(error: unknown): null {
+  const code = errorCode(error);
   if (code === 'ENOENT' || code === 'ENOTDIR') return null;
   throw error;
 }
 
-/** The `code` of an error of Node.js, such as ENOENT; null when it has none. */
-export function codeOf(error: unknown): string | null {
+/** The `code` of a Node.js error, such as ENOENT. Null when it has none. */
+export function errorCode(error: unknown): string | null {
   const hasCode = typeof error === 'object' && error !== null && 'code' in error;
   return hasCode && typeof error.code === 'string' ? error.code : null;
 }

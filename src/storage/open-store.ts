@@ -3,13 +3,16 @@ import { DiskStore } from './disk-store.js';
 import { type S3StoreOptions } from './s3-store.js';
 import { type ImageStore } from './image-store.js';
 
-/** The bucket, or without one the folder `images` in the data directory; files on their way go through that directory. */
+/**
+ * Opens the image store: the given bucket, or without one the folder `images` in the data directory. Files on their way into
+ * a bucket are written to `incoming` in the data directory.
+ */
 export async function openStore(
   dataDir: string,
   bucket: Omit<S3StoreOptions, 'forcePathStyle' | 'incomingDirectory'> | null,
 ): Promise<ImageStore & { destroy?: () => void }> {
   if (!bucket) return new DiskStore(join(dataDir, 'images'));
-  // The SDK takes 10 MB of memory, which a folder does not need.
+  // Imported only when needed, because the SDK takes 10 MB of memory.
   const { S3Store } = await import('./s3-store.js');
   return new S3Store({ ...bucket, forcePathStyle: true, incomingDirectory: join(dataDir, 'incoming') });
 }

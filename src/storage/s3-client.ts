@@ -1,35 +1,35 @@
 import { NotFound, S3Client, type S3ClientConfig, S3ServiceException } from '@aws-sdk/client-s3';
 import { StoreUnavailable } from '../core/errors.js';
-import { codeOf } from './incoming-files.js';
+import { errorCode } from './incoming-files.js';
 
-/** Where a bucket is and who we are to it. */
-export interface S3Account {
-  /** The service's URL; null: Amazon's own for the region. */
+/** Address and credentials of an S3-compatible service. */
+export interface S3ClientOptions {
+  /** URL of the service. Null for Amazon's own in the region. */
   endpoint: string | null;
   region: string;
-  accessKey: string;
-  secretKey: string;
-  /** The bucket in the path and not in the host name, as most services besides Amazon's want it. */
+  accessKeyId: string;
+  secretAccessKey: string;
+  /** Puts the bucket in the path instead of the host name, as most services other than Amazon's require. */
   forcePathStyle: boolean;
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
-/** Until the answer begins: a part of 8 MB at 1.1 Mbit/s. */
+/** Until the response begins. Enough for a part of 8 MB at 1.1 Mbit/s. */
 const REQUEST_TIMEOUT_MS = 60_000;
-/** Without a byte either way, in the middle of an answer. A browser that takes nothing for as long is cut with it. */
-const SILENCE_TIMEOUT_MS = 60_000;
-/** Every request here can be sent twice: what is stored under a key is always the same. */
-const ATTEMPTS = 3;
+/** Without a byte in either direction during a response. Also ends responses to browsers that stop reading for this long. */
+const SOCKET_IDLE_TIMEOUT_MS = 60_000;
+/** Every request is idempotent, because the content of a key never changes. */
+const MAX_ATTEMPTS = 3;
 
-/** A client with limits on every wait. Whoever makes it destroys it. */
-export function makeS3Client(account: S3Account): S3Client {
-  const { endpoint, region, accessKey, secretKey, forcePathStyle } = account;
+/** Creates a client with a timeout for every wait. The caller must destroy it. */
+export function createS3Client(options: S3ClientOptions): S3Client {
+  const { endpoint, region, accessKeyId, secretAccessKey, forcePathStyle } = options;
   const config: S3ClientConfig = {
     region,
-    credentials: { accessKeyId: accessKey, secretAccessKey: secretKey },
+    credentials: { accessKeyId, secretAccessKey },
     forcePathStyle,
-    maxAttempts: ATTEMPTS,
-    // The default asks for checksums that many services do not know.
+    maxAttempts: MAX_ATTEMPTS,
+    // The default requires checksums that many services do not support.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: {
@@ -37,41 +37,45 @@ export function makeS3Client(account: S3Account): S3Client {
       requestTimeout: REQUEST_TIMEOUT_MS,
       // Without this the SDK only prints a warning.
       throwOnRequestTimeout: true,
-      socketTimeout: SILENCE_TIMEOUT_MS,
+      socketTimeout: SOCKET_IDLE_TIMEOUT_MS,
     },
   };
   if (endpoint !== null) config.endpoint = endpoint;
   return new S3Client(config);
 }
 
-/** Whether the service said that there is no such key. A bucket that is not there is another matter. */
-export function isAbsent(error: unknown): boolean {
-  // A HEAD has no body to say which of the two it is.
-  return error instanceof NotFound || hasName(error, 'NoSuchKey');
+/** Whether the service reported that the key does not exist. A missing bucket does not count. */
+export function isNotFound(error: unknown): boolean {
+  // A HEAD response has no body with an error code, so the SDK throws NotFound.
+  return error instanceof NotFound || hasErrorName(error, 'NoSuchKey');
 }
 
-/** Whether the service said that the range begins behind the last byte. */
-export function isBehindTheEnd(error: unknown): boolean {
-  return hasName(error, 'InvalidRange') || (error instanceof S3ServiceException && statusOf(error) === 416);
+/** Whether the service reported that the range starts past the last byte. */
+export function isRangeNotSatisfiable(error: unknown): boolean {
+  return (
+    hasErrorName(error, 'InvalidRange') || (error instanceof S3ServiceException && statusOf(error) === 416)
+  );
 }
 
-/** What went wrong, as a failure of the store: the service's status and name of it, never its message. */
-export function bucketFailed(error: unknown): StoreUnavailable {
-  return error instanceof StoreUnavailable ? error : new StoreUnavailable(reasonFor(error), { cause: error });
+/** Wraps an error of the service. The reason contains its status and error name, never its message. */
+export function bucketError(error: unknown): StoreUnavailable {
+  return error instanceof StoreUnavailable
+    ? error
+    : new StoreUnavailable(bucketErrorReason(error), { cause: error });
 }
 
-function reasonFor(error: unknown): string {
+function bucketErrorReason(error: unknown): string {
   if (error instanceof S3ServiceException && statusOf(error) !== undefined)
-    return `the bucket answered ${statusOf(error)} (${error.name})`;
-  if (hasName(error, 'TimeoutError') || hasName(error, 'AbortError'))
-    return 'the bucket did not answer in time';
-  return `the bucket cannot be reached (${codeOf(error) ?? 'the cause is in the log'})`;
+    return `the bucket returned status ${statusOf(error)} (${error.name})`;
+  if (hasErrorName(error, 'TimeoutError') || hasErrorName(error, 'AbortError'))
+    return 'the bucket did not respond in time';
+  return `the bucket cannot be reached (${errorCode(error) ?? 'see the log for the cause'})`;
 }
 
 function statusOf(error: S3ServiceException): number | undefined {
   return error.$metadata.httpStatusCode;
 }
 
-function hasName(error: unknown, name: string): boolean {
+function hasErrorName(error: unknown, name: string): boolean {
   return error instanceof Error && error.name === name;
 }

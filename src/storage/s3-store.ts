@@ -14,58 +14,64 @@ import {
 import { Upload } from '@aws-sdk/lib-storage';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { IncomingFiles } from './incoming-files.js';
-import { bucketFailed, isAbsent, isBehindTheEnd, makeS3Client, type S3Account } from './s3-client.js';
+import {
+  bucketError,
+  isNotFound,
+  isRangeNotSatisfiable,
+  createS3Client,
+  type S3ClientOptions,
+} from './s3-client.js';
 import {
   assertStoreKey,
   type ByteRange,
   type ImageStore,
   isStoreKey,
-  type LinkHeaders,
+  type SignedLinkHeaders,
   NotStored,
   type StoredFile,
   type StoreKey,
 } from './image-store.js';
 
-export interface S3StoreOptions extends S3Account {
+export interface S3StoreOptions extends S3ClientOptions {
   bucket: string;
-  /** What every object's name begins with, so that a bucket can be shared; empty for nothing. */
+  /** Prefix of every object name, so that a bucket can be shared. May be empty. */
   prefix: string;
-  /** A folder of our own on this machine, for files on their way into the bucket. */
+  /** A local folder for files on their way into the bucket. No other program may use it. */
   incomingDirectory: string;
 }
 
-/** Up to here one request does it, from memory. Above, parts of this size are sent one after the other. */
+/** Smaller files are sent from memory in one request. Larger ones are sent in parts of this size, one after another. */
 const PART_BYTES = 8 * 1024 * 1024;
-/** The most that S3 deletes by one request. */
-const DELETE_BATCH = 1_000;
-const CHECK_TIMEOUT_MS = 5_000;
+/** The maximum that S3 allows in one delete request. */
+const DELETE_BATCH_SIZE = 1_000;
+const WRITABLE_CHECK_TIMEOUT_MS = 5_000;
 
 /**
- * Pictures in a bucket of any S3-compatible service, under `<prefix><key>`. A service shows an object whole or not at all.
- * The parts of an upload that a crash interrupted stay in the bucket, unseen and paid for, until a lifecycle rule
- * (AbortIncompleteMultipartUpload) removes them. Made once; `destroy` closes its connections.
+ * Stores images in a bucket of any S3-compatible service, as `<prefix><key>`. Objects appear completely or not at all. When a
+ * crash interrupts a multipart upload, its parts stay in the bucket, invisible but billed, until a lifecycle rule
+ * (AbortIncompleteMultipartUpload) removes them. `destroy` closes the connections.
  */
 export class S3Store implements ImageStore {
   private readonly client: S3Client;
   private readonly incoming: IncomingFiles;
 
   constructor(private readonly options: S3StoreOptions) {
-    this.client = makeS3Client(options);
+    this.client = createS3Client(options);
     this.incoming = new IncomingFiles(options.incomingDirectory);
   }
 
   async put(key: StoreKey, path: string): Promise<void> {
-    const target = this.target(key);
+    const target = this.objectLocation(key);
     if (await this.has(key)) return;
     const { size } = await stat(path);
-    // Buffers and no streams: their length and hash are known before they leave, which every service understands.
+    // Send buffers instead of streams: their length and hash are known in advance, as some services require.
     if (size <= PART_BYTES) {
       const Body = await readFile(path);
-      await withBucket(() => this.client.send(new PutObjectCommand({ ...target, Body })));
+      await translateBucketErrors(() => this.client.send(new PutObjectCommand({ ...target, Body })));
     } else {
       const params = { ...target, Body: createReadStream(path, { highWaterMark: 1024 * 1024 }) };
       const upload = new Upload({ client: this.client, params, partSize: PART_BYTES, queueSize: 1 });
-      await withBucket(() => upload.done()).finally(() => params.Body.destroy());
+      await translateBucketErrors(() => upload.done()).finally(() => params.Body.destroy());
     }
   }
 
@@ -74,45 +80,46 @@ export class S3Store implements ImageStore {
   }
 
   async open(key: StoreKey, range?: ByteRange): Promise<Readable> {
-    const target = this.target(key);
-    if (range && range.start > range.end) throw new RangeError('The range begins behind its end.');
+    const target = this.objectLocation(key);
+    if (range && range.start > range.end) throw new RangeError('The range starts after its end.');
     const Range = range && `bytes=${range.start}-${range.end}`;
-    const answer = await withBucket(() =>
+    const response = await translateBucketErrors(() =>
       this.client.send(new GetObjectCommand({ ...target, Range })).catch((error: unknown) => {
-        if (isAbsent(error)) return null;
-        if (isBehindTheEnd(error)) return 'behind the end' as const;
+        if (isNotFound(error)) return null;
+        if (isRangeNotSatisfiable(error)) return 'range-not-satisfiable' as const;
         throw error;
       }),
     );
-    if (answer === null) throw new NotStored(key);
-    if (answer === 'behind the end') throw new RangeError('The range begins behind the last byte.');
-    // In Node.js it is always this one of the three that the SDK's type allows.
-    return answer.Body as Readable;
+    if (response === null) throw new NotStored(key);
+    if (response === 'range-not-satisfiable') throw new RangeError('The range starts past the last byte.');
+    // The SDK's type allows three kinds of body. In Node.js it is always a Readable.
+    return response.Body as Readable;
   }
 
   async size(key: StoreKey): Promise<number | null> {
-    const target = this.target(key);
-    return withBucket(async () => {
+    const target = this.objectLocation(key);
+    return translateBucketErrors(async () => {
       try {
         const { ContentLength } = await this.client.send(new HeadObjectCommand(target));
         return ContentLength ?? 0;
       } catch (error) {
-        if (isAbsent(error)) return null;
+        if (isNotFound(error)) return null;
         throw error;
       }
     });
   }
 
   async remove(keys: readonly StoreKey[]): Promise<void> {
-    const Objects = keys.map((key) => ({ Key: this.target(key).Key }));
-    for (let from = 0; from < Objects.length; from += DELETE_BATCH) {
-      const Delete = { Objects: Objects.slice(from, from + DELETE_BATCH), Quiet: true };
+    const Objects = keys.map((key) => ({ Key: this.objectLocation(key).Key }));
+    for (let from = 0; from < Objects.length; from += DELETE_BATCH_SIZE) {
+      const Delete = { Objects: Objects.slice(from, from + DELETE_BATCH_SIZE), Quiet: true };
       const { bucket: Bucket } = this.options;
-      // This request must carry a checksum, and MD5 is the one that every service takes.
+      // S3 requires a checksum for this request. MD5 is the one that every service supports.
       const command = new DeleteObjectsCommand({ Bucket, Delete, ChecksumAlgorithm: ChecksumAlgorithm.MD5 });
-      const { Errors } = await withBucket(() => this.client.send(command));
+      const { Errors } = await translateBucketErrors(() => this.client.send(command));
       const refused = Errors?.[0];
-      if (refused) throw bucketFailed(Object.assign(new Error('an object stays'), { code: refused.Code }));
+      if (refused)
+        throw bucketError(Object.assign(new Error('an object was not deleted'), { code: refused.Code }));
     }
   }
 
@@ -120,7 +127,7 @@ export class S3Store implements ImageStore {
     const { bucket: Bucket, prefix: Prefix } = this.options;
     const pages = paginateListObjectsV2({ client: this.client }, { Bucket, Prefix });
     for (;;) {
-      const { value: page, done } = await withBucket(() => pages.next());
+      const { value: page, done } = await translateBucketErrors(() => pages.next());
       if (done) return;
       for (const { Key = '', Size = 0, LastModified = new Date() } of page.Contents ?? []) {
         const key = Key.slice(Prefix.length);
@@ -129,45 +136,45 @@ export class S3Store implements ImageStore {
     }
   }
 
-  async check(): Promise<void> {
+  async assertWritable(): Promise<void> {
     await this.incoming.check();
-    const abortSignal = AbortSignal.timeout(CHECK_TIMEOUT_MS);
+    const abortSignal = AbortSignal.timeout(WRITABLE_CHECK_TIMEOUT_MS);
     const command = new HeadBucketCommand({ Bucket: this.options.bucket });
-    await withBucket(() => this.client.send(command, { abortSignal }));
+    await translateBucketErrors(() => this.client.send(command, { abortSignal }));
   }
 
-  temporaryFile(): Promise<string> {
-    return this.incoming.newPath();
+  createTemporaryPath(): Promise<string> {
+    return this.incoming.createPath();
   }
 
-  cleanUp(): Promise<number> {
+  removeStaleFiles(): Promise<number> {
     return this.incoming.cleanUp();
   }
 
-  async presign(key: StoreKey, seconds: number, headers: LinkHeaders): Promise<string> {
+  async presign(key: StoreKey, expiresInSeconds: number, headers: SignedLinkHeaders): Promise<string> {
     const command = new GetObjectCommand({
-      ...this.target(key),
+      ...this.objectLocation(key),
       ResponseContentType: headers.contentType,
       ResponseContentDisposition: headers.contentDisposition,
     });
-    return withBucket(() => getSignedUrl(this.client, command, { expiresIn: seconds }));
+    return translateBucketErrors(() => getSignedUrl(this.client, command, { expiresIn: expiresInSeconds }));
   }
 
-  /** Closes the connections; what is under way fails. */
+  /** Closes the connections. Operations in progress fail. */
   destroy(): void {
     this.client.destroy();
   }
 
-  private target(key: StoreKey): { Bucket: string; Key: string } {
+  private objectLocation(key: StoreKey): { Bucket: string; Key: string } {
     assertStoreKey(key);
     return { Bucket: this.options.bucket, Key: `${this.options.prefix}${key}` };
   }
 }
 
-async function withBucket<T>(run: () => Promise<T>): Promise<T> {
+async function translateBucketErrors<T>(work: () => Promise<T>): Promise<T> {
   try {
-    return await run();
+    return await work();
   } catch (error) {
-    throw bucketFailed(error);
+    throw bucketError(error);
   }
 }

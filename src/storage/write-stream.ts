@@ -6,24 +6,24 @@ import { pipeline } from 'node:stream/promises';
 import { PayloadTooLarge } from '../core/errors.js';
 
 /**
- * Writes a stream to a file. Throws PayloadTooLarge as soon as it has more bytes. The file is the caller's to remove, and
- * nobody touches it any more when this settles: a pipeline rejects while its file may yet be opened, which makes it again.
+ * Writes a stream to a file. Throws PayloadTooLarge above `maxBytes`. The caller must remove the file after a failure. The
+ * file is closed when this settles: a pipeline alone may reject before it has opened its file, and then create it again.
  */
-export async function writeStream(source: Readable, path: string, maxBytes = Infinity): Promise<void> {
-  let length = 0;
-  const count = async function* (chunks: AsyncIterable<Buffer>) {
+export async function writeStreamToFile(source: Readable, path: string, maxBytes = Infinity): Promise<void> {
+  let byteSize = 0;
+  const limitLength = async function* (chunks: AsyncIterable<Buffer>) {
     for await (const chunk of chunks) {
-      length += chunk.length;
-      if (length > maxBytes) throw new PayloadTooLarge(`${Math.floor(maxBytes / 1024 / 1024)} MB`);
+      byteSize += chunk.length;
+      if (byteSize > maxBytes) throw new PayloadTooLarge(`${Math.floor(maxBytes / 1024 / 1024)} MB`);
       yield chunk;
     }
   };
   const file = createWriteStream(path);
   const closed = new Promise<void>((resolve) => file.once('close', resolve));
-  await pipeline(source, count, file).finally(() => closed);
+  await pipeline(source, limitLength, file).finally(() => closed);
 }
 
-/** Size and SHA-256 of a file. */
+/** Reads the size and SHA-256 of a file. */
 export async function measureFile(path: string): Promise<{ sha256: Buffer; byteSize: number }> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(path), hash);

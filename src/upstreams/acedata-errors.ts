@@ -4,75 +4,79 @@ import { type RequestFailed } from '../net/request-failed.js';
 import { parseRetryAfter } from '../net/retry-after.js';
 import { type WireError, type WireReply } from './acedata-wire.js';
 
-/** What an error of the upstream means to us. `delaysMs`: when to send again by ourselves, if ever. */
-interface Row {
+/** How to handle an error of the upstream. */
+interface ErrorRule {
   code: TaskErrorCode;
   message: string;
   retryable: boolean;
-  delaysMs: readonly number[];
-  /** Whether the upstream's own words help the one who asked. */
-  quotes?: boolean;
+  /** Delays of the automatic retries. Empty for none. */
+  retryDelaysMs: readonly number[];
+  /** Whether to include the upstream's message, because it helps the caller. */
+  quotesUpstream?: boolean;
 }
 
-const NEVER: readonly number[] = [];
-/** The provider's advice for 429. */
-const RATE_LIMIT_DELAYS_MS: readonly number[] = [1_000, 2_000, 4_000, 8_000, 16_000];
-/** The provider says "few times". */
-const FAILED_DELAYS_MS: readonly number[] = [2_000, 8_000];
-/** Twenty tries over about eight minutes cost nothing; the task's deadline ends them earlier when it is shorter. */
-const UNREACHABLE_DELAYS_MS: readonly number[] = [...RATE_LIMIT_DELAYS_MS, ...Array<number>(15).fill(30_000)];
-/** A longer `Retry-After` would outlast many a deadline, and asking once more costs nothing. */
+const NO_RETRY: readonly number[] = [];
+/** The upstream's documentation recommends these delays for 429. */
+const RATE_LIMIT_RETRY_DELAYS_MS: readonly number[] = [1_000, 2_000, 4_000, 8_000, 16_000];
+/** The upstream's documentation recommends a few retries. */
+const FAILURE_RETRY_DELAYS_MS: readonly number[] = [2_000, 8_000];
+/** Twenty retries over about eight minutes are free. The task's deadline may end them earlier. */
+const UNREACHABLE_RETRY_DELAYS_MS: readonly number[] = [
+  ...RATE_LIMIT_RETRY_DELAYS_MS,
+  ...Array<number>(15).fill(30_000),
+];
+/** A longer `Retry-After` would exceed many deadlines, and a refused retry is free. */
 const MAX_RETRY_AFTER_MS = 60_000;
 
-const OUT_OF_CREDIT: Row = {
+const OUT_OF_CREDIT: ErrorRule = {
   code: 'UPSTREAM_OUT_OF_CREDIT',
-  message: "The upstream's balance is used up. Ask the operator to top it up, then retry the task.",
+  message: 'The upstream account is out of credit. Ask the operator to top it up, then retry the task.',
   retryable: true,
-  delaysMs: NEVER,
+  retryDelaysMs: NO_RETRY,
 };
-const CONTENT_REJECTED: Row = {
+const CONTENT_REJECTED: ErrorRule = {
   code: 'CONTENT_REJECTED',
-  message: "The upstream's moderation rejected the content. Change the prompt or the source picture.",
+  message: "The upstream's content moderation rejected the request. Change the prompt or the source image.",
   retryable: false,
-  delaysMs: NEVER,
+  retryDelaysMs: NO_RETRY,
 };
-const CREDENTIALS: Row = {
+const CREDENTIALS: ErrorRule = {
   code: 'UPSTREAM_CREDENTIALS',
-  message: 'The upstream does not accept our token. Ask the operator to renew it, then retry the task.',
+  message: "The upstream rejected Darkroom's API token. Ask the operator to renew it, then retry the task.",
   retryable: true,
-  delaysMs: NEVER,
+  retryDelaysMs: NO_RETRY,
 };
-const DISABLED: Row = {
+const DISABLED: ErrorRule = {
   code: 'UPSTREAM_DISABLED',
-  message:
-    'The application is switched off at the upstream. Ask the operator to switch it on, then retry the task.',
+  message: 'The application is disabled at the upstream. Ask the operator to enable it, then retry the task.',
   retryable: true,
-  delaysMs: NEVER,
+  retryDelaysMs: NO_RETRY,
 };
-const BAD_REQUEST: Row = {
+const BAD_REQUEST: ErrorRule = {
   code: 'UPSTREAM_BAD_REQUEST',
-  message: 'The upstream does not accept this request. Check model, size and source picture, then ask again.',
+  message:
+    'The upstream rejected the request as invalid. Check the model, size and source image, then send a new request.',
   retryable: false,
-  delaysMs: NEVER,
-  quotes: true,
+  retryDelaysMs: NO_RETRY,
+  quotesUpstream: true,
 };
-const RATE_LIMITED: Row = {
+const RATE_LIMITED: ErrorRule = {
   code: 'UPSTREAM_RATE_LIMITED',
-  message: 'The upstream takes no more requests at the moment. Retry the task in a minute.',
+  message: 'The upstream is rate limiting requests. Retry the task in a minute.',
   retryable: true,
-  delaysMs: RATE_LIMIT_DELAYS_MS,
+  retryDelaysMs: RATE_LIMIT_RETRY_DELAYS_MS,
 };
-const FAILED: Row = {
+const FAILED: ErrorRule = {
   code: 'UPSTREAM_FAILED',
-  message: 'The upstream could not make the picture. Retry the task.',
+  message: 'The upstream failed to generate the image. Retry the task.',
   retryable: true,
-  delaysMs: FAILED_DELAYS_MS,
+  retryDelaysMs: FAILURE_RETRY_DELAYS_MS,
 };
-/** The upstream ended the task with an error that we do not know, or with nothing: nobody promised that it is free. */
-const ENDED: Row = { ...FAILED, delaysMs: NEVER };
+/** The upstream reported an unknown error or none. Such a generation may have been billed, so it is not retried automatically. */
+const UNEXPLAINED_FAILURE: ErrorRule = { ...FAILED, retryDelaysMs: NO_RETRY };
 
-/** The documented codes. `timeout` is not here: in a reply it does not say what happened. */
-const BY_CODE = new Map<string, Row>([
+/** The documented codes except `timeout`, which does not tell whether the request was processed. */
+const RULES_BY_CODE = new Map<string, ErrorRule>([
   ['forbidden', CONTENT_REJECTED],
   ['used_up', OUT_OF_CREDIT],
   ['invalid_token', CREDENTIALS],
@@ -86,114 +90,131 @@ const BY_CODE = new Map<string, Row>([
   ['too_many_requests', RATE_LIMITED],
   ['api_error', FAILED],
 ]);
-const BY_STATUS = new Map<number, Row>([
+const RULES_BY_STATUS = new Map<number, ErrorRule>([
   [401, CREDENTIALS],
   [429, RATE_LIMITED],
 ]);
-/** "Request timeout" and "client closed request": a gateway's words for having lost patience, like 504. */
-const IMPATIENT: readonly number[] = [408, 499];
+/** "Request timeout" and "client closed request". Like 504, a gateway returns them when the upstream is too slow. */
+const GATEWAY_TIMEOUT_STATUSES: readonly number[] = [408, 499];
 
-/** What the request was for: making a picture, which is billed, or reading, which is free. */
-export type Purpose = 'submit' | 'read';
+/** `submit` requests images, which is billed. `read` is free. */
+export type RequestPurpose = 'submit' | 'read';
 
-/** An answer that is not what was asked for: its status, its headers and, if it was JSON, what it says. */
-export interface Answer {
+/** A response of the upstream, with its body if that is a JSON object. */
+export interface UpstreamResponse {
   status: number;
   headers: Record<string, string | string[] | undefined>;
-  /** Null when the body is not a JSON object. An empty body is an empty object: it contradicts nothing. */
-  says: WireReply | null;
+  /** Null when the body is not a JSON object. An empty body counts as an empty object. */
+  reply: WireReply | null;
 }
 
 /**
- * What an answer that is no success means. A refusal when the upstream says so: by a code that we know, or by a 4xx in
- * JSON. Everything else could have come from a gateway with the request already behind it, so it is `unknown`: HTML, a
- * 5xx without a known code (also a 500 with a bare string), a 2xx that cannot be understood, and every 504.
+ * Turns an unsuccessful response into an error. It is `refused` if the upstream says so, with a known code or a 4xx in JSON.
+ * Anything else may come from a gateway that has already forwarded the request, so it is `unknown`: HTML, a 5xx without a
+ * known code (including a 500 with a plain string), a 2xx that cannot be understood, and every 504.
  */
-export function errorInAnswer({ status, headers, says }: Answer, purpose: Purpose): UpstreamError {
-  const row = refusal(status, says);
-  if (says === null || row === null) {
-    return noAnswer(purpose, describe(status, says), says);
+export function errorFromResponse(
+  { status, headers, reply }: UpstreamResponse,
+  purpose: RequestPurpose,
+): UpstreamError {
+  const rule = findRefusalRule(status, reply);
+  if (reply === null || rule === null) {
+    return unknownOutcomeError(purpose, describeResponse(status, reply), reply);
   }
-  const failure = failureBy(row, says.error, says.traceId);
-  const waitMs = row === RATE_LIMITED ? parseRetryAfter(headers['retry-after'], MAX_RETRY_AFTER_MS) : null;
-  const delaysMs = waitMs === null ? row.delaysMs : row.delaysMs.map(() => waitMs);
-  return new UpstreamError(failure.message, 'refused', failure, delaysMs);
+  const failure = failureFromRule(rule, reply.error, reply.traceId);
+  const retryAfterMs =
+    rule === RATE_LIMITED ? parseRetryAfter(headers['retry-after'], MAX_RETRY_AFTER_MS) : null;
+  const retryDelaysMs =
+    retryAfterMs === null ? rule.retryDelaysMs : rule.retryDelaysMs.map(() => retryAfterMs);
+  return new UpstreamError(failure.message, 'refused', failure, retryDelaysMs);
 }
 
-/** A request that got no complete answer. */
-export function errorWithoutAnswer(cause: RequestFailed, purpose: Purpose): UpstreamError {
-  if (cause.sent === 'maybe') return noAnswer(purpose, cause.reason, null, cause);
-  const message = `The upstream could not be reached: ${cause.reason}. Nothing was sent; try again later.`;
-  const failure = unanswered('UPSTREAM_UNREACHABLE', message, true, null);
-  return new UpstreamError(message, 'not-sent', failure, UNREACHABLE_DELAYS_MS, { cause });
+/** Turns a request without a complete response into an error. */
+export function errorFromFailedRequest(cause: RequestFailed, purpose: RequestPurpose): UpstreamError {
+  if (cause.sent === 'maybe') return unknownOutcomeError(purpose, cause.reason, null, cause);
+  const message = `The upstream could not be reached: ${cause.reason}. Nothing was sent. Try again later.`;
+  const failure = buildFailure('UPSTREAM_UNREACHABLE', message, true, null);
+  return new UpstreamError(message, 'not-sent', failure, UNREACHABLE_RETRY_DELAYS_MS, { cause });
 }
 
-/** How a task ended that a callback or a read task calls failed. Mapped by the code alone: there is no status. */
-export function failureInResult(error: WireError | null, traceId: string | null): TaskFailure {
-  return failureBy(BY_CODE.get(error?.code ?? '') ?? ENDED, error, traceId);
+/** The failure of a task that a callback or a read reports. Mapped by the error code alone, because there is no HTTP status. */
+export function failureFromResult(error: WireError | null, traceId: string | null): TaskFailure {
+  return failureFromRule(RULES_BY_CODE.get(error?.code ?? '') ?? UNEXPLAINED_FAILURE, error, traceId);
 }
 
-function refusal(status: number, says: WireReply | null): Row | null {
-  if (says === null || status === 504) return null;
-  const code = says.error?.code ?? null;
+function findRefusalRule(status: number, reply: WireReply | null): ErrorRule | null {
+  if (reply === null || status === 504) return null;
+  const code = reply.error?.code ?? null;
   if (code === 'timeout') return null;
   if (code === 'token_mismatched' && status === 401) return CREDENTIALS;
-  const row = code === null ? undefined : BY_CODE.get(code);
-  if (row) return row;
+  const rule = code === null ? undefined : RULES_BY_CODE.get(code);
+  if (rule) return rule;
   if (status >= 400 && status < 500) {
-    return IMPATIENT.includes(status) ? null : (BY_STATUS.get(status) ?? BAD_REQUEST);
+    return GATEWAY_TIMEOUT_STATUSES.includes(status) ? null : (RULES_BY_STATUS.get(status) ?? BAD_REQUEST);
   }
-  return code !== null && status < 300 ? ENDED : null;
+  return code !== null && status < 300 ? UNEXPLAINED_FAILURE : null;
 }
 
-function noAnswer(purpose: Purpose, what: string, says: WireReply | null, cause?: unknown): UpstreamError {
+function unknownOutcomeError(
+  purpose: RequestPurpose,
+  description: string,
+  reply: WireReply | null,
+  cause?: unknown,
+): UpstreamError {
   const isSubmit = purpose === 'submit';
-  const next = isSubmit
-    ? 'The request may have arrived, so it is not sent again: a second picture would be billed. ' +
-      'A result that still comes is kept; ask again only if none does.'
-    : 'Reading changes nothing; try again later.';
-  const message = `The upstream gave no usable answer: ${what}. ${next}`;
-  const failure = unanswered(isSubmit ? 'SUBMIT_UNCONFIRMED' : 'UPSTREAM_FAILED', message, !isSubmit, says);
-  return new UpstreamError(message, 'unknown', failure, NEVER, { cause });
+  const advice = isSubmit
+    ? 'The request may have arrived, so it is not sent again, which could be billed twice. ' +
+      'A late result is still saved. Send a new request only if none arrives.'
+    : 'Reading changes nothing. Try again later.';
+  const message = `The upstream returned no usable response: ${description}. ${advice}`;
+  const failure = buildFailure(
+    isSubmit ? 'SUBMIT_UNCONFIRMED' : 'UPSTREAM_FAILED',
+    message,
+    !isSubmit,
+    reply,
+  );
+  return new UpstreamError(message, 'unknown', failure, NO_RETRY, { cause });
 }
 
-function describe(status: number, says: WireReply | null): string {
-  if (says === null) return `status ${status} with a body that is not a JSON object`;
-  return says.error?.code === 'timeout'
-    ? 'it gave up waiting'
-    : `status ${status} without an error code we know`;
+function describeResponse(status: number, reply: WireReply | null): string {
+  if (reply === null) return `status ${status} with a body that is not a JSON object`;
+  return reply.error?.code === 'timeout' ? 'it timed out' : `status ${status} without a known error code`;
 }
 
-function unanswered(
+function buildFailure(
   code: TaskErrorCode,
   message: string,
   retryable: boolean,
-  says: WireReply | null,
+  reply: WireReply | null,
 ): TaskFailure {
-  const upstreamCode = says?.error?.code ?? null;
-  return { code, message, retryable, upstreamCode, upstreamTraceId: says?.traceId ?? null };
+  const upstreamCode = reply?.error?.code ?? null;
+  return { code, message, retryable, upstreamCode, upstreamTraceId: reply?.traceId ?? null };
 }
 
-function failureBy(row: Row, error: WireError | null, upstreamTraceId: string | null): TaskFailure {
-  const { code, retryable } = row;
-  const quote = row.quotes ? quotable(error?.message ?? null) : '';
+function failureFromRule(
+  rule: ErrorRule,
+  error: WireError | null,
+  upstreamTraceId: string | null,
+): TaskFailure {
+  const { code, retryable } = rule;
+  const quote = rule.quotesUpstream ? sanitizeQuote(error?.message ?? null) : '';
   return {
     code,
-    message: row.message + quote,
+    message: rule.message + quote,
     retryable,
     upstreamCode: error?.code ?? null,
     upstreamTraceId,
   };
 }
 
-/** The upstream's words, short, and without what it may have echoed: links, and long runs that could be secrets. */
-function quotable(words: string | null): string {
-  const clean = words
+/** The upstream's message, shortened and without links and long strings that could be secrets. */
+function sanitizeQuote(message: string | null): string {
+  const clean = message
     ?.replace(/https?:\S*/gi, '(link)')
     .replace(/[\w.~+/=-]{20,}/g, '(…)')
     .replace(/\s+/g, ' ')
     .slice(0, 200)
-    // Half of a character that was cut.
+    // A surrogate pair that the limit has cut in half.
     .replace(/\p{Surrogate}/gu, '');
   return clean ? ` The upstream says: "${clean}"` : '';
 }

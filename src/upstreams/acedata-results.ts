@@ -1,51 +1,51 @@
-import { failureInResult } from './acedata-errors.js';
-import { type Accepted, type Succeeded, type UpstreamResult } from './acedata-types.js';
+import { failureFromResult } from './acedata-errors.js';
+import { type UpstreamAccepted, type UpstreamSucceeded, type UpstreamResult } from './acedata-types.js';
 import { type WireReply, type WireTask } from './acedata-wire.js';
 
 /**
- * What the upstream's words amount to. Pictures always win: they are paid for, whatever stands beside them.
+ * Interprets the upstream's replies. Images always take precedence over an error beside them, because they are paid for.
  */
 
-/** A submit's answer: pictures or a task's id. Null when it is neither, or when it names an error by a code. */
-export function resultOfSubmit(says: WireReply): Accepted | Succeeded | null {
-  return succeeded(says, says.taskId) ?? (hasCode(says) ? null : accepted(says));
+/** Interprets the response to a submission. Null when it has neither images nor a task ID, or has an error code. */
+export function toSubmitResult(reply: WireReply): UpstreamAccepted | UpstreamSucceeded | null {
+  return toSucceeded(reply, reply.taskId) ?? (hasErrorCode(reply) ? null : toAccepted(reply));
 }
 
 /**
- * A callback comes once, at the end, so one that complains is a failure in whatever form it complains, and so is one
- * whose `data` holds no picture. Null when nothing is recognisable.
+ * Interprets a callback. The upstream sends it once, at the end, so any kind of error is a failure, and so is a `data` without
+ * images. Null when nothing is recognisable.
  */
-export function resultOfCallback(says: WireReply): UpstreamResult | null {
-  const isOver = says.error !== null || says.success === false || says.pictures !== null;
-  return succeeded(says, says.taskId) ?? (isOver ? failed(says, says.taskId) : accepted(says));
+export function toCallbackResult(reply: WireReply): UpstreamResult | null {
+  const isFinal = reply.error !== null || reply.success === false || reply.images !== null;
+  return toSucceeded(reply, reply.taskId) ?? (isFinal ? toFailed(reply, reply.taskId) : toAccepted(reply));
 }
 
-/** A read task has no status field: it is over when it has pictures, an error with a code, or a time of its finish. */
-export function resultOfTask(task: WireTask): UpstreamResult {
-  const says = { ...task.response, traceId: task.traceId };
-  const won = succeeded(says, task.id);
-  if (won) return won;
-  // A bare string beside `success: false` can be a passing hiccup while there is no `finished_at`.
-  if (task.isFinished || hasCode(says)) return failed(says, task.id);
-  return { kind: 'running', upstreamTaskId: task.id, upstreamTraceId: says.traceId };
+/** Interprets a task that was read. It has no status, so it is finished when it has images, an error code or `finished_at`. */
+export function toTaskResult(task: WireTask): UpstreamResult {
+  const reply = { ...task.response, traceId: task.traceId };
+  const success = toSucceeded(reply, task.id);
+  if (success) return success;
+  // Without `finished_at`, an error that is a plain string can be temporary, even beside `success: false`.
+  if (task.isFinished || hasErrorCode(reply)) return toFailed(reply, task.id);
+  return { kind: 'running', upstreamTaskId: task.id, upstreamTraceId: reply.traceId };
 }
 
-function succeeded(says: WireReply, upstreamTaskId: string | null): Succeeded | null {
-  const pictures = says.pictures ?? [];
-  if (pictures.length === 0) return null;
-  return { kind: 'succeeded', upstreamTaskId, upstreamTraceId: says.traceId, pictures };
+function toSucceeded(reply: WireReply, upstreamTaskId: string | null): UpstreamSucceeded | null {
+  const images = reply.images ?? [];
+  if (images.length === 0) return null;
+  return { kind: 'succeeded', upstreamTaskId, upstreamTraceId: reply.traceId, images };
 }
 
-function failed(says: WireReply, upstreamTaskId: string | null): UpstreamResult {
-  const failure = failureInResult(says.error, says.traceId);
-  return { kind: 'failed', upstreamTaskId, upstreamTraceId: says.traceId, failure };
+function toFailed(reply: WireReply, upstreamTaskId: string | null): UpstreamResult {
+  const failure = failureFromResult(reply.error, reply.traceId);
+  return { kind: 'failed', upstreamTaskId, upstreamTraceId: reply.traceId, failure };
 }
 
-function accepted(says: WireReply): Accepted | null {
-  if (says.taskId === null) return null;
-  return { kind: 'accepted', upstreamTaskId: says.taskId, upstreamTraceId: says.traceId };
+function toAccepted(reply: WireReply): UpstreamAccepted | null {
+  if (reply.taskId === null) return null;
+  return { kind: 'accepted', upstreamTaskId: reply.taskId, upstreamTraceId: reply.traceId };
 }
 
-function hasCode(says: WireReply): boolean {
-  return says.error !== null && says.error.code !== null;
+function hasErrorCode(reply: WireReply): boolean {
+  return reply.error !== null && reply.error.code !== null;
 }

@@ -1,10 +1,10 @@
 import { type TaskFailure } from '../core/tasks/task-failure.js';
-import { type Reported } from '../core/images/image.js';
+import { type UpstreamMetadata } from '../core/images/image.js';
 import { type TaskKind } from '../core/tasks/task.js';
 
 /**
- * How a result comes back. `callback`: it is posted to the callback URL. `async`: it is read, and also posted when there
- * is a callback URL. `wait`: the connection is held until it is there.
+ * How results are delivered. `callback`: the upstream posts them to the callback URL. `async`: the client reads them, and they
+ * are also posted if there is a callback URL. `wait`: the upstream keeps the connection open until the result is ready.
  */
 export type FluxMode = 'callback' | 'async' | 'wait';
 
@@ -12,47 +12,47 @@ export interface SubmitRequest {
   kind: TaskKind;
   prompt: string;
   model: string;
-  /** Null: the model's default. */
+  /** Null for the model's default. */
   size: string | null;
-  /** Sent for GENERATE only; an edit makes one picture. */
+  /** Number of images. Sent for GENERATE only, because an edit produces one image. */
   count: number;
   /** Sent for EDIT only. */
   sourceImageUrl: string | null;
-  /** Sent whenever it is there, except in the mode `wait`. */
+  /** Sent if present, except in `wait` mode. */
   callbackUrl: string | null;
 }
 
-export interface UpstreamPicture {
-  /** http or https. Nobody promises how long it works. */
-  url: string;
+export interface UpstreamImage {
+  /** An http or https URL. The upstream does not promise how long it remains valid. */
+  upstreamUrl: string;
   seed: string | null;
   inferenceSeconds: number | null;
-  /** `seed` and `timings` as they came. */
-  reported: Reported;
+  /** `seed` and `timings` exactly as received. */
+  upstreamMetadata: UpstreamMetadata;
 }
 
 interface UpstreamIds {
   upstreamTaskId: string | null;
   upstreamTraceId: string | null;
 }
-/** The upstream has taken the task and is at work. */
-export interface Accepted extends UpstreamIds {
+/** The upstream has accepted the task and is working on it. */
+export interface UpstreamAccepted extends UpstreamIds {
   kind: 'accepted';
   upstreamTaskId: string;
 }
-/** Not over; only reading says so. */
-export interface Running extends UpstreamIds {
+/** Not finished yet. Only a read reports this. */
+export interface UpstreamRunning extends UpstreamIds {
   kind: 'running';
 }
-/** At least one picture, perhaps fewer than were asked for. */
-export interface Succeeded extends UpstreamIds {
+/** At least one image, possibly fewer than requested. */
+export interface UpstreamSucceeded extends UpstreamIds {
   kind: 'succeeded';
-  pictures: UpstreamPicture[];
+  images: UpstreamImage[];
 }
-/** It is over and there is no picture. */
-export interface Failed extends UpstreamIds {
+/** Finished without an image. */
+export interface UpstreamFailed extends UpstreamIds {
   kind: 'failed';
   failure: TaskFailure;
 }
-/** What a reply, a callback or a read task says. */
-export type UpstreamResult = Accepted | Running | Succeeded | Failed;
+/** The meaning of a reply, a callback or a task that was read. */
+export type UpstreamResult = UpstreamAccepted | UpstreamRunning | UpstreamSucceeded | UpstreamFailed;

@@ -1,8 +1,8 @@
-import { type UpstreamPicture } from './acedata-types.js';
+import { type UpstreamImage } from './acedata-types.js';
 import { parseUrl } from '../core/primitives/url.js';
 
 /**
- * Reads the upstream's JSON without trusting its shape: a field of an unexpected type counts as absent, and nothing here
+ * Parses the upstream's JSON without trusting its shape. A field of an unexpected type counts as absent, and nothing here
  * throws. Hand-written, because a schema that accepts every shape seen so far would be longer than these functions.
  */
 
@@ -12,14 +12,14 @@ export interface WireError {
   message: string | null;
 }
 
-/** A waited or immediate reply, a callback, or the `response` of a read task: they share one shape. */
+/** The common shape of replies, callbacks and the `response` of a task that was read. */
 export interface WireReply {
   taskId: string | null;
   traceId: string | null;
   /** Null when the field is missing. */
   success: boolean | null;
-  /** Null when there is no `data`. Entries without a link that could be fetched are left out. */
-  pictures: UpstreamPicture[] | null;
+  /** Null when there is no `data`. Entries without an http(s) URL are omitted. */
+  images: UpstreamImage[] | null;
   error: WireError | null;
 }
 
@@ -30,14 +30,14 @@ export interface WireTask {
   response: WireReply;
 }
 
-type Fields = Record<string, unknown>;
+type JsonObject = Record<string, unknown>;
 
-/** Seeds and timings have tens. */
-const MAX_AS_IT_CAME = 1_024;
-/** NUL, or half of a character, as JSON writes them. */
-const UNKEEPABLE = /\\u(?:0000|d[89a-f])/;
+/** Real seeds and timings have tens of characters. */
+const MAX_REPORTED_LENGTH = 1_024;
+/** NUL and lone surrogates, as JSON escapes them. PostgreSQL rejects both. */
+const UNSTORABLE_CHARACTERS = /\\u(?:0000|d[89a-f])/;
 
-/** The value, or undefined when the text is not JSON. (JSON has no undefined of its own.) */
+/** The value, or undefined when the text is not valid JSON. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -47,77 +47,84 @@ export function parseJson(text: string): unknown {
 }
 
 /** Null when the value is not a JSON object. */
-export function readReply(value: unknown): WireReply | null {
-  if (!isFields(value)) return null;
+export function parseReply(value: unknown): WireReply | null {
+  if (!isJsonObject(value)) return null;
   return {
-    taskId: readText(value['task_id']),
-    traceId: readText(value['trace_id']),
+    taskId: parseText(value['task_id']),
+    traceId: parseText(value['trace_id']),
     success: typeof value['success'] === 'boolean' ? value['success'] : null,
-    pictures: Array.isArray(value['data']) ? readPictures(value['data']) : null,
-    error: readError(value['error']),
+    images: Array.isArray(value['data']) ? parseImages(value['data']) : null,
+    error: parseError(value['error']),
   };
 }
 
 /**
- * The tasks in the answer to `retrieve_batch`. A lone task and `{}` (the answer to `retrieve` for an unknown id) are
- * taken too. Null when the value is something else: that must not be mistaken for "no such task".
+ * The tasks in a response to `retrieve_batch`. Also accepts a single task and `{}`, the response to `retrieve` for an unknown
+ * ID. Null for anything else, which must not be mistaken for "no such task".
  */
-export function readTasks(value: unknown): WireTask[] | null {
-  if (!isFields(value)) return null;
-  if (Array.isArray(value['items'])) return value['items'].filter(isFields).map(readTask);
+export function parseTasks(value: unknown): WireTask[] | null {
+  if (!isJsonObject(value)) return null;
+  if (Array.isArray(value['items'])) return value['items'].filter(isJsonObject).map(parseTask);
   if (Object.keys(value).length === 0) return [];
-  return readText(value['id']) === null ? null : [readTask(value)];
+  return parseText(value['id']) === null ? null : [parseTask(value)];
 }
 
-function readTask(task: Fields): WireTask {
-  const response = readReply(isFields(task['response']) ? task['response'] : {});
+function parseTask(task: JsonObject): WireTask {
+  const response = parseReply(isJsonObject(task['response']) ? task['response'] : {});
   return {
-    id: readText(task['id']) ?? response?.taskId ?? null,
-    traceId: response?.traceId ?? readText(task['trace_id']),
-    isFinished: readText(task['finished_at']) !== null,
-    response: response ?? NOTHING,
+    id: parseText(task['id']) ?? response?.taskId ?? null,
+    traceId: response?.traceId ?? parseText(task['trace_id']),
+    isFinished: parseText(task['finished_at']) !== null,
+    response: response ?? EMPTY_REPLY,
   };
 }
 
-const NOTHING: WireReply = { taskId: null, traceId: null, success: null, pictures: null, error: null };
+const EMPTY_REPLY: WireReply = { taskId: null, traceId: null, success: null, images: null, error: null };
 
-function readError(error: unknown): WireError | null {
-  if (isFields(error)) return { code: readText(error['code']), message: readText(error['message']) };
-  const message = readText(error);
+function parseError(error: unknown): WireError | null {
+  if (isJsonObject(error)) return { code: parseText(error['code']), message: parseText(error['message']) };
+  const message = parseText(error);
   return message === null ? null : { code: null, message };
 }
 
-function readPictures(data: unknown[]): UpstreamPicture[] {
-  return data.filter(isFields).flatMap((entry) => {
-    const url = readText(entry['image_url']);
+function parseImages(data: unknown[]): UpstreamImage[] {
+  return data.filter(isJsonObject).flatMap((entry) => {
+    const url = parseText(entry['image_url']);
     if (url === null || !isHttpUrl(url)) return [];
     const { seed, timings } = entry;
-    const reported = { seed: asItCame(seed), timings: asItCame(timings) };
-    return [{ url, seed: readText(seed), inferenceSeconds: readInference(timings), reported }];
+    const upstreamMetadata = { seed: keepIfStorable(seed), timings: keepIfStorable(timings) };
+    return [
+      {
+        upstreamUrl: url,
+        seed: parseText(seed),
+        inferenceSeconds: parseInferenceSeconds(timings),
+        upstreamMetadata,
+      },
+    ];
   });
 }
 
-/** Absent when Postgres would refuse it, and the whole result with it, or when it is more than anybody has seen. */
-function asItCame(value: unknown): unknown {
+/** Undefined for a value that PostgreSQL would reject together with the whole result, or that is unreasonably long. */
+function keepIfStorable(value: unknown): unknown {
   try {
     const text = JSON.stringify(value) ?? '';
-    return text.length > MAX_AS_IT_CAME || UNKEEPABLE.test(text) ? undefined : value;
+    return text.length > MAX_REPORTED_LENGTH || UNSTORABLE_CHARACTERS.test(text) ? undefined : value;
   } catch {
-    return undefined; // nested deeper than JSON.stringify goes
+    return undefined; // nested too deeply for JSON.stringify
   }
 }
 
-/** Only `{inference}` is a duration. A bare number has been seen to be the time of day in Unix seconds. */
-function readInference(timings: unknown): number | null {
-  const seconds = isFields(timings) ? timings['inference'] : null;
+/** Only `{inference}` is a duration. A plain number turned out to be the current time in Unix seconds. */
+function parseInferenceSeconds(timings: unknown): number | null {
+  const seconds = isJsonObject(timings) ? timings['inference'] : null;
   return typeof seconds === 'number' && seconds >= 0 ? seconds : null;
 }
 
 /**
- * A text that is not empty, or a number as text: ids and seeds come as either. Without NUL and halves of characters,
- * which Postgres refuses.
+ * A non-empty text, or a number as text, because IDs and seeds arrive as either. NUL and lone surrogates are removed, because
+ * PostgreSQL rejects them.
  */
-function readText(value: unknown): string | null {
+function parseText(value: unknown): string | null {
   if (typeof value === 'number') return String(value);
   return (typeof value === 'string' && value.replace(/\0|\p{Surrogate}/gu, '').trim()) || null;
 }
@@ -126,6 +133,6 @@ function isHttpUrl(text: string): boolean {
   return ['http:', 'https:'].includes(parseUrl(text)?.protocol ?? '');
 }
 
-function isFields(value: unknown): value is Fields {
+function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

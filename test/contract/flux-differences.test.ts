@@ -1,23 +1,23 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { API_ERROR_CODES, type ApiErrorCode } from '../../src/core/flux-api/flux-error.js';
+import { FLUX_ERROR_CODES, type FluxErrorCode } from '../../src/core/flux-api/flux-error-codes.js';
 import {
-  errorOf,
+  statusAndCode,
   FluxClient,
   type FluxServer,
-  picturesOf,
-  startDoor,
+  imagesOf,
+  startDarkroom,
   startSandbox,
 } from '../support/flux-api/flux-servers.js';
 import { expectShape } from '../support/flux-api/upstream-samples.js';
 
-/** Where our door differs from the upstream on purpose; flux-images.test.ts has where it does not. */
+/** The intended differences between Darkroom's Flux API and the upstream. flux-images.test.ts has what they share. */
 
 const PROMPT = 'a white siamese cat';
 const GENERATE = { action: 'generate', prompt: PROMPT, model: 'flux-kontext-pro', count: 2 };
 
-/** Each code that a generation can end with, and what who waits is told: by the upstream, and by us. */
-const ENDS: Record<ApiErrorCode, [upstream: [number, string], ours: [number, string]]> = {
-  // Our token and our request: not the caller's.
+/** For each error code of a generation: the status and code that the upstream and Darkroom return to a waiting client. */
+const EXPECTED_ERRORS: Record<FluxErrorCode, [upstream: [number, string], darkroom: [number, string]]> = {
+  // The upstream rejected Darkroom's own token or request, which the caller cannot change.
   token_mismatched: [
     [400, 'token_mismatched'],
     [400, 'bad_request'],
@@ -42,7 +42,7 @@ const ENDS: Record<ApiErrorCode, [upstream: [number, string], ours: [number, str
     [401, 'token_expired'],
     [500, 'api_error'],
   ],
-  // A task that has ended is known to have failed.
+  // A timeout leaves open whether the request succeeded, but a task that has ended has certainly failed.
   timeout: [
     [504, 'timeout'],
     [500, 'api_error'],
@@ -72,129 +72,144 @@ const ENDS: Record<ApiErrorCode, [upstream: [number, string], ours: [number, str
     [500, 'api_error'],
   ],
 };
-/** What is known to have made nothing is sent again by us; that takes up to half a minute, and the end is the same. */
-const SENT_AGAIN: readonly ApiErrorCode[] = ['too_many_requests', 'api_error'];
-/** Not sent again, and held: nobody knows what became of it. */
-const UNCONFIRMED: ApiErrorCode = 'timeout';
+/** Submissions refused with these codes generated nothing. Darkroom repeats them, for up to 30 s in this test. */
+const REPEATED: readonly FluxErrorCode[] = ['too_many_requests', 'api_error'];
+/** Not repeated, because the request may have succeeded. */
+const UNCONFIRMED: FluxErrorCode = 'timeout';
 
-describe('where the two differ on purpose', () => {
+describe('Darkroom and the upstream differ on purpose', () => {
   let upstream: FluxServer;
-  let door: FluxServer;
+  let darkroom: FluxServer;
   beforeAll(async () => {
-    [upstream, door] = await Promise.all([startSandbox(), startDoor()]);
+    [upstream, darkroom] = await Promise.all([startSandbox(), startDarkroom()]);
   });
-  afterAll(() => Promise.all([upstream.close(), door.close()]));
+  afterAll(() => Promise.all([upstream.close(), darkroom.close()]));
 
-  const ask = (body: object) =>
-    Promise.all([upstream, door].map((server) => new FluxClient(server).images(body)));
+  const requestBoth = (body: object) =>
+    Promise.all([upstream, darkroom].map((server) => new FluxClient(server).images(body)));
 
-  test.each(API_ERROR_CODES)('a generation that ends with %s', async (code) => {
-    const answers = await ask({ ...GENERATE, prompt: `${PROMPT} [sandbox: fail=${code}]` });
-    expect(answers.map(errorOf)).toEqual(ENDS[code]);
-    for (const { body } of answers) expectShape(body, 'callback-failed');
+  test.each(FLUX_ERROR_CODES)('in the error of a generation that ends with %s', async (code) => {
+    const responses = await requestBoth({ ...GENERATE, prompt: `${PROMPT} [sandbox: fail=${code}]` });
+    expect(responses.map(statusAndCode)).toEqual(EXPECTED_ERRORS[code]);
+    for (const { body } of responses) expectShape(body, 'callback-failed');
   });
 
-  test.each(API_ERROR_CODES.filter((code) => !SENT_AGAIN.includes(code) && code !== UNCONFIRMED))(
-    'a submission that is refused with %s has a task with us, which failed',
+  test.each(FLUX_ERROR_CODES.filter((code) => !REPEATED.includes(code) && code !== UNCONFIRMED))(
+    'after a submission that is refused with %s, for which Darkroom has a failed task',
     async (code) => {
-      const answers = await ask({ ...GENERATE, prompt: `${PROMPT} [sandbox: error=${code}]` });
-      expect(answers.map(errorOf)).toEqual(ENDS[code]);
-      expectShape(answers[0]?.body, 'error-api-error');
-      expectShape(answers[1]?.body, 'callback-failed');
+      const responses = await requestBoth({ ...GENERATE, prompt: `${PROMPT} [sandbox: error=${code}]` });
+      expect(responses.map(statusAndCode)).toEqual(EXPECTED_ERRORS[code]);
+      expectShape(responses[0]?.body, 'error-api-error');
+      expectShape(responses[1]?.body, 'callback-failed');
     },
   );
 
-  const DIFFERENCES: [what: string, body: object, upstream: unknown[], ours: unknown[]][] = [
+  const DIFFERENCES: [description: string, body: object, upstream: unknown[], darkroom: unknown[]][] = [
     [
-      'an edit whose source is in a private network is refused',
+      'in that an edit whose source is in a private network is rejected',
       edit({ image_url: 'http://10.0.0.1/cat.png' }),
       [500, 'api_error'],
       [400, 'bad_request'],
     ],
     [
-      'a callback into a private network is refused',
+      'in that a callback URL in a private network is rejected',
       { ...GENERATE, callback_url: 'http://10.0.0.1/' },
       [200, undefined],
       [400, 'bad_request'],
     ],
-    ['no picture at all is a failure', directed('images=0'), [200, undefined], [500, 'api_error']],
     [
-      'a passing refusal is not told',
-      directed('error=api_error times=1'),
+      'in that a result without any image is a failure',
+      withDirectives('images=0'),
+      [200, undefined],
+      [500, 'api_error'],
+    ],
+    [
+      'in that a temporary refusal is not reported',
+      withDirectives('error=api_error times=1'),
       [500, 'api_error'],
       [200, undefined],
     ],
     [
-      'a reply that was lost is made up for by the callback',
-      directed('reply=timeout'),
+      'in that a lost reply is replaced by the callback',
+      withDirectives('reply=timeout'),
       [504, 'timeout'],
       [200, undefined],
     ],
   ];
-  test.each(DIFFERENCES)('%s', async (_what, body, ...expected) => {
-    expect((await ask(body)).map(errorOf)).toEqual(expected);
+  test.each(DIFFERENCES)('%s', async (_description, body, ...expected) => {
+    expect((await requestBoth(body)).map(statusAndCode)).toEqual(expected);
   });
 
-  test('an edit that names no model has a default', async () => {
-    const [source] = picturesOf(await new FluxClient(upstream).images({ ...GENERATE, count: 1 }));
-    const answers = await ask(edit({ model: undefined, image_url: source?.image_url }));
-    expect(answers.map(errorOf)).toEqual([
+  test('in that an edit without a model uses the default', async () => {
+    const [source] = imagesOf(await new FluxClient(upstream).images({ ...GENERATE, count: 1 }));
+    const responses = await requestBoth(edit({ model: undefined, image_url: source?.image_url }));
+    expect(responses.map(statusAndCode)).toEqual([
       [400, 'bad_request'],
       [200, undefined],
     ]);
   });
 
-  test('an error that is a bare text says nothing of what was made, so the task goes on', async () => {
-    const [theirs, ours] = await ask({ ...directed('error=bare'), async: true });
-    expectShape(theirs?.body, 'error-bare-string');
-    const read = { action: 'retrieve', id: ours?.body.task_id };
-    expectShape((await new FluxClient(door).tasks(read)).body, 'task-running');
+  test('in that an error that is a bare string does not end the task, because the generation may have succeeded', async () => {
+    const [upstreamResponse, darkroomResponse] = await requestBoth({
+      ...withDirectives('error=bare'),
+      async: true,
+    });
+    expectShape(upstreamResponse?.body, 'error-bare-string');
+    const request = { action: 'retrieve', id: darkroomResponse?.body.task_id };
+    expectShape((await new FluxClient(darkroom).tasks(request)).body, 'task-running');
   });
 
-  test('no token at all is invalid_token', async () => {
-    const answers = await Promise.all(
-      [upstream, door].map((server) => new FluxClient(server, {}).images(GENERATE)),
+  test('in that a missing token is reported as invalid_token', async () => {
+    const responses = await Promise.all(
+      [upstream, darkroom].map((server) => new FluxClient(server, {}).images(GENERATE)),
     );
-    expect(answers.map(errorOf)).toEqual([
+    expect(responses.map(statusAndCode)).toEqual([
       [400, 'no_token'],
       [401, 'invalid_token'],
     ]);
   });
 
-  test('a body that does not say that it is JSON is refused', async () => {
+  test('in that a body without a JSON content type is rejected', async () => {
     const send = (server: FluxServer) =>
       new FluxClient(server).post('/flux/images', JSON.stringify(GENERATE), { 'content-type': 'text/plain' });
-    expect((await Promise.all([upstream, door].map(send))).map(errorOf)).toEqual([
+    expect((await Promise.all([upstream, darkroom].map(send))).map(statusAndCode)).toEqual([
       [200, undefined],
       [400, 'bad_request'],
     ]);
   });
 
-  test('the callback way is answered with success and a trace id too', async () => {
-    const [theirs, ours] = await ask({ ...GENERATE, callback_url: 'http://127.0.0.1:9/' });
-    expectShape(theirs?.body, 'submit-accepted');
-    expectShape(ours?.body, 'submit-accepted-async');
+  test('in that the reply to a request with a callback URL also has `success` and a trace ID', async () => {
+    const [upstreamResponse, darkroomResponse] = await requestBoth({
+      ...GENERATE,
+      callback_url: 'http://127.0.0.1:9/',
+    });
+    expectShape(upstreamResponse?.body, 'submit-accepted');
+    expectShape(darkroomResponse?.body, 'submit-accepted-async');
   });
 
-  test('a hiccup of the upstream is not shown', async () => {
-    const answers = await ask({ ...GENERATE, prompt: `${PROMPT} [sandbox: delay=600s hiccup]`, async: true });
+  test('in that a passing error of the upstream is not shown', async () => {
+    const responses = await requestBoth({
+      ...GENERATE,
+      prompt: `${PROMPT} [sandbox: delay=600s hiccup]`,
+      async: true,
+    });
     const read = async (server: FluxServer, id: unknown) =>
       (await new FluxClient(server).tasks({ action: 'retrieve', id })).body;
-    expectShape(await read(upstream, answers[0]?.body.task_id), 'task-hiccup-not-over');
-    expectShape(await read(door, answers[1]?.body.task_id), 'task-running');
+    expectShape(await read(upstream, responses[0]?.body.task_id), 'task-hiccup-not-over');
+    expectShape(await read(darkroom, responses[1]?.body.task_id), 'task-running');
   });
 
-  function edit(more: object): object {
+  function edit(fields: object): object {
     return {
       action: 'edits',
       prompt: PROMPT,
       model: 'flux-kontext-pro',
       image_url: 'http://127.0.0.1:9/',
-      ...more,
+      ...fields,
     };
   }
 
-  function directed(directives: string): object {
+  function withDirectives(directives: string): object {
     return { ...GENERATE, prompt: `${PROMPT} [sandbox: ${directives}]` };
   }
 });

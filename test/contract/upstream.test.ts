@@ -6,16 +6,16 @@ import { type AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { UpstreamError } from '../../src/core/errors.js';
 import {
-  AceData,
+  AceDataClient,
   type FluxMode,
   type SubmitRequest,
-  type Succeeded,
+  type UpstreamSucceeded,
   type UpstreamResult,
-} from '../../src/upstreams/acedata.js';
+} from '../../src/upstreams/acedata-client.js';
 import { Sandbox } from '../../src/sandbox/sandbox.js';
-import { Peer, reply } from '../support/net/http-peer.js';
+import { TestHttpServer, reply } from '../support/net/test-http-server.js';
 
-/** What the provider may rely on, held against the upstream in a box. */
+/** What AceDataClient relies on, checked against the sandbox. */
 
 const TOKEN = 'sandbox-token';
 const log = pino({ level: 'silent' });
@@ -35,18 +35,22 @@ afterAll(async () => {
   await new Promise((resolve) => server.close(resolve));
 });
 
-/** A provider for the length of one piece of work. */
-async function withFlux<T>(mode: FluxMode, work: (flux: AceData) => Promise<T>, token = TOKEN): Promise<T> {
-  const flux = new AceData({ baseUrl, token, mode, log });
+/** Creates a client, runs `work` with it, and closes it. */
+async function withClient<T>(
+  mode: FluxMode,
+  work: (client: AceDataClient) => Promise<T>,
+  token = TOKEN,
+): Promise<T> {
+  const client = new AceDataClient({ baseUrl, token, mode, log });
   try {
-    return await work(flux);
+    return await work(client);
   } finally {
-    await flux.close();
+    await client.close();
   }
 }
-function asking(prompt: string, more: Partial<SubmitRequest> = {}): SubmitRequest {
+function requestFor(prompt: string, fields: Partial<SubmitRequest> = {}): SubmitRequest {
   const request = { kind: 'GENERATE', model: 'flux-dev', size: '256x256', count: 2 } as const;
-  return { ...request, prompt, sourceImageUrl: null, callbackUrl: null, ...more };
+  return { ...request, prompt, sourceImageUrl: null, callbackUrl: null, ...fields };
 }
 async function errorOf(request: Promise<unknown>): Promise<UpstreamError> {
   const error: unknown = await request.then(
@@ -56,110 +60,114 @@ async function errorOf(request: Promise<unknown>): Promise<UpstreamError> {
   if (error instanceof UpstreamError) return error;
   throw new Error('expected UpstreamError', { cause: error });
 }
-/** Reads until the task is over. */
-async function readUntilOver(flux: AceData, id: string): Promise<UpstreamResult | undefined> {
+/** Sends status requests until the task has ended. */
+async function waitForResult(client: AceDataClient, id: string): Promise<UpstreamResult | undefined> {
   for (;;) {
-    const result = (await flux.readTasks([id])).get(id);
+    const result = (await client.readTasks([id])).get(id);
     if (result?.kind !== 'running') return result;
   }
 }
-/** What the ledger holds for prompts with this text: what the real upstream would have billed. */
-async function billed(text: string): Promise<{ total: number; pictures: number }> {
-  const page = await fetch(`${baseUrl}/ledger?prompt=${encodeURIComponent(text)}`);
-  return (await page.json()) as { total: number; pictures: number };
+/** The sandbox's charges for prompts that contain `text`: what the real upstream would have billed. */
+async function chargesFor(text: string): Promise<{ total: number; images: number }> {
+  const response = await fetch(`${baseUrl}/ledger?prompt=${encodeURIComponent(text)}`);
+  return (await response.json()) as { total: number; images: number };
 }
-async function waitForPictures(prompt: string, count?: number): Promise<Succeeded> {
-  const result = await withFlux('wait', (flux) => flux.submit(asking(prompt, count ? { count } : {})));
-  if (result.kind !== 'succeeded') throw new Error(`expected pictures, not ${result.kind}`);
+async function waitForImages(prompt: string, count?: number): Promise<UpstreamSucceeded> {
+  const result = await withClient('wait', (client) =>
+    client.submit(requestFor(prompt, count ? { count } : {})),
+  );
+  if (result.kind !== 'succeeded') throw new Error(`Expected images, not ${result.kind}.`);
   return result;
 }
 
-describe('the three ways to call', () => {
-  test('wait: the answer holds as many pictures as were asked for, and their links work', async () => {
-    const { pictures, upstreamTaskId, upstreamTraceId } = await waitForPictures('waited', 3);
-    expect(pictures).toHaveLength(3);
+describe('the three modes', () => {
+  test('wait: the reply contains the requested number of images, and their URLs work', async () => {
+    const { images, upstreamTaskId, upstreamTraceId } = await waitForImages('waited', 3);
+    expect(images).toHaveLength(3);
     expect(upstreamTaskId).not.toBeNull();
     expect(upstreamTraceId).not.toBeNull();
-    for (const picture of pictures) {
-      expect(picture.seed ?? '7').toMatch(/^\d+$/);
-      const { status, headers } = await fetch(picture.url);
+    for (const image of images) {
+      expect(image.seed ?? '7').toMatch(/^\d+$/);
+      const { status, headers } = await fetch(image.upstreamUrl);
       expect({ status, type: headers.get('content-type') }).toEqual({ status: 200, type: 'image/png' });
     }
-    await expect(billed('waited')).resolves.toMatchObject({ total: 1, pictures: 3 });
+    await expect(chargesFor('waited')).resolves.toMatchObject({ total: 1, images: 3 });
   });
 
   test.each<FluxMode>(['callback', 'async'])(
-    '%s: a task id at once, the pictures in a callback',
+    '%s: the reply is a task ID, and the images arrive in a callback',
     async (mode) => {
-      const caller = await Peer.open(reply(200, {}));
+      const callbackServer = await TestHttpServer.open(reply(200, {}));
       try {
-        const arrived = new Promise<string>((resolve) => {
-          caller.answer = (response: ServerResponse, { body }) => resolve((response.end(), body));
+        const callbackBody = new Promise<string>((resolve) => {
+          callbackServer.handler = (response: ServerResponse, { body }) => resolve((response.end(), body));
         });
-        await withFlux(mode, async (flux) => {
-          const submitted = await flux.submit(
-            asking(`called back, ${mode}`, { callbackUrl: `${caller.url}/here` }),
+        await withClient(mode, async (client) => {
+          const submitted = await client.submit(
+            requestFor(`called back, ${mode}`, { callbackUrl: `${callbackServer.url}/here` }),
           );
           expect(submitted.kind).toBe('accepted');
-          const result = flux.parseCallback(Buffer.from(await arrived));
+          const result = client.parseCallback(Buffer.from(await callbackBody));
           expect(result).toMatchObject({ kind: 'succeeded', upstreamTaskId: submitted.upstreamTaskId });
-          expect((result as Succeeded).pictures).toHaveLength(2);
+          expect((result as UpstreamSucceeded).images).toHaveLength(2);
         });
       } finally {
-        await caller.close();
+        await callbackServer.close();
       }
     },
   );
 
-  test('async: a task id at once, the pictures by reading', async () => {
-    await withFlux('async', async (flux) => {
-      const submitted = await flux.submit(asking('read'));
+  test('async: the reply is a task ID, and a status request returns the images', async () => {
+    await withClient('async', async (client) => {
+      const submitted = await client.submit(requestFor('polled'));
       expect(submitted).toMatchObject({ kind: 'accepted', upstreamTaskId: expect.any(String) as unknown });
-      const result = await readUntilOver(flux, submitted.upstreamTaskId ?? '');
+      const result = await waitForResult(client, submitted.upstreamTaskId ?? '');
       expect(result).toMatchObject({ kind: 'succeeded', upstreamTaskId: submitted.upstreamTaskId });
-      expect((result as Succeeded).pictures).toHaveLength(2);
+      expect((result as UpstreamSucceeded).images).toHaveLength(2);
     });
   });
 
-  test('fewer pictures than were asked for are a success', async () => {
-    const { pictures } = await waitForPictures('few [sandbox: images=1]', 4);
-    expect(pictures).toHaveLength(1);
+  test('fewer images than requested are a success', async () => {
+    const { images } = await waitForImages('few [sandbox: images=1]', 4);
+    expect(images).toHaveLength(1);
   });
 
-  test('no picture at all is a failure once it is over', async () => {
-    await withFlux('async', async (flux) => {
-      const { upstreamTaskId } = await flux.submit(asking('none [sandbox: images=0]'));
-      const result = await readUntilOver(flux, upstreamTaskId ?? '');
+  test('a result without any image is a failure', async () => {
+    await withClient('async', async (client) => {
+      const { upstreamTaskId } = await client.submit(requestFor('none [sandbox: images=0]'));
+      const result = await waitForResult(client, upstreamTaskId ?? '');
       expect(result).toMatchObject({ kind: 'failed', failure: { code: 'UPSTREAM_FAILED' } });
     });
   });
 });
 
 describe('an edit', () => {
-  test('is made of a picture, and asked for under the word that works', async () => {
-    const { pictures } = await waitForPictures('the source', 1);
-    const more = { kind: 'EDIT', model: 'flux-kontext-pro', size: null, count: 1 } as const;
-    const edit = asking('the edit', { ...more, sourceImageUrl: pictures[0]?.url });
-    await expect(withFlux('wait', (flux) => flux.submit(edit))).resolves.toMatchObject({ kind: 'succeeded' });
-    await expect(billed('the edit')).resolves.toMatchObject({ total: 1, pictures: 1 });
+  test('is made from a source image', async () => {
+    const { images } = await waitForImages('the source', 1);
+    const fields = { kind: 'EDIT', model: 'flux-kontext-pro', size: null, count: 1 } as const;
+    const edit = requestFor('the edit', { ...fields, sourceImageUrl: images[0]?.upstreamUrl });
+    await expect(withClient('wait', (client) => client.submit(edit))).resolves.toMatchObject({
+      kind: 'succeeded',
+    });
+    await expect(chargesFor('the edit')).resolves.toMatchObject({ total: 1, images: 1 });
   });
 });
 
-describe('reading tasks', () => {
-  test('knows running ones, hiccups and none that were never asked for', async () => {
-    await withFlux('async', async (flux) => {
-      const running = await flux.submit(asking('slow [sandbox: delay=600s]'));
-      const hiccup = await flux.submit(asking('hiccup [sandbox: delay=600s hiccup]'));
-      const ids = [running.upstreamTaskId, hiccup.upstreamTaskId, 'never-asked-for'].map(String);
-      const results = await flux.readTasks(ids);
+describe('a status request', () => {
+  test('returns running tasks, also during a passing error, and leaves out unknown IDs', async () => {
+    await withClient('async', async (client) => {
+      const running = await client.submit(requestFor('slow [sandbox: delay=600s]'));
+      const hiccup = await client.submit(requestFor('hiccup [sandbox: delay=600s hiccup]'));
+      const ids = [running.upstreamTaskId, hiccup.upstreamTaskId, 'unknown'].map(String);
+      const results = await client.readTasks(ids);
       expect([...results.keys()].sort()).toEqual(ids.slice(0, 2).sort());
       for (const result of results.values()) expect(result.kind).toBe('running');
     });
   });
 
-  test('takes fifty ids at once', async () => {
-    const ids = Array.from({ length: 50 }, (_, index) => `never-${index}`);
-    await expect(withFlux('async', (flux) => flux.readTasks(ids))).resolves.toEqual(new Map());
+  test('accepts fifty IDs at once', async () => {
+    const ids = Array.from({ length: 50 }, (_, index) => `unknown-${index}`);
+    await expect(withClient('async', (client) => client.readTasks(ids))).resolves.toEqual(new Map());
   });
 });
 
@@ -179,49 +187,54 @@ const CODES = [
 ] as const;
 
 describe('errors', () => {
-  test.each(CODES)('%s is refused as %s and bills nothing', async (upstreamCode, code) => {
-    const prompt = `refused [sandbox: error=${upstreamCode}]`;
-    const error = await errorOf(withFlux('callback', (flux) => flux.submit(asking(prompt))));
-    expect(error).toMatchObject({ outcome: 'refused', failure: { code, upstreamCode } });
-    expect(error.failure.upstreamTraceId).not.toBeNull();
-    await expect(billed(prompt)).resolves.toMatchObject({ total: 0 });
-  });
+  test.each(CODES)(
+    'a submission refused with %s fails as %s and bills nothing',
+    async (upstreamCode, code) => {
+      const prompt = `refused [sandbox: error=${upstreamCode}]`;
+      const error = await errorOf(withClient('callback', (client) => client.submit(requestFor(prompt))));
+      expect(error).toMatchObject({ outcome: 'refused', failure: { code, upstreamCode } });
+      expect(error.failure.upstreamTraceId).not.toBeNull();
+      await expect(chargesFor(prompt)).resolves.toMatchObject({ total: 0 });
+    },
+  );
 
-  test.each(CODES)('a generation that ends with %s has failed as %s', async (upstreamCode, code) => {
-    await withFlux('async', async (flux) => {
-      const { upstreamTaskId } = await flux.submit(asking(`failed [sandbox: fail=${upstreamCode}]`));
-      const result = await readUntilOver(flux, upstreamTaskId ?? '');
+  test.each(CODES)('a generation that ends with %s fails as %s', async (upstreamCode, code) => {
+    await withClient('async', async (client) => {
+      const { upstreamTaskId } = await client.submit(requestFor(`failed [sandbox: fail=${upstreamCode}]`));
+      const result = await waitForResult(client, upstreamTaskId ?? '');
       expect(result).toMatchObject({ kind: 'failed', failure: { code, upstreamCode } });
     });
   });
 
-  test('a wrong token', async () => {
-    const submit = withFlux('wait', (flux) => flux.submit(asking('no entry')), 'another-token');
+  test('a wrong token fails as UPSTREAM_CREDENTIALS', async () => {
+    const submit = withClient('wait', (client) => client.submit(requestFor('wrong token')), 'another-token');
     const failure = { code: 'UPSTREAM_CREDENTIALS', upstreamCode: 'invalid_token' };
     await expect(errorOf(submit)).resolves.toMatchObject({ outcome: 'refused', failure });
   });
 
-  test('after two refusals that pass, the third submit is taken', async () => {
-    const request = asking('patience [sandbox: error=too_many_requests times=2]');
-    await withFlux('wait', async (flux) => {
+  test('the third submission is accepted after two temporary refusals', async () => {
+    const request = requestFor('patience [sandbox: error=too_many_requests times=2]');
+    await withClient('wait', async (client) => {
       for (const attempt of [1, 2]) {
-        const waitMs = (await errorOf(flux.submit(request))).retryAfterMs(attempt);
+        const waitMs = (await errorOf(client.submit(request))).retryAfterMs(attempt);
         expect(waitMs).toBeGreaterThanOrEqual(1_000);
         expect(waitMs).toBeLessThanOrEqual(1_250);
       }
-      await expect(flux.submit(request)).resolves.toMatchObject({ kind: 'succeeded' });
+      await expect(client.submit(request)).resolves.toMatchObject({ kind: 'succeeded' });
     });
-    await expect(billed('patience')).resolves.toMatchObject({ total: 1 });
+    await expect(chargesFor('patience')).resolves.toMatchObject({ total: 1 });
   });
 
   test.each(['error=timeout', 'error=bare', 'reply=dropped', 'reply=html', 'reply=timeout'])(
-    'what may have been made is not sent again: %s',
+    'a request that may have succeeded is not repeated: %s',
     async (directive) => {
       const prompt = `unknown [sandbox: ${directive}]`;
-      const error = await errorOf(withFlux('wait', (flux) => flux.submit(asking(prompt))));
+      const error = await errorOf(withClient('wait', (client) => client.submit(requestFor(prompt))));
       expect(error).toMatchObject({ outcome: 'unknown', failure: { code: 'SUBMIT_UNCONFIRMED' } });
       expect(error.retryAfterMs(1)).toBeNull();
-      await expect(billed(prompt)).resolves.toMatchObject({ total: directive.startsWith('reply') ? 1 : 0 });
+      await expect(chargesFor(prompt)).resolves.toMatchObject({
+        total: directive.startsWith('reply') ? 1 : 0,
+      });
     },
   );
 });

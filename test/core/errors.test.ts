@@ -1,17 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import * as errors from '../../src/core/errors.js';
-import { INPUT_FAULT_CODES } from '../../src/core/tasks/input-fault.js';
+import { USER_ERROR_CODES } from '../../src/core/primitives/user-error.js';
 import { TASK_ERROR_CODES } from '../../src/core/tasks/task-failure.js';
 
-/** Every `code` that a class of the family has. */
+/** The codes of all error classes. */
 const classCodes = Object.values(errors).flatMap((value) =>
   typeof value === 'function' && 'code' in value && typeof value.code === 'string' ? [value.code] : [],
 );
 const path = new URL('../../docs/ERRORS.md', import.meta.url);
 
 describe('docs/ERRORS.md', () => {
-  /** The first column of its tables, for each heading. */
+  /** The codes in the first column of the tables below each heading. */
   function sections(): { title: string; codes: string[] }[] {
     return readFileSync(path, 'utf8')
       .split(/^## /m)
@@ -26,13 +26,13 @@ describe('docs/ERRORS.md', () => {
       .find((section) => title.test(section.title))
       ?.codes.sort();
 
-  test('lists exactly the codes of the classes, of userErrors and of tasks', () => {
+  test('lists exactly the codes of error classes, user errors and tasks', () => {
     expect(listed(/^Errors of/)).toEqual([...classCodes].sort());
-    expect(listed(/userErrors/)).toEqual([...INPUT_FAULT_CODES].sort());
+    expect(listed(/userErrors/)).toEqual([...USER_ERROR_CODES].sort());
     expect(listed(/^Codes of tasks/)).toEqual([...TASK_ERROR_CODES].sort());
   });
 
-  test('names no code that nothing gives', () => {
+  test('lists no code that does not exist', () => {
     const fromApollo = [
       'GRAPHQL_PARSE_FAILED',
       'GRAPHQL_VALIDATION_FAILED',
@@ -42,7 +42,7 @@ describe('docs/ERRORS.md', () => {
       'PERSISTED_QUERY_NOT_FOUND',
       'PERSISTED_QUERY_NOT_SUPPORTED',
     ];
-    const known = [...classCodes, ...INPUT_FAULT_CODES, ...TASK_ERROR_CODES, ...fromApollo];
+    const known = [...classCodes, ...USER_ERROR_CODES, ...TASK_ERROR_CODES, ...fromApollo];
     const unknown = sections()
       .flatMap((section) => section.codes)
       .filter((code) => !known.includes(code));
@@ -50,13 +50,13 @@ describe('docs/ERRORS.md', () => {
   });
 });
 
-describe('the family of errors', () => {
-  test('has one class per code', () => {
+describe('the error classes', () => {
+  test('have unique codes', () => {
     expect(classCodes.length).toBeGreaterThan(8);
     expect(new Set(classCodes).size).toBe(classCodes.length);
   });
 
-  test('names each error by its class', () => {
+  test('set the name of each error to its class', () => {
     expect(new errors.Forbidden('tasks:write')).toMatchObject({ name: 'Forbidden', code: 'FORBIDDEN' });
   });
 });
@@ -64,15 +64,15 @@ describe('the family of errors', () => {
 describe('an upstream error', () => {
   const failure = {
     code: 'UPSTREAM_FAILED',
-    message: 'why',
+    message: 'reason',
     retryable: true,
     upstreamCode: null,
     upstreamTraceId: null,
   } as const;
 
-  test('says when to try again, a little later each time than it must, and when to give up', () => {
-    const error = new errors.UpstreamError('why', 'refused', failure, [1_000, 8_000]);
-    for (let time = 0; time < 100; time += 1) {
+  test('says when to try again, with jitter, and when to give up', () => {
+    const error = new errors.UpstreamError('reason', 'refused', failure, [1_000, 8_000]);
+    for (let run = 0; run < 100; run += 1) {
       expect(error.retryAfterMs(1)).toBeGreaterThanOrEqual(1_000);
       expect(error.retryAfterMs(1)).toBeLessThanOrEqual(1_250);
       expect(error.retryAfterMs(2)).toBeGreaterThanOrEqual(8_000);
@@ -80,8 +80,8 @@ describe('an upstream error', () => {
     expect(error.retryAfterMs(3)).toBeNull();
   });
 
-  test('whose request may have arrived never asks for another try, whatever its delays are', () => {
-    const error = new errors.UpstreamError('why', 'unknown', failure, [1_000]);
+  test('of a request that may have arrived never allows another attempt, whatever its delays are', () => {
+    const error = new errors.UpstreamError('reason', 'unknown', failure, [1_000]);
     expect(error.retryAfterMs(1)).toBeNull();
   });
 });

@@ -5,20 +5,20 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from '@jest/globals';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-/** Its own bounds add up to less: 15 s of load, 45 s to the last deadline, and starting four processes uncompiled. */
+/** More than the sum of its phases: 15 s of load, 45 s until the last deadline, and starting four processes from source. */
 const TIMEOUT_MS = 480_000;
 
 let chaos: ChildProcess | undefined;
 
 afterEach(async () => {
   if (!chaos || chaos.exitCode !== null || chaos.signalCode !== null) return;
-  const gone = once(chaos, 'exit');
+  const exited = once(chaos, 'exit');
   chaos.kill('SIGTERM');
-  await gone;
+  await exited;
 });
 
 test(
-  'keeps every promise while instances, Postgres, the upstream and the wires between them fail',
+  'the chaos benchmark finds no broken promise while instances, PostgreSQL, the upstream and the network fail',
   async () => {
     const options = ['--seconds', '15', '--seed', '20260701'];
     chaos = spawn(
@@ -29,7 +29,7 @@ test(
         stdio: ['ignore', 'pipe', 'inherit'],
       },
     );
-    if (!chaos.stdout) throw new Error('The child has no output.');
+    if (!chaos.stdout) throw new Error('The chaos process has no standard output.');
     const lines: string[] = [];
     for await (const line of createInterface(chaos.stdout)) lines.push(line);
     const outcome: unknown = JSON.parse(lines.at(-1) ?? '');

@@ -1,37 +1,44 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type EventType } from '../../src/core/events/task-event.js';
-import { isEnd, TRANSITIONS, type TaskStatus } from '../../src/core/tasks/task.js';
-import { type Command, REPLIES, type Reply, type Result, World } from '../support/crash/model-fixture.js';
+import { isFinal, TRANSITIONS, type TaskStatus } from '../../src/core/tasks/task.js';
+import {
+  type Command,
+  UPSTREAM_REPLIES,
+  type UpstreamReply,
+  type ImageCount,
+  SystemUnderTest,
+} from '../support/crash/system-under-test.js';
 
-/** A failing run is shortened for so long at most; then fast-check tells its seed. */
+/** Longest time that fast-check shrinks a failing run before it reports the seed. */
 const LIMIT = { interruptAfterTimeLimit: 40_000 };
 const TIMEOUT_MS = 240_000;
 
-let world: World;
+let system: SystemUnderTest;
 beforeAll(async () => {
-  world = await World.open();
+  system = await SystemUnderTest.open();
 });
-afterAll(() => world.close());
+afterAll(() => system.close());
 
-const on = fc.nat(5);
-const result = fc.constantFrom<Result[]>(0, 1, 2, 3);
-const plain = (...names: Extract<Command, { on: number; result?: never; attempt?: never }>['do'][]) =>
-  fc.record({ do: fc.constantFrom(...names), on }) as fc.Arbitrary<Command>;
+const index = fc.nat(5);
+const imageCount = fc.constantFrom<ImageCount[]>(0, 1, 2, 3);
+const plain = (
+  ...types: Extract<Command, { index: number; imageCount?: never; attempt?: never }>['type'][]
+) => fc.record({ type: fc.constantFrom(...types), index }) as fc.Arbitrary<Command>;
 const command: fc.Arbitrary<Command> = fc.oneof(
-  { weight: 8, arbitrary: plain('run-ticket') },
+  { weight: 8, arbitrary: plain('run-job') },
   {
     weight: 5,
     arbitrary: plain(
-      'run-ticket-unreachable',
-      'run-ticket-paused',
-      'die-with-ticket',
-      'die-submitting',
-      'run-ticket-twice',
-      'let-time-pass',
+      'run-job-unreachable',
+      'run-job-paused',
+      'crash-with-job',
+      'crash-while-submitting',
+      'run-job-twice',
+      'make-jobs-due',
       'cancel',
       'retry',
-      'replay',
+      'replay-callback',
       'pass-deadline',
       'expire',
     ),
@@ -39,24 +46,24 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   {
     weight: 5,
     arbitrary: fc.record({
-      do: fc.constantFrom('call-back' as const, 'call-back-twice' as const, 'reconcile' as const),
-      on,
-      result,
+      type: fc.constantFrom('post-callback' as const, 'post-callback-twice' as const, 'reconcile' as const),
+      index,
+      imageCount,
     }),
   },
   {
     weight: 2,
     arbitrary: fc.record({
-      do: fc.constant('store' as const),
-      on,
+      type: fc.constant('ingest-images' as const),
+      index,
       attempt: fc.constantFrom(1 as const, 8 as const),
     }),
   },
 );
-const replies = fc.array(fc.constantFrom<Reply[]>(...REPLIES), { maxLength: 6 });
+const replies = fc.array(fc.constantFrom<UpstreamReply[]>(...UPSTREAM_REPLIES), { maxLength: 6 });
 
-/** What some events say, of all that they can say. */
-interface EventFacts {
+/** The event data that this test reads. */
+interface EventData {
   imageIds?: string[];
   outcome?: string;
   error?: { code: string };
@@ -69,7 +76,7 @@ interface TaskRow {
   retry_of_id: string | null;
   overdue: boolean;
   path: { from: TaskStatus; to: TaskStatus; overdue: boolean }[];
-  events: { type: EventType; settles: boolean; data: EventFacts }[];
+  events: { type: EventType; settlesTask: boolean; data: EventData }[];
   images: { id: string; index: number; late: boolean; settled: boolean }[];
   callbacks: { verdict: string; success: boolean }[];
   wants_callback: boolean;
@@ -77,11 +84,11 @@ interface TaskRow {
 }
 
 async function readTasks(): Promise<TaskRow[]> {
-  const { rows } = await world.sql.query<TaskRow>(
+  const { rows } = await system.sql.query<TaskRow>(
     `SELECT task.id, task.status, task.delivered_count AS delivered, task.pending_images AS pending, task.retry_of_id,
        task.deadline_at <= now() AS overdue,
        (SELECT coalesce(json_agg(change ORDER BY seq), '[]') FROM status_changes change WHERE task_id = task.id) AS path,
-       (SELECT json_agg(json_build_object('type', type, 'settles', settles, 'data', data) ORDER BY seq)
+       (SELECT json_agg(json_build_object('type', type, 'settlesTask', settles_task, 'data', data) ORDER BY seq)
         FROM task_events WHERE task_id = task.id) AS events,
        (SELECT coalesce(json_agg(json_build_object('id', id, 'index', index, 'late', late,
                  'settled', stored_at IS NOT NULL OR lost_at IS NOT NULL) ORDER BY index), '[]')
@@ -89,16 +96,16 @@ async function readTasks(): Promise<TaskRow[]> {
        (SELECT coalesce(json_agg(json_build_object('verdict', verdict,
                  'success', convert_from(body, 'UTF8')::json->'success') ORDER BY id), '[]')
         FROM callbacks WHERE task_id = task.id) AS callbacks,
-       task.callback_url IS NOT NULL AS wants_callback,
-       (SELECT coalesce(json_agg(kind ORDER BY seq), '[]') FROM outgoing_callbacks WHERE task_id = task.id) AS outgoing
+       task.webhook_url IS NOT NULL AS wants_callback,
+       (SELECT coalesce(json_agg(kind ORDER BY seq), '[]') FROM webhook_deliveries WHERE task_id = task.id) AS outgoing
      FROM tasks task WHERE task.id = ANY($1) ORDER BY task.id`,
-    [world.ids],
+    [system.taskIds],
   );
   return rows;
 }
 
-/** Where an event says that its task is; null for events that do not change it. */
-const STATUS_OF: Partial<Record<EventType, TaskStatus>> = {
+/** The status that an event puts its task in. Events that do not change the status are absent. */
+const STATUS_AFTER: Partial<Record<EventType, TaskStatus>> = {
   TASK_SUBMITTED: 'RUNNING',
   SUBMIT_REJECTED: 'QUEUED',
   SUBMIT_UNCONFIRMED: 'UNCONFIRMED',
@@ -108,19 +115,22 @@ const STATUS_OF: Partial<Record<EventType, TaskStatus>> = {
   TASK_EXPIRED: 'EXPIRED',
 };
 
-/** What holds of a task at any moment when nothing is under way. */
-function check(task: TaskRow): void {
-  const told = task.events.flatMap(({ type }) => STATUS_OF[type] ?? []);
+/** Checks what must hold for a task whenever no action is in progress. */
+function checkTask(task: TaskRow): void {
+  const statuses = task.events.flatMap(({ type }) => STATUS_AFTER[type] ?? []);
   const types = task.events.map(({ type }) => type);
-  const seen = { told, path: task.path.map(({ from, to }) => `${from} -> ${to}`), types };
+  const context = { statuses, path: task.path.map(({ from, to }) => `${from} -> ${to}`), types };
 
-  // One end at most, and the status is what was told last.
-  expect({ ...seen, ends: told.filter(isEnd).length <= 1 }).toEqual({ ...seen, ends: true });
+  // A task ends at most once, and its status is the one that the last event reported.
+  expect({ ...context, endsAtMostOnce: statuses.filter(isFinal).length <= 1 }).toEqual({
+    ...context,
+    endsAtMostOnce: true,
+  });
   expect(types.filter((type) => type === 'TASK_REQUESTED')).toHaveLength(1);
-  expect(task.path.filter(({ to }) => to !== 'SUBMITTING').map(({ to }) => to)).toEqual(told);
+  expect(task.path.filter(({ to }) => to !== 'SUBMITTING').map(({ to }) => to)).toEqual(statuses);
   expect(task.status).toBe(task.path.at(-1)?.to ?? 'QUEUED');
 
-  // Every step is one that may happen, and nothing overdue is sent.
+  // Every transition is allowed, and no overdue task is submitted.
   let status: TaskStatus = 'QUEUED';
   for (const { from, to, overdue } of task.path) {
     expect(from).toBe(status);
@@ -129,9 +139,9 @@ function check(task: TaskRow): void {
     status = to;
   }
 
-  // Who is told that it was taken back or is overdue is told where it was then.
+  // The event of a cancellation or an expiry says whether the upstream may have received the request.
   const before = task.path.at(-1)?.from;
-  const last = task.events.find(({ type }) => STATUS_OF[type] === task.status)?.data;
+  const last = task.events.find(({ type }) => STATUS_AFTER[type] === task.status)?.data;
   if (task.status === 'CANCELED')
     expect(last?.outcome).toBe(before === 'QUEUED' ? 'NOT_SENT' : 'ALREADY_SENT');
   if (task.status === 'EXPIRED') {
@@ -139,23 +149,23 @@ function check(task: TaskRow): void {
     expect(last?.error?.code).toBe(mayHaveArrived ? 'SUBMIT_UNCONFIRMED' : 'DEADLINE_EXCEEDED');
   }
 
-  // Each picture once; those that came in time belong to a success, and the others to another end.
+  // There is one image per index. A task that succeeded has images in time, and only another end has late images.
   const inTime = task.images.filter(({ late }) => !late);
   expect(task.images.map(({ index }) => index)).toEqual(task.images.map((_, index) => index));
   expect(task.delivered).toBe(inTime.length);
   expect(inTime.length > 0).toBe(task.status === 'SUCCEEDED');
-  if (task.status === 'SUCCEEDED' || !isEnd(task.status)) expect(task.images).toEqual(inTime);
+  if (task.status === 'SUCCEEDED' || !isFinal(task.status)) expect(task.images).toEqual(inTime);
   expect(task.pending).toBe(inTime.filter(({ settled }) => !settled).length);
   const announced = task.events.flatMap(({ data }) => data.imageIds ?? []);
   expect([...announced].sort()).toEqual(task.images.map(({ id }) => id).sort());
-  const fates = types.filter((type) => type === 'IMAGE_STORED' || type === 'IMAGE_LOST').length;
-  expect(fates).toBe(task.images.filter(({ settled }) => settled).length);
+  const settledImages = types.filter((type) => type === 'IMAGE_STORED' || type === 'IMAGE_LOST').length;
+  expect(settledImages).toBe(task.images.filter(({ settled }) => settled).length);
 
-  // Settled once, when it has ended and no picture is awaited.
-  const isSettled = isEnd(task.status) && task.pending === 0;
-  expect(task.events.filter(({ settles }) => settles)).toHaveLength(isSettled ? 1 : 0);
+  // A task is settled once, when it has ended and no image is pending.
+  const isSettled = isFinal(task.status) && task.pending === 0;
+  expect(task.events.filter(({ settlesTask }) => settlesTask)).toHaveLength(isSettled ? 1 : 0);
 
-  // Its result is to be posted once when it is settled, and late pictures after that, when they are all settled.
+  // The result is due for delivery once, when the task is settled. Late images are due after that, when all are settled.
   const [first, ...others] = task.outgoing;
   expect(first).toBe(isSettled && task.wants_callback ? 'RESULT' : undefined);
   expect(others.every((kind) => kind === 'LATE_RESULT')).toBe(true);
@@ -163,11 +173,11 @@ function check(task: TaskRow): void {
   if (late.length === 0) expect(others).toEqual([]);
   else if (late.every(({ settled }) => settled)) expect(others.length > 0).toBe(task.wants_callback);
 
-  // What was paid for is not paid for again: only what was refused is sent again.
-  const arrived = world.arrivals.get(task.id) ?? [];
-  expect(arrived.slice(0, -1).filter((kind) => kind !== 'refused')).toEqual([]);
+  // No generation is paid for twice: only a submission that the upstream refused is sent again.
+  const upstreamReplies = system.repliesByTask.get(task.id) ?? [];
+  expect(upstreamReplies.slice(0, -1).filter((upstreamReply) => upstreamReply !== 'refused')).toEqual([]);
 
-  // A callback is taken once at most, and pictures that came are there.
+  // At most one callback is applied, and no image that a callback brought is missing.
   const verdicts = task.callbacks.map(({ verdict }) => verdict);
   expect(
     verdicts.filter((verdict) => verdict === 'APPLIED' || verdict === 'EARLY').length,
@@ -175,60 +185,65 @@ function check(task: TaskRow): void {
   if (task.callbacks.some(({ success }) => success)) expect(task.images).not.toEqual([]);
 }
 
-/** What nothing waits for when no ticket is left: every queued task has had a turn, and every one that was sent is told of. */
-function checkDry(task: TaskRow): void {
+/** Checks that no job was lost: when none is left, only overdue tasks can still be queued or in submission. */
+function checkNoTaskIsStuck(task: TaskRow): void {
   expect({ id: task.id, status: task.status, overdue: task.overdue }).not.toMatchObject({
     ...{ status: expect.stringMatching(/^(QUEUED|SUBMITTING)$/), overdue: false },
   });
 }
 
-/** Lets the run end, and checks it before and after. */
+/** Checks the tasks, ends the run, and checks the tasks again. */
 async function checkAll(): Promise<void> {
-  for (const task of await readTasks()) check(task);
-  await world.runDry();
+  for (const task of await readTasks()) checkTask(task);
+  await system.runAllJobs();
   for (const task of await readTasks()) {
-    check(task);
-    checkDry(task);
+    checkTask(task);
+    checkNoTaskIsStuck(task);
   }
-  await checkMoney();
-  await world.finish();
+  await checkLedger();
+  await system.finish();
   const tasks = await readTasks();
-  expect(tasks).toHaveLength(world.ids.length);
+  expect(tasks).toHaveLength(system.taskIds.length);
   for (const task of tasks) {
-    check(task);
-    expect(isEnd(task.status)).toBe(true);
+    checkTask(task);
+    expect(isFinal(task.status)).toBe(true);
     expect(task.pending).toBe(0);
-    const retried = tasks.find(({ id }) => id === task.retry_of_id);
-    if (task.retry_of_id) expect(retried).toBeDefined();
+    const retriedTask = tasks.find(({ id }) => id === task.retry_of_id);
+    if (task.retry_of_id) expect(retriedTask).toBeDefined();
   }
-  const { rows } = await world.sql.query<{ gaps: string }>(
+  const { rows } = await system.sql.query<{ gaps: string }>(
     'SELECT max(position) - count(*) AS gaps FROM task_events',
   );
   expect(rows).toEqual([{ gaps: '0' }]);
-  await checkMoney();
+  await checkLedger();
 }
 
-async function checkMoney(): Promise<void> {
-  expect(await world.ledgerDrift()).toEqual({ drift: 0, first: null });
+async function checkLedger(): Promise<void> {
+  expect(await system.ledgerDrift()).toMatchObject({ count: 0, examples: null });
 }
 
-describe('whatever happens to some tasks, they keep their promises', () => {
+describe('every task keeps its promises', () => {
   test(
-    'when several things happen at once, again and again',
+    'when several actions run at the same time, round after round',
     async () => {
       const rounds = fc.array(fc.array(command, { minLength: 1, maxLength: 5 }), {
         minLength: 3,
         maxLength: 9,
       });
       await fc.assert(
-        fc.asyncProperty(fc.integer({ min: 1, max: 4 }), replies, rounds, async (count, answers, all) => {
-          await world.begin(count, answers);
-          for (const round of all) {
-            await Promise.all(round.map((each) => world.perform(each)));
-            await checkMoney();
-          }
-          await checkAll();
-        }),
+        fc.asyncProperty(
+          fc.integer({ min: 1, max: 4 }),
+          replies,
+          rounds,
+          async (taskCount, upstreamReplies, commandRounds) => {
+            await system.startRun(taskCount, upstreamReplies);
+            for (const commands of commandRounds) {
+              await Promise.all(commands.map((action) => system.perform(action)));
+              await checkLedger();
+            }
+            await checkAll();
+          },
+        ),
         { numRuns: 60, ...LIMIT },
       );
     },
@@ -236,7 +251,7 @@ describe('whatever happens to some tasks, they keep their promises', () => {
   );
 
   test(
-    'in whatever order their statements and the replies go',
+    'in any order of SQL statements and upstream replies',
     async () => {
       const actors = fc.array(fc.array(command, { minLength: 3, maxLength: 7 }), {
         minLength: 2,
@@ -248,14 +263,14 @@ describe('whatever happens to some tasks, they keep their promises', () => {
           replies,
           actors,
           fc.scheduler(),
-          async (count, answers, all, s) => {
-            await world.begin(count, answers);
-            const pause = async (what: string) => s.schedule(Promise.resolve(), what);
-            await world.paused(pause, () =>
-              s.waitFor(
+          async (taskCount, upstreamReplies, commandsByActor, scheduler) => {
+            await system.startRun(taskCount, upstreamReplies);
+            const pause = async (label: string) => scheduler.schedule(Promise.resolve(), label);
+            await system.withPauseHook(pause, () =>
+              scheduler.waitFor(
                 Promise.all(
-                  all.map(async (commands) => {
-                    for (const each of commands) await world.perform(each);
+                  commandsByActor.map(async (commands) => {
+                    for (const action of commands) await system.perform(action);
                   }),
                 ),
               ),

@@ -1,35 +1,40 @@
 import { expect, test } from '@jest/globals';
 import {
-  deliveriesOf,
-  LOOPBACK,
-  resultOf,
-  SMALL,
+  webhookAttemptsOf,
+  ALLOW_LOOPBACK,
+  webhookPayloadOf,
+  CHEAPEST_REQUEST,
   webhookIdOf,
 } from '../support/webhooks/received-webhooks.js';
-import { Peer, reply } from '../support/net/http-peer.js';
-import { typesOf } from '../support/app/test-app.js';
+import { TestHttpServer, reply } from '../support/net/test-http-server.js';
+import { eventTypes } from '../support/app/test-app.js';
 import { waitFor } from '../support/wait-for.js';
 import { CrashingService } from '../support/crash/crashing-service.js';
 
-test("A service that is killed between a receiver's answer and its own row posts the same again, and tells it once", async () => {
-  const receiver = await Peer.open(reply(200, 'taken'));
-  const service = await CrashingService.prepare(LOOPBACK);
+test('A service that is killed before it records the response of an endpoint sends the webhook again, with one event', async () => {
+  const endpoint = await TestHttpServer.open(reply(200, 'accepted'));
+  const service = await CrashingService.prepare(ALLOW_LOOPBACK);
   try {
-    await service.start('delivery-answered');
-    const callbackUrl = `${receiver.url}/hook`;
-    const { id } = await service.app.generate({ ...SMALL, prompt: 'posted twice', callbackUrl });
-    await waitFor('the first attempt', () => receiver.received.length === 1, { timeoutMs: 90_000 });
+    await service.start('webhook-acknowledged');
+    const webhookUrl = `${endpoint.url}/hook`;
+    const { id } = await service.app.generate({ ...CHEAPEST_REQUEST, prompt: 'posted twice', webhookUrl });
+    await waitFor('the first attempt', () => endpoint.requests.length === 1, { timeoutMs: 90_000 });
     expect(await service.restart()).toBe('SIGKILL');
 
-    const told = async () => typesOf(await service.app.history(id)).filter((type) => /^CALLBACK/.test(type));
-    await waitFor('the second attempt', async () => (await told()).length > 0, { timeoutMs: 90_000 });
-    expect(await told()).toEqual(['CALLBACK_DELIVERED']);
-    expect(receiver.received.map((one) => resultOf(one).task_id)).toEqual([id, id]);
-    expect(new Set(receiver.received.map(webhookIdOf)).size).toBe(1);
-    // Nobody knows of the first one but the receiver.
-    expect((await deliveriesOf(service.app, id)).nodes).toMatchObject([{ attempt: 2, statusCode: 200 }]);
+    const webhookEvents = async () =>
+      eventTypes(await service.app.history(id)).filter((type) => /^WEBHOOK/.test(type));
+    await waitFor('the second attempt', async () => (await webhookEvents()).length > 0, {
+      timeoutMs: 90_000,
+    });
+    expect(await webhookEvents()).toEqual(['WEBHOOK_DELIVERED']);
+    expect(endpoint.requests.map((request) => webhookPayloadOf(request).task_id)).toEqual([id, id]);
+    expect(new Set(endpoint.requests.map(webhookIdOf)).size).toBe(1);
+    // The first attempt was never recorded, because the service died.
+    expect((await webhookAttemptsOf(service.app, id)).nodes).toMatchObject([
+      { attemptNumber: 2, statusCode: 200 },
+    ]);
   } finally {
-    await service.remove();
-    await receiver.close();
+    await service.dispose();
+    await endpoint.close();
   }
 }, 240_000);

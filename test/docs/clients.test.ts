@@ -6,12 +6,12 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type Readable } from 'node:stream';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { buildSchema, parse, validate } from 'graphql';
 import ts from 'typescript';
 import {
-  EventPageDocument,
-  type EventPageQuery,
+  TaskEventPageDocument,
+  type TaskEventPageQuery,
   GenerateImagesDocument,
   type TaskEventType,
 } from '../../clients/operations.js';
@@ -21,18 +21,18 @@ import { createTestDatabase } from '../support/setup/test-database.js';
 import { freePort } from '../support/net/free-port.js';
 import { TcpProxy } from '../support/net/tcp-proxy.js';
 import { waitFor } from '../support/wait-for.js';
-import { addWorkspace } from '../support/access/workspaces.js';
+import { addWorkspaceWithKey } from '../support/access/workspaces.js';
 
-interface Wish {
+interface RequestedTask {
   id: string;
-  cursor: string;
+  eventCursor: string;
   count: number;
 }
 
-/** Below the packages that the programs import. */
-const PROGRAMS_IN = join('node_modules', '.cache');
-/** They all run at the same time, and wait longer after each attempt to come back. */
-const PATIENCE = { timeoutMs: 60_000 };
+/** Inside node_modules, so that the programs find the packages that they import. */
+const PROGRAMS_DIR = join('node_modules', '.cache');
+/** Generous: all programs run at once, and each waits longer after every failed attempt to reconnect. */
+const TIMEOUT = { timeoutMs: 60_000 };
 
 const page = await readFile('docs/CLIENTS.md', 'utf8');
 const programs = page.split(/^## /m).flatMap((section) => {
@@ -41,73 +41,74 @@ const programs = page.split(/^## /m).flatMap((section) => {
   return blocks.map(([, language = '', code = '']) => ({ title, language, code }));
 });
 
-type Story = (title: string) => Promise<{ printed: string[]; written: string[] }>;
-const stories: [title: string, watching: string, story: Story][] = [
-  ['graphql-ws', 'the workspace', watchWorkspace],
-  ['graphql-ws', 'over a connection that dies in silence', watchOverSilence],
-  ['Apollo Client', 'a task', watchTask],
-  ['urql', 'a task', watchTask],
-  ['graphql-sse', 'the workspace', watchWorkspace],
-  ['EventSource', 'the workspace', watchWorkspace],
-  ['EventSource', 'a task', watchTask],
-  ['curl', 'the workspace', watchWorkspace],
-  ['curl', 'a task', watchTask],
+/** Runs the program of a section through lost connections. Returns what it printed and what it should have printed. */
+type Scenario = (title: string) => Promise<{ printed: string[]; written: string[] }>;
+const scenarios: [title: string, description: string, scenario: Scenario][] = [
+  ['graphql-ws', 'subscribed to the workspace', subscribeToWorkspace],
+  ['graphql-ws', 'over a connection that fails silently', subscribeOverSilentNetwork],
+  ['Apollo Client', 'subscribed to a task', subscribeToTask],
+  ['urql', 'subscribed to a task', subscribeToTask],
+  ['graphql-sse', 'subscribed to the workspace', subscribeToWorkspace],
+  ['EventSource', 'subscribed to the workspace', subscribeToWorkspace],
+  ['EventSource', 'subscribed to a task', subscribeToTask],
+  ['curl', 'subscribed to the workspace', subscribeToWorkspace],
+  ['curl', 'subscribed to a task', subscribeToTask],
 ];
 
 let app: TestApp;
 let folder: string;
-let told: ReturnType<Story>[] = [];
+let results: ReturnType<Scenario>[] = [];
 const running = new Set<RunningProgram>();
-const networks: (() => Promise<void>)[] = [];
+const closeNetworks: (() => Promise<void>)[] = [];
 
 beforeAll(async () => {
   app = await TestApp.start();
-  await mkdir(PROGRAMS_IN, { recursive: true });
-  folder = await mkdtemp(join(PROGRAMS_IN, 'clients-'));
+  await mkdir(PROGRAMS_DIR, { recursive: true });
+  folder = await mkdtemp(join(PROGRAMS_DIR, 'clients-'));
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
   await writeFile(join(folder, 'resume.js'), asJavaScript(await readFile('clients/resume.ts', 'utf8')));
   for (const { title, language, code } of programs) await writeFile(fileOf(title, language), code);
 });
 afterAll(async () => {
   await Promise.all([...running].map((program) => program.stop()));
-  await Promise.allSettled(told);
-  await Promise.all(networks.map((close) => close()));
+  await Promise.allSettled(results);
+  await Promise.all(closeNetworks.map((close) => close()));
   await app.stop();
   await rm(folder, { recursive: true, force: true });
 });
 
-it('The documents of CLIENTS.md fit the schema', async () => {
+test('the GraphQL documents of CLIENTS.md are valid against the schema', async () => {
   const schema = buildSchema(await readFile('schema.graphql', 'utf8'));
   const blocks = [...page.matchAll(/^```graphql\n(.*?)^```$/gms)];
-  const within = programs.flatMap(({ code }) => [...code.matchAll(/`(\s*subscription [^`]*)`/g)]);
-  const documents = [...blocks, ...within].map(([, document = '']) => document);
+  const embedded = programs.flatMap(({ code }) => [...code.matchAll(/`(\s*subscription [^`]*)`/g)]);
+  const documents = [...blocks, ...embedded].map(([, document = '']) => document);
   expect(documents).toHaveLength(6);
   for (const document of documents) expect(validate(schema, parse(document))).toEqual([]);
 });
 
-describe('The programs of CLIENTS.md print every event once and in order, across lost connections:', () => {
-  // All at once: what they wait for is mostly the next attempt to come back.
+describe('programs of CLIENTS.md', () => {
+  // All scenarios run at once, because they spend most of their time waiting to reconnect.
   beforeAll(() => {
-    told = stories.map(([title, , story]) => story(title));
-    for (const story of told) story.catch(() => undefined);
+    results = scenarios.map(([title, , scenario]) => scenario(title));
+    for (const result of results) result.catch(() => undefined);
   });
 
-  it('every program is run', () => {
-    expect(new Set(stories.map(([title]) => title))).toEqual(new Set(programs.map(({ title }) => title)));
+  test('every program has a scenario', () => {
+    expect(new Set(scenarios.map(([title]) => title))).toEqual(new Set(programs.map(({ title }) => title)));
     expect(programs).toHaveLength(6);
   });
 
-  it.each(stories.map(([title, watching], index) => ({ title, watching, index })))(
-    '$title, $watching',
+  test.each(scenarios.map(([title, description], index) => ({ title, description, index })))(
+    '$title, $description, prints every event once and in order across lost connections',
     async ({ index }) => {
-      const { printed, written } = (await told[index]) ?? {};
+      const { printed, written } = (await results[index]) ?? {};
       expect(printed).toEqual(written);
     },
-    2 * PATIENCE.timeoutMs,
+    2 * TIMEOUT.timeoutMs,
   );
 });
 
-it('The programs of CLIENTS.md that watch the workspace go on after a restart of Darkroom', async () => {
+test('programs of CLIENTS.md that subscribe to the workspace resume after a restart of Darkroom', async () => {
   const database = await createTestDatabase();
   const options = {
     databaseUrl: database.url,
@@ -115,110 +116,113 @@ it('The programs of CLIENTS.md that watch the workspace go on after a restart of
     environment: { PORT: String(await freePort()) },
   };
   const before = await TestApp.start(options);
-  const { key, url } = before;
-  const { id, cursor } = await before.generate({ prompt: 'before the restart' });
-  const titles = stories.filter(([, , story]) => story === watchWorkspace).map(([title]) => title);
-  const watching = titles.map((title) => start(title, url, { DARKROOM_KEY: key, AFTER: cursor }));
-  await Promise.all(watching.map((program) => program.prints(1)));
-  await before.settled(id);
+  const { apiKey: key, url } = before;
+  const { id, eventCursor } = await before.generate({ prompt: 'before the restart' });
+  const titles = scenarios
+    .filter(([, , scenario]) => scenario === subscribeToWorkspace)
+    .map(([title]) => title);
+  const started = titles.map((title) => start(title, url, { DARKROOM_KEY: key, AFTER: eventCursor }));
+  await Promise.all(started.map((program) => program.waitForLines(1)));
+  await before.waitUntilSettled(id);
   await before.stop();
 
-  const after = await TestApp.start({ ...options, key });
+  const after = await TestApp.start({ ...options, apiKey: key });
   const customer = new Customer(after, key);
-  await customer.settled(await customer.generate('after the restart', 2));
+  await customer.waitUntilSettled(await customer.generate('after the restart', 2));
   const written = await customer.events();
-  await Promise.all(watching.map((program) => program.prints(written.length)));
-  await Promise.all(watching.map((program) => program.stop()));
+  await Promise.all(started.map((program) => program.waitForLines(written.length)));
+  await Promise.all(started.map((program) => program.stop()));
   await after.stop();
   await database.drop();
-  expect(watching.map(({ printed }) => printed)).toEqual(titles.map(() => written));
+  expect(started.map(({ printed }) => printed)).toEqual(titles.map(() => written));
 }, 120_000);
 
-it(
-  'The programs of CLIENTS.md end and say why when the key is wrong',
+test(
+  'programs of CLIENTS.md exit with an error message if the key is wrong',
   async () => {
-    const ended = await Promise.all(
+    const outcomes = await Promise.all(
       programs.map(async ({ title }) => {
         const program = start(title, app.url, { DARKROOM_KEY: 'dk_wrong', TASK_ID: newId(), AFTER: 'any' });
-        await program.ends();
-        return { title, printed: program.printed, saysWhy: program.complaints !== '' };
+        await program.waitForExit();
+        return { title, printed: program.printed, hasErrorOutput: program.errorOutput !== '' };
       }),
     );
-    expect(ended).toEqual(programs.map(({ title }) => ({ title, printed: [], saysWhy: true })));
+    expect(outcomes).toEqual(programs.map(({ title }) => ({ title, printed: [], hasErrorOutput: true })));
   },
-  PATIENCE.timeoutMs,
+  TIMEOUT.timeoutMs,
 );
 
 /**
- * Events while the program is there, while it is away, and while it is being cut off. Twice there is nobody to come back
- * to, once there is a proxy that says so. The program does not end by itself.
+ * Creates events while the program is connected, while it is disconnected, and while its connection is being cut. In two
+ * rounds nothing listens at its address until the network is restored. In one a proxy answers with 502. The program does
+ * not end by itself.
  */
-async function watchWorkspace(title: string) {
-  const customer = await Customer.appear();
-  const { cursor } = await customer.generate('to begin with');
+async function subscribeToWorkspace(title: string) {
+  const customer = await Customer.create();
+  const { eventCursor } = await customer.generate('the first');
   const network = await openNetwork();
-  const program = start(title, network.url, { DARKROOM_KEY: customer.key, AFTER: cursor });
-  await program.prints(1);
+  const program = start(title, network.url, { DARKROOM_KEY: customer.key, AFTER: eventCursor });
+  await program.waitForLines(1);
   for (const round of [1, 2, 3]) {
     const before = program.printed.length;
     await customer.generate(`seen in round ${round}`, 4);
-    await program.prints(before + 2);
+    await program.waitForLines(before + 2);
     await network.proxy.cut();
-    await customer.settled(await customer.generate(`missed in round ${round}`, 2));
+    await customer.waitUntilSettled(await customer.generate(`missed in round ${round}`, 2));
     if (round === 2) await refuseOnce(network.url);
     await network.proxy.restore();
-    await program.prints(before + 3);
+    await program.waitForLines(before + 3);
   }
-  await customer.settled(await customer.generate('at last'));
+  await customer.waitUntilSettled(await customer.generate('the last'));
   const written = await customer.events();
-  await program.prints(written.length);
+  await program.waitForLines(written.length);
   await program.stop();
   return { printed: program.printed, written };
 }
 
-/** The program is cut off before the task's end, and among its pictures. It ends when the task has nothing more to tell. */
-async function watchTask(title: string) {
-  const customer = await Customer.appear();
+/** Cuts the connection before the task succeeds and again between its images. The program exits when the task is settled. */
+async function subscribeToTask(title: string) {
+  const customer = await Customer.create();
   const task = await customer.generate('x [sandbox: delay=3s]', 4);
   const { proxy, url } = await openNetwork();
-  const place = { DARKROOM_KEY: customer.key, TASK_ID: task.id, AFTER: task.cursor };
-  const program = start(title, url, place);
-  await program.prints(1);
+  const environment = { DARKROOM_KEY: customer.key, TASK_ID: task.id, AFTER: task.eventCursor };
+  const program = start(title, url, environment);
+  await program.waitForLines(1);
   await proxy.cut();
-  await customer.settled(await customer.generate('of no concern'));
-  await customer.happened(task, 'TASK_SUCCEEDED');
+  await customer.waitUntilSettled(await customer.generate('of another task'));
+  await customer.waitForEvents(task, 'TASK_SUCCEEDED');
   await proxy.restore();
-  await program.prints(3);
+  await program.waitForLines(3);
   await proxy.cut();
-  await customer.settled(task);
+  await customer.waitUntilSettled(task);
   await proxy.restore();
-  expect(await program.ends()).toBe(0);
+  expect(await program.waitForExit()).toBe(0);
   return { printed: program.printed, written: await customer.events(task.id) };
 }
 
-/** Nobody closes anything: the network takes no more bytes of the connection, and brings none. */
-async function watchOverSilence(title: string) {
-  const customer = await Customer.appear();
-  const { cursor } = await customer.generate('to begin with');
+/** The network stops carrying bytes in both directions, but closes no connection. */
+async function subscribeOverSilentNetwork(title: string) {
+  const customer = await Customer.create();
+  const { eventCursor } = await customer.generate('the first');
   const network = await SilentNetwork.open();
-  networks.push(() => network.close());
-  const program = start(title, network.url, { DARKROOM_KEY: customer.key, AFTER: cursor });
-  await program.prints(1);
+  closeNetworks.push(() => network.close());
+  const program = start(title, network.url, { DARKROOM_KEY: customer.key, AFTER: eventCursor });
+  await program.waitForLines(1);
   network.fallSilent();
-  await customer.settled(await customer.generate('into the silence', 2));
+  await customer.waitUntilSettled(await customer.generate('during the silence', 2));
   const written = await customer.events();
-  await program.prints(written.length);
+  await program.waitForLines(written.length);
   await program.stop();
   return { printed: program.printed, written };
 }
 
 async function openNetwork(): Promise<{ proxy: TcpProxy; url: string }> {
-  const { proxy, url } = await TcpProxy.before(app.url);
-  networks.push(() => proxy.cut());
+  const { proxy, url } = await TcpProxy.inFrontOf(app.url);
+  closeNetworks.push(() => proxy.cut());
   return { proxy, url: new URL(url).origin };
 }
 
-/** Stands where Darkroom was, until somebody has come and was told that it is not there. */
+/** Listens at the address of Darkroom until one request has been answered with 502. */
 async function refuseOnce(url: string): Promise<void> {
   const server = createHttpServer((_request, response) =>
     response.writeHead(502, { connection: 'close' }).end(),
@@ -229,50 +233,50 @@ async function refuseOnce(url: string): Promise<void> {
   await once(server.close(), 'close');
 }
 
-/** A workspace of its own, and what its key can ask for. */
+/** A client with a workspace of its own. */
 class Customer {
   constructor(
     private readonly service: TestApp,
     readonly key: string,
   ) {}
 
-  static async appear(): Promise<Customer> {
-    return new Customer(app, await addWorkspace(app));
+  static async create(): Promise<Customer> {
+    return new Customer(app, await addWorkspaceWithKey(app));
   }
 
-  async generate(prompt: string, count = 1): Promise<Wish> {
+  async generate(prompt: string, count = 1): Promise<RequestedTask> {
     const input = { prompt, count };
     const { generateImages } = await this.service.query(GenerateImagesDocument, { input }, this.key);
     if (!generateImages.task) throw new Error(`Refused: ${JSON.stringify(generateImages.userErrors)}`);
     return { ...generateImages.task, count };
   }
 
-  /** Every event of the workspace, or of one task, as the programs print them. */
+  /** Every event of the workspace, or of one task, in the format of the programs: `TYPE cursor`. */
   async events(taskId?: string): Promise<string[]> {
     return (await this.history(taskId)).map(({ type, cursor }) => `${type} ${cursor}`);
   }
 
-  async happened({ id }: Wish, type: TaskEventType, times = 1): Promise<void> {
-    const seen = async () => (await this.history(id)).filter((event) => event.type === type).length;
-    await waitFor(`${times} ${type} of task ${id}`, async () => (await seen()) === times, PATIENCE);
+  async waitForEvents({ id }: RequestedTask, type: TaskEventType, times = 1): Promise<void> {
+    const countEvents = async () => (await this.history(id)).filter((event) => event.type === type).length;
+    await waitFor(`${times} ${type} of task ${id}`, async () => (await countEvents()) === times, TIMEOUT);
   }
 
-  async settled(wish: Wish): Promise<void> {
-    await this.happened(wish, 'IMAGE_STORED', wish.count);
+  async waitUntilSettled(task: RequestedTask): Promise<void> {
+    await this.waitForEvents(task, 'IMAGE_STORED', task.count);
   }
 
-  private async history(taskId?: string): Promise<EventPageQuery['taskEvents']['nodes']> {
+  private async history(taskId?: string): Promise<TaskEventPageQuery['taskEvents']['nodes']> {
     const filter = { taskIds: taskId ? [taskId] : [] };
-    const { taskEvents } = await this.service.query(EventPageDocument, { first: 100, filter }, this.key);
-    if (taskEvents.pageInfo.hasNextPage) throw new Error('There are more events than a page holds.');
+    const { taskEvents } = await this.service.query(TaskEventPageDocument, { first: 100, filter }, this.key);
+    if (taskEvents.pageInfo.hasNextPage) throw new Error('The events do not fit into one page.');
     return taskEvents.nodes;
   }
 }
 
-/** A program of the page as a process of its own. */
+/** A child process that runs a program of the page. */
 class RunningProgram {
   readonly printed: string[] = [];
-  complaints = '';
+  errorOutput = '';
   private exitCode: number | null | undefined;
   private readonly child: ChildProcessByStdio<null, Readable, Readable>;
   private readonly closed: Promise<unknown>;
@@ -281,27 +285,27 @@ class RunningProgram {
     this.child = spawn(file.endsWith('.sh') ? 'bash' : process.execPath, [file], {
       env: { PATH: process.env.PATH, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
-      // A group of its own, so that the shell's curl can be ended with the shell.
+      // A process group of its own, so that stop() also kills the curl that a shell program starts.
       detached: true,
     });
     createInterface(this.child.stdout).on('line', (line) => this.printed.push(line));
-    this.child.stderr.on('data', (chunk: Buffer) => (this.complaints += chunk.toString()));
+    this.child.stderr.on('data', (chunk: Buffer) => (this.errorOutput += chunk.toString()));
     this.child.once('exit', (code) => (this.exitCode = code));
     this.closed = once(this.child, 'close');
     running.add(this);
   }
 
-  async prints(count: number): Promise<void> {
-    await this.reaches(`${count} lines`, () => {
+  async waitForLines(count: number): Promise<void> {
+    await this.waitUntil(`${count} lines`, () => {
       if (this.printed.length >= count) return true;
-      if (this.exitCode !== undefined) throw new Error(`It ended with ${this.exitCode}.`);
+      if (this.exitCode !== undefined) throw new Error(`The program exited with ${this.exitCode}.`);
       return false;
     });
   }
 
-  /** Waits for its own end, and gives its exit code. */
-  async ends(): Promise<number | null | undefined> {
-    await this.reaches('its end', () => this.exitCode !== undefined);
+  /** Waits until the program exits by itself. Returns its exit code. */
+  async waitForExit(): Promise<number | null | undefined> {
+    await this.waitUntil('the program to exit', () => this.exitCode !== undefined);
     await this.stop();
     return this.exitCode;
   }
@@ -312,14 +316,14 @@ class RunningProgram {
     running.delete(this);
   }
 
-  private async reaches(what: string, probe: () => boolean): Promise<void> {
-    await waitFor(what, probe, PATIENCE).catch((error: unknown) => {
-      throw new Error([String(error), 'It printed:', ...this.printed, this.complaints].join('\n'));
+  private async waitUntil(what: string, probe: () => boolean): Promise<void> {
+    await waitFor(what, probe, TIMEOUT).catch((error: unknown) => {
+      throw new Error([String(error), 'The program printed:', ...this.printed, this.errorOutput].join('\n'));
     });
   }
 }
 
-/** Like a network that a phone has left: what is on the way stays there, and both ends believe in each other. */
+/** A network like the one a phone leaves: packets are lost, but neither end learns that the connection is dead. */
 class SilentNetwork {
   private readonly sockets = new Set<Socket>();
   private readonly server = createServer((client) => {
@@ -346,7 +350,7 @@ class SilentNetwork {
     return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
 
-  /** For the connections of now; new ones work. */
+  /** Stops the current connections. New ones work. */
   fallSilent(): void {
     for (const socket of this.sockets) socket.unpipe().pause();
   }
@@ -358,8 +362,8 @@ class SilentNetwork {
 }
 
 function start(title: string, url: string, environment: Record<string, string>): RunningProgram {
-  const program = programs.find((one) => one.title === title);
-  if (!program) throw new Error(`The page has no program below "${title}".`);
+  const program = programs.find((candidate) => candidate.title === title);
+  if (!program) throw new Error(`CLIENTS.md has no program in its section "${title}".`);
   const file = fileOf(program.title, program.language);
   return new RunningProgram(file, { DARKROOM_URL: url, ...environment });
 }

@@ -3,22 +3,22 @@ import { readFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Webhook } from 'standardwebhooks';
-import { API_ERRORS } from '../../src/core/flux-api/flux-error.js';
-import { FLUX_CODES, fluxErrorOf } from '../../src/http/flux-api/flux-error-reply.js';
-import { FLUX_FAILURES } from '../../src/services/flux-api/flux-reply.js';
-import { type FluxServer, startDoor, startSandbox } from '../support/flux-api/flux-servers.js';
+import { FLUX_ERRORS } from '../../src/core/flux-api/flux-error-codes.js';
+import { FLUX_CODE_BY_APP_ERROR, toFluxError } from '../../src/http/flux-api/flux-error-reply.js';
+import { FLUX_CODE_BY_TASK_ERROR } from '../../src/services/flux-api/flux-reply.js';
+import { type FluxServer, startDarkroom, startSandbox } from '../support/flux-api/flux-servers.js';
 import { expectShape } from '../support/flux-api/upstream-samples.js';
 import { freePort } from '../support/net/free-port.js';
 import { waitFor } from '../support/wait-for.js';
 
 const HOSTED = { url: 'https://api.acedata.cloud', token: 'your-token' };
-const OURS = { url: 'http://127.0.0.1:4000', token: 'dk_…' };
+const SELF_HOSTED = { url: 'http://127.0.0.1:4000', token: 'dk_…' };
 const run = promisify(execFile);
 
 const page = readFileSync('docs/MIGRATING.md', 'utf8');
-/** Each client before and after its move, by the heading it stands below. */
+/** The client of each section before and after its migration, with the heading of the section. */
 const clients = page.split(/^## /m).flatMap((section) => {
   const [, diff] = /^```diff\n(.*?)^```$/ms.exec(section) ?? [];
   if (diff === undefined) return [];
@@ -31,24 +31,24 @@ const clients = page.split(/^## /m).flatMap((section) => {
 
 function clientOf(title: string) {
   const found = clients.find((client) => client.title === title);
-  if (!found) throw new Error(`There is no ${title}.`);
+  if (!found) throw new Error(`MIGRATING.md has no client in a section "${title}".`);
   return found;
 }
 
-/** A program that was written for one server, for another. */
-function moved(lines: readonly string[], from: { url: string; token: string }, to: FluxServer): string {
+/** The program with the URL and the token of another server. */
+function retarget(lines: readonly string[], from: { url: string; token: string }, to: FluxServer): string {
   return lines.join('\n').replaceAll(from.url, to.url).replaceAll(from.token, to.token);
 }
 
 describe('MIGRATING.md', () => {
-  let door: FluxServer;
+  let darkroom: FluxServer;
   let hosted: FluxServer;
   beforeAll(async () => {
-    [door, hosted] = await Promise.all([startDoor(), startSandbox()]);
+    [darkroom, hosted] = await Promise.all([startDarkroom(), startSandbox()]);
   });
-  afterAll(() => Promise.all([door.close(), hosted.close()]));
+  afterAll(() => Promise.all([darkroom.close(), hosted.close()]));
 
-  it('shows the same client in curl, JavaScript and Python', () => {
+  test('the page shows the same client in curl, JavaScript and Python', () => {
     expect(clients.map(({ title }) => title)).toEqual(['curl', 'JavaScript', 'Python']);
     for (const { after } of clients) {
       for (const text of ['/flux/images', 'a white siamese cat', 'flux-kontext-pro'])
@@ -56,40 +56,46 @@ describe('MIGRATING.md', () => {
     }
   });
 
-  it.each(clients)('$title: base URL and key change, and nothing else', ({ before, after, changed }) => {
-    expect(changed.length).toBeGreaterThan(0);
-    const text = before.join('\n').replaceAll(HOSTED.url, OURS.url).replaceAll(HOSTED.token, OURS.token);
-    expect(text).toBe(after.join('\n'));
-  });
+  test.each(clients)(
+    'only the base URL and the key change in the $title client',
+    ({ before, after, changed }) => {
+      expect(changed.length).toBeGreaterThan(0);
+      const text = before
+        .join('\n')
+        .replaceAll(HOSTED.url, SELF_HOSTED.url)
+        .replaceAll(HOSTED.token, SELF_HOSTED.token);
+      expect(text).toBe(after.join('\n'));
+    },
+  );
 
-  it('curl: prints the pictures, before and after', async () => {
+  test('the curl client prints the images of both servers', async () => {
     const { before, after } = clientOf('curl');
-    for (const command of [moved(before, HOSTED, hosted), moved(after, OURS, door)]) {
+    for (const command of [retarget(before, HOSTED, hosted), retarget(after, SELF_HOSTED, darkroom)]) {
       const { stdout } = await run('sh', ['-c', command]);
       expectShape(JSON.parse(stdout), 'waited-two-images-numeric-timings');
     }
   });
 
-  it('JavaScript: prints the pictures, before and after', async () => {
+  test('the JavaScript client prints the images of both servers', async () => {
     const { before, after } = clientOf('JavaScript');
-    const moves = [
-      { program: moved(before, HOSTED, hosted), at: hosted },
-      { program: moved(after, OURS, door), at: door },
+    const runs = [
+      { program: retarget(before, HOSTED, hosted), server: hosted },
+      { program: retarget(after, SELF_HOSTED, darkroom), server: darkroom },
     ];
-    for (const { program, at } of moves) {
+    for (const { program, server } of runs) {
       const { stdout } = await run(process.execPath, ['--input-type=module', '-e', program]);
       const lines = stdout.trim().split('\n');
       expect(lines).toHaveLength(2);
-      for (const line of lines) expect(line).toMatch(`a white siamese cat ${at.url}/`);
+      for (const line of lines) expect(line).toMatch(`a white siamese cat ${server.url}/`);
     }
   });
 
-  it('its receiver takes each callback that was signed once, and no other', async () => {
-    const [, receiver = ''] = /^```js\n(.*?)^```$/ms.exec(page) ?? [];
+  test('the webhook endpoint handles each signed webhook once and refuses forged ones', async () => {
+    const [, endpoint = ''] = /^```js\n(.*?)^```$/ms.exec(page) ?? [];
     const secret = `whsec_${Buffer.from('a secret of this test alone').toString('base64')}`;
     const port = await freePort();
     const env = { PATH: process.env.PATH, WEBHOOK_SECRET: secret, PORT: String(port) };
-    const child = spawn(process.execPath, ['--input-type=module', '-e', receiver], { env });
+    const child = spawn(process.execPath, ['--input-type=module', '-e', endpoint], { env });
     const printed: string[] = [];
     createInterface(child.stdout).on('line', (line) => printed.push(line));
 
@@ -108,7 +114,7 @@ describe('MIGRATING.md', () => {
         () => null,
       );
     };
-    await waitFor('the receiver', async () => (await post('first', body)) === 204);
+    await waitFor('the endpoint', async () => (await post('first', body)) === 204);
     expect(await post('first', body)).toBe(204);
     expect(await post('forged', body, `${body} `)).toBe(401);
     expect(await post('second', failure)).toBe(204);
@@ -118,27 +124,27 @@ describe('MIGRATING.md', () => {
     expect(printed).toEqual(['one http://one', 'two forbidden']);
   });
 
-  it('README.md: its request is answered with pictures', async () => {
+  test('the Flux API request of README.md returns images', async () => {
     const [command = ''] = /curl -s \S+\/flux\/images [^`]*/.exec(readFileSync('README.md', 'utf8')) ?? [];
-    const { stdout } = await run('sh', ['-c', moved([command], OURS, door)]);
+    const { stdout } = await run('sh', ['-c', retarget([command], SELF_HOSTED, darkroom)]);
     expectShape(JSON.parse(stdout), 'waited-two-images-numeric-timings');
   });
 });
 
-it('ERRORS.md has what each of our codes is called in the Flux API, and its status', () => {
+test('ERRORS.md lists the Flux API code and the status of every error code', () => {
   const [, section = ''] =
     /^## In the Flux API$(.*?)^## /ms.exec(readFileSync('docs/ERRORS.md', 'utf8')) ?? [];
   const rows = [...section.matchAll(/^\| `(\w+)` +\| `(\w+)` +\| (\d+) /gm)];
   const documented = rows.map(([, code, fluxCode, status]) => [code, fluxCode, Number(status)]);
   const others = ['DATABASE_UNAVAILABLE', 'INTERNAL_SERVER_ERROR'];
-  const ofRequests = [...Object.keys(FLUX_CODES), ...others].map((code) => {
-    const { code: fluxCode, status } = fluxErrorOf(code);
+  const ofRequests = [...Object.keys(FLUX_CODE_BY_APP_ERROR), ...others].map((code) => {
+    const { code: fluxCode, status } = toFluxError(code);
     return [code, fluxCode, status];
   });
-  const ofTasks = Object.entries(FLUX_FAILURES).map(([code, fluxCode]) => [
+  const ofTasks = Object.entries(FLUX_CODE_BY_TASK_ERROR).map(([code, fluxCode]) => [
     code,
     fluxCode,
-    API_ERRORS[fluxCode].status,
+    FLUX_ERRORS[fluxCode].status,
   ]);
   expect(documented).toEqual([...ofRequests, ...ofTasks]);
 });

@@ -1,38 +1,38 @@
 import { execFile } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { buildSchema, parse, validate } from 'graphql';
 import { readConfig } from '../../src/config/config.js';
-import { SECRETS } from '../../src/config/secret-files.js';
-import { VARIABLES } from '../../src/config/variables.js';
+import { SECRET_VARIABLES } from '../../src/config/secret-files.js';
+import { environmentSchema } from '../../src/config/variables.js';
 import { EVENT_TYPES } from '../../src/core/events/task-event.js';
 import { TASK_STATUSES, TRANSITIONS } from '../../src/core/tasks/task.js';
 import { TestApp } from '../support/app/test-app.js';
+import { codeBlocks, filesBelow, PAGES, readText } from '../support/docs/markdown.js';
 
-const DOCUMENTED_URL = '127.0.0.1:4000';
-const PAGES = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...markdownBelow('docs')];
+const DOCUMENTED_HOST = '127.0.0.1:4000';
 
-const readme = read('README.md');
-const [watchExample = ''] = codeBlocks(readme, 'js');
-const [documentedAnswer, documentedPage] = codeBlocks(readme, 'json').map(
+const readme = readText('README.md');
+const [subscribeExample = ''] = codeBlocks(readme, 'js');
+const [documentedMutationResult, documentedQueryResult] = codeBlocks(readme, 'json').map(
   (text) => JSON.parse(text) as unknown,
 );
 
-describe('the examples of README.md', () => {
+describe('examples of README.md', () => {
   let app: TestApp;
   beforeAll(async () => {
     app = await TestApp.start();
   });
   afterAll(() => app.stop());
 
-  it('fit the schema', () => {
-    const schema = buildSchema(read('schema.graphql'));
+  test('the GraphQL documents are valid against the schema', () => {
+    const schema = buildSchema(readText('schema.graphql'));
     const documents = [
       (JSON.parse(curlBody()) as { query: string }).query,
       ...codeBlocks(readme, 'graphql'),
-      ...[...watchExample.matchAll(/['`]((?:mutation|subscription) [^'`]*)['`]/g)].map(
+      ...[...subscribeExample.matchAll(/['`]((?:mutation|subscription) [^'`]*)['`]/g)].map(
         ([, text = '']) => text,
       ),
     ];
@@ -40,174 +40,137 @@ describe('the examples of README.md', () => {
     for (const document of documents) expect(validate(schema, parse(document))).toEqual([]);
   });
 
-  it('answer as it says: the curl command, then the first query', async () => {
-    const taken = await post(curlBody());
-    expect(shapeOf(taken)).toEqual(shapeOf(documentedAnswer));
-    const { id } = (taken as { data: { generateImages: { task: { id: string } } } }).data.generateImages.task;
-    await app.settled(id);
+  test('the curl command and the first query return results of the documented shape', async () => {
+    const mutationResult = await post(curlBody());
+    expect(shapeOf(mutationResult)).toEqual(shapeOf(documentedMutationResult));
+    const { data } = mutationResult as { data: { generateImages: { task: { id: string } } } };
+    await app.waitUntilSettled(data.generateImages.task.id);
 
     const [query] = codeBlocks(readme, 'graphql');
-    const page = await post(JSON.stringify({ query }));
-    expect(shapeOf(page)).toEqual(shapeOf(documentedPage));
-    expect(JSON.stringify(page)).toContain('SUCCEEDED');
+    const queryResult = await post(JSON.stringify({ query }));
+    expect(shapeOf(queryResult)).toEqual(shapeOf(documentedQueryResult));
+    expect(JSON.stringify(queryResult)).toContain('SUCCEEDED');
   });
 
-  it('print what it says: watch.mjs, run by node in the checkout', async () => {
-    expect(watchExample).toContain(DOCUMENTED_URL);
-    const program = watchExample.replace(DOCUMENTED_URL, new URL(app.url).host);
+  test('the subscription program prints the documented events', async () => {
+    expect(subscribeExample).toContain(DOCUMENTED_HOST);
+    const program = subscribeExample.replace(DOCUMENTED_HOST, new URL(app.url).host);
     const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], {
-      env: { PATH: process.env.PATH, KEY: app.key },
+      env: { PATH: process.env.PATH, KEY: app.apiKey },
     });
     const documented = codeBlocks(readme, '').find((text) => text.startsWith('TASK_REQUESTED')) ?? '';
-    // The third column is the task as it is at delivery, which can be ahead of the event.
-    expect(linesWithoutStatus(stdout)).toEqual(linesWithoutStatus(documented));
+    // The third column is the status of the task at delivery, which can be ahead of the event.
+    expect(withoutStatus(stdout)).toEqual(withoutStatus(documented));
   });
 
   async function post(body: string): Promise<unknown> {
-    const request = app.http.post('/graphql').set('authorization', `Bearer ${app.key}`);
-    const answer = await request.set('content-type', 'application/json').send(body);
-    return answer.body as unknown;
+    const request = app.http.post('/graphql').set('authorization', `Bearer ${app.apiKey}`);
+    const response = await request.set('content-type', 'application/json').send(body);
+    return response.body as unknown;
   }
 });
 
-describe('the variables', () => {
-  const names = Object.keys(VARIABLES.shape);
-  const fileNames = SECRETS.map((name) => `${name}_FILE`);
+describe('environment variables', () => {
+  const names = Object.keys(environmentSchema.shape);
+  const fileNames = SECRET_VARIABLES.map((name) => `${name}_FILE`);
 
-  it('are the same in config/variables.ts and .env.example', () => {
+  test('.env.example lists exactly the variables of config/variables.ts and the _FILE variables', () => {
     expect(names.length).toBeGreaterThan(0);
     expect(
-      exampleLines()
+      exampleVariables()
         .map(([name]) => name)
         .sort(),
     ).toEqual([...names, ...fileNames].sort());
   });
 
-  it('have in .env.example their defaults', () => {
-    expect(readConfig(Object.fromEntries(exampleLines()))).toEqual(readConfig({}));
+  test('.env.example shows the default values', () => {
+    expect(readConfig(Object.fromEntries(exampleVariables()))).toEqual(readConfig({}));
   });
 
-  it('are all in the table of README.md, and no others', () => {
-    const rows = [...readme.matchAll(/^\| `([A-Z][A-Z0-9_]+)` /gm)].map(([, name]) => name);
+  test('the table of CONFIGURATION.md lists exactly the variables of config/variables.ts', () => {
+    const page = readText('docs/CONFIGURATION.md');
+    const rows = [...page.matchAll(/^\| `([A-Z][A-Z0-9_]+)` /gm)].map(([, name]) => name);
     expect(rows.sort()).toEqual([...names].sort());
-    for (const name of fileNames) expect(readme).toContain(`\`${name}\``);
+    for (const name of fileNames) expect(page).toContain(`\`${name}\``);
   });
 });
 
-describe('the pages', () => {
-  it.each(PAGES)('%s links to files and headings that are there', (page) => {
-    for (const [, target = ''] of withoutCode(read(page)).matchAll(/\]\(([^)]+)\)/g)) {
-      if (/^https?:/.test(target)) continue;
-      const [path = '', heading] = target.split('#');
-      const file = path === '' ? page : join(dirname(page), path);
-      expect({ target, isThere: existsSync(file) }).toEqual({ target, isThere: true });
-      if (heading) expect(headingsOf(file)).toContain(heading);
-    }
-  });
-
-  it.each(PAGES)('%s names files that are there', (page) => {
-    for (const [, path = ''] of read(page).matchAll(
-      /`((?:src|test|scripts|prisma|docs|clients)\/[\w./-]+)`/g,
+describe('references from the documentation to the code', () => {
+  test.each(PAGES)('every repository path that %s mentions exists', (page) => {
+    for (const [, path = ''] of readText(page).matchAll(
+      /`((?:src|test|scripts|prisma|docs|clients|bench)\/[\w./-]+)`/g,
     )) {
-      const isMade = path === 'src/db/generated';
-      expect({ path, isThere: isMade || existsSync(path) }).toEqual({ path, isThere: true });
+      const isGenerated = path === 'src/db/generated';
+      expect({ path, exists: isGenerated || existsSync(path) }).toEqual({ path, exists: true });
     }
   });
 
-  it('ARCHITECTURE.md names every folder below src', () => {
-    const page = read('docs/ARCHITECTURE.md');
+  test('ARCHITECTURE.md names every folder below src', () => {
+    const page = readText('docs/ARCHITECTURE.md');
     const folders = readdirSync('src', { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isDirectory())
       .map((entry) => join(entry.parentPath, entry.name))
       .filter((folder) => !folder.startsWith(join('src', 'db', 'generated')));
-    for (const folder of folders) expect(page).toContain(`\`${folder}\``);
+    expect(folders.filter((folder) => !page.includes(`\`${folder}\``))).toEqual([]);
   });
 
-  it('ARCHITECTURE.md names methods that are there', () => {
-    const sources = sourcesBelow('src').map(read);
-    const named = [...read('docs/ARCHITECTURE.md').matchAll(/`([A-Z]\w+)\.(\w+)`/g)];
-    expect(named.length).toBeGreaterThan(0);
-    for (const [text, className = '', method = ''] of named) {
-      const form = new RegExp(`^ {2}(static )?(async )?${method}(<.*>)?\\(`, 'm');
-      const isThere = sources.some((code) => code.includes(`export class ${className} `) && form.test(code));
-      expect({ text, isThere }).toEqual({ text, isThere: true });
+  test('every method that ARCHITECTURE.md mentions exists', () => {
+    const sources = filesBelow('src', '.ts')
+      .filter((path) => !path.includes('generated'))
+      .map(readText);
+    const mentions = [...readText('docs/ARCHITECTURE.md').matchAll(/`([A-Z]\w+)\.(\w+)`/g)];
+    expect(mentions.length).toBeGreaterThan(0);
+    for (const [text, className = '', method = ''] of mentions) {
+      const declaration = new RegExp(`^ {2}(static )?(async )?${method}(<.*>)?\\(`, 'm');
+      const exists = sources.some(
+        (code) => code.includes(`export class ${className} `) && declaration.test(code),
+      );
+      expect({ text, exists }).toEqual({ text, exists: true });
     }
   });
 
-  it('PROTOCOL.md has the transitions of core/task.ts and the events of core/events.ts', () => {
-    const page = read('docs/PROTOCOL.md');
+  test('PROTOCOL.md lists the transitions of core/tasks/task.ts', () => {
+    const page = readText('docs/PROTOCOL.md');
     for (const status of TASK_STATUSES) {
       const [, cell = ''] = new RegExp(`^\\| \`${status}\` +\\|([^|]*)\\|`, 'm').exec(page) ?? [];
       const documented = [...cell.matchAll(/`(\w+)`/g)].map(([, to]) => to);
       expect({ status, to: documented }).toEqual({ status, to: TRANSITIONS[status] });
     }
+  });
+
+  test('PROTOCOL.md lists the event types of core/events/task-event.ts', () => {
+    const page = readText('docs/PROTOCOL.md');
     for (const type of EVENT_TYPES) expect(page).toMatch(new RegExp(`^\\| \`${type}\` `, 'm'));
   });
 });
 
-function read(path: string): string {
-  return readFileSync(path, 'utf8');
-}
-
-function markdownBelow(folder: string): string[] {
-  return filesBelow(folder).filter((path) => path.endsWith('.md'));
-}
-
-function sourcesBelow(folder: string): string[] {
-  return filesBelow(folder).filter((path) => path.endsWith('.ts') && !path.includes('generated'));
-}
-
-function filesBelow(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => relative('.', join(entry.parentPath, entry.name)));
-}
-
-/** The contents of a page's fenced blocks in this language. */
-function codeBlocks(page: string, language: string): string[] {
-  const all = [...page.matchAll(/^```(\w*)\n(.*?)^```$/gms)];
-  return all.filter(([, found]) => found === language).map(([, , text = '']) => text);
-}
-
-function withoutCode(page: string): string {
-  return page.replace(/^```.*?^```$/gms, '').replace(/`[^`\n]*`/g, '');
-}
-
-/** What the curl command of README.md posts. */
+/** The body that the curl command of README.md posts. */
 function curlBody(): string {
   const [, body = ''] = /curl [^]*? -d '([^']*)'/.exec(readme) ?? [];
   return body;
 }
 
-/** `[name, value]` of every variable that .env.example names; they are all commented out. */
-function exampleLines(): [string, string][] {
-  return [...read('.env.example').matchAll(/^#([A-Z][A-Z0-9_]+)=(.*)$/gm)].map(
+/** `[name, value]` of every variable in .env.example. All of them are commented out. */
+function exampleVariables(): [string, string][] {
+  return [...readText('.env.example').matchAll(/^#([A-Z][A-Z0-9_]+)=(.*)$/gm)].map(
     ([, name = '', value = '']) => [name, value],
   );
 }
 
-/** Headings as links name them. */
-function headingsOf(file: string): string[] {
-  return [...withoutCode(read(file)).matchAll(/^#+ (.*)$/gm)].map(([, text = '']) =>
-    text
-      .toLowerCase()
-      .replace(/[^\w -]/g, '')
-      .replaceAll(' ', '-'),
-  );
-}
-
-/** The value with its texts, numbers and booleans replaced by the names of their types. */
+/** The value with every string, number and boolean replaced by the name of its type. */
 function shapeOf(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(shapeOf);
   if (typeof value !== 'object' || value === null) return value === null ? null : typeof value;
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, shapeOf(item)]));
 }
 
-/** The first two columns of every line. */
-function linesWithoutStatus(text: string): unknown[] {
-  const lines = text.trim().split('\n');
-  return lines.map((line) => {
-    const [type, actor] = line.split(' | ');
-    return { type, actor };
-  });
+/** The type and the actor of every printed event. */
+function withoutStatus(text: string): unknown[] {
+  return text
+    .trim()
+    .split('\n')
+    .map((line) => {
+      const [type, actor] = line.split(' | ');
+      return { type, actor };
+    });
 }

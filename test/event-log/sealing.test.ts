@@ -6,37 +6,42 @@ import { type TaskEvent } from '../../src/core/events/task-event.js';
 import { newId } from '../../src/core/primitives/ids.js';
 import { SeededRandom } from '../../src/sandbox/painting/seeded-random.js';
 import { Database } from '../../src/db/postgres/database.js';
-import { Events } from '../../src/db/events/event-repository.js';
+import { EventRepository } from '../../src/db/events/event-repository.js';
 import { EventLog } from '../../src/event-log/event-log.js';
 import { createTestDatabase, type TestDatabase } from '../support/setup/test-database.js';
 import { waitFor } from '../support/wait-for.js';
-import { Instance } from '../support/app/child-program.js';
-import { addTasks, sealedEvents, writeEvent, writeMany } from '../support/events/event-rows.js';
+import { ChildProgram } from '../support/app/child-program.js';
+import {
+  addFinishedTasks,
+  readSealedEvents,
+  insertEvent,
+  insertEvents,
+} from '../support/events/event-rows.js';
 
-/** What is promised: an instance that stops or dies holds up the others for no longer. */
-const LONGEST_MS = 3_000;
+/** An instance that stops or dies must not delay the others for longer. */
+const MAX_DELAY_MS = 3_000;
 const silent = pino({ level: 'silent' });
 const random = new SeededRandom(process.env.SEALING_SEED ?? 'sealing');
 
 let database: TestDatabase;
 let sql: pg.Pool;
 let db: Database;
-let events: Events;
+let events: EventRepository;
 let log: EventLog;
-/** What the log has handed out. */
+/** The events that the log has delivered. */
 const seen: TaskEvent[] = [];
 let tasks: string[];
 beforeAll(async () => {
   database = await createTestDatabase();
   sql = new pg.Pool({ connectionString: database.url, max: 8 });
   db = new Database({ url: database.url, maxConnections: 4, log: silent });
-  events = new Events(db);
+  events = new EventRepository(db);
   log = new EventLog(events, database.url, silent);
   await log.start();
-  log.read((batch) => seen.push(...batch));
+  log.startReading((batch) => seen.push(...batch));
   const workspaceId = newId();
   await sql.query("INSERT INTO workspaces (id, name) VALUES ($1, 'w')", [workspaceId]);
-  tasks = await addTasks(sql, workspaceId, 2);
+  tasks = await addFinishedTasks(sql, workspaceId, 2);
 });
 beforeEach(() => {
   seen.length = 0;
@@ -49,123 +54,123 @@ afterAll(async () => {
 });
 
 const taskAt = (index: number) => tasks[index] ?? '';
-/** Writes events, one commit each, and waits until they have come through. */
-async function comesThrough(count: number): Promise<void> {
+/** Writes events, one commit each, and waits until the log has delivered them. */
+async function writeAndAwaitEvents(count: number): Promise<void> {
   const before = seen.length;
   for (let n = 0; n < count; n += 1) {
-    await writeEvent(sql, taskAt(0), 'TASK_SUBMITTED');
-    log.sealSoon();
+    await insertEvent(sql, taskAt(0), 'TASK_SUBMITTED');
+    log.requestSeal();
   }
-  await waitFor('the events', () => seen.length >= before + count, { timeoutMs: LONGEST_MS });
+  await waitFor('the events', () => seen.length >= before + count, { timeoutMs: MAX_DELAY_MS });
 }
-async function expectNoFault(): Promise<void> {
-  const sealed = await sealedEvents(sql);
+async function expectConsistentLog(): Promise<void> {
+  const sealed = await readSealedEvents(sql);
   expect(sealed.map(({ position }) => position)).toEqual(sealed.map((_event, index) => index + 1));
-  const own = sealed.slice(-seen.length);
-  expect(seen.map(({ id }) => id)).toEqual(own.map(({ id }) => id));
+  const recent = sealed.slice(-seen.length);
+  expect(seen.map(({ id }) => id)).toEqual(recent.map(({ id }) => id));
 }
 
-describe('a transaction that stays open', () => {
-  test('holds up nobody when it has written an event, and that event is not skipped', async () => {
+describe('an open transaction', () => {
+  test('that has written an event delays no other event, and its own is not skipped', async () => {
     const client = await sql.connect();
     await client.query('BEGIN');
-    await writeEvent(client, taskAt(1), 'TASK_FAILED');
-    for (let turn = 0; turn < 20; turn += 1) await comesThrough(10);
+    await insertEvent(client, taskAt(1), 'TASK_FAILED');
+    for (let round = 0; round < 20; round += 1) await writeAndAwaitEvents(10);
     expect(seen.map(({ taskId }) => taskId)).toEqual(seen.map(() => taskAt(0)));
     await client.query('COMMIT');
     client.release();
-    await comesThrough(1);
-    await waitFor('the slow event', () => seen.some(({ type }) => type === 'TASK_FAILED'));
+    await writeAndAwaitEvents(1);
+    await waitFor('the event of the open transaction', () => seen.some(({ type }) => type === 'TASK_FAILED'));
     expect(seen.filter(({ type }) => type === 'TASK_FAILED')).toHaveLength(1);
     expect(seen).toHaveLength(202);
-    await expectNoFault();
+    await expectConsistentLog();
   });
 
   test('that is rolled back leaves no gap', async () => {
     const client = await sql.connect();
     await client.query('BEGIN');
-    await writeEvent(client, taskAt(1), 'TASK_FAILED');
-    await comesThrough(5);
+    await insertEvent(client, taskAt(1), 'TASK_FAILED');
+    await writeAndAwaitEvents(5);
     await client.query('ROLLBACK');
     client.release();
-    await comesThrough(5);
+    await writeAndAwaitEvents(5);
     expect(seen).toHaveLength(10);
-    await expectNoFault();
+    await expectConsistentLog();
   });
 
   test.each([
-    ['has changed another row', 'BEGIN; UPDATE tasks SET attempts = 1 WHERE id = '],
+    ['has updated another row', 'BEGIN; UPDATE tasks SET attempts = 1 WHERE id = '],
     ['holds a snapshot', 'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT * FROM task_events WHERE task_id = '],
     ['has read the whole log', 'BEGIN; SELECT FROM task_events; SELECT * FROM event_log_head; SELECT '],
-  ])('holds up nothing when it %s', async (_what, statement) => {
+  ])('that %s delays no event', async (_what, statement) => {
     const client = await sql.connect();
     await client.query(`${statement}'${taskAt(1)}'`);
-    for (let turn = 0; turn < 20; turn += 1) await comesThrough(10);
+    for (let round = 0; round < 20; round += 1) await writeAndAwaitEvents(10);
     await client.query('ROLLBACK');
     client.release();
-    await expectNoFault();
+    await expectConsistentLog();
   });
 });
 
 describe('an instance', () => {
   const startSealer = (environment: Record<string, string> = {}) =>
-    Instance.start<object>('test/support/events/sealer-main.ts', {
+    ChildProgram.start<object>('test/support/events/sealer-main.ts', {
       DATABASE_URL: database.url,
       ...environment,
     });
 
-  test('that is stopped at any moment of its sealing holds up the others for less than 3 s', async () => {
+  test('that is paused at any point while sealing delays the others for less than 3 s', async () => {
     const sealer = await startSealer();
-    for (let turn = 0; turn < 40; turn += 1) {
-      await comesThrough(3);
+    for (let round = 0; round < 40; round += 1) {
+      await writeAndAwaitEvents(3);
       await pause(random.between(0, 15));
-      sealer.send('SIGSTOP');
-      await comesThrough(3);
-      sealer.send('SIGCONT');
+      sealer.sendSignal('SIGSTOP');
+      await writeAndAwaitEvents(3);
+      sealer.sendSignal('SIGCONT');
     }
-    await sealer.end('SIGKILL');
-    await expectNoFault();
+    await sealer.terminate('SIGKILL');
+    await expectConsistentLog();
   });
 
-  test('that is killed at any moment of its sealing holds up the others for less than 3 s', async () => {
-    for (let turn = 0; turn < 5; turn += 1) {
+  test('that is killed at any point while sealing delays the others for less than 3 s', async () => {
+    for (let round = 0; round < 5; round += 1) {
       const sealer = await startSealer();
-      await comesThrough(5);
+      await writeAndAwaitEvents(5);
       await pause(random.between(0, 15));
-      expect(await sealer.end('SIGKILL')).toBe('SIGKILL');
-      await comesThrough(5);
+      expect(await sealer.terminate('SIGKILL')).toBe('SIGKILL');
+      await writeAndAwaitEvents(5);
     }
-    await expectNoFault();
+    await expectConsistentLog();
   }, 60_000);
 
   test.each(['SIGSTOP', 'SIGKILL'] as const)(
-    'that gets a %s while the server seals for it holds up the others until that statement is done',
+    'that gets a %s while its statement runs delays the others until that statement has finished',
     async (signal) => {
-      const sealer = await startSealer({ AT_ONCE: '1' });
-      const ownSealing = jest.spyOn(events, 'seal').mockResolvedValue(null);
-      const [head, next] = [await sql.connect(), await sql.connect()];
+      const sealer = await startSealer({ CONCURRENCY: '1' });
+      const sealSpy = jest.spyOn(events, 'seal').mockResolvedValue(null);
+      const [head, pendingEvents] = [await sql.connect(), await sql.connect()];
       await head.query('BEGIN; SELECT FROM event_log_head FOR UPDATE');
-      await writeMany(sql, taskAt(1), 3);
-      await next.query('BEGIN; SELECT FROM task_events WHERE position IS NULL FOR UPDATE');
+      await insertEvents(sql, taskAt(1), 3);
+      await pendingEvents.query('BEGIN; SELECT FROM task_events WHERE position IS NULL FOR UPDATE');
       await head.query('COMMIT');
-      await waitFor('a statement that cannot go on', async () => {
+      await waitFor('a blocked sealing statement', async () => {
         const { rows } = await sql.query(
           `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
            AND query LIKE 'SELECT seal_events%'`,
         );
         return rows.length > 0;
       });
-      ownSealing.mockRestore();
-      if (signal === 'SIGSTOP') sealer.send(signal);
-      else await sealer.end(signal);
+      sealSpy.mockRestore();
+      if (signal === 'SIGSTOP') sealer.sendSignal(signal);
+      else await sealer.terminate(signal);
       expect(await events.seal(1)).toBeNull();
-      await next.query('COMMIT');
-      for (const client of [head, next]) client.release();
-      await writeEvent(sql, taskAt(0), 'TASK_SUBMITTED');
-      log.sealSoon();
-      await waitFor('everything', () => seen.length === 4);
-      await sealer.end('SIGKILL');
-      await expectNoFault();
+      await pendingEvents.query('COMMIT');
+      for (const client of [head, pendingEvents]) client.release();
+      await insertEvent(sql, taskAt(0), 'TASK_SUBMITTED');
+      log.requestSeal();
+      await waitFor('all events', () => seen.length === 4);
+      await sealer.terminate('SIGKILL');
+      await expectConsistentLog();
     },
   );
 });

@@ -1,15 +1,15 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { AddressGuard } from '../../src/net/guard.js';
-import { GuardedWorld, NOT_PUBLIC, PICTURE } from '../support/net/guarded-network.js';
-import { reply } from '../support/net/http-peer.js';
+import { SsrfGuard } from '../../src/net/ssrf-guard.js';
+import { GuardedNetwork, NOT_PUBLIC_REASON, PUBLIC_IMAGE_URL } from '../support/net/guarded-network.js';
+import { reply } from '../support/net/test-http-server.js';
 
-let world: GuardedWorld;
-beforeEach(async () => (world = await GuardedWorld.open()));
-afterEach(() => world.close());
+let guardedNetwork: GuardedNetwork;
+beforeEach(async () => (guardedNetwork = await GuardedNetwork.open()));
+afterEach(() => guardedNetwork.close());
 
 const allow = (...allowPrivateHosts: string[]) => ({ allowPrivateHosts });
 
-describe('a private host of the list', () => {
+describe('an allowed private host', () => {
   test.each([
     ['127.0.0.1:8080', 'http://127.0.0.1:8080/a.png'],
     ['127.0.0.1:8080', 'http://2130706433:8080/a.png'],
@@ -27,12 +27,12 @@ describe('a private host of the list', () => {
     ['bucket.internal', 'http://bucket.internal:9000/a.png'],
     ['bücher.example', 'http://xn--bcher-kva.example/a.png'],
     [' bucket.internal.:9000 ', 'http://Bucket.Internal:9000/a.png'],
-  ])('%j opens %s', async (entry, url) => {
-    await expect(world.guard(allow(entry)).mayReach(url)).resolves.toBeUndefined();
+  ])('%j allows %s', async (entry, url) => {
+    await expect(guardedNetwork.guard(allow(entry)).assertPublicUrl(url)).resolves.toBeUndefined();
     const { hostname } = new URL(url);
-    world.network.route(hostname.replace(/^\[|\]$/g, ''), world.front);
-    await expect(world.download(url, allow('other.internal', entry))).resolves.toBe('picture');
-    expect(world.front.received).toMatchObject([{ path: '/a.png' }]);
+    guardedNetwork.network.route(hostname.replace(/^\[|\]$/g, ''), guardedNetwork.publicServer);
+    await expect(guardedNetwork.download(url, allow('other.internal', entry))).resolves.toBe('image');
+    expect(guardedNetwork.publicServer.requests).toMatchObject([{ path: '/a.png' }]);
   });
 
   test.each([
@@ -50,41 +50,51 @@ describe('a private host of the list', () => {
     ['bucket.internal:9000', 'http://bucket.internal:9001/'],
     ['bucket.internal', 'http://private.example/'],
     ['pictures.example', 'http://loopback.example/'],
-  ])('%j does not open %s', async (entry, url) => {
-    await world.expectRefused(url, NOT_PUBLIC, allow(entry));
-    await expect(world.guard(allow(entry)).mayReach(url)).rejects.toMatchObject({ reason: NOT_PUBLIC });
+  ])('%j does not allow %s', async (entry, url) => {
+    await guardedNetwork.expectRefused(url, NOT_PUBLIC_REASON, allow(entry));
+    await expect(guardedNetwork.guard(allow(entry)).assertPublicUrl(url)).rejects.toMatchObject({
+      reason: NOT_PUBLIC_REASON,
+    });
   });
 
-  test('is still not spoken to in other protocols or with credentials, or at another low port', async () => {
+  test('is still refused with other protocols, with credentials, and at another low port', async () => {
     const list = allow('bucket.internal:9000');
-    const notHttp = 'the address is not an http or https URL';
-    await world.expectRefused('ftp://bucket.internal:9000/', notHttp, list);
-    const credentials = 'the address holds a user name or a password';
-    await world.expectRefused('http://me@bucket.internal:9000/', credentials, list);
-    const port = 'port 25 is used for other things than HTTP, which is at 80, 443, and 1024 and above';
-    await world.expectRefused('http://bucket.internal:25/', port, list);
+    const notHttp = 'the URL must be a valid http or https URL';
+    await guardedNetwork.expectRefused('ftp://bucket.internal:9000/', notHttp, list);
+    const credentials = 'the URL must not contain a user name or password';
+    await guardedNetwork.expectRefused('http://me@bucket.internal:9000/', credentials, list);
+    const port = 'port 25 is not allowed; use 80, 443, or 1024 and above';
+    await guardedNetwork.expectRefused('http://bucket.internal:25/', port, list);
   });
 
-  test('may redirect to the public and be redirected to, but leads to no other private one', async () => {
+  test('may redirect to a public host and be redirected to, but not redirect to another private host', async () => {
     const list = allow('127.0.0.1:8080');
-    world.network.route('127.0.0.1:8080', world.front);
-    world.front.answer = (response, { path }) => {
-      if (path === '/end') return response.end('picture');
+    guardedNetwork.network.route('127.0.0.1:8080', guardedNetwork.publicServer);
+    guardedNetwork.publicServer.handler = (response, { path }) => {
+      if (path === '/end') return response.end('image');
       const location = path === '/a.png' ? 'http://127.0.0.1:8080/there' : 'http://pictures.example/end';
       response.writeHead(302, { location }).end();
     };
-    await expect(world.download(PICTURE, list)).resolves.toBe('picture');
-    expect(world.front.received.map(({ path }) => path)).toEqual(['/a.png', '/there', '/end']);
-    world.front.answer = reply(302, '', { location: 'http://127.0.0.1:8081/' });
-    await world.expectRefused('http://127.0.0.1:8080/', NOT_PUBLIC, list);
+    await expect(guardedNetwork.download(PUBLIC_IMAGE_URL, list)).resolves.toBe('image');
+    expect(guardedNetwork.publicServer.requests.map(({ path }) => path)).toEqual([
+      '/a.png',
+      '/there',
+      '/end',
+    ]);
+    guardedNetwork.publicServer.handler = reply(302, '', { location: 'http://127.0.0.1:8081/' });
+    await guardedNetwork.expectRefused('http://127.0.0.1:8080/', NOT_PUBLIC_REASON, list);
   });
 
-  test('is a server that is really there', async () => {
-    const { port, url } = world.front;
-    world.network.restore();
-    await expect(world.download(url, allow(`127.0.0.1:${port}`))).resolves.toBe('picture');
-    await world.expectRefused(world.victim.url, NOT_PUBLIC, allow(`127.0.0.1:${port}`));
-    await world.expectRefused(url, NOT_PUBLIC);
+  test('works with a real server', async () => {
+    const { port, url } = guardedNetwork.publicServer;
+    guardedNetwork.network.restore();
+    await expect(guardedNetwork.download(url, allow(`127.0.0.1:${port}`))).resolves.toBe('image');
+    await guardedNetwork.expectRefused(
+      guardedNetwork.privateServer.url,
+      NOT_PUBLIC_REASON,
+      allow(`127.0.0.1:${port}`),
+    );
+    await guardedNetwork.expectRefused(url, NOT_PUBLIC_REASON);
   });
 });
 
@@ -98,6 +108,8 @@ test.each([
   '::1',
   '[::1',
   'a b',
-])('an entry that is no host is refused: %j', (entry) => {
-  expect(() => new AddressGuard(allow(entry))).toThrow(`"${entry}" is not a host or host:port.`);
+])('an invalid entry is refused: %j', (entry) => {
+  expect(() => new SsrfGuard(allow(entry))).toThrow(
+    `"${entry}" is not a valid host. Give host or host:port, with IPv6 in brackets.`,
+  );
 });

@@ -5,49 +5,56 @@ import { mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildConnector } from 'undici';
-import { FileNotWritten, HttpClient } from '../../src/net/http-client.js';
+import { FileWriteFailed, HttpClient } from '../../src/net/http-client.js';
 import { BodyTooLarge, RequestFailed } from '../../src/net/request-failed.js';
-import { type Answerer, drop, failureOf, halfReply, Peer, reply } from '../support/net/http-peer.js';
+import {
+  type RequestHandler,
+  dropConnection,
+  expectRequestFailed,
+  replyTruncated,
+  TestHttpServer,
+  reply,
+} from '../support/net/test-http-server.js';
 
-const TOO_LONG = {
-  reason: 'the answer is longer than 1000 bytes',
+const TOO_LARGE = {
+  reason: 'the response is larger than 1000 bytes',
   cause: expect.any(BodyTooLarge) as unknown,
 };
-let peer: Peer;
+let server: TestHttpServer;
 let client: HttpClient;
 let folder: string;
 beforeEach(async () => {
-  peer = await Peer.open(reply(200, 'picture'));
+  server = await TestHttpServer.open(reply(200, 'image'));
   client = new HttpClient();
-  folder = await mkdtemp(join(tmpdir(), 'download-'));
+  folder = await mkdtemp(join(tmpdir(), 'darkroom-download-'));
 });
 afterEach(async () => {
   jest.restoreAllMocks();
   await client.destroy();
-  await peer.close();
+  await server.close();
   await rm(folder, { recursive: true });
 });
 
-const path = () => join(folder, 'picture');
+const path = () => join(folder, 'image');
 const files = () => readdir(folder);
 const download = (maxBytes = 1_000, to = path(), timeoutMs = 10_000) =>
-  client.download(`${peer.url}/a`, to, { maxBytes, timeoutMs });
-/** Answers without end, and tells when the connection was closed. */
-function endless(status = 200): { answer: Answerer; hasClosed: Promise<unknown> } {
-  let isClosed: (value?: unknown) => void;
-  const hasClosed = new Promise((resolve) => (isClosed = resolve));
-  const answer: Answerer = (response) => {
-    response.on('close', isClosed).writeHead(status);
-    const more = () => response.write(Buffer.alloc(65_536), (error) => void (error ?? more()));
-    more();
+  client.download(`${server.url}/a`, to, { maxBytes, timeoutMs });
+/** Sends an endless response. `hasClosed` resolves when its connection was closed. */
+function endlessResponse(status = 200): { handler: RequestHandler; hasClosed: Promise<unknown> } {
+  let onClosed: (value?: unknown) => void;
+  const hasClosed = new Promise((resolve) => (onClosed = resolve));
+  const handler: RequestHandler = (response) => {
+    response.on('close', onClosed).writeHead(status);
+    const sendMore = () => response.write(Buffer.alloc(65_536), (error) => void (error ?? sendMore()));
+    sendMore();
   };
-  return { answer, hasClosed };
+  return { handler, hasClosed };
 }
 
-describe('a picture', () => {
-  test('is in the file, with its length and its hash, and with status and headers', async () => {
+describe('a downloaded file', () => {
+  test('is written, and its length, hash, status and headers are returned', async () => {
     const bytes = randomBytes(5_000_000);
-    peer.answer = (response) => response.writeHead(200, { 'content-type': 'image/png' }).end(bytes);
+    server.handler = (response) => response.writeHead(200, { 'content-type': 'image/png' }).end(bytes);
     await expect(download(5_000_000)).resolves.toMatchObject({
       status: 200,
       headers: { 'content-type': 'image/png' },
@@ -57,57 +64,57 @@ describe('a picture', () => {
   });
 
   test('may be empty', async () => {
-    peer.answer = reply(200, '');
+    server.handler = reply(200, '');
     await expect(download()).resolves.toMatchObject({ file: { byteSize: 0 } });
     await expect(readFile(path(), 'utf8')).resolves.toBe('');
   });
 
-  test('is found behind three redirects, which leave nothing', async () => {
-    peer.answer = (response, { path: asked }) => {
-      if (asked === '/aaaa') return response.end('here');
-      response.writeHead(302, { location: `${asked}a` }).end('moved');
+  test('is found after three redirects', async () => {
+    server.handler = (response, { path: requestedPath }) => {
+      if (requestedPath === '/aaaa') return response.end('here');
+      response.writeHead(302, { location: `${requestedPath}a` }).end('moved');
     };
     await expect(download()).resolves.toMatchObject({ status: 200, file: { byteSize: 4 } });
     await expect(readFile(path(), 'utf8')).resolves.toBe('here');
   });
 
-  test('is not looked for behind a fourth', async () => {
-    peer.answer = (response, { path: asked }) =>
-      response.writeHead(307, { location: `${asked}a` }).end('moved');
-    const failure = await failureOf(download());
+  test('is not requested after a fourth redirect', async () => {
+    server.handler = (response, { path: requestedPath }) =>
+      response.writeHead(307, { location: `${requestedPath}a` }).end('moved');
+    const failure = await expectRequestFailed(download());
     expect(failure).toMatchObject({ sent: 'maybe', reason: 'it was redirected more than 3 times' });
-    expect(peer.received).toHaveLength(4);
+    expect(server.requests).toHaveLength(4);
     await expect(files()).resolves.toEqual([]);
   });
 });
 
 describe('a redirect', () => {
-  test('leads to another origin too', async () => {
-    const other = await Peer.open(reply(200, 'over there'));
+  test('may lead to another origin', async () => {
+    const other = await TestHttpServer.open(reply(200, 'over there'));
     try {
-      peer.answer = reply(302, '', { location: other.url });
+      server.handler = reply(302, '', { location: other.url });
       await expect(download()).resolves.toMatchObject({ status: 200, file: { byteSize: 10 } });
     } finally {
       await other.close();
     }
   });
 
-  test('leads nowhere but to http and https', async () => {
-    peer.answer = reply(302, '', { location: 'file:///etc/passwd' });
-    await expect(failureOf(download())).resolves.toBeInstanceOf(RequestFailed);
+  test('must lead to http or https', async () => {
+    server.handler = reply(302, '', { location: 'file:///etc/passwd' });
+    await expect(expectRequestFailed(download())).resolves.toBeInstanceOf(RequestFailed);
     await expect(files()).resolves.toEqual([]);
   });
 
-  test('asks who opens connections again', async () => {
-    const other = await Peer.open(reply(200, 'secret'));
+  test('uses the connector for its connection too', async () => {
+    const other = await TestHttpServer.open(reply(200, 'secret'));
     const open = buildConnector({});
     const connect: buildConnector.connector = (options, callback) =>
-      options.port === String(peer.port) ? open(options, callback) : callback(new Error('refused'), null);
+      options.port === String(server.port) ? open(options, callback) : callback(new Error('refused'), null);
     await client.destroy();
     client = new HttpClient({ connect });
     try {
-      peer.answer = reply(307, '', { location: other.url });
-      await expect(failureOf(download())).resolves.toBeInstanceOf(RequestFailed);
+      server.handler = reply(307, '', { location: other.url });
+      await expect(expectRequestFailed(download())).resolves.toBeInstanceOf(RequestFailed);
       expect(other.sockets.size).toBe(0);
     } finally {
       await other.close();
@@ -116,96 +123,96 @@ describe('a redirect', () => {
 });
 
 describe('another status', () => {
-  test.each([204, 206, 301, 403, 404, 500])('%i comes without a file, even with a body', async (status) => {
-    peer.answer = reply(status, status === 204 ? '' : 'words', { 'x-why': 'because' });
+  test.each([204, 206, 301, 403, 404, 500])('%i writes no file, even with a body', async (status) => {
+    server.handler = reply(status, status === 204 ? '' : 'words', { 'x-why': 'because' });
     await expect(download()).resolves.toMatchObject({ status, headers: { 'x-why': 'because' }, file: null });
     await expect(files()).resolves.toEqual([]);
   });
 
-  test('is not read to its end when that does not come', async () => {
-    const { answer, hasClosed } = endless(404);
-    peer.answer = answer;
+  test('does not read an endless body', async () => {
+    const { handler, hasClosed } = endlessResponse(404);
+    server.handler = handler;
     await expect(download()).resolves.toMatchObject({ status: 404, file: null });
     await hasClosed;
   });
 
-  test('leaves its connection to the next request', async () => {
-    peer.answer = reply(404, 'words');
+  test('leaves its connection open for the next request', async () => {
+    server.handler = reply(404, 'words');
     await download();
-    // A connection is free a moment after its answer is complete, and the next request may be earlier.
-    while (peer.sockets.size === peer.received.length) await download();
-    expect(peer.sockets.size).toBeLessThan(peer.received.length);
+    // A connection becomes free a moment after its response is complete, so an early request opens another one.
+    while (server.sockets.size === server.requests.length) await download();
+    expect(server.sockets.size).toBeLessThan(server.requests.length);
   });
 });
 
-describe('an answer that is too long', () => {
-  test('is cut as soon as it is known, and leaves no file', async () => {
-    const { answer, hasClosed } = endless();
-    peer.answer = answer;
-    await expect(failureOf(download())).resolves.toMatchObject({ sent: 'maybe', ...TOO_LONG });
+describe('a response that is too large', () => {
+  test('is cut off at the limit, and leaves no file', async () => {
+    const { handler, hasClosed } = endlessResponse();
+    server.handler = handler;
+    await expect(expectRequestFailed(download())).resolves.toMatchObject({ sent: 'maybe', ...TOO_LARGE });
     await hasClosed;
     await expect(files()).resolves.toEqual([]);
   });
 
-  test('is not begun when its length is announced', async () => {
+  test('is not read when its length was announced', async () => {
     let hasClosed: Promise<unknown> = Promise.resolve();
-    peer.answer = (response) => {
+    server.handler = (response) => {
       hasClosed = once(response, 'close');
       response.writeHead(200, { 'content-length': '1001' }).flushHeaders();
     };
-    // The folder is not there: a file could not even be opened.
-    const failure = await failureOf(download(1_000, join(folder, 'nowhere', 'picture')));
-    expect(failure).toMatchObject({ sent: 'maybe', ...TOO_LONG });
+    // The folder does not exist, so opening a file would fail with another error.
+    const failure = await expectRequestFailed(download(1_000, join(folder, 'nowhere', 'image')));
+    expect(failure).toMatchObject({ sent: 'maybe', ...TOO_LARGE });
     await hasClosed;
   });
 
-  test('is one byte longer than what is allowed', async () => {
-    peer.answer = reply(200, 'x'.repeat(1_000));
+  test('has one byte more than the limit', async () => {
+    server.handler = reply(200, 'x'.repeat(1_000));
     await expect(download()).resolves.toMatchObject({ file: { byteSize: 1_000 } });
-    peer.answer = (response) => {
+    server.handler = (response) => {
       response.write('x'.repeat(1_000));
       response.end('x');
     };
     await rm(path());
-    await expect(failureOf(download())).resolves.toMatchObject(TOO_LONG);
+    await expect(expectRequestFailed(download())).resolves.toMatchObject(TOO_LARGE);
     await expect(files()).resolves.toEqual([]);
   });
 });
 
-describe('a failure leaves no file', () => {
-  const closed = 'the connection was closed before the answer was complete';
-  const halfChunked: Answerer = (response) => response.write('some', () => response.destroy());
+describe('no file is left when', () => {
+  const closed = 'the connection was closed before the response was complete';
+  const halfChunked: RequestHandler = (response) => response.write('some', () => response.destroy());
   test.each([
-    ['the connection is dropped', drop],
-    ['the answer stops half-way', halfReply],
-    ['an answer without a length stops half-way', halfChunked],
-  ])('%s', async (_what, answer) => {
-    peer.answer = answer;
-    await expect(failureOf(download())).resolves.toMatchObject({ sent: 'maybe', reason: closed });
+    ['the connection is dropped', dropConnection],
+    ['the response is truncated', replyTruncated],
+    ['a response without a length is truncated', halfChunked],
+  ])('%s', async (_what, handler) => {
+    server.handler = handler;
+    await expect(expectRequestFailed(download())).resolves.toMatchObject({ sent: 'maybe', reason: closed });
     await expect(files()).resolves.toEqual([]);
   });
 
-  test('the time is up in the middle of the body', async () => {
-    peer.answer = (response) => void response.writeHead(200).write('some');
-    const failure = await failureOf(download(1_000, path(), 200));
-    expect(failure).toMatchObject({ sent: 'maybe', reason: 'no complete answer within 0.2 s' });
+  test('the timeout expires in the middle of the body', async () => {
+    server.handler = (response) => void response.writeHead(200).write('some');
+    const failure = await expectRequestFailed(download(1_000, path(), 200));
+    expect(failure).toMatchObject({ sent: 'maybe', reason: 'no complete response within 0.2 s' });
     await expect(files()).resolves.toEqual([]);
   });
 
   test('the client is destroyed in the middle of the body', async () => {
-    const asked = new Promise<void>((resolve) => {
-      peer.answer = (response) => void response.writeHead(200).write('some', () => resolve());
+    const requestedPath = new Promise<void>((resolve) => {
+      server.handler = (response) => void response.writeHead(200).write('some', () => resolve());
     });
-    const failure = failureOf(download());
-    await asked;
+    const failure = expectRequestFailed(download());
+    await requestedPath;
     await client.destroy();
     await expect(failure).resolves.toMatchObject({ sent: 'maybe' });
     await expect(files()).resolves.toEqual([]);
   });
 
-  test('the disk is full, which is not said of the peer', async () => {
-    const { answer, hasClosed } = endless();
-    peer.answer = answer;
+  test('the disk is full, which is not blamed on the server', async () => {
+    const { handler, hasClosed } = endlessResponse();
+    server.handler = handler;
     const probe = await open(join(folder, 'probe'), 'w');
     await probe.close();
     await rm(join(folder, 'probe'));
@@ -213,20 +220,20 @@ describe('a failure leaves no file', () => {
     const prototype = Object.getPrototypeOf(probe) as typeof probe;
     jest.spyOn(prototype, 'appendFile').mockRejectedValue(full);
     const failure = download(10_000_000);
-    await expect(failure).rejects.toBeInstanceOf(FileNotWritten);
+    await expect(failure).rejects.toBeInstanceOf(FileWriteFailed);
     await expect(failure).rejects.toMatchObject({ cause: full });
     await hasClosed;
     await expect(files()).resolves.toEqual([]);
   });
 });
 
-test('a file that is there already is left as it is', async () => {
+test('an existing file is not overwritten', async () => {
   await writeFile(path(), 'older');
-  await expect(download()).rejects.toMatchObject({ name: 'FileNotWritten', cause: { code: 'EEXIST' } });
+  await expect(download()).rejects.toMatchObject({ name: 'FileWriteFailed', cause: { code: 'EEXIST' } });
   await expect(readFile(path(), 'utf8')).resolves.toBe('older');
 });
 
-test('a folder that is not there is our own fault', async () => {
-  const failure = download(1_000, join(folder, 'nowhere', 'picture'));
-  await expect(failure).rejects.toMatchObject({ name: 'FileNotWritten', cause: { code: 'ENOENT' } });
+test('a missing folder is reported as FileWriteFailed', async () => {
+  const failure = download(1_000, join(folder, 'nowhere', 'image'));
+  await expect(failure).rejects.toMatchObject({ name: 'FileWriteFailed', cause: { code: 'ENOENT' } });
 });

@@ -5,25 +5,33 @@ import { createServer as createTcpServer, type AddressInfo, type Socket } from '
 import { buildConnector } from 'undici';
 import { HttpClient, type HttpClientOptions } from '../../src/net/http-client.js';
 import { BodyTooLarge } from '../../src/net/request-failed.js';
-import { type Answerer, drop, failureOf, halfReply, Peer, reply, silence } from '../support/net/http-peer.js';
+import {
+  type RequestHandler,
+  dropConnection,
+  expectRequestFailed,
+  replyTruncated,
+  TestHttpServer,
+  reply,
+  neverReply,
+} from '../support/net/test-http-server.js';
 
 const releases: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const release of releases.splice(0).reverse()) await release();
 });
 
-async function openPeer(answer: Answerer): Promise<Peer> {
-  const peer = await Peer.open(answer);
-  releases.push(() => peer.close());
-  return peer;
+async function openServer(handler: RequestHandler): Promise<TestHttpServer> {
+  const server = await TestHttpServer.open(handler);
+  releases.push(() => server.close());
+  return server;
 }
 function openClient(options?: HttpClientOptions): HttpClient {
   const client = new HttpClient(options);
   releases.push(() => client.close());
   return client;
 }
-/** A TCP server that does with a connection what it is told. */
-async function openTcp(onConnection: (socket: Socket) => void): Promise<number> {
+/** Opens a TCP server and returns its port. */
+async function openTcpServer(onConnection: (socket: Socket) => void): Promise<number> {
   const sockets = new Set<Socket>();
   const server = createTcpServer((socket) => {
     sockets.add(socket.on('error', () => undefined));
@@ -36,19 +44,19 @@ async function openTcp(onConnection: (socket: Socket) => void): Promise<number> 
   });
   return (server.address() as AddressInfo).port;
 }
-const noHttp: Answerer = (response) => response.socket?.end('hello\r\n\r\n');
-const SOON = { timeoutMs: 5_000 };
+const replyWithoutHttp: RequestHandler = (response) => response.socket?.end('hello\r\n\r\n');
+const TIMEOUT = { timeoutMs: 5_000 };
 
 describe('postJson', () => {
   test('posts JSON with the given headers and returns status, headers and text', async () => {
-    const peer = await openPeer(reply(418, { tea: 'Grüße' }, { 'X-Pot': 'small' }));
-    const answer = await openClient().postJson(
-      `${peer.url}/a?b=c`,
+    const server = await openServer(reply(418, { tea: 'Grüße' }, { 'X-Pot': 'small' }));
+    const handler = await openClient().postJson(
+      `${server.url}/a?b=c`,
       { x: 1 },
-      { ...SOON, headers: { 'x-key': 'k' } },
+      { ...TIMEOUT, headers: { 'x-key': 'k' } },
     );
-    expect(answer).toMatchObject({ status: 418, headers: { 'x-pot': 'small' }, body: '{"tea":"Grüße"}' });
-    expect(peer.received).toMatchObject([
+    expect(handler).toMatchObject({ status: 418, headers: { 'x-pot': 'small' }, body: '{"tea":"Grüße"}' });
+    expect(server.requests).toMatchObject([
       {
         method: 'POST',
         path: '/a?b=c',
@@ -58,148 +66,177 @@ describe('postJson', () => {
     ]);
   });
 
-  test('reuses a connection, except when a fresh one is asked for, which is then never used again', async () => {
-    const peer = await openPeer(reply(200, {}));
+  test('reuses connections, except for a fresh one, which is never used again', async () => {
+    const server = await openServer(reply(200, {}));
     const client = openClient();
     const post = async (freshConnection?: boolean) => {
-      await client.postJson(peer.url, {}, { ...SOON, freshConnection });
-      return peer.received.at(-1)?.connection;
+      await client.postJson(server.url, {}, { ...TIMEOUT, freshConnection });
+      return server.requests.at(-1)?.connection;
     };
     const shared = new Set<number | undefined>();
-    const untilOneIsReused = async () => {
-      for (let one = await post(); !shared.has(one); one = await post()) shared.add(one);
+    const postUntilReused = async () => {
+      for (let connection = await post(); !shared.has(connection); connection = await post())
+        shared.add(connection);
     };
-    await untilOneIsReused();
-    const own = [await post(true), await post(true), await post(true)];
-    await untilOneIsReused();
-    expect(new Set([...shared, ...own]).size).toBe(shared.size + own.length);
-    expect(peer.sockets.size).toBe(shared.size + own.length);
+    await postUntilReused();
+    const fresh = [await post(true), await post(true), await post(true)];
+    await postUntilReused();
+    expect(new Set([...shared, ...fresh]).size).toBe(shared.size + fresh.length);
+    expect(server.sockets.size).toBe(shared.size + fresh.length);
   });
 
-  test('a fresh connection is closed when its answer is there', async () => {
-    const peer = await openPeer(reply(200, {}));
-    await openClient().postJson(peer.url, {}, { ...SOON, freshConnection: true });
-    const [socket] = peer.sockets;
+  test('closes a fresh connection after its response', async () => {
+    const server = await openServer(reply(200, {}));
+    await openClient().postJson(server.url, {}, { ...TIMEOUT, freshConnection: true });
+    const [socket] = server.sockets;
     if (!socket?.closed) await once(socket as Socket, 'close');
     expect(socket?.closed).toBe(true);
-    expect(peer.received).toMatchObject([{ headers: { connection: 'close' } }]);
+    expect(server.requests).toMatchObject([{ headers: { connection: 'close' } }]);
   });
 
-  test('a fresh connection is not touched by the closing of an idle one', async () => {
-    const peer = await openPeer(reply(200, {}));
+  test('does not fail on a fresh connection when an idle one is closed', async () => {
+    const server = await openServer(reply(200, {}));
     const client = openClient();
-    await client.postJson(peer.url, {}, SOON);
-    peer.sockets.forEach((socket) => socket.resetAndDestroy());
-    await expect(client.postJson(peer.url, {}, { ...SOON, freshConnection: true })).resolves.toMatchObject({
+    await client.postJson(server.url, {}, TIMEOUT);
+    server.sockets.forEach((socket) => socket.resetAndDestroy());
+    await expect(
+      client.postJson(server.url, {}, { ...TIMEOUT, freshConnection: true }),
+    ).resolves.toMatchObject({
       status: 200,
     });
   });
 
-  test('answers with the reply, not with an error, when it redirects', async () => {
-    const peer = await openPeer(reply(302, '', { location: 'http://127.0.0.1:1/' }));
-    await expect(openClient().postJson(peer.url, {}, SOON)).resolves.toMatchObject({ status: 302 });
-    expect(peer.received).toHaveLength(1);
+  test('returns a redirect as a response instead of following it', async () => {
+    const server = await openServer(reply(302, '', { location: 'http://127.0.0.1:1/' }));
+    await expect(openClient().postJson(server.url, {}, TIMEOUT)).resolves.toMatchObject({ status: 302 });
+    expect(server.requests).toHaveLength(1);
   });
 
   test.each([true, false])(
-    'the first byte never left: refused connection (fresh: %s)',
+    'reports "no" as sent when the connection is refused (fresh: %s)',
     async (freshConnection) => {
-      const peer = await Peer.open(silence);
-      const { url } = peer;
-      await peer.close();
-      const failure = await failureOf(openClient().postJson(url, {}, { ...SOON, freshConnection }));
+      const server = await TestHttpServer.open(neverReply);
+      const { url } = server;
+      await server.close();
+      const failure = await expectRequestFailed(
+        openClient().postJson(url, {}, { ...TIMEOUT, freshConnection }),
+      );
       expect(failure).toMatchObject({ sent: 'no', reason: 'the connection was refused' });
       expect(failure.cause).toMatchObject({ code: 'ECONNREFUSED' });
     },
   );
 
-  test('the first byte never left: no such host', async () => {
+  test('reports "no" as sent when the host does not exist', async () => {
     const unknown = Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' });
     const connect = buildConnector({ lookup: (_host, _options, callback) => callback(unknown, '') });
-    const failure = await failureOf(openClient({ connect }).postJson('http://flux.invalid/', {}, SOON));
-    expect(failure).toMatchObject({ sent: 'no', reason: 'the host name is not known' });
+    const failure = await expectRequestFailed(
+      openClient({ connect }).postJson('http://flux.invalid/', {}, TIMEOUT),
+    );
+    expect(failure).toMatchObject({ sent: 'no', reason: 'the host name does not exist' });
   });
 
-  test('the first byte never left: the peer speaks no TLS', async () => {
-    const port = await openTcp((socket) => socket.end('what?\r\n'));
-    const failure = await failureOf(openClient().postJson(`https://127.0.0.1:${port}/`, {}, SOON));
+  test('reports "no" as sent when the server does not support TLS', async () => {
+    const port = await openTcpServer((socket) => socket.end('what?\r\n'));
+    const failure = await expectRequestFailed(
+      openClient().postJson(`https://127.0.0.1:${port}/`, {}, TIMEOUT),
+    );
     expect(failure.sent).toBe('no');
-    expect(failure.reason).toMatch(/^no connection could be made \(/);
+    expect(failure.reason).toMatch(/^no connection could be established \(/);
   });
 
-  test('the first byte never left: the connection is closed during the TLS handshake', async () => {
-    const port = await openTcp((socket) => socket.once('data', () => socket.resetAndDestroy()));
-    const failure = await failureOf(openClient().postJson(`https://127.0.0.1:${port}/`, {}, SOON));
-    expect(failure).toMatchObject({ sent: 'no', reason: 'no connection could be made (ECONNRESET)' });
+  test('reports "no" as sent when the connection is closed during the TLS handshake', async () => {
+    const port = await openTcpServer((socket) => socket.once('data', () => socket.resetAndDestroy()));
+    const failure = await expectRequestFailed(
+      openClient().postJson(`https://127.0.0.1:${port}/`, {}, TIMEOUT),
+    );
+    expect(failure).toMatchObject({ sent: 'no', reason: 'no connection could be established (ECONNRESET)' });
   });
 
-  test('the first byte never left: connecting takes too long', async () => {
-    const port = await openTcp(() => undefined);
+  test('reports "no" as sent when connecting takes too long', async () => {
+    const port = await openTcpServer(() => undefined);
     const client = openClient({ connectTimeoutMs: 50 });
-    const failure = await failureOf(client.postJson(`https://127.0.0.1:${port}/`, {}, { timeoutMs: 20_000 }));
-    expect(failure).toMatchObject({ sent: 'no', reason: 'no connection could be made in time' });
+    const failure = await expectRequestFailed(
+      client.postJson(`https://127.0.0.1:${port}/`, {}, { timeoutMs: 20_000 }),
+    );
+    expect(failure).toMatchObject({ sent: 'no', reason: 'the connection timed out' });
   });
 
-  test('the first byte never left: the time is up when the connection is there at last', async () => {
-    const peer = await openPeer(reply(200, {}));
+  test('reports "no" as sent when the timeout has expired before the connection is established', async () => {
+    const server = await openServer(reply(200, {}));
     const open = buildConnector({});
     const client = openClient({
       connect: (options, callback) =>
         AbortSignal.timeout(100).addEventListener('abort', () => open(options, callback)),
     });
     for (const freshConnection of [true, false]) {
-      const failure = await failureOf(client.postJson(peer.url, {}, { timeoutMs: 50, freshConnection }));
-      expect(failure).toMatchObject({ sent: 'no', reason: 'no complete answer within 0.05 s' });
+      const failure = await expectRequestFailed(
+        client.postJson(server.url, {}, { timeoutMs: 50, freshConnection }),
+      );
+      expect(failure).toMatchObject({ sent: 'no', reason: 'no complete response within 0.05 s' });
     }
-    expect(peer.received).toHaveLength(0);
+    expect(server.requests).toHaveLength(0);
   });
 
-  test('the first byte never left: the guard that opens connections refuses', async () => {
-    const peer = await openPeer(reply(200, {}));
+  test('reports "no" as sent when the connector refuses', async () => {
+    const server = await openServer(reply(200, {}));
     const client = openClient({
       connect: (_options, callback) => callback(new Error('not that address'), null),
     });
-    const failure = await failureOf(client.postJson(peer.url, {}, { ...SOON, freshConnection: true }));
+    const failure = await expectRequestFailed(
+      client.postJson(server.url, {}, { ...TIMEOUT, freshConnection: true }),
+    );
     expect(failure.sent).toBe('no');
-    expect(peer.sockets.size).toBe(0);
+    expect(server.sockets.size).toBe(0);
   });
 
-  test.each(['ftp://127.0.0.1/', 'not a url'])('the first byte never left: %s', async (url) => {
-    await expect(failureOf(openClient().postJson(url, {}, SOON))).resolves.toMatchObject({ sent: 'no' });
+  test.each(['ftp://127.0.0.1/', 'not a url'])('reports "no" as sent for the URL %s', async (url) => {
+    await expect(expectRequestFailed(openClient().postJson(url, {}, TIMEOUT))).resolves.toMatchObject({
+      sent: 'no',
+    });
   });
 
   test.each([
-    ['the connection is dropped', drop, 'the connection was closed before the answer was complete'],
-    ['the answer stops half-way', halfReply, 'the connection was closed before the answer was complete'],
-    ['no answer comes in time', silence, 'no complete answer within 0.2 s'],
-    ['the answer is no HTTP', noHttp, /^the connection failed \(/],
-  ])('it may have arrived: %s', async (_what, answer, reason) => {
-    const peer = await openPeer(answer);
+    [
+      'the connection is dropped',
+      dropConnection,
+      'the connection was closed before the response was complete',
+    ],
+    [
+      'the response is truncated',
+      replyTruncated,
+      'the connection was closed before the response was complete',
+    ],
+    ['no response arrives in time', neverReply, 'no complete response within 0.2 s'],
+    ['the response is not HTTP', replyWithoutHttp, /^the connection failed \(/],
+  ])('reports "maybe" as sent when %s', async (_what, handler, reason) => {
+    const server = await openServer(handler);
     for (const freshConnection of [true, false]) {
-      const failure = await failureOf(
-        openClient().postJson(peer.url, {}, { timeoutMs: 200, freshConnection }),
+      const failure = await expectRequestFailed(
+        openClient().postJson(server.url, {}, { timeoutMs: 200, freshConnection }),
       );
       expect(failure.sent).toBe('maybe');
       expect(failure.reason).toEqual(typeof reason === 'string' ? reason : expect.stringMatching(reason));
     }
-    expect(peer.received).toHaveLength(2);
+    expect(server.requests).toHaveLength(2);
   });
 
-  test('it may have arrived: the body of the answer never ends', async () => {
-    const peer = await openPeer((response) => void response.writeHead(200).write('{'));
-    await expect(failureOf(openClient().postJson(peer.url, {}, { timeoutMs: 200 }))).resolves.toMatchObject({
+  test('reports "maybe" as sent when the body of the response never ends', async () => {
+    const server = await openServer((response) => void response.writeHead(200).write('{'));
+    await expect(
+      expectRequestFailed(openClient().postJson(server.url, {}, { timeoutMs: 200 })),
+    ).resolves.toMatchObject({
       sent: 'maybe',
-      reason: 'no complete answer within 0.2 s',
+      reason: 'no complete response within 0.2 s',
     });
   });
 
-  test('it may have arrived: the answer is longer than 10 MB', async () => {
-    const peer = await openPeer(reply(200, 'x'.repeat(10 * 1024 * 1024 + 1)));
-    const failure = await failureOf(openClient().postJson(peer.url, {}, SOON));
+  test('reports "maybe" as sent when the response is larger than 10 MB', async () => {
+    const server = await openServer(reply(200, 'x'.repeat(10 * 1024 * 1024 + 1)));
+    const failure = await expectRequestFailed(openClient().postJson(server.url, {}, TIMEOUT));
     expect(failure).toMatchObject({ sent: 'maybe', cause: expect.any(BodyTooLarge) as unknown });
   });
 
-  test('leaves once, even where the HTTP library would write it again on a new connection', async () => {
+  test('sends a request once, even when the HTTP library would send it again on a new connection', async () => {
     const opened: Socket[] = [];
     const open = buildConnector({});
     const client = openClient({
@@ -209,41 +246,43 @@ describe('postJson', () => {
           callback(...result);
         }),
     });
-    // This code is the library's own word for "not the request's fault".
-    const innocent = Object.assign(new Error('reset'), { code: 'UND_ERR_INFO' });
-    const peer = await openPeer(() => opened.at(-1)?.destroy(innocent));
+    // undici considers a request with this error code safe to send again.
+    const resendableError = Object.assign(new Error('reset'), { code: 'UND_ERR_INFO' });
+    const server = await openServer(() => opened.at(-1)?.destroy(resendableError));
     for (const freshConnection of [true, false]) {
-      const failure = await failureOf(client.postJson(peer.url, {}, { ...SOON, freshConnection }));
+      const failure = await expectRequestFailed(
+        client.postJson(server.url, {}, { ...TIMEOUT, freshConnection }),
+      );
       expect(failure.sent).toBe('maybe');
     }
-    expect(peer.received).toHaveLength(2);
+    expect(server.requests).toHaveLength(2);
   });
 
-  test('says nothing of path, query, headers or body', async () => {
-    const peer = await openPeer(drop);
+  test('reports errors without path, query, headers and body', async () => {
+    const server = await openServer(dropConnection);
     const request = openClient().postJson(
-      `${peer.url}/secret1?secret2`,
+      `${server.url}/secret1?secret2`,
       { a: 'secret3' },
-      { ...SOON, headers: { b: 'secret4' } },
+      { ...TIMEOUT, headers: { b: 'secret4' } },
     );
-    const failure = await failureOf(request);
+    const failure = await expectRequestFailed(request);
     expect(`${failure.message} ${failure.reason}`).not.toContain('secret');
   });
 });
 
 describe('close', () => {
   test.each([true, false])(
-    'waits for the request under way (fresh: %s), and fails later ones as not sent',
+    'waits for the request in progress (fresh: %s), and fails later ones as not sent',
     async (fresh) => {
-      const peer = await openPeer(silence);
+      const server = await openServer(neverReply);
       const client = openClient();
-      const asked = new Promise<ServerResponse>((resolve) => (peer.answer = resolve));
-      const request = client.postJson(peer.url, {}, { ...SOON, freshConnection: fresh });
+      const asked = new Promise<ServerResponse>((resolve) => (server.handler = resolve));
+      const request = client.postJson(server.url, {}, { ...TIMEOUT, freshConnection: fresh });
       const response = await asked;
       const closing = client.close();
       for (const freshConnection of [true, false]) {
-        const late = client.postJson(peer.url, {}, { ...SOON, freshConnection });
-        await expect(failureOf(late)).resolves.toMatchObject({
+        const late = client.postJson(server.url, {}, { ...TIMEOUT, freshConnection });
+        await expect(expectRequestFailed(late)).resolves.toMatchObject({
           sent: 'no',
           reason: 'the HTTP client is closed',
         });

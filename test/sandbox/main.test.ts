@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, test } from '@jest/globals';
 import { waitFor } from '../support/wait-for.js';
 
 let child: ChildProcess | undefined;
@@ -8,7 +8,7 @@ afterEach(() => {
   child?.kill('SIGKILL');
 });
 
-/** Starts the stand-alone server on a free port. Returns what it has printed so far. */
+/** Starts the stand-alone server on a free port. Returns a function that returns its output so far. */
 function start(environment: Record<string, string>): () => string {
   let output = '';
   child = spawn(
@@ -22,8 +22,8 @@ function start(environment: Record<string, string>): () => string {
   return () => output;
 }
 
-describe('the sandbox on its own', () => {
-  it('prints where it listens and a curl line with its token, answers at / and at /sandbox, stops on SIGTERM', async () => {
+describe('the stand-alone sandbox', () => {
+  test('prints its address and a curl command with its token, responds at / and at /sandbox, and stops on SIGTERM', async () => {
     const output = start({ SANDBOX_TOKEN: 'a-token' });
     const url = await waitFor(
       'the address',
@@ -31,17 +31,17 @@ describe('the sandbox on its own', () => {
     );
     expect(output()).toContain('Bearer a-token');
     for (const path of ['/ledger', '/sandbox/ledger']) {
-      expect(await (await fetch(url + path)).json()).toEqual({ generations: [], total: 0, pictures: 0 });
+      expect(await (await fetch(url + path)).json()).toEqual({ generations: [], total: 0, images: 0 });
     }
-    const ask = { action: 'generate', prompt: 'p [sandbox: delay=60s]', async: true };
+    const body = { action: 'generate', prompt: 'p [sandbox: delay=60s]', async: true };
     const headers = { authorization: 'Bearer a-token' };
-    const reply = await fetch(`${url}/flux/images`, { method: 'POST', headers, body: JSON.stringify(ask) });
+    const reply = await fetch(`${url}/flux/images`, { method: 'POST', headers, body: JSON.stringify(body) });
     expect(reply.status).toBe(200);
     child?.kill('SIGTERM');
     expect(await once(child as ChildProcess, 'exit')).toEqual([0, null]);
   });
 
-  it('says so and ends with 1 when its address cannot be used', async () => {
+  test('prints an error and exits with 1 when it cannot listen on its address', async () => {
     const output = start({ HOST: '192.0.2.1' });
     expect(await once(child as ChildProcess, 'exit')).toEqual([1, null]);
     expect(output()).toContain('cannot listen on 192.0.2.1:0');

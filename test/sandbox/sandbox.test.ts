@@ -1,7 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import { waitFor } from '../support/wait-for.js';
-import { CallbackReceiver, SandboxUnderTest, type Body } from '../support/upstreams/sandbox-under-test.js';
+import {
+  CallbackServer,
+  SandboxUnderTest,
+  type SandboxBody,
+} from '../support/upstreams/sandbox-under-test.js';
 
 let sandbox: SandboxUnderTest;
 beforeAll(async () => {
@@ -9,15 +13,15 @@ beforeAll(async () => {
 });
 afterAll(() => sandbox.stop());
 
-async function finished(id: string | undefined): Promise<Body> {
-  return waitFor('the task to be over', async () => {
+async function waitForFinishedTask(id: string | undefined): Promise<SandboxBody> {
+  return waitFor('the task to finish', async () => {
     const task = await sandbox.task(id);
     return task.finished_at === undefined ? null : task;
   });
 }
 
-describe('the three ways to call', () => {
-  it('holds the connection and answers with the pictures when neither callback_url nor async is sent', async () => {
+describe('the three modes', () => {
+  test('keeps the connection open and returns the images when neither callback_url nor async is sent', async () => {
     const { status, body } = await sandbox.generate('waiting for it', { count: 2 });
     expect(status).toBe(200);
     expect(body).toEqual({
@@ -29,36 +33,36 @@ describe('the three ways to call', () => {
         expect.objectContaining({ prompt: 'waiting for it' }),
       ],
     });
-    const picture = await fetch(body.data?.[0]?.image_url ?? '');
-    expect(picture.headers.get('content-type')).toBe('image/png');
-    const { width, height, format } = await sharp(await picture.arrayBuffer()).metadata();
+    const image = await fetch(body.data?.[0]?.image_url ?? '');
+    expect(image.headers.get('content-type')).toBe('image/png');
+    const { width, height, format } = await sharp(await image.arrayBuffer()).metadata();
     expect({ width, height, format }).toEqual({ width: 256, height: 256, format: 'png' });
   });
 
-  it('answers with nothing but a task_id and posts the result later when a callback_url is sent', async () => {
-    const receiver = await CallbackReceiver.start();
-    const { status, body } = await sandbox.generate('called back', { callback_url: receiver.url });
+  test('returns only a task_id and posts the result later when a callback_url is sent', async () => {
+    const callbackServer = await CallbackServer.start();
+    const { status, body } = await sandbox.generate('called back', { callback_url: callbackServer.url });
     expect([status, body]).toEqual([200, { task_id: expect.any(String) }]);
-    const callback = await waitFor('the callback', () => receiver.received[0]);
+    const callback = await waitFor('the callback', () => callbackServer.callbacks[0]);
     expect(callback).toEqual((await sandbox.task(body.task_id)).response);
     expect(callback).toMatchObject({
       success: true,
       task_id: body.task_id,
       data: [{ prompt: 'called back' }],
     });
-    await receiver.stop();
+    await callbackServer.stop();
   });
 
-  it('answers with success, task_id and trace_id when async is true, and the task can be read', async () => {
+  test('returns success, task_id and trace_id when async is true, and the task can be read', async () => {
     const { body } = await sandbox.generate('read later', { async: true });
     expect(body).toEqual({ success: true, task_id: expect.any(String), trace_id: expect.any(String) });
-    const task = await finished(body.task_id);
+    const task = await waitForFinishedTask(body.task_id);
     expect(task.response).toMatchObject({ success: true, task_id: body.task_id, trace_id: body.trace_id });
   });
 });
 
 describe('/flux/tasks', () => {
-  it('shows a running task without finished_at, elapsed and response', async () => {
+  test('shows a running task without finished_at, elapsed and response', async () => {
     const { body } = await sandbox.generate('slow one [sandbox: delay=60s]', { async: true });
     expect(await sandbox.task(body.task_id)).toEqual({
       id: body.task_id,
@@ -75,15 +79,15 @@ describe('/flux/tasks', () => {
     });
   });
 
-  it('shows a finished task with Unix seconds and the time it took', async () => {
+  test('shows a finished task with its times in Unix seconds and its duration', async () => {
     const { body } = await sandbox.generate('times [sandbox: delay=20ms]', { async: true });
-    const task = await finished(body.task_id);
+    const task = await waitForFinishedTask(body.task_id);
     expect(Math.abs((task.finished_at ?? 0) - Date.now() / 1000)).toBeLessThan(60);
     expect(task.elapsed).toBeGreaterThanOrEqual(0.015);
     expect(task.elapsed).toBeCloseTo((task.finished_at ?? 0) - (task.started_at ?? 0), 2);
   });
 
-  it('answers {} for an unknown id, and a batch holds only the known ones', async () => {
+  test('returns {} for an unknown ID, and a batch with only the known ones', async () => {
     expect(await sandbox.task('2db0168c-3f0e-4a53-9d7a-0f6a5f1f7d11')).toEqual({});
     const { body } = await sandbox.generate('in a batch');
     const ids = ['unknown', body.task_id, body.task_id];
@@ -91,14 +95,14 @@ describe('/flux/tasks', () => {
     expect(batch.body).toEqual({ items: [await sandbox.task(body.task_id)], count: 1 });
   });
 
-  it('takes fifty ids and refuses fifty-one', async () => {
-    const ask = (count: number) =>
+  test('accepts fifty IDs and refuses fifty-one', async () => {
+    const readBatch = (count: number) =>
       sandbox.post('/flux/tasks', { action: 'retrieve_batch', ids: Array(count).fill('x') });
-    expect((await ask(50)).body).toEqual({ items: [], count: 0 });
-    expect(await ask(51)).toMatchObject({ status: 400, body: { error: { code: 'bad_request' } } });
+    expect((await readBatch(50)).body).toEqual({ items: [], count: 0 });
+    expect(await readBatch(51)).toMatchObject({ status: 400, body: { error: { code: 'bad_request' } } });
   });
 
-  it.each([
+  test.each([
     [{ action: 'retrieve' }, 'bad_request'],
     [{ action: 'retrieve_batch', ids: 'x' }, 'bad_request'],
     [{ id: 'x' }, 'api_not_implemented'],
@@ -111,7 +115,7 @@ describe('/flux/tasks', () => {
   });
 });
 
-describe('what is refused', () => {
+describe('an invalid request', () => {
   const edit = {
     action: 'edit',
     prompt: 'p',
@@ -119,13 +123,13 @@ describe('what is refused', () => {
     image_url: 'http://127.0.0.1/x.png',
   };
 
-  it.each([
+  test.each([
     ['no action', { prompt: 'p' }, 'api_not_implemented'],
     ['an unknown action', { action: 'paint', prompt: 'p' }, 'api_not_implemented'],
     ['an inherited name as action', { action: 'constructor', prompt: 'p' }, 'api_not_implemented'],
     ['no prompt', { action: 'generate' }, 'bad_request'],
     ['an empty prompt', { action: 'generate', prompt: ' ' }, 'bad_request'],
-    ['a prompt that is no text', { action: 'generate', prompt: 7 }, 'bad_request'],
+    ['a prompt that is not a string', { action: 'generate', prompt: 7 }, 'bad_request'],
     ['an unknown model', { action: 'generate', prompt: 'p', model: 'sd-xl' }, 'bad_request'],
     ['a size that is too large', { action: 'generate', prompt: 'p', size: '4096x4096' }, 'bad_request'],
     ['a ratio for a pixel model', { action: 'generate', prompt: 'p', size: '1:1' }, 'bad_request'],
@@ -134,53 +138,57 @@ describe('what is refused', () => {
       { action: 'generate', prompt: 'p', model: 'flux-kontext-max', size: '1024x1024' },
       'bad_request',
     ],
-    ['no pictures', { action: 'generate', prompt: 'p', count: 0 }, 'bad_request'],
-    ['five pictures', { action: 'generate', prompt: 'p', count: 5 }, 'bad_request'],
-    ['half a picture', { action: 'generate', prompt: 'p', count: 1.5 }, 'bad_request'],
-    ['a callback_url that is none', { action: 'generate', prompt: 'p', callback_url: 'x' }, 'bad_request'],
-    ['an edit without a picture', { ...edit, image_url: undefined }, 'bad_request'],
-    ['an edit of something that is no link', { ...edit, image_url: 'file:///etc/passwd' }, 'bad_request'],
+    ['a count of 0', { action: 'generate', prompt: 'p', count: 0 }, 'bad_request'],
+    ['a count of 5', { action: 'generate', prompt: 'p', count: 5 }, 'bad_request'],
+    ['a fractional count', { action: 'generate', prompt: 'p', count: 1.5 }, 'bad_request'],
+    [
+      'a callback_url that is not a URL',
+      { action: 'generate', prompt: 'p', callback_url: 'x' },
+      'bad_request',
+    ],
+    ['an edit without an image', { ...edit, image_url: undefined }, 'bad_request'],
+    ['an edit of an image_url that is not http', { ...edit, image_url: 'file:///etc/passwd' }, 'bad_request'],
     ['an edit by a model that cannot edit', { ...edit, model: 'flux-2-pro' }, 'bad_request'],
     ['an edit without a model, as flux-dev cannot edit', { ...edit, model: undefined }, 'bad_request'],
     ['an unknown directive', { action: 'generate', prompt: 'p [sandbox: explode]' }, 'bad_request'],
-  ])('refuses %s', async (_what, body, code) => {
-    const before = (await sandbox.ledger()).total;
-    const reply = await sandbox.images(body);
+  ])('is refused for %s', async (_what, body, code) => {
+    const before = (await sandbox.charges()).total;
+    const reply = await sandbox.submit(body);
     expect(reply).toMatchObject({ status: 400, body: { success: false, error: { code } } });
     expect(reply.body.trace_id).toEqual(expect.any(String));
-    expect((await sandbox.ledger()).total).toBe(before);
+    expect((await sandbox.charges()).total).toBe(before);
   });
 
-  it('refuses what is not JSON, and JSON that is no object, with bad_request', async () => {
+  test('is refused with bad_request when its body is not a JSON object', async () => {
     for (const raw of ['{"action":', 'plain', '[]', '"generate"', 'null']) {
-      expect(await sandbox.images({}, { raw })).toMatchObject({
+      expect(await sandbox.submit({}, { rawBody: raw })).toMatchObject({
         status: 400,
         body: { error: { code: 'bad_request' } },
       });
     }
   });
 
-  it('refuses a request without a token, and one with an empty one, with no_token', async () => {
+  test('is refused with no_token when its token is missing or empty', async () => {
     for (const token of [null, '']) {
-      expect(await sandbox.images({}, { token })).toMatchObject({
+      expect(await sandbox.submit({}, { token })).toMatchObject({
         status: 400,
         body: { error: { code: 'no_token' } },
       });
     }
   });
 
-  it('refuses every token but the required one with invalid_token', async () => {
-    const closed = await SandboxUnderTest.start({ token: 'right' });
+  test('is refused with invalid_token when its token is not the required one', async () => {
+    const protectedSandbox = await SandboxUnderTest.start({ token: 'right' });
     const body = { action: 'generate', prompt: 'p', size: '256x256' };
-    expect(await closed.images(body, { token: 'wrong' })).toMatchObject({
+    expect(await protectedSandbox.submit(body, { token: 'wrong' })).toMatchObject({
       status: 401,
       body: { success: false, error: { code: 'invalid_token' } },
     });
-    expect((await closed.images(body, { token: 'right' })).status).toBe(200);
-    await closed.stop();
+    expect((await protectedSandbox.submit(body, { token: 'right' })).status).toBe(200);
+    await protectedSandbox.stop();
   });
 
-  it('answers no_api for a path or a method that does not exist', async () => {
+  test('is refused with no_api when its path or method does not exist', async () => {
     expect(await sandbox.post('/flux/videos', {})).toMatchObject({
       status: 404,
       body: { success: false, error: { code: 'no_api' } },
@@ -188,26 +196,24 @@ describe('what is refused', () => {
     expect((await fetch(`${sandbox.url}/flux/images`)).status).toBe(404);
   });
 
-  it('answers 404 for a picture that was never made', async () => {
-    expect((await fetch(`${sandbox.url}/pictures/none.png`)).status).toBe(404);
+  test('gets a 404 for an image that does not exist', async () => {
+    expect((await fetch(`${sandbox.url}/images/none.png`)).status).toBe(404);
   });
 });
 
-describe('replies vary, but the same request gets the same shapes', () => {
-  it('sends seeds as numbers, as texts and not at all, and timings as numbers and as objects', async () => {
+describe('the shape of replies', () => {
+  test('varies: seeds are numbers, strings or absent, and timings are numbers or objects', async () => {
     const replies = await Promise.all(
       Array.from({ length: 40 }, (_, index) => sandbox.generate(`shape ${index}`)),
     );
-    const pictures = replies.map(({ body }) => body.data?.[0]);
-    expect(new Set(pictures.map((picture) => typeof picture?.seed))).toEqual(
+    const images = replies.map(({ body }) => body.data?.[0]);
+    expect(new Set(images.map((image) => typeof image?.seed))).toEqual(
       new Set(['number', 'string', 'undefined']),
     );
-    expect(new Set(pictures.map((picture) => typeof picture?.timings))).toEqual(
-      new Set(['number', 'object']),
-    );
+    expect(new Set(images.map((image) => typeof image?.timings))).toEqual(new Set(['number', 'object']));
   });
 
-  it('gives equal requests equal seeds and equal bytes, and the pictures of one request different ones', async () => {
+  test('is equal for equal requests, with equal seeds and bytes, while the images of one request differ', async () => {
     const fields = { count: 2 };
     const [first, second] = [await sandbox.generate('twin', fields), await sandbox.generate('twin', fields)];
     expect(first.body.data?.map(({ seed }) => seed)).toEqual(second.body.data?.map(({ seed }) => seed));
@@ -223,34 +229,34 @@ describe('replies vary, but the same request gets the same shapes', () => {
 });
 
 describe('the ledger', () => {
-  it('counts generations and their pictures, filtered by the prompt', async () => {
+  test('counts generations and their images, filtered by the prompt', async () => {
     await sandbox.generate('ledger: one', { count: 3 });
     const { body } = await sandbox.generate('ledger: two');
     await sandbox.generate('ledger: three [sandbox: fail=forbidden]');
     await sandbox.generate('ledger: four [sandbox: error=used_up]');
-    const page = await sandbox.ledger('ledger: ');
-    expect(page).toMatchObject({ total: 2, pictures: 4 });
+    const page = await sandbox.charges('ledger: ');
+    expect(page).toMatchObject({ total: 2, images: 4 });
     expect(page.generations[1]).toEqual({
       taskId: body.task_id,
       prompt: 'ledger: two',
       model: 'flux-dev',
       action: 'generate',
       count: 1,
-      callbackUrl: false,
+      hasCallback: false,
       at: expect.stringMatching(/^\d{4}-.*Z$/),
     });
-    expect((await sandbox.ledger()).total).toBeGreaterThanOrEqual(2);
+    expect((await sandbox.charges()).total).toBeGreaterThanOrEqual(2);
   });
 });
 
 describe('closing', () => {
-  it('ends held connections at once and leaves nothing running', async () => {
+  test('ends open connections at once and leaves nothing running', async () => {
     const closing = await SandboxUnderTest.start();
     const { body } = await closing.generate('running [sandbox: delay=60s]', { async: true });
-    const held = expect(closing.generate('held [sandbox: delay=60s]')).rejects.toThrow();
+    const openRequest = expect(closing.generate('held [sandbox: delay=60s]')).rejects.toThrow();
     await waitFor('the running task', async () => (await closing.task(body.task_id)).id);
     await closing.closeSandbox();
-    await held;
+    await openRequest;
     await closing.stop();
   });
 });

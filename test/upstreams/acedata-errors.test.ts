@@ -1,19 +1,25 @@
 import { describe, expect, test } from '@jest/globals';
-import { type Answerer, drop, halfReply, reply, silence } from '../support/net/http-peer.js';
+import {
+  type RequestHandler,
+  dropConnection,
+  replyTruncated,
+  reply,
+  neverReply,
+} from '../support/net/test-http-server.js';
 import {
   CALLBACK_URL,
   GENERATE,
   TASK_ID,
   TOKEN,
   TRACE_ID,
-  envelope,
-  errorOf,
-  open,
-  sample,
-  waitsOf,
+  errorEnvelope,
+  expectUpstreamError,
+  openUpstream,
+  readSample,
+  retryDelaysSeconds,
 } from '../support/upstreams/acedata-fixture.js';
 
-describe('what the upstream refuses', () => {
+describe('a response that refuses the request', () => {
   const rateLimit = [1, 2, 4, 8, 16];
   test.each([
     [400, 'token_mismatched', 'UPSTREAM_BAD_REQUEST', false, []],
@@ -34,17 +40,17 @@ describe('what the upstream refuses', () => {
     [200, 'never_heard_of', 'UPSTREAM_FAILED', true, []],
     [401, 'never_heard_of', 'UPSTREAM_CREDENTIALS', true, []],
     [409, 'constructor', 'UPSTREAM_BAD_REQUEST', false, []],
-  ])('%i %s is %s (retryable: %s)', async (status, upstreamCode, code, retryable, waits) => {
-    const { flux, peer } = await open(reply(status, envelope(upstreamCode)));
-    for (const request of [() => flux.submit(GENERATE), () => flux.readTasks([TASK_ID])]) {
-      const error = await errorOf(request());
+  ])('%i %s is %s (retryable: %s)', async (status, upstreamCode, code, retryable, delays) => {
+    const { client, server } = await openUpstream(reply(status, errorEnvelope(upstreamCode)));
+    for (const request of [() => client.submit(GENERATE), () => client.readTasks([TASK_ID])]) {
+      const error = await expectUpstreamError(request());
       expect(error).toMatchObject({
         outcome: 'refused',
         failure: { code, retryable, upstreamCode, upstreamTraceId: TRACE_ID },
       });
-      expect(waitsOf(error)).toEqual(waits);
+      expect(retryDelaysSeconds(error)).toEqual(delays);
     }
-    expect(peer.received).toHaveLength(2);
+    expect(server.requests).toHaveLength(2);
   });
 
   test.each([
@@ -53,82 +59,90 @@ describe('what the upstream refuses', () => {
     [403, { error: 'bare' }, 'UPSTREAM_BAD_REQUEST', []],
     [404, '', 'UPSTREAM_BAD_REQUEST', []],
     [429, { message: 'slow down' }, 'UPSTREAM_RATE_LIMITED', rateLimit],
-  ])('%i without an envelope (%p) is %s by its status', async (status, body, code, waits) => {
-    const { flux } = await open(reply(status, body));
-    const error = await errorOf(flux.submit(GENERATE));
+  ])('%i without an envelope (%p) is %s by its status', async (status, body, code, delays) => {
+    const { client } = await openUpstream(reply(status, body));
+    const error = await expectUpstreamError(client.submit(GENERATE));
     expect(error).toMatchObject({ outcome: 'refused', failure: { code, upstreamCode: null } });
-    expect(waitsOf(error)).toEqual(waits);
+    expect(retryDelaysSeconds(error)).toEqual(delays);
   });
 
   test.each([
     ['40', 40],
     ['3600', 60],
     [new Date(Date.now() + 3_600_000).toUTCString(), 60],
-  ])('a rate limit waits as long as Retry-After says: %s', async (header, seconds) => {
-    const { flux } = await open(reply(429, envelope('too_many_requests'), { 'retry-after': header }));
-    expect(waitsOf(await errorOf(flux.submit(GENERATE)))).toEqual(Array(5).fill(seconds));
+  ])('a rate limit waits as long as the Retry-After header says: %s', async (header, seconds) => {
+    const { client } = await openUpstream(
+      reply(429, errorEnvelope('too_many_requests'), { 'retry-after': header }),
+    );
+    expect(retryDelaysSeconds(await expectUpstreamError(client.submit(GENERATE)))).toEqual(
+      Array(5).fill(seconds),
+    );
   });
 
-  test('what the upstream says about a bad request is told, without links, tokens and long secrets', async () => {
-    const says = `no ${TOKEN} may fetch ${CALLBACK_URL} with sk_0123456789abcdefghij, nor ${'blah '.repeat(100)}`;
-    const { flux } = await open(reply(400, envelope('bad_request', says)));
-    const { message } = await errorOf(flux.submit(GENERATE));
+  test("the upstream's message about a bad request is quoted without links, tokens and long secrets", async () => {
+    const upstreamMessage = `no ${TOKEN} may fetch ${CALLBACK_URL} with sk_0123456789abcdefghij, nor ${'blah '.repeat(100)}`;
+    const { client } = await openUpstream(reply(400, errorEnvelope('bad_request', upstreamMessage)));
+    const { message } = await expectUpstreamError(client.submit(GENERATE));
     expect(message).toContain('The upstream says: "no (token) may fetch (link) with (…), nor blah');
     expect(message.length).toBeLessThan(350);
   });
 });
 
-describe('what may have arrived', () => {
+describe('a request that may have arrived is unconfirmed after', () => {
   const html = '<html><body>502 Bad Gateway</body></html>';
-  test.each<[string, Answerer]>([
-    ['504 timeout', reply(504, envelope('timeout'))],
-    ['timeout with another status', reply(200, envelope('timeout'))],
-    ['504 with any code', reply(504, envelope('api_error'))],
+  test.each<[string, RequestHandler]>([
+    ['504 timeout', reply(504, errorEnvelope('timeout'))],
+    ['timeout with another status', reply(200, errorEnvelope('timeout'))],
+    ['504 with any code', reply(504, errorEnvelope('api_error'))],
     ['502 in HTML', reply(502, html)],
     ['503 without a body', reply(503, '')],
-    ['504 with a bare string', reply(504, { error: 'bare' })],
-    ['500 with a bare string', reply(500, sample('error-bare-string'))],
-    ['500 with a code that we do not know', reply(500, envelope('never_heard_of'))],
+    ['504 with a plain string', reply(504, { error: 'bare' })],
+    ['500 with a plain string', reply(500, readSample('error-bare-string'))],
+    ['500 with an unknown code', reply(500, errorEnvelope('never_heard_of'))],
     ['403 in HTML', reply(403, html)],
     ['408', reply(408, {})],
     ['a redirect', reply(302, '', { location: 'https://example.com/' })],
     ['200 in HTML', reply(200, html)],
     ['200 without a body', reply(200, '')],
-    ['200 that names no task', reply(200, { success: true })],
+    ['200 without a task ID', reply(200, { success: true })],
     ['200 with a list', reply(200, [])],
-    ['a dropped connection', drop],
-    ['half a reply', halfReply],
-    ['silence', silence],
-  ])('%s', async (_what, answer) => {
-    const { flux, peer } = await open(answer, { submitTimeoutMs: 150 });
-    const error = await errorOf(flux.submit(GENERATE));
+    ['a dropped connection', dropConnection],
+    ['a truncated response', replyTruncated],
+    ['no response', neverReply],
+  ])('%s', async (_what, handler) => {
+    const { client, server } = await openUpstream(handler, { submitTimeoutMs: 150 });
+    const error = await expectUpstreamError(client.submit(GENERATE));
     expect(error).toMatchObject({
       outcome: 'unknown',
       failure: { code: 'SUBMIT_UNCONFIRMED', retryable: false },
     });
-    expect(waitsOf(error)).toEqual([]);
-    expect(peer.received).toHaveLength(1);
+    expect(retryDelaysSeconds(error)).toEqual([]);
+    expect(server.requests).toHaveLength(1);
   });
 
-  test('a waiting submit has its own time limit', async () => {
-    const { flux } = await open(silence, { mode: 'wait', submitTimeoutMs: 60_000, waitTimeoutMs: 150 });
-    await expect(errorOf(flux.submit(GENERATE))).resolves.toMatchObject({ outcome: 'unknown' });
+  test('its own timeout in wait mode', async () => {
+    const { client } = await openUpstream(neverReply, {
+      mode: 'wait',
+      submitTimeoutMs: 60_000,
+      waitTimeoutMs: 150,
+    });
+    await expect(expectUpstreamError(client.submit(GENERATE))).resolves.toMatchObject({ outcome: 'unknown' });
   });
 
-  test('the trace of a time-out is kept', async () => {
-    const { flux } = await open(reply(504, envelope('timeout')));
-    const { failure } = await errorOf(flux.submit(GENERATE));
+  test('a timeout, whose trace ID is kept', async () => {
+    const { client } = await openUpstream(reply(504, errorEnvelope('timeout')));
+    const { failure } = await expectUpstreamError(client.submit(GENERATE));
     expect(failure).toMatchObject({ upstreamCode: 'timeout', upstreamTraceId: TRACE_ID });
   });
 });
 
-test('what was not sent is tried twenty times', async () => {
-  const { flux, peer } = await open(silence);
-  await peer.close();
-  const error = await errorOf(flux.submit(GENERATE));
+test('a request that was not sent is retried twenty times', async () => {
+  const { client, server } = await openUpstream(neverReply);
+  await server.close();
+  const error = await expectUpstreamError(client.submit(GENERATE));
   expect(error).toMatchObject({
     outcome: 'not-sent',
     failure: { code: 'UPSTREAM_UNREACHABLE', retryable: true },
   });
-  expect(waitsOf(error)).toEqual([1, 2, 4, 8, 16, ...Array<number>(15).fill(30)]);
+  expect(retryDelaysSeconds(error)).toEqual([1, 2, 4, 8, 16, ...Array<number>(15).fill(30)]);
 });

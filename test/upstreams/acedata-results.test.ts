@@ -1,89 +1,89 @@
 import { describe, expect, test } from '@jest/globals';
-import { type Answerer, drop, reply, silence } from '../support/net/http-peer.js';
+import { type RequestHandler, dropConnection, reply, neverReply } from '../support/net/test-http-server.js';
 import {
-  READ_ID,
+  READ_TRACE_ID,
   TASK_ID,
   TRACE_ID,
-  envelope,
-  errorOf,
-  open,
-  sample,
+  errorEnvelope,
+  expectUpstreamError,
+  openUpstream,
+  readSample,
 } from '../support/upstreams/acedata-fixture.js';
 
-describe('what a reading says', () => {
-  const task = (name: string) => JSON.parse(sample(name)) as Record<string, unknown>;
-  const ids = { upstreamTaskId: READ_ID, upstreamTraceId: '6624929c-6d2e-43d4-8a4c-0b6d3c2f9f5e' };
+describe('a task that was read is', () => {
+  const task = (name: string) => JSON.parse(readSample(name)) as Record<string, unknown>;
+  const ids = { upstreamTaskId: READ_TRACE_ID, upstreamTraceId: '6624929c-6d2e-43d4-8a4c-0b6d3c2f9f5e' };
   async function read(item: unknown) {
-    const { flux } = await open(reply(200, { items: [item], count: 1 }));
-    return (await flux.readTasks(['another', READ_ID])).get(READ_ID);
+    const { client } = await openUpstream(reply(200, { items: [item], count: 1 }));
+    return (await client.readTasks(['another', READ_TRACE_ID])).get(READ_TRACE_ID);
   }
 
-  test('running', async () => {
+  test('running without a result', async () => {
     await expect(read(task('task-running'))).resolves.toEqual({ kind: 'running', ...ids });
   });
 
-  test('running: a bare error before the end is a hiccup', async () => {
+  test('running while an error is a plain string and the task has not finished', async () => {
     await expect(read(task('task-hiccup-not-over'))).resolves.toMatchObject({
       kind: 'running',
-      upstreamTaskId: READ_ID,
+      upstreamTaskId: READ_TRACE_ID,
     });
   });
 
-  test('succeeded, also before the time of the end is there', async () => {
-    const reported = { seed: '281520112', timings: { inference: 3.193 } };
-    const url = 'https://cdn.acedata.cloud/flux/281520112.png';
-    const pictures = [{ url, seed: '281520112', inferenceSeconds: 3.193, reported }];
-    await expect(read(task('task-finished'))).resolves.toEqual({ kind: 'succeeded', ...ids, pictures });
+  test('succeeded when there are images, even without finished_at', async () => {
+    const upstreamMetadata = { seed: '281520112', timings: { inference: 3.193 } };
+    const upstreamUrl = 'https://cdn.acedata.cloud/flux/281520112.png';
+    const images = [{ upstreamUrl, seed: '281520112', inferenceSeconds: 3.193, upstreamMetadata }];
+    await expect(read(task('task-finished'))).resolves.toEqual({ kind: 'succeeded', ...ids, images });
     await expect(read({ ...task('task-finished'), finished_at: undefined })).resolves.toMatchObject({
-      pictures,
+      images,
     });
   });
 
   test.each([
-    ['an error with a code, with or without an end', { response: envelope('forbidden') }, 'CONTENT_REJECTED'],
+    ['an error code', { response: errorEnvelope('forbidden') }, 'CONTENT_REJECTED'],
     [
-      'an end with a bare error',
+      'finished_at and an error that is a plain string',
       { finished_at: 1.5, response: { success: false, error: 'bare' } },
       'UPSTREAM_FAILED',
     ],
-    ['an end with nothing', { finished_at: 1.5 }, 'UPSTREAM_FAILED'],
+    ['finished_at and nothing else', { finished_at: 1.5 }, 'UPSTREAM_FAILED'],
     [
-      'an end without a usable picture',
+      'finished_at and no usable image',
       { finished_at: 1.5, response: { success: true, data: [{}] } },
       'UPSTREAM_FAILED',
     ],
-  ])('failed: %s', async (_what, fields, code) => {
+  ])('failed with %s', async (_what, fields, code) => {
     await expect(read({ ...task('task-running'), ...fields })).resolves.toMatchObject({
       kind: 'failed',
-      upstreamTaskId: READ_ID,
+      upstreamTaskId: READ_TRACE_ID,
       failure: { code },
     });
   });
 
-  test('nothing about ids that the upstream does not know, nor about ids that were not asked for', async () => {
-    const { flux, peer } = await open(
+  test('absent when the upstream does not know its ID, and when it was not requested', async () => {
+    const { client, server } = await openUpstream(
       reply(200, { items: [{}, null, { ...task('task-running'), id: 'other' }] }),
     );
-    await expect(flux.readTasks([READ_ID])).resolves.toEqual(new Map());
-    peer.answer = reply(200, sample('task-unknown'));
-    await expect(flux.readTasks([READ_ID])).resolves.toEqual(new Map());
+    await expect(client.readTasks([READ_TRACE_ID])).resolves.toEqual(new Map());
+    server.handler = reply(200, readSample('task-unknown'));
+    await expect(client.readTasks([READ_TRACE_ID])).resolves.toEqual(new Map());
   });
 
-  test('a lone task is taken too', async () => {
-    const { flux } = await open(reply(200, sample('task-finished')));
-    expect((await flux.readTasks([READ_ID])).get(READ_ID)).toMatchObject({ kind: 'succeeded' });
+  test('accepted as a single task instead of a list', async () => {
+    const { client } = await openUpstream(reply(200, readSample('task-finished')));
+    expect((await client.readTasks([READ_TRACE_ID])).get(READ_TRACE_ID)).toMatchObject({ kind: 'succeeded' });
   });
 
-  test.each<[string, Answerer]>([
+  test.each<[string, RequestHandler]>([
     ['no body', reply(200, '')],
     ['HTML', reply(200, '<html></html>')],
     ['another shape', reply(200, { count: 0 })],
-    ['a bare error', reply(500, { error: 'bare' })],
-    ['a dropped connection', drop],
-    ['silence', silence],
-  ])('an answer that cannot be used is an error, not "no such task": %s', async (_what, answer) => {
-    const { flux } = await open(answer, { readTimeoutMs: 150 });
-    const error = await errorOf(flux.readTasks([READ_ID]));
+    ['a plain string as an error', reply(500, { error: 'bare' })],
+    ['a dropped connection', dropConnection],
+    ['no response', neverReply],
+  ])('not taken for unknown when the response is unusable: %s', async (_what, handler) => {
+    const { client } = await openUpstream(handler, { readTimeoutMs: 150 });
+    const error = await expectUpstreamError(client.readTasks([READ_TRACE_ID]));
     expect(error).toMatchObject({
       outcome: 'unknown',
       failure: { code: 'UPSTREAM_FAILED', retryable: true },
@@ -91,29 +91,30 @@ describe('what a reading says', () => {
   });
 });
 
-describe('what a callback says', () => {
+describe('a callback means', () => {
   async function parse(body: unknown) {
-    const { flux } = await open(silence);
-    return flux.parseCallback(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)));
+    const { client } = await openUpstream(neverReply);
+    return client.parseCallback(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)));
   }
 
-  test('succeeded', async () => {
-    await expect(parse(sample('callback-succeeded'))).resolves.toEqual({
+  test('succeeded with an image', async () => {
+    await expect(parse(readSample('callback-succeeded'))).resolves.toEqual({
       kind: 'succeeded',
       upstreamTaskId: TASK_ID,
       upstreamTraceId: TRACE_ID,
-      pictures: [
+      images: [
         {
-          url: 'https://sf-maas-uat-prod.oss-cn-shanghai.aliyuncs.com/outputs/f4f8d407-377a-408a-82d0-427a5a836f09_0.png',
+          upstreamUrl:
+            'https://sf-maas-uat-prod.oss-cn-shanghai.aliyuncs.com/outputs/f4f8d407-377a-408a-82d0-427a5a836f09_0.png',
           seed: '1698551532',
           inferenceSeconds: 3.328,
-          reported: { seed: 1_698_551_532, timings: { inference: 3.328 } },
+          upstreamMetadata: { seed: 1_698_551_532, timings: { inference: 3.328 } },
         },
       ],
     });
   });
 
-  test('succeeded, although "success" is missing and some entries have no link that could be fetched', async () => {
+  test('succeeded even if "success" is missing and some entries have no usable link', async () => {
     const urls = [
       'https://a.example/1.png',
       'data:image/png;base64,AA',
@@ -127,41 +128,45 @@ describe('what a callback says', () => {
     await expect(parse({ data })).resolves.toMatchObject({
       kind: 'succeeded',
       upstreamTaskId: null,
-      pictures: [
-        { url: 'https://a.example/1.png', seed: null, inferenceSeconds: null },
-        { url: 'http://b.example/2.png' },
+      images: [
+        { upstreamUrl: 'https://a.example/1.png', seed: null, inferenceSeconds: null },
+        { upstreamUrl: 'http://b.example/2.png' },
       ],
     });
   });
 
-  test('failed', async () => {
+  test('failed with an error code', async () => {
     const upstreamTraceId = '2cf86e86-22a4-46e1-ac2f-032c0f2a4e89';
-    await expect(parse(sample('callback-failed'))).resolves.toEqual({
+    await expect(parse(readSample('callback-failed'))).resolves.toEqual({
       kind: 'failed',
       upstreamTaskId: TASK_ID,
       upstreamTraceId,
       failure: {
         ...{ code: 'UPSTREAM_FAILED', retryable: true, upstreamCode: 'api_error', upstreamTraceId },
-        message: 'The upstream could not make the picture. Retry the task.',
+        message: 'The upstream failed to generate the image. Retry the task.',
       },
     });
   });
 
   test.each([
-    ['a refusal by moderation', envelope('forbidden'), 'CONTENT_REJECTED'],
-    ['no status to tell the two meanings apart', envelope('token_mismatched'), 'UPSTREAM_BAD_REQUEST'],
-    ['an unknown code', envelope('never_heard_of'), 'UPSTREAM_FAILED'],
-    ['a time-out', envelope('timeout'), 'UPSTREAM_FAILED'],
-    ['the sample without success, task and trace', sample('error-bare-string'), 'UPSTREAM_FAILED'],
-    ['the envelope of an error reply', sample('error-api-error'), 'UPSTREAM_FAILED'],
+    ['a moderation error', errorEnvelope('forbidden'), 'CONTENT_REJECTED'],
+    [
+      'token_mismatched, which is ambiguous without an HTTP status',
+      errorEnvelope('token_mismatched'),
+      'UPSTREAM_BAD_REQUEST',
+    ],
+    ['an unknown code', errorEnvelope('never_heard_of'), 'UPSTREAM_FAILED'],
+    ['a timeout', errorEnvelope('timeout'), 'UPSTREAM_FAILED'],
+    ['the sample without success, task ID and trace ID', readSample('error-bare-string'), 'UPSTREAM_FAILED'],
+    ['the envelope of an error reply', readSample('error-api-error'), 'UPSTREAM_FAILED'],
     ['no reason', { success: false, task_id: TASK_ID }, 'UPSTREAM_FAILED'],
-    ['no picture', { success: true, task_id: TASK_ID, data: [] }, 'UPSTREAM_FAILED'],
-  ])('failed: %s', async (_what, body, code) => {
+    ['no image', { success: true, task_id: TASK_ID, data: [] }, 'UPSTREAM_FAILED'],
+  ])('failed with %s', async (_what, body, code) => {
     await expect(parse(body)).resolves.toMatchObject({ kind: 'failed', failure: { code } });
   });
 
-  test('accepted: a task id and nothing else', async () => {
-    await expect(parse(sample('submit-accepted'))).resolves.toMatchObject({
+  test('accepted with only a task ID', async () => {
+    await expect(parse(readSample('submit-accepted'))).resolves.toMatchObject({
       kind: 'accepted',
       upstreamTaskId: TASK_ID,
     });
@@ -178,7 +183,7 @@ describe('what a callback says', () => {
     '7',
     { hello: 'world' },
     { task_id: {} },
-  ])('nothing recognisable: %p', async (body) => {
+  ])('nothing when its body is not recognisable: %p', async (body) => {
     await expect(parse(body)).resolves.toBeNull();
   });
 });

@@ -1,52 +1,66 @@
 import { type Caller } from './caller.js';
 import { newId } from '../primitives/ids.js';
 
-/** What can be done that others must be able to read about afterwards. */
+/** The privileged actions that the audit log records. */
 export const AUDIT_ACTIONS = [
-  'KEY_CREATED',
-  'KEY_REVOKED',
-  'KEY_ROTATED',
-  'TOKEN_ISSUED',
+  'API_KEY_CREATED',
+  'API_KEY_REVOKED',
+  'API_KEY_ROTATED',
+  'CLIENT_TOKEN_CREATED',
   'WORKSPACE_CREATED',
   'WEBHOOK_SECRET_ROTATED',
   'CALLBACK_REPLAYED',
-  'CALLBACK_REDELIVERED',
+  'WEBHOOK_REDELIVERED',
   'IMAGE_DELETED',
   'BUDGET_CHANGED',
-  'SIGN_IN_FAILED',
+  'AUTHENTICATION_FAILED',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
-/** Who acts where nobody has a key yet, or needs one. */
-export const OPERATORS = { start: 'first start', script: 'key:create', nobody: 'nobody' } as const;
+/** Actors of entries that no API key caused. */
+export const SYSTEM_ACTORS = {
+  firstStart: 'first start',
+  createKeyScript: 'key:create',
+  anonymous: 'anonymous',
+} as const;
 
-/** One use of power, as it is written. */
+/** An audit log entry to insert. */
 export interface NewAuditEntry {
   id: string;
-  /** Null: nobody knows whose it is. */
+  /** Null when the workspace is unknown, for example after a request with an unknown API key. */
   workspaceId: string | null;
   action: AuditAction;
-  /** A key's name, or one of OPERATORS. */
+  /** The API key's name, or one of SYSTEM_ACTORS. */
   actor: string;
   keyId: string | null;
   endUserId: string | null;
-  /** The client's address. */
-  source: string | null;
-  /** The id of what it was done to. */
-  subject: string | null;
+  clientAddress: string | null;
+  /** The ID of the object of the action. */
+  targetId: string | null;
   data: Record<string, unknown>;
 }
 
+/** An entry of the audit log. Entries are immutable. */
 export interface AuditEntry extends NewAuditEntry {
   at: Date;
 }
 
-/** The entry of something that a caller does. Secrets do not belong into `data`. */
-export function auditEntry(
-  { workspaceId, keyName, keyId, endUserId, source }: Caller,
+/** Creates the entry for an action of a caller. `data` must not hold secrets. */
+export function newAuditEntry(
+  { workspaceId, keyName, keyId, endUserId, clientAddress }: Caller,
   action: AuditAction,
-  subject: string,
+  targetId: string,
   data: Record<string, unknown> = {},
 ): NewAuditEntry {
-  return { id: newId(), workspaceId, action, actor: keyName, keyId, endUserId, source, subject, data };
+  return {
+    id: newId(),
+    workspaceId,
+    action,
+    actor: keyName,
+    keyId,
+    endUserId,
+    clientAddress,
+    targetId,
+    data,
+  };
 }

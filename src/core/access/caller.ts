@@ -1,7 +1,7 @@
 import { type Limits } from '../limits/limits.js';
-import { type Reach } from './visibility.js';
+import { type Visibility } from './visibility.js';
 
-/** What a key may do. A resolver states the scope that it needs. */
+/** The permissions that an API key can have. Each resolver and route names the scope that it requires. */
 export const SCOPES = [
   'tasks:read',
   'tasks:write',
@@ -12,47 +12,49 @@ export const SCOPES = [
 ] as const;
 export type Scope = (typeof SCOPES)[number];
 
-/** What a token can be given. Who administers does it with a key, which is in no browser. */
-export const TOKEN_SCOPES = [
+/** The scopes that a client token can have. Administration requires an API key, because tokens are used in browsers. */
+export const CLIENT_TOKEN_SCOPES = [
   'tasks:read',
   'tasks:write',
   'images:write',
   'audit:read',
 ] as const satisfies readonly Scope[];
 
-/** What somebody came with: a key, a token that a key made, or one of the operator's identity provider. */
-export type Credential = 'KEY' | 'TOKEN' | 'PROVIDER';
+/** How a caller authenticated: with an API key, a client token that Darkroom issued, or a token of the operator's identity provider. */
+export type CredentialType = 'API_KEY' | 'CLIENT_TOKEN' | 'IDENTITY_PROVIDER';
 
-/** The scope that this text names, as far as there is one. */
 export function isScope(text: string): text is Scope {
-  return SCOPES.some((known) => known === text);
+  return SCOPES.some((scope) => scope === text);
 }
 
 /**
- * Who is asking: a key, its workspace and its scopes, or a token that can less. Everything that is read or written is bound
- * to its reach.
+ * An authenticated client and its permissions. A caller with a token never has more than the API key that created the
+ * token. Every read and write is limited to the caller's visibility.
  */
-export interface Caller extends Reach {
+export interface Caller extends Visibility {
   workspaceName: string;
-  credential: Credential;
-  /** Of a token: the key that made it. Of one of the identity provider: an id that stands for that. */
+  credentialType: CredentialType;
+  /**
+   * The ID of the API key. For a client token, the key that created it. For an identity provider's token, an ID that
+   * stands for the provider.
+   */
   keyId: string;
   keyName: string;
-  /** The key's first characters, by which a person recognises it. */
+  /** The key's first characters, which identify it to a person. */
   keyPrefix: string;
   scopes: readonly Scope[];
-  /** Of the key; others hold besides. */
+  /** The key's own limits. The limits of its token, end user and workspace apply as well. */
   limits: Limits;
-  /** What a token may besides: it is counted for itself, and for its key as well. Null for a key. */
-  token: { id: string; limits: Limits } | null;
-  /** When the key or token ends; null: not by itself. */
+  /** The client token and its limits. Its requests count toward its own limits and its key's. Null for other callers. */
+  clientToken: { id: string; limits: Limits } | null;
+  /** When the key or token expires. Null: never. */
   expiresAt: Date | null;
-  /** The client's address, for the audit log; null where there is none. */
-  source: string | null;
+  /** The client's address for the audit log. Null when it is unknown. */
+  clientAddress: string | null;
 }
 
-/** What a caller may see, as a text: callers with the same rights are shown the same, whatever key they use. */
-export function rightsOf(caller: Caller): string {
+/** A cache key for results that depend on permissions. Callers with equal permissions have the same key. */
+export function permissionsKey(caller: Caller): string {
   const { workspaceId, endUserId, taskIds, scopes } = caller;
   return JSON.stringify([workspaceId, endUserId, taskIds, [...scopes].sort()]);
 }

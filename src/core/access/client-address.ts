@@ -1,21 +1,22 @@
 import { type IncomingMessage } from 'node:http';
 
-/** The address that a request came from; null for a connection that is gone. */
-export type ClientAddressOf = (request: IncomingMessage) => string | null;
+/** Returns the client's address of a request. Null when the connection is closed. */
+export type GetClientAddress = (request: IncomingMessage) => string | null;
 
 /**
- * Reads the client's address: the socket's, or, behind `trustedProxies` proxies of our own, the one that the outermost of
- * them has seen. What lies further back in X-Forwarded-For is what a client says of itself, and is not believed.
+ * Creates a reader of client addresses. Without proxies it returns the socket's address. Behind `trustedProxyCount`
+ * proxies it returns the address that the outermost proxy saw. Earlier entries of X-Forwarded-For are ignored, because
+ * the client can set them.
  */
-export function clientAddressReader(trustedProxies: number): ClientAddressOf {
+export function createClientAddressReader(trustedProxyCount: number): GetClientAddress {
   return ({ socket, headers }) => {
     const forwarded = [headers['x-forwarded-for'] ?? []].flat().join(',').split(',');
-    const seen = forwarded.map((address) => address.trim()).filter((address) => address !== '');
-    const nearestFirst = [socket.remoteAddress ?? '', ...seen.reverse()];
-    const address = nearestFirst[Math.min(trustedProxies, nearestFirst.length - 1)] ?? '';
-    return address === '' ? null : address.replace(/^::ffff:(?=\d+\.)/i, '').slice(0, MAX_LENGTH);
+    const forwardedAddresses = forwarded.map((address) => address.trim()).filter((address) => address !== '');
+    const nearestFirst = [socket.remoteAddress ?? '', ...forwardedAddresses.reverse()];
+    const address = nearestFirst[Math.min(trustedProxyCount, nearestFirst.length - 1)] ?? '';
+    return address === '' ? null : address.replace(/^::ffff:(?=\d+\.)/i, '').slice(0, MAX_ADDRESS_LENGTH);
   };
 }
 
-/** The longest an IPv6 address with a zone is written; a header can hold anything. */
-const MAX_LENGTH = 64;
+/** Long enough for an IPv6 address with a zone. The header can hold any text. */
+const MAX_ADDRESS_LENGTH = 64;

@@ -1,44 +1,42 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
-/**
- * Signs what we hand out and get back: callback URLs and cursors. Each purpose has its own domain, so that a signature
- * made for one is worth nothing for another.
- */
+/** Separates the domains of signatures. A signature made for one purpose is invalid for every other purpose. */
 export type SignaturePurpose =
   'flux-callback' | 'event-cursor' | 'image-link' | 'upload-link' | 'webhook-secret' | 'client-token';
 
+/** Signs what Darkroom hands out and later receives back, such as links and cursors, and derives secrets. */
 export class Signer {
   constructor(
     private readonly secret: Buffer,
-    /** Earlier secrets: nothing new is signed with them, and what they signed holds. */
-    private readonly oldSecrets: readonly Buffer[] = [],
+    /** Earlier secrets. They verify existing signatures and create no new ones. */
+    private readonly previousSecrets: readonly Buffer[] = [],
   ) {}
 
-  /** URL-safe HMAC-SHA-256 of `text`, cut to `bytes` bytes (32: the whole of it). */
+  /** Returns the URL-safe HMAC-SHA-256 of `text`, truncated to `bytes` bytes. The full length is 32. */
   sign(purpose: SignaturePurpose, text: string, bytes = 32): string {
     return this.derive(purpose, text).subarray(0, bytes).toString('base64url');
   }
 
-  /** Compares in constant time. False for anything that `sign` with the same arguments would not have returned. */
+  /** Compares in constant time. Returns true only for what `sign` returned for the same arguments and one of the secrets. */
   verify(purpose: SignaturePurpose, text: string, signature: string, bytes = 32): boolean {
-    const given = Buffer.from(signature);
+    const received = Buffer.from(signature);
     return this.deriveAll(purpose, text).some((mac) => {
       const expected = Buffer.from(mac.subarray(0, bytes).toString('base64url'));
-      return given.length === expected.length && timingSafeEqual(given, expected);
+      return received.length === expected.length && timingSafeEqual(received, expected);
     });
   }
 
-  /** 32 bytes that only who has the secret can make: the HMAC itself, also used as a key. */
+  /** Derives 32 bytes from the current secret, for use as a key. */
   derive(purpose: SignaturePurpose, text: string): Buffer {
-    return macOf(this.secret, purpose, text);
+    return hmacSha256(this.secret, purpose, text);
   }
 
-  /** The same of every secret, the present one first. */
+  /** Derives 32 bytes from every secret, the current one first. */
   deriveAll(purpose: SignaturePurpose, text: string): Buffer[] {
-    return [this.secret, ...this.oldSecrets].map((secret) => macOf(secret, purpose, text));
+    return [this.secret, ...this.previousSecrets].map((secret) => hmacSha256(secret, purpose, text));
   }
 }
 
-function macOf(secret: Buffer, purpose: SignaturePurpose, text: string): Buffer {
+function hmacSha256(secret: Buffer, purpose: SignaturePurpose, text: string): Buffer {
   return createHmac('sha256', secret).update(`${purpose}\n${text}`).digest();
 }

@@ -1,25 +1,24 @@
-/** What of a workspace somebody may see and change: every read and write of a caller is bound to one. */
-export interface Reach {
+/** The rows of a workspace that a caller may see and change. Every read and write of a caller is limited to them. */
+export interface Visibility {
   workspaceId: string;
-  /** What is this end user's alone; null: everybody's. */
+  /** Limits visibility to this end user's rows. Null: the rows of all end users. */
   endUserId: string | null;
-  /** These tasks alone, and their images; null: all. */
+  /** Limits visibility to these tasks and their images. Null: all tasks. */
   taskIds: readonly string[] | null;
 }
 
-/** The reach of a key: for what we do ourselves with a workspace's rows. */
-export function wholeWorkspace(workspaceId: string): Reach {
+/** The visibility of a whole workspace, for the service's own work. */
+export function workspaceVisibility(workspaceId: string): Visibility {
   return { workspaceId, endUserId: null, taskIds: null };
 }
 
-/** The reach alone of whoever has one. */
-export function reachOf({ workspaceId, endUserId, taskIds }: Reach): Reach {
+/** The visibility of a caller, without its other properties. */
+export function visibilityOf({ workspaceId, endUserId, taskIds }: Visibility): Visibility {
   return { workspaceId, endUserId, taskIds };
 }
 
-/** Whether a task is within reach. */
-export function reaches(
-  { workspaceId, endUserId, taskIds }: Reach,
+export function isVisible(
+  { workspaceId, endUserId, taskIds }: Visibility,
   task: { workspaceId: string; endUserId: string | null; taskId: string },
 ): boolean {
   if (task.workspaceId !== workspaceId) return false;

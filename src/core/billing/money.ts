@@ -1,68 +1,68 @@
 /**
- * Money is never a float: amounts are decimal numbers as text, and PostgreSQL's `numeric` does the sums. Both bounds fit
- * into numeric(24, 8).
+ * Amounts are decimal numbers as text, never floats, and PostgreSQL's `numeric` adds them up. Both patterns fit into
+ * numeric(24, 8).
  */
-const PRICE = /^\d{1,6}(\.\d{1,8})?$/;
-const AMOUNT = /^\d{1,12}(\.\d{1,8})?$/;
-/** The form of ISO 4217. Which currencies there are, the price list says. */
-const CURRENCY = /^[A-Z]{3}$/;
+const PRICE_PATTERN = /^\d{1,6}(\.\d{1,8})?$/;
+const AMOUNT_PATTERN = /^\d{1,12}(\.\d{1,8})?$/;
+/** The form of an ISO 4217 code. The price list determines which currencies exist. */
+const CURRENCY_PATTERN = /^[A-Z]{3}$/;
 
 export function isPrice(text: string): boolean {
-  return PRICE.test(text);
+  return PRICE_PATTERN.test(text);
 }
 
 export function isAmount(text: string): boolean {
-  return AMOUNT.test(text);
+  return AMOUNT_PATTERN.test(text);
 }
 
 export function isCurrency(text: string): boolean {
-  return CURRENCY.test(text);
+  return CURRENCY_PATTERN.test(text);
 }
 
-/** Whose spending a budget bounds. */
-export const BUDGET_SCOPES = ['WORKSPACE', 'KEY', 'END_USER'] as const;
+/** Whose spending a budget limits. */
+export const BUDGET_SCOPES = ['WORKSPACE', 'API_KEY', 'END_USER'] as const;
 export type BudgetScope = (typeof BUDGET_SCOPES)[number];
 
-/** What one month's spending may come to, and how it stands. Amounts are decimals as text, in one currency. */
+/** A limit on one month's spending, and what it has been used for. Amounts are decimals as text, in one currency. */
 export interface Budget {
   scope: BudgetScope;
-  /** Of the workspace or the key, or the workspace's own name for its user. */
-  id: string;
-  /** YYYY-MM, by UTC. */
+  /** The ID of the workspace or the API key, or the workspace's own ID of its end user. */
+  scopeId: string;
+  /** YYYY-MM, in UTC. */
   month: string;
   currency: string;
   limit: string;
-  /** For tasks that have not ended. */
+  /** Reserved for tasks that are not final yet. */
   reserved: string;
-  /** For pictures that were delivered. */
+  /** Cost of delivered images. */
   spent: string;
-  /** For tasks that were given up after they had been sent: the upstream may have billed them, and nobody can know. */
-  held: string;
-  /** Below zero where late pictures, or a lower limit, came after the money was spent. */
+  /** Cost of tasks that ended without a result after submission. The upstream may or may not have billed them. */
+  uncertain: string;
+  /** Negative when late images arrive, or the limit is lowered, after the money was spent. */
   remaining: string;
 }
 
-/** The month of a time, by UTC: YYYY-MM. */
-export function monthOf(time: Date): string {
+/** The month of a time as YYYY-MM, in UTC. */
+export function utcMonth(time: Date): string {
   return time.toISOString().slice(0, 'YYYY-MM'.length);
 }
 
-/** What usage can be added up by. */
-export const USAGE_GROUPINGS = ['DAY', 'MODEL', 'KEY', 'END_USER'] as const;
+/** How usage can be grouped. */
+export const USAGE_GROUPINGS = ['DAY', 'MODEL', 'API_KEY', 'END_USER'] as const;
 export type UsageGrouping = (typeof USAGE_GROUPINGS)[number];
 
-/** What the tasks of one group, in one currency, came to. */
+/** The usage of one group of tasks in one currency. */
 export interface UsageGroup {
-  /** The day (YYYY-MM-DD, UTC), the model, the id of the key or of the end user; null: tasks that have none. */
-  key: string | null;
-  /** The name of the key; null in other groupings. */
-  name: string | null;
-  tasks: number;
-  /** Delivered in time, and late. */
-  images: number;
-  /** Null: no price was known for these tasks when they were asked for. */
+  /** The day (YYYY-MM-DD, UTC), the model, or the ID of the API key or end user. Null groups the tasks that have none. */
+  groupKey: string | null;
+  /** The name of the API key. Null in other groupings. */
+  keyName: string | null;
+  taskCount: number;
+  /** Delivered images, including late ones. */
+  imageCount: number;
+  /** Null when these tasks had no price at the time of the request. */
   currency: string | null;
   cost: string | null;
   reserved: string | null;
-  held: string | null;
+  uncertain: string | null;
 }

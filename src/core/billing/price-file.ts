@@ -1,13 +1,15 @@
 import { z } from 'zod';
-import { JsonFault, linesOfJson } from '../primitives/json-lines.js';
+import { JsonSyntaxError, mapJsonPathsToLines } from '../primitives/json-lines.js';
 import { FLUX_MODELS } from '../tasks/models.js';
 import { isCurrency, isPrice } from './money.js';
 import { type Price } from './prices.js';
 
-const NOT_A_PRICE = 'must be a decimal number as text, such as "0.04": up to 6 digits, and 8 after the point';
+const INVALID_PRICE_MESSAGE =
+  'must be a decimal number as text, such as "0.04", with up to 6 digits before the point and 8 after it';
+const INVALID_CURRENCY_MESSAGE = 'must be an ISO 4217 code of three letters, such as "USD"';
 
-const fileSchema = z.strictObject({
-  /** For people: where the figures are from. */
+const priceFileSchema = z.strictObject({
+  /** A note for people, such as the source of the prices. */
   about: z.string('must be text').optional(),
   prices: z.array(
     z.strictObject(
@@ -15,53 +17,51 @@ const fileSchema = z.strictObject({
         model: z
           .string('must be the name of a model')
           .refine((name) => FLUX_MODELS.some((model) => model.name === name), {
-            error: `is not a model; there are ${FLUX_MODELS.map(({ name }) => name).join(', ')}`,
+            error: `is not a known model. Use one of: ${FLUX_MODELS.map(({ name }) => name).join(', ')}`,
           }),
-        perImage: z.string(NOT_A_PRICE).refine(isPrice, { error: NOT_A_PRICE }),
-        currency: z
-          .string('must be three letters, such as "USD"')
-          .refine(isCurrency, { error: 'must be three letters, such as "USD"' }),
+        perImage: z.string(INVALID_PRICE_MESSAGE).refine(isPrice, { error: INVALID_PRICE_MESSAGE }),
+        currency: z.string(INVALID_CURRENCY_MESSAGE).refine(isCurrency, { error: INVALID_CURRENCY_MESSAGE }),
         validFrom: z
           .union([z.iso.datetime({ offset: true }), z.iso.date()], {
-            error: 'must be a day or a time, such as "2026-01-01" or "2026-01-01T00:00:00Z"',
+            error: 'must be a date or a time, such as "2026-01-01" or "2026-01-01T00:00:00Z"',
           })
           .transform((text) => new Date(text)),
       },
-      { error: 'must be an object with model, perImage, currency and validFrom, and nothing else' },
+      { error: 'must be an object with exactly the properties model, perImage, currency and validFrom' },
     ),
     'must be a list',
   ),
 });
 
-/** A price file's prices, or what is wrong with it: every fault with its line. Without faults it can be used. */
-export function readPriceFile(text: string): { prices: Price[]; faults: string[] } {
+/** Parses a price file. `errors` lists everything that is wrong with it, each with its line, and is empty for a valid file. */
+export function parsePriceFile(text: string): { prices: Price[]; errors: string[] } {
   let lines: Map<string, number>;
   try {
-    lines = linesOfJson(text);
+    lines = mapJsonPathsToLines(text);
   } catch (error) {
-    if (!(error instanceof JsonFault)) throw error;
-    return { prices: [], faults: [`line ${error.line}: is not JSON: ${error.message}`] };
+    if (!(error instanceof JsonSyntaxError)) throw error;
+    return { prices: [], errors: [`line ${error.line}: is not valid JSON: ${error.message}`] };
   }
-  const parsed = fileSchema.safeParse(JSON.parse(text));
-  const faults = (parsed.error?.issues ?? []).map(({ path, message }) => {
+  const parsed = priceFileSchema.safeParse(JSON.parse(text));
+  const errors = (parsed.error?.issues ?? []).map(({ path, message }) => {
     const name = path.length > 0 ? `${String(path.at(-1))} ` : '';
-    return `line ${lineOf(lines, path)}: ${name}${message}`;
+    return `line ${lineOfPath(lines, path)}: ${name}${message}`;
   });
   const prices = parsed.data?.prices ?? [];
   const seen = new Set<string>();
   prices.forEach(({ model, validFrom }, index) => {
-    const which = `${model} ${validFrom.toISOString()}`;
-    if (seen.has(which)) {
-      const line = lineOf(lines, ['prices', index]);
-      faults.push(`line ${line}: there is another price of ${model} from the same time on; keep one of them`);
+    const priceKey = `${model} ${validFrom.toISOString()}`;
+    if (seen.has(priceKey)) {
+      const line = lineOfPath(lines, ['prices', index]);
+      errors.push(`line ${line}: is a second price of ${model} with the same validFrom. Keep one of them`);
     }
-    seen.add(which);
+    seen.add(priceKey);
   });
-  return { prices, faults };
+  return { prices, errors };
 }
 
-/** Of the thing itself, or where that is absent, of what it should be in. */
-function lineOf(lines: ReadonlyMap<string, number>, path: readonly PropertyKey[]): number {
+/** The line of the value, or of the nearest enclosing value when the value is missing. */
+function lineOfPath(lines: ReadonlyMap<string, number>, path: readonly PropertyKey[]): number {
   for (let length = path.length; length > 0; length -= 1) {
     const line = lines.get(path.slice(0, length).join('.'));
     if (line !== undefined) return line;

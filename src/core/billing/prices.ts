@@ -1,31 +1,31 @@
-/** What one picture of a model costs from a time on, until a later price of the model applies. */
+/** The price of one image of a model. It applies from `validFrom` until the model's next price. */
 export interface Price {
   model: string;
-  /** A decimal as text. */
+  /** A decimal number as text. */
   perImage: string;
-  /** Three letters of ISO 4217. */
+  /** An ISO 4217 code. */
   currency: string;
   validFrom: Date;
 }
 
-/** The price list of the installation, in memory. A price that is not in it is unknown, which is not zero. */
+/** The installation's price list, in memory. A price that is missing from it is unknown, not zero. */
 export class PriceList {
-  /** Of each model, the newest first. */
-  private readonly byModel = new Map<string, Price[]>();
-  /** Each once, in alphabetical order. */
+  /** The newest price of each model is first. */
+  private readonly pricesByModel = new Map<string, Price[]>();
+  /** Distinct, in alphabetical order. */
   readonly currencies: readonly string[];
 
   constructor(prices: readonly Price[]) {
     for (const price of prices) {
-      this.byModel.set(price.model, [...(this.byModel.get(price.model) ?? []), price]);
+      this.pricesByModel.set(price.model, [...(this.pricesByModel.get(price.model) ?? []), price]);
     }
-    for (const list of this.byModel.values())
-      list.sort((one, other) => other.validFrom.getTime() - one.validFrom.getTime());
+    for (const modelPrices of this.pricesByModel.values())
+      modelPrices.sort((one, other) => other.validFrom.getTime() - one.validFrom.getTime());
     this.currencies = [...new Set(prices.map(({ currency }) => currency))].sort();
   }
 
-  /** What applies at that time; null where nobody knows. */
+  /** Returns the model's price at that time. Null when it is unknown. */
   find(model: string, at: Date): Price | null {
-    return this.byModel.get(model)?.find(({ validFrom }) => validFrom <= at) ?? null;
+    return this.pricesByModel.get(model)?.find(({ validFrom }) => validFrom <= at) ?? null;
   }
 }

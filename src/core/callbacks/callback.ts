@@ -1,4 +1,4 @@
-/** What was made of a callback. */
+/** The outcomes of processing an upstream callback. */
 export const CALLBACK_VERDICTS = [
   'APPLIED',
   'DUPLICATE',
@@ -10,18 +10,18 @@ export const CALLBACK_VERDICTS = [
 ] as const;
 export type CallbackVerdict = (typeof CALLBACK_VERDICTS)[number];
 
-/** A body that was posted to a task's callback link, as it came. */
+/** An upstream callback: the unmodified body that was posted to a task's callback link. */
 export interface Callback {
   id: string;
   receivedAt: Date;
-  /** Null when there is no such task. */
+  /** Null when the task does not exist. */
   workspaceId: string | null;
   taskId: string;
   verdict: CallbackVerdict;
   body: Uint8Array;
 }
 
-/** Whether this callback has brought its result in, so that there is nothing left to do with it. */
-export function wasTaken(verdict: CallbackVerdict): boolean {
+/** Whether the callback's result was applied, so that a replay has nothing left to do. */
+export function wasResultApplied(verdict: CallbackVerdict): boolean {
   return verdict === 'APPLIED' || verdict === 'EARLY' || verdict === 'LATE';
 }

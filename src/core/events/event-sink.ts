@@ -1,16 +1,18 @@
-/** Why a stream ends before its time, for the client to act on; docs/PROTOCOL.md has what each one looks like on the wire. */
-export type Ending = 'going-away' | 'too-slow' | 'key-revoked';
+/** Why a stream is closed before its end. docs/PROTOCOL.md shows each reason on the wire. */
+export type StreamEndReason = 'going-away' | 'too-slow' | 'api-key-revoked';
 
-/** Where one watcher's events go: a subscription on a socket, or a response that stays open. Never throws. */
-export interface Outlet {
-  /** Bytes of the connection that were handed over and that the network has not taken yet. */
-  readonly backlogBytes: number;
-  /** Hands over one event, rendered. */
+/**
+ * Where one subscriber's events go: a subscription on a WebSocket, or an open HTTP response. Its methods never throw.
+ */
+export interface EventSink {
+  /** Bytes handed to the connection that the network has not accepted yet. */
+  readonly bufferedBytes: number;
+  /** Sends one rendered event. */
   send(text: string): void;
-  /** What `work` sends goes out in as few writes as can be. */
-  together(work: () => void): void;
-  /** Nothing more will come of what was asked for. */
+  /** Runs `work`, and sends everything that it sends in as few writes as possible. */
+  batch(work: () => void): void;
+  /** Ends the subscription normally, because no more events will follow. */
   complete(): void;
-  /** Ends the connection; `cursor` is the place from which the watcher can go on. */
-  close(ending: Ending, cursor: string): void;
+  /** Closes the connection. The subscriber can resume after `cursor`. */
+  close(reason: StreamEndReason, cursor: string): void;
 }

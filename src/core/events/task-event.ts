@@ -1,24 +1,26 @@
 import { type TaskFailure } from '../tasks/task-failure.js';
 import { type TaskKind } from '../tasks/task.js';
 
-/** What can be told about a task. Past tense; each kind has a payload of its own. */
+/** The payload of each type of event. Types are named in the past tense. */
 export interface EventData {
   TASK_REQUESTED: { kind: TaskKind; model: string; size: string | null; requestedCount: number };
-  /** The upstream has accepted it. `upstreamTaskId` is null when the upstream did not name one. */
+  /** The upstream accepted the task. `upstreamTaskId` is null when its response named none. */
   TASK_SUBMITTED: { upstreamTaskId: string | null; attempt: number };
-  /** An attempt made nothing and the task waits for the next one at `retryAt`. The last attempt is TASK_FAILED. */
+  /**
+   * An attempt made nothing, and the next one follows at `retryAt`. When the last attempt fails, TASK_FAILED follows.
+   */
   SUBMIT_REJECTED: { attempt: number; code: string; message: string; retryAt: string };
-  /** The request may or may not have arrived. It is not sent again. */
+  /** The request may have reached the upstream. It is not sent again. */
   SUBMIT_UNCONFIRMED: { attempt: number; message: string };
-  /** `deliveredCount` can be smaller than what was requested. */
+  /** `deliveredCount` can be smaller than the requested count. */
   TASK_SUCCEEDED: { deliveredCount: number; imageIds: string[] };
   TASK_FAILED: { error: TaskFailure };
-  /** ALREADY_SENT: the upstream cannot be stopped; a result that comes is kept as late. */
+  /** ALREADY_SENT: the upstream cannot be stopped. A result that still arrives is kept as late. */
   TASK_CANCELED: { outcome: 'NOT_SENT' | 'ALREADY_SENT' };
   TASK_EXPIRED: { error: TaskFailure };
-  /** A paid result that came after the end. The task is not reopened. */
-  LATE_RESULT_ARRIVED: { deliveredCount: number; imageIds: string[] };
-  /** Enough to lay out a page before the bytes come. */
+  /** A paid result arrived after the task had become final. The task is not reopened. */
+  LATE_RESULT_RECEIVED: { deliveredCount: number; imageIds: string[] };
+  /** Holds enough to lay out a page before the bytes are loaded. */
   IMAGE_STORED: {
     imageId: string;
     index: number;
@@ -28,14 +30,14 @@ export interface EventData {
     byteSize: number;
     thumbhash: string;
   };
-  /** The upstream's link gave no picture, and nobody will ask it again. */
+  /** The upstream's URL did not serve the image, and no further attempt follows. */
   IMAGE_LOST: { imageId: string; index: number; reason: string };
-  /** Nobody can fetch it any more. RETENTION: its time was over; REQUESTED: a caller asked for it. */
+  /** The image is no longer served. RETENTION: it reached its maximum age. REQUESTED: a caller deleted it. */
   IMAGE_DELETED: { imageId: string; index: number; reason: 'REQUESTED' | 'RETENTION' };
-  /** The caller's receiver has taken the result. `webhookId` is the same in every attempt. */
-  CALLBACK_DELIVERED: { webhookId: string; attempt: number; statusCode: number };
-  /** Nobody tries it any more, unless somebody asks for it. */
-  CALLBACK_ABANDONED: { webhookId: string; attempt: number; reason: string };
+  /** The webhook endpoint accepted the result. `webhookId` is the same in every attempt. */
+  WEBHOOK_DELIVERED: { webhookId: string; attempt: number; statusCode: number };
+  /** Delivery was given up. It is tried again only when a caller requests redelivery. */
+  WEBHOOK_ABANDONED: { webhookId: string; attempt: number; reason: string };
 }
 
 export type EventType = keyof EventData;
@@ -49,39 +51,39 @@ export const EVENT_TYPES = [
   'TASK_FAILED',
   'TASK_CANCELED',
   'TASK_EXPIRED',
-  'LATE_RESULT_ARRIVED',
+  'LATE_RESULT_RECEIVED',
   'IMAGE_STORED',
   'IMAGE_LOST',
   'IMAGE_DELETED',
-  'CALLBACK_DELIVERED',
-  'CALLBACK_ABANDONED',
+  'WEBHOOK_DELIVERED',
+  'WEBHOOK_ABANDONED',
 ] as const satisfies readonly EventType[];
 
-/** One fact about a task, as it stands in the log. */
+/** One event of a task in the event log. Immutable. */
 export interface TaskEvent<Type extends EventType = EventType> {
   id: string;
-  /** Its place in the one order of the log, from 1, without gaps. */
+  /** Position in the log, from 1 and without gaps. */
   position: bigint;
   workspaceId: string;
   taskId: string;
-  /** The task's: whose eyes it is for. */
+  /** End user of the task. Decides which callers may see the event. */
   endUserId: string | null;
   type: Type;
   at: Date;
-  /** Who or what caused it: a key's name, "upstream callback", "reconciler", "deadline". */
+  /** What caused the event: the name of an API key, or one of `EVENT_ACTORS`. */
   actor: string;
   data: EventData[Type];
-  /** True for the event after which nothing more is expected of the task: it has ended and its images are settled. */
-  settles: boolean;
+  /** True when this event settled the task: its status is final, and every image is stored or lost. */
+  settlesTask: boolean;
 }
 
-/** Who caused an event when it was not a caller with a key. */
-export const ACTORS = {
+/** Values of `actor` for events that no caller caused. */
+export const EVENT_ACTORS = {
   submitter: 'submitter',
-  callback: 'upstream callback',
+  upstreamCallback: 'upstream callback',
   reconciler: 'reconciler',
   deadline: 'deadline',
-  store: 'image store',
+  imageStore: 'image store',
   retention: 'retention',
-  delivery: 'callback delivery',
+  webhook: 'webhook delivery',
 } as const;

@@ -1,20 +1,20 @@
-/** One finished picture: known from the upstream's result, complete once its bytes are in our store. */
+/** One finished or uploaded image. It is known from the upstream's result, and complete once its bytes are stored. */
 export interface Image {
   id: string;
   workspaceId: string;
-  /** Null for an uploaded one. */
+  /** Null for an uploaded image. */
   taskId: string | null;
-  /** Place in the upstream's order, from 0. */
+  /** Position in the upstream's result, from 0. */
   index: number;
-  /** It came after its task had ended. */
+  /** True when the image arrived after its task had reached a final status. */
   late: boolean;
-  /** Null for an uploaded one. */
+  /** Null for an uploaded image. */
   upstreamUrl: string | null;
   seed: string | null;
   inferenceSeconds: number | null;
-  /** Null for an uploaded one, and for one that came before this was kept. */
-  reported: unknown;
-  /** The picture it was edited from. */
+  /** An `UpstreamMetadata` as it was stored. Null for an uploaded image. */
+  upstreamMetadata: unknown;
+  /** ID of the image that this one was edited from. */
   parentId: string | null;
   width: number | null;
   height: number | null;
@@ -25,36 +25,37 @@ export interface Image {
   storedAt: Date | null;
   lostAt: Date | null;
   lostReason: string | null;
-  /** The row stays; the bytes are gone, or will be. */
+  /** When the image was deleted. The row remains, and the bytes are removed soon after. */
   deletedAt: Date | null;
-  /** What its uploader called it. */
+  /** File name given at the upload. */
   fileName: string | null;
 }
 
-/** What the upstream gave with a picture, whatever its types were: a part that it did not give is absent. */
-export interface Reported {
+/** What the upstream reported with an image, unchanged and of any type. Fields that it did not send are absent. */
+export interface UpstreamMetadata {
   seed?: unknown;
   timings?: unknown;
 }
 
-/** What a picture can be served as besides its own form. */
+/** Formats that an image can be converted to. */
 export const IMAGE_FORMATS = ['png', 'jpeg', 'webp', 'avif'] as const;
 export type ImageFormat = (typeof IMAGE_FORMATS)[number];
 
 /**
- * The widths, in pixels, that pictures are served in. A list, so that nobody can have us make a million sizes: from an icon
- * to the largest picture that the upstream makes, in steps of at most a half.
+ * Widths in pixels that images are served in. The list is fixed, so that a client cannot make the service compute a
+ * million sizes. It goes from an icon to the largest image that the upstream makes, and each width is at most twice
+ * the one before.
  */
 export const IMAGE_WIDTHS = [64, 128, 256, 384, 512, 768, 1024, 1440] as const;
 
-/** Another form of a picture. Null: its own. */
-export interface Variant {
+/** A requested size and format of an image. Null stands for the original's. */
+export interface ImageVariant {
   width: number | null;
   format: ImageFormat | null;
 }
 
-/** What looking at a picture's bytes tells. Sides in pixels. */
-export interface PictureFacts {
+/** Properties that were measured from an image's bytes. Width and height are in pixels. */
+export interface ImageProperties {
   width: number;
   height: number;
   mimeType: string;

@@ -1,12 +1,12 @@
-import { type InputFault } from '../tasks/input-fault.js';
+import { type UserError } from '../primitives/user-error.js';
 
-/** What a key or a token may do in a time or at once. Absent or null: no limit of its own. */
+/** Usage limits of an API key, a client token, an end user or a workspace. Absent or null: no limit of its own. */
 export interface Limits {
   requestsPerMinute?: number | null;
   generationsPerMinute?: number | null;
-  /** Tasks that have not ended. */
+  /** Tasks that are not final yet. */
   generationsInFlight?: number | null;
-  /** Connections that stay open: WebSockets and event streams. */
+  /** Open connections: WebSockets, event streams and held requests. */
   connections?: number | null;
 }
 
@@ -17,23 +17,23 @@ export const LIMIT_NAMES = [
   'connections',
 ] as const satisfies readonly (keyof Limits)[];
 
-/** Above what one installation serves: more than this is a typing error. */
-const MAX_LIMIT = 1_000_000;
+/** The largest value of a limit. It exceeds what one installation serves, so a larger value is a typing error. */
+export const MAX_LIMIT = 1_000_000;
 
-/** The limits alone, without those that are not set. */
-export function givenLimits(limits: Limits | null | undefined): Limits {
-  const given = LIMIT_NAMES.map((name) => [name, limits?.[name]] as const);
-  return Object.fromEntries(given.filter(([, value]) => typeof value === 'number'));
+/** Returns the limits that are set, and drops every other property. */
+export function definedLimits(limits: Limits | null | undefined): Limits {
+  const entries = LIMIT_NAMES.map((name) => [name, limits?.[name]] as const);
+  return Object.fromEntries(entries.filter(([, value]) => typeof value === 'number'));
 }
 
-/** What is wrong with limits that somebody asks for; `held`: those of who gives them, which they cannot exceed. */
-export function limitFaults(limits: Limits, held: Limits = {}): InputFault[] {
+/** Returns the errors of requested limits. They must not exceed the limits of the grantor, which is who creates the key or token. */
+export function validateLimits(limits: Limits, grantorLimits: Limits = {}): UserError[] {
   return LIMIT_NAMES.flatMap((name) => {
     const value = limits[name];
     if (value == null) return [];
-    const most = held[name] ?? MAX_LIMIT;
-    if (Number.isInteger(value) && value >= 1 && value <= most) return [];
-    const message = `${name} is ${value}; give 1 to ${most}, or leave it out.`;
+    const max = grantorLimits[name] ?? MAX_LIMIT;
+    if (Number.isInteger(value) && value >= 1 && value <= max) return [];
+    const message = `${name} must be an integer from 1 to ${max}, but it is ${value}. Omit it for no limit of its own.`;
     return [{ code: 'INVALID_LIMITS', message, field: ['input', 'limits', name] }];
   });
 }

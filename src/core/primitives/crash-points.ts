@@ -1,27 +1,27 @@
 /**
- * The places where dying hurts most, each with the race that it opens. Tests arm one and the process kills itself there;
- * in production nothing is armed and passing a point costs one comparison.
+ * Places where a crash is most harmful, each with the state that it leaves behind. Tests arm one of them, and the
+ * process then kills itself there. In production none is armed, and passing one costs a comparison.
  */
 export const CRASH_POINTS = {
-  'submitting-saved': 'The task says SUBMITTING and nothing has left: whoever comes next cannot know that.',
-  'reply-read': 'The upstream has accepted and will bill, and only this process knows its id of the task.',
-  'result-waited-for': 'In the mode wait the pictures are in this process alone.',
-  'callback-read': 'The upstream has posted its only copy of the result, and nothing is written yet.',
-  'callback-kept': 'The result is committed, and the upstream has no answer: it may post again.',
-  'delivery-answered': 'The receiver has taken the callback, and no row says so: it is posted again.',
-  'picture-downloaded': 'The bytes are in memory, and the link may be dead by the next try.',
-  'picture-put': 'The bytes are in the store, and no row knows of them.',
+  'submitting-saved': 'The task is SUBMITTING, but nothing was sent. No later run can know that.',
+  'response-read': 'The upstream accepted and will bill the task. Only this process knows its upstream ID.',
+  'wait-result-received': 'In `wait` mode, only this process has the finished result.',
+  'callback-read': 'The upstream posted its only copy of the result, and nothing is written yet.',
+  'callback-saved': 'The result is committed, but the upstream has no response and may post it again.',
+  'webhook-acknowledged': 'The endpoint accepted the webhook, but no row records it, so it is posted again.',
+  'image-downloaded': 'The bytes are only in a temporary file, and the URL may be dead by the next attempt.',
+  'image-bytes-stored': 'The bytes are in the store, but no row refers to them.',
 } as const;
 export type CrashPoint = keyof typeof CRASH_POINTS;
 
-let armed: CrashPoint | null = null;
+let armedPoint: CrashPoint | null = null;
 
-/** From now on the process dies, as by SIGKILL, when it passes this point. For tests alone. */
+/** Makes the process kill itself with SIGKILL when it reaches this point. For tests only. */
 export function armCrashPoint(point: CrashPoint): void {
-  armed = point;
+  armedPoint = point;
 }
 
-/** A place where the process dies if the point is armed. */
-export function crashPoint(point: CrashPoint): void {
-  if (point === armed) process.kill(process.pid, 'SIGKILL');
+/** Kills the process when this point is armed. */
+export function crashIfArmed(point: CrashPoint): void {
+  if (point === armedPoint) process.kill(process.pid, 'SIGKILL');
 }

@@ -1,70 +1,71 @@
-/** A text that is not JSON, and where. */
-export class JsonFault extends Error {
+/** The text is not JSON. `line`, from 1, says where it stops being JSON. */
+export class JsonSyntaxError extends Error {
   constructor(
     readonly line: number,
     found: string,
   ) {
-    super(found === '' ? 'the text ends too early' : `"${found.slice(0, 20)}" is not expected here`);
-    this.name = 'JsonFault';
+    super(found === '' ? 'unexpected end of text' : `unexpected "${found.slice(0, 20)}"`);
+    this.name = 'JsonSyntaxError';
   }
 }
 
-const SPACE = /[ \t\n\r]*/y;
+const WHITESPACE = /[ \t\n\r]*/y;
 const TOKEN =
   /[{}[\],:]|"(?:[ !#-[\]-\uffff]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
 
 /**
- * The line, from 1, of everything in a JSON text, by its path: `prices.0.model`; the whole is the empty path. Throws
- * JsonFault. JSON.parse itself tells no place, or one that depends on the version of Node.
+ * Maps the path of every value in a JSON text, such as `prices.0.model`, to its line, from 1. The whole text has the
+ * empty path. Throws JsonSyntaxError. `JSON.parse` itself reports no line, or one whose form depends on the version
+ * of Node.
  */
-export function linesOfJson(text: string): Map<string, number> {
-  const lines = new Map<string, number>();
-  let at = 0;
-  const skip = (form: RegExp): string => {
-    form.lastIndex = at;
-    const [found = ''] = form.exec(text) ?? [];
-    at += found.length;
+export function mapJsonPathsToLines(text: string): Map<string, number> {
+  const linesByPath = new Map<string, number>();
+  let offset = 0;
+  const match = (pattern: RegExp): string => {
+    pattern.lastIndex = offset;
+    const [found = ''] = pattern.exec(text) ?? [];
+    offset += found.length;
     return found;
   };
-  const lineHere = () => text.slice(0, at).split('\n').length;
+  const currentLine = () => text.slice(0, offset).split('\n').length;
   const fail = (): never => {
-    throw new JsonFault(lineHere(), /\S*/.exec(text.slice(at))?.[0] ?? '');
+    throw new JsonSyntaxError(currentLine(), /\S*/.exec(text.slice(offset))?.[0] ?? '');
   };
   const peek = () => {
-    skip(SPACE);
-    return text[at] ?? '';
+    match(WHITESPACE);
+    return text[offset] ?? '';
   };
-  const take = (wanted: string) => {
-    if (peek() !== wanted) fail();
-    at += 1;
+  const expect = (expected: string) => {
+    if (peek() !== expected) fail();
+    offset += 1;
   };
-  /** Reads members or items up to the closing sign. */
-  const list = (open: string, close: string, item: (index: number) => void) => {
-    take(open);
-    if (peek() === close) return take(close);
+  /** Parses members or items up to the closing bracket. */
+  const parseList = (open: string, close: string, item: (index: number) => void) => {
+    expect(open);
+    if (peek() === close) return expect(close);
     for (let index = 0; ; index += 1) {
       item(index);
-      if (peek() !== ',') return take(close);
-      take(',');
+      if (peek() !== ',') return expect(close);
+      expect(',');
     }
   };
-  const value = (path: readonly (string | number)[]): void => {
+  const parseValue = (path: readonly (string | number)[]): void => {
     const first = peek();
-    lines.set(path.join('.'), lineHere());
+    linesByPath.set(path.join('.'), currentLine());
     if (first === '{') {
-      list('{', '}', () => {
+      parseList('{', '}', () => {
         if (peek() !== '"') fail();
-        const name = JSON.parse(skip(TOKEN) || fail()) as string;
-        take(':');
-        value([...path, name]);
+        const name = JSON.parse(match(TOKEN) || fail()) as string;
+        expect(':');
+        parseValue([...path, name]);
       });
     } else if (first === '[') {
-      list('[', ']', (index) => value([...path, index]));
-    } else if (/[}\],:]/.test(first) || skip(TOKEN) === '') {
+      parseList('[', ']', (index) => parseValue([...path, index]));
+    } else if (/[}\],:]/.test(first) || match(TOKEN) === '') {
       fail();
     }
   };
-  value([]);
+  parseValue([]);
   if (peek() !== '') fail();
-  return lines;
+  return linesByPath;
 }

@@ -1,6 +1,6 @@
 /**
- * The URL that a text is; null where it is none. Not by URL.canParse: of Node 20 it calls a text with ü or é no URL once the
- * code is hot.
+ * Parses a URL. Null when the text is not one. Does not use `URL.canParse`, because in Node 20 that rejects texts
+ * with letters such as ü or é once the JIT compiler has optimised it.
  */
 export function parseUrl(text: string, base?: string): URL | null {
   try {

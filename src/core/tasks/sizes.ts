@@ -1,79 +1,88 @@
-import { type FluxModel, type PixelRule } from './models.js';
+import { type FluxModel, type PixelSizeConstraints } from './models.js';
 
-/** One million pixels: what a size is suggested for when only a ratio is known. */
+/** Area in pixels of the size that is suggested for an aspect ratio. */
 const SUGGESTED_AREA = 1024 * 1024;
 
-interface Sides {
+interface Dimensions {
   width: number;
   height: number;
 }
 
-/** Width and height of `1024x768`, or null when the text is not of that form. */
-export function parsePixels(size: string): Sides | null {
-  return parseSides(size, /^(\d{1,6})x(\d{1,6})$/);
+/** Width and height of a size such as `1024x768`. Null when the text has another form. */
+export function parsePixels(size: string): Dimensions | null {
+  return parseDimensions(size, /^(\d{1,6})x(\d{1,6})$/);
 }
 
-/** The two numbers of `16:9`, or null when the text is not of that form. */
-export function parseRatio(size: string): Sides | null {
-  return parseSides(size, /^(\d{1,4}):(\d{1,4})$/);
+/** The two numbers of an aspect ratio such as `16:9`. Null when the text has another form. */
+export function parseAspectRatio(size: string): Dimensions | null {
+  return parseDimensions(size, /^(\d{1,4}):(\d{1,4})$/);
 }
 
-/** Why `model` does not take `size`, with the nearest size that it takes; null when it takes it. */
-export function sizeFault(model: FluxModel, size: string): string | null {
-  return model.pixels ? pixelsFault(model, model.pixels, size) : ratioFault(model, size);
+/** Why `model` does not accept `size`, with the nearest size that it accepts. Null when it accepts the size. */
+export function sizeError(model: FluxModel, size: string): string | null {
+  return model.pixelSizes ? pixelSizeError(model, model.pixelSizes, size) : aspectRatioError(model, size);
 }
 
-function ratioFault(model: FluxModel, size: string): string | null {
-  if (model.ratios.includes(size)) return null;
-  const sides = parseRatio(size) ?? parsePixels(size);
-  const takes = `${model.name} takes one of the ratios ${model.ratios.join(' ')}`;
-  return sides ? `${takes}. The closest to ${size} is ${closestRatio(model.ratios, sides)}.` : `${takes}.`;
+function aspectRatioError(model: FluxModel, size: string): string | null {
+  if (model.aspectRatios.includes(size)) return null;
+  const dimensions = parseAspectRatio(size) ?? parsePixels(size);
+  const accepted = `${model.name} takes one of the aspect ratios ${model.aspectRatios.join(' ')}`;
+  return dimensions
+    ? `${accepted}. The closest to ${size} is ${closestAspectRatio(model.aspectRatios, dimensions)}.`
+    : `${accepted}.`;
 }
 
-function pixelsFault(model: FluxModel, rule: PixelRule, size: string): string | null {
+function pixelSizeError(model: FluxModel, rule: PixelSizeConstraints, size: string): string | null {
   const { minSide, maxSide, multipleOf } = rule;
-  const takes = `${model.name} takes WIDTHxHEIGHT, each side ${minSide} to ${maxSide} and a multiple of ${multipleOf}`;
-  const ratio = parseRatio(size);
-  if (ratio) return `${takes}. For ${size} use ${format(fitArea(rule, ratio))}.`;
-  const sides = parsePixels(size);
-  if (!sides) return `${takes}, such as ${model.defaultSize}.`;
-  const down = mapSides(sides, (side) => fitSide(rule, side, Math.floor));
-  const up = mapSides(sides, (side) => fitSide(rule, side, Math.ceil));
-  if (format(down) === size) return null;
-  const nearest = format(down) === format(up) ? format(down) : `${format(down)} or ${format(up)}`;
-  return `${takes}. The nearest to ${size}: ${nearest}.`;
+  const accepted = `${model.name} takes WIDTHxHEIGHT in pixels, each side from ${minSide} to ${maxSide} and a multiple of ${multipleOf}`;
+  const ratio = parseAspectRatio(size);
+  if (ratio) return `${accepted}. For ${size}, use ${formatDimensions(scaleToArea(rule, ratio))}.`;
+  const dimensions = parsePixels(size);
+  if (!dimensions) return `${accepted}, such as ${model.defaultSize}.`;
+  const down = mapDimensions(dimensions, (side) => roundToAllowedSide(rule, side, Math.floor));
+  const up = mapDimensions(dimensions, (side) => roundToAllowedSide(rule, side, Math.ceil));
+  if (formatDimensions(down) === size) return null;
+  const nearest =
+    formatDimensions(down) === formatDimensions(up)
+      ? formatDimensions(down)
+      : `${formatDimensions(down)} or ${formatDimensions(up)}`;
+  return `${accepted}. The nearest to ${size} is ${nearest}.`;
 }
 
-function parseSides(size: string, form: RegExp): Sides | null {
-  const [, width, height] = form.exec(size) ?? [];
-  const sides = { width: Number(width), height: Number(height) };
-  return sides.width > 0 && sides.height > 0 ? sides : null;
+function parseDimensions(size: string, pattern: RegExp): Dimensions | null {
+  const [, width, height] = pattern.exec(size) ?? [];
+  const dimensions = { width: Number(width), height: Number(height) };
+  return dimensions.width > 0 && dimensions.height > 0 ? dimensions : null;
 }
 
-function closestRatio(ratios: readonly string[], sides: Sides): string {
+function closestAspectRatio(ratios: readonly string[], dimensions: Dimensions): string {
   const distance = (ratio: string) => {
-    const parsed = parseRatio(ratio);
+    const parsed = parseAspectRatio(ratio);
     return parsed
-      ? Math.abs(Math.log((parsed.width * sides.height) / (parsed.height * sides.width)))
+      ? Math.abs(Math.log((parsed.width * dimensions.height) / (parsed.height * dimensions.width)))
       : Infinity;
   };
   return ratios.reduce((best, ratio) => (distance(ratio) < distance(best) ? ratio : best));
 }
 
-function fitArea(rule: PixelRule, ratio: Sides): Sides {
+function scaleToArea(rule: PixelSizeConstraints, ratio: Dimensions): Dimensions {
   const scale = Math.sqrt(SUGGESTED_AREA / (ratio.width * ratio.height));
-  return mapSides(ratio, (side) => fitSide(rule, side * scale, Math.round));
+  return mapDimensions(ratio, (side) => roundToAllowedSide(rule, side * scale, Math.round));
 }
 
-function fitSide(rule: PixelRule, side: number, round: (value: number) => number): number {
+function roundToAllowedSide(
+  rule: PixelSizeConstraints,
+  side: number,
+  round: (value: number) => number,
+): number {
   const multiple = round(side / rule.multipleOf) * rule.multipleOf;
   return Math.min(rule.maxSide, Math.max(rule.minSide, multiple));
 }
 
-function mapSides(sides: Sides, change: (side: number) => number): Sides {
-  return { width: change(sides.width), height: change(sides.height) };
+function mapDimensions(dimensions: Dimensions, change: (side: number) => number): Dimensions {
+  return { width: change(dimensions.width), height: change(dimensions.height) };
 }
 
-function format(sides: Sides): string {
-  return `${sides.width}x${sides.height}`;
+function formatDimensions(dimensions: Dimensions): string {
+  return `${dimensions.width}x${dimensions.height}`;
 }

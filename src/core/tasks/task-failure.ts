@@ -1,4 +1,4 @@
-/** What a task that failed, or did not get its answer, carries in `Task.error.code`. */
+/** Values of `Task.error.code`: why a task failed or expired. docs/ERRORS.md explains each one. */
 export const TASK_ERROR_CODES = [
   'CONTENT_REJECTED',
   'UPSTREAM_OUT_OF_CREDIT',
@@ -13,11 +13,11 @@ export const TASK_ERROR_CODES = [
 ] as const;
 export type TaskErrorCode = (typeof TASK_ERROR_CODES)[number];
 
-/** How a task's failure is stored and shown. */
+/** Why a task failed or expired, as it is stored and shown. */
 export interface TaskFailure {
   code: TaskErrorCode;
   message: string;
-  /** Whether the same request may work later. */
+  /** Whether the same request may succeed later. */
   retryable: boolean;
   upstreamCode: string | null;
   upstreamTraceId: string | null;

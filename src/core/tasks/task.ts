@@ -5,10 +5,10 @@ import { type TaskFailure } from './task-failure.js';
  *
  *   QUEUED -> SUBMITTING -> RUNNING -> SUCCEEDED | FAILED
  *
- * SUBMITTING goes back to QUEUED when the upstream certainly made nothing (it was not reached, or it refused) and the
- * same request may work later. SUBMITTING becomes UNCONFIRMED when the request may or may not have arrived; it is then
- * never sent again. Any state that is not an end can become SUCCEEDED or FAILED, because a callback can overtake our own
- * bookkeeping, and CANCELED or EXPIRED. Ends are final.
+ * SUBMITTING returns to QUEUED when the upstream certainly made nothing, because it was not reached or refused the
+ * request, and the same request may succeed later. SUBMITTING becomes UNCONFIRMED when the request may have arrived.
+ * Such a request is never sent again. Every status that is not final can become SUCCEEDED or FAILED, because a
+ * callback can overtake our own writes, and CANCELED or EXPIRED. Final statuses never change.
  */
 export const TASK_STATUSES = [
   'QUEUED',
@@ -25,39 +25,44 @@ export type TaskStatus = (typeof TASK_STATUSES)[number];
 export const TASK_KINDS = ['GENERATE', 'EDIT'] as const;
 export type TaskKind = (typeof TASK_KINDS)[number];
 
-/** Which of the tasks of one end user goes first. It does not come before other end users, or workspaces, by it. */
+/** Order among the queued tasks of one end user. It gives no advantage over other end users or workspaces. */
 export const TASK_PRIORITIES = ['LOW', 'NORMAL', 'HIGH'] as const;
 export type TaskPriority = (typeof TASK_PRIORITIES)[number];
 
-const ENDS = ['SUCCEEDED', 'FAILED', 'CANCELED', 'EXPIRED'] as const satisfies readonly TaskStatus[];
+const FINAL_STATUSES = [
+  'SUCCEEDED',
+  'FAILED',
+  'CANCELED',
+  'EXPIRED',
+] as const satisfies readonly TaskStatus[];
 
-/** Every change of status that may happen. Whatever is not here is refused by the statement that tries it. */
+/** Every allowed change of status. The statement that attempts any other one changes nothing. */
 export const TRANSITIONS: Readonly<Record<TaskStatus, readonly TaskStatus[]>> = {
-  QUEUED: ['SUBMITTING', ...ENDS],
-  SUBMITTING: ['QUEUED', 'RUNNING', 'UNCONFIRMED', ...ENDS],
-  UNCONFIRMED: ['RUNNING', ...ENDS],
-  RUNNING: [...ENDS],
+  QUEUED: ['SUBMITTING', ...FINAL_STATUSES],
+  SUBMITTING: ['QUEUED', 'RUNNING', 'UNCONFIRMED', ...FINAL_STATUSES],
+  UNCONFIRMED: ['RUNNING', ...FINAL_STATUSES],
+  RUNNING: [...FINAL_STATUSES],
   SUCCEEDED: [],
   FAILED: [],
   CANCELED: [],
   EXPIRED: [],
 };
 
-/** The states from which a task may become `status`: the right-hand side of every compare-and-set. */
-export function statesBefore(status: TaskStatus): TaskStatus[] {
+/** The statuses from which a task may move to `status`. Every compare-and-set of a status checks them. */
+export function statusesBefore(status: TaskStatus): TaskStatus[] {
   return TASK_STATUSES.filter((from) => TRANSITIONS[from].includes(status));
 }
 
-/** Whether a task in this state has ended and will not change its status again. */
-export function isEnd(status: TaskStatus): boolean {
+/** Whether the status is final, so that it never changes again. */
+export function isFinal(status: TaskStatus): boolean {
   return TRANSITIONS[status].length === 0;
 }
 
-/** What taking a task back came to. */
+/** Outcomes of canceling a task. ALREADY_SENT: the upstream cannot be stopped, and may bill the task. */
 export const CANCEL_OUTCOMES = ['NOT_SENT', 'ALREADY_SENT', 'ALREADY_FINISHED'] as const;
 export type CancelOutcome = (typeof CANCEL_OUTCOMES)[number];
 
-/** A task as it stands. Times are UTC; counts are pictures. */
+/** A task in its current state. Times are UTC, and counts are numbers of images. */
 export interface Task {
   id: string;
   workspaceId: string;
@@ -68,7 +73,7 @@ export interface Task {
   size: string | null;
   requestedCount: number;
   deliveredCount: number;
-  /** Pictures that are neither stored nor lost yet. An ended task with none of them is settled. */
+  /** Images that are neither stored nor lost yet. A task in a final status with none of them is settled. */
   pendingImages: number;
   sourceImageId: string | null;
   sourceImageUrl: string | null;
@@ -78,26 +83,26 @@ export interface Task {
   attempts: number;
   idempotencyKey: string | null;
   metadata: unknown;
-  /** The task that this one asks for again. */
+  /** The task that this one retries. */
   retryOfId: string | null;
-  /** Where its result is posted to. */
-  callbackUrl: string | null;
-  /** The key that asked for it; null for one from before this was kept. */
+  /** URL of the webhook endpoint that the result is posted to. */
+  webhookUrl: string | null;
+  /** ID of the API key that requested the task. */
   keyId: string | null;
-  /** For whom of its own users the workspace asked. */
+  /** The workspace's own ID of the end user that the task was requested for. */
   endUserId: string | null;
   priority: TaskPriority;
-  /** What it could cost, by the price at its request; null: unknown. Costs are decimals as text. */
+  /** Maximum cost by the price list at the time of the request. Null when unknown. Costs are decimals as text. */
   estimatedCost: string | null;
-  /** What it did cost; null until it has ended, and where nobody can know. */
+  /** Actual cost. Null until the task is final, and when the cost is unknown or uncertain. */
   finalCost: string | null;
   currency: string | null;
-  /** The request that asked for it, as our log knows it. */
+  /** ID of the HTTP request that created the task, as it appears in the log. */
   traceId: string | null;
   createdAt: Date;
   submittedAt: Date | null;
   finishedAt: Date | null;
   deadlineAt: Date;
-  /** The event log's position in the snapshot that this was read in; a 64-bit integer as text. */
-  logPosition: string;
+  /** Position of the event log in the snapshot that the task was read in. A 64-bit integer as text. */
+  eventLogPosition: string;
 }

@@ -1,37 +1,51 @@
-/** RESULT: how a task ended. LATE_RESULT: pictures that came after that. */
-export const OUTGOING_CALLBACK_KINDS = ['RESULT', 'LATE_RESULT'] as const;
-export type OutgoingCallbackKind = (typeof OUTGOING_CALLBACK_KINDS)[number];
+/** RESULT: the result of a final task. LATE_RESULT: images that arrived after the task became final. */
+export const WEBHOOK_DELIVERY_KINDS = ['RESULT', 'LATE_RESULT'] as const;
+export type WebhookDeliveryKind = (typeof WEBHOOK_DELIVERY_KINDS)[number];
 
-/** A result that is to be posted to the callback URL of its task. */
-export interface OutgoingCallback {
-  /** The `webhook-id`: the same in every attempt. */
+/** PENDING: due or in progress. DELIVERED: accepted by the endpoint. ABANDONED: no attempt follows unless a caller asks for a redelivery. */
+export const WEBHOOK_DELIVERY_STATUSES = ['PENDING', 'DELIVERED', 'ABANDONED'] as const;
+export type WebhookDeliveryStatus = (typeof WEBHOOK_DELIVERY_STATUSES)[number];
+
+/** A result to post to the webhook URL of its task. */
+export interface WebhookDelivery {
+  /** The header `webhook-id`. It is the same in every attempt. */
   id: string;
   workspaceId: string;
   taskId: string;
-  kind: OutgoingCallbackKind;
+  kind: WebhookDeliveryKind;
   url: string;
   /** Protocol, host and port of the URL. */
-  receiver: string;
-  /** The attempt under way, from 1, over all rounds. */
-  attempt: number;
-  /** The same within this round: somebody can ask for another one. */
-  attemptOfRound: number;
+  endpoint: string;
+  /** The 1-based number of the current attempt, including attempts before a redelivery. */
+  attemptNumber: number;
+  /** The 1-based number of the current attempt since the last requested redelivery. */
+  attemptSinceRedelivery: number;
 }
 
-/** One attempt to deliver a callback. */
-export interface Delivery {
+/** A webhook delivery as callers see it. */
+export interface WebhookDeliverySummary extends Pick<
+  WebhookDelivery,
+  'id' | 'workspaceId' | 'taskId' | 'kind'
+> {
+  status: WebhookDeliveryStatus;
+  createdAt: Date;
+  /** Null unless the status is PENDING. While an attempt is in progress, the time when it counts as lost. */
+  nextAttemptAt: Date | null;
+  /** Attempts begun, including those before a redelivery. */
+  attemptCount: number;
+}
+
+/** One HTTP POST of a webhook delivery. */
+export interface WebhookAttempt {
   id: string;
-  /** Of the callback; the header `webhook-id`. */
-  webhookId: string;
-  taskId: string;
-  attempt: number;
+  attemptNumber: number;
   at: Date;
-  /** Null when nobody answered; then `failure` says why. */
+  /** Null when the endpoint did not respond. Then `errorMessage` says why. */
   statusCode: number | null;
-  failure: string | null;
+  errorMessage: string | null;
   latencyMs: number;
-  /** The first kilobyte of what was answered. */
-  answer: string | null;
-  /** Null when there is none. */
+  /** The first kilobyte of the response. */
+  responseBody: string | null;
+  /** Null when no further attempt follows. */
   nextAttemptAt: Date | null;
 }

@@ -1,33 +1,32 @@
-import { type KeyMark } from '../../core/access/api-key.js';
-import { type NewAuditEntry, OPERATORS } from '../../core/access/audit-entry.js';
+import { type ApiKeyHint } from '../../core/access/api-key.js';
+import { type NewAuditEntry, SYSTEM_ACTORS } from '../../core/access/audit-entry.js';
 import { isScope, type Scope, SCOPES } from '../../core/access/caller.js';
 import { newId } from '../../core/primitives/ids.js';
 import { type Limits } from '../../core/limits/limits.js';
-import { audited, auditValue } from './audit-repository.js';
+import { insertAuditSql, auditParameter } from './audit-repository.js';
 import { type Database } from '../postgres/database.js';
 
-/** A key as it may be shown: never the key itself. */
+/** An API key without its secret. */
 export interface ApiKey {
   id: string;
   workspaceId: string;
   name: string;
   prefix: string;
-  /** Null: from before this was kept. */
   lastFour: string | null;
   scopes: readonly Scope[];
   limits: Limits;
   createdAt: Date;
   expiresAt: Date | null;
   revokedAt: Date | null;
-  /** To the minute; null: never. */
+  /** Precise to the minute. Null: never used. */
   lastUsedAt: Date | null;
 }
 
-/** A key that somebody came with, and whose it is. */
-export type KnownKey = ApiKey & { workspaceName: string };
+/** The API key of a request, with the name of its workspace. */
+export type ApiKeyWithWorkspace = ApiKey & { workspaceName: string };
 
-/** A key that is about to be written. */
-export interface NewApiKey extends KeyMark {
+/** An API key to insert. */
+export interface NewApiKey extends ApiKeyHint {
   id: string;
   workspaceId: string;
   name: string;
@@ -37,25 +36,25 @@ export interface NewApiKey extends KeyMark {
   expiresAt: Date | null;
 }
 
-/** The columns of `ApiKey`, of a part of a statement that is called `key`. */
+/** The columns of `ApiKey`, for a query whose table or CTE is named `key`. */
 export const KEY_COLUMNS = `
   key.id, key.workspace_id AS "workspaceId", key.name, key.prefix, key.last_four AS "lastFour", key.scopes, key.limits,
   key.created_at AS "createdAt", key.expires_at AS "expiresAt", key.revoked_at AS "revokedAt",
   key.last_used_at AS "lastUsedAt"`;
-export const NEW_KEY = `
+export const INSERT_KEY_INTO = `
   INSERT INTO api_keys (id, workspace_id, name, prefix, last_four, hash, scopes, limits, expires_at)`;
 
-const FIND_KNOWN = (condition: string) => `
+const findWithWorkspaceSql = (condition: string) => `
   SELECT ${KEY_COLUMNS}, workspace.name AS "workspaceName"
   FROM api_keys key JOIN workspaces workspace ON workspace.id = key.workspace_id WHERE ${condition}`;
-const FIND_BY_HASH = { name: 'find-key-by-hash', text: FIND_KNOWN('key.hash = $1') };
-const FIND_BY_ID = { name: 'find-key-by-id', text: FIND_KNOWN('key.id = $1') };
+const FIND_BY_HASH = { name: 'find-key-by-hash', text: findWithWorkspaceSql('key.hash = $1') };
+const FIND_BY_ID = { name: 'find-key-by-id', text: findWithWorkspaceSql('key.id = $1') };
 const FIND = {
   name: 'find-key',
   text: `SELECT ${KEY_COLUMNS} FROM api_keys key WHERE key.workspace_id = $1 AND key.id = $2`,
 };
-const FIND_LIVE = {
-  name: 'find-live-keys',
+const FIND_ACTIVE = {
+  name: 'find-active-keys',
   text: `SELECT id FROM api_keys
          WHERE id = ANY($1::uuid[]) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())`,
 };
@@ -67,22 +66,22 @@ const PAGE = {
 const INSERT = {
   name: 'insert-key',
   text: `
-  WITH key AS (${NEW_KEY} VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9) RETURNING *),${audited('$10', 'key')}
+  WITH key AS (${INSERT_KEY_INTO} VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9) RETURNING *),${insertAuditSql('$10', 'key')}
   SELECT ${KEY_COLUMNS} FROM key`,
 };
-/** One that was revoked before stays as it is, and is not told a second time. */
+/** A key that is already revoked stays unchanged and gets no second audit entry. */
 const REVOKE = {
   name: 'revoke-key',
   text: `
   WITH revoked AS (
     UPDATE api_keys SET revoked_at = now() WHERE workspace_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING *
-  ),${audited('$3', 'revoked')}
+  ),${insertAuditSql('$3', 'revoked')}
   SELECT ${KEY_COLUMNS} FROM (
     SELECT * FROM revoked
     UNION ALL SELECT * FROM api_keys WHERE workspace_id = $1 AND id = $2 AND revoked_at IS NOT NULL
   ) key`,
 };
-/** The old one never lives longer than it would have. Nothing happens when it is not good any more. */
+/** The old key never expires later than it would have. A key that is revoked or expired is not rotated. */
 const ROTATE = {
   name: 'rotate-key',
   text: `
@@ -92,9 +91,9 @@ const ROTATE = {
     WHERE api_keys.id = before.id AND revoked_at IS NULL
       AND (before.expires_at IS NULL OR before.expires_at > now())
     RETURNING api_keys.*, before.expires_at AS lifetime
-  ), key AS (${NEW_KEY}
+  ), key AS (${INSERT_KEY_INTO}
     SELECT $4::uuid, workspace_id, name, $5, $6, $7::bytea, scopes, limits, lifetime FROM old RETURNING *
-  ),${audited('$8', 'key')}
+  ),${insertAuditSql('$8', 'key')}
   SELECT ${KEY_COLUMNS} FROM key`,
 };
 const MARK_USED = {
@@ -103,109 +102,112 @@ const MARK_USED = {
 };
 
 /** The rows of `api_keys`. */
-export class ApiKeys {
+export class ApiKeyRepository {
   constructor(private readonly db: Database) {}
 
-  /** The key with this SHA-256, also one that is not good any more. Any workspace's: nobody has it but its holder. */
-  async findByHash(hash: Buffer): Promise<KnownKey | null> {
-    const [row] = await this.db.run<KnownKey>(FIND_BY_HASH, [hash]);
-    return row ? withKnownScopes(row) : null;
+  /** The key with this SHA-256 in any workspace, even if it is revoked or expired. */
+  async findByHash(hash: Buffer): Promise<ApiKeyWithWorkspace | null> {
+    const [row] = await this.db.run<ApiKeyWithWorkspace>(FIND_BY_HASH, [hash]);
+    return row ? dropUnknownScopes(row) : null;
   }
 
-  /** Any workspace's key: for what was signed by us to be of it. */
-  async findById(id: string): Promise<KnownKey | null> {
-    const [row] = await this.db.run<KnownKey>(FIND_BY_ID, [id]);
-    return row ? withKnownScopes(row) : null;
+  /** A key of any workspace: for credentials that we signed and that name their key. */
+  async findById(id: string): Promise<ApiKeyWithWorkspace | null> {
+    const [row] = await this.db.run<ApiKeyWithWorkspace>(FIND_BY_ID, [id]);
+    return row ? dropUnknownScopes(row) : null;
   }
 
   async find(workspaceId: string, id: string): Promise<ApiKey | null> {
-    const [row] = await this.db.within<ApiKey>(workspaceId, FIND, [workspaceId, id]);
-    return row ? withKnownScopes(row) : null;
+    const [row] = await this.db.runAsCaller<ApiKey>(workspaceId, FIND, [workspaceId, id]);
+    return row ? dropUnknownScopes(row) : null;
   }
 
-  /** Whether the workspace has, or had, this key. */
+  /** Whether this key belongs to the workspace, even if it is revoked or expired. */
   async belongsTo(workspaceId: string, id: string): Promise<boolean> {
     return (await this.find(workspaceId, id)) !== null;
   }
 
-  /** Those of these keys that are neither revoked nor expired. */
-  async findLive(ids: readonly string[]): Promise<Set<string>> {
-    const rows = await this.db.run<{ id: string }>(FIND_LIVE, [ids]);
+  /** The IDs of those keys that are neither revoked nor expired. */
+  async findActive(ids: readonly string[]): Promise<Set<string>> {
+    const rows = await this.db.run<{ id: string }>(FIND_ACTIVE, [ids]);
     return new Set(rows.map(({ id }) => id));
   }
 
   /** A page of the workspace's keys, newest first, below `before`. */
   async page(workspaceId: string, before: string | null, limit: number): Promise<ApiKey[]> {
-    const rows = await this.db.within<ApiKey>(workspaceId, PAGE, [workspaceId, before, limit]);
-    return rows.map(withKnownScopes);
+    const rows = await this.db.runAsCaller<ApiKey>(workspaceId, PAGE, [workspaceId, before, limit]);
+    return rows.map(dropUnknownScopes);
   }
 
   async insert(key: NewApiKey, audit: NewAuditEntry): Promise<ApiKey> {
-    const [row] = await this.db.run<ApiKey>(INSERT, [...keyValues(key), auditValue(audit)]);
-    if (!row) throw new Error('The key was not written.');
-    return withKnownScopes(row);
+    const [row] = await this.db.run<ApiKey>(INSERT, [...insertKeyValues(key), auditParameter(audit)]);
+    if (!row) throw new Error('Inserting an API key returned no row.');
+    return dropUnknownScopes(row);
   }
 
-  /** The key, revoked; null when the workspace has no such key. */
+  /** Revokes a key and returns it. Null when the workspace has no such key. */
   async revoke(workspaceId: string, id: string, audit: NewAuditEntry): Promise<ApiKey | null> {
-    const [row] = await this.db.run<ApiKey>(REVOKE, [workspaceId, id, auditValue(audit)]);
-    return row ? withKnownScopes(row) : null;
+    const [row] = await this.db.run<ApiKey>(REVOKE, [workspaceId, id, auditParameter(audit)]);
+    return row ? dropUnknownScopes(row) : null;
   }
 
-  /** A key like that one, which lives for `graceSeconds` more; null when the workspace has no such key that is good. */
+  /** Inserts a successor of a key, which stays valid for `gracePeriodSeconds`. Null when the workspace has no such active key. */
   async rotate(
     workspaceId: string,
     id: string,
-    { id: newKeyId, prefix, lastFour, hash }: Pick<NewApiKey, 'id' | 'hash' | keyof KeyMark>,
-    graceSeconds: number,
+    { id: newKeyId, prefix, lastFour, hash }: Pick<NewApiKey, 'id' | 'hash' | keyof ApiKeyHint>,
+    gracePeriodSeconds: number,
     audit: NewAuditEntry,
   ): Promise<ApiKey | null> {
-    const secret = [newKeyId, prefix, lastFour, hash];
-    const values = [workspaceId, id, graceSeconds, ...secret, auditValue(audit)];
+    const newKeyValues = [newKeyId, prefix, lastFour, hash];
+    const values = [workspaceId, id, gracePeriodSeconds, ...newKeyValues, auditParameter(audit)];
     const [row] = await this.db.run<ApiKey>(ROTATE, values);
-    return row ? withKnownScopes(row) : null;
+    return row ? dropUnknownScopes(row) : null;
   }
 
-  /** Writes down that these keys were used just now. */
+  /** Sets the time of last use of these keys to now. */
   async markUsed(ids: readonly string[]): Promise<void> {
     await this.db.run(MARK_USED, [ids]);
   }
 
   /**
-   * On an installation without any key, makes the first workspace and its key; false where there is a key already.
-   * Safe when several instances start at once: only one of them makes it.
+   * Inserts the first workspace and its API key if there is no key yet, and returns whether it did. When several instances
+   * start at once, only one of them inserts.
    */
-  async insertFirst({ prefix, lastFour, hash }: KeyMark & { hash: Buffer }): Promise<boolean> {
+  async insertFirst({ prefix, lastFour, hash }: ApiKeyHint & { hash: Buffer }): Promise<boolean> {
     return this.db.transaction(async (query) => {
       await query(`SELECT pg_advisory_xact_lock(hashtext('darkroom first key'))`, []);
       if ((await query('SELECT 1 FROM api_keys LIMIT 1', [])).length > 0) return false;
       const [id, workspaceId, name] = [newId(), newId(), 'first key'];
       await query(`INSERT INTO workspaces (id, name) VALUES ($1, 'default')`, [workspaceId]);
       const key = { id, workspaceId, name, prefix, lastFour, hash, scopes: SCOPES };
-      const audit = keyCreatedBy(OPERATORS.start, key);
-      await query(INSERT.text, [...keyValues({ ...key, limits: {}, expiresAt: null }), auditValue(audit)]);
+      const audit = keyCreatedEntry(SYSTEM_ACTORS.firstStart, key);
+      await query(INSERT.text, [
+        ...insertKeyValues({ ...key, limits: {}, expiresAt: null }),
+        auditParameter(audit),
+      ]);
       return true;
     });
   }
 }
 
-/** The entry of a key that no caller made. */
-export function keyCreatedBy(
+/** The audit entry of a key that no caller created. */
+export function keyCreatedEntry(
   actor: string,
   { id, workspaceId, name, scopes }: Pick<NewApiKey, 'id' | 'workspaceId' | 'name' | 'scopes'>,
 ): NewAuditEntry {
-  const nobody = { keyId: null, endUserId: null, source: null };
+  const noCaller = { keyId: null, endUserId: null, clientAddress: null };
   const data = { name, scopes };
-  return { id: newId(), workspaceId, action: 'KEY_CREATED', actor, ...nobody, subject: id, data };
+  return { id: newId(), workspaceId, action: 'API_KEY_CREATED', actor, ...noCaller, targetId: id, data };
 }
 
-/** The values of a NEW_KEY, in its order. */
-export function keyValues(key: NewApiKey): unknown[] {
+/** The values of INSERT_KEY_INTO, in its order. */
+export function insertKeyValues(key: NewApiKey): unknown[] {
   const { id, workspaceId, name, prefix, lastFour, hash, scopes, limits, expiresAt } = key;
   return [id, workspaceId, name, prefix, lastFour, hash, scopes, JSON.stringify(limits), expiresAt];
 }
 
-/** A newer version may have given scopes that this one does not know: they allow nothing here. */
-function withKnownScopes<Key extends ApiKey>(key: Key): Key {
+/** A newer release may have granted scopes that this one does not know. They allow nothing here. */
+function dropUnknownScopes<Key extends ApiKey>(key: Key): Key {
   return { ...key, scopes: key.scopes.filter(isScope) };
 }

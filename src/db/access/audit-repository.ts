@@ -1,38 +1,38 @@
 import { type AuditAction, type AuditEntry, type NewAuditEntry } from '../../core/access/audit-entry.js';
-import { firstIdAt, timeOf } from '../../core/primitives/ids.js';
+import { minIdAt, idTime } from '../../core/primitives/ids.js';
 import { type Database } from '../postgres/database.js';
-import { named } from '../postgres/named-statement.js';
+import { namedStatement } from '../postgres/named-statement.js';
 
-const COLUMNS = 'id, at, workspace_id, action, actor, key_id, end_user_id, source, subject, data';
+const COLUMNS = 'id, at, workspace_id, action, actor, key_id, end_user_id, client_address, target_id, data';
 
 /**
- * A part of a statement that writes audit entries in the same commit: those of a parameter (`$3`, `auditValue`), when its
- * part `of` has a row. None for null.
+ * SQL of a CTE that inserts audit entries in the same commit as the rest of the statement. `parameter` (such as `$3`) holds
+ * the entries, as `auditParameter` returns them. They are inserted only if the CTE named by `condition` has a row.
  */
-export function audited(parameter: string, of: string): string {
+export function insertAuditSql(parameter: string, condition: string): string {
   return `
   audit AS (
     INSERT INTO audit_log (${COLUMNS})
-    SELECT id, at, "workspaceId", action, actor, "keyId", "endUserId", source, subject, data
+    SELECT id, at, "workspaceId", action, actor, "keyId", "endUserId", "clientAddress", "targetId", data
     FROM jsonb_to_recordset(coalesce(${parameter}::jsonb, '[]')) AS entry(
-      id uuid, at timestamptz, "workspaceId" uuid, action text, actor text, "keyId" uuid, "endUserId" text, source text, subject text,
-      data jsonb)
-    WHERE EXISTS (SELECT FROM ${of})
+      id uuid, at timestamptz, "workspaceId" uuid, action text, actor text, "keyId" uuid, "endUserId" text,
+      "clientAddress" text, "targetId" text, data jsonb)
+    WHERE EXISTS (SELECT FROM ${condition})
   )`;
 }
 
-/** The value of the parameter that `audited` names. An entry's time is that of its id, so that pages by id are pages by time. */
-export function auditValue(...entries: (NewAuditEntry | null | undefined)[]): string {
-  const given = entries.filter((entry) => entry != null);
-  return JSON.stringify(given.map((entry) => ({ ...entry, at: timeOf(entry.id) })));
+/** The value of the parameter of `insertAuditSql`. An entry's time is the time of its ID, so that pages by ID are pages by time. */
+export function auditParameter(...entries: (NewAuditEntry | null | undefined)[]): string {
+  const present = entries.filter((entry) => entry != null);
+  return JSON.stringify(present.map((entry) => ({ ...entry, at: idTime(entry.id) })));
 }
 
 const INSERT = {
   name: 'insert-audit-entries',
-  text: `WITH one AS (SELECT 1),${audited('$1', 'one')} SELECT`,
+  text: `WITH one AS (SELECT 1),${insertAuditSql('$1', 'one')} SELECT`,
 };
 
-/** Which entries a page shows. Absent or empty: all of them. */
+/** Selects the entries of a page. Absent or empty fields select all entries. */
 export interface AuditFilter {
   actions?: readonly AuditAction[] | null;
   keyId?: string | null;
@@ -41,14 +41,14 @@ export interface AuditFilter {
 }
 
 /** The rows of `audit_log`. */
-export class AuditLog {
+export class AuditRepository {
   constructor(private readonly db: Database) {}
 
   async insert(...entries: NewAuditEntry[]): Promise<void> {
-    if (entries.length > 0) await this.db.run(INSERT, [auditValue(...entries)]);
+    if (entries.length > 0) await this.db.run(INSERT, [auditParameter(...entries)]);
   }
 
-  /** A page of the workspace's entries, newest first, below `before`; with `unowned`, also those that are nobody's. */
+  /** A page of the workspace's entries, newest first, below `before`. With `unowned`, also entries that belong to no workspace. */
   async page(
     { workspaceId, endUserId, unowned }: { workspaceId: string; endUserId: string | null; unowned: boolean },
     filter: AuditFilter,
@@ -58,21 +58,21 @@ export class AuditLog {
     const { actions, keyId, since, until } = filter;
     const values: unknown[] = [];
     const bind = (value: unknown, type: string) => `$${values.push(value)}::${type}`;
-    const own = `workspace_id = ${bind(workspaceId, 'uuid')}`;
-    const conditions = [unowned ? `(${own} OR workspace_id IS NULL)` : own];
+    const isOwn = `workspace_id = ${bind(workspaceId, 'uuid')}`;
+    const conditions = [unowned ? `(${isOwn} OR workspace_id IS NULL)` : isOwn];
     if (actions?.length) conditions.push(`action = ANY(${bind(actions, 'text[]')})`);
     if (keyId) conditions.push(`key_id = ${bind(keyId, 'uuid')}`);
     if (endUserId !== null) conditions.push(`end_user_id = ${bind(endUserId, 'text')}`);
-    if (since) conditions.push(`id >= ${bind(firstIdAt(since), 'uuid')}`);
-    for (const end of [before, until && firstIdAt(until)]) {
+    if (since) conditions.push(`id >= ${bind(minIdAt(since), 'uuid')}`);
+    for (const end of [before, until && minIdAt(until)]) {
       if (end) conditions.push(`id < ${bind(end, 'uuid')}`);
     }
     const text = `
-      SELECT id, at, workspace_id AS "workspaceId", action, actor, key_id AS "keyId", end_user_id AS "endUserId", source,
-             subject, data
+      SELECT id, at, workspace_id AS "workspaceId", action, actor, key_id AS "keyId", end_user_id AS "endUserId",
+             client_address AS "clientAddress", target_id AS "targetId", data
       FROM audit_log WHERE ${conditions.join(' AND ')} ORDER BY id DESC LIMIT ${bind(limit, 'int')}`;
-    const page = named('page-of-audit-entries', text);
-    // What is nobody's is behind no workspace: the operators' scope reads it past the second line.
-    return unowned ? this.db.run(page, values) : this.db.within(workspaceId, page, values);
+    const page = namedStatement('page-of-audit-entries', text);
+    // The row-level security policy of callers hides entries that belong to no workspace.
+    return unowned ? this.db.run(page, values) : this.db.runAsCaller(workspaceId, page, values);
   }
 }

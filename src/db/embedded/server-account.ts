@@ -1,43 +1,43 @@
 import { readFile, stat } from 'node:fs/promises';
 
-/** Whom Postgres runs as, in the shape that child_process takes. */
-export interface Account {
+/** The account that PostgreSQL runs as, for child_process. */
+export interface OsAccount {
   uid: number;
   gid: number;
 }
 
 /**
- * Postgres refuses to run as root. So as root: the account that owns the cluster already, else "postgres", else "nobody".
- * Undefined, which means ourselves, for everybody else. Fails when root has no other account to give.
+ * PostgreSQL refuses to run as root. Root therefore uses the account that owns the cluster, or else "postgres", or else "nobody".
+ * Undefined for every other user, who runs it under their own account. Fails when root has no such account.
  */
-export async function chooseAccount(clusterDir: string): Promise<Account | undefined> {
+export async function choosePostgresAccount(clusterDir: string): Promise<OsAccount | undefined> {
   if (process.getuid?.() !== 0) return undefined;
   const owner = await stat(clusterDir).catch(() => undefined);
   if (owner && owner.uid !== 0) return { uid: owner.uid, gid: owner.gid };
   const accounts = (await readFile('/etc/passwd', 'utf8').catch(() => ''))
     .split('\n')
     .map((line) => line.split(':'));
-  for (const wanted of ['postgres', 'nobody']) {
-    const [, , uid, gid] = accounts.find(([name]) => name === wanted) ?? [];
+  for (const accountName of ['postgres', 'nobody']) {
+    const [, , uid, gid] = accounts.find(([name]) => name === accountName) ?? [];
     if (uid !== undefined && gid !== undefined) return { uid: Number(uid), gid: Number(gid) };
   }
   throw new Error(
-    'Postgres does not run as root, and /etc/passwd has neither "postgres" nor "nobody" to run it as. ' +
-      'Start Darkroom as another user, or set DATABASE_URL to a Postgres of yours.',
+    'PostgreSQL does not run as root, and /etc/passwd has neither "postgres" nor "nobody" to run it as. ' +
+      'Start Darkroom as another user, or set DATABASE_URL to your own PostgreSQL.',
   );
 }
 
 /**
- * How a program that runs with its working directory at `dir` names that directory. Run as another account it may have no
- * right to walk the folders above (a home directory, `mktemp -d`). Node changes directory before it changes the user, and
- * Linux resolves this link without walking. So nobody's folders need other permissions, and Postgres no capabilities.
+ * The path by which a program with the working directory `dir` names that directory. Under another account it may not be
+ * allowed to traverse the parent folders (a home directory, `mktemp -d`). Node changes the directory before the user, and
+ * Linux resolves this link without traversing. So no folder needs other permissions, and PostgreSQL needs no capabilities.
  */
-export function nameOfWorkingDirectory(dir: string, account: Account | undefined): string {
+export function workingDirectoryPath(dir: string, account: OsAccount | undefined): string {
   return account && process.platform === 'linux' ? '/proc/self/cwd' : dir;
 }
 
-/** Nothing of ours but the PATH: no PGDATA, no PGOPTIONS, English messages (some are compared), UTC. */
-export function serverEnvironment(): NodeJS.ProcessEnv {
+/** Only the PATH of our environment: no PGDATA, no PGOPTIONS. Messages are in English, because some are compared, and times in UTC. */
+export function postgresEnvironment(): NodeJS.ProcessEnv {
   // eslint-disable-next-line no-restricted-properties -- not configuration: initdb starts /bin/sh, which needs it
   return { PATH: process.env['PATH'], SystemRoot: process.env['SystemRoot'], LC_ALL: 'C', TZ: 'UTC' };
 }

@@ -2,58 +2,58 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createServer, type AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Logger } from 'pino';
-import { nameOfWorkingDirectory, serverEnvironment, type Account } from './server-account.js';
+import { workingDirectoryPath, postgresEnvironment, type OsAccount } from './server-account.js';
 
-/** Replaying the log after a power cut comes before "ready": up to max_wal_size, 1 GB; some seconds, with a margin. */
-const READY_WITHIN_MS = 120_000;
-const KEPT_LINES = 20;
-/** Not the end of each connection when we stop. */
-const NOTEWORTHY = /^(PANIC|WARNING|FATAL(?!.*administrator command))/;
+/** Before it is ready, a server replays up to max_wal_size, 1 GB, after a power failure: some seconds, plus a margin. */
+const READY_TIMEOUT_MS = 120_000;
+const MAX_LOG_LINES = 20;
+/** Warnings worth logging, without the end of each connection at shutdown. */
+const WARNING_PATTERN = /^(PANIC|WARNING|FATAL(?!.*administrator command))/;
 
-/** A Postgres that accepts connections. */
-export interface Server {
+/** A PostgreSQL server that accepts connections. */
+export interface PostgresServer {
   port: number;
   process: ChildProcess;
   pid: number;
-  /** Resolves when the process is gone; never rejects. */
+  /** Resolves when the process has ended. Never rejects. */
   exited: Promise<void>;
 }
 
-/** The server ended before it was ready. `transient`: another try may work, as something else was in the way. */
-export class ServerNotReady extends Error {
-  readonly transient: boolean;
+/** The server ended before it was ready. `isTransient`: another attempt can succeed. */
+export class ServerStartFailed extends Error {
+  readonly isTransient: boolean;
   constructor(lines: readonly string[]) {
-    super(`The embedded Postgres did not start. It said: ${lines.join(' | ') || 'nothing'}`);
-    // Somebody took the port; another process starts the same cluster; children of a killed server are still ending.
-    this.transient = /could not bind|TCP\/IP sockets|lock file|still in use/.test(this.message);
+    super(`The embedded PostgreSQL did not start. Its output: ${lines.join(' | ') || 'nothing'}`);
+    // Another program took the port, another process starts the same cluster, or children of a killed server are still ending.
+    this.isTransient = /could not bind|TCP\/IP sockets|lock file|still in use/.test(this.message);
   }
 }
 
 /**
  * Starts the server of the cluster at `cluster` on a free port of 127.0.0.1 and resolves when it accepts connections. It
- * leads a process group of its own, so Ctrl-C in a terminal reaches only us, and we stop it last. Rejects with
- * ServerNotReady when it ends instead.
+ * leads its own process group, so Ctrl-C in a terminal reaches only this process, which stops the server last. Rejects with
+ * ServerStartFailed when it ends instead.
  */
 export async function startServer(options: {
   program: string;
   cluster: string;
-  account: Account | undefined;
+  account: OsAccount | undefined;
   settings: Record<string, string | number>;
   log: Logger;
-}): Promise<Server> {
+}): Promise<PostgresServer> {
   const { program, cluster, account, log } = options;
-  const port = await freePort();
+  const port = await findFreePort();
   const settings = { ...options.settings, port, listen_addresses: '127.0.0.1', unix_socket_directories: '' };
   const child = spawn(
     program,
     [
-      ...['-D', nameOfWorkingDirectory(cluster, account)],
+      ...['-D', workingDirectoryPath(cluster, account)],
       ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
     ],
     {
       ...account,
       cwd: cluster,
-      env: serverEnvironment(),
+      env: postgresEnvironment(),
       detached: true,
       stdio: ['ignore', 'ignore', 'pipe'],
     },
@@ -63,13 +63,13 @@ export async function startServer(options: {
   const ready = new Promise<void>((done, fail) => {
     createInterface(child.stderr).on('line', (line) => {
       lines.push(line);
-      if (lines.length > KEPT_LINES) lines.shift();
-      // A statement's failure is told by whoever sent it (log_min_messages=log); what is left here is the server's own.
-      log[NOTEWORTHY.test(line) ? 'warn' : 'debug'](line);
+      if (lines.length > MAX_LOG_LINES) lines.shift();
+      // With log_min_messages=log the server logs no failed statements. Their senders log those.
+      log[WARNING_PATTERN.test(line) ? 'warn' : 'debug'](line);
       if (line.includes('database system is ready to accept connections')) done();
     });
-    child.once('error', fail).once('close', () => fail(new ServerNotReady(lines)));
-    setTimeout(() => fail(new ServerNotReady([...lines, 'not ready in time'])), READY_WITHIN_MS).unref();
+    child.once('error', fail).once('close', () => fail(new ServerStartFailed(lines)));
+    setTimeout(() => fail(new ServerStartFailed([...lines, 'not ready in time'])), READY_TIMEOUT_MS).unref();
   });
   try {
     await ready;
@@ -81,8 +81,8 @@ export async function startServer(options: {
   return { port, process: child, pid: child.pid ?? 0, exited };
 }
 
-/** Free at this moment; whoever is refused it asks again. */
-async function freePort(): Promise<number> {
+/** Returns a port that is free now. If another program takes it, the start is retried. */
+async function findFreePort(): Promise<number> {
   const probe = createServer();
   await new Promise<void>((done, fail) => probe.once('error', fail).listen(0, '127.0.0.1', done));
   const { port } = probe.address() as AddressInfo;

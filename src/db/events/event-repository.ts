@@ -1,14 +1,14 @@
 import { type EventType, type TaskEvent } from '../../core/events/task-event.js';
-import { type Reach } from '../../core/access/visibility.js';
+import { type Visibility } from '../../core/access/visibility.js';
 import { type Database } from '../postgres/database.js';
-import { isWhole, reachValues, taskWithin } from '../access/visibility-filter.js';
+import { coversWorkspace, visibilityValues, isTaskVisibleSql } from '../access/visibility-filter.js';
 
-/** A task's end user never changes, and a look by the primary key costs less than a column in every event. */
-const EVENT_COLUMNS = `id, position, workspace_id AS "workspaceId", task_id AS "taskId", type, at, actor, data, settles,
+/** The end user of a task never changes, and a lookup by primary key costs less than a column in every event. */
+const EVENT_COLUMNS = `id, position, workspace_id AS "workspaceId", task_id AS "taskId", type, at, actor, data, settles_task AS "settlesTask",
   (SELECT owner.end_user_id FROM tasks owner WHERE owner.id = task_events.task_id) AS "endUserId"`;
 
 const SEAL = { name: 'seal-events', text: 'SELECT seal_events($1) AS sealed' };
-const HEAD = { name: 'event-log-head', text: 'SELECT position FROM event_log_head' };
+const HEAD = { name: 'find-event-log-head', text: 'SELECT position FROM event_log_head' };
 const READ_AFTER = {
   name: 'read-events-after',
   text: `SELECT ${EVENT_COLUMNS} FROM task_events WHERE position > $1 ORDER BY position LIMIT $2`,
@@ -25,21 +25,22 @@ const READ_WORKSPACE_AFTER = {
            AND ($4::text[] IS NULL OR type = ANY($4)) AND ($5::uuid[] IS NULL OR task_id = ANY($5))
          ORDER BY position LIMIT $3`,
 };
-/** Of few tasks: theirs are found first, so that what others do in a busy workspace is not looked through. */
-const READ_REACH_AFTER = {
-  name: 'read-events-within-reach-after',
+/** Finds the visible tasks first, which are few, so that it does not read all events of a busy workspace. */
+const READ_VISIBLE_AFTER = {
+  name: 'read-visible-events-after',
   text: `SELECT ${EVENT_COLUMNS} FROM task_events
-         WHERE task_id = ANY(ARRAY(SELECT task.id FROM tasks task WHERE ${taskWithin('task', 1)})) AND position > $4
+         WHERE task_id = ANY(ARRAY(SELECT task.id FROM tasks task WHERE ${isTaskVisibleSql('task', 1)})) AND position > $4
            AND ($6::text[] IS NULL OR type = ANY($6)) AND ($7::uuid[] IS NULL OR task_id = ANY($7))
          ORDER BY position LIMIT $5`,
 };
-/** Each task that is there, by its workspace and id, as one moment sees it. */
-const FIND_WATCH_POINTS = {
-  name: 'find-watch-points',
+/** One statement, so that the task, its events and the head of the log are of the same moment. Skips tasks that do not exist. */
+const FIND_TASK_LOG_SNAPSHOTS = {
+  name: 'find-task-log-snapshots',
   text: `
-  SELECT task.id AS "watchedTaskId", task.workspace_id AS "watchedWorkspaceId",
-         task.end_user_id AS "watchedEndUserId", head.position AS head, latest.*,
-         (SELECT min(e.position) FROM task_events e WHERE e.task_id = task.id AND e.settles AND e.position IS NOT NULL) AS "settledAt"
+  SELECT task.id AS "snapshotTaskId", task.workspace_id AS "snapshotWorkspaceId",
+         task.end_user_id AS "snapshotEndUserId", head.position AS "headPosition", latest.*,
+         (SELECT min(e.position) FROM task_events e
+          WHERE e.task_id = task.id AND e.settles_task AND e.position IS NOT NULL) AS "settledPosition"
   FROM unnest($1::uuid[], $2::uuid[]) AS given(workspace_id, id)
   JOIN tasks task ON task.id = given.id AND task.workspace_id = given.workspace_id
   CROSS JOIN event_log_head head
@@ -47,10 +48,10 @@ const FIND_WATCH_POINTS = {
     SELECT ${EVENT_COLUMNS} FROM task_events
     WHERE task_id = task.id AND position IS NOT NULL ORDER BY position DESC LIMIT 1) latest ON true`,
 };
-const LOG_ID = { name: 'event-log-id', text: 'SELECT log_id AS "logId" FROM event_log_head' };
-/** A binary search: positions have no gaps, and an event is sealed a moment after its time. */
-const LAST_BEFORE = {
-  name: 'last-event-before',
+const LOG_ID = { name: 'find-event-log-id', text: 'SELECT log_id AS "logId" FROM event_log_head' };
+/** A binary search, which works because positions have no gaps and an event is sealed a moment after its time. */
+const LAST_POSITION_BEFORE = {
+  name: 'find-last-position-before',
   text: `
   WITH RECURSIVE search(low, high) AS (
     SELECT 0::bigint, position FROM event_log_head
@@ -63,49 +64,49 @@ const LAST_BEFORE = {
   SELECT max(low) AS position FROM search`,
 };
 
-/** Whose events: one task's, or all within reach. */
-export interface Scope extends Reach {
+/** Selects the events of one task, or all visible events. */
+export interface EventScope extends Visibility {
   taskId: string | null;
 }
 
-/** Which events of a workspace. Absent or empty: all of them. */
+/** Selects events of a workspace. Absent or empty fields select all events. */
 export interface EventFilter {
   types?: readonly EventType[] | null;
   taskIds?: readonly string[] | null;
 }
 
-/** Where a task stands in the log, all read at one moment. */
-export interface WatchPoint {
+/** A task in the event log, read at one moment. */
+export interface TaskLogSnapshot {
   workspaceId: string;
   taskId: string;
-  /** The task's. */
+  /** End user of the task. */
   endUserId: string | null;
-  /** The log's last position. */
-  head: bigint;
-  /** The task's last sealed event; null while not even its first is sealed. */
-  latest: TaskEvent | null;
-  /** The position of the event that settled the task; null while more is expected of it. */
-  settledAt: bigint | null;
+  /** Last position of the log. */
+  headPosition: bigint;
+  /** Last sealed event of the task. Null while none is sealed. */
+  latestEvent: TaskEvent | null;
+  /** Position of the event that settled the task. Null while the task is not settled. */
+  settledPosition: bigint | null;
 }
 
-/** An event as pg returns it: 64-bit integers come as text. */
+/** An event as pg returns it, with 64-bit integers as text. */
 type EventRow = Omit<TaskEvent, 'position'> & { position: string };
 
-/** The rows of `task_events`. Readers only ever see sealed events. */
-export class Events {
+/** The rows of `task_events`. Readers see only sealed events. */
+export class EventRepository {
   constructor(private readonly db: Database) {}
 
   /**
-   * Seals up to `batch` committed events; how many it sealed, or null when somebody else is sealing at this moment.
-   * One statement: a stopped client holds no lock.
+   * Seals up to `batchSize` committed events. Returns the number of sealed events, or null while another session is sealing. It
+   * is one statement, so that a suspended client holds no lock.
    */
-  async seal(batch: number): Promise<number | null> {
-    const [row] = await this.db.run<{ sealed: number | null }>(SEAL, [batch]);
+  async seal(batchSize: number): Promise<number | null> {
+    const [row] = await this.db.run<{ sealed: number | null }>(SEAL, [batchSize]);
     return row?.sealed ?? null;
   }
 
-  /** The position of the last sealed event; 0 for an empty log. */
-  async head(): Promise<bigint> {
+  /** Position of the last sealed event. 0 when the log is empty. */
+  async headPosition(): Promise<bigint> {
     const [row] = await this.db.run<{ position: string }>(HEAD, []);
     return BigInt(row?.position ?? 0);
   }
@@ -123,72 +124,85 @@ export class Events {
     limit: number,
   ): Promise<TaskEvent[]> {
     const values = [workspaceId, taskId, position, limit];
-    return (await this.db.within<EventRow>(workspaceId, READ_TASK_AFTER, values)).map(toEvent);
+    return (await this.db.runAsCaller<EventRow>(workspaceId, READ_TASK_AFTER, values)).map(toEvent);
   }
 
-  /** Up to `limit` events within reach after `position`, in order. */
-  async readReachAfter(
-    reach: Reach,
+  /** Up to `limit` visible events after `position`, in order. */
+  async readVisibleAfter(
+    visibility: Visibility,
     position: bigint,
     limit: number,
     filter: EventFilter = {},
   ): Promise<TaskEvent[]> {
     const { types, taskIds } = filter;
-    const wanted = [types?.length ? types : null, taskIds?.length ? taskIds : null];
-    const { workspaceId } = reach;
-    const rows = isWhole(reach)
-      ? this.db.within<EventRow>(workspaceId, READ_WORKSPACE_AFTER, [workspaceId, position, limit, ...wanted])
-      : this.db.within<EventRow>(workspaceId, READ_REACH_AFTER, [
-          ...reachValues(reach),
+    const filterValues = [types?.length ? types : null, taskIds?.length ? taskIds : null];
+    const { workspaceId } = visibility;
+    const rows = coversWorkspace(visibility)
+      ? this.db.runAsCaller<EventRow>(workspaceId, READ_WORKSPACE_AFTER, [
+          workspaceId,
           position,
           limit,
-          ...wanted,
+          ...filterValues,
+        ])
+      : this.db.runAsCaller<EventRow>(workspaceId, READ_VISIBLE_AFTER, [
+          ...visibilityValues(visibility),
+          position,
+          limit,
+          ...filterValues,
         ]);
     return (await rows).map(toEvent);
   }
 
   /** Up to `limit` events of a scope after `position`, in order. */
-  async readScopeAfter(scope: Scope, position: bigint, limit: number): Promise<TaskEvent[]> {
-    if (scope.taskId === null) return this.readReachAfter(scope, position, limit);
+  async readScopeAfter(scope: EventScope, position: bigint, limit: number): Promise<TaskEvent[]> {
+    if (scope.taskId === null) return this.readVisibleAfter(scope, position, limit);
     return this.readTaskAfter(scope.workspaceId, scope.taskId, position, limit);
   }
 
-  /** Where tasks stand, in one statement and in no order; those that their workspace does not have are left out. */
-  async findWatchPoints(tasks: readonly { workspaceId: string; taskId: string }[]): Promise<WatchPoint[]> {
+  /** Snapshots of tasks, in one statement and in no order. Tasks that their workspace does not have are left out. */
+  async findTaskLogSnapshots(
+    tasks: readonly { workspaceId: string; taskId: string }[],
+  ): Promise<TaskLogSnapshot[]> {
     const values = [tasks.map(({ workspaceId }) => workspaceId), tasks.map(({ taskId }) => taskId)];
-    return (await this.db.run<WatchPointRow>(FIND_WATCH_POINTS, values)).map(toWatchPoint);
+    return (await this.db.run<TaskLogSnapshotRow>(FIND_TASK_LOG_SNAPSHOTS, values)).map(toTaskLogSnapshot);
   }
 
-  /** What tells this log from those of other databases. */
+  /** ID of the log, which differs between databases. */
   async logId(): Promise<string> {
     const [row] = await this.db.run<{ logId: string }>(LOG_ID, []);
     return row?.logId ?? '';
   }
 
-  /** The position of the last event from before `time`; 0 when there is none. */
-  async lastBefore(time: Date): Promise<bigint> {
-    const [row] = await this.db.run<{ position: string }>(LAST_BEFORE, [time]);
+  /** Position of the last event before `time`. 0 when there is none. */
+  async lastPositionBefore(time: Date): Promise<bigint> {
+    const [row] = await this.db.run<{ position: string }>(LAST_POSITION_BEFORE, [time]);
     return BigInt(row?.position ?? 0);
   }
 }
 
-type WatchPointRow = {
-  watchedTaskId: string;
-  watchedWorkspaceId: string;
-  watchedEndUserId: string | null;
-  head: string;
-  settledAt: string | null;
+type TaskLogSnapshotRow = {
+  snapshotTaskId: string;
+  snapshotWorkspaceId: string;
+  snapshotEndUserId: string | null;
+  headPosition: string;
+  settledPosition: string | null;
 } & (EventRow | { [Column in keyof EventRow]: null });
 
-function toWatchPoint({ watchedTaskId, watchedWorkspaceId, ...row }: WatchPointRow): WatchPoint {
-  const { watchedEndUserId, head, settledAt, ...latest } = row;
+function toTaskLogSnapshot({
+  snapshotTaskId,
+  snapshotWorkspaceId,
+  snapshotEndUserId,
+  headPosition,
+  settledPosition,
+  ...latest
+}: TaskLogSnapshotRow): TaskLogSnapshot {
   return {
-    workspaceId: watchedWorkspaceId,
-    taskId: watchedTaskId,
-    endUserId: watchedEndUserId,
-    head: BigInt(head),
-    latest: latest.position === null ? null : toEvent(latest),
-    settledAt: settledAt === null ? null : BigInt(settledAt),
+    workspaceId: snapshotWorkspaceId,
+    taskId: snapshotTaskId,
+    endUserId: snapshotEndUserId,
+    headPosition: BigInt(headPosition),
+    latestEvent: latest.position === null ? null : toEvent(latest),
+    settledPosition: settledPosition === null ? null : BigInt(settledPosition),
   };
 }
 

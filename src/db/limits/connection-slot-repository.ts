@@ -1,76 +1,76 @@
 import { type Database } from '../postgres/database.js';
 
-/** What an instance asks for of one subject: whose connections are limited. */
-export interface PlacesAsked {
+/** The slots that an instance requests for one subject: the key, token, end user or workspace whose connections are limited. */
+export interface SlotRequest {
   subject: string;
-  /** Connections that it has open: it keeps a place for each, whatever the limit. */
-  open: number;
-  wanted: number;
-  limit: number;
+  /** The instance keeps a slot for each open connection, whatever the limit. */
+  openConnections: number;
+  wantedSlots: number;
+  maxSlots: number;
 }
 
-const BEAT = {
-  name: 'beat-of-holder',
+const RENEW = {
+  name: 'renew-connection-lease',
   text: `
-  UPDATE connection_holders SET until = clock_timestamp() + make_interval(secs => $2 / 1000.0)
+  UPDATE connection_leases SET expires_at = clock_timestamp() + make_interval(secs => $2 / 1000.0)
   WHERE id = $1 RETURNING id`,
 };
-const JOIN = {
-  name: 'join-holders',
+const CREATE = {
+  name: 'create-connection-lease',
   text: `
-  INSERT INTO connection_holders (id, until) VALUES ($1, clock_timestamp() + make_interval(secs => $2 / 1000.0))
-  ON CONFLICT (id) DO UPDATE SET until = excluded.until`,
+  INSERT INTO connection_leases (id, expires_at) VALUES ($1, clock_timestamp() + make_interval(secs => $2 / 1000.0))
+  ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at`,
 };
-/** After another lease, so that those come back first who only could not say that they live. */
-const BURY = {
-  name: 'bury-holders',
+/** Waits for the length of another lease, so that an instance that was only slow to renew gets its slots back. */
+const DELETE_EXPIRED = {
+  name: 'delete-expired-connection-leases',
   text: `
-  DELETE FROM connection_holders WHERE id IN (
-    SELECT id FROM connection_holders WHERE until < clock_timestamp() - make_interval(secs => $1 / 1000.0)
+  DELETE FROM connection_leases WHERE id IN (
+    SELECT id FROM connection_leases WHERE expires_at < clock_timestamp() - make_interval(secs => $1 / 1000.0)
     FOR UPDATE SKIP LOCKED)`,
 };
-const LEAVE = { name: 'leave-holders', text: 'DELETE FROM connection_holders WHERE id = $1' };
-const HOLD = {
-  name: 'hold-connections',
-  text: 'SELECT name, held FROM hold_connections($1, $2, $3, $4, $5)',
+const RELEASE = { name: 'release-connection-lease', text: 'DELETE FROM connection_leases WHERE id = $1' };
+const ADJUST = {
+  name: 'adjust-connection-slots',
+  text: `SELECT slot_subject AS subject, granted_slots AS slots FROM adjust_connection_slots($1, $2, $3, $4, $5)`,
 };
 
-/** The rows of `connection_holders` and `connection_places`: how many connections which instance may have open. */
-export class ConnectionPlaces {
+/** The rows of `connection_leases` and `connection_slots`: how many connections each instance may have open. */
+export class ConnectionSlotRepository {
   constructor(private readonly db: Database) {}
 
   /**
-   * Takes or gives back places of several subjects, in one commit; what the instance holds of each then. Null: its lease has
-   * ended, or it has none yet.
+   * Takes or gives back slots of several subjects in one commit, and returns the slots that the instance holds afterwards, by
+   * subject. Null when its lease has expired or does not exist yet.
    */
-  async hold(holderId: string, asked: readonly PlacesAsked[]): Promise<Map<string, number> | null> {
-    const rows = await this.db.run<{ name: string; held: number }>(HOLD, [
-      holderId,
-      asked.map(({ subject }) => subject),
-      asked.map(({ open }) => open),
-      asked.map(({ wanted }) => wanted),
-      asked.map(({ limit }) => limit),
+  async adjustSlots(leaseId: string, requests: readonly SlotRequest[]): Promise<Map<string, number> | null> {
+    const rows = await this.db.run<{ subject: string; slots: number }>(ADJUST, [
+      leaseId,
+      requests.map(({ subject }) => subject),
+      requests.map(({ openConnections }) => openConnections),
+      requests.map(({ wantedSlots }) => wantedSlots),
+      requests.map(({ maxSlots }) => maxSlots),
     ]);
-    return rows.length === 0 ? null : new Map(rows.map(({ name, held }) => [name, held]));
+    return rows.length === 0 ? null : new Map(rows.map(({ subject, slots }) => [subject, slots]));
   }
 
-  /** Says that the instance is alive; false when others have given it up, and its places with it. */
-  async beat(holderId: string, leaseMs: number): Promise<boolean> {
-    return (await this.db.run(BEAT, [holderId, leaseMs])).length > 0;
+  /** Renews the lease of an instance. False when the lease was deleted, and its slots with it. */
+  async renewLease(leaseId: string, leaseMs: number): Promise<boolean> {
+    return (await this.db.run(RENEW, [leaseId, leaseMs])).length > 0;
   }
 
-  /** The same of one that is new, or was given up. */
-  async join(holderId: string, leaseMs: number): Promise<void> {
-    await this.db.run(JOIN, [holderId, leaseMs]);
+  /** Creates the lease of an instance that is new, or whose lease was deleted. */
+  async createLease(leaseId: string, leaseMs: number): Promise<void> {
+    await this.db.run(CREATE, [leaseId, leaseMs]);
   }
 
-  /** Removes the rows of those whose lease ended more than `leaseMs` ago. */
-  async bury(leaseMs: number): Promise<void> {
-    await this.db.run(BURY, [leaseMs]);
+  /** Deletes leases that expired more than `leaseMs` ago, with their slots. */
+  async deleteExpiredLeases(leaseMs: number): Promise<void> {
+    await this.db.run(DELETE_EXPIRED, [leaseMs]);
   }
 
-  /** Gives back all that it holds. */
-  async leave(holderId: string): Promise<void> {
-    await this.db.run(LEAVE, [holderId]);
+  /** Gives back all slots of an instance. */
+  async releaseLease(leaseId: string): Promise<void> {
+    await this.db.run(RELEASE, [leaseId]);
   }
 }

@@ -1,39 +1,43 @@
 import { type Database } from '../postgres/database.js';
 
-/** Whom a task is for. */
-export interface FlightOwner {
+/** The workspace, API key and end user that a task counts for. */
+export interface TaskOwner {
   workspaceId: string;
   keyId: string;
   endUserId: string | null;
 }
 
-/** How many tasks may be in flight; null: any number. */
-export interface FlightLimits {
+/** How many tasks may be in flight. Null: unlimited. */
+export interface InFlightLimits {
   key: number | null;
   endUser: number | null;
   workspace: number | null;
 }
 
-const HOLD = {
-  name: 'hold-flight',
-  text: 'SELECT hold_flight($1, $2, $3, $4, $5, $6, $7) AS refused',
+const ACQUIRE = {
+  name: 'acquire-in-flight-lease',
+  text: `SELECT acquire_in_flight_lease($1, $2, $3, $4, $5, $6, $7) AS "exceededLimit"`,
 };
-const RELEASE = { name: 'release-flight', text: 'DELETE FROM flight_holds WHERE task_id = $1' };
+const RELEASE = { name: 'release-in-flight-lease', text: 'DELETE FROM in_flight_leases WHERE task_id = $1' };
 
-/** Places among the tasks in flight. Exact, also when several instances ask at once. */
-export class Flights {
+/** The rows of `in_flight_leases`. The limits are exact even when several instances insert tasks at the same time. */
+export class InFlightRepository {
   constructor(private readonly db: Database) {}
 
-  /** Keeps a place for a task that is about to be written; null, or whose limit is used up. */
-  async hold(taskId: string, owner: FlightOwner, limits: FlightLimits): Promise<keyof FlightLimits | null> {
+  /** Reserves room for a task that is about to be inserted. Null when there is room, otherwise the limit that is used up. */
+  async acquire(
+    taskId: string,
+    owner: TaskOwner,
+    limits: InFlightLimits,
+  ): Promise<keyof InFlightLimits | null> {
     const { workspaceId, keyId, endUserId } = owner;
     const { key, endUser, workspace } = limits;
     const values = [taskId, workspaceId, keyId, endUserId, key, endUser, workspace];
-    const [row] = await this.db.run<{ refused: keyof FlightLimits | null }>(HOLD, values);
-    return row?.refused ?? null;
+    const [row] = await this.db.run<{ exceededLimit: keyof InFlightLimits | null }>(ACQUIRE, values);
+    return row?.exceededLimit ?? null;
   }
 
-  /** For a task that was not written after all. */
+  /** Gives the room back when the task was not inserted after all. */
   async release(taskId: string): Promise<void> {
     await this.db.run(RELEASE, [taskId]);
   }

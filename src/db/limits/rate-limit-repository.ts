@@ -1,42 +1,41 @@
 import { type Database } from '../postgres/database.js';
 
-/** What an instance was given of an allowance. */
-export interface Grant {
-  /** How much may be used by this instance; 0: all of it has been given away. */
+/** What an instance was granted of a rate limit. */
+export interface RateLimitGrant {
+  /** Amount that this instance may use. 0: the limit of this window is used up. */
   granted: number;
-  /** Of all instances together, this grant included. */
-  given: number;
-  /** Until the allowance is renewed, by the clock of Postgres: those of instances may differ. */
-  leftMs: number;
-  /** When it is renewed. */
-  endsAt: Date;
+  /** Amount granted to all instances in this window, including this grant. */
+  totalGranted: number;
+  /** Time until the window ends, by the clock of PostgreSQL, because the clocks of instances can differ. */
+  remainingMs: number;
+  windowEndsAt: Date;
 }
 
-/** Gives no more than what is left. Where the time is over, everything is there again. */
-const TAKE = {
-  name: 'take-allowance',
+/** Grants no more than what is left of the window. When the window has ended, a new one begins with the whole limit. */
+const ACQUIRE = {
+  name: 'acquire-rate-limit',
   text: `
-  INSERT INTO allowances AS old (name, ends_at, given, granted)
+  INSERT INTO rate_limit_windows AS old (key, ends_at, total_granted, last_granted)
   SELECT $1, date_bin(length, clock_timestamp(), 'epoch') + length, least($2::int, $3::int), least($2::int, $3::int)
   FROM (SELECT make_interval(secs => $4 / 1000.0) AS length) AS time
-  ON CONFLICT (name) DO UPDATE SET
-    granted = CASE WHEN old.ends_at < excluded.ends_at THEN excluded.granted
-                   ELSE greatest(0, least($2::int, $3::int - old.given)) END,
-    given = CASE WHEN old.ends_at < excluded.ends_at THEN excluded.granted
-                 ELSE old.given + greatest(0, least($2::int, $3::int - old.given)) END,
+  ON CONFLICT (key) DO UPDATE SET
+    last_granted = CASE WHEN old.ends_at < excluded.ends_at THEN excluded.last_granted
+                        ELSE greatest(0, least($2::int, $3::int - old.total_granted)) END,
+    total_granted = CASE WHEN old.ends_at < excluded.ends_at THEN excluded.last_granted
+                         ELSE old.total_granted + greatest(0, least($2::int, $3::int - old.total_granted)) END,
     ends_at = greatest(old.ends_at, excluded.ends_at)
-  RETURNING granted, given, extract(epoch FROM ends_at - clock_timestamp())::float8 * 1000 AS "leftMs",
-            ends_at AS "endsAt"`,
+  RETURNING last_granted AS granted, total_granted AS "totalGranted",
+            extract(epoch FROM ends_at - clock_timestamp())::float8 * 1000 AS "remainingMs", ends_at AS "windowEndsAt"`,
 };
 
-/** The rows of `allowances`: what may be done in a time, by all instances together. */
-export class Allowances {
+/** The rows of `rate_limit_windows`: how much of each rate limit all instances together have been granted. */
+export class RateLimitRepository {
   constructor(private readonly db: Database) {}
 
-  /** Up to `chunk` of an allowance of `limit` for each `windowMs`. */
-  async take(name: string, chunk: number, limit: number, windowMs: number): Promise<Grant> {
-    const [row] = await this.db.run<Grant>(TAKE, [name, chunk, limit, windowMs]);
-    if (!row) throw new Error('The allowance gave no row.');
+  /** Acquires up to `requested` of a limit of `limit` for each `windowMs`. */
+  async acquire(key: string, requested: number, limit: number, windowMs: number): Promise<RateLimitGrant> {
+    const [row] = await this.db.run<RateLimitGrant>(ACQUIRE, [key, requested, limit, windowMs]);
+    if (!row) throw new Error('Acquiring from a rate limit returned no row.');
     return row;
   }
 }

@@ -1,75 +1,79 @@
 import pg from 'pg';
 
-/** Owns nothing, cannot log in, and reads the rows of one workspace alone: row-security.ts makes it. */
+/** A role that owns nothing, cannot log in, and reads the rows of one workspace only. row-level-security.ts creates it. */
 export const CALLER_ROLE = 'darkroom_caller';
 
-/** Becomes the caller's role in a workspace, until the transaction ends. Answers no row. */
-export const ENTER = {
+/** Assumes the caller's role in a workspace until the transaction ends. Returns no row. */
+export const ENTER_WORKSPACE = {
   name: 'enter-workspace',
   text: `
   SELECT WHERE set_config('role', '${CALLER_ROLE}', true) IS NULL
-            OR set_config('darkroom.workspace', $1, true) IS NULL OR set_config('plan_cache_mode', $2, true) IS NULL`,
+            OR set_config('darkroom.workspace_id', $1, true) IS NULL
+            OR set_config('plan_cache_mode', $2, true) IS NULL`,
 };
 
-/** What a caller asks, and for which workspace. */
-export interface CallersStatement {
+/** A statement of a caller, and the caller's workspace. */
+export interface CallerStatement {
   workspaceId: string;
   name: string;
   text: string;
   values: unknown[];
-  /** One plan serves all values. */
-  planOnce: boolean;
+  /** Whether one plan is good for all values. */
+  useGenericPlan: boolean;
 }
 
-/** The values of ENTER. */
-export function enterValues({ workspaceId, planOnce }: Pick<CallersStatement, 'workspaceId' | 'planOnce'>) {
-  return [workspaceId, planOnce ? 'force_generic_plan' : 'auto'];
+/** The parameters of ENTER_WORKSPACE. */
+export function enterWorkspaceValues({
+  workspaceId,
+  useGenericPlan,
+}: Pick<CallerStatement, 'workspaceId' | 'useGenericPlan'>) {
+  return [workspaceId, useGenericPlan ? 'force_generic_plan' : 'auto'];
 }
 
-/** What pg's types leave out of a query and its connection. */
-interface Wire {
+/** The parts of a query and its connection that pg's types leave out. */
+interface PgConnection {
   stream: { cork(): void; uncork(): void; destroy(error: Error): void };
   bind(config: { statement: string; values: unknown[] }): void;
   execute(config: object): void;
 }
-interface Steps {
-  submit: (connection: Wire) => Error | null;
-  handleCommandComplete: (message: unknown, connection: Wire) => void;
+interface QueryHandlers {
+  submit: (connection: PgConnection) => Error | null;
+  handleCommandComplete: (message: unknown, connection: PgConnection) => void;
 }
 
 /**
- * A caller's statement, for a connection that has prepared ENTER. One batch of messages runs ENTER and then the statement. Without
- * BEGIN, all messages up to a Sync are one transaction: so it costs no round trip, and the role ends with the statement,
- * however that ends. The statement has a name of its own here: a prepared one is planned for one role, and would be planned
- * anew whenever it changes.
+ * A caller's statement, for a connection that has prepared ENTER_WORKSPACE. One batch of messages runs ENTER_WORKSPACE and
+ * then the statement. Without BEGIN, all messages up to a Sync are one transaction, so it costs no round trip, and the role
+ * ends with the statement, even if that fails. The statement gets a separate name, because a prepared statement is planned
+ * for one role and planned again whenever the role changes.
  */
-export function callerQuery<Row extends object>(
-  statement: CallersStatement,
+export function createCallerQuery<Row extends object>(
+  statement: CallerStatement,
   done: (error: Error | null, result: { rows: Row[] }) => void,
 ): pg.Submittable {
   const { name, text, values } = statement;
   const query = new pg.Query({ name: `caller-${name}`, text, values }, done as () => void);
-  const { submit, handleCommandComplete } = query as unknown as Steps;
-  let hasEntered = false;
-  const steps: Steps = {
+  const { submit, handleCommandComplete } = query as unknown as QueryHandlers;
+  let workspaceEntered = false;
+  const handlers: QueryHandlers = {
     submit(connection) {
       const { stream } = connection;
       stream.cork();
       try {
-        connection.bind({ statement: ENTER.name, values: enterValues(statement) });
+        connection.bind({ statement: ENTER_WORKSPACE.name, values: enterWorkspaceValues(statement) });
         connection.execute({});
-        const refused = submit.call(query, connection);
-        // Then no Sync was sent, and nothing can be asked here any more.
-        if (refused) stream.destroy(refused);
+        const error = submit.call(query, connection);
+        // No Sync was sent then, so the connection cannot be used any more.
+        if (error) stream.destroy(error);
         return null;
       } finally {
         stream.uncork();
       }
     },
     handleCommandComplete(message, connection) {
-      if (hasEntered) handleCommandComplete.call(query, message, connection);
-      hasEntered = true;
+      if (workspaceEntered) handleCommandComplete.call(query, message, connection);
+      workspaceEntered = true;
     },
   };
-  return Object.assign(query, steps) as pg.Submittable;
+  return Object.assign(query, handlers) as pg.Submittable;
 }

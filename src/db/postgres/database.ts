@@ -2,12 +2,17 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { type Logger } from 'pino';
 import { DatabaseUnavailable } from '../../core/errors.js';
-import { callerQuery, type CallersStatement, ENTER, enterValues } from './caller-query.js';
+import {
+  createCallerQuery,
+  type CallerStatement,
+  ENTER_WORKSPACE,
+  enterWorkspaceValues,
+} from './caller-query.js';
 import { PrismaClient } from '../generated/client.js';
 
 export interface DatabaseOptions {
   url: string;
-  /** Connections of this instance; the queue's workers and the requests share them. */
+  /** Connections of this instance. The workers of the queue and the requests share them. */
   maxConnections: number;
   log: Logger;
 }
@@ -17,26 +22,26 @@ export interface Statement {
   name: string;
   text: string;
   /**
-   * For `within`: one plan is good for all values, so it is planned once for each connection. Postgres itself would plan some
-   * statements each time, which costs a look by ids more than all the rest.
+   * For `runAsCaller`: one plan is good for all values, so the statement is planned once per connection. By default PostgreSQL
+   * plans some statements at every execution, which takes longer than a lookup by IDs itself.
    */
-  planOnce?: boolean;
+  useGenericPlan?: boolean;
 }
 
-/** How long a request waits for a free connection, or for a new one, before it is told that the database is away. */
+/** How long a request waits for a free or new connection before it fails with DatabaseUnavailable. */
 const CONNECT_TIMEOUT_MS = 5_000;
 /**
- * A new connection costs tens of milliseconds, its sign-in and the planning of each statement, and is opened when a burst has no
- * time for it; so those of the last burst are kept for a while.
+ * A new connection costs tens of milliseconds for its authentication and the planning of each statement, in the middle of a
+ * burst of requests. So the connections of the last burst stay open for a while.
  */
-const IDLE_MS = 300_000;
+const IDLE_TIMEOUT_MS = 300_000;
 /**
- * SQLSTATE classes and codes that mean "not now": connection failures, shutdown, start-up, resources that are used up (disk,
- * memory, connections), and a deadlock, whose victim has written nothing and may come again.
+ * SQLSTATE classes and codes that mean "try again later": connection failures, shutdown, start-up, exhausted resources (disk,
+ * memory, connections), and a deadlock, whose victim has written nothing and can be retried.
  */
-const UNAVAILABLE_STATES = /^(08...|53...|57P0[1-4]|40P01)$/;
-/** There is no such role, we may not become it, or it may not read; and it does not find the tables. */
-const NOT_HELD_STATES = /^(22023|42501|42P01)$/;
+const UNAVAILABLE_SQLSTATES = /^(08...|53...|57P0[1-4]|40P01)$/;
+/** The role does not exist, we may not assume it, it may not read, or it does not find the tables. */
+const ROW_SECURITY_MISSING_STATES = /^(22023|42501|42P01)$/;
 const UNAVAILABLE_CODES = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -47,26 +52,26 @@ const UNAVAILABLE_CODES = new Set([
   'EHOSTUNREACH',
 ]);
 
-/** The one pool of connections: Prisma Client for reads and administration, `run` for the hot statements. */
+/** The database pool: Prisma Client for reads and administration, `run` for the hot statements. */
 export class Database {
   readonly pool: pg.Pool;
   readonly prisma: PrismaClient;
   private closing = false;
-  /** Null: nobody has asked yet. */
-  private holds: Promise<boolean> | null = null;
-  /** The connections that have prepared ENTER. */
-  private readonly canEnter = new WeakSet<pg.PoolClient>();
+  /** Null until the first caller's statement. */
+  private rowSecurityCheck: Promise<boolean> | null = null;
+  /** The connections that have prepared ENTER_WORKSPACE. */
+  private readonly preparedClients = new WeakSet<pg.PoolClient>();
 
   constructor(readonly options: DatabaseOptions) {
     this.pool = new pg.Pool({
       connectionString: options.url,
       max: options.maxConnections,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-      idleTimeoutMillis: IDLE_MS,
+      idleTimeoutMillis: IDLE_TIMEOUT_MS,
       keepAlive: true,
       application_name: 'darkroom',
     });
-    // A connection that breaks is replaced at the next use; without listeners the process would end.
+    // The pool replaces a broken connection at its next use. Without listeners the error would end the process.
     this.pool.on('error', (error) => {
       if (!this.closing) options.log.warn({ error: error.message }, 'a database connection was lost');
     });
@@ -74,42 +79,44 @@ export class Database {
     this.prisma = new PrismaClient({ adapter: new PrismaPg(this.pool) });
   }
 
-  /** Runs one statement, in any workspace. Throws DatabaseUnavailable when Postgres cannot be reached; other errors as they are. */
+  /** Runs one statement, in any workspace. Throws DatabaseUnavailable when PostgreSQL cannot be reached, and other errors unchanged. */
   async run<Row extends object>(statement: Statement, values: unknown[]): Promise<Row[]> {
     const { name, text } = statement;
-    return this.guard(async () => (await this.pool.query<Row>({ name, text, values })).rows);
+    return this.translateUnavailable(async () => (await this.pool.query<Row>({ name, text, values })).rows);
   }
 
   /**
-   * Runs a caller's statement, which reads nothing but rows of this workspace, whatever it says: the second line behind its
-   * own conditions. `run` is for our own work, and for what callers write.
+   * Runs a caller's statement. Row-level security restricts it to rows of this workspace, in addition to its own conditions.
+   * `run` is for background work and for the writes of callers.
    */
-  async within<Row extends object>(
+  async runAsCaller<Row extends object>(
     workspaceId: string,
     statement: Statement,
     values: unknown[],
   ): Promise<Row[]> {
-    if (!(await this.holdCallers())) return this.run(statement, values);
-    const { name, text, planOnce = false } = statement;
-    return this.guard(() => this.ask<Row>({ workspaceId, name, text, values, planOnce }));
+    if (!(await this.hasRowSecurity())) return this.run(statement, values);
+    const { name, text, useGenericPlan = false } = statement;
+    return this.translateUnavailable(() =>
+      this.executeAsCaller<Row>({ workspaceId, name, text, values, useGenericPlan }),
+    );
   }
 
-  /** Whether `within` has its second line here. Where not, it logs why, once; a start makes it good. */
-  holdCallers(): Promise<boolean> {
-    return (this.holds ??= this.tryCallers().catch((error: unknown) => {
-      this.holds = null;
+  /** Whether row-level security is on for `runAsCaller`. If not, logs the reason once. The next start of the service fixes it. */
+  hasRowSecurity(): Promise<boolean> {
+    return (this.rowSecurityCheck ??= this.probeRowSecurity().catch((error: unknown) => {
+      this.rowSecurityCheck = null;
       throw error;
     }));
   }
 
   /**
-   * Lends a connection with an open transaction; commits when `work` returns and rolls back when it throws. For the few places
-   * that must hold a lock while something else happens.
+   * Calls `work` with a connection that has an open transaction. Commits when `work` resolves, and rolls back when it rejects.
+   * For the few places that must hold a lock while they do something else.
    */
   async transaction<Result>(
     work: (query: <Row extends object>(text: string, values: unknown[]) => Promise<Row[]>) => Promise<Result>,
   ): Promise<Result> {
-    return this.guard(async () => {
+    return this.translateUnavailable(async () => {
       const client = await this.pool.connect();
       try {
         await client.query('BEGIN');
@@ -120,74 +127,75 @@ export class Database {
         client.release();
         return result;
       } catch (error) {
-        // Closing the connection rolls back, also when it cannot be told to.
+        // Closing the connection rolls back, even if the connection is broken.
         client.release(true);
         throw error;
       }
     });
   }
 
-  /** Runs a read through Prisma Client, with the same promise on failure as `run`. */
-  async read<Result>(query: (prisma: PrismaClient) => Promise<Result>): Promise<Result> {
-    return this.guard(() => query(this.prisma));
+  /** Runs a read through Prisma Client. Throws the same errors as `run`. */
+  async withPrisma<Result>(query: (prisma: PrismaClient) => Promise<Result>): Promise<Result> {
+    return this.translateUnavailable(() => query(this.prisma));
   }
 
-  /** Resolves when the database answers; throws DatabaseUnavailable otherwise. */
+  /** Resolves when the database responds. Throws DatabaseUnavailable otherwise. */
   async ping(): Promise<void> {
-    await this.guard(() => this.pool.query('SELECT 1'));
+    await this.translateUnavailable(() => this.pool.query('SELECT 1'));
   }
 
-  /** Waits for the statements that are under way and closes every connection. */
+  /** Waits for running statements, then closes every connection. */
   async close(): Promise<void> {
     this.closing = true;
     await this.prisma.$disconnect();
     if (!this.pool.ended) await this.pool.end();
   }
 
-  private async tryCallers(): Promise<boolean> {
-    const trial = {
+  private async probeRowSecurity(): Promise<boolean> {
+    const probe = {
       workspaceId: '',
-      name: 'trial',
+      name: 'probe-row-security',
       text: 'SELECT FROM tasks LIMIT 0',
       values: [],
-      planOnce: false,
+      useGenericPlan: false,
     };
     try {
-      await this.guard(() => this.ask(trial));
+      await this.translateUnavailable(() => this.executeAsCaller(probe));
       return true;
     } catch (error) {
-      if (!(error instanceof pg.DatabaseError && NOT_HELD_STATES.test(error.code ?? ''))) throw error;
+      if (!(error instanceof pg.DatabaseError && ROW_SECURITY_MISSING_STATES.test(error.code ?? '')))
+        throw error;
       const reason = error.message;
       this.options.log.warn(
         { reason },
-        'row-level security is off; docs/OPERATIONS.md says how to turn it on',
+        'row-level security is off; docs/OPERATIONS.md describes how to turn it on',
       );
       return false;
     }
   }
 
-  private async ask<Row extends object>(statement: CallersStatement): Promise<Row[]> {
+  private async executeAsCaller<Row extends object>(statement: CallerStatement): Promise<Row[]> {
     const client = await this.pool.connect();
     try {
-      if (!this.canEnter.has(client)) {
-        await client.query({ ...ENTER, values: enterValues(statement) });
-        this.canEnter.add(client);
+      if (!this.preparedClients.has(client)) {
+        await client.query({ ...ENTER_WORKSPACE, values: enterWorkspaceValues(statement) });
+        this.preparedClients.add(client);
       }
       const rows = await new Promise<Row[]>((resolve, reject) => {
         const done = (error: Error | null, result: { rows: Row[] }) =>
           error ? reject(error) : resolve(result.rows);
-        client.query(callerQuery(statement, done));
+        client.query(createCallerQuery(statement, done));
       });
       client.release();
       return rows;
     } catch (error) {
-      // A statement that was refused leaves the connection as it was.
+      // After an error of the statement itself, the connection can still be used.
       client.release(!(error instanceof pg.DatabaseError && error.severity === 'ERROR'));
       throw error;
     }
   }
 
-  private async guard<Result>(work: () => Promise<Result>): Promise<Result> {
+  private async translateUnavailable<Result>(work: () => Promise<Result>): Promise<Result> {
     try {
       return await work();
     } catch (error) {
@@ -197,9 +205,10 @@ export class Database {
 }
 
 function isUnavailable(error: unknown): boolean {
-  // By its fields: Node's own errors are not always instances of the Error that this module sees.
+  // Checks fields, not instanceof, because Node's own errors can come from another realm (Jest) with another Error class.
   const { code, message, meta } = Object(error) as { code?: unknown; message?: unknown; meta?: unknown };
-  if (typeof code === 'string' && (UNAVAILABLE_CODES.has(code) || UNAVAILABLE_STATES.test(code))) return true;
+  if (typeof code === 'string' && (UNAVAILABLE_CODES.has(code) || UNAVAILABLE_SQLSTATES.test(code)))
+    return true;
   if (typeof code === 'string' && ['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2037'].includes(code))
     return true;
   const text = `${String(message)} ${JSON.stringify(meta ?? '')}`;

@@ -1,57 +1,57 @@
 import { type Database } from './database.js';
 
-const BEAT = {
-  name: 'beat',
-  text: `INSERT INTO instances (id) VALUES ($1) ON CONFLICT (id) DO UPDATE SET beat_at = now()`,
+const HEARTBEAT = {
+  name: 'instance-heartbeat',
+  text: `INSERT INTO instances (id) VALUES ($1) ON CONFLICT (id) DO UPDATE SET last_heartbeat_at = now()`,
 };
-const HAND_BACK = {
-  name: 'hand-back-jobs',
+const RELEASE_JOBS = {
+  name: 'release-jobs-of-dead-instances',
   text: `
   WITH dead AS (
-    DELETE FROM instances WHERE beat_at < now() - make_interval(secs => $1 / 1000.0) RETURNING id
-  ), unknown AS (
-    -- A queue that was stopped for a while, given up, and went on: it took jobs, and died before it beat again.
+    DELETE FROM instances WHERE last_heartbeat_at < now() - make_interval(secs => $1 / 1000.0) RETURNING id
+  ), unregistered AS (
+    -- A queue can be suspended, lose its row, resume, lock jobs and die before its next heartbeat.
     SELECT DISTINCT locked_by AS id FROM graphile_worker.jobs
     WHERE locked_at < now() - make_interval(secs => $1 / 1000.0)
       AND NOT EXISTS (SELECT FROM instances WHERE instances.id = locked_by)
   ), lost AS (
-    SELECT id FROM dead UNION SELECT id FROM unknown
-  ), handed_back AS (
+    SELECT id FROM dead UNION SELECT id FROM unregistered
+  ), released AS (
     SELECT graphile_worker.force_unlock_workers(array_agg(id)) FROM lost HAVING count(*) > 0
   )
-  SELECT lost.id FROM lost WHERE EXISTS (SELECT FROM handed_back)`,
+  SELECT lost.id FROM lost WHERE EXISTS (SELECT FROM released)`,
 };
-const HELD = {
-  name: 'jobs-held-by-queue',
+const FIND_LOCKED_JOBS = {
+  name: 'find-jobs-locked-by-queue',
   text: `SELECT id FROM graphile_worker.jobs
          WHERE locked_by = $1 AND locked_at < now() - make_interval(secs => $2 / 1000.0)`,
 };
-const LEAVE = { name: 'leave', text: 'DELETE FROM instances WHERE id = $1' };
+const DEREGISTER = { name: 'deregister-instance', text: 'DELETE FROM instances WHERE id = $1' };
 
-/** The rows of `instances`: which queues are alive. */
-export class Instances {
+/** The rows of `instances`: the queues that are alive. */
+export class InstanceRepository {
   constructor(private readonly db: Database) {}
 
-  /** Says that the queue with this id is alive now. */
-  async beat(id: string): Promise<void> {
-    await this.db.run(BEAT, [id]);
+  /** Records that the queue with this ID is alive now. */
+  async heartbeat(id: string): Promise<void> {
+    await this.db.run(HEARTBEAT, [id]);
   }
 
   /**
-   * Frees the jobs of queues that have not said so for `olderThanMs`, and those that a queue without a row has held for as
-   * long, so that others run them; the ids of these queues.
+   * Unlocks the jobs of queues without a heartbeat for `olderThanMs`, and those that a queue without a row has locked for as
+   * long, so that other instances run them. Returns the IDs of these queues.
    */
-  async handBackJobsOfDead(olderThanMs: number): Promise<string[]> {
-    return (await this.db.run<{ id: string }>(HAND_BACK, [olderThanMs])).map(({ id }) => id);
+  async releaseJobsOfDeadInstances(olderThanMs: number): Promise<string[]> {
+    return (await this.db.run<{ id: string }>(RELEASE_JOBS, [olderThanMs])).map(({ id }) => id);
   }
 
-  /** The jobs that a queue has held for `olderThanMs`. */
-  async jobsHeldBy(id: string, olderThanMs: number): Promise<string[]> {
-    return (await this.db.run<{ id: string }>(HELD, [id, olderThanMs])).map((job) => job.id);
+  /** The jobs that a queue has locked for longer than `olderThanMs`. */
+  async findJobsLockedBy(id: string, olderThanMs: number): Promise<string[]> {
+    return (await this.db.run<{ id: string }>(FIND_LOCKED_JOBS, [id, olderThanMs])).map((job) => job.id);
   }
 
-  /** Says that the queue with this id has ended in order and holds no jobs. */
-  async leave(id: string): Promise<void> {
-    await this.db.run(LEAVE, [id]);
+  /** Records that the queue with this ID has stopped and holds no jobs. */
+  async deregister(id: string): Promise<void> {
+    await this.db.run(DEREGISTER, [id]);
   }
 }

@@ -1,28 +1,29 @@
 import { type Database } from './database.js';
 
-const TAKE = {
-  name: 'take-lease',
+const ACQUIRE = {
+  name: 'acquire-lease',
   text: `
-  INSERT INTO leases (name, until) VALUES ($1, now() + make_interval(secs => $2 / 1000.0))
-  ON CONFLICT (name) DO UPDATE SET until = excluded.until WHERE leases.until <= now()
+  INSERT INTO leases (name, expires_at) VALUES ($1, now() + make_interval(secs => $2 / 1000.0))
+  ON CONFLICT (name) DO UPDATE SET expires_at = excluded.expires_at WHERE leases.expires_at <= now()
   RETURNING name`,
 };
 const EXTEND = {
   name: 'extend-lease',
-  text: `UPDATE leases SET until = greatest(until, now() + make_interval(secs => $2 / 1000.0)) WHERE name = $1`,
+  text: `
+  UPDATE leases SET expires_at = greatest(expires_at, now() + make_interval(secs => $2 / 1000.0)) WHERE name = $1`,
 };
 
-/** The rows of `leases`: what all instances together do only so often. */
-export class Leases {
+/** The rows of `leases`: periodic work that one instance does for all. */
+export class LeaseRepository {
   constructor(private readonly db: Database) {}
 
-  /** Whether it is ours to do now; then nobody has it again for `forMs`. */
-  async take(name: string, forMs: number): Promise<boolean> {
-    return (await this.db.run(TAKE, [name, forMs])).length > 0;
+  /** Whether this instance got the lease. No instance gets it again for `durationMs`. */
+  async acquire(name: string, durationMs: number): Promise<boolean> {
+    return (await this.db.run(ACQUIRE, [name, durationMs])).length > 0;
   }
 
-  /** Nobody has it for at least `forMs` from now. */
-  async rest(name: string, forMs: number): Promise<void> {
-    await this.db.run(EXTEND, [name, forMs]);
+  /** Makes the lease last for at least `durationMs` from now. */
+  async extend(name: string, durationMs: number): Promise<void> {
+    await this.db.run(EXTEND, [name, durationMs]);
   }
 }

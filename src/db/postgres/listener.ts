@@ -1,41 +1,41 @@
 import pg from 'pg';
 import { type Logger } from 'pino';
 
-/** Milliseconds before a lost connection is tried again: quick at first, then once a second. */
+/** Delays before reconnecting: short at first, then one second. */
 const RECONNECT_DELAYS_MS = [50, 200, 500, 1_000];
 
-export interface ListenerOptions {
+export interface NotificationListenerOptions {
   url: string;
   channel: string;
   log: Logger;
-  onNotify: (payload: string) => void;
-  /** Called after each successful LISTEN: notifications may have been missed before it. */
+  onNotification: (payload: string) => void;
+  /** Called after each successful LISTEN, because notifications before it can have been missed. */
   onListening: () => void;
 }
 
 /**
- * The instance's one LISTEN connection. It comes back by itself when it is lost; what was notified meanwhile is gone, so
- * `onListening` is the moment to look at the tables.
+ * The one LISTEN connection of the instance. It reconnects by itself. Notifications during an outage are lost, so read the
+ * tables in `onListening`.
  */
-export class Listener {
+export class NotificationListener {
   private client: pg.Client | null = null;
   private timer: NodeJS.Timeout | null = null;
   private failures = 0;
   private closed = false;
 
-  constructor(private readonly options: ListenerOptions) {}
+  constructor(private readonly options: NotificationListenerOptions) {}
 
-  /** Connects, now or as soon as Postgres can be reached. Never throws. */
+  /** Connects now, or as soon as PostgreSQL can be reached. Never throws. */
   async start(): Promise<void> {
     if (this.closed) return;
-    const { url, channel, log, onNotify, onListening } = this.options;
+    const { url, channel, log, onNotification, onListening } = this.options;
     const client = new pg.Client({
       connectionString: url,
       application_name: 'darkroom listener',
       keepAlive: true,
     });
     this.client = client;
-    client.on('notification', ({ payload }) => onNotify(payload ?? ''));
+    client.on('notification', ({ payload }) => onNotification(payload ?? ''));
     client.on('error', (error) => log.warn({ error: error.message }, 'the listening connection was lost'));
     client.on('end', () => this.reconnect(client));
     try {
@@ -58,10 +58,10 @@ export class Listener {
     await this.client?.end().catch(() => undefined);
   }
 
-  private reconnect(lost: pg.Client): void {
-    if (this.closed || this.client !== lost) return;
+  private reconnect(client: pg.Client): void {
+    if (this.closed || this.client !== client) return;
     this.client = null;
-    lost.end().catch(() => undefined);
+    client.end().catch(() => undefined);
     const delay = RECONNECT_DELAYS_MS[Math.min(this.failures, RECONNECT_DELAYS_MS.length - 1)] ?? 1_000;
     this.failures += 1;
     this.timer = setTimeout(() => void this.start(), delay);

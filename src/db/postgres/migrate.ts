@@ -4,45 +4,46 @@ import { join } from 'node:path';
 import { Logger as QueueLogger, runMigrations as installQueue } from 'graphile-worker';
 import { Client, DatabaseError } from 'pg';
 import type { Logger } from 'pino';
-import { secureRows } from './row-level-security.js';
+import { applyRowSecurity } from './row-level-security.js';
 
 export interface MigrateOptions {
   databaseUrl: string;
-  /** Folders `<YYYYMMDDHHMMSS>_<name>`, each with a migration.sql; applied in the order of their names. */
+  /** Contains folders `<YYYYMMDDHHMMSS>_<name>`, each with a migration.sql. They are applied in the order of their names. */
   migrationsDir: string;
   log: Logger;
 }
 
-/** The key that `prisma migrate` takes as well, so that the two wait for each other. */
-const MIGRATION_LOCK = 72707369;
+/** Key of the advisory lock that `prisma migrate` takes too, so that the two wait for each other. */
+const MIGRATION_LOCK_KEY = 72707369;
 
 /**
- * Brings a database up to date: graphile-worker's schema first (our SQL calls it), then our migrations, then what
- * row-security.ts does. Returns the names that were applied now, usually none. Instances that start together wait for one another. Each migration and its record
- * are one commit, so a migration that fails, or a process killed in the middle, leaves nothing of it behind, and the next
- * start begins with it again; those before it stay. (A migration must not COMMIT, and cannot contain what Postgres refuses
- * in a transaction, such as CREATE INDEX CONCURRENTLY.) Fails with the name of the migration, the line, and the reason.
+ * Brings a database up to date: first graphile-worker's schema, which our SQL calls, then our migrations, then row-level
+ * security. Returns the names of the migrations that it applied, usually none. Instances that start together wait for one
+ * another. A migration and its record are one commit, so a migration that fails, or a process that is killed in the middle,
+ * leaves nothing of it behind, and the next start applies it again. The migrations before it stay. A migration must not
+ * COMMIT, and must not contain statements that PostgreSQL rejects in a transaction, such as CREATE INDEX CONCURRENTLY. An
+ * error names the migration, the line and the reason.
  *
  * The record is Prisma's table `_prisma_migrations`, so `prisma migrate deploy` and `status` agree with it. Prisma's own
- * engine is not used here: with a driver adapter it cuts scripts at every semicolon, which breaks functions, and
- * it records a migration in a later commit than it applies it, so that a kill in between stops every start that follows.
+ * engine is not used, for two reasons. With a driver adapter it splits scripts at every semicolon, which breaks functions.
+ * And it records a migration in a later commit than it applies it, so that a kill in between stops every later start.
  */
 export async function migrate({ databaseUrl, migrationsDir, log }: MigrateOptions): Promise<string[]> {
   const migrations = await readMigrations(migrationsDir);
   const client = new Client({ connectionString: databaseUrl, application_name: 'darkroom migrate' });
-  client.on('error', () => undefined); // the query that was under way rejects
+  client.on('error', () => undefined); // the running query rejects
   try {
     await client.connect().catch((cause: unknown) => {
-      throw unreachable(databaseUrl, cause);
+      throw connectionError(databaseUrl, cause);
     });
-    await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK_KEY]);
     await installQueue({ connectionString: databaseUrl, logger: queueLogger(log), maxPoolSize: 1 });
     const pending = await findPending(client, migrations, log);
     for (const migration of pending) {
-      await apply(client, migration);
+      await applyMigration(client, migration);
       log.info({ migration: migration.name }, 'migration applied');
     }
-    await secureRows(client);
+    await applyRowSecurity(client);
     return pending.map(({ name }) => name);
   } finally {
     await client.end().catch(() => undefined);
@@ -52,7 +53,7 @@ export async function migrate({ databaseUrl, migrationsDir, log }: MigrateOption
 interface Migration {
   name: string;
   sql: string;
-  /** As Prisma computes it. */
+  /** SHA-256, as Prisma computes it. */
   checksum: string;
 }
 
@@ -82,7 +83,7 @@ async function findPending(client: Client, migrations: Migration[], log: Logger)
   const unfinished = rows.find((row) => !row.finished);
   if (unfinished) {
     throw new Error(
-      `The migration ${unfinished.name} was begun by another tool and did not finish. Look at what it left in the database, ` +
+      `Another tool started the migration ${unfinished.name} and did not finish it. Check what it left in the database, ` +
         `then run "npx prisma migrate resolve" with --applied or --rolled-back ${unfinished.name}.`,
     );
   }
@@ -91,7 +92,7 @@ async function findPending(client: Client, migrations: Migration[], log: Logger)
     if ((applied.get(name) ?? checksum) !== checksum) {
       log.warn(
         { migration: name },
-        'this migration was changed after it had been applied here; the change has no effect',
+        'this migration was changed after it had been applied to this database; the change has no effect',
       );
     }
   }
@@ -102,7 +103,7 @@ async function findPending(client: Client, migrations: Migration[], log: Logger)
   return migrations.filter(({ name }) => !applied.has(name));
 }
 
-async function apply(client: Client, { name, sql, checksum }: Migration): Promise<void> {
+async function applyMigration(client: Client, { name, sql, checksum }: Migration): Promise<void> {
   const startedAt = new Date();
   await client.query('begin');
   try {
@@ -116,7 +117,7 @@ async function apply(client: Client, { name, sql, checksum }: Migration): Promis
   } catch (cause) {
     await client.query('rollback').catch(() => undefined);
     throw new Error(
-      `The migration ${name} failed${lineOf(sql, cause)}: ${(cause as Error).message}. None of it was applied.`,
+      `The migration ${name} failed${errorLocation(sql, cause)}: ${(cause as Error).message}. None of it was applied.`,
       {
         cause,
       },
@@ -124,27 +125,29 @@ async function apply(client: Client, { name, sql, checksum }: Migration): Promis
   }
 }
 
-function unreachable(databaseUrl: string, cause: unknown): Error {
+function connectionError(databaseUrl: string, cause: unknown): Error {
   const { hostname, port } = new URL(databaseUrl);
   const reason = cause instanceof Error ? cause.message : String(cause);
-  const where = `Postgres at ${hostname}:${port || 5432}`;
-  return new Error(`${where} cannot be used (${reason}). Start it, or correct DATABASE_URL.`, { cause });
+  const where = `PostgreSQL at ${hostname}:${port || 5432}`;
+  return new Error(`Cannot connect to ${where} (${reason}). Start PostgreSQL, or correct DATABASE_URL.`, {
+    cause,
+  });
 }
 
-function lineOf(sql: string, error: unknown): string {
+function errorLocation(sql: string, error: unknown): string {
   const position = error instanceof DatabaseError ? Number(error.position) : NaN;
   return position > 0 ? ` at line ${sql.slice(0, position - 1).split('\n').length}` : '';
 }
 
-/** What graphile-worker has to say of its own migrations is for debugging, unless something is wrong. */
+/** Messages of graphile-worker about its own migrations are for debugging, except errors and warnings. */
 function queueLogger(log: Logger): QueueLogger {
   return new QueueLogger(() => (level, message) => {
-    const quiet = !['error', 'warning'].includes(level);
-    log[quiet ? 'debug' : 'warn'](message);
+    const isDebug = !['error', 'warning'].includes(level);
+    log[isDebug ? 'debug' : 'warn'](message);
   });
 }
 
-/** Column for column what Prisma's engine makes. */
+/** The same columns that Prisma's engine creates. */
 const MIGRATIONS_TABLE = `
   create table _prisma_migrations (
     id                  varchar(36) primary key not null,

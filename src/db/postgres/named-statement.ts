@@ -1,10 +1,10 @@
 import { type Statement } from './database.js';
 
-/** For statements that are put together, in few shapes: each shape is prepared once per connection under its own name. */
-const names = new Map<string, string>();
+/** Names of statements that are assembled in a few variants. Each variant is prepared once per connection under its own name. */
+const statementNames = new Map<string, string>();
 
-export function named(what: string, text: string): Statement {
-  let name = names.get(text);
-  if (!name) names.set(text, (name = `${what}-${names.size}`));
+export function namedStatement(prefix: string, text: string): Statement {
+  let name = statementNames.get(text);
+  if (!name) statementNames.set(text, (name = `${prefix}-${statementNames.size}`));
   return { name, text };
 }

@@ -1,13 +1,14 @@
 import { type Client, DatabaseError } from 'pg';
 import { CALLER_ROLE } from './caller-query.js';
 
-/** What the statements of callers read. They write nothing: see docs/decisions/0014-row-level-security.md. */
-const READ_BY_CALLERS = [
+/** The tables that statements of callers read. They write nothing: see docs/decisions/0014-row-level-security.md. */
+const CALLER_READABLE_TABLES = [
   'tasks',
   'task_events',
   'images',
   'callbacks',
-  'deliveries',
+  'webhook_deliveries',
+  'webhook_attempts',
   'api_keys',
   'audit_log',
   'budgets',
@@ -15,54 +16,54 @@ const READ_BY_CALLERS = [
   'event_log_head',
 ];
 
-/** Nothing, where no workspace is set. */
-const OF_THE_WORKSPACE = `workspace_id = nullif(current_setting('darkroom.workspace', true), '')::uuid`;
+/** Matches no row when no workspace is set. */
+const IN_CURRENT_WORKSPACE = `workspace_id = nullif(current_setting('darkroom.workspace_id', true), '')::uuid`;
 
 /**
- * Sees to it that callers read the rows of their own workspace alone, whatever a statement says: by a role that owns nothing,
- * and policies on every table with a column `workspace_id`, also on those that later migrations make. Our own work, which spans
- * workspaces, has a policy too: that of the tables' owner, as whom we log in.
+ * Ensures that callers read only rows of their own workspace, whatever a statement says. Callers get a role that owns nothing,
+ * and every table with a column `workspace_id` gets policies, including the tables of later migrations. Background work spans
+ * workspaces and has a policy for the owner of the tables, as whom the service logs in.
  *
- * Not a migration: roles belong to the server and not to the database, the role may come later than the tables, and a database
- * that was restored elsewhere may have lost its policies, or have another owner, who would see nothing. Changes nothing where
- * all is well. Where the role cannot be had, callers have no policy; `Database.holdCallers` tells.
+ * This is not a migration, because roles belong to the server and not to the database, and the role can be created later than
+ * the tables. A database restored elsewhere can also lack its policies, or have another owner, who would see no rows. Changes
+ * nothing when everything is in place. Without the role, callers have no policy, and `Database.hasRowSecurity` returns false.
  */
-export async function secureRows(client: Client): Promise<void> {
-  for (const { name, owner } of await tablesWithout(client, 'own_work', null)) {
+export async function applyRowSecurity(client: Client): Promise<void> {
+  for (const { name, owner } of await findTablesWithoutPolicy(client, 'owner_access', null)) {
     await client.query(`
       ALTER TABLE ${name} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
-      DROP POLICY IF EXISTS own_work ON ${name};
-      CREATE POLICY own_work ON ${name} TO ${owner} USING (true)`);
+      DROP POLICY IF EXISTS owner_access ON ${name};
+      CREATE POLICY owner_access ON ${name} TO ${owner} USING (true)`);
   }
-  if (!(await canBecomeCaller(client))) return;
-  for (const { name } of await tablesWithout(client, 'callers', CALLER_ROLE)) {
+  if (!(await ensureCallerRole(client))) return;
+  for (const { name } of await findTablesWithoutPolicy(client, 'caller_access', CALLER_ROLE)) {
     await client.query(`
-      DROP POLICY IF EXISTS callers ON ${name};
-      CREATE POLICY callers ON ${name} FOR SELECT TO ${CALLER_ROLE} USING (${OF_THE_WORKSPACE})`);
+      DROP POLICY IF EXISTS caller_access ON ${name};
+      CREATE POLICY caller_access ON ${name} FOR SELECT TO ${CALLER_ROLE} USING (${IN_CURRENT_WORKSPACE})`);
   }
-  const { rows } = await client.query<{ name: string }>(UNREADABLE, [READ_BY_CALLERS]);
+  const { rows } = await client.query<{ name: string }>(TABLES_WITHOUT_GRANT, [CALLER_READABLE_TABLES]);
   for (const { name } of rows) await client.query(`GRANT SELECT ON ${name} TO ${CALLER_ROLE}`);
 }
 
 /**
- * Those that have rows of workspaces, and not this policy for this role; null: for their owner. A policy is known by its name: one
- * that is to say something else needs another.
+ * The tables with rows of workspaces that lack this policy for this role, or for their owner if the role is null. A policy is
+ * recognized by its name, so a policy with another condition needs another name.
  */
-async function tablesWithout(client: Client, policy: string, role: string | null) {
-  const { rows } = await client.query<{ name: string; owner: string }>(UNSECURED, [policy, role]);
+async function findTablesWithoutPolicy(client: Client, policy: string, role: string | null) {
+  const { rows } = await client.query<{ name: string; owner: string }>(TABLES_WITHOUT_POLICY, [policy, role]);
   return rows;
 }
 
-/** Makes the role, and us a member of it, where that is missing. Others may do the same for their databases at this moment. */
-async function canBecomeCaller(client: Client): Promise<boolean> {
-  const become = `SET ROLE ${CALLER_ROLE}; RESET ROLE`;
-  if (await succeeds(client, become)) return true;
-  await succeeds(client, `CREATE ROLE ${CALLER_ROLE} NOLOGIN`);
-  await succeeds(client, `GRANT ${CALLER_ROLE} TO CURRENT_USER`);
-  return succeeds(client, become);
+/** Creates the role and our membership in it if they are missing. Other services can do the same on this server concurrently. */
+async function ensureCallerRole(client: Client): Promise<boolean> {
+  const assumeRole = `SET ROLE ${CALLER_ROLE}; RESET ROLE`;
+  if (await trySql(client, assumeRole)) return true;
+  await trySql(client, `CREATE ROLE ${CALLER_ROLE} NOLOGIN`);
+  await trySql(client, `GRANT ${CALLER_ROLE} TO CURRENT_USER`);
+  return trySql(client, assumeRole);
 }
 
-async function succeeds(client: Client, sql: string): Promise<boolean> {
+async function trySql(client: Client, sql: string): Promise<boolean> {
   try {
     await client.query(sql);
     return true;
@@ -72,7 +73,7 @@ async function succeeds(client: Client, sql: string): Promise<boolean> {
   }
 }
 
-const UNSECURED = `
+const TABLES_WITHOUT_POLICY = `
   SELECT quote_ident(relname) AS name, quote_ident(pg_get_userbyid(relowner)) AS owner FROM pg_class
   WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace
     AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = pg_class.oid AND attname = 'workspace_id' AND NOT attisdropped)
@@ -82,7 +83,7 @@ const UNSECURED = `
         AND coalesce($2, pg_get_userbyid(relowner)) = ANY (roles)))
   ORDER BY 1`;
 
-const UNREADABLE = `
+const TABLES_WITHOUT_GRANT = `
   SELECT quote_ident(relname) AS name FROM pg_class
   WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace AND relname = ANY ($1)
     AND NOT has_table_privilege('${CALLER_ROLE}', oid, 'SELECT')`;

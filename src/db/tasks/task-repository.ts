@@ -1,12 +1,12 @@
 import { type CallbackVerdict } from '../../core/callbacks/callback.js';
 import { type EventData, type EventType } from '../../core/events/task-event.js';
 import { type TaskFailure } from '../../core/tasks/task-failure.js';
-import { type Reported } from '../../core/images/image.js';
-import { type NewJob, type Ticket } from '../../core/jobs.js';
-import { type Reach } from '../../core/access/visibility.js';
+import { type UpstreamMetadata } from '../../core/images/image.js';
+import { type NewJob, type SubmitJob } from '../../core/jobs.js';
+import { type Visibility } from '../../core/access/visibility.js';
 import {
-  isEnd,
-  statesBefore,
+  isFinal,
+  statusesBefore,
   type Task,
   TASK_PRIORITIES,
   type TaskKind,
@@ -14,25 +14,25 @@ import {
   type TaskStatus,
 } from '../../core/tasks/task.js';
 import { type Database } from '../postgres/database.js';
-import { reachValues } from '../access/visibility-filter.js';
+import { visibilityValues } from '../access/visibility-filter.js';
 import {
-  CLAIM_TURNS,
-  CLAIM_UNCHECKED,
-  EXCHANGE_TICKET,
+  CLAIM_NEXT_TASKS,
+  CLAIM_FOR_RECONCILIATION,
+  REPLACE_SUBMIT_JOB,
   FIND_OVERDUE,
   FIND_SUBMISSION,
   FIND_TASK,
   FIND_TASKS,
-  FIND_TASK_BY_KEY,
+  FIND_TASK_BY_IDEMPOTENCY_KEY,
   INSERT_TASK,
-  KEEP_LATE,
-  MOVE_TASK,
-  NAME_UPSTREAM_TASK,
-  RELEASE_HELD,
-  UNCHECK,
+  ADD_LATE_IMAGES,
+  TRANSITION_TASK,
+  SET_UPSTREAM_TASK_ID,
+  RELEASE_UNCERTAIN,
+  CLEAR_CHECKED_AT,
 } from './task-statements.js';
 
-/** A task that is about to be written. */
+/** A task to insert. */
 export interface NewTask {
   id: string;
   workspaceId: string;
@@ -48,198 +48,217 @@ export interface NewTask {
   metadata: unknown;
   timeoutSeconds: number;
   retryOfId: string | null;
-  callbackUrl: string | null;
+  webhookUrl: string | null;
   traceId: string | null;
   keyId: string;
   endUserId: string | null;
   priority: TaskPriority;
-  /** Of one picture, as a decimal; null, with its currency: unknown. */
+  /** Price of one image, as a decimal. Null, like `currency`: unknown. */
   unitPrice: string | null;
   currency: string | null;
 }
 
-/** A picture that a result brings. */
+/** An image of a result, to insert. */
 export interface NewImage {
   id: string;
   index: number;
-  url: string;
+  upstreamUrl: string;
   seed: string | null;
   inferenceSeconds: number | null;
-  reported: Reported;
+  upstreamMetadata: UpstreamMetadata;
 }
 
-/** What goes with a change of status, all in the same commit. */
-export interface Move<Type extends EventType = EventType> {
-  /** Narrows the states the task may come from; never widens what core/task.ts allows. */
-  from?: readonly TaskStatus[];
+/** The changes that one commit makes together with a change of status. */
+export interface TaskTransition<Type extends EventType = EventType> {
+  /** Narrows the statuses that the task may have before. It never allows more than `TRANSITIONS` of core/tasks/task.ts. */
+  fromStatuses?: readonly TaskStatus[];
   event?: { type: Type; actor: string; data: EventData[Type] };
   jobs?: NewJob[];
   images?: NewImage[];
   failure?: TaskFailure;
   upstreamTaskId?: string | null;
   upstreamTraceId?: string | null;
-  /** Marks the run that makes the task SUBMITTING, and the job that is run. */
+  /** Identifies the run that makes the task SUBMITTING. */
   submissionId?: string;
-  ticketId?: string;
-  /** Of a task that goes back to its line: not before. */
+  /** ID of the job of that run. */
+  submitJobId?: string;
+  /** Earliest time of the next submission of a task that goes back to the queue. */
   notBefore?: Date;
-  /** The callback that brings the move; kept with its verdict. */
+  /** The callback that causes the transition. It is saved with its verdict. */
   callback?: RawCallback;
-  /** Only while this is the latest attempt to send it. */
-  attempt?: number;
+  /** Makes the transition conditional on this being the latest submission attempt. */
+  expectedAttempt?: number;
 }
 
-/** A task just after its move, and what was made of the callback that brought it. */
-export type MovedTask = Task & { verdict: CallbackVerdict | null };
+/** A task after its transition, and the verdict on the callback that caused it. */
+export type TransitionedTask = Task & { verdict: CallbackVerdict | null };
 
-/** A run of a ticket that wants a task, and the mark that it gives it. */
-export interface TurnAsked extends Ticket {
+/** A run of a submit job that claims a task, and the ID of the submission. */
+export interface TaskClaim extends SubmitJob {
   submissionId: string;
 }
 
-/** What next_turns() said, and the task if it was made SUBMITTING. */
-export type ClaimedTurn =
-  | { turn: 'NEXT'; task: Task | null }
-  | { turn: 'HELD'; taskId: string }
-  | { turn: 'AGAIN' | 'TAKEN' | 'NOTHING' };
+/** The outcome of `pick_next_tasks` for one claim, and the task if it was made SUBMITTING. */
+export type TaskClaimResult =
+  | { outcome: 'PICKED'; task: Task | null }
+  | { outcome: 'ALREADY_SUBMITTING'; taskId: string }
+  | { outcome: 'RETRY' | 'SUPERSEDED' | 'NONE' };
 
-/** A callback's id and its body as it came. */
+/** A callback's ID and its unparsed body. */
 export interface RawCallback {
   id: string;
   body: Uint8Array;
 }
 
-/** The rows of `tasks`. Every method is one statement and throws DatabaseUnavailable when Postgres is away. */
-export class Tasks {
+/** The rows of `tasks`. Every method is one statement and throws DatabaseUnavailable when PostgreSQL cannot be reached. */
+export class TaskRepository {
   constructor(private readonly db: Database) {}
 
   /**
-   * Writes the task, TASK_REQUESTED, the job that submits it and what it reserves. Null when the idempotency key is taken, or
-   * a budget has no room; `Budgets.explain` tells why.
+   * Inserts the task, its event TASK_REQUESTED, its submit job and its reservation. Null when the idempotency key is taken or a
+   * budget has no room; `BudgetRepository.explainRejection` returns the budgets.
    */
   async insert(task: NewTask, actor: string): Promise<Task | null> {
-    const [row] = await this.db.run<Task>(INSERT_TASK, insertValues(task, actor));
+    const [row] = await this.db.run<Task>(INSERT_TASK, insertTaskValues(task, actor));
     return row ?? null;
   }
 
-  /** Changes the status if the task's present one allows it, with all that `move` brings. Null: nothing was changed. */
-  async moveTo<Type extends EventType>(
+  /** Changes the status if the current status allows it, with the other changes of the transition. Null: nothing changed. */
+  async transitionTo<Type extends EventType>(
     id: string,
     status: TaskStatus,
-    move: Move<Type> = {},
-  ): Promise<MovedTask | null> {
-    const [row] = await this.db.run<MovedTask>(MOVE_TASK, moveValues(id, status, move));
+    transition: TaskTransition<Type> = {},
+  ): Promise<TransitionedTask | null> {
+    const [row] = await this.db.run<TransitionedTask>(
+      TRANSITION_TASK,
+      transitionTaskValues(id, status, transition),
+    );
     return row ?? null;
   }
 
   /**
-   * Makes the tasks whose turns it is SUBMITTING, one for each run of a ticket, and answers in the order of the asking.
-   * NEXT without a task, and AGAIN: ask again. HELD: the ticket's task is SUBMITTING already, and it gets no other one.
-   * TAKEN: another run has the ticket. NOTHING waits.
+   * Claims a task for each run of a submit job by fair scheduling, makes it SUBMITTING, and returns the outcomes in the order of
+   * the claims:
+   * - PICKED: the task was claimed. With a null task, claim again.
+   * - RETRY: claim again.
+   * - ALREADY_SUBMITTING: the job has claimed a task before, and does not get another one.
+   * - SUPERSEDED: the queue has given the job to another run.
+   * - NONE: no task is due.
    */
-  async claimTurns(asked: readonly TurnAsked[]): Promise<ClaimedTurn[]> {
-    const values = moveValues('', 'SUBMITTING', {});
-    values[0] = asked.map(({ taskId }) => taskId);
-    values[17] = asked.map(({ submissionId }) => submissionId);
-    values[19] = asked.map(({ id }) => id);
-    values[20] = asked.map(({ attempt }) => attempt);
-    type Row = Task & { turn: ClaimedTurn['turn']; turnOf: string };
-    const rows = await this.db.run<Row>(CLAIM_TURNS, values);
-    return rows.map(({ turn, turnOf, ...task }) => {
-      if (turn === 'NEXT') return { turn, task: (task.id as string | null) === null ? null : task };
-      return turn === 'HELD' ? { turn, taskId: turnOf } : { turn };
+  async claimNextTasks(claims: readonly TaskClaim[]): Promise<TaskClaimResult[]> {
+    const attempts = claims.map(({ attempt }) => attempt);
+    const submissionIds = claims.map(({ submissionId }) => submissionId);
+    const submitJobIds = claims.map(({ id }) => id);
+    // CLAIM_NEXT_TASKS takes arrays where TRANSITION_TASK takes the values of one task, and no task ID at the end.
+    const values = transitionTaskValues('', 'SUBMITTING', {})
+      .with(0, attempts)
+      .with(17, submissionIds)
+      .with(19, submitJobIds);
+    type Row = Task & { outcome: TaskClaimResult['outcome']; pickedTaskId: string };
+    const rows = await this.db.run<Row>(CLAIM_NEXT_TASKS, values.slice(0, -1));
+    return rows.map(({ outcome, pickedTaskId, ...task }) => {
+      if (outcome === 'PICKED') return { outcome, task: (task.id as string | null) === null ? null : task };
+      return outcome === 'ALREADY_SUBMITTING' ? { outcome, taskId: pickedTaskId } : { outcome };
     });
   }
 
   /**
-   * Puts a task of which surely nothing was made back into its line, to be sent again at `retryAt`. Does nothing when that was
-   * done before, and only the answer was lost: by then the next attempt can be under way.
+   * Puts a task back into the queue, for another submission at `retryAt`, when the upstream certainly made nothing for it. Does
+   * nothing if this attempt was requeued before, because the next attempt can be in progress by then.
    */
-  async putBack(
+  async requeue(
     { id, attempts }: Task,
     retryAt: Date,
-    event: NonNullable<Move<'SUBMIT_REJECTED'>['event']>,
+    event: NonNullable<TaskTransition<'SUBMIT_REJECTED'>['event']>,
   ): Promise<void> {
-    await this.moveTo(id, 'QUEUED', {
+    await this.transitionTo(id, 'QUEUED', {
       event,
-      attempt: attempts,
+      expectedAttempt: attempts,
       notBefore: retryAt,
       jobs: [{ name: 'submit-task', payload: { taskId: id }, runAt: retryAt }],
     });
   }
 
-  /** Queues another ticket for one that is about to be given up unused; false when another run has that. */
-  async exchangeTicket({ id, attempt, taskId }: Ticket, runAt: Date): Promise<boolean> {
-    return (await this.db.run(EXCHANGE_TICKET, [id, attempt, taskId, runAt])).length > 0;
+  /** Queues another submit job in place of one that is about to give up unused. False when another run has the job. */
+  async replaceSubmitJob({ id, attempt, taskId }: SubmitJob, runAt: Date): Promise<boolean> {
+    return (await this.db.run(REPLACE_SUBMIT_JOB, [id, attempt, taskId, runAt])).length > 0;
   }
 
-  /** Any workspace's task: for our own work. Doors ask `findMany`, which takes the reach. */
+  /** A task of any workspace, for background work. Transports use `findMany`, which checks the visibility. */
   async find(id: string): Promise<Task | null> {
     const [row] = await this.db.run<Task>(FIND_TASK, [id]);
     return row ?? null;
   }
 
-  /** The task if it is SUBMITTING by this very run. */
+  /** The task if this run made it SUBMITTING and it still is. */
   async findSubmission(id: string, submissionId: string): Promise<Task | null> {
     const [row] = await this.db.run<Task>(FIND_SUBMISSION, [id, submissionId]);
     return row ?? null;
   }
 
-  /** The tasks within reach among these ids, in no order. */
-  async findMany(reach: Reach, ids: readonly string[]): Promise<Task[]> {
-    return this.db.within<Task>(reach.workspaceId, FIND_TASKS, [ids, ...reachValues(reach)]);
+  /** The visible tasks among these IDs, in no order. */
+  async findMany(visibility: Visibility, ids: readonly string[]): Promise<Task[]> {
+    return this.db.runAsCaller<Task>(visibility.workspaceId, FIND_TASKS, [
+      ids,
+      ...visibilityValues(visibility),
+    ]);
   }
 
-  /** The task that an idempotency key stands for, of an end user or of nobody, and whether it was made from the same input. */
-  async findByKey(
+  /** The task with an idempotency key, for an end user or for none, and whether it was created from the same input. */
+  async findByIdempotencyKey(
     { workspaceId, endUserId }: Pick<NewTask, 'workspaceId' | 'endUserId'>,
-    key: string,
+    idempotencyKey: string,
     inputHash: Buffer,
   ): Promise<(Task & { sameInput: boolean }) | null> {
-    const values = [workspaceId, key, inputHash, endUserId];
+    const values = [workspaceId, idempotencyKey, inputHash, endUserId];
     type Row = Task & { sameInput: boolean };
-    const [row] = await this.db.within<Row>(workspaceId, FIND_TASK_BY_KEY, values);
+    const [row] = await this.db.runAsCaller<Row>(workspaceId, FIND_TASK_BY_IDEMPOTENCY_KEY, values);
     return row ?? null;
   }
 
-  /** Keeps the pictures of a result that came after the end, and the callback with them; false when they were kept before. */
-  async keepLate(id: string, images: NewImage[], actor: string, callback?: RawCallback): Promise<boolean> {
+  /** Adds the images of a result that arrived after the end of the task, and its callback. False when they were added before. */
+  async addLateImages(
+    id: string,
+    images: NewImage[],
+    actor: string,
+    callback?: RawCallback,
+  ): Promise<boolean> {
     const values = [id, JSON.stringify(images), actor, callback?.id ?? null, callback?.body ?? null];
-    const [row] = await this.db.run<{ kept: number }>(KEEP_LATE, values);
-    return (row?.kept ?? 0) > 0;
+    const [row] = await this.db.run<{ addedCount: number }>(ADD_LATE_IMAGES, values);
+    return (row?.addedCount ?? 0) > 0;
   }
 
-  /** Frees what is held for a task that was given up, of which the upstream has told that it made nothing. */
-  async releaseHeld(id: string): Promise<void> {
-    await this.db.run(RELEASE_HELD, [id]);
+  /** Releases the uncertain amount of a task for which the upstream reports that it made nothing. */
+  async releaseUncertain(id: string): Promise<void> {
+    await this.db.run(RELEASE_UNCERTAIN, [id]);
   }
 
-  /** Remembers the upstream's id for a task that a callback had moved on before the reply was read. */
-  async nameUpstreamTask(id: string, upstreamTaskId: string, upstreamTraceId: string | null): Promise<void> {
-    await this.db.run(NAME_UPSTREAM_TASK, [id, upstreamTaskId, upstreamTraceId]);
+  /** Sets the upstream's IDs of a task whose callback arrived before the response to its submission. */
+  async setUpstreamTaskId(id: string, upstreamTaskId: string, upstreamTraceId: string | null): Promise<void> {
+    await this.db.run(SET_UPSTREAM_TASK_ID, [id, upstreamTaskId, upstreamTraceId]);
   }
 
-  /** Up to `limit` tasks, running or given up, that nobody has asked about for long; marks them as asked about now. */
-  async claimUnchecked(
+  /** Up to `limit` tasks, running or ended without a result, that were not checked for `olderThanMs`. Marks them as checked now. */
+  async claimForReconciliation(
     olderThanMs: number,
     limit: number,
   ): Promise<{ id: string; upstreamTaskId: string }[]> {
-    return this.db.run(CLAIM_UNCHECKED, [olderThanMs, limit]);
+    return this.db.run(CLAIM_FOR_RECONCILIATION, [olderThanMs, limit]);
   }
 
-  /** Takes back that these were asked about: the answer did not come. */
-  async uncheck(ids: readonly string[]): Promise<void> {
-    await this.db.run(UNCHECK, [ids]);
+  /** Marks tasks as not checked, because the upstream did not answer. */
+  async clearCheckedAt(ids: readonly string[]): Promise<void> {
+    await this.db.run(CLEAR_CHECKED_AT, [ids]);
   }
 
-  /** Up to `limit` tasks that have not ended although their deadline has passed. */
+  /** Up to `limit` active tasks whose deadline has passed. */
   async findOverdue(limit: number): Promise<Task[]> {
     return this.db.run<Task>(FIND_OVERDUE, [limit]);
   }
 }
 
-/** The values of INSERT_TASK, in its order. */
-export function insertValues(task: NewTask, actor: string): unknown[] {
+/** The parameters of INSERT_TASK. */
+export function insertTaskValues(task: NewTask, actor: string): unknown[] {
   const { kind, model, size, requestedCount } = task;
   return [
     task.id,
@@ -258,7 +277,7 @@ export function insertValues(task: NewTask, actor: string): unknown[] {
     actor,
     JSON.stringify({ kind, model, size, requestedCount }),
     task.retryOfId,
-    task.callbackUrl,
+    task.webhookUrl,
     task.traceId,
     task.keyId,
     task.endUserId,
@@ -268,31 +287,31 @@ export function insertValues(task: NewTask, actor: string): unknown[] {
   ];
 }
 
-/** The values of MOVE_TASK, in its order. */
-export function moveValues(id: string, status: TaskStatus, move: Move): unknown[] {
-  const allowed = statesBefore(status);
-  const images = move.images ?? [];
+/** The parameters of TRANSITION_TASK. */
+export function transitionTaskValues(id: string, status: TaskStatus, transition: TaskTransition): unknown[] {
+  const allowed = statusesBefore(status);
+  const images = transition.images ?? [];
   return [
-    id,
+    transition.expectedAttempt ?? null,
     status,
-    move.from ? allowed.filter((from) => move.from?.includes(from)) : allowed,
+    transition.fromStatuses ? allowed.filter((from) => transition.fromStatuses?.includes(from)) : allowed,
     status === 'SUBMITTING' ? 1 : 0,
-    move.failure ? JSON.stringify(move.failure) : null,
-    move.upstreamTaskId ?? null,
-    move.upstreamTraceId ?? null,
+    transition.failure ? JSON.stringify(transition.failure) : null,
+    transition.upstreamTaskId ?? null,
+    transition.upstreamTraceId ?? null,
     status === 'RUNNING' || status === 'SUCCEEDED',
-    isEnd(status),
+    isFinal(status),
     images.length,
     JSON.stringify(images),
-    move.event?.type ?? null,
-    move.event?.actor ?? null,
-    JSON.stringify(move.event?.data ?? {}),
-    JSON.stringify(move.jobs ?? []),
-    move.callback?.id ?? null,
-    move.callback?.body ?? null,
-    move.submissionId ?? null,
-    move.notBefore ?? null,
-    move.ticketId ?? null,
-    move.attempt ?? null,
+    transition.event?.type ?? null,
+    transition.event?.actor ?? null,
+    JSON.stringify(transition.event?.data ?? {}),
+    JSON.stringify(transition.jobs ?? []),
+    transition.callback?.id ?? null,
+    transition.callback?.body ?? null,
+    transition.submissionId ?? null,
+    transition.notBefore ?? null,
+    transition.submitJobId ?? null,
+    id,
   ];
 }

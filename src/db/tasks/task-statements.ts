@@ -1,8 +1,9 @@
-import { announce } from '../webhooks/create-webhook-delivery.js';
-import { admit, book, COST_COLUMNS, COUNTED_IN, HAS_ROOM } from '../billing/ledger-statements.js';
-import { taskWithin } from '../access/visibility-filter.js';
+import { enqueueWebhookSql } from '../webhooks/webhook-statements.js';
+import { lockBudgetsSql, BUDGET_MASK_SQL, hasBudgetRoomSql } from '../billing/budget-statements.js';
+import { ledgerMovementSql, COST_COLUMNS } from '../billing/ledger-statements.js';
+import { isTaskVisibleSql } from '../access/visibility-filter.js';
 
-/** The statements of tasks.ts: SQL alone, each one commit. */
+/** The statements of task-repository.ts. Each one is one commit. */
 
 /** The columns of `Task`, for every statement that returns one. */
 export const TASK_COLUMNS = `
@@ -11,32 +12,32 @@ export const TASK_COLUMNS = `
   task.pending_images AS "pendingImages", task.source_image_id AS "sourceImageId",
   task.source_image_url AS "sourceImageUrl", task.failure, task.upstream_task_id AS "upstreamTaskId",
   task.upstream_trace_id AS "upstreamTraceId", task.attempts, task.idempotency_key AS "idempotencyKey",
-  task.metadata, task.retry_of_id AS "retryOfId", task.callback_url AS "callbackUrl", task.trace_id AS "traceId",
+  task.metadata, task.retry_of_id AS "retryOfId", task.webhook_url AS "webhookUrl", task.trace_id AS "traceId",
   task.key_id AS "keyId", task.end_user_id AS "endUserId",
   (ARRAY['LOW', 'NORMAL', 'HIGH'])[task.priority + 1] AS priority, ${COST_COLUMNS},
   task.created_at AS "createdAt", task.submitted_at AS "submittedAt",
   task.finished_at AS "finishedAt", task.deadline_at AS "deadlineAt",
-  (SELECT head.position::text FROM event_log_head head) AS "logPosition"`;
+  (SELECT head.position::text FROM event_log_head head) AS "eventLogPosition"`;
 
-/** A picture of a result, in JSON. */
-const NEW_IMAGE =
-  'id uuid, index smallint, url text, seed text, "inferenceSeconds" double precision, reported jsonb';
+/** The columns of a new image, from JSON: the properties of `NewImage`. */
+const NEW_IMAGE_COLUMNS =
+  'id uuid, index smallint, "upstreamUrl" text, seed text, "inferenceSeconds" double precision, "upstreamMetadata" jsonb';
 
 /**
- * One commit: the task, its first event, its job, and what it reserves. No row comes back when the idempotency key is taken,
- * or when a budget has no room for it.
+ * Inserts the task, its first event, its submit job and its reservation in one commit. Returns no row when the idempotency key
+ * is taken or a budget has no room.
  */
 export const INSERT_TASK = {
   name: 'insert-task',
   text: `
-  WITH ${admit({ workspace: '$2', key: '$19', endUser: '$20', currency: '$23' })}, task AS (
+  WITH ${lockBudgetsSql({ workspace: '$2', key: '$19', endUser: '$20', currency: '$23' })}, task AS (
     INSERT INTO tasks (id, workspace_id, kind, prompt, model, size, requested_count, source_image_id,
                        source_image_url, idempotency_key, input_hash, metadata, deadline_at,
-                       retry_of_id, callback_url, trace_id, key_id, end_user_id, priority,
-                       unit_price, currency, spent, held, counted_in)
+                       retry_of_id, webhook_url, trace_id, key_id, end_user_id, priority,
+                       unit_price, currency, spent, uncertain, budget_mask)
     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::json, now() + make_interval(secs => $13), $16, $17, $18, $19, $20, $21,
-           $22::numeric, $23, $22::numeric * 0, $22::numeric * 0, ${COUNTED_IN}
-    WHERE ${HAS_ROOM('$22::numeric * $7::smallint', '$23')}
+           $22::numeric, $23, $22::numeric * 0, $22::numeric * 0, ${BUDGET_MASK_SQL}
+    WHERE ${hasBudgetRoomSql('$22::numeric * $7::smallint', '$23')}
     ON CONFLICT (workspace_id, (coalesce(end_user_id, '')), idempotency_key) DO NOTHING
     RETURNING *
   ), event AS (
@@ -44,30 +45,30 @@ export const INSERT_TASK = {
     SELECT workspace_id, id, 'TASK_REQUESTED', $14, $15::jsonb FROM task
   ), job AS (
     SELECT graphile_worker.add_job('submit-task', json_build_object('taskId', id), flags := ARRAY['upstream']) FROM task
-  ),${book("'RESERVE'", { reserved: 'unit_price * requested_count' })}
+  ),${ledgerMovementSql("'RESERVE'", { reserved: 'unit_price * requested_count' })}
   SELECT ${TASK_COLUMNS}, (SELECT count(*) FROM job) AS jobs, (SELECT count(*) FROM movement) AS moved FROM task`,
 };
 
 /**
- * Every change of status is this statement: compare and set, with the images, the event and the jobs it brings. It moves
- * one task, or, for CLAIM_TURNS, those that another part of the statement names.
+ * Every change of status is this statement. It compares and sets the status, and inserts the images, the event and the jobs of
+ * the transition. It changes one task or, for CLAIM_NEXT_TASKS, the tasks that another CTE selects.
  */
-function moveTask({
-  before = '',
-  from = '',
-  which = '$1',
-  submission = '$18::uuid',
-  ticket = '$20::bigint',
-  attempt = 'AND ($21::integer IS NULL OR attempts = $21)',
+function transitionTaskSql({
+  ctesBefore = '',
+  fromClause = '',
+  taskIdSql = '$21',
+  submissionIdSql = '$18::uuid',
+  submitJobIdSql = '$20::bigint',
+  attemptCondition = 'AND ($1::integer IS NULL OR attempts = $1)',
 } = {}) {
   return `
-  WITH ${before}task AS (
+  WITH ${ctesBefore}task AS (
     UPDATE tasks SET
       status = $2::task_status,
       attempts = attempts + $4,
-      submission_id = coalesce(${submission}, submission_id),
+      submission_id = coalesce(${submissionIdSql}, tasks.submission_id),
       not_before = $19::timestamptz,
-      ticket_id = ${ticket},
+      submit_job_id = ${submitJobIdSql},
       failure = coalesce($5::jsonb, failure),
       upstream_task_id = coalesce($6, upstream_task_id),
       upstream_trace_id = coalesce($7, upstream_trace_id),
@@ -76,21 +77,21 @@ function moveTask({
       delivered_count = delivered_count + $10,
       pending_images = pending_images + $10,
       spent = CASE WHEN $9 THEN unit_price * $10 ELSE spent END,
-      -- Given up after it had left: the upstream may bill it, and nobody can know.
-      held = CASE WHEN $2::task_status IN ('CANCELED', 'EXPIRED') AND status <> 'QUEUED'
-                  THEN unit_price * requested_count ELSE held END
-    ${from}
-    WHERE id = ${which} AND status = ANY($3::task_status[]) ${attempt}
-      -- What is overdue is not sent any more: it is about to expire.
+      -- The upstream may bill a task that ended without a result after its submission had begun.
+      uncertain = CASE WHEN $2::task_status IN ('CANCELED', 'EXPIRED') AND status <> 'QUEUED'
+                       THEN unit_price * requested_count ELSE uncertain END
+    ${fromClause}
+    WHERE id = ${taskIdSql} AND status = ANY($3::task_status[]) ${attemptCondition}
+      -- An overdue task is not submitted, because it is about to expire.
       AND ($2::task_status <> 'SUBMITTING' OR deadline_at > now())
     RETURNING tasks.*
   ), image AS (
-    INSERT INTO images (id, workspace_id, task_id, index, upstream_url, seed, inference_seconds, reported, parent_id)
-    SELECT new.id, task.workspace_id, task.id, new.index, new.url, new.seed, new."inferenceSeconds", new.reported,
-           task.source_image_id
-    FROM task, jsonb_to_recordset($11::jsonb) AS new(${NEW_IMAGE})
+    INSERT INTO images (id, workspace_id, task_id, index, upstream_url, seed, inference_seconds, upstream_metadata, parent_id)
+    SELECT new.id, task.workspace_id, task.id, new.index, new."upstreamUrl", new.seed, new."inferenceSeconds",
+           new."upstreamMetadata", task.source_image_id
+    FROM task, jsonb_to_recordset($11::jsonb) AS new(${NEW_IMAGE_COLUMNS})
   ), event AS (
-    INSERT INTO task_events (workspace_id, task_id, type, actor, data, settles)
+    INSERT INTO task_events (workspace_id, task_id, type, actor, data, settles_task)
     SELECT workspace_id, id, $12::text, $13, $14::jsonb, $9 AND pending_images = 0 FROM task
     WHERE $12::text IS NOT NULL
   ), job AS (
@@ -98,7 +99,7 @@ function moveTask({
                                    flags := CASE WHEN new.name = 'submit-task' THEN ARRAY['upstream'] END)
     FROM task, jsonb_to_recordset($15::jsonb) AS new(name text, payload json, "runAt" timestamptz)
   ), callback AS (
-    -- A task that had not been submitted until this very statement: the callback overtook the reply.
+    -- EARLY: the callback arrived before the response to the submission was read.
     INSERT INTO callbacks (id, workspace_id, task_id, verdict, body)
     SELECT $16::uuid, workspace_id, id,
            CASE WHEN submitted_at IS NULL OR submitted_at = finished_at THEN 'EARLY' ELSE 'APPLIED' END::callback_verdict,
@@ -106,14 +107,14 @@ function moveTask({
     FROM task WHERE $16::uuid IS NOT NULL
     ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict
     RETURNING verdict
-  ),${announce(`'RESULT'`, '$9 AND pending_images = 0')}`;
+  ),${enqueueWebhookSql(`'RESULT'`, '$9 AND pending_images = 0')}`;
 }
 
-export const MOVE_TASK = {
-  name: 'move-task',
-  text: `${moveTask()},${book(
-    `CASE WHEN status = 'SUCCEEDED' THEN 'SETTLE' WHEN held > 0 THEN 'HOLD' ELSE 'RELEASE' END`,
-    { reserved: '-unit_price * requested_count', spent: 'spent', held: 'held' },
+export const TRANSITION_TASK = {
+  name: 'transition-task',
+  text: `${transitionTaskSql()},${ledgerMovementSql(
+    `CASE WHEN status = 'SUCCEEDED' THEN 'SETTLE' WHEN uncertain > 0 THEN 'MARK_UNCERTAIN' ELSE 'RELEASE' END`,
+    { reserved: '-unit_price * requested_count', spent: 'spent', uncertain: 'uncertain' },
     '$9',
   )}
   SELECT ${TASK_COLUMNS}, (SELECT count(*) FROM job) AS jobs, (SELECT verdict FROM callback) AS verdict,
@@ -121,42 +122,45 @@ export const MOVE_TASK = {
 };
 
 /**
- * The move to SUBMITTING of the tasks whose turns it is, each for its ticket; next_turns() tells which. Whoever's task has
- * moved has had its turn, in the same commit. What was written while the statement waited for the turns' lock it cannot
- * see: then a task that next_turns() names does not move, and its ticket asks again.
+ * Makes the tasks that `pick_next_tasks` selects SUBMITTING, each for its submit job, and advances fair scheduling in the same
+ * commit. The statement does not see changes that committed while it waited for the lock of the scheduler. A picked task can
+ * therefore fail to change, and its job claims again.
+ *
+ * Parameters as in TRANSITION_TASK, except that $1, $18 and $20 are arrays of attempts, submission IDs and submit job IDs, and
+ * that there is no $21.
  */
-export const CLAIM_TURNS = {
-  name: 'claim-turns',
-  text: `${moveTask({
-    before: `turn AS MATERIALIZED (
-    -- By place: a ticket can be asked about twice at once, by a run that was taken for dead and by the next one.
-    SELECT next.*, asked.submission
-    FROM next_turns($20::bigint[], $21::integer[], $1::uuid[]) next
-    JOIN unnest($18::uuid[]) WITH ORDINALITY AS asked(submission, place) USING (place)
+export const CLAIM_NEXT_TASKS = {
+  name: 'claim-next-tasks',
+  text: `${transitionTaskSql({
+    ctesBefore: `pick AS MATERIALIZED (
+    -- Joined by ordinal, because one job can be in the batch twice: for a run that was taken for dead, and for the next one.
+    SELECT picked.*, claim.submission_id
+    FROM pick_next_tasks($20::bigint[], $1::integer[]) picked
+    JOIN unnest($18::uuid[]) WITH ORDINALITY AS claim(submission_id, ordinal) USING (ordinal)
   ), `,
-    from: 'FROM turn',
-    which: `turn.task_id AND turn.turn = 'NEXT'`,
-    submission: 'turn.submission',
-    ticket: 'turn.ticket',
-    attempt: '',
-  })}, taken AS (
-    SELECT task.workspace_id, coalesce(task.end_user_id, '') AS end_user_id, turn.place
-    FROM task JOIN turn ON turn.task_id = task.id
+    fromClause: 'FROM pick',
+    taskIdSql: `pick.task_id AND pick.outcome = 'PICKED'`,
+    submissionIdSql: 'pick.submission_id',
+    submitJobIdSql: 'pick.submit_job_id',
+    attemptCondition: '',
+  })}, claimed AS (
+    SELECT task.workspace_id, coalesce(task.end_user_id, '') AS end_user_id, pick.ordinal
+    FROM task JOIN pick ON pick.task_id = task.id
   ), head AS (
-    UPDATE turn_head SET workspace_id = last.workspace_id
-    FROM (SELECT workspace_id FROM taken ORDER BY place DESC LIMIT 1) last
-  ), line AS (
-    INSERT INTO turns (workspace_id, end_user_id)
-    SELECT DISTINCT ON (workspace_id) workspace_id, end_user_id FROM taken ORDER BY workspace_id, place DESC
-    ON CONFLICT (workspace_id) DO UPDATE SET end_user_id = excluded.end_user_id
+    UPDATE scheduler_head SET workspace_id = last.workspace_id
+    FROM (SELECT workspace_id FROM claimed ORDER BY ordinal DESC LIMIT 1) last
+  ), position AS (
+    INSERT INTO scheduler_positions (workspace_id, last_end_user_id)
+    SELECT DISTINCT ON (workspace_id) workspace_id, end_user_id FROM claimed ORDER BY workspace_id, ordinal DESC
+    ON CONFLICT (workspace_id) DO UPDATE SET last_end_user_id = excluded.last_end_user_id
   )
-  SELECT turn.turn, turn.task_id AS "turnOf", ${TASK_COLUMNS}
-  FROM turn LEFT JOIN task ON task.id = turn.task_id ORDER BY turn.place`,
+  SELECT pick.outcome, pick.task_id AS "pickedTaskId", ${TASK_COLUMNS}
+  FROM pick LEFT JOIN task ON task.id = pick.task_id ORDER BY pick.ordinal`,
 };
 
-/** A new ticket for one whose run is this still. */
-export const EXCHANGE_TICKET = {
-  name: 'exchange-ticket',
+/** Adds another submit job, if the given run of the old one is still the current one. */
+export const REPLACE_SUBMIT_JOB = {
+  name: 'replace-submit-job',
   text: `
   SELECT graphile_worker.add_job('submit-task', json_build_object('taskId', $3::uuid), run_at := $4,
                                  flags := ARRAY['upstream'])
@@ -174,119 +178,119 @@ export const FIND_SUBMISSION = {
          WHERE task.id = $1 AND task.submission_id = $2 AND task.status = 'SUBMITTING'`,
 };
 
-export const FIND_TASK_BY_KEY = {
-  name: 'find-task-by-key',
+export const FIND_TASK_BY_IDEMPOTENCY_KEY = {
+  name: 'find-task-by-idempotency-key',
   text: `SELECT ${TASK_COLUMNS}, task.input_hash = $3 AS "sameInput"
          FROM tasks task
          WHERE task.workspace_id = $1 AND coalesce(task.end_user_id, '') = coalesce($4::text, '') AND task.idempotency_key = $2`,
-  planOnce: true,
+  useGenericPlan: true,
 };
 
 /**
- * Looked up one by one, which OFFSET holds the planner to. With `id = ANY` it reads a workspace from end to end where
- * others are so many that the average one is small: 5 ms in 16,000 tasks.
+ * Looks tasks up one by one; OFFSET 0 keeps the planner from flattening the subquery. With `id = ANY` the planner reads the
+ * whole workspace if most other workspaces are small: 5 ms with 16,000 tasks.
  */
 export const FIND_TASKS = {
   name: 'find-tasks',
   text: `
   SELECT ${TASK_COLUMNS} FROM (SELECT DISTINCT unnest($1::uuid[]) AS id) given CROSS JOIN LATERAL (
-    SELECT * FROM tasks task WHERE task.id = given.id AND ${taskWithin('task', 2)} OFFSET 0) task`,
-  planOnce: true,
+    SELECT * FROM tasks task WHERE task.id = given.id AND ${isTaskVisibleSql('task', 2)} OFFSET 0) task`,
+  useGenericPlan: true,
 };
 
-export const NAME_UPSTREAM_TASK = {
-  name: 'name-upstream-task',
+export const SET_UPSTREAM_TASK_ID = {
+  name: 'set-upstream-task-id',
   text: `UPDATE tasks SET upstream_task_id = coalesce(upstream_task_id, $2),
                           upstream_trace_id = coalesce(upstream_trace_id, $3),
                           submitted_at = coalesce(submitted_at, now())
          WHERE id = $1`,
 };
 
-/** Pictures that were paid for and come after the end: kept and told, and the task is not reopened. */
-export const KEEP_LATE = {
-  name: 'keep-late-images',
+/** Adds images that were paid for and arrived after the task had ended. The task keeps its status. */
+export const ADD_LATE_IMAGES = {
+  name: 'add-late-images',
   text: `
   WITH task AS (
     SELECT * FROM tasks
     WHERE id = $1 AND status IN ('FAILED', 'CANCELED', 'EXPIRED') FOR NO KEY UPDATE
   ), image AS (
-    INSERT INTO images (id, workspace_id, task_id, index, upstream_url, seed, inference_seconds, reported, parent_id, late)
-    SELECT new.id, task.workspace_id, task.id, new.index, new.url, new.seed, new."inferenceSeconds", new.reported,
-           task.source_image_id, true
-    FROM task, jsonb_to_recordset($2::jsonb) AS new(${NEW_IMAGE})
-    -- Not left to the conflict alone: that would wait, with the task locked, for whoever is storing the picture and wants the task.
-    WHERE NOT EXISTS (SELECT FROM images kept WHERE kept.task_id = task.id AND kept.index = new.index)
+    INSERT INTO images (id, workspace_id, task_id, index, upstream_url, seed, inference_seconds, upstream_metadata, parent_id, late)
+    SELECT new.id, task.workspace_id, task.id, new.index, new."upstreamUrl", new.seed, new."inferenceSeconds",
+           new."upstreamMetadata", task.source_image_id, true
+    FROM task, jsonb_to_recordset($2::jsonb) AS new(${NEW_IMAGE_COLUMNS})
+    -- ON CONFLICT alone could deadlock: it waits, with the task locked, for a transaction that stores the image and waits for the task.
+    WHERE NOT EXISTS (SELECT FROM images present WHERE present.task_id = task.id AND present.index = new.index)
     ON CONFLICT (task_id, index) DO NOTHING
     RETURNING id, index
   ), counted AS (
-    UPDATE tasks SET pending_late = tasks.pending_late + (SELECT count(*) FROM image),
-                     late_count = tasks.late_count + (SELECT count(*) FROM image),
+    UPDATE tasks SET pending_late_images = tasks.pending_late_images + (SELECT count(*) FROM image),
+                     late_image_count = tasks.late_image_count + (SELECT count(*) FROM image),
                      spent = tasks.spent + tasks.unit_price * (SELECT count(*) FROM image),
-                     held = tasks.held * 0
+                     uncertain = tasks.uncertain * 0
     FROM task WHERE tasks.id = task.id AND EXISTS (SELECT FROM image)
   ), event AS (
     INSERT INTO task_events (workspace_id, task_id, type, actor, data)
-    SELECT workspace_id, id, 'LATE_RESULT_ARRIVED', $3,
+    SELECT workspace_id, id, 'LATE_RESULT_RECEIVED', $3,
            jsonb_build_object('deliveredCount', (SELECT count(*) FROM image), 'imageIds', (SELECT jsonb_agg(id ORDER BY index) FROM image))
     FROM task WHERE EXISTS (SELECT FROM image)
   ), job AS (
-    SELECT graphile_worker.add_job('store-images', json_build_object('taskId', id)) FROM task
+    SELECT graphile_worker.add_job('ingest-images', json_build_object('taskId', id)) FROM task
     WHERE EXISTS (SELECT FROM image)
   ), callback AS (
     INSERT INTO callbacks (id, workspace_id, task_id, verdict, body)
     SELECT $4::uuid, workspace_id, id, 'LATE', $5 FROM task WHERE $4::uuid IS NOT NULL AND EXISTS (SELECT FROM image)
     ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict
-  ),${book(
+  ),${ledgerMovementSql(
     `'ADJUST'`,
-    { spent: 'unit_price * (SELECT count(*) FROM image)', held: '-held' },
+    { spent: 'unit_price * (SELECT count(*) FROM image)', uncertain: '-uncertain' },
     'EXISTS (SELECT FROM image)',
   )}
-  SELECT (SELECT count(*) FROM image)::int AS kept, (SELECT count(*) FROM job) AS jobs,
+  SELECT (SELECT count(*) FROM image)::int AS "addedCount", (SELECT count(*) FROM job) AS jobs,
          (SELECT count(*) FROM movement) AS moved`,
 };
 
-/** The upstream has told that it made nothing for a task that was given up: what was held for it is free. */
-export const RELEASE_HELD = {
-  name: 'release-held',
+/** Releases the uncertain amount of a task for which the upstream reports that it made nothing. */
+export const RELEASE_UNCERTAIN = {
+  name: 'release-uncertain',
   text: `
   WITH task AS (
-    SELECT * FROM tasks WHERE id = $1 AND held > 0 FOR NO KEY UPDATE
-  ), freed AS (
-    UPDATE tasks SET held = 0 FROM task WHERE tasks.id = task.id
-  ),${book(`'ADJUST'`, { held: '-held' })}
+    SELECT * FROM tasks WHERE id = $1 AND uncertain > 0 FOR NO KEY UPDATE
+  ), released AS (
+    UPDATE tasks SET uncertain = 0 FROM task WHERE tasks.id = task.id
+  ),${ledgerMovementSql(`'ADJUST'`, { uncertain: '-uncertain' })}
   SELECT count(*) FROM movement`,
 };
 
 /**
- * Running tasks first. Then those that were ended without a result, and were sent: for an hour, and ever more seldom, the next
- * time after a fifth of the time that has gone by.
+ * Claims running tasks first, then submitted tasks that ended without a result. The latter are checked for an hour, at growing
+ * intervals: again after a fifth of the time since their end.
  */
-export const CLAIM_UNCHECKED = {
-  name: 'claim-unchecked',
+export const CLAIM_FOR_RECONCILIATION = {
+  name: 'claim-tasks-for-reconciliation',
   text: `
   WITH running AS (
     SELECT id FROM tasks
     WHERE status = 'RUNNING' AND upstream_task_id IS NOT NULL
       AND coalesce(checked_at, submitted_at) < now() - make_interval(secs => $1 / 1000.0)
     ORDER BY coalesce(checked_at, submitted_at) LIMIT $2 FOR UPDATE SKIP LOCKED
-  ), given_up AS (
+  ), ended_without_result AS (
     SELECT id FROM tasks
-    WHERE status IN ('CANCELED', 'EXPIRED') AND upstream_task_id IS NOT NULL AND late_count = 0
+    WHERE status IN ('CANCELED', 'EXPIRED') AND upstream_task_id IS NOT NULL AND late_image_count = 0
       AND finished_at BETWEEN now() - interval '1 hour' AND now() - interval '15 seconds'
       AND (checked_at IS NULL OR checked_at < now() - greatest(interval '15 seconds', (now() - finished_at) / 5))
     ORDER BY finished_at DESC LIMIT $2 - (SELECT count(*) FROM running) FOR UPDATE SKIP LOCKED
   )
-  UPDATE tasks SET checked_at = now() WHERE id IN (SELECT id FROM running UNION ALL SELECT id FROM given_up)
+  UPDATE tasks SET checked_at = now() WHERE id IN (SELECT id FROM running UNION ALL SELECT id FROM ended_without_result)
   RETURNING id, upstream_task_id AS "upstreamTaskId"`,
 };
 
-export const UNCHECK = {
-  name: 'uncheck',
+export const CLEAR_CHECKED_AT = {
+  name: 'clear-checked-at',
   text: `UPDATE tasks SET checked_at = NULL WHERE id = ANY($1::uuid[])`,
 };
 
 export const FIND_OVERDUE = {
-  name: 'find-overdue',
+  name: 'find-overdue-tasks',
   text: `SELECT ${TASK_COLUMNS} FROM tasks task
          WHERE status IN ('QUEUED', 'SUBMITTING', 'UNCONFIRMED', 'RUNNING') AND deadline_at < now()
          ORDER BY deadline_at LIMIT $1`,

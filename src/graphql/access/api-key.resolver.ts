@@ -1,87 +1,88 @@
-import { Arg, Authorized, Ctx, Int, Mutation, Query, Resolver } from 'type-graphql';
-import { KeyAdministration } from '../../services/access/api-keys.js';
+import { Arg, Args, Authorized, Ctx, Mutation, Query, Resolver } from 'type-graphql';
+import { ApiKeys } from '../../services/access/api-keys.js';
+import { toConnection } from '../relay/connection.type.js';
+import { PageArgs } from '../relay/page-args.js';
+import { withUserErrors } from '../relay/payload.type.js';
+import { type Context } from '../server/context.js';
 import {
   CreateApiKeyInput,
   CreateApiKeyPayload,
-  CreateWorkspaceInput,
-  CreateWorkspacePayload,
   RevokeApiKeyInput,
   RevokeApiKeyPayload,
   RotateApiKeyInput,
   RotateApiKeyPayload,
 } from './api-key.input.js';
-import { ApiKeyType } from './api-key.type.js';
-import { ApiKeyConnection, toConnection } from '../relay/connection.type.js';
-import { type Context } from '../server/context.js';
-import { withUserErrors } from '../relay/user-error.type.js';
+import { ApiKeyConnection, ApiKeyType } from './api-key.type.js';
+import { CreateWorkspaceInput, CreateWorkspacePayload } from './workspace.type.js';
 
 @Resolver(() => ApiKeyType)
 export class ApiKeyResolver {
-  constructor(private readonly administration: KeyAdministration) {}
+  constructor(private readonly apiKeyService: ApiKeys) {}
 
   @Authorized('keys:admin')
   @Query(() => ApiKeyConnection, {
     description:
-      "The workspace's keys, newest first, also those that are not good any more. Scope keys:admin.",
+      'API keys of the workspace, newest first, including expired and revoked ones. Requires the scope `keys:admin`.',
   })
-  async apiKeys(
-    @Ctx() { caller }: Context,
-    @Arg('first', () => Int, { defaultValue: 20, description: 'How many, 1 to 100.' }) first: number,
-    @Arg('after', () => String, { nullable: true, description: 'endCursor of the page before.' })
-    after: string | null,
-  ) {
-    return toConnection(await this.administration.page(caller, first, after ?? null));
+  async apiKeys(@Ctx() { caller }: Context, @Args() { first, after }: PageArgs) {
+    return toConnection(await this.apiKeyService.page(caller, first, after ?? null));
   }
 
   @Authorized('keys:admin')
   @Mutation(() => CreateApiKeyPayload, {
-    description: 'Makes a key to the workspace and shows it, this once. Scope keys:admin.',
+    description:
+      'Creates an API key for the workspace and returns it, this one time. Requires the scope `keys:admin`.',
   })
   createApiKey(
     @Ctx() { caller }: Context,
-    @Arg('input', () => CreateApiKeyInput, { description: 'What it may do, and how long.' })
+    @Arg('input', () => CreateApiKeyInput, { description: 'Name, scopes, expiry and limits of the key.' })
     input: CreateApiKeyInput,
   ) {
-    const refused = { apiKey: null, secret: null };
-    return withUserErrors(refused, () => this.administration.create(caller, input));
+    const failurePayload = { apiKey: null, secret: null };
+    return withUserErrors(failurePayload, () => this.apiKeyService.create(caller, input));
   }
 
   @Authorized('keys:admin')
   @Mutation(() => RevokeApiKeyPayload, {
     description:
-      'Ends a key: within 5 s no instance takes it, and its streams and those of its tokens end. One that was revoked before stays so. Scope keys:admin.',
+      'Revokes an API key. Within 5 seconds every instance rejects it and closes its streams and those of its client tokens. Revoking a revoked key changes nothing. Requires the scope `keys:admin`.',
   })
   revokeApiKey(
     @Ctx() { caller }: Context,
-    @Arg('input', () => RevokeApiKeyInput, { description: 'Which key.' }) { id }: RevokeApiKeyInput,
+    @Arg('input', () => RevokeApiKeyInput, { description: 'The key to revoke.' }) { id }: RevokeApiKeyInput,
   ) {
-    return withUserErrors({ apiKey: null }, () => this.administration.revoke(caller, id));
+    return withUserErrors({ apiKey: null }, () => this.apiKeyService.revoke(caller, id));
   }
 
   @Authorized('keys:admin')
   @Mutation(() => RotateApiKeyPayload, {
     description:
-      'A new secret under the same name, with the same scopes, limits and end, as a key with an id of its own; the old one is good for a while yet. Scope keys:admin, and every scope of the key.',
+      'Creates an API key with the name, scopes, limits and expiry of an existing one, which stays valid for the grace period. The new key has its own ID. Requires the scope `keys:admin` and every scope of the key.',
   })
   rotateApiKey(
     @Ctx() { caller }: Context,
-    @Arg('input', () => RotateApiKeyInput, { description: 'Which key, and for how long both are good.' })
-    { id, graceSeconds }: RotateApiKeyInput,
+    @Arg('input', () => RotateApiKeyInput, { description: 'The key to replace, and the grace period.' })
+    { id, gracePeriodSeconds }: RotateApiKeyInput,
   ) {
-    const refused = { apiKey: null, secret: null };
-    return withUserErrors(refused, () => this.administration.rotate(caller, id, graceSeconds ?? null));
+    const failurePayload = { apiKey: null, secret: null };
+    return withUserErrors(failurePayload, () =>
+      this.apiKeyService.rotate(caller, id, gracePeriodSeconds ?? null),
+    );
   }
 
   @Authorized('workspaces:admin')
   @Mutation(() => CreateWorkspacePayload, {
-    description: 'Makes another workspace, and the first key to it, shown this once. Scope workspaces:admin.',
+    description:
+      'Creates another workspace and its first API key, which is returned this one time. Requires the scope `workspaces:admin`.',
   })
   createWorkspace(
     @Ctx() { caller }: Context,
-    @Arg('input', () => CreateWorkspaceInput, { description: 'Its name, and what its first key may do.' })
+    @Arg('input', () => CreateWorkspaceInput, {
+      description: 'Name of the workspace and scopes of its first API key.',
+    })
     { name, scopes }: CreateWorkspaceInput,
   ) {
-    const refused = { workspace: null, apiKey: null, secret: null };
-    return withUserErrors(refused, () => this.administration.createWorkspace(caller, name, scopes));
+    const failurePayload = { workspace: null, apiKey: null, secret: null };
+    return withUserErrors(failurePayload, () => this.apiKeyService.createWorkspace(caller, name, scopes));
   }
 }

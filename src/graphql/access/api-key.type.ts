@@ -3,43 +3,55 @@ import { Field, ID, ObjectType } from 'type-graphql';
 import { type Scope } from '../../core/access/caller.js';
 import { type Limits } from '../../core/limits/limits.js';
 import { LimitsType } from '../limits/limits.type.js';
+import { createConnectionType } from '../relay/connection.type.js';
 
 @ObjectType('ApiKey', {
   description:
-    'A key to the workspace. The key itself was shown once, when it was made, and is kept nowhere.',
+    'An API key of the workspace. The key itself is shown once, when it is created, and is not stored.',
   simpleResolvers: true,
 })
 export class ApiKeyType {
-  @Field(() => ID, { description: 'The id of the key; no secret.' })
+  @Field(() => ID, { description: 'ID of the API key. It is not secret.' })
   id!: string;
 
-  @Field(() => String, { description: 'What people call it: the `actor` of what it causes.' })
+  @Field(() => String, { description: 'Display name, as in the `actor` of events and audit entries.' })
   name!: string;
 
-  @Field(() => String, { description: 'Its first characters, by which a person recognises it.' })
+  @Field(() => String, { description: 'First characters of the key, to recognize it by.' })
   prefix!: string;
 
-  @Field(() => String, { nullable: true, description: 'Its last four characters.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Last four characters of the key. Null if they were not recorded.',
+  })
   lastFour!: string | null;
 
-  @Field(() => [String], { description: 'What it may do, such as "tasks:write".' })
+  @Field(() => [String], { description: 'Scopes of the key, such as "tasks:write".' })
   scopes!: readonly Scope[];
 
-  @Field(() => LimitsType, { description: 'How much of it.' })
+  @Field(() => LimitsType, { description: 'Usage limits for this key.' })
   limits!: Limits;
 
-  @Field(() => GraphQLDateTime, { description: 'When it was made.' })
+  @Field(() => GraphQLDateTime, { description: 'Time when the key was created.' })
   createdAt!: Date;
 
-  @Field(() => GraphQLDateTime, { nullable: true, description: 'From when it is refused; null: never.' })
+  @Field(() => GraphQLDateTime, {
+    nullable: true,
+    description: 'Time when the key expires. Null if it does not.',
+  })
   expiresAt!: Date | null;
 
-  @Field(() => GraphQLDateTime, { nullable: true, description: 'When it was revoked; null: it was not.' })
+  @Field(() => GraphQLDateTime, {
+    nullable: true,
+    description: 'Time when the key was revoked. Null if it was not.',
+  })
   revokedAt!: Date | null;
 
   @Field(() => GraphQLDateTime, {
     nullable: true,
-    description: 'When it was used last, to about a minute; null: never.',
+    description: 'Time when the key was last used, accurate to about a minute. Null if it never was.',
   })
   lastUsedAt!: Date | null;
 }
+
+export const ApiKeyConnection = createConnectionType('ApiKey', ApiKeyType, 'API keys, newest first');

@@ -1,75 +1,95 @@
 import { GraphQLDateTime, GraphQLJSON } from 'graphql-scalars';
 import { Field, ID, InputType, ObjectType, registerEnumType } from 'type-graphql';
 import { AUDIT_ACTIONS, type AuditAction } from '../../core/access/audit-entry.js';
+import { createConnectionType } from '../relay/connection.type.js';
 
-export const AuditActionEnum = Object.fromEntries(AUDIT_ACTIONS.map((action) => [action, action])) as {
+const AuditActionEnum = Object.fromEntries(AUDIT_ACTIONS.map((action) => [action, action])) as {
   [Action in AuditAction]: Action;
 };
 registerEnumType(AuditActionEnum, {
   name: 'AuditAction',
-  description: 'What somebody did that others must be able to read about.',
+  description: 'Kind of an audit entry.',
   valuesConfig: {
-    KEY_CREATED: { description: 'A key was made; `data` has its name and scopes.' },
-    KEY_REVOKED: { description: 'A key was ended.' },
-    KEY_ROTATED: { description: 'A key was given a successor; `data` has its id and the grace time.' },
-    TOKEN_ISSUED: { description: 'A token for a browser was made; `subject` is its `jti`.' },
-    WORKSPACE_CREATED: { description: 'A workspace was made, by a key of this one.' },
-    WEBHOOK_SECRET_ROTATED: { description: 'Callbacks are signed with a new secret.' },
-    CALLBACK_REPLAYED: { description: "A callback of the upstream's was taken again." },
-    CALLBACK_REDELIVERED: { description: "A task's result was posted to its callbackUrl again." },
-    IMAGE_DELETED: { description: 'Somebody took an image away.' },
-    BUDGET_CHANGED: { description: 'A budget was set or changed.' },
-    SIGN_IN_FAILED: {
+    API_KEY_CREATED: { description: 'An API key was created. `data` holds its name and scopes.' },
+    API_KEY_REVOKED: { description: 'An API key was revoked.' },
+    API_KEY_ROTATED: {
+      description: "An API key was rotated. `data` holds the new key's ID and the grace period in seconds.",
+    },
+    CLIENT_TOKEN_CREATED: { description: 'A client token was created. `targetId` is its `jti`.' },
+    WORKSPACE_CREATED: { description: 'An API key of this workspace created another workspace.' },
+    WEBHOOK_SECRET_ROTATED: { description: 'The secret that signs webhooks was replaced.' },
+    CALLBACK_REPLAYED: { description: 'A callback of the upstream was processed again.' },
+    WEBHOOK_REDELIVERED: {
+      description: 'A redelivery of the results of a task to its `webhookUrl` was requested.',
+    },
+    IMAGE_DELETED: { description: 'An image was deleted.' },
+    BUDGET_CHANGED: { description: 'A budget was set, changed or removed.' },
+    AUTHENTICATION_FAILED: {
       description:
-        "A key or a token was refused, `data.count` times within a minute; `data.kind` says why. Of keys that are nobody's only for callers with workspaces:admin.",
+        'An API key or client token was rejected `data.count` times within a minute. `data.kind` says why. Entries for unknown keys are visible only to callers with the scope `workspaces:admin`.',
     },
   },
 });
 
 @ObjectType('AuditEntry', {
-  description: 'One use of power. Entries are never changed.',
+  description: 'A privileged action recorded in the audit log. Entries are immutable.',
   simpleResolvers: true,
 })
 export class AuditEntryType {
-  @Field(() => ID, { description: 'The id of the entry.' })
+  @Field(() => ID, { description: 'ID of the entry.' })
   id!: string;
 
-  @Field(() => GraphQLDateTime, { description: 'When.' })
+  @Field(() => GraphQLDateTime, { description: 'Time of the action.' })
   at!: Date;
 
-  @Field(() => AuditActionEnum, { description: 'What was done.' })
+  @Field(() => AuditActionEnum, { description: 'The action.' })
   action!: AuditAction;
 
-  @Field(() => String, { description: 'By whom: the name of the key.' })
+  @Field(() => String, { description: 'Name of the API key that performed the action.' })
   actor!: string;
 
-  @Field(() => ID, { nullable: true, description: 'With which key; null where there was none.' })
+  @Field(() => ID, {
+    nullable: true,
+    description: 'ID of the API key that performed the action. Null if none was involved.',
+  })
   keyId!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'By which end user, when the key was a token of one.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'End user of the client token that performed the action. Null if there was none.',
+  })
   endUserId!: string | null;
 
-  @Field(() => String, { nullable: true, description: "From where: the client's address." })
-  source!: string | null;
+  @Field(() => String, { nullable: true, description: 'IP address of the client. Null if it is unknown.' })
+  clientAddress!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'The id of what it was done to.' })
-  subject!: string | null;
+  @Field(() => String, { nullable: true, description: 'ID of the object that was acted on.' })
+  targetId!: string | null;
 
-  @Field(() => GraphQLJSON, { description: 'What else there is to know, by action. No secrets.' })
+  @Field(() => GraphQLJSON, { description: 'Details, depending on the action. It never contains secrets.' })
   data!: Record<string, unknown>;
 }
 
-@InputType('AuditFilter', { description: 'Which entries. Absent or empty: all of them.' })
+export const AuditEntryConnection = createConnectionType(
+  'AuditEntry',
+  AuditEntryType,
+  'audit entries, newest first',
+);
+
+@InputType('AuditFilter', { description: 'Conditions on audit entries. An entry must meet all of them.' })
 export class AuditFilterInput {
-  @Field(() => [AuditActionEnum], { nullable: true, description: 'Of these kinds.' })
+  @Field(() => [AuditActionEnum], {
+    nullable: true,
+    description: 'Entries with one of these actions. Empty or omitted: any.',
+  })
   actions?: AuditAction[] | null;
 
-  @Field(() => ID, { nullable: true, description: 'Done with this key.' })
+  @Field(() => ID, { nullable: true, description: 'Actions of the API key with this ID. Omitted: any.' })
   keyId?: string | null;
 
-  @Field(() => GraphQLDateTime, { nullable: true, description: 'At this time or later.' })
+  @Field(() => GraphQLDateTime, { nullable: true, description: 'Entries at or after this time.' })
   since?: Date | null;
 
-  @Field(() => GraphQLDateTime, { nullable: true, description: 'Before this time.' })
+  @Field(() => GraphQLDateTime, { nullable: true, description: 'Entries before this time.' })
   until?: Date | null;
 }

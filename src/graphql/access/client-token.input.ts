@@ -1,61 +1,60 @@
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Field, ID, InputType, Int, ObjectType } from 'type-graphql';
+import { CLIENT_TOKEN_SCOPES } from '../../core/access/caller.js';
 import { LimitsType } from '../limits/limits.type.js';
-import { UserErrorType } from '../relay/user-error.type.js';
+import { Payload } from '../relay/payload.type.js';
 
-@InputType('CreateClientTokenInput', { description: 'A token that a browser is to be given.' })
+@InputType('CreateClientTokenInput', { description: 'Input for creating a client token.' })
 export class CreateClientTokenInput {
   @Field(() => [String], {
-    description:
-      'What it may do, of tasks:read, tasks:write, images:write and audit:read; nothing that the key which makes it may not do.',
+    description: `Scopes of the token, out of ${CLIENT_TOKEN_SCOPES.join(', ')}. The API key cannot grant a scope that it does not have.`,
   })
   scopes!: string[];
 
   @Field(() => String, {
     nullable: true,
     description:
-      'Whose it is, by whatever name the workspace has for its users, 1 to 255 characters: it sees and makes only what is theirs. Absent: it sees what everybody in the workspace has.',
+      'Your ID of the end user that the token is for, 1 to 255 characters. The token then sees and creates only what belongs to that end user. Omitted: it sees the whole workspace.',
   })
   endUserId?: string | null;
 
   @Field(() => [ID], {
     nullable: true,
-    description: 'The tasks that it may see, 1 to 100; then it makes nothing new. Absent: all.',
+    description:
+      'IDs of the tasks that the token may see, 1 to 100. The token then cannot create anything. Omitted: all tasks.',
   })
   taskIds?: string[] | null;
 
   @Field(() => Int, {
     nullable: true,
-    description: 'Seconds until it is refused; 60 to 86400 (a day), default 3600. Never longer than the key.',
+    description:
+      'Seconds until the token expires, from 60 to 86400 (a day). Default: 3600. A token never outlives its API key.',
   })
   expiresInSeconds?: number | null;
 
   @Field(() => LimitsType, {
     nullable: true,
     description:
-      'How much it may do; nothing above the limits of the key, which hold too. Absent: those alone.',
+      'Usage limits for the token, none above the limits of its API key, which apply as well. Omitted: only those of the key.',
   })
   limits?: LimitsType | null;
 }
 
 @ObjectType('CreateClientTokenPayload', {
-  description: 'The answer to createClientToken.',
+  description: 'Output of `createClientToken`.',
   simpleResolvers: true,
 })
-export class CreateClientTokenPayload {
+export class CreateClientTokenPayload extends Payload {
   @Field(() => String, {
     nullable: true,
     description:
-      'To be sent as a key is: `Authorization: Bearer …`. It is kept nowhere. Null when there are userErrors.',
+      'The token, to be sent like an API key: `Authorization: Bearer …`. It is not stored. Null if there are `userErrors`.',
   })
   token!: string | null;
 
   @Field(() => GraphQLDateTime, {
     nullable: true,
-    description: 'From when it is refused; null when there are userErrors.',
+    description: 'Time when the token expires. Null if there are `userErrors`.',
   })
   expiresAt!: Date | null;
-
-  @Field(() => [UserErrorType], { description: 'Everything that is wrong with the input; empty on success.' })
-  userErrors!: readonly UserErrorType[];
 }

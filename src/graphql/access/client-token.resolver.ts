@@ -1,22 +1,24 @@
 import { Arg, Authorized, Ctx, Mutation, Resolver } from 'type-graphql';
 import { ClientTokens } from '../../services/access/client-tokens.js';
-import { CreateClientTokenInput, CreateClientTokenPayload } from './client-token.input.js';
+import { withUserErrors } from '../relay/payload.type.js';
 import { type Context } from '../server/context.js';
-import { withUserErrors } from '../relay/user-error.type.js';
+import { CreateClientTokenInput, CreateClientTokenPayload } from './client-token.input.js';
 
 @Resolver()
 export class ClientTokenResolver {
   constructor(private readonly clientTokens: ClientTokens) {}
 
-  // The least scope that there is: a token can do nothing that its key cannot, so every key may make some.
+  // The weakest scope. A token cannot do more than its key, so every key may create some.
   @Authorized('tasks:read')
   @Mutation(() => CreateClientTokenPayload, {
     description:
-      'Makes a token for a browser: for a short time, for one end user or for certain tasks, and never for more than the key may do. It ends with the key. Scope tasks:read, and a key: a token makes no tokens.',
+      'Creates a short-lived token for a browser, which can be limited to one end user or to certain tasks. It has no more permissions than its API key and becomes invalid with it. Requires an API key with the scope `tasks:read`. A client token cannot create tokens.',
   })
   createClientToken(
     @Ctx() { caller }: Context,
-    @Arg('input', () => CreateClientTokenInput, { description: 'What it may do, whose it is, how long.' })
+    @Arg('input', () => CreateClientTokenInput, {
+      description: 'Scopes, visibility, lifetime and limits of the token.',
+    })
     input: CreateClientTokenInput,
   ) {
     return withUserErrors({ token: null, expiresAt: null }, () => this.clientTokens.create(caller, input));

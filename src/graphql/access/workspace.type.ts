@@ -1,17 +1,53 @@
 import { GraphQLDateTime } from 'graphql-scalars';
-import { Field, ID, ObjectType } from 'type-graphql';
+import { Field, ID, InputType, ObjectType } from 'type-graphql';
+import { type ApiKey, type Workspace } from '../../services/access/api-keys.js';
+import { Payload } from '../relay/payload.type.js';
+import { ApiKeyType } from './api-key.type.js';
 
 @ObjectType('Workspace', {
-  description: 'Who owns tasks. Nothing of one can be seen from another.',
+  description: 'A tenant that owns API keys, tasks and images. No workspace can see the data of another.',
   simpleResolvers: true,
 })
-export class WorkspaceType {
-  @Field(() => ID, { description: 'The id of the workspace.' })
+class WorkspaceType {
+  @Field(() => ID, { description: 'ID of the workspace.' })
   id!: string;
 
-  @Field(() => String, { description: 'What people call it; several may be called the same.' })
+  @Field(() => String, { description: 'Display name. It need not be unique.' })
   name!: string;
 
-  @Field(() => GraphQLDateTime, { description: 'When it was made.' })
+  @Field(() => GraphQLDateTime, { description: 'Time when the workspace was created.' })
   createdAt!: Date;
+}
+
+@InputType('CreateWorkspaceInput', { description: 'Input for creating a workspace with its first API key.' })
+export class CreateWorkspaceInput {
+  @Field(() => String, { description: 'Display name, 1 to 100 characters.' })
+  name!: string;
+
+  @Field(() => [String], {
+    description:
+      "Scopes of the workspace's first API key. The caller cannot grant a scope that it does not have.",
+  })
+  scopes!: string[];
+}
+
+@ObjectType('CreateWorkspacePayload', { description: 'Output of `createWorkspace`.', simpleResolvers: true })
+export class CreateWorkspacePayload extends Payload {
+  @Field(() => WorkspaceType, {
+    nullable: true,
+    description: 'The new workspace. Null if there are `userErrors`.',
+  })
+  workspace!: Workspace | null;
+
+  @Field(() => ApiKeyType, {
+    nullable: true,
+    description: "The workspace's first API key. Null if there are `userErrors`.",
+  })
+  apiKey!: ApiKey | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'The API key itself, shown only here. Null if there are `userErrors`.',
+  })
+  secret!: string | null;
 }

@@ -1,45 +1,45 @@
-import { Arg, Authorized, Ctx, Int, Mutation, Query, Resolver } from 'type-graphql';
-import { Budgeting } from '../../services/billing/budgets.js';
-import { BudgetType, SetBudgetInput, SetBudgetPayload } from './budget.type.js';
-import { BudgetConnection, toConnection } from '../relay/connection.type.js';
+import { Arg, Args, Authorized, Ctx, Mutation, Query, Resolver } from 'type-graphql';
+import { Budgets } from '../../services/billing/budgets.js';
+import { toConnection } from '../relay/connection.type.js';
+import { PageArgs } from '../relay/page-args.js';
+import { withUserErrors } from '../relay/payload.type.js';
 import { type Context } from '../server/context.js';
-import { withUserErrors } from '../relay/user-error.type.js';
+import { BudgetConnection, BudgetType, SetBudgetInput, SetBudgetPayload } from './budget.type.js';
 
 @Resolver(() => BudgetType)
 export class BudgetResolver {
-  constructor(private readonly budgeting: Budgeting) {}
+  constructor(private readonly budgetService: Budgets) {}
 
   @Authorized('audit:read')
   @Query(() => BudgetConnection, {
     description:
-      "The workspace's budgets, and how they stand: those of end users, then those of keys, then its own. Scope audit:read.",
+      'Budgets of the workspace and how much of them is used: those of end users, then of API keys, then its own. Requires the scope `audit:read`.',
   })
   async budgets(
     @Ctx() { caller }: Context,
     @Arg('month', () => String, {
       nullable: true,
-      description: 'YYYY-MM; absent: the present one. In a month without spending all of a limit remains.',
+      description: 'Month as YYYY-MM. Default: the current month.',
     })
     month: string | null,
-    @Arg('first', () => Int, { defaultValue: 20, description: 'How many, 1 to 100.' }) first: number,
-    @Arg('after', () => String, { nullable: true, description: 'endCursor of the page before.' })
-    after: string | null,
+    @Args() { first, after }: PageArgs,
   ) {
-    return toConnection(await this.budgeting.page(caller, month ?? null, first, after ?? null));
+    return toConnection(await this.budgetService.page(caller, month ?? null, first, after ?? null));
   }
 
-  /** The scope depends on the input, so the service asks for it. */
+  // The scope depends on the input, so the service checks it.
   @Authorized()
   @Mutation(() => SetBudgetPayload, {
     description:
-      'Bounds what may be spent in a month, from now on and counting what the month has cost so far; or removes the bound. Scope workspaces:admin for WORKSPACE, keys:admin for the others.',
+      'Sets, changes or removes a monthly spending limit. It applies at once, and counts what the current month has cost so far. Requires the scope `workspaces:admin` for WORKSPACE and `keys:admin` for the others.',
   })
   setBudget(
     @Ctx() { caller }: Context,
-    @Arg('input', () => SetBudgetInput, { description: 'Whose, and how much.' }) input: SetBudgetInput,
+    @Arg('input', () => SetBudgetInput, { description: 'Whose spending to limit, and to how much.' })
+    input: SetBudgetInput,
   ) {
     return withUserErrors({ budget: null }, async () => ({
-      budget: await this.budgeting.set(caller, input),
+      budget: await this.budgetService.set(caller, input),
     }));
   }
 }

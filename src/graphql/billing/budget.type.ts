@@ -1,95 +1,100 @@
 import { Field, ID, InputType, ObjectType, registerEnumType } from 'type-graphql';
 import { type Budget, BUDGET_SCOPES, type BudgetScope } from '../../core/billing/money.js';
-import { UserErrorType } from '../relay/user-error.type.js';
+import { createConnectionType } from '../relay/connection.type.js';
+import { Payload } from '../relay/payload.type.js';
 
-export const BudgetScopeEnum = Object.fromEntries(BUDGET_SCOPES.map((scope) => [scope, scope]));
+const BudgetScopeEnum = Object.fromEntries(BUDGET_SCOPES.map((scope) => [scope, scope]));
 registerEnumType(BudgetScopeEnum, {
   name: 'BudgetScope',
-  description: 'Whose spending a budget bounds.',
+  description: 'Whose spending a budget limits.',
   valuesConfig: {
-    WORKSPACE: { description: 'Of the whole workspace.' },
-    KEY: { description: 'Of what is asked for with one key.' },
-    END_USER: { description: 'Of what is asked for on behalf of one user of the workspace.' },
+    WORKSPACE: { description: 'All tasks of the workspace.' },
+    API_KEY: { description: 'Tasks requested with one API key.' },
+    END_USER: { description: 'Tasks requested for one end user.' },
   },
 });
 
 @ObjectType('Budget', {
   description:
-    "What one month's spending may come to, by UTC, and how it stands. A task counts in the month of its request. Amounts are decimal numbers as text.",
+    'A monthly spending limit and how much of it is used. Months are in UTC, and a task counts in the month of its request. Amounts are decimal numbers as strings.',
   simpleResolvers: true,
 })
 export class BudgetType {
-  @Field(() => BudgetScopeEnum, { description: 'Whose spending it bounds.' })
+  @Field(() => BudgetScopeEnum, { description: 'Whose spending the budget limits.' })
   scope!: BudgetScope;
 
   @Field(() => ID, {
-    description: "The id of the workspace or the key, or the workspace's own id of its user.",
+    description: "ID of the workspace or API key, or the workspace's own ID of the end user.",
   })
-  id!: string;
+  scopeId!: string;
 
-  @Field(() => String, { description: 'YYYY-MM.' })
+  @Field(() => String, { description: 'Month that the amounts are for, as YYYY-MM.' })
   month!: string;
 
-  @Field(() => String, { description: 'Three letters, as ISO 4217 has them.' })
+  @Field(() => String, { description: 'ISO 4217 currency code, such as USD.' })
   currency!: string;
 
-  @Field(() => String, { description: 'What may be spent in a month.' })
+  @Field(() => String, { description: 'Maximum spending per month.' })
   limit!: string;
 
-  @Field(() => String, { description: 'What tasks that have not ended can cost.' })
+  @Field(() => String, { description: 'Highest cost that tasks which are not final yet can reach.' })
   reserved!: string;
 
-  @Field(() => String, { description: 'What was delivered has cost.' })
+  @Field(() => String, { description: 'Cost of the delivered images.' })
   spent!: string;
 
   @Field(() => String, {
     description:
-      'For tasks that were canceled or expired after they had been sent: the upstream may have billed them, and nobody can know. It becomes `spent` where late pictures come.',
+      'Cost that the upstream may have charged for tasks canceled or expired after they were sent. It moves to `spent` if late images arrive.',
   })
-  held!: string;
+  uncertain!: string;
 
   @Field(() => String, {
     description:
-      'The limit without the other three. Below zero where pictures came late, or more than were asked for, or the limit was lowered.',
+      'The limit minus `reserved`, `spent` and `uncertain`. It is negative if images arrived late, more images than requested arrived, or the limit was lowered.',
   })
   remaining!: string;
 }
 
-@InputType('SetBudgetInput', { description: 'What may be spent in a month.' })
+export const BudgetConnection = createConnectionType(
+  'Budget',
+  BudgetType,
+  'budgets: those of end users, then of API keys, then of the workspace, each by ID',
+);
+
+@InputType('SetBudgetInput', { description: 'Input for setting, changing or removing a budget.' })
 export class SetBudgetInput {
-  @Field(() => BudgetScopeEnum, { description: 'Whose spending to bound.' })
+  @Field(() => BudgetScopeEnum, { description: 'Whose spending to limit.' })
   scope!: BudgetScope;
 
   @Field(() => ID, {
     nullable: true,
     description:
-      'The id of a key of the workspace, or your id of your user. Of a workspace only your own, which is what it is when absent.',
+      "ID of an API key of the workspace, or the workspace's own ID of an end user. For WORKSPACE it is the caller's workspace, and can be omitted.",
   })
-  id?: string | null;
+  scopeId?: string | null;
 
   @Field(() => String, {
     nullable: true,
     description:
-      'A decimal number as text, such as "12.50": not below 0, up to 12 digits, and 8 after the point. Null or absent: there shall be no budget.',
+      'Maximum spending per month: a non-negative decimal number as a string, such as "12.50", with up to 12 digits before and 8 after the point. Null or omitted removes the budget.',
   })
   amount?: string | null;
 
   @Field(() => String, {
     nullable: true,
     description:
-      "One of the price list's currencies, such as USD. Absent: the one of the price list, where it has only one.",
+      'Currency code of the price list, such as USD. It can be omitted if the price list has only one.',
   })
   currency?: string | null;
 }
 
-@ObjectType('SetBudgetPayload', { description: 'The answer to setBudget.', simpleResolvers: true })
-export class SetBudgetPayload {
+@ObjectType('SetBudgetPayload', { description: 'Output of `setBudget`.', simpleResolvers: true })
+export class SetBudgetPayload extends Payload {
   @Field(() => BudgetType, {
     nullable: true,
-    description: 'How it stands in the present month; null where it was removed, or there are userErrors.',
+    description:
+      'The budget and its use in the current month. Null if it was removed or there are `userErrors`.',
   })
   budget!: Budget | null;
-
-  @Field(() => [UserErrorType], { description: 'Everything that is wrong with the input; empty on success.' })
-  userErrors!: readonly UserErrorType[];
 }

@@ -1,32 +1,19 @@
-import { GraphQLDateTime } from 'graphql-scalars';
-import { Arg, Authorized, Ctx, Int, Query, Resolver } from 'type-graphql';
-import { type UsageGrouping } from '../../core/billing/money.js';
+import { Args, Authorized, Ctx, Query, Resolver } from 'type-graphql';
 import { Usage } from '../../services/billing/usage.js';
-import { toConnection, UsageConnection } from '../relay/connection.type.js';
+import { toConnection } from '../relay/connection.type.js';
 import { type Context } from '../server/context.js';
-import { UsageGroupingEnum, UsageGroupType } from './usage.type.js';
+import { UsageArgs, UsageGroupConnection, UsageGroupType } from './usage.type.js';
 
 @Resolver(() => UsageGroupType)
 export class UsageResolver {
-  constructor(private readonly reports: Usage) {}
+  constructor(private readonly usageService: Usage) {}
 
   @Authorized('audit:read')
-  @Query(() => UsageConnection, {
+  @Query(() => UsageGroupConnection, {
     description:
-      'What the tasks that were asked for in a time came to. `/usage.csv` has the same as a table. Scope audit:read.',
+      'Totals of the tasks requested in a period. `/usage.csv` returns the same as a CSV file. Requires the scope `audit:read`.',
   })
-  async usage(
-    @Ctx() { caller }: Context,
-    @Arg('from', () => GraphQLDateTime, { description: 'The first moment.' }) from: Date,
-    @Arg('to', () => GraphQLDateTime, {
-      description: 'The first moment that is no longer in it; at most 366 days after `from`.',
-    })
-    to: Date,
-    @Arg('groupBy', () => UsageGroupingEnum, { description: 'What to add up by.' }) groupBy: UsageGrouping,
-    @Arg('first', () => Int, { defaultValue: 100, description: 'How many groups, 1 to 100.' }) first: number,
-    @Arg('after', () => String, { nullable: true, description: 'endCursor of the page before.' })
-    after: string | null,
-  ) {
-    return toConnection(await this.reports.page(caller, { from, to, groupBy }, first, after ?? null));
+  async usage(@Ctx() { caller }: Context, @Args() { first, after, ...query }: UsageArgs) {
+    return toConnection(await this.usageService.page(caller, query, first, after ?? null));
   }
 }

@@ -1,59 +1,92 @@
-import { Field, Int, ObjectType, registerEnumType } from 'type-graphql';
-import { USAGE_GROUPINGS } from '../../core/billing/money.js';
+import { GraphQLDateTime } from 'graphql-scalars';
+import { ArgsType, Field, Int, ObjectType, registerEnumType } from 'type-graphql';
+import { USAGE_GROUPINGS, type UsageGrouping } from '../../core/billing/money.js';
+import { createConnectionType } from '../relay/connection.type.js';
+import { PageArgs } from '../relay/page-args.js';
 
-export const UsageGroupingEnum = Object.fromEntries(USAGE_GROUPINGS.map((grouping) => [grouping, grouping]));
+const UsageGroupingEnum = Object.fromEntries(USAGE_GROUPINGS.map((grouping) => [grouping, grouping]));
 registerEnumType(UsageGroupingEnum, {
   name: 'UsageGrouping',
-  description: 'What usage is added up by.',
+  description: 'Attribute that usage is grouped by.',
   valuesConfig: {
-    DAY: { description: 'By the day of the request, by UTC.' },
-    MODEL: { description: 'By model.' },
-    KEY: { description: 'By the key that the request came with.' },
-    END_USER: { description: 'By the end user that the request was for.' },
+    DAY: { description: 'Day of the request, in UTC.' },
+    MODEL: { description: 'Model of the task.' },
+    API_KEY: { description: 'API key that the request was made with.' },
+    END_USER: { description: 'End user that the request was for.' },
   },
 });
 
+@ArgsType()
+export class UsageArgs extends PageArgs {
+  @Field(() => GraphQLDateTime, { description: 'Start of the period, inclusive.' })
+  from!: Date;
+
+  @Field(() => GraphQLDateTime, {
+    description: 'End of the period, exclusive. At most 366 days after `from`.',
+  })
+  to!: Date;
+
+  @Field(() => UsageGroupingEnum, { description: 'Attribute to group by.' })
+  groupBy!: UsageGrouping;
+
+  @Field(() => Int, { description: 'Page size, from 1 to 100.' })
+  override first = 100;
+}
+
 @ObjectType('UsageGroup', {
   description:
-    'What the tasks of a group came to. Those without a known price, and those in another currency, are a group of their own. Amounts are decimal numbers as text.',
+    'Totals of a group of tasks. Each group has one currency, and tasks without a known price form a group of their own. Amounts are decimal numbers as strings.',
   simpleResolvers: true,
 })
 export class UsageGroupType {
   @Field(() => String, {
     nullable: true,
     description:
-      'The day (YYYY-MM-DD), the model, the id of the key, or of the end user. Null: tasks that have none.',
+      'Value of the attribute: the day as YYYY-MM-DD, the model, or the ID of the API key or end user. Null for tasks without one.',
   })
-  key!: string | null;
-
-  @Field(() => String, { nullable: true, description: 'The name of the key; null in other groupings.' })
-  name!: string | null;
-
-  @Field(() => Int, { description: 'Tasks that were asked for, whatever became of them.' })
-  tasks!: number;
-
-  @Field(() => Int, { description: 'Pictures that were delivered, in time or late.' })
-  images!: number;
+  groupKey!: string | null;
 
   @Field(() => String, {
     nullable: true,
-    description: 'Three letters; null: no price was known when these were asked for.',
+    description: 'Name of the API key. Null if usage is grouped by another attribute.',
+  })
+  keyName!: string | null;
+
+  @Field(() => Int, { description: 'Number of tasks requested, whatever their status.' })
+  taskCount!: number;
+
+  @Field(() => Int, { description: 'Number of images delivered, including late ones.' })
+  imageCount!: number;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'ISO 4217 currency code. Null if the price was unknown at the time of the request.',
   })
   currency!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'What these pictures cost; null: unknown.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Cost of the delivered images. Null if the price was unknown.',
+  })
   cost!: string | null;
 
   @Field(() => String, {
     nullable: true,
-    description: 'What those of the tasks that have not ended can cost; null: unknown.',
+    description:
+      'Highest cost that the tasks which are not final yet can reach. Null if the price was unknown.',
   })
   reserved!: string | null;
 
   @Field(() => String, {
     nullable: true,
     description:
-      'What the upstream may have billed for tasks that were given up after they had been sent, which nobody can know; null: unknown.',
+      'Cost that the upstream may have charged for tasks canceled or expired after they were sent. Null if the price was unknown.',
   })
-  held!: string | null;
+  uncertain!: string | null;
 }
+
+export const UsageGroupConnection = createConnectionType(
+  'UsageGroup',
+  UsageGroupType,
+  'usage groups, by group key, then by currency',
+);

@@ -1,33 +1,69 @@
 import { GraphQLDateTime } from 'graphql-scalars';
-import { Field, ID, ObjectType, registerEnumType } from 'type-graphql';
-import { CALLBACK_VERDICTS, type CallbackVerdict } from '../../core/callbacks/callback.js';
+import { Field, ID, InputType, ObjectType, registerEnumType } from 'type-graphql';
+import { type Callback, CALLBACK_VERDICTS, type CallbackVerdict } from '../../core/callbacks/callback.js';
+import { createConnectionType } from '../relay/connection.type.js';
+import { Payload } from '../relay/payload.type.js';
 
 export const CallbackVerdictEnum = Object.fromEntries(CALLBACK_VERDICTS.map((verdict) => [verdict, verdict]));
 registerEnumType(CallbackVerdictEnum, {
   name: 'CallbackVerdict',
-  description: 'What was made of a callback.',
+  description: 'Effect of an upstream callback.',
   valuesConfig: {
-    APPLIED: { description: 'It brought the task to its end.' },
-    DUPLICATE: { description: 'The task had this end already.' },
-    EARLY: { description: 'It brought the task to its end before the reply to our request had been read.' },
-    LATE: { description: 'The task had ended without a result; pictures, if any, are kept as late images.' },
-    UNKNOWN_TASK: { description: 'There is no such task.' },
-    CONFLICT: { description: 'It contradicts a result that was there before. Nothing was changed.' },
-    MALFORMED: { description: 'It could not be understood. The task goes on.' },
+    APPLIED: { description: 'It completed the task.' },
+    DUPLICATE: { description: 'The task had this result already. Nothing changed.' },
+    EARLY: {
+      description: "It completed the task before the upstream's response to the submission was processed.",
+    },
+    LATE: {
+      description:
+        'The task was already final, without images. Images in the callback are kept as late images.',
+    },
+    UNKNOWN_TASK: { description: 'No task has the ID in its URL.' },
+    CONFLICT: { description: 'It contradicts the result that the task already had. Nothing changed.' },
+    MALFORMED: { description: 'Its body could not be parsed. The task continues.' },
   },
 });
 
 @ObjectType('Callback', {
-  description: 'A POST from the upstream to the callback link of a task, and its verdict.',
+  description: 'A POST from the upstream to the callback URL of a task, and its effect.',
   simpleResolvers: true,
 })
 export class CallbackType {
-  @Field(() => ID, { description: 'A UUIDv7.' })
+  @Field(() => ID, { description: 'ID of the callback, a UUIDv7.' })
   id!: string;
 
-  @Field(() => GraphQLDateTime, { description: 'When it came.' })
+  @Field(() => GraphQLDateTime, { description: 'Time when the callback was received.' })
   receivedAt!: Date;
 
-  @Field(() => CallbackVerdictEnum, { description: 'What was made of it.' })
+  @Field(() => CallbackVerdictEnum, { description: 'Effect of the callback.' })
   verdict!: CallbackVerdict;
+}
+
+export const CallbackConnection = createConnectionType('Callback', CallbackType, 'callbacks, newest first');
+
+@InputType('CallbackFilter', { description: 'Conditions on callbacks. A callback must meet all of them.' })
+export class CallbackFilterInput {
+  @Field(() => [CallbackVerdictEnum], {
+    nullable: true,
+    description: 'Callbacks with one of these verdicts. Empty or omitted: any.',
+  })
+  verdicts?: CallbackVerdict[] | null;
+
+  @Field(() => ID, { nullable: true, description: 'Callbacks for the task with this ID. Omitted: any.' })
+  taskId?: string | null;
+}
+
+@InputType('ReplayCallbackInput', { description: 'Input for replaying a callback.' })
+export class ReplayCallbackInput {
+  @Field(() => ID, { description: 'ID of the callback.' })
+  id!: string;
+}
+
+@ObjectType('ReplayCallbackPayload', { description: 'Output of `replayCallback`.', simpleResolvers: true })
+export class ReplayCallbackPayload extends Payload {
+  @Field(() => CallbackType, {
+    nullable: true,
+    description: 'The callback with its new verdict. Null if there are `userErrors`.',
+  })
+  callback!: Callback | null;
 }

@@ -1,34 +1,37 @@
 import {
   Arg,
+  Args,
   Authorized,
   Ctx,
   FieldResolver,
   ID,
-  Int,
   Query,
   Resolver,
-  type SubscribeResolverData,
   Root,
+  type SubscribeResolverData,
   Subscription,
 } from 'type-graphql';
 import { type TaskEvent } from '../../core/events/task-event.js';
 import { type Task } from '../../core/tasks/task.js';
 import { History } from '../../services/tasks/history.js';
-import { TaskEventConnection, toConnection } from '../relay/connection.type.js';
-import { type Context, taskOf } from '../server/context.js';
-import { watchSource } from './subscriptions.js';
-import { TaskEventFilterInput } from './task-event-filter.input.js';
-import { TaskEventType } from './task-event.type.js';
+import { toConnection } from '../relay/connection.type.js';
+import { EventPageArgs } from '../relay/page-args.js';
+import { type Context, loadTask } from '../server/context.js';
+import { toSubscriptionSource } from '../server/operation-runner.js';
 import { TaskType } from '../tasks/task.type.js';
+import { TaskEventConnection, TaskEventFilterInput, TaskEventType } from './task-event.type.js';
 
-interface TaskArgs {
+interface TaskUpdatedArgs {
   id: string;
   after?: string | null;
 }
-interface WorkspaceArgs {
+interface TaskEventsArgs {
   after?: string | null;
   filter?: TaskEventFilterInput | null;
 }
+
+const AFTER_DESCRIPTION = 'Event log cursor. Only later events are delivered.';
+const FILTER_DESCRIPTION = 'Conditions. Omitted: all events.';
 
 @Resolver(() => TaskEventType)
 export class TaskEventResolver {
@@ -37,14 +40,12 @@ export class TaskEventResolver {
   @Authorized('tasks:read')
   @Query(() => TaskEventConnection, {
     description:
-      "The workspace's events, oldest first, however old. The cursors are those of the subscription: read to the end, subscribe after its `pageInfo.logCursor`, and nothing is missed.",
+      'Events of the workspace, oldest first and without an age limit. Cursors are those of the subscription: read to the last page, then subscribe after its `pageInfo.eventCursor` to miss nothing. Requires the scope `tasks:read`.',
   })
   async taskEvents(
     @Ctx() { caller }: Context,
-    @Arg('first', () => Int, { defaultValue: 50, description: 'How many, 1 to 100.' }) first: number,
-    @Arg('after', () => String, { nullable: true, description: 'A cursor: only what came after it.' })
-    after: string | null,
-    @Arg('filter', () => TaskEventFilterInput, { nullable: true, description: 'Which ones; absent: all.' })
+    @Args() { first, after }: EventPageArgs,
+    @Arg('filter', () => TaskEventFilterInput, { nullable: true, description: FILTER_DESCRIPTION })
     filter: TaskEventFilterInput | null,
   ) {
     return toConnection(await this.history.pageOfWorkspaceEvents(caller, filter ?? {}, first, after ?? null));
@@ -53,15 +54,16 @@ export class TaskEventResolver {
   @Authorized('tasks:read')
   @Subscription(() => TaskEventType, {
     description:
-      "One task's events, each once and in order, until the task has ended and its images are stored or lost; then the stream completes. The first delivery is the task as it stands, unless `after` says where to go on.",
-    subscribe: ({ args, context }: SubscribeResolverData<unknown, TaskArgs, Context>) =>
-      watchSource(context.watching.task(context.caller, args.id, args.after ?? null)),
+      "Events of one task, each exactly once and in order. The stream completes when the task is final and each of its images is stored or lost. Without `after`, the first event is the task's latest one, as its current state. Requires the scope `tasks:read`.",
+    subscribe: ({ args, context }: SubscribeResolverData<unknown, TaskUpdatedArgs, Context>) =>
+      toSubscriptionSource(
+        context.eventSubscriptions.subscribeToTask(context.caller, args.id, args.after ?? null),
+      ),
   })
   taskUpdated(
     @Root() event: TaskEvent,
-    @Arg('id', () => ID, { description: 'The id of the task.' }) _id: string,
-    @Arg('after', () => String, { nullable: true, description: 'A cursor: only what came after it.' })
-    _after: string | null,
+    @Arg('id', () => ID, { description: 'ID of the task.' }) _id: string,
+    @Arg('after', () => String, { nullable: true, description: AFTER_DESCRIPTION }) _after: string | null,
   ): TaskEvent {
     return event;
   }
@@ -70,27 +72,32 @@ export class TaskEventResolver {
   @Subscription(() => TaskEventType, {
     name: 'taskEvents',
     description:
-      'All events of the workspace, each once and in order, across reconnects: from `after`, or from now. It does not end by itself; give the cursor of the last event that you have handled to go on.',
-    subscribe: ({ args, context }: SubscribeResolverData<unknown, WorkspaceArgs, Context>) =>
-      watchSource(context.watching.workspace(context.caller, args.after ?? null, args.filter ?? {})),
+      'Events of the workspace, each exactly once and in order, from `after` or from now on. The stream does not complete. To resume after a disconnect, pass the cursor of the last event you handled. Requires the scope `tasks:read`.',
+    subscribe: ({ args, context }: SubscribeResolverData<unknown, TaskEventsArgs, Context>) =>
+      toSubscriptionSource(
+        context.eventSubscriptions.subscribeToWorkspace(
+          context.caller,
+          args.after ?? null,
+          args.filter ?? {},
+        ),
+      ),
   })
-  watchTaskEvents(
+  subscribeToTaskEvents(
     @Root() event: TaskEvent,
-    @Arg('after', () => String, { nullable: true, description: 'A cursor: only what came after it.' })
-    _after: string | null,
-    @Arg('filter', () => TaskEventFilterInput, { nullable: true, description: 'Which ones; absent: all.' })
+    @Arg('after', () => String, { nullable: true, description: AFTER_DESCRIPTION }) _after: string | null,
+    @Arg('filter', () => TaskEventFilterInput, { nullable: true, description: FILTER_DESCRIPTION })
     _filter: TaskEventFilterInput | null,
   ): TaskEvent {
     return event;
   }
 
-  @FieldResolver(() => String, { description: 'Opaque: the place just after this event, for `after`.' })
+  @FieldResolver(() => String, { description: 'Opaque event log cursor of this event, for `after`.' })
   cursor(@Root() event: TaskEvent): string {
     return this.history.cursorAt(event.position);
   }
 
-  @FieldResolver(() => TaskType, { description: 'The task as it is now.' })
+  @FieldResolver(() => TaskType, { description: 'The task in its current state, not as of the event.' })
   task(@Root() event: TaskEvent, @Ctx() context: Context): Promise<Task> {
-    return taskOf(context, event.taskId);
+    return loadTask(context, event.taskId);
   }
 }

@@ -1,50 +1,91 @@
 import { GraphQLDateTime, GraphQLJSON } from 'graphql-scalars';
-import { Field, ID, ObjectType, registerEnumType } from 'type-graphql';
-import { EVENT_TYPES, type EventType } from '../../core/events/task-event.js';
+import { Field, ID, InputType, ObjectType, registerEnumType } from 'type-graphql';
+import { EVENT_ACTORS, EVENT_TYPES, type EventType } from '../../core/events/task-event.js';
+import { createConnectionType } from '../relay/connection.type.js';
 
-export const TaskEventTypeEnum = Object.fromEntries(EVENT_TYPES.map((type) => [type, type]));
+export const TaskEventTypeEnum = Object.fromEntries(EVENT_TYPES.map((type) => [type, type])) as {
+  [Type in EventType]: Type;
+};
 registerEnumType(TaskEventTypeEnum, {
   name: 'TaskEventType',
-  description: 'What happened. The `data` of each kind is described in docs/PROTOCOL.md.',
+  description: 'Kind of an event. docs/PROTOCOL.md describes the `data` of each.',
   valuesConfig: {
     TASK_REQUESTED: { description: 'The request was acknowledged.' },
-    TASK_SUBMITTED: { description: 'The upstream accepted it.' },
-    SUBMIT_REJECTED: { description: 'An attempt made nothing; the next one is at `data.retryAt`.' },
-    SUBMIT_UNCONFIRMED: { description: 'A request may or may not have arrived; it is not sent again.' },
-    TASK_SUCCEEDED: {
-      description: 'The result is there; IMAGE_STORED or IMAGE_LOST follows for each picture.',
+    TASK_SUBMITTED: { description: 'The upstream accepted the task.' },
+    SUBMIT_REJECTED: {
+      description: 'An attempt to submit created nothing. The next one is made at `data.retryAt`.',
     },
-    TASK_FAILED: { description: 'An end without pictures.' },
-    TASK_CANCELED: { description: 'The caller took it back.' },
-    TASK_EXPIRED: { description: 'The deadline passed.' },
-    LATE_RESULT_ARRIVED: { description: 'Pictures came after the end; they are kept as late images.' },
-    IMAGE_STORED: { description: 'Our copy of a picture is complete, with what is needed to lay it out.' },
-    IMAGE_LOST: { description: "The upstream's link gave no picture, and nobody will ask it again." },
-    IMAGE_DELETED: { description: 'A picture was taken away; its links answer 410.' },
+    SUBMIT_UNCONFIRMED: {
+      description: 'An attempt to submit may or may not have reached the upstream. It is not repeated.',
+    },
+    TASK_SUCCEEDED: {
+      description: 'The result arrived. IMAGE_STORED or IMAGE_LOST follows for each image.',
+    },
+    TASK_FAILED: { description: 'The task finished without an image.' },
+    TASK_CANCELED: { description: 'The caller canceled the task.' },
+    TASK_EXPIRED: { description: 'The task was not finished by its deadline.' },
+    LATE_RESULT_RECEIVED: {
+      description: 'Images arrived after the task was final. They are kept as late images.',
+    },
+    IMAGE_STORED: {
+      description: "Darkroom's copy of an image is complete. `data` has what a page needs to lay it out.",
+    },
+    IMAGE_LOST: {
+      description: "The upstream's URL yielded no image, and it will not be requested again.",
+    },
+    IMAGE_DELETED: { description: 'An image was deleted. Its URLs return 410.' },
+    WEBHOOK_DELIVERED: { description: 'The webhook endpoint accepted the result.' },
+    WEBHOOK_ABANDONED: {
+      description:
+        'The result is no longer posted to the webhook endpoint: the last attempt failed, or the endpoint responded with 410. `redeliverWebhook` starts over.',
+    },
   },
 });
 
+const ACTORS = Object.values(EVENT_ACTORS)
+  .map((actor) => `"${actor}"`)
+  .join(', ');
+
 @ObjectType('TaskEvent', {
   description:
-    'One fact about a task. Events are never changed or deleted: they are the audit history and the push stream.',
+    'A change to a task. Events are immutable. They are both the history of the task and what subscriptions deliver.',
   simpleResolvers: true,
 })
 export class TaskEventType {
-  @Field(() => ID, { description: 'A UUID.' })
+  @Field(() => ID, { description: 'ID of the event, a UUID.' })
   id!: string;
 
-  @Field(() => TaskEventTypeEnum, { description: 'What happened.' })
+  @Field(() => TaskEventTypeEnum, { description: 'Kind of the event.' })
   type!: EventType;
 
-  @Field(() => GraphQLDateTime, { description: 'When it was written down.' })
+  @Field(() => GraphQLDateTime, { description: 'Time when the event was recorded.' })
   at!: Date;
 
   @Field(() => String, {
-    description:
-      'Who or what caused it: the name of a key, "submitter", "upstream callback", "reconciler", "deadline", "image store".',
+    description: `Name of the API key that caused the event, or the part of Darkroom that did: ${ACTORS}.`,
   })
   actor!: string;
 
-  @Field(() => GraphQLJSON, { description: 'Facts of this kind of event; shapes are in docs/PROTOCOL.md.' })
+  @Field(() => GraphQLJSON, {
+    description: 'Details of the event. docs/PROTOCOL.md describes them for each type.',
+  })
   data!: unknown;
+}
+
+export const TaskEventConnection = createConnectionType('TaskEvent', TaskEventType, 'events, oldest first');
+
+@InputType('TaskEventFilter', { description: 'Conditions on events. An event must meet all of them.' })
+export class TaskEventFilterInput {
+  @Field(() => [ID], {
+    nullable: true,
+    description:
+      'Events of the tasks with these IDs, at most 100 in a subscription. Empty or omitted: all tasks.',
+  })
+  taskIds?: string[] | null;
+
+  @Field(() => [TaskEventTypeEnum], {
+    nullable: true,
+    description: 'Events of one of these types. Empty or omitted: any.',
+  })
+  types?: EventType[] | null;
 }

@@ -1,61 +1,80 @@
 import { GraphQLDateTime, GraphQLURL } from 'graphql-scalars';
 import { Field, Float, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { IMAGE_FORMATS } from '../../core/images/image.js';
+import { createConnectionType } from '../relay/connection.type.js';
 
 @ObjectType('Image', {
   description:
-    'One finished picture. Its sides, type and placeholder are null until our copy of it is stored, a moment after the task succeeded; the event IMAGE_STORED tells when.',
+    'A finished image, generated, edited or uploaded. Its dimensions, type and placeholder are null until Darkroom has stored its copy, a moment after the task succeeded. The event IMAGE_STORED reports that.',
   simpleResolvers: true,
 })
 export class ImageType {
-  @Field(() => ID, { description: 'A UUIDv7.' })
+  @Field(() => ID, { description: 'ID of the image, a UUIDv7.' })
   id!: string;
 
-  @Field(() => Int, { description: "Place in the upstream's order, from 0." })
+  @Field(() => Int, { description: "0-based position in the upstream's result." })
   index!: number;
 
   @Field(() => GraphQLURL, {
     nullable: true,
-    description: "The upstream's own link, for the record. It expires; use `url`.",
+    description: "The upstream's own URL, for the record. It expires, so use `url`. Null for an upload.",
   })
   upstreamUrl!: string | null;
 
-  @Field(() => Int, { nullable: true, description: 'In pixels, as the picture is meant to be seen.' })
+  @Field(() => Int, { nullable: true, description: 'Width in pixels, after EXIF orientation.' })
   width!: number | null;
 
-  @Field(() => Int, { nullable: true, description: 'In pixels, as the picture is meant to be seen.' })
+  @Field(() => Int, { nullable: true, description: 'Height in pixels, after EXIF orientation.' })
   height!: number | null;
 
-  @Field(() => String, { nullable: true, description: 'Found by decoding the bytes, such as "image/png".' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'MIME type such as "image/png", determined by decoding the bytes.',
+  })
   mimeType!: string | null;
 
-  @Field(() => Int, { nullable: true, description: 'Bytes of the stored original.' })
+  @Field(() => Int, { nullable: true, description: 'Size of the stored original in bytes.' })
   byteSize!: number | null;
 
   @Field(() => String, {
     nullable: true,
-    description: 'What makes the same picture again, as the upstream gave it.',
+    description: 'Seed reported by the upstream. The same seed and prompt reproduce the image.',
   })
   seed!: string | null;
 
-  @Field(() => Float, { nullable: true, description: 'Seconds the upstream says it took.' })
+  @Field(() => Float, {
+    nullable: true,
+    description: 'Inference time in seconds, as reported by the upstream.',
+  })
   inferenceSeconds!: number | null;
 
-  @Field(() => GraphQLDateTime, { nullable: true, description: 'When our copy was complete.' })
+  @Field(() => GraphQLDateTime, {
+    nullable: true,
+    description: "Time when Darkroom's copy was complete. Null until then.",
+  })
   storedAt!: Date | null;
 
   @Field(() => GraphQLDateTime, {
     nullable: true,
-    description: 'When it was taken away: its links answer 410, and it can no longer be edited.',
+    description:
+      'Time when the image was deleted. Its URLs then return 410, and it can no longer be edited. Null if it was not deleted.',
   })
   deletedAt!: Date | null;
 }
+
+export const ImageConnection = createConnectionType('Image', ImageType, 'images, oldest first');
 
 export const ImageFormatEnum = Object.fromEntries(
   ['ORIGINAL', ...IMAGE_FORMATS.map((format) => format.toUpperCase())].map((name) => [name, name]),
 );
 registerEnumType(ImageFormatEnum, {
   name: 'ImageFormat',
-  description: 'What a picture is served as.',
-  valuesConfig: { ORIGINAL: { description: 'As it came; with a width, in its own format.' } },
+  description: 'Format in which an image is served.',
+  valuesConfig: {
+    ORIGINAL: { description: 'The format of the stored image. Without a width, the stored bytes.' },
+    PNG: { description: 'PNG.' },
+    JPEG: { description: 'JPEG. Transparent areas become white.' },
+    WEBP: { description: 'WebP.' },
+    AVIF: { description: 'AVIF.' },
+  },
 });

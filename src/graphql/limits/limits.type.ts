@@ -2,22 +2,22 @@ import { Field, InputType, Int, ObjectType } from 'type-graphql';
 import { type Limits } from '../../core/limits/limits.js';
 
 @ObjectType('Limits', {
-  description: 'What a key or a token may do in a time or at once. Null: no limit of its own.',
+  description: 'Usage limits of an API key. Null means no limit of its own.',
 })
 @InputType('LimitsInput', {
   description:
-    'What a key or a token may do in a time or at once: 1 to 1000000 each. Absent: no limit of its own.',
+    'Usage limits of an API key or client token, each from 1 to 1000000. Omitted: no limit of its own.',
 })
 export class LimitsType implements Limits {
-  @Field(() => Int, { nullable: true, description: 'Requests in a minute.' })
+  @Field(() => Int, { nullable: true, description: 'Requests per minute.' })
   requestsPerMinute?: number | null;
 
-  @Field(() => Int, { nullable: true, description: 'Tasks asked for in a minute.' })
+  @Field(() => Int, { nullable: true, description: 'New tasks per minute.' })
   generationsPerMinute?: number | null;
 
-  @Field(() => Int, { nullable: true, description: 'Tasks that have not ended, at the same time.' })
+  @Field(() => Int, { nullable: true, description: 'Tasks in flight: created and not final yet.' })
   generationsInFlight?: number | null;
 
-  @Field(() => Int, { nullable: true, description: 'WebSockets and event streams at the same time.' })
+  @Field(() => Int, { nullable: true, description: 'Open connections: WebSockets and event streams.' })
   connections?: number | null;
 }

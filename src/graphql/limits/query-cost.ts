@@ -18,119 +18,124 @@ import {
   TypeNameMetaFieldDef,
 } from 'graphql';
 
-/** What asks the upstream for pictures, and how many fields it counts as: money is spent. */
+/** Mutations that make the upstream charge money, and their cost. */
 export const PAID_MUTATIONS: ReadonlySet<string> = new Set(['generateImages', 'editImage', 'retryTask']);
-const PAID_COST = 1_000;
-/** What a list without pages is taken to hold: a task has at most as many pictures. */
-const LIST_SIZE = 4;
-/** The largest page that there is; what asks for more is told so by its field. */
-const MAX_PAGE = 100;
+const PAID_MUTATION_COST = 1_000;
+/** Assumed length of a list without pages. A task has at most this many images. */
+const ASSUMED_LIST_SIZE = 4;
+/** Maximum page size. The resolver rejects a larger `first`. */
+const MAX_PAGE_SIZE = 100;
 
-/** Introspection: no type lists them among its fields. */
+/** Introspection fields, which no type lists among its own. */
 const META_FIELDS: ReadonlyMap<string, GraphQLField<unknown, unknown>> = new Map(
   [SchemaMetaFieldDef, TypeMetaFieldDef, TypeNameMetaFieldDef].map((field) => [field.name, field]),
 );
 
-/** What an operation comes to: each field 1, times the pages and lists that it is in; a mutation that spends money 1,000. */
-export type CostOf = (variables: Readonly<Record<string, unknown>>) => number;
+/** Cost points of an operation. A field costs 1, times the size of every page and list around it. A paid mutation costs 1,000. */
+export type CostFunction = (variables: Readonly<Record<string, unknown>>) => number;
 
 /**
- * The cost of an operation that fits the schema and whose fields were counted (query-limits.ts), so that spreading its
- * fragments out is bounded. What does not depend on variables is added up here, once for all requests.
+ * Calculates the cost of a valid operation. checkDocumentLimits must have counted its fields, which bounds the work of
+ * expanding its fragments. The part that does not depend on variables is added up once, for all requests.
  */
 export function costOfOperation(
   schema: GraphQLSchema,
   document: DocumentNode,
   operation: OperationDefinitionNode,
-): CostOf {
+): CostFunction {
   const fragments = new Map<string, FragmentDefinitionNode>();
   for (const definition of document.definitions)
     if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
-  const defaults = defaultsOf(operation);
+  const variableDefaults = variableDefaultsOf(operation);
 
   const costOfField = (node: FieldNode, typeName: string): Cost => {
-    const field = fieldOf(schema, typeName, node.name.value);
-    if (!field) return constant(1);
+    const field = findField(schema, typeName, node.name.value);
+    if (!field) return fixedCost(1);
     const isPaid = typeName === 'Mutation' && PAID_MUTATIONS.has(field.name);
-    const own = isPaid ? PAID_COST : 1;
+    const ownCost = isPaid ? PAID_MUTATION_COST : 1;
     const type = getNamedType(field.type);
-    if (!node.selectionSet || !isCompositeType(type)) return constant(own);
-    const inner = costOfSet(node.selectionSet, type.name);
-    const page = pageOf(field, node, defaults);
-    if (typeof page === 'function') {
-      return { fixed: own, varying: (variables) => page(variables) * totalOf(inner, variables) };
+    if (!node.selectionSet || !isCompositeType(type)) return fixedCost(ownCost);
+    const inner = costOfSelectionSet(node.selectionSet, type.name);
+    const pageSize = pageSizeOf(field, node, variableDefaults);
+    if (typeof pageSize === 'function') {
+      return {
+        fixed: ownCost,
+        byVariables: (variables) => pageSize(variables) * evaluateCost(inner, variables),
+      };
     }
     const isPlainList = isListType(getNullableType(field.type)) && !/Connection$|^__/.test(typeName);
-    return times(page ?? (isPlainList ? LIST_SIZE : 1), inner, own);
+    return multiplyCost(pageSize ?? (isPlainList ? ASSUMED_LIST_SIZE : 1), inner, ownCost);
   };
-  const costOfSet = (set: SelectionSetNode, typeName: string): Cost => {
+  const costOfSelectionSet = (set: SelectionSetNode, typeName: string): Cost => {
     const parts = set.selections.map((selection): Cost => {
       if (selection.kind === Kind.FIELD) return costOfField(selection, typeName);
       if (selection.kind === Kind.INLINE_FRAGMENT) {
-        return costOfSet(selection.selectionSet, selection.typeCondition?.name.value ?? typeName);
+        return costOfSelectionSet(selection.selectionSet, selection.typeCondition?.name.value ?? typeName);
       }
       const fragment = fragments.get(selection.name.value);
-      return fragment ? costOfSet(fragment.selectionSet, fragment.typeCondition.name.value) : constant(0);
+      return fragment
+        ? costOfSelectionSet(fragment.selectionSet, fragment.typeCondition.name.value)
+        : fixedCost(0);
     });
-    return sum(parts);
+    return sumCosts(parts);
   };
 
   const root = schema.getRootType(operation.operation)?.name ?? '';
-  const cost = costOfSet(operation.selectionSet, root);
-  return (variables) => totalOf(cost, variables);
+  const cost = costOfSelectionSet(operation.selectionSet, root);
+  return (variables) => evaluateCost(cost, variables);
 }
 
 interface Cost {
   fixed: number;
-  varying: CostOf | null;
+  byVariables: CostFunction | null;
 }
 
-function constant(fixed: number): Cost {
-  return { fixed, varying: null };
+function fixedCost(fixed: number): Cost {
+  return { fixed, byVariables: null };
 }
 
-function totalOf({ fixed, varying }: Cost, variables: Readonly<Record<string, unknown>>): number {
-  return varying ? fixed + varying(variables) : fixed;
+function evaluateCost({ fixed, byVariables }: Cost, variables: Readonly<Record<string, unknown>>): number {
+  return byVariables ? fixed + byVariables(variables) : fixed;
 }
 
-function times(factor: number, { fixed, varying }: Cost, own: number): Cost {
+function multiplyCost(factor: number, { fixed, byVariables }: Cost, ownCost: number): Cost {
   return {
-    fixed: own + factor * fixed,
-    varying: varying && ((variables) => factor * varying(variables)),
+    fixed: ownCost + factor * fixed,
+    byVariables: byVariables && ((variables) => factor * byVariables(variables)),
   };
 }
 
-function sum(parts: readonly Cost[]): Cost {
-  const varying = parts.flatMap((part) => part.varying ?? []);
+function sumCosts(parts: readonly Cost[]): Cost {
+  const varying = parts.flatMap((part) => part.byVariables ?? []);
   return {
     fixed: parts.reduce((total, part) => total + part.fixed, 0),
-    varying:
+    byVariables:
       varying.length === 0
         ? null
         : (variables) => varying.reduce((total, costOf) => total + costOf(variables), 0),
   };
 }
 
-/** How many items a connection is asked for: a number, or what a variable says; null for what has no pages. */
-function pageOf(
+/** Requested page size of a connection: a number, or a function of the variables. Null for a field without pages. */
+function pageSizeOf(
   field: GraphQLField<unknown, unknown>,
   node: FieldNode,
   defaults: ReadonlyMap<string, unknown>,
-): number | CostOf | null {
-  const first = field.args.find(({ name }) => name === 'first');
-  if (!first) return null;
-  const given = node.arguments?.find(({ name }) => name.value === 'first')?.value;
-  if (given?.kind === Kind.INT) return clamped(Number(given.value));
-  if (given?.kind !== Kind.VARIABLE) return clamped(first.defaultValue);
-  const name = given.name.value;
-  return (variables) => clamped(variables[name] ?? defaults.get(name) ?? first.defaultValue);
+): number | CostFunction | null {
+  const firstArgument = field.args.find(({ name }) => name === 'first');
+  if (!firstArgument) return null;
+  const value = node.arguments?.find(({ name }) => name.value === 'first')?.value;
+  if (value?.kind === Kind.INT) return clampPageSize(Number(value.value));
+  if (value?.kind !== Kind.VARIABLE) return clampPageSize(firstArgument.defaultValue);
+  const name = value.name.value;
+  return (variables) => clampPageSize(variables[name] ?? defaults.get(name) ?? firstArgument.defaultValue);
 }
 
-function clamped(size: unknown): number {
-  return typeof size === 'number' ? Math.min(Math.max(size, 1), MAX_PAGE) : MAX_PAGE;
+function clampPageSize(size: unknown): number {
+  return typeof size === 'number' ? Math.min(Math.max(size, 1), MAX_PAGE_SIZE) : MAX_PAGE_SIZE;
 }
 
-function defaultsOf({ variableDefinitions }: OperationDefinitionNode): ReadonlyMap<string, unknown> {
+function variableDefaultsOf({ variableDefinitions }: OperationDefinitionNode): ReadonlyMap<string, unknown> {
   return new Map(
     (variableDefinitions ?? []).flatMap(({ variable, defaultValue }) =>
       defaultValue?.kind === Kind.INT ? [[variable.name.value, Number(defaultValue.value)]] : [],
@@ -138,7 +143,7 @@ function defaultsOf({ variableDefinitions }: OperationDefinitionNode): ReadonlyM
   );
 }
 
-function fieldOf(
+function findField(
   schema: GraphQLSchema,
   typeName: string,
   name: string,

@@ -9,26 +9,26 @@ import {
 } from 'graphql';
 import { QueryTooComplex } from '../../core/errors.js';
 
-/** What a document may have, counted as it is executed: a fragment counts wherever it is spread. */
+/** Limits on a document. A fragment counts wherever it is spread, because it is executed there. */
 export interface QueryLimits {
-  /** Words and signs of the text; parsing stops there. */
+  /** Lexical tokens of the text. Parsing stops at the limit. */
   tokens: number;
-  /** Fields within fields. */
+  /** Levels of nested fields. */
   depth: number;
   aliases: number;
   directives: number;
-  /** Fields at the top of one operation. */
+  /** Top-level fields of one operation. */
   rootFields: number;
   /** Elements of one list, in the document or in the variables. */
   listSize: number;
-  /** See query-cost.ts. A document with more fields than this is refused before it is checked against the schema. */
+  /** Cost points of an operation: see query-cost.ts. A document with more fields than this is rejected before validation. */
   cost: number;
 }
 
-/** Lists and objects within each other in the variables; people who keep metadata need a few. */
-const VARIABLE_DEPTH = 32;
+/** Nesting of lists and objects in the variables. `metadata` needs a few levels. */
+const MAX_VARIABLE_DEPTH = 32;
 
-interface Measure {
+interface DocumentMetrics {
   depth: number;
   fields: number;
   aliases: number;
@@ -37,90 +37,92 @@ interface Measure {
 }
 
 /**
- * Throws QueryTooComplex when the document is over a limit. Looks at each definition once, however often it is spread, and
- * before graphql's own rules, some of which take time with the square of what they are given. Circles of fragments end here
- * without a word: those rules name them.
+ * Throws QueryTooComplex if the document is over a limit. It visits each definition once, however often a fragment is
+ * spread. It runs before the validation rules of graphql-js, some of which take quadratic time. Cycles of fragments pass,
+ * because those rules report them.
  */
-export function checkDocument(document: DocumentNode, limits: QueryLimits): void {
+export function checkDocumentLimits(document: DocumentNode, limits: QueryLimits): void {
   const fragments = new Map<string, FragmentDefinitionNode>();
   for (const definition of document.definitions)
     if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
-  const measured = new Map<string, Measure>();
+  const metricsByFragment = new Map<string, DocumentMetrics>();
 
-  const measureFragment = (name: string): Measure => {
-    const known = measured.get(name);
-    if (known) return known;
-    measured.set(name, nothing());
+  const measureFragment = (name: string): DocumentMetrics => {
+    const cached = metricsByFragment.get(name);
+    if (cached) return cached;
+    metricsByFragment.set(name, emptyMetrics());
     const fragment = fragments.get(name);
-    const measure = fragment ? measureSet(fragment.selectionSet) : nothing();
-    measure.directives += fragment?.directives?.length ?? 0;
-    measured.set(name, measure);
-    return measure;
+    const metrics = fragment ? measureSelectionSet(fragment.selectionSet) : emptyMetrics();
+    metrics.directives += fragment?.directives?.length ?? 0;
+    metricsByFragment.set(name, metrics);
+    return metrics;
   };
-  const measureSet = (set: SelectionSetNode | undefined): Measure => {
-    const sum = nothing();
+  const measureSelectionSet = (set: SelectionSetNode | undefined): DocumentMetrics => {
+    const sum = emptyMetrics();
     for (const selection of set?.selections ?? []) {
       const inner =
         selection.kind === Kind.FRAGMENT_SPREAD
           ? measureFragment(selection.name.value)
-          : measureSet(selection.selectionSet);
+          : measureSelectionSet(selection.selectionSet);
       const isField = selection.kind === Kind.FIELD;
       sum.depth = Math.max(sum.depth, inner.depth + (isField ? 1 : 0));
       sum.fields += inner.fields + (isField ? 1 : 0);
       sum.rootFields += isField ? 1 : inner.rootFields;
       sum.aliases += inner.aliases + (isField && selection.alias ? 1 : 0);
       sum.directives += inner.directives + (selection.directives?.length ?? 0);
-      checkLists(selection, limits.listSize);
+      checkListSizes(selection, limits.listSize);
     }
     return sum;
   };
 
   for (const definition of document.definitions) {
-    const measure =
+    const metrics =
       definition.kind === Kind.FRAGMENT_DEFINITION
         ? measureFragment(definition.name.value)
-        : measureSet('selectionSet' in definition ? definition.selectionSet : undefined);
-    refuseAbove(limits.depth, measure.depth, 'levels of fields');
-    refuseAbove(limits.aliases, measure.aliases, 'aliases');
-    refuseAbove(limits.directives, measure.directives + directivesOf(definition), 'directives');
-    refuseAbove(limits.cost, measure.fields, 'fields');
+        : measureSelectionSet('selectionSet' in definition ? definition.selectionSet : undefined);
+    assertWithinLimit(limits.depth, metrics.depth, 'levels of fields');
+    assertWithinLimit(limits.aliases, metrics.aliases, 'aliases');
+    assertWithinLimit(limits.directives, metrics.directives + countDirectives(definition), 'directives');
+    assertWithinLimit(limits.cost, metrics.fields, 'fields');
     if (definition.kind === Kind.OPERATION_DEFINITION)
-      refuseAbove(limits.rootFields, measure.rootFields, 'fields at its top');
+      assertWithinLimit(limits.rootFields, metrics.rootFields, 'top-level fields');
   }
 }
 
-/** Throws QueryTooComplex for lists that are too long, and for what is nested so deep that walking it is a risk. */
-export function checkVariables(variables: unknown, limits: QueryLimits): void {
+/** Throws QueryTooComplex for lists that are too long, and for nesting so deep that recursion could overflow the stack. */
+export function checkVariableLimits(variables: unknown, limits: QueryLimits): void {
   const walk = (value: unknown, depth: number): void => {
     if (typeof value !== 'object' || value === null) return;
-    refuseAbove(VARIABLE_DEPTH, depth, 'levels in its variables');
-    if (Array.isArray(value)) refuseAbove(limits.listSize, value.length, 'elements in one list');
+    assertWithinLimit(MAX_VARIABLE_DEPTH, depth, 'levels in its variables');
+    if (Array.isArray(value)) assertWithinLimit(limits.listSize, value.length, 'elements in one list');
     for (const item of Object.values(value)) walk(item, depth + 1);
   };
   walk(variables, 0);
 }
 
-/** Throws QueryTooComplex where there is more than allowed. */
-export function refuseAbove(allowed: number, found: number, what: string): void {
-  if (found <= allowed) return;
-  const amount = found > 1_000_000 ? 'more than a million' : String(found);
-  throw new QueryTooComplex(`${amount} ${what}; ${allowed} are allowed`);
+/** Throws QueryTooComplex if `actual` is over `limit`. */
+export function assertWithinLimit(limit: number, actual: number, unit: string): void {
+  if (actual <= limit) return;
+  const amount = actual > 1_000_000 ? 'more than a million' : String(actual);
+  throw new QueryTooComplex(`${amount} ${unit} (limit: ${limit})`);
 }
 
-function nothing(): Measure {
+function emptyMetrics(): DocumentMetrics {
   return { depth: 0, fields: 0, aliases: 0, directives: 0, rootFields: 0 };
 }
 
-function directivesOf(definition: DefinitionNode): number {
+function countDirectives(definition: DefinitionNode): number {
   if (definition.kind !== Kind.OPERATION_DEFINITION) return 0;
-  const ofVariables = (definition.variableDefinitions ?? []).flatMap(({ directives }) => directives ?? []);
-  return (definition.directives?.length ?? 0) + ofVariables.length;
+  const variableDirectives = (definition.variableDefinitions ?? []).flatMap(
+    ({ directives }) => directives ?? [],
+  );
+  return (definition.directives?.length ?? 0) + variableDirectives.length;
 }
 
-function checkLists(selection: SelectionNode, allowed: number): void {
+function checkListSizes(selection: SelectionNode, maxSize: number): void {
   const walk = (value: ValueNode): void => {
     if (value.kind === Kind.LIST) {
-      refuseAbove(allowed, value.values.length, 'elements in one list');
+      assertWithinLimit(maxSize, value.values.length, 'elements in one list');
       value.values.forEach(walk);
     } else if (value.kind === Kind.OBJECT) value.fields.forEach((field) => walk(field.value));
   };

@@ -8,66 +8,66 @@ import {
 import { type GraphQLSchema } from 'graphql';
 import { type Logger } from 'pino';
 import { type Caller } from '../../core/access/caller.js';
-import { type RateLimits, type RateStanding } from '../../services/limits/rate-limits.js';
-import { type Context, type ContextMaker } from './context.js';
-import { formatError } from './format-error.js';
-import { asGraphqlError, type Operations } from './operations.js';
+import { type RateLimits, type RateLimitStatus } from '../../services/limits/rate-limits.js';
+import { ComplexityCheck } from '../limits/complexity-check.js';
+import { type Context, type ContextFactory } from './context.js';
+import { createErrorFormatter } from './format-error.js';
+import { type OperationCache, toGraphqlError } from './operation-cache.js';
 import { PersistedQueries } from './persisted-queries.js';
-import { RequestCheck } from '../limits/operation-check.js';
 
-/** A request whose caller is known and whose body was parsed. */
+/** An HTTP request with a parsed body, from an authenticated caller. */
 export interface GraphqlRequest {
   method: string;
   headers: IncomingHttpHeaders;
-  /** From the question mark on, or empty. */
+  /** Query string with its question mark, or empty. */
   search: string;
   body: unknown;
-  /** The request's id in our log. */
+  /** ID of the request in the log. */
   traceId: string;
 }
 
-export interface GraphqlAnswer {
+export interface GraphqlResponse {
   status: number;
   headers: Iterable<[string, string]>;
   body: string;
-  /** How the caller's limits stand; null where it has none. */
-  rate: RateStanding | null;
+  /** State of the caller's request limit. Null if it has none. */
+  rateLimit: RateLimitStatus | null;
 }
 
 export interface GraphqlOverHttp {
-  /** Never throws: what goes wrong is in the answer. */
-  answer: (request: GraphqlRequest, caller: Caller) => Promise<GraphqlAnswer>;
+  /** Never throws. The response reports every error. */
+  execute: (request: GraphqlRequest, caller: Caller) => Promise<GraphqlResponse>;
   stop(): Promise<void>;
 }
 
-/** GraphQL over HTTP. Sends nothing to anybody: no landing page from a CDN, no usage reports. */
-export async function serveGraphqlOverHttp(
+/** GraphQL over HTTP. Apollo's landing page from a CDN and its usage reports are off, so that no data leaves the server. */
+export async function createGraphqlOverHttp(
   schema: GraphQLSchema,
-  operations: Operations,
-  makeContext: ContextMaker,
+  operations: OperationCache,
+  makeContext: ContextFactory,
   rateLimits: RateLimits,
-  operationsPerRequest: number,
+  maxOperationsPerRequest: number,
   log: Logger,
 ): Promise<GraphqlOverHttp> {
-  const { introspection, limits } = operations.rules;
+  const { introspection, limits } = operations.policy;
   const persistedQueries = new PersistedQueries();
-  const check = new RequestCheck(operations, persistedQueries, operationsPerRequest);
+  const complexityCheck = new ComplexityCheck(operations, persistedQueries, maxOperationsPerRequest);
   const server = new ApolloServer<Context>({
     schema,
     introspection,
     hideSchemaDetailsFromClientErrors: !introspection,
-    allowBatchedHttpRequests: operationsPerRequest > 1,
+    allowBatchedHttpRequests: maxOperationsPerRequest > 1,
     parseOptions: { maxTokens: limits.tokens },
-    // Ours are checked before Apollo sees them: it finds them by the hash of their text, and never parses twice.
+    // Documents were parsed and validated before Apollo sees them. It finds them by the hash of their text and does not parse again.
     documentStore: {
-      get: (key) => Promise.resolve(operations.byTextHash(key.slice(-64))),
+      get: (key) => Promise.resolve(operations.findByTextHash(key.slice(-64))),
       set: () => Promise.resolve(),
       delete: () => Promise.resolve(),
     },
     persistedQueries: { cache: persistedQueries },
     includeStacktraceInErrorResponses: false,
     stopOnTerminationSignals: false,
-    formatError: formatError(log),
+    formatError: createErrorFormatter(log),
     plugins: [
       ApolloServerPluginLandingPageDisabled(),
       ApolloServerPluginUsageReportingDisabled(),
@@ -77,28 +77,28 @@ export async function serveGraphqlOverHttp(
   });
   await server.start();
 
-  const answer = async (request: GraphqlRequest, caller: Caller): Promise<GraphqlAnswer> => {
+  const execute = async (request: GraphqlRequest, caller: Caller): Promise<GraphqlResponse> => {
     const headers = new HeaderMap();
     for (const [name, value] of Object.entries(request.headers))
       if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(', ') : value);
     const { method, search, body, traceId } = request;
     const idempotencyKey = headers.get('idempotency-key');
-    let rate: RateStanding | null = null;
+    let rateLimit: RateLimitStatus | null = null;
     const response = await server.executeHTTPGraphQLRequest({
       httpGraphQLRequest: { method, headers, search, body },
-      // After Apollo's guard against forged requests, and before it looks at the document.
+      // Apollo calls this after its CSRF check and before it reads the document.
       context: async () => {
         try {
-          rate = await rateLimits.admitRequests(caller, check.check(request));
+          rateLimit = await rateLimits.countRequests(caller, complexityCheck.checkAndCount(request));
         } catch (error) {
-          throw asGraphqlError(error);
+          throw toGraphqlError(error);
         }
-        return makeContext(caller, { rate, idempotencyKey, traceId });
+        return makeContext(caller, { rateLimit, idempotencyKey, traceId });
       },
     });
-    if (response.body.kind !== 'complete') throw new Error('There is no incremental delivery here.');
-    const { status = 200, headers: answered } = response;
-    return { status, headers: answered, body: response.body.string, rate };
+    if (response.body.kind !== 'complete') throw new Error('Incremental delivery is not supported.');
+    const { status = 200, headers: responseHeaders } = response;
+    return { status, headers: responseHeaders, body: response.body.string, rateLimit };
   };
-  return { answer, stop: () => server.stop() };
+  return { execute, stop: () => server.stop() };
 }

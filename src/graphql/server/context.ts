@@ -4,58 +4,61 @@ import { NotFound } from '../../core/errors.js';
 import { type Image } from '../../core/images/image.js';
 import { type Task } from '../../core/tasks/task.js';
 import { type History } from '../../services/tasks/history.js';
-import { type RateStanding } from '../../services/limits/rate-limits.js';
-import { type Watching } from '../../services/events/event-subscriptions.js';
+import { type RateLimitStatus } from '../../services/limits/rate-limits.js';
+import { type EventSubscriptions } from '../../services/events/event-subscriptions.js';
 
-/** What every resolver is given: who asks, and loaders that read many rows with one statement. */
+/** What every resolver gets: the caller, and loaders that read many rows with one statement. */
 export interface Context {
   caller: Caller;
-  /** The header Idempotency-Key: for mutations whose input brings none. Null on WebSocket. */
+  /** Header `Idempotency-Key`, for mutations whose input has no key. Null over WebSocket. */
   idempotencyKey: string | null;
-  /** The id of the HTTP request, as our log has it; null on WebSocket. */
+  /** ID of the HTTP request in the log. Null over WebSocket. */
   traceId: string | null;
-  /** How the caller's limits stood when the operation began; null where it has none. */
-  rate: RateStanding | null;
-  /** The caller's tasks and images by id; null where there is none. */
+  /** State of the caller's request limit when the operation began. Null if it has none. */
+  rateLimit: RateLimitStatus | null;
+  /** Tasks that the caller may see, by ID. Null for any other ID. */
   tasks: DataLoader<string, Task | null>;
+  /** Images that the caller may see, by ID. Null for any other ID. */
   images: DataLoader<string, Image | null>;
-  /** The images of a task that the caller was shown, late ones included. */
-  imagesOfTask: DataLoader<string, Image[]>;
-  /** In which turn a queued task that the caller was shown will be sent. */
+  /** All images of a task, including late ones. The caller must have been allowed to see the task. */
+  imagesByTask: DataLoader<string, Image[]>;
+  /** Queue position of a task. The caller must have been allowed to see the task. Null if it is not queued. */
   queuePositions: DataLoader<string, number | null>;
-  /** Where subscriptions come from. */
-  watching: Watching;
+  eventSubscriptions: EventSubscriptions;
 }
 
-/** What is known besides the operation. */
-export interface RequestFacts {
-  rate: RateStanding | null;
-  /** As for the two of `Context`; absent on WebSocket. */
+/** Facts about the request besides its operation. */
+export interface RequestDetails {
+  rateLimit: RateLimitStatus | null;
+  /** As in `Context`. Absent over WebSocket. */
   idempotencyKey?: string | undefined;
   traceId?: string;
 }
 
-export type ContextMaker = (caller: Caller, facts: RequestFacts) => Context;
+export type ContextFactory = (caller: Caller, details: RequestDetails) => Context;
 
-/** The loaders batch but do not remember: a subscription's context lives long, and its events want rows as they are now. */
-export function contextMaker(history: History, watching: Watching): ContextMaker {
+/** The loaders batch but do not cache, because the context of a subscription is long-lived and each event needs current rows. */
+export function createContextFactory(
+  history: History,
+  eventSubscriptions: EventSubscriptions,
+): ContextFactory {
   const options = { cache: false, maxBatchSize: 100 };
-  return (caller, { rate, idempotencyKey, traceId }) => ({
+  return (caller, { rateLimit, idempotencyKey, traceId }) => ({
     caller,
     idempotencyKey: idempotencyKey ?? null,
     traceId: traceId ?? null,
-    rate,
+    rateLimit,
     tasks: new DataLoader((ids) => history.tasks(caller, ids), options),
     images: new DataLoader((ids) => history.images(caller, ids), options),
-    imagesOfTask: new DataLoader((taskIds) => history.imagesOf(caller, taskIds), options),
+    imagesByTask: new DataLoader((taskIds) => history.imagesByTask(caller, taskIds), options),
     queuePositions: new DataLoader((ids) => history.queuePositions(caller, ids), options),
-    watching,
+    eventSubscriptions,
   });
 }
 
-/** The task of something that was shown: it is there, because nothing ever deletes tasks. */
-export async function taskOf(context: Context, taskId: string): Promise<Task> {
+/** Loads the task of an object that the caller can see. It exists, because tasks are never deleted. */
+export async function loadTask(context: Context, taskId: string): Promise<Task> {
   const task = await context.tasks.load(taskId);
-  if (!task) throw new NotFound('The task is not there.');
+  if (!task) throw new NotFound(`No task with the ID ${taskId}.`);
   return task;
 }

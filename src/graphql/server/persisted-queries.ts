@@ -1,11 +1,11 @@
 import { LRUCache } from 'lru-cache';
 
-/** Of all texts, together; a frontend's are some tens of kilobytes. */
+/** Limit for all documents together. Those of one frontend have some tens of kilobytes. */
 const MAX_CHARACTERS = 4 * 1024 * 1024;
-/** What Apollo puts before the hash. */
-const PREFIX = 'apq:';
+/** Apollo's prefix of the hash in cache keys. */
+const APOLLO_KEY_PREFIX = 'apq:';
 
-/** Texts that clients sent once with their hash, and then name by it: Apollo's automatic persisted queries. */
+/** Cache of Apollo's automatic persisted queries: clients send a document once with its hash, and later only the hash. */
 export class PersistedQueries {
   private readonly texts = new LRUCache<string, string>({
     maxSize: MAX_CHARACTERS,
@@ -25,10 +25,10 @@ export class PersistedQueries {
     return Promise.resolve(this.texts.delete(key));
   }
 
-  /** The text of a request that names it by its hash alone. */
-  textOf(extensions: unknown): string | undefined {
+  /** Finds the document of a request that has only its hash. */
+  findText(extensions: unknown): string | undefined {
     const { persistedQuery } = Object(extensions) as { persistedQuery?: { sha256Hash?: unknown } };
     const hash = persistedQuery?.sha256Hash;
-    return typeof hash === 'string' ? this.texts.get(PREFIX + hash) : undefined;
+    return typeof hash === 'string' ? this.texts.get(APOLLO_KEY_PREFIX + hash) : undefined;
   }
 }

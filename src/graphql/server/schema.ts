@@ -1,102 +1,73 @@
 import 'reflect-metadata';
 import { type GraphQLSchema } from 'graphql';
-import { buildSchema, type PubSub, type ResolverData } from 'type-graphql';
+import { buildSchema, type NonEmptyArray, type PubSub, type ResolverData } from 'type-graphql';
 import { type Scope } from '../../core/access/caller.js';
 import { requireScope } from '../../services/access/access.js';
-import { type Addresses } from '../../services/access/signed-links.js';
+import { type ApiKeys } from '../../services/access/api-keys.js';
 import { type Audit } from '../../services/access/audit.js';
-import { type Budgeting } from '../../services/billing/budgets.js';
-import { type CallbackInbox } from '../../services/callbacks/callback-inbox.js';
 import { type ClientTokens } from '../../services/access/client-tokens.js';
-import { type Delivering } from '../../services/webhooks/webhook-sender.js';
-import { type Forgetting } from '../../services/images/retention.js';
+import { type SignedLinks } from '../../services/access/signed-links.js';
+import { type Budgets } from '../../services/billing/budgets.js';
+import { type Usage } from '../../services/billing/usage.js';
+import { type CallbackInbox } from '../../services/callbacks/callback-inbox.js';
+import { type Retention } from '../../services/images/retention.js';
+import { type Uploads } from '../../services/images/uploads.js';
 import { type Generation } from '../../services/tasks/generation.js';
 import { type History } from '../../services/tasks/history.js';
-import { type KeyAdministration } from '../../services/access/api-keys.js';
 import { type TaskControl } from '../../services/tasks/task-control.js';
-import { type Uploading } from '../../services/images/uploads.js';
-import { type Usage } from '../../services/billing/usage.js';
 import { type WebhookSecrets } from '../../services/webhooks/webhook-secrets.js';
+import { type WebhookSender } from '../../services/webhooks/webhook-sender.js';
 import { ApiKeyResolver } from '../access/api-key.resolver.js';
-import { AuditResolver } from '../access/audit-entry.resolver.js';
-import { BudgetResolver } from '../billing/budget.resolver.js';
-import { CallbackResolver } from '../callbacks/callback.resolver.js';
+import { AuditEntryResolver } from '../access/audit-entry.resolver.js';
 import { ClientTokenResolver } from '../access/client-token.resolver.js';
-import { type Context } from './context.js';
-import { DeliveryResolver } from '../webhooks/webhook-delivery.resolver.js';
-import { FluxModelResolver } from '../tasks/flux-model.resolver.js';
+import { ViewerResolver } from '../access/viewer.resolver.js';
+import { BudgetResolver } from '../billing/budget.resolver.js';
+import { UsageResolver } from '../billing/usage.resolver.js';
+import { CallbackResolver } from '../callbacks/callback.resolver.js';
+import { TaskEventResolver } from '../events/task-event.resolver.js';
 import { ImageResolver } from '../images/image.resolver.js';
 import { RateLimitResolver } from '../limits/rate-limit.resolver.js';
-import { TaskControlResolver } from '../tasks/task-control.resolver.js';
-import { TaskEventResolver } from '../events/task-event.resolver.js';
+import { FluxModelResolver } from '../tasks/flux-model.resolver.js';
 import { TaskResolver } from '../tasks/task.resolver.js';
-import { UsageResolver } from '../billing/usage.resolver.js';
-import { ViewerResolver } from '../access/viewer.resolver.js';
+import { TaskWebhooksResolver } from '../webhooks/task-webhooks.resolver.js';
+import { WebhookDeliveryResolver } from '../webhooks/webhook-delivery.resolver.js';
+import { WebhookSecretResolver } from '../webhooks/webhook-secret.resolver.js';
+import { type Context } from './context.js';
 
 export interface SchemaServices {
   generation: Generation;
-  control: TaskControl;
-  inbox: CallbackInbox;
+  taskControl: TaskControl;
+  callbackInbox: CallbackInbox;
   history: History;
-  addresses: Addresses;
-  uploading: Uploading;
-  forgetting: Forgetting;
-  delivering: Delivering;
+  signedLinks: SignedLinks;
+  uploads: Uploads;
+  retention: Retention;
+  webhookSender: WebhookSender;
   webhookSecrets: WebhookSecrets;
-  keyAdministration: KeyAdministration;
+  apiKeys: ApiKeys;
   audit: Audit;
   clientTokens: ClientTokens;
-  budgeting: Budgeting;
+  budgets: Budgets;
   usage: Usage;
 }
 
-/** type-graphql asks for one wherever there are subscriptions; ours come from the event log, by their `subscribe`. */
+/** type-graphql requires one for subscriptions. Ours read the event log through their `subscribe` functions. */
 const NO_PUB_SUB: PubSub = {
   publish: () => undefined,
   subscribe: () => {
-    throw new Error('Subscriptions come from the event log, not from a PubSub.');
+    throw new Error('Subscriptions read the event log and must not use PubSub.');
   },
 };
 
-/** The executable schema. Its printed form is committed as schema.graphql. */
-export async function makeSchema(services: SchemaServices): Promise<GraphQLSchema> {
-  const resolvers = new Map<unknown, object>([
-    [TaskResolver, new TaskResolver(services.generation, services.history)],
-    [TaskControlResolver, new TaskControlResolver(services.control)],
-    [CallbackResolver, new CallbackResolver(services.inbox)],
-    [DeliveryResolver, new DeliveryResolver(services.delivering, services.webhookSecrets)],
-    [ApiKeyResolver, new ApiKeyResolver(services.keyAdministration)],
-    [ClientTokenResolver, new ClientTokenResolver(services.clientTokens)],
-    [AuditResolver, new AuditResolver(services.audit)],
-    [TaskEventResolver, new TaskEventResolver(services.history)],
-    [
-      ImageResolver,
-      new ImageResolver(services.addresses, services.history, services.uploading, services.forgetting),
-    ],
-    [BudgetResolver, new BudgetResolver(services.budgeting)],
-    [UsageResolver, new UsageResolver(services.usage)],
-    [FluxModelResolver, new FluxModelResolver()],
-    [RateLimitResolver, new RateLimitResolver()],
-    [ViewerResolver, new ViewerResolver()],
-  ]);
-  return buildSchema({
-    resolvers: [
-      TaskResolver,
-      TaskControlResolver,
-      TaskEventResolver,
-      CallbackResolver,
-      DeliveryResolver,
-      ImageResolver,
-      ApiKeyResolver,
-      AuditResolver,
-      ClientTokenResolver,
-      BudgetResolver,
-      UsageResolver,
-      FluxModelResolver,
-      RateLimitResolver,
-      ViewerResolver,
-    ],
-    container: { get: (resolverClass) => resolvers.get(resolverClass) },
+/** Builds the executable schema. Its printed form is committed as schema.graphql. */
+export async function buildExecutableSchema(services: SchemaServices): Promise<GraphQLSchema> {
+  const resolvers = createResolvers(services);
+  const resolversByClass = new Map<unknown, object>(
+    resolvers.map((resolver) => [resolver.constructor, resolver]),
+  );
+  const schema = await buildSchema({
+    resolvers: resolvers.map((resolver) => resolver.constructor) as NonEmptyArray<() => void>,
+    container: { get: (resolverClass) => resolversByClass.get(resolverClass) },
     authChecker: ({ context }: ResolverData<Context>, scopes: Scope[]) => {
       for (const scope of scopes) requireScope(context.caller, scope);
       return true;
@@ -104,4 +75,46 @@ export async function makeSchema(services: SchemaServices): Promise<GraphQLSchem
     validate: false,
     pubSub: NO_PUB_SUB,
   });
+  describeRootTypes(schema);
+  return schema;
+}
+
+function createResolvers(services: SchemaServices): object[] {
+  const { signedLinks, history, webhookSender } = services;
+  return [
+    new TaskResolver(services.generation, services.taskControl, history),
+    new FluxModelResolver(),
+    new ImageResolver(signedLinks, history, services.uploads, services.retention),
+    new TaskEventResolver(history),
+    new CallbackResolver(services.callbackInbox),
+    new TaskWebhooksResolver(webhookSender),
+    new WebhookDeliveryResolver(webhookSender),
+    new WebhookSecretResolver(services.webhookSecrets),
+    new ViewerResolver(),
+    new ApiKeyResolver(services.apiKeys),
+    new ClientTokenResolver(services.clientTokens),
+    new AuditEntryResolver(services.audit),
+    new RateLimitResolver(),
+    new BudgetResolver(services.budgets),
+    new UsageResolver(services.usage),
+  ];
+}
+
+/** type-graphql has no option for the descriptions of root types. */
+function describeRootTypes(schema: GraphQLSchema): void {
+  const descriptions = new Map([
+    [
+      schema.getQueryType(),
+      "Read operations, limited to the caller's workspace. An ID of another workspace behaves like one that does not exist.",
+    ],
+    [
+      schema.getMutationType(),
+      'Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md.',
+    ],
+    [
+      schema.getSubscriptionType(),
+      'Event streams, over WebSocket (`/graphql`) or server-sent events (`/graphql/stream`). See docs/PROTOCOL.md, "Subscriptions".',
+    ],
+  ]);
+  for (const [type, description] of descriptions) if (type) type.description = description;
 }

@@ -3,22 +3,22 @@ import { CloseCode, MessageType, parseMessage, type Message } from 'graphql-ws';
 import { type Logger } from 'pino';
 import { type RawData, type WebSocket } from 'ws';
 import { type Caller } from '../../core/access/caller.js';
-import { AppError, TooManyWatchers, Unauthenticated } from '../../core/errors.js';
-import { type Ending, type Outlet } from '../../core/events/event-sink.js';
+import { AppError, TooManyConnections, Unauthenticated } from '../../core/errors.js';
+import { type StreamEndReason, type EventSink } from '../../core/events/event-sink.js';
 import { type Access } from '../../services/access/access.js';
-import { type Connections } from '../../services/limits/connection-slots.js';
-import { type OperationRequest } from './operations.js';
-import { type Subscriptions } from '../events/subscriptions.js';
+import { type OpenConnections } from '../../services/limits/open-connections.js';
+import { type OperationRequest } from './operation-cache.js';
+import { type OperationRunner } from './operation-runner.js';
 
-/** Why we close a socket. Codes below 4000 are of RFC 6455, 44xx of the protocol; docs/PROTOCOL.md has them all. */
-export const CLOSE = {
+/** Close codes and reasons. Codes below 4000 are those of RFC 6455, and 44xx those of graphql-transport-ws. docs/PROTOCOL.md lists them. */
+export const CLOSE_FRAMES = {
   goingAway: { code: 1001, reason: 'Going away' },
   tryAgainLater: { code: 1013, reason: 'Try again later' },
   tooManyConnections: { code: 1013, reason: 'Too many connections' },
-  badRequest: { code: CloseCode.BadRequest, reason: 'This is not a message of graphql-transport-ws' },
+  badRequest: { code: CloseCode.BadRequest, reason: 'Invalid graphql-transport-ws message' },
   unauthorized: { code: CloseCode.Unauthorized, reason: 'Unauthorized' },
   forbidden: { code: CloseCode.Forbidden, reason: 'Forbidden' },
-  subprotocol: {
+  subprotocolNotAcceptable: {
     code: CloseCode.SubprotocolNotAcceptable,
     reason: 'Use the subprotocol graphql-transport-ws',
   },
@@ -26,63 +26,67 @@ export const CLOSE = {
     code: CloseCode.ConnectionInitialisationTimeout,
     reason: 'Connection initialisation timeout',
   },
-  inUse: { code: CloseCode.SubscriberAlreadyExists, reason: 'This operation id is in use' },
-  initTwice: { code: CloseCode.TooManyInitialisationRequests, reason: 'Too many initialisation requests' },
-  /** Ours. The reason is followed by the cursor to go on from. */
+  subscriberAlreadyExists: { code: CloseCode.SubscriberAlreadyExists, reason: 'Operation ID already in use' },
+  tooManyInitRequests: {
+    code: CloseCode.TooManyInitialisationRequests,
+    reason: 'Too many initialisation requests',
+  },
+  /** Darkroom's own code. The cursor to resume after is appended to the reason. */
   tooSlow: { code: 4480, reason: 'Too slow' },
 } as const;
 
-/** A page of a frontend has a handful; each costs memory for as long as it is open. */
-const MAX_OPERATIONS = 100;
-/** Thousands that come back at once wait for each other. */
+/** A web page needs a handful. Each one uses memory while it is open. */
+const MAX_OPERATIONS_PER_CONNECTION = 100;
+/** Long enough for thousands of clients that reconnect at once and wait for each other. */
 const INIT_TIMEOUT_MS = 10_000;
 
 interface RunningOperation {
-  /** Null while it starts, and for what has one answer. */
-  leave: (() => void) | null;
+  /** Null while the operation starts, and for queries and mutations. */
+  unsubscribe: (() => void) | null;
 }
 
-export interface ConnectionServices {
-  subscriptions: Subscriptions;
+export interface WebSocketServices {
+  operationRunner: OperationRunner;
   access: Access;
-  connections: Connections;
+  connections: OpenConnections;
   log: Logger;
 }
 
 /**
- * One socket, from its opening to its close.
+ * One WebSocket, from its opening to its close.
  *
- *   opened -> connection_init with a good key -> ready -> closed
+ *   opened -> connection_init with a valid API key -> ready -> closed
  *
- * The wire is parsed by graphql-ws; what is pushed is ours, because its server serialises each result for each socket.
+ * graphql-ws parses the messages. Its server is not used, because it serializes each result once per socket.
  */
-export class Connection {
+export class WebSocketSession {
   private caller: Caller | null = null;
-  private initialised = false;
+  private isInitialised = false;
   private readonly operations = new Map<string, RunningOperation>();
   private readonly initTimer: NodeJS.Timeout;
-  private leave: (() => void) | null = null;
+  private releaseSlot: (() => void) | null = null;
 
   constructor(
     readonly socket: WebSocket,
-    /** What the WebSocket was made of. */
-    readonly stream: Duplex,
-    /** The client's address. */
-    private readonly source: string | null,
-    private readonly services: ConnectionServices,
+    /** The TCP stream under the WebSocket. */
+    readonly duplex: Duplex,
+    private readonly clientAddress: string | null,
+    private readonly services: WebSocketServices,
   ) {
-    this.initTimer = setTimeout(() => this.close(CLOSE.initTimeout), INIT_TIMEOUT_MS);
-    socket.on('message', (data, isBinary) => (isBinary ? this.close(CLOSE.badRequest) : this.receive(data)));
-    socket.on('close', () => this.release());
+    this.initTimer = setTimeout(() => this.close(CLOSE_FRAMES.initTimeout), INIT_TIMEOUT_MS);
+    socket.on('message', (data, isBinary) =>
+      isBinary ? this.close(CLOSE_FRAMES.badRequest) : this.receive(data),
+    );
+    socket.on('close', () => this.dispose());
   }
 
   close({ code, reason }: { code: number; reason: string }): void {
     this.socket.close(code, reason);
-    this.release();
+    this.dispose();
   }
 
-  /** For the operation's outlet: it is over, and its client was or will be told. */
-  forget(id: string): void {
+  /** Forgets an operation that has completed. The caller tells the client. */
+  removeOperation(id: string): void {
     this.operations.delete(id);
   }
 
@@ -90,21 +94,21 @@ export class Connection {
     this.socket.send(JSON.stringify(message));
   }
 
-  private release(): void {
+  private dispose(): void {
     clearTimeout(this.initTimer);
-    for (const { leave } of this.operations.values()) leave?.();
+    for (const { unsubscribe } of this.operations.values()) unsubscribe?.();
     this.operations.clear();
-    this.leave?.();
-    this.leave = null;
+    this.releaseSlot?.();
+    this.releaseSlot = null;
   }
 
   private receive(data: RawData): void {
     if (this.socket.readyState !== this.socket.OPEN) return;
     let message: Message;
     try {
-      message = parseMessage(textOf(data));
+      message = parseMessage(decodeText(data));
     } catch {
-      this.close(CLOSE.badRequest);
+      this.close(CLOSE_FRAMES.badRequest);
       return;
     }
     switch (message.type) {
@@ -120,120 +124,121 @@ export class Connection {
         void this.subscribe(message.id, message.payload);
         break;
       case MessageType.Complete:
-        this.operations.get(message.id)?.leave?.();
+        this.operations.get(message.id)?.unsubscribe?.();
         this.operations.delete(message.id);
         break;
       default:
-        this.close(CLOSE.badRequest);
+        this.close(CLOSE_FRAMES.badRequest);
     }
   }
 
   private async initialise(params: Record<string, unknown> | undefined): Promise<void> {
-    if (this.initialised) return this.close(CLOSE.initTwice);
-    this.initialised = true;
+    if (this.isInitialised) return this.close(CLOSE_FRAMES.tooManyInitRequests);
+    this.isInitialised = true;
     const { access, connections, log } = this.services;
     try {
-      const given = params?.['authorization'] ?? params?.['Authorization'];
-      const caller = await access.authenticate(given, this.source);
+      const authorization = params?.['authorization'] ?? params?.['Authorization'];
+      const caller = await access.authenticate(authorization, this.clientAddress);
       if (this.socket.readyState !== this.socket.OPEN) return;
-      const { leave, letIn } = connections.open(caller, () => this.close(CLOSE.forbidden));
-      this.leave = leave;
-      await letIn;
+      const { release, acquired } = connections.acquire(caller, () => this.close(CLOSE_FRAMES.forbidden));
+      this.releaseSlot = release;
+      await acquired;
       if (this.socket.readyState !== this.socket.OPEN) return;
       this.caller = caller;
       clearTimeout(this.initTimer);
       this.send({ type: MessageType.ConnectionAck });
     } catch (error) {
-      if (error instanceof Unauthenticated) return this.close(CLOSE.forbidden);
-      if (error instanceof TooManyWatchers) return this.close(CLOSE.tooManyConnections);
-      log.warn({ err: error }, 'a WebSocket connection could not be authenticated');
-      this.close(CLOSE.tryAgainLater);
+      if (error instanceof Unauthenticated) return this.close(CLOSE_FRAMES.forbidden);
+      if (error instanceof TooManyConnections) return this.close(CLOSE_FRAMES.tooManyConnections);
+      log.warn({ err: error }, 'WebSocket connection could not be authenticated');
+      this.close(CLOSE_FRAMES.tryAgainLater);
     }
   }
 
   private async subscribe(id: string, request: OperationRequest): Promise<void> {
-    if (!this.caller) return this.close(CLOSE.unauthorized);
-    if (this.operations.has(id)) return this.close(CLOSE.inUse);
-    if (this.operations.size >= MAX_OPERATIONS) return this.refuse(id, tooManyOperations);
-    const operation: RunningOperation = { leave: null };
+    if (!this.caller) return this.close(CLOSE_FRAMES.unauthorized);
+    if (this.operations.has(id)) return this.close(CLOSE_FRAMES.subscriberAlreadyExists);
+    if (this.operations.size >= MAX_OPERATIONS_PER_CONNECTION)
+      return this.sendError(id, tooManyOperationsError);
+    const operation: RunningOperation = { unsubscribe: null };
     this.operations.set(id, operation);
-    const outlet = new SocketOutlet(this, id);
-    const started = await this.services.subscriptions
-      .start(request, this.caller, outlet)
+    const sink = new WebSocketSink(this, id);
+    const result = await this.services.operationRunner
+      .start(request, this.caller, sink)
       .catch((error: unknown) => {
-        this.services.log.error({ err: error }, 'an operation over WebSocket failed');
-        this.close(CLOSE.tryAgainLater);
+        this.services.log.error({ err: error }, 'WebSocket operation failed');
+        this.close(CLOSE_FRAMES.tryAgainLater);
         return null;
       });
-    if (!started || this.operations.get(id) !== operation) {
-      if (started && 'leave' in started) started.leave();
-    } else if ('leave' in started) {
-      operation.leave = started.leave;
-    } else if ('errors' in started) {
+    if (!result || this.operations.get(id) !== operation) {
+      if (result && 'unsubscribe' in result) result.unsubscribe();
+    } else if ('unsubscribe' in result) {
+      operation.unsubscribe = result.unsubscribe;
+    } else if ('errors' in result) {
       this.operations.delete(id);
-      this.send({ id, type: MessageType.Error, payload: started.errors });
+      this.send({ id, type: MessageType.Error, payload: result.errors });
     } else {
       this.operations.delete(id);
-      this.send({ id, type: MessageType.Next, payload: started.result });
+      this.send({ id, type: MessageType.Next, payload: result.result });
       this.send({ id, type: MessageType.Complete });
     }
   }
 
-  private refuse(id: string, error: AppError): void {
+  private sendError(id: string, error: AppError): void {
     const { message, code } = error;
     this.send({ id, type: MessageType.Error, payload: [{ message, extensions: { code } }] });
   }
 }
 
-const tooManyOperations = new TooManyWatchers(
-  `This connection has ${MAX_OPERATIONS} operations open, which is the limit. Complete some, or watch the workspace with taskEvents.`,
+const tooManyOperationsError = new TooManyConnections(
+  `This connection has reached its limit of ${MAX_OPERATIONS_PER_CONNECTION} open operations. Complete some, or subscribe to the whole workspace with taskEvents.`,
 );
 
-/** Where one subscription's results go: everything but the payload was serialised when it began. */
-class SocketOutlet implements Outlet {
+/** Sends the results of one subscription. Everything but the payload is serialized when it starts. */
+class WebSocketSink implements EventSink {
   private readonly prefix: string;
 
   constructor(
-    private readonly connection: Connection,
+    private readonly session: WebSocketSession,
     private readonly id: string,
   ) {
     this.prefix = `{"id":${JSON.stringify(id)},"type":"next","payload":`;
   }
 
-  get backlogBytes(): number {
-    return this.connection.socket.bufferedAmount;
+  get bufferedBytes(): number {
+    return this.session.socket.bufferedAmount;
   }
 
   send(text: string): void {
-    this.connection.socket.send(`${this.prefix}${text}}`);
+    this.session.socket.send(`${this.prefix}${text}}`);
   }
 
-  together(work: () => void): void {
-    this.connection.stream.cork();
+  batch(work: () => void): void {
+    this.session.duplex.cork();
     work();
-    this.connection.stream.uncork();
+    this.session.duplex.uncork();
   }
 
   complete(): void {
-    this.connection.forget(this.id);
-    this.connection.send({ id: this.id, type: MessageType.Complete });
+    this.session.removeOperation(this.id);
+    this.session.send({ id: this.id, type: MessageType.Complete });
   }
 
-  close(ending: Ending, cursor: string): void {
-    const { code, reason } = CLOSE_BY_ENDING[ending];
-    this.connection.close({
+  close(closeReason: StreamEndReason, cursor: string): void {
+    const { code, reason } = CLOSE_FRAME_BY_REASON[closeReason];
+    this.session.close({
       code,
-      reason: ending === 'too-slow' ? `${reason}; go on after ${cursor}` : reason,
+      reason: closeReason === 'too-slow' ? `${reason}; resume after ${cursor}` : reason,
     });
   }
 }
 
-const CLOSE_BY_ENDING = {
-  'going-away': CLOSE.goingAway,
-  'too-slow': CLOSE.tooSlow,
-  'key-revoked': CLOSE.forbidden,
-} as const satisfies Record<Ending, object>;
+const CLOSE_FRAME_BY_REASON = {
+  'going-away': CLOSE_FRAMES.goingAway,
+  'too-slow': CLOSE_FRAMES.tooSlow,
+  'api-key-revoked': CLOSE_FRAMES.forbidden,
+} as const satisfies Record<StreamEndReason, object>;
 
-function textOf(data: RawData): string {
+function decodeText(data: RawData): string {
   return (Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data as ArrayBuffer)).toString();
 }

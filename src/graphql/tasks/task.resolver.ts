@@ -1,91 +1,154 @@
-import { Arg, Authorized, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
+import {
+  Arg,
+  Args,
+  Authorized,
+  Ctx,
+  FieldResolver,
+  ID,
+  Int,
+  Mutation,
+  Query,
+  Resolver,
+  Root,
+} from 'type-graphql';
 import { type Image } from '../../core/images/image.js';
 import { type Task, type TaskKind } from '../../core/tasks/task.js';
 import { Generation } from '../../services/tasks/generation.js';
 import { History } from '../../services/tasks/history.js';
-import { type Wish } from '../../services/tasks/request-validation.js';
-import { TaskConnection, TaskEventConnection, toConnection } from '../relay/connection.type.js';
-import { type Context } from '../server/context.js';
-import { EditImageInput, EditImagePayload } from './edit-image.input.js';
-import { GenerateImagesInput, GenerateImagesPayload } from './generate-images.input.js';
+import { type ImageRequest } from '../../services/tasks/request-validation.js';
+import { TaskControl } from '../../services/tasks/task-control.js';
+import { TaskEventConnection } from '../events/task-event.type.js';
 import { ImageType } from '../images/image.type.js';
-import { TaskFilterInput } from './task-filter.input.js';
-import { TaskCostType, TaskErrorType, TaskType } from './task.type.js';
-import { withUserErrors } from '../relay/user-error.type.js';
+import { toConnection } from '../relay/connection.type.js';
+import { EventPageArgs, PageArgs } from '../relay/page-args.js';
+import { withUserErrors } from '../relay/payload.type.js';
+import { type Context } from '../server/context.js';
+import {
+  EditImageInput,
+  EditImagePayload,
+  GenerateImagesInput,
+  GenerateImagesPayload,
+} from './image-request.input.js';
+import {
+  CancelTaskInput,
+  CancelTaskPayload,
+  RetryTaskInput,
+  RetryTaskPayload,
+  TaskFilterInput,
+} from './task.input.js';
+import { TaskConnection, TaskCostType, TaskErrorType, TaskType } from './task.type.js';
 
 @Resolver(() => TaskType)
 export class TaskResolver {
   constructor(
     private readonly generation: Generation,
+    private readonly taskControl: TaskControl,
     private readonly history: History,
   ) {}
 
   @Authorized('tasks:write')
   @Mutation(() => GenerateImagesPayload, {
     description:
-      'Asks for pictures. The answer comes at once, with a task; watch it with taskUpdated. Once answered, the task reaches an end whatever happens, and is sent to the upstream at most once.',
+      'Requests images for a text prompt. It returns a task at once. Subscribe to `taskUpdated` to follow it. An acknowledged task always reaches a final status, and a request that may have reached the upstream is never sent again. Requires the scope `tasks:write`.',
   })
   generateImages(
     @Ctx() context: Context,
-    @Arg('input', () => GenerateImagesInput, { description: 'What to make.' }) input: GenerateImagesInput,
+    @Arg('input', () => GenerateImagesInput, { description: 'The images to generate.' })
+    input: GenerateImagesInput,
   ) {
-    return this.request(context, 'GENERATE', input);
+    return this.requestTask(context, 'GENERATE', input);
   }
 
   @Authorized('tasks:write')
   @Mutation(() => EditImagePayload, {
-    description: 'Asks for a picture to be changed. Promises the same as generateImages.',
+    description:
+      'Requests an edit of an image. It makes the same promises as `generateImages`. Requires the scope `tasks:write`.',
   })
   editImage(
     @Ctx() context: Context,
-    @Arg('input', () => EditImageInput, { description: 'What to change, and how.' }) input: EditImageInput,
+    @Arg('input', () => EditImageInput, { description: 'The source image and the change.' })
+    input: EditImageInput,
   ) {
-    return this.request(context, 'EDIT', input);
+    return this.requestTask(context, 'EDIT', input);
+  }
+
+  @Authorized('tasks:write')
+  @Mutation(() => CancelTaskPayload, {
+    description:
+      'Cancels a task. If it has not been sent to the upstream yet, it never will be. A task that was sent cannot be stopped. Requires the scope `tasks:write`.',
+  })
+  cancelTask(
+    @Ctx() { caller }: Context,
+    @Arg('input', () => CancelTaskInput, { description: 'The task to cancel.' }) { id }: CancelTaskInput,
+  ) {
+    return withUserErrors({ task: null, outcome: null }, () => this.taskControl.cancel(caller, id));
+  }
+
+  @Authorized('tasks:write')
+  @Mutation(() => RetryTaskPayload, {
+    description:
+      'Creates a new task that repeats the request of a final one, and links it by `retryOf`. The upstream can bill both. Darkroom never takes that risk on its own. Requires the scope `tasks:write`.',
+  })
+  retryTask(
+    @Ctx() context: Context,
+    @Arg('input', () => RetryTaskInput, { description: 'The task to repeat.' }) input: RetryTaskInput,
+  ) {
+    const { caller, traceId } = context;
+    const idempotencyKey = input.idempotencyKey ?? context.idempotencyKey;
+    return withUserErrors({ task: null }, () =>
+      this.taskControl.retry(caller, input.id, idempotencyKey, traceId),
+    );
   }
 
   @Authorized('tasks:read')
-  @Query(() => TaskType, { nullable: true, description: 'One task; null when there is none with this id.' })
+  @Query(() => TaskType, {
+    nullable: true,
+    description: 'One task. Null if no task has this ID. Requires the scope `tasks:read`.',
+  })
   task(
     @Ctx() { tasks }: Context,
-    @Arg('id', () => ID, { description: 'The id of the task.' }) id: string,
+    @Arg('id', () => ID, { description: 'ID of the task.' }) id: string,
   ): Promise<Task | null> {
     return tasks.load(id);
   }
 
   @Authorized('tasks:read')
-  @Query(() => TaskConnection, { description: "The workspace's tasks, newest first." })
+  @Query(() => TaskConnection, {
+    description: 'Tasks of the workspace, newest first. Requires the scope `tasks:read`.',
+  })
   async tasks(
     @Ctx() { caller }: Context,
-    @Arg('first', () => Int, { defaultValue: 20, description: 'How many, 1 to 100.' }) first: number,
-    @Arg('after', () => String, { nullable: true, description: 'endCursor of the page before.' })
-    after: string | null,
-    @Arg('filter', () => TaskFilterInput, { nullable: true, description: 'Which ones; absent: all.' })
+    @Args() { first, after }: PageArgs,
+    @Arg('filter', () => TaskFilterInput, { nullable: true, description: 'Conditions. Omitted: all tasks.' })
     filter: TaskFilterInput | null,
   ) {
     return toConnection(await this.history.pageOfTasks(caller, filter ?? {}, first, after ?? null));
   }
 
   @FieldResolver(() => [ImageType], {
-    description: "The pictures, in the upstream's order. Late ones are not here but in lateImages.",
+    description: "Images in the upstream's order, without late ones: see `lateImages`.",
   })
-  async images(@Root() task: Task, @Ctx() { imagesOfTask }: Context): Promise<Image[]> {
-    return (await imagesOfTask.load(task.id)).filter((image) => !image.late);
+  async images(@Root() task: Task, @Ctx() { imagesByTask }: Context): Promise<Image[]> {
+    return (await imagesByTask.load(task.id)).filter((image) => !image.late);
   }
 
-  @FieldResolver(() => [ImageType], { description: 'Pictures that came after the task had ended.' })
-  async lateImages(@Root() task: Task, @Ctx() { imagesOfTask }: Context): Promise<Image[]> {
-    return (await imagesOfTask.load(task.id)).filter((image) => image.late);
+  @FieldResolver(() => [ImageType], { description: 'Images that arrived after the task was final.' })
+  async lateImages(@Root() task: Task, @Ctx() { imagesByTask }: Context): Promise<Image[]> {
+    return (await imagesByTask.load(task.id)).filter((image) => image.late);
   }
 
   @FieldResolver(() => ImageType, {
     nullable: true,
-    description: 'What an edit started from, when it is one of ours.',
+    description: 'Source image of an edit. Null if Darkroom does not store it.',
   })
   sourceImage(@Root() task: Task, @Ctx() { images }: Context): Promise<Image | null> | null {
     return task.sourceImageId ? images.load(task.sourceImageId) : null;
   }
 
-  @FieldResolver(() => TaskType, { nullable: true, description: 'The task that this one asks for again.' })
+  @FieldResolver(() => TaskType, {
+    nullable: true,
+    description: 'Task that this one repeats. Null if it repeats none.',
+  })
   retryOf(@Root() task: Task, @Ctx() { tasks }: Context): Promise<Task | null> | null {
     return task.retryOfId ? tasks.load(task.retryOfId) : null;
   }
@@ -93,44 +156,42 @@ export class TaskResolver {
   @FieldResolver(() => Int, {
     nullable: true,
     description:
-      'In which turn it will be sent, from 1, when nothing else is asked for. Workspaces take turns, then the end users of each, then the tasks of each by priority and age: see docs/PROTOCOL.md, "Turns". Null unless QUEUED.',
+      '1-based position in the queue, assuming no new tasks arrive. Workspaces alternate, then the end users of each, and priority and age order the tasks of an end user: see docs/PROTOCOL.md, "Fair scheduling". Null unless the status is QUEUED.',
   })
   queuePosition(@Root() task: Task, @Ctx() { queuePositions }: Context): Promise<number | null> | null {
     return task.status === 'QUEUED' ? queuePositions.load(task.id) : null;
   }
 
-  @FieldResolver(() => TaskErrorType, { nullable: true, description: 'Why there are no pictures.' })
+  @FieldResolver(() => TaskErrorType, {
+    nullable: true,
+    description: 'Reason why the task has no images. Null unless it failed or expired.',
+  })
   error(@Root() task: Task) {
     return task.failure;
   }
 
-  @FieldResolver(() => TaskCostType, { description: 'What it costs.' })
+  @FieldResolver(() => TaskCostType, { description: 'Estimated and final cost.' })
   cost(@Root() { estimatedCost, finalCost, currency }: Task): TaskCostType {
     return { estimated: estimatedCost, final: finalCost, currency };
   }
 
   @FieldResolver(() => String, {
     description:
-      "The log's position just before this answer was read: query the task, then subscribe after it, and nothing is missed. An event seen in both is possible, a lost one is not.",
+      'Event log cursor from just before the task was read. A subscription with this `after` misses no event. It can deliver events that this result already reflects.',
   })
-  cursor(@Root() task: Task): string {
-    return this.history.cursorAt(BigInt(task.logPosition));
+  eventCursor(@Root() task: Task): string {
+    return this.history.cursorAt(BigInt(task.eventLogPosition));
   }
 
-  @FieldResolver(() => TaskEventConnection, { description: "The task's history, oldest first." })
-  async events(
-    @Root() task: Task,
-    @Arg('first', () => Int, { defaultValue: 50, description: 'How many, 1 to 100.' }) first: number,
-    @Arg('after', () => String, { nullable: true, description: 'endCursor of the page before.' })
-    after: string | null,
-  ) {
+  @FieldResolver(() => TaskEventConnection, { description: 'Events of the task, oldest first.' })
+  async events(@Root() task: Task, @Args() { first, after }: EventPageArgs) {
     return toConnection(await this.history.pageOfEvents(task, first, after ?? null));
   }
 
-  private request({ caller, idempotencyKey, traceId }: Context, kind: TaskKind, input: Wish) {
-    const wish = { ...input, idempotencyKey: input.idempotencyKey ?? idempotencyKey };
+  private requestTask({ caller, idempotencyKey, traceId }: Context, kind: TaskKind, input: ImageRequest) {
+    const request = { ...input, idempotencyKey: input.idempotencyKey ?? idempotencyKey };
     return withUserErrors({ task: null, replayed: false }, () =>
-      this.generation.request(caller, kind, wish, { traceId }),
+      this.generation.request(caller, kind, request, { traceId }),
     );
   }
 }

@@ -8,14 +8,15 @@ import {
   type TaskPriority,
   type TaskStatus,
 } from '../../core/tasks/task.js';
+import { createConnectionType } from '../relay/connection.type.js';
 
 export const TaskKindEnum = Object.fromEntries(TASK_KINDS.map((kind) => [kind, kind]));
 registerEnumType(TaskKindEnum, {
   name: 'TaskKind',
-  description: 'Whether pictures are made from words alone, or from a picture and words.',
+  description: 'Operation that a task performs.',
   valuesConfig: {
-    GENERATE: { description: 'Pictures from a prompt.' },
-    EDIT: { description: 'A picture changed as the prompt says.' },
+    GENERATE: { description: 'Generates images from a text prompt.' },
+    EDIT: { description: 'Edits an existing image as the prompt describes.' },
   },
 });
 
@@ -23,21 +24,24 @@ export const TaskStatusEnum = Object.fromEntries(TASK_STATUSES.map((status) => [
 registerEnumType(TaskStatusEnum, {
   name: 'TaskStatus',
   description:
-    'Where a task is. SUCCEEDED, FAILED, CANCELED and EXPIRED are ends: a task has one, and it is final.',
+    'State of a task. SUCCEEDED, FAILED, CANCELED and EXPIRED are final: a task never leaves them.',
   valuesConfig: {
     QUEUED: {
-      description: 'Written down; not sent yet, or to be sent again because certainly nothing was made.',
+      description:
+        'Waiting to be sent to the upstream. A task returns to this status when an attempt certainly created nothing and can be repeated.',
     },
     SUBMITTING: { description: 'Being sent to the upstream.' },
     UNCONFIRMED: {
       description:
-        'The request may or may not have reached the upstream. It is never sent again by us, so that nothing is paid for twice; a result that comes still ends it.',
+        'The request may or may not have reached the upstream. It is never sent again, so that nothing is paid for twice. A result that arrives still completes the task.',
     },
-    RUNNING: { description: 'The upstream has accepted it and is at work.' },
-    SUCCEEDED: { description: 'There are pictures, perhaps fewer than were asked for: see deliveredCount.' },
-    FAILED: { description: 'There is no picture; `error` says why.' },
-    CANCELED: { description: 'The caller took it back.' },
-    EXPIRED: { description: 'The deadline passed; `error` says what is known.' },
+    RUNNING: { description: 'Accepted by the upstream, which is working on it.' },
+    SUCCEEDED: {
+      description: 'Finished with at least one image, possibly fewer than requested. See `deliveredCount`.',
+    },
+    FAILED: { description: 'Finished without an image. `error` says why.' },
+    CANCELED: { description: 'Canceled by the caller.' },
+    EXPIRED: { description: 'Not finished by its deadline. `error` says what is known.' },
   },
 });
 
@@ -45,132 +49,157 @@ export const TaskPriorityEnum = Object.fromEntries(TASK_PRIORITIES.map((priority
 registerEnumType(TaskPriorityEnum, {
   name: 'TaskPriority',
   description:
-    'Which of the queued tasks of one end user goes first. It changes nothing for other end users and other workspaces.',
+    'Order among the queued tasks of one end user. It does not affect other end users or workspaces.',
   valuesConfig: {
-    LOW: { description: 'After the others.' },
-    NORMAL: { description: 'In the order of asking.' },
-    HIGH: { description: 'Before the others.' },
+    LOW: { description: 'After tasks with NORMAL and HIGH priority.' },
+    NORMAL: { description: 'The default. Tasks of equal priority are sent oldest first.' },
+    HIGH: { description: 'Before tasks with NORMAL and LOW priority.' },
   },
 });
 
-@ObjectType('TaskError', { description: 'Why a task has no pictures.', simpleResolvers: true })
+@ObjectType('TaskError', { description: 'Reason why a task has no images.', simpleResolvers: true })
 export class TaskErrorType {
-  @Field(() => String, { description: 'Stable, SCREAMING_CASE, listed in docs/ERRORS.md.' })
+  @Field(() => String, { description: 'Stable code in SCREAMING_CASE, listed in docs/ERRORS.md.' })
   code!: string;
 
-  @Field(() => String, { description: 'What happened and what to do next, as a sentence for a person.' })
+  @Field(() => String, { description: 'Human-readable sentence: what happened and what to do next.' })
   message!: string;
 
-  @Field(() => Boolean, { description: 'Whether the same request may work later.' })
+  @Field(() => Boolean, { description: 'Whether the same request may succeed later.' })
   retryable!: boolean;
 
-  @Field(() => String, { nullable: true, description: "The upstream's own code, where it gave one." })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Error code of the upstream. Null if it reported none.',
+  })
   upstreamCode!: string | null;
 
-  @Field(() => String, { nullable: true, description: "By which the upstream's support finds the request." })
+  @Field(() => String, {
+    nullable: true,
+    description: "Trace ID to quote to the upstream's support. Null if the upstream reported none.",
+  })
   upstreamTraceId!: string | null;
 }
 
 @ObjectType('TaskCost', {
-  description: 'What a task costs, by the price list. Amounts are decimal numbers as text, such as "0.08".',
+  description:
+    'Cost of a task by the configured price list. Amounts are decimal numbers as strings, such as "0.08".',
   simpleResolvers: true,
 })
 export class TaskCostType {
   @Field(() => String, {
     nullable: true,
     description:
-      'What it could cost: the price that applied at its request, times the pictures asked for. Null: no price was known.',
+      'Highest expected cost: the price at the time of the request, times the requested images. Null if the price was unknown.',
   })
   estimated!: string | null;
 
   @Field(() => String, {
     nullable: true,
     description:
-      'What was delivered has cost, late pictures included. Null until the task has ended; also when it was canceled or expired after it had been sent and no more was heard, for the upstream may have billed it; and where no price was known.',
+      'Cost of the delivered images, including late ones. Null until the task is final, and if the price was unknown. Also null for a task that was canceled or expired after it was sent and has no result: the upstream may have billed it.',
   })
   final!: string | null;
 
   @Field(() => String, {
     nullable: true,
-    description: 'Three letters, as ISO 4217 has them; null: no price was known.',
+    description: 'ISO 4217 currency code, such as USD. Null if the price was unknown.',
   })
   currency!: string | null;
 }
 
-@ObjectType('Task', {
-  description: 'What a caller asked for, and what became of it.',
-  simpleResolvers: true,
-})
+@ObjectType('Task', { description: 'A request for images, its state and its result.', simpleResolvers: true })
 export class TaskType {
-  @Field(() => ID, { description: 'A UUIDv7: tasks made later sort later.' })
+  @Field(() => ID, { description: 'ID of the task, a UUIDv7. Later tasks sort after earlier ones.' })
   id!: string;
 
-  @Field(() => TaskKindEnum, { description: 'Whether it generates or edits.' })
+  @Field(() => TaskKindEnum, { description: 'Whether the task generates or edits images.' })
   kind!: TaskKind;
 
-  @Field(() => TaskStatusEnum, { description: 'Where it is now.' })
+  @Field(() => TaskStatusEnum, { description: 'Current state of the task.' })
   status!: TaskStatus;
 
-  @Field(() => String, { description: 'As the caller wrote it.' })
+  @Field(() => String, { description: 'Prompt of the request, unchanged.' })
   prompt!: string;
 
-  @Field(() => String, { description: 'The model that makes the pictures; see `models`.' })
+  @Field(() => String, { description: 'Name of the model. See `models`.' })
   model!: string;
 
   @Field(() => String, {
     nullable: true,
-    description: "WIDTHxHEIGHT in pixels or a ratio, by model. Null for an edit that keeps its source's.",
+    description:
+      'Size in pixels as WIDTHxHEIGHT, or an aspect ratio, depending on the model. Null for an edit that keeps the aspect ratio of its source.',
   })
   size!: string | null;
 
-  @Field(() => Int, { description: 'Pictures that were asked for.' })
+  @Field(() => Int, { description: 'Number of images requested.' })
   requestedCount!: number;
 
-  @Field(() => Int, { description: 'Pictures that the upstream delivered in time; can be fewer.' })
+  @Field(() => Int, {
+    description:
+      'Number of images that the upstream delivered before the task was final. It can be lower than `requestedCount`.',
+  })
   deliveredCount!: number;
 
   @Field(() => GraphQLURL, {
     nullable: true,
-    description: 'What an edit started from, when it was given by its URL.',
+    description: 'URL of the source image of an edit. Null if the source was given by ID.',
   })
   sourceImageUrl!: string | null;
 
-  @Field(() => String, { nullable: true, description: "The upstream's id, once it is known." })
+  @Field(() => String, {
+    nullable: true,
+    description: 'ID of the task at the upstream. Null until it is known.',
+  })
   upstreamTaskId!: string | null;
 
-  @Field(() => String, { nullable: true, description: "By which the upstream's support finds the task." })
+  @Field(() => String, {
+    nullable: true,
+    description: "Trace ID to quote to the upstream's support. Null until it is known.",
+  })
   upstreamTraceId!: string | null;
 
-  @Field(() => TaskPriorityEnum, { description: 'Its place among the queued tasks of its own end user.' })
+  @Field(() => TaskPriorityEnum, { description: 'Order among the queued tasks of the same end user.' })
   priority!: TaskPriority;
 
   @Field(() => String, {
     nullable: true,
-    description: 'For whom of its own users the workspace asked. Null: for itself.',
+    description: "The workspace's own ID of the end user that the task is for. Null if it is for none.",
   })
   endUserId!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'The key that the request came with.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Idempotency key of the request. Null if it had none.',
+  })
   idempotencyKey!: string | null;
 
-  @Field(() => GraphQLURL, { nullable: true, description: 'Where its result is posted to.' })
-  callbackUrl!: string | null;
-
-  @Field(() => GraphQLJSON, {
+  @Field(() => GraphQLURL, {
     nullable: true,
-    description: "The caller's own JSON, up to 4 KB, returned untouched.",
+    description: 'URL to which the result is posted. Null if the request had none.',
   })
+  webhookUrl!: string | null;
+
+  @Field(() => GraphQLJSON, { nullable: true, description: 'JSON value of the request, unchanged.' })
   metadata!: unknown;
 
-  @Field(() => GraphQLDateTime, { description: 'When the request was acknowledged.' })
+  @Field(() => GraphQLDateTime, { description: 'Time when the request was acknowledged.' })
   createdAt!: Date;
 
-  @Field(() => GraphQLDateTime, { nullable: true, description: 'When the upstream accepted it.' })
+  @Field(() => GraphQLDateTime, {
+    nullable: true,
+    description: 'Time when the upstream accepted the task. Null if it has not been accepted.',
+  })
   submittedAt!: Date | null;
 
-  @Field(() => GraphQLDateTime, { nullable: true, description: 'When it came to its end.' })
+  @Field(() => GraphQLDateTime, {
+    nullable: true,
+    description: 'Time when the task became final. Null until then.',
+  })
   finishedAt!: Date | null;
 
-  @Field(() => GraphQLDateTime, { description: 'When we give up on it.' })
+  @Field(() => GraphQLDateTime, { description: 'Time when the task expires if it is not final by then.' })
   deadlineAt!: Date;
 }
+
+export const TaskConnection = createConnectionType('Task', TaskType, 'tasks, newest first');

@@ -1,72 +1,40 @@
-import { Arg, Authorized, Ctx, FieldResolver, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
-import { type Task } from '../../core/tasks/task.js';
-import { Delivering } from '../../services/webhooks/webhook-sender.js';
-import { type WebhookSecret, WebhookSecrets } from '../../services/webhooks/webhook-secrets.js';
-import { DeliveryConnection, toConnection } from '../relay/connection.type.js';
+import { Arg, Args, Authorized, Ctx, FieldResolver, Mutation, Resolver, Root } from 'type-graphql';
+import { type WebhookDeliverySummary } from '../../core/webhooks/webhook-delivery.js';
+import { WebhookSender } from '../../services/webhooks/webhook-sender.js';
+import { toConnection } from '../relay/connection.type.js';
+import { PageArgs } from '../relay/page-args.js';
+import { withUserErrors } from '../relay/payload.type.js';
 import { type Context } from '../server/context.js';
-import { RedeliverCallbackInput, RedeliverCallbackPayload } from './redeliver-webhook.input.js';
-import { TaskType } from '../tasks/task.type.js';
-import { withUserErrors } from '../relay/user-error.type.js';
 import {
-  RotateWebhookSecretInput,
-  RotateWebhookSecretPayload,
-  WebhookSecretType,
-} from './webhook-secret.type.js';
+  RedeliverWebhookInput,
+  RedeliverWebhookPayload,
+  WebhookAttemptConnection,
+  WebhookDeliveryType,
+} from './webhook-delivery.type.js';
 
-@Resolver(() => TaskType)
-export class DeliveryResolver {
-  constructor(
-    private readonly delivering: Delivering,
-    private readonly secrets: WebhookSecrets,
-  ) {}
+@Resolver(() => WebhookDeliveryType)
+export class WebhookDeliveryResolver {
+  constructor(private readonly webhookSender: WebhookSender) {}
 
-  @FieldResolver(() => DeliveryConnection, {
-    description: "Attempts to deliver the task's result to its callbackUrl, newest first.",
+  @FieldResolver(() => WebhookAttemptConnection, {
+    description: 'Attempts to deliver the result, newest first.',
   })
-  async deliveries(
-    @Root() task: Task,
-    @Arg('first', () => Int, { defaultValue: 20, description: 'How many, 1 to 100.' }) first: number,
-    @Arg('after', () => String, { nullable: true, description: 'endCursor of the page before.' })
-    after: string | null,
-  ) {
-    return toConnection(await this.delivering.page(task, first, after ?? null));
+  async attempts(@Root() delivery: WebhookDeliverySummary, @Args() { first, after }: PageArgs) {
+    return toConnection(await this.webhookSender.pageOfAttempts(delivery, first, after ?? null));
   }
 
   @Authorized('tasks:write')
-  @Mutation(() => RedeliverCallbackPayload, {
+  @Mutation(() => RedeliverWebhookPayload, {
     description:
-      "Posts a task's result to its callbackUrl again, now, with the same webhook-id and all attempts anew; also one that was delivered or abandoned.",
+      'Posts the results of a task to its `webhookUrl` again, now and with the full number of attempts. It also works for results that were delivered or abandoned. The `webhook-id` stays the same. Requires the scope `tasks:write`.',
   })
-  redeliverCallback(
+  redeliverWebhook(
     @Ctx() { caller }: Context,
-    @Arg('input', () => RedeliverCallbackInput, { description: 'Which task.' })
-    { id }: RedeliverCallbackInput,
+    @Arg('input', () => RedeliverWebhookInput, { description: 'The task whose results to post.' })
+    { taskId }: RedeliverWebhookInput,
   ) {
     return withUserErrors({ task: null }, async () => ({
-      task: await this.delivering.redeliver(caller, id),
-    }));
-  }
-
-  @Authorized('keys:admin')
-  @Query(() => WebhookSecretType, {
-    description: "What the workspace's callbacks are signed with. Scope keys:admin.",
-  })
-  webhookSecret(@Ctx() { caller }: Context): Promise<WebhookSecret> {
-    return this.secrets.current(caller);
-  }
-
-  @Authorized('keys:admin')
-  @Mutation(() => RotateWebhookSecretPayload, {
-    description:
-      'A new secret for callbacks. The present one signs beside it for a while, so that receivers can change over. Scope keys:admin.',
-  })
-  rotateWebhookSecret(
-    @Ctx() { caller }: Context,
-    @Arg('input', () => RotateWebhookSecretInput, { description: 'How.' })
-    { overlapSeconds }: RotateWebhookSecretInput,
-  ) {
-    return withUserErrors({ webhookSecret: null }, async () => ({
-      webhookSecret: await this.secrets.rotate(caller, overlapSeconds ?? null),
+      task: await this.webhookSender.redeliver(caller, taskId),
     }));
   }
 }

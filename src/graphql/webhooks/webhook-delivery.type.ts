@@ -1,46 +1,144 @@
 import { GraphQLDateTime } from 'graphql-scalars';
-import { Field, ID, Int, ObjectType } from 'type-graphql';
+import { Field, ID, InputType, Int, ObjectType, registerEnumType } from 'type-graphql';
+import { type Task } from '../../core/tasks/task.js';
+import {
+  WEBHOOK_DELIVERY_KINDS,
+  WEBHOOK_DELIVERY_STATUSES,
+  type WebhookDeliveryKind,
+  type WebhookDeliveryStatus,
+} from '../../core/webhooks/webhook-delivery.js';
+import { createConnectionType } from '../relay/connection.type.js';
+import { Payload } from '../relay/payload.type.js';
+import { TaskType } from '../tasks/task.type.js';
 
-@ObjectType('Delivery', {
-  description: "One attempt to post a task's result to its callbackUrl.",
+const WebhookDeliveryKindEnum = Object.fromEntries(WEBHOOK_DELIVERY_KINDS.map((kind) => [kind, kind]));
+registerEnumType(WebhookDeliveryKindEnum, {
+  name: 'WebhookDeliveryKind',
+  description: 'Which result a webhook delivery posts.',
+  valuesConfig: {
+    RESULT: { description: 'The final state of the task, with its images or its error.' },
+    LATE_RESULT: { description: 'Images that arrived after the task was final.' },
+  },
+});
+
+const WebhookDeliveryStatusEnum = Object.fromEntries(
+  WEBHOOK_DELIVERY_STATUSES.map((status) => [status, status]),
+);
+registerEnumType(WebhookDeliveryStatusEnum, {
+  name: 'WebhookDeliveryStatus',
+  description: 'State of a webhook delivery.',
+  valuesConfig: {
+    PENDING: { description: 'An attempt is due at `nextAttemptAt`, or in progress.' },
+    DELIVERED: { description: 'The endpoint responded with a status from 200 to 299.' },
+    ABANDONED: {
+      description:
+        'The last attempt failed, or the endpoint responded with 410. `redeliverWebhook` starts over.',
+    },
+  },
+});
+
+@ObjectType('WebhookDelivery', {
+  description:
+    "A result to post to the task's `webhookUrl`. Attempts continue until the endpoint accepts it or the last scheduled one has failed.",
   simpleResolvers: true,
 })
-export class DeliveryType {
-  @Field(() => ID, { description: 'A UUIDv7.' })
+export class WebhookDeliveryType {
+  @Field(() => ID, {
+    description: 'ID of the delivery: the header `webhook-id` of every attempt, also after a redelivery.',
+  })
   id!: string;
 
-  @Field(() => ID, {
-    description: 'The header webhook-id: the same in every attempt to deliver the same result.',
-  })
-  webhookId!: string;
+  @Field(() => WebhookDeliveryKindEnum, { description: 'Which result is posted.' })
+  kind!: WebhookDeliveryKind;
 
-  @Field(() => Int, { description: 'From 1.' })
-  attempt!: number;
+  @Field(() => WebhookDeliveryStatusEnum, { description: 'State of the delivery.' })
+  status!: WebhookDeliveryStatus;
 
-  @Field(() => GraphQLDateTime, { description: 'When it was made.' })
-  at!: Date;
-
-  @Field(() => Int, {
-    nullable: true,
-    description: 'The HTTP status that was answered; 200 to 299 means delivered. Null when nobody answered.',
-  })
-  statusCode!: number | null;
-
-  @Field(() => String, { nullable: true, description: 'Why it was not delivered. Null when it was.' })
-  failure!: string | null;
-
-  @Field(() => Int, {
-    description: 'Milliseconds until the answer, or until it was given up; at most about 15,000.',
-  })
-  latencyMs!: number;
-
-  @Field(() => String, { nullable: true, description: 'The first 1,024 bytes of the answer, as text.' })
-  answer!: string | null;
+  @Field(() => GraphQLDateTime, { description: 'Time when the result became ready to post.' })
+  createdAt!: Date;
 
   @Field(() => GraphQLDateTime, {
     nullable: true,
     description:
-      'When the next attempt is due. Null when this one delivered, was the last, or was overtaken by another.',
+      'Time when the next attempt is due. While an attempt is in progress, the time when it counts as lost. Null unless the status is PENDING.',
   })
   nextAttemptAt!: Date | null;
+
+  @Field(() => Int, { description: 'Number of attempts begun, including those before a redelivery.' })
+  attemptCount!: number;
+}
+
+@ObjectType('WebhookAttempt', {
+  description:
+    'One HTTP POST of a webhook delivery. Attempts of deliveries that are not pending are deleted after the retention period.',
+  simpleResolvers: true,
+})
+export class WebhookAttemptType {
+  @Field(() => ID, { description: 'ID of the attempt, a UUIDv7.' })
+  id!: string;
+
+  @Field(() => Int, {
+    description: '1-based number of the attempt in its delivery, including those before a redelivery.',
+  })
+  attemptNumber!: number;
+
+  @Field(() => GraphQLDateTime, { description: 'Time when the attempt was made.' })
+  at!: Date;
+
+  @Field(() => Int, {
+    nullable: true,
+    description:
+      'HTTP status of the response. 200 to 299 means delivered. Null if there was no complete response.',
+  })
+  statusCode!: number | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'Reason why the attempt failed. Null if it succeeded.',
+  })
+  errorMessage!: string | null;
+
+  @Field(() => Int, {
+    description: 'Milliseconds until the response or the failure. The timeout is 15 seconds.',
+  })
+  latencyMs!: number;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'First 1,024 bytes of the response body, as text. Null if there was no response.',
+  })
+  responseBody!: string | null;
+
+  @Field(() => GraphQLDateTime, {
+    nullable: true,
+    description:
+      'Time for which this attempt scheduled the next one. Null if it succeeded, was the last, or another attempt was begun meanwhile.',
+  })
+  nextAttemptAt!: Date | null;
+}
+
+export const WebhookDeliveryConnection = createConnectionType(
+  'WebhookDelivery',
+  WebhookDeliveryType,
+  'webhook deliveries, newest first',
+);
+export const WebhookAttemptConnection = createConnectionType(
+  'WebhookAttempt',
+  WebhookAttemptType,
+  'webhook attempts, newest first',
+);
+
+@InputType('RedeliverWebhookInput', { description: 'Input for posting the results of a task again.' })
+export class RedeliverWebhookInput {
+  @Field(() => ID, { description: 'ID of the task.' })
+  taskId!: string;
+}
+
+@ObjectType('RedeliverWebhookPayload', {
+  description: 'Output of `redeliverWebhook`.',
+  simpleResolvers: true,
+})
+export class RedeliverWebhookPayload extends Payload {
+  @Field(() => TaskType, { nullable: true, description: 'The task. Null if there are `userErrors`.' })
+  task!: Task | null;
 }

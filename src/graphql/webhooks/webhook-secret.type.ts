@@ -1,44 +1,43 @@
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Field, InputType, Int, ObjectType } from 'type-graphql';
 import { type WebhookSecret } from '../../services/webhooks/webhook-secrets.js';
-import { UserErrorType } from '../relay/user-error.type.js';
+import { Payload } from '../relay/payload.type.js';
 
 @ObjectType('WebhookSecret', {
-  description: "What the workspace's callbacks are signed with, by Standard Webhooks.",
+  description: "Secret that signs the workspace's webhooks, as Standard Webhooks defines it.",
   simpleResolvers: true,
 })
 export class WebhookSecretType {
-  @Field(() => String, { description: 'Give it to your receivers: `whsec_` and 32 bytes in base64.' })
+  @Field(() => String, {
+    description: '`whsec_` followed by 32 bytes in base64. Webhook endpoints verify signatures with it.',
+  })
   secret!: string;
 
   @Field(() => GraphQLDateTime, {
     nullable: true,
-    description: 'Until when callbacks are signed with the secret before this one, too. Null: they are not.',
+    description: 'Time until which webhooks are also signed with the previous secret. Null if they are not.',
   })
-  previousUntil!: Date | null;
+  previousSecretExpiresAt!: Date | null;
 }
 
-@InputType('RotateWebhookSecretInput', { description: 'How to change the secret.' })
+@InputType('RotateWebhookSecretInput', { description: 'Input for replacing the webhook secret.' })
 export class RotateWebhookSecretInput {
   @Field(() => Int, {
     nullable: true,
     description:
-      'Seconds for which the present secret still signs beside the new one; 0 to 604800 (a week), default 86400 (a day).',
+      'Seconds for which webhooks are also signed with the previous secret, from 0 to 604800 (a week). Default: 86400 (a day).',
   })
-  overlapSeconds?: number | null;
+  gracePeriodSeconds?: number | null;
 }
 
 @ObjectType('RotateWebhookSecretPayload', {
-  description: 'The answer to rotateWebhookSecret.',
+  description: 'Output of `rotateWebhookSecret`.',
   simpleResolvers: true,
 })
-export class RotateWebhookSecretPayload {
+export class RotateWebhookSecretPayload extends Payload {
   @Field(() => WebhookSecretType, {
     nullable: true,
-    description: 'The new one; null when there are userErrors.',
+    description: 'The new secret. Null if there are `userErrors`.',
   })
   webhookSecret!: WebhookSecret | null;
-
-  @Field(() => [UserErrorType], { description: 'Everything that is wrong with the input; empty on success.' })
-  userErrors!: readonly UserErrorType[];
 }

@@ -1,15 +1,15 @@
 import express, { type Router } from 'express';
 import { type TokenSigning } from '../../services/access/token-signing.js';
 
-/** A change of SECRET_KEY is seen this late by who keeps the keys; the old one verifies for longer. */
+/** Clients that cache the keys see a new SECRET_KEY this late. The previous key verifies for longer than that. */
 const MAX_AGE_SECONDS = 300;
 
-/** Publishes the keys that our tokens are signed with, as RFC 7517 and RFC 8615 have it. */
-export function signingKeyRoutes(signing: TokenSigning): Router {
+/** Publishes the public keys of client tokens at `/.well-known/jwks.json` (RFC 7517, RFC 8615). */
+export function jwksRoutes(tokenSigning: TokenSigning): Router {
   const router = express.Router();
   router.get('/.well-known/jwks.json', (_request, response) => {
     response.setHeader('cache-control', `public, max-age=${MAX_AGE_SECONDS}`);
-    response.type('application/jwk-set+json').json({ keys: signing.publishedKeys });
+    response.type('application/jwk-set+json').json({ keys: tokenSigning.publicJwks });
   });
   return router;
 }

@@ -1,28 +1,31 @@
 import express, { type Router } from 'express';
 import { BadRequest, Unauthenticated } from '../../core/errors.js';
 import { newId } from '../../core/primitives/ids.js';
-import { type Addresses } from '../../services/access/signed-links.js';
+import { type SignedLinks } from '../../services/access/signed-links.js';
 import { type Generation } from '../../services/tasks/generation.js';
 
-/** A result holds links and a prompt, far below this; more is not the upstream. */
+/** Far above the size of a result, which holds links and a prompt. */
 const MAX_CALLBACK_BODY = '10mb';
 
 /**
- * Takes the upstream's callbacks. The link is the authentication: the upstream signs nothing. Answers 200 for whatever was
- * taken, also for the second time; the upstream promises no retries, so an error answer is only for what was not taken.
+ * Receives the upstream's callbacks. The link authenticates them, because the upstream signs nothing. Responds with 200 to
+ * every accepted callback, also to a duplicate. The upstream promises no retries, so an error status is reserved for what
+ * was not accepted.
  */
-export function callbackRoutes(generation: Generation, addresses: Addresses): Router {
+export function callbackRoutes(generation: Generation, signedLinks: SignedLinks): Router {
   const router = express.Router();
   const rawBody = express.raw({ type: () => true, limit: MAX_CALLBACK_BODY });
   router.post('/callbacks/flux/:taskId/:token', rawBody, async (request, response) => {
     const { taskId, token } = request.params;
-    if (!addresses.isCallbackToken(taskId, token)) {
-      throw new Unauthenticated('This is not the callback link of a task.');
+    if (!signedLinks.isValidCallbackToken(taskId, token)) {
+      throw new Unauthenticated(
+        'The callback link is invalid. Post to the link that the task was submitted with.',
+      );
     }
     const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-    const verdict = await generation.receive(taskId, { id: newId(), body });
+    const verdict = await generation.receiveCallback(taskId, { id: newId(), body });
     if (verdict === 'MALFORMED') {
-      throw new BadRequest('The body is not a result. The task goes on: send it again as JSON.');
+      throw new BadRequest('The body is not a result. The task continues. Send the result again as JSON.');
     }
     response.json({ received: true });
   });

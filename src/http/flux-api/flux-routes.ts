@@ -1,59 +1,59 @@
 import express, { type Response, type Router } from 'express';
 import { NotFound } from '../../core/errors.js';
-import { API_ERRORS } from '../../core/flux-api/flux-error.js';
+import { FLUX_ERRORS } from '../../core/flux-api/flux-error-codes.js';
 import { type FluxApi } from '../../services/flux-api/flux-api.js';
-import { type Waiting } from '../../services/flux-api/held-requests.js';
-import { readOrder, readWanted } from './flux-body.js';
-import { answerFluxError } from './flux-error-reply.js';
-import { callerOf, type Entry, identify } from '../access/authenticate.js';
-import { onceClosed } from '../server/once-closed.js';
+import { type HeldRequests } from '../../services/flux-api/held-requests.js';
+import { parseImagesRequest, parseTasksRequest } from './flux-body.js';
+import { handleFluxError } from './flux-error-reply.js';
+import { callerOf, type AuthServices, authorize } from '../access/authorize.js';
+import { onClose } from '../server/on-close.js';
 
-const MAX_BODY = '1mb';
+const MAX_BODY_SIZE = '1mb';
 
 /**
- * `/flux`: the Flux API with the paths, bodies and errors of the hosted one, so that its clients need another address and
- * another key, and nothing else.
+ * Routes below `/flux`: the Flux API with the paths, bodies and errors of the hosted one. Its clients only change the
+ * base URL and the API key.
  */
-export function fluxRoutes(entry: Entry, api: FluxApi, waiting: Waiting): Router {
+export function fluxRoutes(auth: AuthServices, api: FluxApi, heldRequests: HeldRequests): Router {
   const router = express.Router();
-  // Not only objects: what else was sent is told in our words.
-  const json = express.json({ limit: MAX_BODY, strict: false });
+  // Accepts every JSON value, so that our own message answers a body that is not an object.
+  const jsonBody = express.json({ limit: MAX_BODY_SIZE, strict: false });
 
-  router.post('/flux/images', identify(entry, 'tasks:write'), json, async (request, response) => {
+  router.post('/flux/images', authorize(auth, 'tasks:write'), jsonBody, async (request, response) => {
     const caller = callerOf(response);
     const traceId = traceIdOf(response);
-    const order = readOrder(request.body, request.get('idempotency-key'));
-    if (!order.waits) {
-      const { id } = await api.take(caller, order, traceId);
+    const imageRequest = parseImagesRequest(request.body, request.get('idempotency-key'));
+    if (!imageRequest.waitForResult) {
+      const { id } = await api.createTask(caller, imageRequest, traceId);
       response.json({ success: true, task_id: id, trace_id: traceId });
       return;
     }
-    const hold = await waiting.hold(caller);
-    // Its client may hang up, and every answer ends so too.
-    onceClosed(response, () => hold.finish('left'));
-    const reply = await api.fulfil(caller, order, traceId, hold);
+    const heldRequest = await heldRequests.hold(caller);
+    // Runs when the client disconnects, and also after every response.
+    onClose(response, () => heldRequest.finish('left'));
+    const reply = await api.createAndWait(caller, imageRequest, traceId, heldRequest);
     if (!reply) return;
-    // Also with a status above 500: it is the task that has failed.
+    // A 5xx status here reports a failed task, not a failed request, so the request log does not warn of it.
     response.locals.isExpected = true;
-    response.status(reply.success ? 200 : API_ERRORS[reply.error.code].status).json(reply);
+    response.status(reply.success ? 200 : FLUX_ERRORS[reply.error.code].status).json(reply);
   });
 
-  router.post('/flux/tasks', identify(entry, 'tasks:read'), json, async (request, response) => {
+  router.post('/flux/tasks', authorize(auth, 'tasks:read'), jsonBody, async (request, response) => {
     const caller = callerOf(response);
-    const wanted = readWanted(request.body);
-    if (wanted.action === 'retrieve') {
-      const [view = {}] = await api.views(caller, [wanted.id]);
-      response.json(view);
+    const query = parseTasksRequest(request.body);
+    if (query.action === 'retrieve') {
+      const [task = {}] = await api.retrieve(caller, [query.id]);
+      response.json(task);
       return;
     }
-    const items = await api.views(caller, wanted.ids);
+    const items = await api.retrieve(caller, query.ids);
     response.json({ items, count: items.length });
   });
 
   router.use('/flux', () => {
-    throw new NotFound('There is no such API. There are: POST /flux/images, POST /flux/tasks.');
+    throw new NotFound('Unknown API. Use POST /flux/images or POST /flux/tasks.');
   });
-  router.use('/flux', answerFluxError);
+  router.use('/flux', handleFluxError);
   return router;
 }
 

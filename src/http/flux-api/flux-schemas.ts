@@ -1,159 +1,178 @@
 import { z } from 'zod';
-import { API_ERROR_CODES } from '../../core/flux-api/flux-error.js';
-import { FLUX_MODELS } from '../../core/tasks/models.js';
+import { FLUX_ERROR_CODES } from '../../core/flux-api/flux-error-codes.js';
+import { DEFAULT_MODEL, FLUX_MODELS } from '../../core/tasks/models.js';
 
 /**
- * The bodies of the Flux API, as its documentation has them: what a request is checked against, and what /openapi.json
- * says. Only types are checked here; what a model takes is checked where every door's requests are.
+ * Request and response bodies of the Flux API, as its documentation defines them. Requests are validated against
+ * these schemas, and /openapi.json is generated from them. Only types are checked here. What a model accepts is
+ * checked by services/tasks/request-validation.ts, as for every transport.
  */
 
-/** The upstream's own limit. */
-export const MAX_BATCH = 50;
+/** The hosted API's limit. */
+export const MAX_BATCH_SIZE = 50;
 
 const EXAMPLE_ID = '01a20326-f609-77dd-9c6a-14f6d6a02789';
 const EXAMPLE_PROMPT = 'a white siamese cat';
 
-const text = (what = 'a text') => z.string({ error: `must be ${what}` });
-const prompt = text().meta({ description: 'What to make, up to 4,000 characters.', example: EXAMPLE_PROMPT });
-const optional = {
-  model: text()
+const stringField = (expected = 'a string') => z.string({ error: `must be ${expected}` });
+const promptSchema = stringField().meta({
+  description: 'Text prompt, up to 4,000 characters.',
+  example: EXAMPLE_PROMPT,
+});
+const optionalFields = {
+  model: stringField()
     .nullish()
     .meta({
-      description: `\`flux-dev\`, and for an edit \`flux-kontext-pro\`, when absent. One of: ${FLUX_MODELS.map(({ name }) => name).join(', ')}.`,
+      description: `Model to use, one of ${FLUX_MODELS.map(({ name }) => `\`${name}\``).join(', ')}. Default: \`${DEFAULT_MODEL.GENERATE}\`, or \`${DEFAULT_MODEL.EDIT}\` for an edit.`,
       example: 'flux-kontext-pro',
     }),
-  size: text().nullish().meta({
-    description: 'By model: pixels such as `1024x1024`, or a ratio such as `16:9`.',
+  size: stringField().nullish().meta({
+    description:
+      'Image size. Depending on the model, pixels such as `1024x1024` or an aspect ratio such as `16:9`.',
     example: '16:9',
   }),
-  callback_url: text('an http or https URL')
-    .nullish()
-    .meta({ description: 'Answer at once, and post the result there when it is there.' }),
-  async: z
-    .boolean({ error: 'must be true or false' })
-    .nullish()
-    .meta({ description: 'Answer at once; the result is read from /flux/tasks.' }),
+  callback_url: stringField('an http or https URL').nullish().meta({
+    description:
+      'Webhook URL. The response comes at once, and the result is posted to this URL when the task has finished.',
+  }),
+  async: z.boolean({ error: 'must be true or false' }).nullish().meta({
+    description: 'When true, the response comes at once. Read the result from /flux/tasks. Default: false.',
+  }),
 };
-const count = z.number({ error: 'must be a number' }).nullish();
+const countSchema = z.number({ error: 'must be a number' }).nullish();
 
 const generateBody = z
   .object({
     action: z.literal('generate'),
-    prompt,
-    count: count.meta({ description: 'How many pictures, 1 to 4; 1 when absent.', example: 2 }),
-    image_url: text().nullish().meta({ description: 'Not used.' }),
-    ...optional,
+    prompt: promptSchema,
+    count: countSchema.meta({ description: 'Number of images, 1 to 4. Default: 1.', example: 2 }),
+    image_url: stringField().nullish().meta({ description: 'Ignored when generating.' }),
+    ...optionalFields,
   })
   .meta({
     id: 'Generate',
-    description: 'Pictures from words. Any other field is kept as the metadata of the task.',
+    description:
+      'Generates images from a text prompt. Any other field is stored in the metadata of the task.',
   });
 
 const editBody = z
   .object({
-    action: z.enum(['edit', 'edits']).meta({ description: 'Both words mean the same.' }),
-    prompt,
-    image_url: text('the URL of the picture to edit').meta({
-      description: 'A direct link to the picture; a link that came from here is edited from the stored one.',
+    action: z.enum(['edit', 'edits']).meta({ description: 'Both values mean the same.' }),
+    prompt: promptSchema,
+    image_url: stringField('the URL of the image to edit').meta({
+      description:
+        'Direct link to the image to edit. A link to an image in Darkroom refers to the stored image.',
       example: 'https://cdn.acedata.cloud/ytj2qy.png',
     }),
-    count: count.meta({ description: 'Not used: an edit makes one picture.' }),
-    ...optional,
+    count: countSchema.meta({ description: 'Ignored: an edit makes one image.' }),
+    ...optionalFields,
   })
   .meta({
     id: 'Edit',
-    description: 'A picture, changed. Any other field is kept as the metadata of the task.',
+    description: 'Edits an image by a text prompt. Any other field is stored in the metadata of the task.',
   });
 
-/** `edits` is the guide's word, `edit` the newer specification's. */
+/** The provider's guide says `edits`, and its newer specification `edit`. */
 export const IMAGES_ACTIONS = ['generate', 'edit', 'edits'] as const;
 export const imagesBody = z
   .discriminatedUnion('action', [generateBody, editBody])
   .meta({ id: 'ImagesRequest' });
-/** The fields of `/flux/images`. */
+/** Names of the fields that `/flux/images` defines. */
 export const IMAGES_FIELDS: readonly string[] = Object.keys({ ...generateBody.shape, ...editBody.shape });
 
 const retrieveBody = z
-  .object({ action: z.literal('retrieve'), id: text('a task id').meta({ example: EXAMPLE_ID }) })
-  .meta({ id: 'Retrieve', description: 'One task.' });
+  .object({
+    action: z.literal('retrieve'),
+    id: stringField('a task ID').meta({ description: 'Task ID.', example: EXAMPLE_ID }),
+  })
+  .meta({ id: 'Retrieve', description: 'Reads one task.' });
 
 const retrieveBatchBody = z
   .object({
     action: z.literal('retrieve_batch'),
     ids: z
-      .array(text('task ids'), { error: 'must be a list of task ids' })
-      .max(MAX_BATCH, `must be at most ${MAX_BATCH} ids`)
-      .meta({ example: [EXAMPLE_ID] }),
+      .array(stringField('a task ID'), { error: 'must be a list of task IDs' })
+      .max(MAX_BATCH_SIZE, `must have at most ${MAX_BATCH_SIZE} IDs`)
+      .meta({ description: `Task IDs, at most ${MAX_BATCH_SIZE}.`, example: [EXAMPLE_ID] }),
   })
-  .meta({ id: 'RetrieveBatch', description: 'Several tasks.' });
+  .meta({ id: 'RetrieveBatch', description: 'Reads several tasks.' });
 
 export const TASKS_ACTIONS = ['retrieve', 'retrieve_batch'] as const;
 export const tasksBody = z
   .discriminatedUnion('action', [retrieveBody, retrieveBatchBody])
   .meta({ id: 'TasksRequest' });
 
-const taskId = z.uuid().meta({ description: 'The task: read it from /flux/tasks.', example: EXAMPLE_ID });
-const traceId = z
+const taskIdSchema = z
+  .uuid()
+  .meta({ description: 'Task ID, with which /flux/tasks returns the task.', example: EXAMPLE_ID });
+const traceIdSchema = z
   .string()
-  .meta({ description: 'The request, as the log has it; the same as the header x-request-id.' });
+  .meta({ description: 'ID of the request in the log. The header `x-request-id` has the same value.' });
 
-const picture = z
+const imageSchema = z
   .object({
-    prompt: z.string(),
-    image_url: z.url().meta({ description: 'Ours, and it lasts. It needs no key.' }),
+    prompt: z.string().meta({ description: 'Prompt of the task.' }),
+    image_url: z.url().meta({ description: 'Signed link to the stored image. It needs no API key.' }),
     seed: z
       .unknown()
       .optional()
       .meta({
-        description: 'As the upstream gave it: a number, a text, or absent.',
+        description: 'Seed as the upstream reported it: a number, a text or absent.',
         examples: [1698551532, '281520112'],
       }),
     timings: z
       .unknown()
       .optional()
       .meta({
-        description: 'As the upstream gave it: seconds of the work, a number, or absent.',
+        description: 'Timings as the upstream reported them: an object with seconds, a number or absent.',
         examples: [{ inference: 3.328 }, 1752743801],
       }),
   })
-  .meta({ id: 'Picture' });
+  .meta({ id: 'Image', description: 'A finished image.' });
 
-const error = z.object({
-  code: z.enum(API_ERROR_CODES).meta({ description: 'What a program may compare.' }),
-  message: z.string().meta({ description: 'What happened and what to do next.' }),
+const errorSchema = z.object({
+  code: z.enum(FLUX_ERROR_CODES).meta({ description: 'Stable code. Programs may compare it.' }),
+  message: z.string().meta({ description: 'What is wrong and what to do next.' }),
 });
 
 export const resultReply = z
-  .object({ success: z.literal(true), task_id: taskId, trace_id: traceId, data: z.array(picture) })
-  .meta({ id: 'Result', description: 'The pictures: perhaps fewer than were asked for.' });
+  .object({
+    success: z.literal(true),
+    task_id: taskIdSchema,
+    trace_id: traceIdSchema,
+    data: z.array(imageSchema),
+  })
+  .meta({ id: 'Result', description: 'The images of a finished task, possibly fewer than requested.' });
 
 export const failedReply = z
-  .object({ success: z.literal(false), task_id: taskId, trace_id: traceId, error })
-  .meta({ id: 'FailedResult', description: 'The task has ended without a picture.' });
+  .object({ success: z.literal(false), task_id: taskIdSchema, trace_id: traceIdSchema, error: errorSchema })
+  .meta({ id: 'FailedResult', description: 'The task has finished without an image.' });
 
 export const acceptedReply = z
-  .object({ success: z.literal(true), task_id: taskId, trace_id: traceId })
-  .meta({ id: 'Accepted', description: 'The task was taken, and will reach an end.' });
+  .object({ success: z.literal(true), task_id: taskIdSchema, trace_id: traceIdSchema })
+  .meta({ id: 'Accepted', description: 'The task was accepted and is certain to finish.' });
 
 export const errorReply = z
   .object({
     success: z.literal(false),
-    task_id: taskId.optional().meta({ description: 'Where a task was taken.' }),
-    error,
-    trace_id: traceId,
+    task_id: taskIdSchema.optional().meta({ description: 'Task ID, when a task was created.' }),
+    error: errorSchema,
+    trace_id: traceIdSchema,
   })
-  .meta({ id: 'Error' });
+  .meta({ id: 'Error', description: 'The request failed.' });
 
-const seconds = z.number().meta({ description: 'Unix seconds, with a fraction.', example: 1736304669.779 });
+const unixSecondsSchema = z
+  .number()
+  .meta({ description: 'Unix time in seconds, with a fraction.', example: 1736304669.779 });
 export const taskReply = z
   .object({
-    id: taskId,
+    id: taskIdSchema,
     type: z.literal('images'),
-    created_at: seconds,
-    started_at: seconds,
-    finished_at: seconds.optional(),
-    elapsed: z.number().optional().meta({ description: 'Seconds.' }),
-    trace_id: traceId,
+    created_at: unixSecondsSchema,
+    started_at: unixSecondsSchema,
+    finished_at: unixSecondsSchema.optional(),
+    elapsed: z.number().optional().meta({ description: 'Seconds from `started_at` to `finished_at`.' }),
+    trace_id: traceIdSchema,
     request: z
       .object({
         action: z.enum(['generate', 'edit']),
@@ -164,15 +183,18 @@ export const taskReply = z
         image_url: z.string().optional(),
         callback_url: z.string().optional(),
       })
-      .meta({ description: 'What was asked for, defaults filled in.' }),
+      .meta({ description: 'The request, with defaults filled in.' }),
     response: z.union([resultReply, failedReply]).optional(),
   })
-  .meta({ id: 'Task', description: 'There is no status: a task is over when it has `finished_at`.' });
+  .meta({
+    id: 'Task',
+    description: 'A task. It has no status field: a task with `finished_at` has finished.',
+  });
 
 export const unknownTaskReply = z
   .strictObject({})
-  .meta({ id: 'UnknownTask', description: 'There is no task with this id that the key may see.' });
+  .meta({ id: 'UnknownTask', description: 'No task with this ID is visible to the API key.' });
 
 export const tasksReply = z
   .object({ items: z.array(taskReply), count: z.int() })
-  .meta({ id: 'Tasks', description: 'Those that there are, in the order asked for.' });
+  .meta({ id: 'Tasks', description: 'The visible tasks, in the requested order. Unknown IDs are left out.' });

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { API_ERRORS, type ApiErrorCode } from '../../core/flux-api/flux-error.js';
-import { FLUX_FAILURES } from '../../services/flux-api/flux-reply.js';
-import { FLUX_CODES, fluxErrorOf } from './flux-error-reply.js';
+import { FLUX_ERRORS, type FluxErrorCode } from '../../core/flux-api/flux-error-codes.js';
+import { FLUX_CODE_BY_TASK_ERROR } from '../../services/flux-api/flux-reply.js';
+import { FLUX_CODE_BY_APP_ERROR, toFluxError } from './flux-error-reply.js';
 import {
   acceptedReply,
   errorReply,
@@ -14,13 +14,11 @@ import {
   unknownTaskReply,
 } from './flux-schemas.js';
 
-/** The door in OpenAPI 3.1, made of the very schemas that its requests are checked against. */
-
-/** What only a request for pictures can end with. */
-const IMAGES_ALONE: readonly string[] = [
+/** Our error codes that only `/flux/images` returns. */
+const IMAGES_ONLY_CODES: readonly string[] = [
   'INPUT_REJECTED',
-  'TOO_MANY_WATCHERS',
-  'WAIT_ENDED',
+  'TOO_MANY_CONNECTIONS',
+  'RESULT_NOT_READY',
   'WRITE_UNCONFIRMED',
 ];
 const EXAMPLES = {
@@ -37,40 +35,46 @@ const EXAMPLES = {
     callback_url: 'https://app.example.com/flux',
   },
 };
-const CALLBACK_HEADERS = [
-  ['webhook-id', 'The same in every attempt: who has seen it has seen this callback.'],
-  ['webhook-timestamp', 'Unix seconds of the attempt. Refuse what is older than five minutes.'],
+const WEBHOOK_HEADERS = [
+  ['webhook-id', 'ID of the webhook delivery. The same in every attempt, so use it to recognise duplicates.'],
+  [
+    'webhook-timestamp',
+    'Unix time of the attempt in seconds. Reject a webhook that is older than five minutes.',
+  ],
   [
     'webhook-signature',
-    'HMAC-SHA-256 as Standard Webhooks has it: `v1,` and base64; several with spaces between.',
+    'HMAC-SHA-256 signature as defined by Standard Webhooks: `v1,` and base64. Several signatures are separated by spaces.',
   ],
 ] as const;
 
-const json = (schema: object, examples?: object) => ({
+const jsonContent = (schema: object, examples?: object) => ({
   'application/json': { schema, ...(examples && { examples }) },
 });
-const ref = (schema: z.ZodType) => ({ $ref: `#/components/schemas/${z.globalRegistry.get(schema)?.id}` });
-const anyOf = (...schemas: z.ZodType[]) => ({ anyOf: schemas.map(ref) });
+const schemaRef = (schema: z.ZodType) => ({
+  $ref: `#/components/schemas/${z.globalRegistry.get(schema)?.id}`,
+});
+const anyOf = (...schemas: z.ZodType[]) => ({ anyOf: schemas.map(schemaRef) });
 const traceHeader = { 'x-request-id': { $ref: '#/components/headers/RequestId' } };
 
+/** The Flux API in OpenAPI 3.1, generated from the schemas that validate its requests. */
 export function openapiDocument(): object {
   return {
     openapi: '3.1.0',
     info: {
-      title: 'Darkroom: the Flux API door',
+      title: 'Darkroom Flux API',
       version: '1.0.0',
       description:
-        'The Flux Images API, answered by Darkroom: what is taken is not lost, and nothing is paid for twice. Send `Idempotency-Key`, and a request can be sent again.',
+        'The Flux Images API, served by Darkroom. No accepted task is lost, and nothing is paid for twice. With an `Idempotency-Key`, a request can safely be sent again.',
     },
     servers: [{ url: '.' }],
-    security: [{ key: [] }],
+    security: [{ apiKey: [] }],
     paths: { '/flux/images': { post: imagesOperation() }, '/flux/tasks': { post: tasksOperation() } },
     components: {
       securitySchemes: {
-        key: { type: 'http', scheme: 'bearer', description: 'An API key of Darkroom: `dk_…`' },
+        apiKey: { type: 'http', scheme: 'bearer', description: 'A Darkroom API key, `dk_…`.' },
       },
-      headers: { RequestId: { description: 'The `trace_id` of the answer.', schema: { type: 'string' } } },
-      schemas: schemas(),
+      headers: { RequestId: { description: 'The `trace_id` of the response.', schema: { type: 'string' } } },
+      schemas: componentSchemas(),
     },
   };
 }
@@ -78,93 +82,101 @@ export function openapiDocument(): object {
 function imagesOperation(): object {
   return {
     operationId: 'makeImages',
-    summary: 'Pictures from words, or of a picture.',
+    summary: 'Generate or edit images',
     description:
-      'Needs the scope `tasks:write`. With neither `callback_url` nor `async` the answer is the result: the request is held for up to 5 minutes.',
+      'Requires the scope `tasks:write`. Without `callback_url` and `async`, the response is the result, and the request is held for up to 5 minutes.',
     parameters: [
       {
         name: 'Idempotency-Key',
         in: 'header',
-        description: 'The same key with the same body is the same task, also while it is waited for.',
+        description: 'Requests with the same key and the same body share one task, even while it is running.',
         schema: { type: 'string', minLength: 1, maxLength: 255 },
       },
     ],
-    requestBody: { required: true, content: json(ref(imagesBody), valuesOf(EXAMPLES)) },
+    requestBody: { required: true, content: jsonContent(schemaRef(imagesBody), toExamples(EXAMPLES)) },
     responses: {
       200: {
-        description: 'The result; or the task, with `callback_url` or `async`.',
+        description: 'The result. With `callback_url` or `async`, the accepted task.',
         headers: traceHeader,
-        content: json(anyOf(resultReply, acceptedReply)),
+        content: jsonContent(anyOf(resultReply, acceptedReply)),
       },
-      ...errors([...Object.keys(FLUX_CODES), 'API_ERROR'], Object.values(FLUX_FAILURES)),
+      ...errorResponses(
+        [...Object.keys(FLUX_CODE_BY_APP_ERROR), 'API_ERROR'],
+        Object.values(FLUX_CODE_BY_TASK_ERROR),
+      ),
     },
-    callbacks: { result: { '{$request.body#/callback_url}': { post: callbackOperation() } } },
+    callbacks: { result: { '{$request.body#/callback_url}': { post: webhookOperation() } } },
   };
 }
 
-function callbackOperation(): object {
+function webhookOperation(): object {
   return {
     operationId: 'receiveResult',
-    summary: 'How the task ended.',
+    summary: 'Receive the result of a task',
     description:
-      'Signed as https://www.standardwebhooks.com says. Any answer but 2xx has it sent again later.',
+      'Signed as defined by https://www.standardwebhooks.com. Any response other than 2xx makes Darkroom send it again later.',
     security: [],
-    parameters: CALLBACK_HEADERS.map(([name, description]) => ({
+    parameters: WEBHOOK_HEADERS.map(([name, description]) => ({
       ...{ name, in: 'header', required: true, description },
       schema: { type: 'string' },
     })),
-    requestBody: { required: true, content: json(anyOf(resultReply, failedReply)) },
-    responses: { '2XX': { description: 'It was taken.' } },
+    requestBody: { required: true, content: jsonContent(anyOf(resultReply, failedReply)) },
+    responses: { '2XX': { description: 'The result was received.' } },
   };
 }
 
 function tasksOperation(): object {
-  const codes = Object.keys(FLUX_CODES).filter((code) => !IMAGES_ALONE.includes(code));
+  const codes = Object.keys(FLUX_CODE_BY_APP_ERROR).filter((code) => !IMAGES_ONLY_CODES.includes(code));
   return {
     operationId: 'readTasks',
-    summary: 'One task, or several.',
-    description: 'Needs the scope `tasks:read`. Tasks that were asked for over GraphQL are shown too.',
-    requestBody: { required: true, content: json(ref(tasksBody)) },
+    summary: 'Read one or several tasks',
+    description: 'Requires the scope `tasks:read`. Tasks that were created over GraphQL are included.',
+    requestBody: { required: true, content: jsonContent(schemaRef(tasksBody)) },
     responses: {
       200: {
-        description: 'The task, `{}` for an unknown one, or the list of those that there are.',
+        description: 'The task, or `{}` when it is unknown. For several IDs, the list of visible tasks.',
         headers: traceHeader,
-        content: json(anyOf(taskReply, tasksReply, unknownTaskReply)),
+        content: jsonContent(anyOf(taskReply, tasksReply, unknownTaskReply)),
       },
-      ...errors([...codes, 'API_ERROR'], []),
+      ...errorResponses([...codes, 'API_ERROR'], []),
     },
   };
 }
 
-/** One response for each status, with an example for each code: of a request by our own code, of a task by the API's. */
-function errors(ours: readonly string[], ofTasks: readonly ApiErrorCode[]): Record<string, object> {
-  const found = [
-    ...ours.map(fluxErrorOf),
-    ...ofTasks.map((code) => ({ code, status: API_ERRORS[code].status })),
+/** One response per status, with an example for each of its codes. */
+function errorResponses(
+  appErrorCodes: readonly string[],
+  taskErrorCodes: readonly FluxErrorCode[],
+): Record<string, object> {
+  const fluxErrors = [
+    ...appErrorCodes.map(toFluxError),
+    ...taskErrorCodes.map((code) => ({ code, status: FLUX_ERRORS[code].status })),
   ];
-  const codes = new Map<number, Set<ApiErrorCode>>();
-  for (const { code, status } of found) codes.set(status, (codes.get(status) ?? new Set()).add(code));
+  const codesByStatus = new Map<number, Set<FluxErrorCode>>();
+  for (const { code, status } of fluxErrors) {
+    codesByStatus.set(status, (codesByStatus.get(status) ?? new Set()).add(code));
+  }
   return Object.fromEntries(
-    [...codes].map(([status, set]) => {
-      const examples = [...set].map((code) => {
-        const { message } = API_ERRORS[code];
+    [...codesByStatus].map(([status, codes]) => {
+      const examples = [...codes].map((code) => {
+        const { message } = FLUX_ERRORS[code];
         return [code, { success: false, error: { code, message }, trace_id: '…' }] as const;
       });
-      const description = [...set].map((code) => `\`${code}\``).join(', ');
-      const content = json(ref(errorReply), valuesOf(Object.fromEntries(examples)));
+      const description = [...codes].map((code) => `\`${code}\``).join(', ');
+      const content = jsonContent(schemaRef(errorReply), toExamples(Object.fromEntries(examples)));
       return [status, { description, headers: traceHeader, content }];
     }),
   );
 }
 
-function valuesOf(examples: Record<string, object>): object {
+function toExamples(examples: Record<string, object>): object {
   return Object.fromEntries(Object.entries(examples).map(([name, value]) => [name, { value }]));
 }
 
-function schemas(): object {
+function componentSchemas(): object {
   const uri = (id: string) => `#/components/schemas/${id}`;
-  const { schemas: found } = z.toJSONSchema(z.globalRegistry, { uri, io: 'input' });
+  const { schemas: generated } = z.toJSONSchema(z.globalRegistry, { uri, io: 'input' });
   return Object.fromEntries(
-    Object.entries(found).map(([id, { $id: _id, $schema: _dialect, ...schema }]) => [id, schema]),
+    Object.entries(generated).map(([id, { $id: _id, $schema: _dialect, ...schema }]) => [id, schema]),
   );
 }

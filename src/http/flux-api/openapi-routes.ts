@@ -3,9 +3,9 @@ import { dirname } from 'node:path';
 import express, { type Router } from 'express';
 import { openapiDocument } from './openapi-document.js';
 
-/** The files of Swagger UI that a page needs; the package has many more. */
-const FILES = ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png'];
-/** Swagger UI sets styles on its elements and draws its icons as data; nothing is fetched from anywhere else. */
+/** The files of the Swagger UI package that the page needs. */
+const ASSETS = ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png'];
+/** Swagger UI uses inline styles and data URLs for its icons. Nothing is loaded from another origin. */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -18,12 +18,12 @@ const CONTENT_SECURITY_POLICY = [
 ].join('; ');
 const DAY_MS = 24 * 3_600 * 1_000;
 
-/** Links are relative: the service may be below a path of its proxy. */
-const PAGE = `<!doctype html>
+/** Links are relative, because a proxy may serve Darkroom below a path. */
+const PAGE_HTML = `<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8" />
-    <title>Darkroom: the Flux API door</title>
+    <title>Darkroom Flux API</title>
     <link rel="stylesheet" href="openapi/swagger-ui.css" />
     <link rel="icon" type="image/png" href="openapi/favicon-32x32.png" />
   </head>
@@ -34,11 +34,14 @@ const PAGE = `<!doctype html>
   </body>
 </html>
 `;
-/** A file of its own: the policy allows no script inside a page. `validatorUrl` would be a stranger's. */
-const START = `SwaggerUIBundle({ url: 'openapi.json', dom_id: '#page', validatorUrl: null });
+/**
+ * A separate file, because the content security policy forbids inline scripts. `validatorUrl` is null because the
+ * default validator is a third party's.
+ */
+const START_SCRIPT = `SwaggerUIBundle({ url: 'openapi.json', dom_id: '#page', validatorUrl: null });
 `;
 
-/** `/openapi.json`, and `/openapi`, where a person reads it and tries it out. */
+/** Serves `/openapi.json`, and Swagger UI for it at `/openapi`. */
 export function openapiRoutes(): Router {
   const router = express.Router({ strict: true });
   const document = openapiDocument();
@@ -48,13 +51,13 @@ export function openapiRoutes(): Router {
     response.json(document);
   });
   router.get('/openapi', (_request, response) => {
-    response.set('content-security-policy', CONTENT_SECURITY_POLICY).type('html').send(PAGE);
+    response.set('content-security-policy', CONTENT_SECURITY_POLICY).type('html').send(PAGE_HTML);
   });
   router.get('/openapi/', (_request, response) => response.redirect(308, '../openapi'));
   router.get('/openapi/start.js', (_request, response) => {
-    response.type('text/javascript').send(START);
+    response.type('text/javascript').send(START_SCRIPT);
   });
-  for (const name of FILES) {
+  for (const name of ASSETS) {
     router.get(`/openapi/${name}`, (_request, response) => {
       response.sendFile(name, { root, maxAge: DAY_MS });
     });

@@ -1,64 +1,68 @@
 import { pipeline } from 'node:stream/promises';
 import express, { type Request, type Response, type Router } from 'express';
 import { BadRequest } from '../../core/errors.js';
-import { IMAGE_FORMATS, IMAGE_WIDTHS, type Variant } from '../../core/images/image.js';
-import { type PictureServing, type ServedPicture } from '../../services/images/image-serving.js';
+import { IMAGE_FORMATS, IMAGE_WIDTHS, type ImageVariant } from '../../core/images/image.js';
+import { type ImageServing, type ServedFile } from '../../services/images/image-serving.js';
 
-/** The bytes of a form never change: a year, the longest that caches are asked for, and no asking again. */
-const YEAR_SECONDS = 31_536_000;
-/** Below the time for which the bucket serves such a link. */
-const REDIRECT_SECONDS = 240;
+/** The bytes of a variant never change, so caches may keep them for a year, the customary maximum. */
+const MAX_AGE_SECONDS = 31_536_000;
+/** Less than the 5 min for which the bucket accepts a presigned link. */
+const REDIRECT_MAX_AGE_SECONDS = 240;
 
-/** What a browser is told of everything at these addresses: a stranger's bytes, which any page may show; kept only if a picture came. */
-const SAFE = {
+/** Set on every response. The bytes are untrusted, any page may embed them, and only image responses may be cached. */
+const SAFETY_HEADERS = {
   'cache-control': 'no-store',
   'content-security-policy': "default-src 'none'; sandbox",
   'cross-origin-resource-policy': 'cross-origin',
   'x-content-type-options': 'nosniff',
 };
 
-/** Serves stored pictures: conditional requests, one byte range at a time, HEAD. */
-export function pictureRoutes(pictures: PictureServing): Router {
+/** Serves stored images, with support for HEAD, conditional requests and single byte ranges. */
+export function imageRoutes(imageServing: ImageServing): Router {
   const router = express.Router();
-  // express answers HEAD by this route too.
+  // Express uses this route for HEAD as well.
   router.get('/images/:id', async (request, response) => {
-    response.set(SAFE);
+    response.set(SAFETY_HEADERS);
     const { t, w, f } = request.query;
-    const picture = await pictures.serve(request.params.id, typeof t === 'string' ? t : '', variantOf(w, f));
-    if (picture.presigned !== null) {
-      const seconds = Math.min(REDIRECT_SECONDS, picture.maxAge ?? REDIRECT_SECONDS);
-      response.set('cache-control', `private, max-age=${seconds}`).redirect(302, picture.presigned);
+    const image = await imageServing.serve(
+      request.params.id,
+      typeof t === 'string' ? t : '',
+      parseVariant(w, f),
+    );
+    if (image.presignedUrl !== null) {
+      const seconds = Math.min(REDIRECT_MAX_AGE_SECONDS, image.maxAgeSeconds ?? REDIRECT_MAX_AGE_SECONDS);
+      response.set('cache-control', `private, max-age=${seconds}`).redirect(302, image.presignedUrl);
       return;
     }
-    await answer(request, response, picture);
+    await sendImage(request, response, image);
   });
   return router;
 }
 
-/** Throws BadRequest for a width or a format that pictures are not served in. */
-function variantOf(w: unknown, f: unknown): Variant {
+/** Throws BadRequest for an unsupported width or format. */
+function parseVariant(w: unknown, f: unknown): ImageVariant {
   const width = w === undefined ? null : IMAGE_WIDTHS.find((known) => String(known) === w);
   const format = f === undefined ? null : IMAGE_FORMATS.find((known) => known === f);
-  if (width === undefined) throw new BadRequest(`\`w\` is one of ${IMAGE_WIDTHS.join(', ')}.`);
-  if (format === undefined) throw new BadRequest(`\`f\` is one of ${IMAGE_FORMATS.join(', ')}.`);
+  if (width === undefined) throw new BadRequest(`\`w\` must be one of ${IMAGE_WIDTHS.join(', ')}.`);
+  if (format === undefined) throw new BadRequest(`\`f\` must be one of ${IMAGE_FORMATS.join(', ')}.`);
   return { width, format };
 }
 
-/** What is said of the picture is said once its bytes are open: an error is not to be kept for a year. */
-async function answer(request: Request, response: Response, picture: ServedPicture): Promise<void> {
-  const found = {
-    'content-type': picture.mimeType,
-    'content-disposition': `inline; filename="${picture.fileName}"`,
-    'cache-control': `public, max-age=${picture.maxAge ?? YEAR_SECONDS}, immutable`,
+/** Sets the image's headers only after its bytes are open, so that an error response is not cached for a year. */
+async function sendImage(request: Request, response: Response, image: ServedFile): Promise<void> {
+  const headers = {
+    'content-type': image.mimeType,
+    'content-disposition': `inline; filename="${image.fileName}"`,
+    'cache-control': `public, max-age=${image.maxAgeSeconds ?? MAX_AGE_SECONDS}, immutable`,
     'accept-ranges': 'bytes',
-    etag: picture.etag,
+    etag: image.etag,
   };
-  if (isFresh(request, response, picture)) {
-    response.status(304).set(found).end();
+  if (isFresh(request, response, image)) {
+    response.status(304).set(headers).end();
     return;
   }
-  const size = picture.byteSize;
-  const range = ifRangeHolds(request, picture) ? request.range(size) : undefined;
+  const size = image.byteSize;
+  const range = ifRangeMatches(request, image) ? request.range(size) : undefined;
   if (range === -1) {
     response.status(416).set('content-range', `bytes */${size}`).end();
     return;
@@ -66,8 +70,8 @@ async function answer(request: Request, response: Response, picture: ServedPictu
   const isPart = Array.isArray(range) && range.type === 'bytes' && range.length === 1;
   const part = isPart ? range[0] : undefined;
   const { start, end } = part ?? { start: 0, end: size - 1 };
-  const bytes = request.method === 'HEAD' ? null : await picture.open(part && { start, end });
-  response.set(found).set('content-length', String(end - start + 1));
+  const bytes = request.method === 'HEAD' ? null : await image.open(part && { start, end });
+  response.set(headers).set('content-length', String(end - start + 1));
   if (part) response.status(206).set('content-range', `bytes ${start}-${end}/${size}`);
   if (bytes === null || Buffer.isBuffer(bytes)) {
     response.end(bytes);
@@ -78,16 +82,16 @@ async function answer(request: Request, response: Response, picture: ServedPictu
   });
 }
 
-/** Whether the client has the picture already. express looks for the ETag on the answer. */
-function isFresh(request: Request, response: Response, { etag }: ServedPicture): boolean {
+/** Whether the client has the image already. Express reads the ETag from the response. */
+function isFresh(request: Request, response: Response, { etag }: ServedFile): boolean {
   response.set('etag', etag);
   const { fresh } = request;
   response.removeHeader('etag');
   return fresh;
 }
 
-/** RFC 9110: a range of a picture that is not the one meant is answered with the whole. */
-function ifRangeHolds(request: Request, picture: ServedPicture): boolean {
+/** RFC 9110: if the condition does not match, the response is the whole image instead of the range. */
+function ifRangeMatches(request: Request, image: ServedFile): boolean {
   const condition = request.headers['if-range'];
-  return condition === undefined || condition === picture.etag;
+  return condition === undefined || condition === image.etag;
 }

@@ -2,21 +2,21 @@ import { Busboy, type BusboyInstance } from '@fastify/busboy';
 import express, { type Request, type Response, type Router } from 'express';
 import { PassThrough, type Readable } from 'node:stream';
 import { BadRequest, PayloadTooLarge } from '../../core/errors.js';
-import { type Addresses } from '../../services/access/signed-links.js';
-import { type Uploading } from '../../services/images/uploads.js';
+import { type SignedLinks } from '../../services/access/signed-links.js';
+import { type Uploads } from '../../services/images/uploads.js';
 
-/** Takes pictures at upload links: the bytes themselves by PUT, or a form with one file by POST. */
-export function uploadRoutes(uploading: Uploading, addresses: Addresses, maxBytes: number): Router {
+/** Receives images at upload links: the bytes with PUT, or a multipart form with one file with POST. */
+export function uploadRoutes(uploads: Uploads, signedLinks: SignedLinks, maxBytes: number): Router {
   const receive = async (request: Request<{ id: string }>, response: Response, bytes: Readable) => {
     const token = typeof request.query.t === 'string' ? request.query.t : '';
-    // It can fail before anybody reads it, and when nobody does.
+    // The stream can fail before `receive` reads it, or without being read.
     bytes.on('error', () => undefined);
     try {
-      const image = await uploading.receive(request.params.id, token, bytes);
+      const image = await uploads.receive(request.params.id, token, bytes);
       const { id, width, height, mimeType, byteSize } = image;
       response
         .status(201)
-        .json({ image: { id, url: addresses.image(id), width, height, mimeType, byteSize } });
+        .json({ image: { id, url: signedLinks.imageUrl(id), width, height, mimeType, byteSize } });
     } finally {
       bytes.destroy();
     }
@@ -26,18 +26,18 @@ export function uploadRoutes(uploading: Uploading, addresses: Addresses, maxByte
     if (Number(request.headers['content-length'] ?? 0) > maxBytes) {
       throw new PayloadTooLarge(`${Math.floor(maxBytes / 1024 / 1024)} MB`);
     }
-    await receive(request, response, bodyOf(request));
+    await receive(request, response, bodyStreamOf(request));
   });
   router.post('/uploads/:id', (request, response) => receive(request, response, firstFileOf(request)));
   return router;
 }
 
 /**
- * The body as a stream of its own. It fails when the client goes away. Destroying it leaves the connection alone: what is
- * still to come is passed over, so that a client that sends to the end before it listens is answered too. Node ends that
- * after 300 s, `requestTimeout`.
+ * Returns the body as a separate stream, which fails when the client disconnects. Destroying the stream keeps the
+ * connection open and discards the rest of the body, so that a client that sends everything before it reads still gets the
+ * response. Node ends such a request after 300 s (`requestTimeout`).
  */
-function bodyOf(request: Request): PassThrough {
+function bodyStreamOf(request: Request): PassThrough {
   const body = new PassThrough();
   body.once('close', () => {
     request.unpipe(body);
@@ -45,38 +45,41 @@ function bodyOf(request: Request): PassThrough {
   });
   request.once('close', () => {
     if (!request.complete)
-      body.destroy(new BadRequest('The connection was closed in the middle of the body.'));
+      body.destroy(new BadRequest('The connection was closed before the body was complete. Send it again.'));
   });
   return request.pipe(body);
 }
 
-/** The first file of a form, as it comes; the rest of the form is passed over. Fails with BadRequest; may also throw it. */
+/** Streams the first file of a form and discards the rest. The stream fails with BadRequest. Throws BadRequest as well. */
 function firstFileOf(request: Request): PassThrough {
-  const form = formOf(request);
+  const form = parserOf(request);
   const file = new PassThrough();
-  const refuse = (cause: Error) => file.destroy(new BadRequest('The form cannot be read.', { cause }));
-  let found = false;
+  const fail = (cause: Error) =>
+    file.destroy(new BadRequest('The form is malformed. Send multipart/form-data with one file.', { cause }));
+  let hasFile = false;
   form.on('file', (_field, bytes) => {
-    found = true;
-    bytes.on('error', refuse).pipe(file);
+    hasFile = true;
+    bytes.on('error', fail).pipe(file);
   });
-  form.on('error', refuse);
+  form.on('error', fail);
   form.on('finish', () => {
-    if (!found) file.destroy(new BadRequest('The form has no file.'));
+    if (!hasFile) file.destroy(new BadRequest('The form has no file. Add one as a part with a file name.'));
   });
-  const body = bodyOf(request);
+  const body = bodyStreamOf(request);
   body.on('error', (error) => file.destroy(error)).pipe(form);
   return file.once('close', () => body.destroy());
 }
 
-function formOf({ headers }: Request): BusboyInstance {
+function parserOf({ headers }: Request): BusboyInstance {
   const contentType = headers['content-type'] ?? '';
   if (!contentType.startsWith('multipart/form-data')) {
-    throw new BadRequest('Send the bytes with PUT, or a multipart/form-data form with one file with POST.');
+    throw new BadRequest(
+      'The content type is not multipart/form-data. Send the bytes with PUT, or a form with POST.',
+    );
   }
   try {
     return new Busboy({ headers: { ...headers, 'content-type': contentType }, limits: { files: 1 } });
   } catch (cause) {
-    throw new BadRequest('The form has no boundary.', { cause });
+    throw new BadRequest('The content type has no valid boundary. Let the HTTP client set it.', { cause });
   }
 }

@@ -1,18 +1,23 @@
 import { type RateLimited } from '../../core/errors.js';
-import { type RateStanding } from '../../services/limits/rate-limits.js';
+import { type RateLimitStatus } from '../../services/limits/rate-limits.js';
 
-/** What pages of other origins may read besides the body. */
+/** The response headers that pages of other origins may read. */
 export const EXPOSED_HEADERS = ['X-Request-Id', 'RateLimit', 'RateLimit-Policy', 'Retry-After'];
 
-/** How the caller's limit stands, as draft-ietf-httpapi-ratelimit-headers has it. */
-export function rateHeaders({ limit, remaining, leftMs, windowMs }: RateStanding): Record<string, string> {
+/** Returns the headers of draft-ietf-httpapi-ratelimit-headers for the caller's request limit. */
+export function rateLimitHeaders({
+  limit,
+  remaining,
+  resetsInMs,
+  windowMs,
+}: RateLimitStatus): Record<string, string> {
   return {
-    ratelimit: `"requests";r=${remaining};t=${Math.ceil(leftMs / 1_000)}`,
+    ratelimit: `"requests";r=${remaining};t=${Math.ceil(resetsInMs / 1_000)}`,
     'ratelimit-policy': `"requests";q=${limit};w=${windowMs / 1_000}`,
   };
 }
 
-/** When a request that was refused by a limit is worth trying again. */
-export function retryHeaders(error: RateLimited): [string, string][] {
+/** Returns the `Retry-After` header for a rate-limited request. */
+export function retryAfterHeaders(error: RateLimited): [string, string][] {
   return [['retry-after', String(error.retryAfterSeconds)]];
 }

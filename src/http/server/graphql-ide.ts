@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import express, { type Router } from 'express';
 import { securityHeaders } from './security-headers.js';
 
-/** Everything comes from here and goes to here: what Altair has besides, a cloud and plugins of a CDN, finds no way out. */
+/** Allows requests to this origin only, so that Altair's cloud service and its CDN plugins are unreachable. */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -21,13 +21,13 @@ const CONTENT_SECURITY_POLICY = [
 const DAY_MS = 24 * 3_600 * 1_000;
 
 /**
- * A file of its own: the policy allows no script inside a page. Subscriptions come as server-sent events, so that they have the
- * headers that queries have: a key is entered once.
+ * Served as a file, because the policy allows no inline scripts. Subscriptions use server-sent events, which send the same
+ * headers as queries, so that people enter their API key once.
  */
-const START = `const graphql = new URL('../../graphql', import.meta.url).href;
+const START_SCRIPT = `const graphqlUrl = new URL('../../graphql', import.meta.url).href;
 AltairGraphQL.init({
-  endpointURL: graphql,
-  subscriptionsEndpoint: graphql + '/stream',
+  endpointURL: graphqlUrl,
+  subscriptionsEndpoint: graphqlUrl + '/stream',
   initialSubscriptionRequestHandlerId: 'graphql-sse',
   initialHeaders: { Authorization: 'Bearer dk_' },
   initialQuery: '{ viewer { workspaceName keyName scopes } }',
@@ -35,12 +35,12 @@ AltairGraphQL.init({
 });
 `;
 
-/** The files of the GraphQL IDE, without its frame for scripts that people write into it. */
-export function ideFiles(): Router {
+/** Serves the files of the GraphQL IDE, except for its sandbox frame, which runs scripts that people enter. */
+export function ideAssetRoutes(): Router {
   const router = express.Router();
-  const root = filesOfAltair();
+  const root = altairRoot();
   router.get('/ide/start.js', (_request, response) => {
-    response.type('text/javascript').send(START);
+    response.type('text/javascript').send(START_SCRIPT);
   });
   router.get('/ide/*file', (request, response, next) => {
     const name = request.path.slice('/ide/'.length);
@@ -52,14 +52,14 @@ export function ideFiles(): Router {
   return router;
 }
 
-/** Whether a person opens `/graphql`, and no program asks it. */
-export function isForIde({ method, url = '', headers }: IncomingMessage): boolean {
+/** Whether a browser opens `/graphql` as a page, in contrast to a GraphQL request. */
+export function isIdeRequest({ method, url = '', headers }: IncomingMessage): boolean {
   return method === 'GET' && /^\/graphql\/?$/.test(url) && headers.accept?.includes('text/html') === true;
 }
 
-/** The page at `/graphql`. It needs no key: whoever uses it enters theirs. */
-export function mountIde(): RequestListener {
-  const page = readFileSync(join(filesOfAltair(), 'index.html'), 'utf8')
+/** Serves the IDE's page at `/graphql`. The page needs no authentication, because people enter their API key in it. */
+export function createIdeHandler(): RequestListener {
+  const page = readFileSync(join(altairRoot(), 'index.html'), 'utf8')
     .replace('<title>Altair</title>', '<title>Darkroom: GraphQL</title>')
     .replace('</body>', '<script type="module" src="start.js"></script></body>');
   const headers = {
@@ -70,13 +70,13 @@ export function mountIde(): RequestListener {
     vary: 'Accept',
   };
   return ({ url }, response) => {
-    // Relative: the service may be below a path of its proxy.
+    // Relative, because a proxy may serve Darkroom below a path.
     const base = url?.endsWith('/') ? '../ide/' : 'ide/';
     response.writeHead(200, headers).end(page.replace(/<base [^>]*>/, `<base href="${base}" />`));
   };
 }
 
-function filesOfAltair(): string {
+function altairRoot(): string {
   const root = dirname(createRequire(import.meta.url).resolve('altair-static/package.json'));
   return join(root, 'build', 'dist');
 }

@@ -1,7 +1,7 @@
 import express, { type Router } from 'express';
 import { type Health } from '../../services/health.js';
 
-/** `/healthz`: the process runs. `/readyz`: it can do its work, or which part cannot; 503 then. */
+/** `/healthz` reports that the process runs. `/readyz` reports the health of each component, with status 503 if one is down. */
 export function healthRoutes(health: Health): Router {
   const router = express.Router();
   router.get('/healthz', (_request, response) => {

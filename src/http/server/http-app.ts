@@ -4,56 +4,59 @@ import { type Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
 import { NotFound, RateLimited } from '../../core/errors.js';
 import { newId } from '../../core/primitives/ids.js';
-import { type ClientAddressOf } from '../../core/access/client-address.js';
+import { type GetClientAddress } from '../../core/access/client-address.js';
 import { type Access } from '../../services/access/access.js';
-import { type Addresses } from '../../services/access/signed-links.js';
+import { type SignedLinks } from '../../services/access/signed-links.js';
 import { type Generation } from '../../services/tasks/generation.js';
 import { type Health } from '../../services/health.js';
-import { type PictureServing } from '../../services/images/image-serving.js';
+import { type ImageServing } from '../../services/images/image-serving.js';
 import { type TokenSigning } from '../../services/access/token-signing.js';
 import { type RateLimits } from '../../services/limits/rate-limits.js';
-import { type Uploading } from '../../services/images/uploads.js';
-import { toAppError } from './app-error.js';
+import { type Uploads } from '../../services/images/uploads.js';
+import { toAppError } from './to-app-error.js';
 import { type Usage } from '../../services/billing/usage.js';
 import { callbackRoutes } from '../callbacks/callback-routes.js';
-import { type EventStreams } from '../events/event-streams.js';
+import { type EventStreamRoutes } from '../events/event-stream-routes.js';
 import { healthRoutes } from './health-routes.js';
 import { openapiRoutes } from '../flux-api/openapi-routes.js';
-import { pictureRoutes } from '../images/image-routes.js';
-import { signingKeyRoutes } from '../access/jwks-routes.js';
-import { EXPOSED_HEADERS, retryHeaders } from '../limits/rate-limit-headers.js';
-import { secured } from './security-headers.js';
+import { imageRoutes } from '../images/image-routes.js';
+import { jwksRoutes } from '../access/jwks-routes.js';
+import { EXPOSED_HEADERS, retryAfterHeaders } from '../limits/rate-limit-headers.js';
+import { helmetMiddleware } from './security-headers.js';
 import { uploadRoutes } from '../images/upload-routes.js';
 import { usageRoutes } from '../billing/usage-routes.js';
 
 export interface HttpServices {
   access: Access;
   tokenSigning: TokenSigning;
-  addressOf: ClientAddressOf;
-  addresses: Addresses;
+  clientAddressOf: GetClientAddress;
+  signedLinks: SignedLinks;
   generation: Generation;
   health: Health;
-  pictures: PictureServing;
+  imageServing: ImageServing;
   rateLimits: RateLimits;
-  uploading: Uploading;
+  uploads: Uploads;
   usage: Usage;
-  /** Of an uploaded picture. */
+  /** The maximum size of an uploaded image. */
   maxImageBytes: number;
-  eventStreams: EventStreams;
+  eventStreams: EventStreamRoutes;
   /** Null: any origin. */
   allowedOrigins: readonly string[] | null;
-  /** Answers everything below /flux. */
+  /** Handles everything below `/flux`. */
   flux: RequestHandler;
-  /** Routes that only some installations have, such as the sandbox. */
-  extra: { path: string; handler: RequestHandler }[];
+  /** Optional routes, such as the sandbox's. */
+  extraRoutes: { path: string; handler: RequestHandler }[];
   log: Logger;
 }
 
-/** Chromium's own upper bound for remembering a preflight. */
-const PREFLIGHT_SECONDS = 7_200;
+/** Chromium's maximum for caching a preflight. */
+const PREFLIGHT_MAX_AGE_SECONDS = 7_200;
 
-/** The HTTP door for everything but /graphql (graphql-mount.ts): gives every request an id. Without the role `api`, health only. */
-export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Express {
+/**
+ * Creates the Express app for every path but `/graphql`, which graphql-handler.ts serves. Every response has a request ID.
+ * Without the role `api` it serves health checks and the optional routes only.
+ */
+export function createHttpApp(services: HttpServices, roles: { api: boolean }): Express {
   const { allowedOrigins, log } = services;
   const app = express();
   app.disable('x-powered-by');
@@ -71,65 +74,70 @@ export function makeHttpApp(services: HttpServices, roles: { api: boolean }): Ex
         return !isExpected && (error || response.statusCode >= 500) ? 'warn' : 'debug';
       },
       serializers: {
-        req: ({ method, url }: { method: string; url: string }) => ({ method, url: withoutToken(url) }),
+        req: ({ method, url }: { method: string; url: string }) => ({ method, url: redactUrl(url) }),
         res: ({ statusCode }: { statusCode: number }) => ({ statusCode }),
       },
     }),
   );
   app.use(healthRoutes(services.health));
   if (roles.api) {
-    // No browser calls back: nothing is between the upstream's one attempt and its commit.
-    app.use(callbackRoutes(services.generation, services.addresses));
-    // By default any origin may ask: keys are sent by the page itself, never by the browser on its own as cookies are.
-    const exposedHeaders = EXPOSED_HEADERS;
+    // Before CORS and helmet: only the upstream posts callbacks, and nothing may fail before its single attempt is committed.
+    app.use(callbackRoutes(services.generation, services.signedLinks));
+    // Any origin is safe by default, because pages send credentials explicitly. Browsers never add them as they do cookies.
     app.use(
-      cors({ maxAge: PREFLIGHT_SECONDS, origin: allowedOrigins ? [...allowedOrigins] : '*', exposedHeaders }),
+      cors({
+        maxAge: PREFLIGHT_MAX_AGE_SECONDS,
+        origin: allowedOrigins ? [...allowedOrigins] : '*',
+        exposedHeaders: EXPOSED_HEADERS,
+      }),
     );
-    // Before helmet, whose dozen headers are for pages: pictures are asked for by the hundred and bring their own.
-    app.use(pictureRoutes(services.pictures));
+    // Before helmet: images are requested by the hundred and set their own security headers.
+    app.use(imageRoutes(services.imageServing));
   }
-  app.use(secured);
-  if (roles.api) serveApi(app, services);
-  for (const { path, handler } of services.extra) app.use(path, handler);
+  app.use(helmetMiddleware);
+  if (roles.api) mountApiRoutes(app, services);
+  for (const { path, handler } of services.extraRoutes) app.use(path, handler);
   app.use((_request, _response, next) =>
-    next(new NotFound('There is nothing at this address. GraphQL is at /graphql.')),
+    next(new NotFound('Nothing exists at this path. The GraphQL endpoint is /graphql.')),
   );
-  app.use(answerError);
+  app.use(handleError);
   return app;
 }
 
-function serveApi(app: Express, services: HttpServices): void {
-  const { access, addressOf, addresses, eventStreams } = services;
-  app.use(signingKeyRoutes(services.tokenSigning));
-  app.use(uploadRoutes(services.uploading, addresses, services.maxImageBytes));
-  app.use(usageRoutes({ access, addressOf, rateLimits: services.rateLimits }, services.usage));
-  app.use(eventStreams.router);
-  app.use('/flux', neverCached);
+function mountApiRoutes(app: Express, services: HttpServices): void {
+  const { access, clientAddressOf, rateLimits } = services;
+  app.use(jwksRoutes(services.tokenSigning));
+  app.use(uploadRoutes(services.uploads, services.signedLinks, services.maxImageBytes));
+  app.use(usageRoutes({ access, clientAddressOf, rateLimits }, services.usage));
+  app.use(services.eventStreams.router);
+  app.use('/flux', noStore);
   app.use(services.flux);
   app.use(openapiRoutes());
 }
 
-/** Callback links are capabilities: whoever reads one in a log could forge a result. Routes match in any case. */
-export function withoutToken(url: string): string {
+/** Removes secrets from a logged URL. A callback link in a log would let its reader forge a result. Routes are case-insensitive. */
+export function redactUrl(url: string): string {
   return url.replace(/^\/callbacks\/.*/i, '/callbacks/[redacted]').replace(/\?.*/, '');
 }
 
-const neverCached: RequestHandler = (_request, response, next) => {
+const noStore: RequestHandler = (_request, response, next) => {
   response.setHeader('cache-control', 'no-store');
   next();
 };
 
-const answerError: ErrorRequestHandler = (error: unknown, request, response, _next) => {
-  const known = toAppError(error);
-  if (!known?.expected) request.log.error({ err: error }, 'a request failed');
+const handleError: ErrorRequestHandler = (error: unknown, request, response, _next) => {
+  const appError = toAppError(error);
+  if (!appError?.expected) request.log.error({ err: error }, 'a request failed');
   if (response.headersSent) {
     response.destroy();
     return;
   }
   const requestId = String(response.getHeader('x-request-id'));
-  const code = known?.code ?? 'INTERNAL_SERVER_ERROR';
-  const message = known?.message ?? `Something went wrong on our side. The log knows it as ${requestId}.`;
-  if (known instanceof RateLimited) response.setHeaders(new Map(retryHeaders(known)));
-  if (known?.httpStatus === 401) response.setHeader('www-authenticate', 'Bearer');
-  response.status(known?.httpStatus ?? 500).json({ error: { code, message } });
+  const code = appError?.code ?? 'INTERNAL_SERVER_ERROR';
+  const message =
+    appError?.message ??
+    `Internal server error. Quote the request ID ${requestId} to the operator, whose log has the cause.`;
+  if (appError instanceof RateLimited) response.setHeaders(new Map(retryAfterHeaders(appError)));
+  if (appError?.httpStatus === 401) response.setHeader('www-authenticate', 'Bearer');
+  response.status(appError?.httpStatus ?? 500).json({ error: { code, message } });
 };

@@ -10,30 +10,33 @@ const DECODERS: Readonly<Record<string, () => NodeJS.ReadWriteStream & Readable>
 };
 
 /**
- * The JSON object or list that was posted; an empty object where nothing was, or something that does not call itself JSON.
- * Throws PayloadTooLarge and BadRequest. Rejects when the client leaves before it has sent everything.
+ * Reads a JSON object or list from the body. Returns an empty object for an empty body and for other content types. Throws
+ * PayloadTooLarge, and BadRequest, also when the client disconnects before the body is complete.
  */
-export async function readJson(request: IncomingMessage, maxBytes: number): Promise<unknown> {
+export async function readJsonBody(request: IncomingMessage, maxBytes: number): Promise<unknown> {
   if (!/^application\/json *(;|$)/i.test(request.headers['content-type'] ?? '')) return {};
-  const bytes = await readBytes(request, maxBytes);
+  const bytes = await readBody(request, maxBytes);
   if (bytes.length === 0) return {};
   let body: unknown;
   try {
     body = JSON.parse(bytes.toString());
   } catch (error) {
-    throw new BadRequest('The body is not JSON.', { cause: error });
+    throw new BadRequest('The request body is not valid JSON.', { cause: error });
   }
-  if (typeof body !== 'object' || body === null) throw new BadRequest('The body is not a JSON object.');
+  if (typeof body !== 'object' || body === null)
+    throw new BadRequest('The request body is not a JSON object or list.');
   return body;
 }
 
-async function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   const { 'content-length': length, 'content-encoding': encoding = 'identity' } = request.headers;
   const tooLarge = new PayloadTooLarge(`${maxBytes / (1024 * 1024)} MB`);
   if (Number(length) > maxBytes) throw tooLarge;
   const decode = DECODERS[encoding.toLowerCase()];
   if (!decode && encoding.toLowerCase() !== 'identity') {
-    throw new BadRequest(`The body has the content-encoding "${encoding}"; send gzip, deflate, br or none.`);
+    throw new BadRequest(
+      `The content-encoding "${encoding}" is not supported. Use gzip, deflate, br or none.`,
+    );
   }
   const source: Readable = decode ? request.pipe(decode()) : request;
   return new Promise((resolve, reject) => {
@@ -43,15 +46,20 @@ async function readBytes(request: IncomingMessage, maxBytes: number): Promise<Bu
       size += chunk.length;
       if (size <= maxBytes) chunks.push(chunk);
       else {
-        // What still comes is let through unread, so that the client can read the answer.
+        // The rest is discarded, so that the client can read the response.
         source.removeAllListeners('data').resume();
         reject(tooLarge);
       }
     });
     source.on('end', () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)));
-    source.on('error', (error) => reject(new BadRequest('The body cannot be read.', { cause: error })));
+    source.on('error', (error) =>
+      reject(
+        new BadRequest('The request body cannot be decoded. Check its content-encoding.', { cause: error }),
+      ),
+    );
     request.on('close', () => {
-      if (!request.complete) reject(new BadRequest('The body was cut short.'));
+      if (!request.complete)
+        reject(new BadRequest('The connection was closed before the request body was complete.'));
     });
   });
 }

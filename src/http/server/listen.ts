@@ -2,13 +2,16 @@ import { type Server } from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { ConfigInvalid } from '../../core/errors.js';
 
-/** Connections that the kernel keeps until we take them: Node's 511 are too few when thousands come back at once. */
-const BACKLOG = 4_096;
-/** Requests that have not ended by then are cut, so that the whole of a stop fits into 15 s. */
+/** Connections that the kernel queues. Node's default of 511 is too small when thousands of clients reconnect at once. */
+const LISTEN_BACKLOG = 4_096;
+/** Requests that are still open after this time are closed, so that a shutdown fits into 15 s. */
 const CLOSE_GRACE_MS = 3_000;
 
-/** Listens from the start, so that the port is known and a second instance fails at once; requests are told to wait. */
-export async function listen(server: Server, where: { host: string; port: number }): Promise<void> {
+/**
+ * Starts listening before the service is ready, so that the port is known and a second instance fails at once. Requests get
+ * status 503 until other handlers replace this one. Throws ConfigInvalid when the port is in use.
+ */
+export async function listen(server: Server, address: { host: string; port: number }): Promise<void> {
   server.on('request', (_request, response) => {
     response.writeHead(503, { 'retry-after': '1' }).end('Starting.\n');
   });
@@ -17,25 +20,27 @@ export async function listen(server: Server, where: { host: string; port: number
       if (error.code !== 'EADDRINUSE') return reject(error);
       reject(
         new ConfigInvalid(
-          `Port ${where.port} is in use. Set PORT to another one, or end what listens there.`,
+          `Port ${address.port} is in use. Set PORT to another port, or stop the process that uses it.`,
         ),
       );
     });
-    server.listen({ port: where.port, host: where.host, backlog: BACKLOG }, resolve);
+    server.listen({ port: address.port, host: address.host, backlog: LISTEN_BACKLOG }, resolve);
   });
 }
 
+/** Stops listening and waits up to CLOSE_GRACE_MS for open requests. */
 export async function close(server: Server): Promise<void> {
   if (!server.listening) return;
   const closed = new Promise((resolve) => server.close(resolve));
-  const cut = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
+  const closeTimer = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
   server.closeIdleConnections();
   await closed;
-  clearTimeout(cut);
+  clearTimeout(closeTimer);
 }
 
-export function localUrl(server: Server, where: { host: string; port: number }): string {
+/** The URL of the server on this machine, without a trailing slash. */
+export function localUrl(server: Server, address: { host: string; port: number }): string {
   const { port } = server.address() as AddressInfo;
-  const host = ['0.0.0.0', '::'].includes(where.host) ? '127.0.0.1' : where.host;
+  const host = ['0.0.0.0', '::'].includes(address.host) ? '127.0.0.1' : address.host;
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

@@ -1,22 +1,22 @@
 import {
-  API_ERRORS,
-  type ApiErrorBody,
-  type ApiErrorCode,
-  apiError,
-} from '../../core/flux-api/flux-error.js';
+  FLUX_ERRORS,
+  type FluxErrorBody,
+  type FluxErrorCode,
+  fluxError,
+} from '../../core/flux-api/flux-error-codes.js';
 
 /**
- * Thrown where a request is refused or a generation fails; it becomes the error envelope with the status of its code.
- * A refused request has made nothing.
+ * A refused request or a failed generation. It becomes the API's error envelope with the status of its code. A refused request
+ * produces nothing.
  */
 export class ApiRefusal extends Error {
-  readonly body: ApiErrorBody;
+  readonly body: FluxErrorBody;
   readonly status: number;
 
-  constructor(code: ApiErrorCode, message?: string, options?: { cause?: unknown }) {
-    super(message ?? API_ERRORS[code].message, options);
+  constructor(code: FluxErrorCode, message?: string, options?: { cause?: unknown }) {
+    super(message ?? FLUX_ERRORS[code].message, options);
     this.name = 'ApiRefusal';
-    this.body = apiError(code, message);
-    this.status = API_ERRORS[code].status;
+    this.body = fluxError(code, message);
+    this.status = FLUX_ERRORS[code].status;
   }
 }

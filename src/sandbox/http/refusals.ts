@@ -1,29 +1,29 @@
 import { BoundedMap } from '../state/bounded-map.js';
 import { ApiRefusal } from './api-refusal.js';
-import { type ImageRequest } from './parse-request.js';
+import { type SandboxImageRequest } from './parse-request.js';
 
-/** The shape that the real API's gateway answers with now and then: a plain string for an error. */
-export class BareRefusal extends Error {
+/** The real API's gateway occasionally returns an error as a plain string. */
+export class PlainStringRefusal extends Error {
   readonly status = 500;
   readonly body = { error: 'upstream unavailable' };
 }
 
-/** Prompts whose refusals are counted; the oldest are forgotten first. */
+/** Number of prompts whose refusals are counted. The oldest are dropped first. */
 const MAX_PROMPTS = 10_000;
 
-/** Refuses the submissions whose prompt asks for it, and counts those that are to be refused a number of times only. */
-export class Refusals {
-  private readonly refused = new BoundedMap<number>(MAX_PROMPTS);
+/** Refuses submissions whose prompt requests it, and counts the refusals of prompts that limit them with `times`. */
+export class RefusalCounter {
+  private readonly countsByPrompt = new BoundedMap<number>(MAX_PROMPTS);
 
-  /** @throws ApiRefusal or BareRefusal when this submission is to be refused. Nothing has been made then. */
-  check({ prompt, directives }: ImageRequest): void {
+  /** @throws ApiRefusal or PlainStringRefusal when the submission must be refused. */
+  throwIfRefused({ prompt, directives }: SandboxImageRequest): void {
     const { error, times } = directives;
     if (error === undefined) return;
     if (times !== undefined) {
-      const count = this.refused.get(prompt) ?? 0;
+      const count = this.countsByPrompt.get(prompt) ?? 0;
       if (count >= times) return;
-      this.refused.set(prompt, count + 1);
+      this.countsByPrompt.set(prompt, count + 1);
     }
-    throw error === 'bare' ? new BareRefusal() : new ApiRefusal(error);
+    throw error === 'bare' ? new PlainStringRefusal() : new ApiRefusal(error);
   }
 }

@@ -1,53 +1,61 @@
-import { CAP_HEIGHT, TAIL_DEPTH, plainText, textPaths, textWidth } from './stroke-font.js';
+import { CAP_HEIGHT, DESCENDER_DEPTH, plainText, textPaths, textWidth } from './stroke-font.js';
 
-/** Text that was laid out for a picture: the prompt in some lines and one small line of details below them. */
+/** Laid-out text for an image: the prompt in several lines and a small line of details below it. */
 export interface Caption {
   lines: string[];
   detail: string;
-  /** Pixels to a font unit, for the lines and for the detail. */
+  /** Pixels per font unit, for the lines and for the detail. */
   scale: number;
   detailScale: number;
-  /** Pixels from the top of the first line to the foot of the detail. */
+  /** Pixels from the top of the first line to the bottom of the detail. */
   height: number;
 }
 
-/** A side below which no text is legible. */
+/** On a shorter side than this no text is legible. */
 const MIN_SIDE = 128;
-/** Chosen by eye for a side of 1024 pixels: capitals 27 pixels high. */
+/** Chosen by eye: capitals are 27 pixels high for a side of 1024 pixels. */
 const SCALE_PER_PIXEL = 1.9 / 1024;
-/** Capitals of 10 and 8 pixels: the smallest that can be read. */
+/** Capitals of 10 and 8 pixels, the smallest legible sizes. */
 const MIN_SCALE = 0.72;
 const MIN_DETAIL_SCALE = 0.58;
 const DETAIL_TO_LINE = 0.56;
-/** From the foot of a line to the top of the next, in font units. */
+/** Distance from the bottom of a line to the top of the next, in font units. */
 const LEADING = 11;
 const DETAIL_LEADING = 13;
-/** A text that needs more lines than the first allows is set smaller, in up to the second number of lines. */
+/** A text that needs more lines than `large` is set smaller, in at most `small` lines. */
 const MAX_LINES = { large: 2, small: 4 } as const;
-const SMALL = 0.78;
+const SMALL_SCALE = 0.78;
 
-/** Lays the text out for a picture of these pixels and a text width of `maxWidth` pixels; null when it is too small. */
+/** Lays out the text for an image of this size, at most `maxWidth` pixels wide. Null when the image is too small for text. */
 export function layOutCaption(
   prompt: string,
   detail: string,
-  sides: { width: number; height: number },
+  imageSize: { width: number; height: number },
   maxWidth: number,
 ): Caption | null {
-  const side = Math.min(sides.width, sides.height);
+  const side = Math.min(imageSize.width, imageSize.height);
   if (side < MIN_SIDE) return null;
   const large = Math.max(MIN_SCALE, side * SCALE_PER_PIXEL);
-  const small = Math.max(MIN_SCALE, large * SMALL);
+  const small = Math.max(MIN_SCALE, large * SMALL_SCALE);
   const text = plainText(prompt) || 'untitled';
   const fits = wrap(text, maxWidth / large).length <= MAX_LINES.large;
   const scale = fits ? large : small;
-  const lines = cut(wrap(text, maxWidth / scale), fits ? MAX_LINES.large : MAX_LINES.small, maxWidth / scale);
+  const lines = truncateLines(
+    wrap(text, maxWidth / scale),
+    fits ? MAX_LINES.large : MAX_LINES.small,
+    maxWidth / scale,
+  );
   const detailScale = Math.max(MIN_DETAIL_SCALE, large * DETAIL_TO_LINE);
-  const [detailLine = ''] = cut(wrap(plainText(detail), maxWidth / detailScale), 1, maxWidth / detailScale);
+  const [detailLine = ''] = truncateLines(
+    wrap(plainText(detail), maxWidth / detailScale),
+    1,
+    maxWidth / detailScale,
+  );
   const height = linesHeight(lines.length) * scale + (DETAIL_LEADING + CAP_HEIGHT) * detailScale;
   return { lines, detail: detailLine, scale, detailScale, height };
 }
 
-/** The caption as SVG, its upper left corner at (x, y) in pixels, the detail in a fainter ink. */
+/** The caption as SVG with its upper left corner at (x, y) in pixels. The detail is fainter. */
 export function drawCaption(caption: Caption, x: number, y: number, ink: string): string {
   const pitch = CAP_HEIGHT + LEADING;
   const lines = caption.lines.map(
@@ -64,13 +72,13 @@ export function drawCaption(caption: Caption, x: number, y: number, ink: string)
 }
 
 function linesHeight(count: number): number {
-  return count * CAP_HEIGHT + (count - 1) * LEADING + TAIL_DEPTH;
+  return count * CAP_HEIGHT + (count - 1) * LEADING + DESCENDER_DEPTH;
 }
 
 function wrap(text: string, maxWidth: number): string[] {
   const lines: string[] = [];
   let line = '';
-  for (const word of text.split(/\s+/).flatMap((long) => chop(long, maxWidth))) {
+  for (const word of text.split(/\s+/).flatMap((long) => splitWord(long, maxWidth))) {
     const longer = line === '' ? word : `${line} ${word}`;
     if (textWidth(longer) <= maxWidth) {
       line = longer;
@@ -82,8 +90,8 @@ function wrap(text: string, maxWidth: number): string[] {
   return line === '' ? lines : [...lines, line];
 }
 
-/** A word wider than a line, in pieces that fit: long links, and scripts that set no spaces. */
-function chop(word: string, maxWidth: number): string[] {
+/** Splits a word that is wider than a line, such as a long link or text in a script without spaces. */
+function splitWord(word: string, maxWidth: number): string[] {
   if (textWidth(word) <= maxWidth) return [word];
   const pieces: string[] = [];
   let piece = '';
@@ -97,10 +105,10 @@ function chop(word: string, maxWidth: number): string[] {
   return [...pieces, piece];
 }
 
-function cut(lines: string[], maxLines: number, maxWidth: number): string[] {
+function truncateLines(lines: string[], maxLines: number, maxWidth: number): string[] {
   if (lines.length <= maxLines) return lines;
-  const kept = lines.slice(0, maxLines);
-  let last = kept[maxLines - 1] ?? '';
+  const visible = lines.slice(0, maxLines);
+  let last = visible[maxLines - 1] ?? '';
   while (last !== '' && textWidth(`${last}…`) > maxWidth) last = last.slice(0, -1);
-  return [...kept.slice(0, -1), `${last.replace(/[\s,.;:–-]+$/, '')}…`];
+  return [...visible.slice(0, -1), `${last.replace(/[\s,.;:–-]+$/, '')}…`];
 }

@@ -1,30 +1,30 @@
 import { blend, type Palette } from './palette.js';
 import { type SeededRandom } from './seeded-random.js';
 
-/** What every part of a scene is drawn with. Lengths are pixels. */
+/** Shared by all parts of a scene. Lengths are pixels. */
 export interface Canvas {
   width: number;
   height: number;
-  /** The shorter side: what things are sized by, so that they look alike in every format. */
+  /** The shorter side. Sizes are relative to it, so that scenes look alike in every format. */
   unit: number;
   random: SeededRandom;
   palette: Palette;
 }
 
-/** Where the sun or the moon stands. */
+/** Position and size of the sun or moon. */
 export interface Orb {
   x: number;
   y: number;
   radius: number;
 }
 
-/** A gradient from top to bottom of whatever it fills; stops are [offset, colour, opacity]. */
+/** A gradient from top to bottom of the shape that it fills. Stops are [offset, colour, opacity]. */
 export function verticalGradient(id: string, stops: readonly (readonly [number, string, number])[]): string {
-  const marks = stops.map(
+  const elements = stops.map(
     ([offset, colour, opacity]) =>
       `<stop offset="${offset}" stop-color="${colour}" stop-opacity="${opacity}"/>`,
   );
-  return `<linearGradient id="${id}" x1="0" y1="0" x2="0" y2="1">${marks.join('')}</linearGradient>`;
+  return `<linearGradient id="${id}" x1="0" y1="0" x2="0" y2="1">${elements.join('')}</linearGradient>`;
 }
 
 /** The sky down to `horizon`, with stars at night. */
@@ -40,7 +40,7 @@ export function drawSky(canvas: Canvas, horizon: number): string {
   return gradient + rest + sky + (canvas.palette.isNight ? drawStars(canvas, horizon) : '');
 }
 
-/** The sun or the moon at `orb` with its halo. */
+/** The sun or moon with its halo. */
 export function drawOrb(canvas: Canvas, orb: Orb): string {
   const { light } = canvas.palette;
   const halo =
@@ -54,15 +54,15 @@ export function drawOrb(canvas: Canvas, orb: Orb): string {
   );
 }
 
-/** Ridges from the horizon to the foot of the picture, each closer, darker and less veiled by mist than the one behind. */
+/** Ridges from the horizon to the bottom of the image, each closer, darker and less misty than the one behind. */
 export function drawRidges(canvas: Canvas, horizon: number, count: number, isRugged: boolean): string {
   const { height, unit, palette } = canvas;
   return Array.from({ length: count }, (_, index) => {
-    const share = (index + 0.4) / count;
-    const base = horizon + (height - horizon) * share * 0.95;
-    const rise = unit * (isRugged ? 0.2 - 0.1 * share : 0.085 + 0.03 * share);
-    const colour = blend(palette.far, palette.near, share ** 0.8);
-    const mist = blend(colour, palette.sky[2], 0.45 * (1 - share));
+    const fraction = (index + 0.4) / count;
+    const base = horizon + (height - horizon) * fraction * 0.95;
+    const rise = unit * (isRugged ? 0.2 - 0.1 * fraction : 0.085 + 0.03 * fraction);
+    const colour = blend(palette.far, palette.near, fraction ** 0.8);
+    const mist = blend(colour, palette.sky[2], 0.45 * (1 - fraction));
     const id = `ridge${index}`;
     const gradient = verticalGradient(id, [
       [0, colour, 1],
@@ -77,7 +77,7 @@ export function drawRidges(canvas: Canvas, horizon: number, count: number, isRug
   }).join('');
 }
 
-/** Points of a ridge from the left edge to the right: waves of falling height laid over each other. */
+/** Points of a ridge from left to right: a sum of waves of decreasing height. */
 export function ridgeLine(canvas: Canvas, base: number, rise: number, isRugged: boolean): [number, number][] {
   const waves = [0.9, 1.9, 3.7, 7.9, 15.3].map((frequency) => ({
     frequency: frequency * canvas.random.between(0.8, 1.2) * Math.max(0.6, canvas.width / canvas.height),
@@ -86,22 +86,22 @@ export function ridgeLine(canvas: Canvas, base: number, rise: number, isRugged: 
   }));
   const steps = 96;
   return Array.from({ length: steps + 1 }, (_, step) => {
-    const share = step / steps;
+    const fraction = step / steps;
     const offset = waves.reduce((sum, wave) => {
-      const swing = Math.sin(share * wave.frequency * Math.PI + wave.phase);
+      const swing = Math.sin(fraction * wave.frequency * Math.PI + wave.phase);
       return sum + wave.height * (isRugged ? 1 - 2 * Math.abs(swing) : swing);
     }, 0);
-    return [share * canvas.width, base - offset * 0.6];
+    return [fraction * canvas.width, base - offset * 0.6];
   });
 }
 
-/** The path of everything below a line of points. */
+/** The path of the area below a line of points. */
 export function areaBelow(canvas: Canvas, line: readonly [number, number][]): string {
   const points = line.map(([x, y]) => `${round(x)} ${round(y)}`);
   return `M0 ${canvas.height}L${points.join('L')}L${canvas.width} ${canvas.height}Z`;
 }
 
-/** Groups of pines that stand on a line; `size` is their height as a share of the shorter side. */
+/** Groups of pines along a line. `size` is their height as a fraction of the shorter side. */
 export function drawPines(
   canvas: Canvas,
   line: readonly [number, number][],
@@ -120,12 +120,12 @@ export function drawPines(
   return `<path d="${trees.join('')}" fill="${colour}"/>`;
 }
 
-/** A filled circle; lengths in pixels, opacity 0 to 1. */
+/** A filled circle. Lengths are pixels, and opacity is 0 to 1. */
 export function circle(x: number, y: number, radius: number, fill: string, opacity: number): string {
   return `<circle cx="${round(x)}" cy="${round(y)}" r="${round(radius)}" fill="${fill}" fill-opacity="${round(opacity)}"/>`;
 }
 
-/** Two decimals: finer steps cannot be seen and make the SVG longer. */
+/** Rounds to two decimals. More precision is invisible and makes the SVG longer. */
 export function round(value: number): number {
   return Math.round(value * 100) / 100;
 }

@@ -1,10 +1,10 @@
-/** The colours of one scene, as #rrggbb. */
+/** The colours of a scene, as #rrggbb. */
 export interface Palette {
   /** From the zenith to the horizon. */
   sky: readonly [string, string, string];
-  /** The sun or the moon, and the light around it. */
+  /** The sun or moon and its halo. */
   light: string;
-  /** Hills far away and close by. */
+  /** Distant and near hills. */
   far: string;
   near: string;
   /** Lights, ribbons, flowers. */
@@ -21,7 +21,7 @@ function palette(
   return { sky, light, far, near, accents, isNight };
 }
 
-/** Put together by eye; each has one warm and one cool side. */
+/** Chosen by eye. Each has a warm and a cool side. */
 export const PALETTES: readonly [Palette, ...Palette[]] = [
   palette(
     ['#3b4a86', '#e58f86', '#ffdca3'],
@@ -78,10 +78,10 @@ export const PALETTES: readonly [Palette, ...Palette[]] = [
   ),
 ];
 
-/** The colour `share` of the way from one to the other; 0 is `from`, 1 is `to`. */
-export function blend(from: string, to: string, share: number): string {
+/** Mixes two colours. `fraction` 0 is `from` and 1 is `to`. */
+export function blend(from: string, to: string, fraction: number): string {
   const [a, b] = [channels(from), channels(to)];
-  const mixed = a.map((value, index) => Math.round(value + ((b[index] ?? value) - value) * share));
+  const mixed = a.map((value, index) => Math.round(value + ((b[index] ?? value) - value) * fraction));
   return `#${mixed.map((value) => value.toString(16).padStart(2, '0')).join('')}`;
 }
 

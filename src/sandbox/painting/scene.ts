@@ -17,7 +17,7 @@ type Scene = (canvas: Canvas) => string;
 
 const SCENES: readonly [Scene, ...Scene[]] = [hills, mountains, sea, bokeh, aurora];
 
-/** A scene as SVG elements for a picture of these pixels; `seedText` alone decides which one and how it looks. */
+/** Draws a scene of this size in pixels as SVG elements. `seedText` alone determines which scene it is and how it looks. */
 export function drawScene(seedText: string, width: number, height: number): string {
   const random = new SeededRandom(seedText);
   const palette = random.pick(PALETTES);
@@ -35,7 +35,7 @@ function mountains(canvas: Canvas): string {
   return openLand(canvas, horizon) + drawRidges(canvas, horizon, 4, true);
 }
 
-/** The sky with its light somewhere above the land, and a few birds by day. */
+/** A sky with the sun or moon above the land, and a few birds by day. */
 function openLand(canvas: Canvas, horizon: number): string {
   const { random, width, unit } = canvas;
   const orb = {
@@ -71,7 +71,7 @@ function sea(canvas: Canvas): string {
   );
 }
 
-/** The light's path on the water: short strokes, longer and further apart the closer they are. */
+/** The reflection on the water: short strokes, longer and further apart in the foreground. */
 function glitter(canvas: Canvas, horizon: number, orb: { x: number; radius: number }): string {
   const { random, width, height, unit, palette } = canvas;
   return Array.from({ length: 150 }, () => {
@@ -86,7 +86,7 @@ function glitter(canvas: Canvas, horizon: number, orb: { x: number; radius: numb
   }).join('');
 }
 
-/** Lights out of focus before a dark ground. */
+/** Out-of-focus lights on a dark background. */
 function bokeh(canvas: Canvas): string {
   const { random, width, height, unit, palette } = canvas;
   const ground = verticalGradient('ground', [
@@ -122,7 +122,7 @@ function bokeh(canvas: Canvas): string {
   return `${ground}${discs.join('')}<rect width="100%" height="100%" fill="url(#ground)"/>${glows.join('')}${lights.join('')}`;
 }
 
-/** Curtains of light over a dark wood. Always at night, in the palette's accents. */
+/** Curtains of light over a dark forest. Always at night, in the palette's accents. */
 function aurora(canvas: Canvas): string {
   const { random, height, unit } = canvas;
   const night = PALETTES.filter((palette) => palette.isNight);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** Numbers that look random and are the same for the same text, on every machine (mulberry32 over a SHA-256). */
+/** Pseudo-random numbers that are the same for the same text on every machine (mulberry32, seeded with a SHA-256). */
 export class SeededRandom {
   private state: number;
 
@@ -8,7 +8,7 @@ export class SeededRandom {
     this.state = createHash('sha256').update(text).digest().readUInt32LE(0);
   }
 
-  /** From 0 up to, not including, 1. */
+  /** From 0 inclusive to 1 exclusive. */
   next(): number {
     this.state = (this.state + 0x6d2b79f5) | 0;
     let mixed = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state);

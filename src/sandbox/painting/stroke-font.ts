@@ -1,6 +1,6 @@
 /**
- * A small single-stroke alphabet, drawn as SVG paths, because a bare machine has no fonts and text in an SVG would then
- * come out as boxes. Units: capitals stand on y 14 and reach up to 0, small letters reach up to 4.5, tails go down to 19.
+ * A glyph of a small single-stroke font, drawn as SVG paths, because a minimal server has no fonts and would render SVG text
+ * as boxes. In font units, the baseline is at y 14, capitals reach up to 0, small letters to 4.5, and descenders down to 19.
  */
 export interface Glyph {
   /** Width in font units, without the gap to the next glyph. */
@@ -9,19 +9,19 @@ export interface Glyph {
   path: string;
 }
 
-/** From the top of a capital to the line it stands on. */
+/** From the top of a capital to the baseline. */
 export const CAP_HEIGHT = 14;
-/** How far tails reach below that line. */
-export const TAIL_DEPTH = 5;
+/** How far descenders reach below the baseline. */
+export const DESCENDER_DEPTH = 5;
 
-/** Between two glyphs, and the width of a space; both chosen by eye. */
+/** Gap between two glyphs, and width of a space. Chosen by eye. */
 const LETTER_GAP = 3.5;
 const SPACE_WIDTH = 3.4;
 
 const BOWL = 'M4.2 4.5A4.2 4.75 0 1 0 4.2 14A4.2 4.75 0 1 0 4.2 4.5Z';
 const ROUND = 'M6 0A6 7 0 1 0 6 14A6 7 0 1 0 6 0Z';
 
-/** `character: [width, path]`. A dot is a line of no length: its round caps make it one. */
+/** `character: [width, path]`. A dot is a line of almost no length with round caps. */
 const GLYPHS: Readonly<Record<string, readonly [number, string]>> = {
   A: [10, 'M0 14L5 0L10 14M1.6 9.5H8.4'],
   B: [8.8, 'M0 6.5H5A3.75 3.75 0 0 1 5 14H0V0H4.5A3.25 3.25 0 0 1 4.5 6.5'],
@@ -155,7 +155,7 @@ const GLYPHS: Readonly<Record<string, readonly [number, string]>> = {
   '…': [8.4, 'M.2 13.8h.01M4.2 13.8h.01M8.2 13.8h.01'],
 };
 
-/** Typographic characters that are drawn like a plain one. */
+/** Characters that are drawn like a simpler one. */
 const LOOKALIKES: Readonly<Record<string, string>> = {
   '‘': "'",
   '’': "'",
@@ -166,13 +166,13 @@ const LOOKALIKES: Readonly<Record<string, string>> = {
   Ø: 'O',
 };
 
-/** What stands for a character that is not in the alphabet. */
+/** Drawn for characters that are not in the font. */
 const UNKNOWN: Glyph = {
   width: 9,
   path: 'M1.4 3H7.6A1.4 1.4 0 0 1 9 4.4V12.6A1.4 1.4 0 0 1 7.6 14H1.4A1.4 1.4 0 0 1 0 12.6V4.4A1.4 1.4 0 0 1 1.4 3Z',
 };
 
-/** The text in the characters that are drawn: accents fall away, so that é is drawn as e. */
+/** Removes accents, so that é is drawn as e. */
 export function plainText(text: string): string {
   return text
     .normalize('NFD')
@@ -180,13 +180,13 @@ export function plainText(text: string): string {
     .normalize('NFC');
 }
 
-/** How wide the text is, in font units. */
+/** Width of the text in font units. */
 export function textWidth(text: string): number {
   const advances = [...text].map((character) => glyph(character).width + LETTER_GAP);
   return advances.reduce((sum, advance) => sum + advance, 0);
 }
 
-/** The text as SVG paths, its first glyph at x 0 and its capitals' top at y 0, in font units. Only numbers go out. */
+/** The text as SVG paths in font units, starting at x 0 with the top of capitals at y 0. Never outputs text from the caller. */
 export function textPaths(text: string): string {
   let x = 0;
   const paths: string[] = [];

@@ -1,10 +1,10 @@
-/** A map that keeps at most `limit` entries and drops the oldest: memory stays bounded however long it runs. */
+/** A map that keeps at most `limit` entries and drops the oldest, so that memory stays bounded. */
 export class BoundedMap<Value> {
   private readonly entries = new Map<string, Value>();
 
   constructor(private readonly limit: number) {}
 
-  /** Sets the entry and makes it the youngest. */
+  /** Sets the entry and makes it the newest. */
   set(key: string, value: Value): void {
     this.entries.delete(key);
     this.entries.set(key, value);
@@ -17,7 +17,7 @@ export class BoundedMap<Value> {
     return this.entries.get(key);
   }
 
-  /** From the oldest to the youngest. */
+  /** From oldest to newest. */
   values(): Value[] {
     return [...this.entries.values()];
   }

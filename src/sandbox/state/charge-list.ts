@@ -1,50 +1,50 @@
 import { BoundedMap } from './bounded-map.js';
-import { type ImageRequest } from '../http/parse-request.js';
+import { type SandboxImageRequest } from '../http/parse-request.js';
 
-/** One generation that was made, and that the real API would have billed. */
-export interface LedgerEntry {
+/** One generation that the real API would have billed. */
+export interface Charge {
   taskId: string;
   prompt: string;
   model: string;
-  action: ImageRequest['action'];
-  /** How many pictures it made. */
+  action: SandboxImageRequest['action'];
+  /** Number of images. */
   count: number;
-  /** Whether it was asked for with a callback. */
-  callbackUrl: boolean;
-  /** When it was made, ISO 8601. */
+  /** Whether the request had a callback URL. */
+  hasCallback: boolean;
+  /** When it finished, ISO 8601. */
   at: string;
 }
 
-/** What `GET /ledger` answers: `total` generations with `pictures` pictures between them. */
-export interface LedgerPage {
-  generations: LedgerEntry[];
+/** The response of `GET /ledger`: `total` generations with `images` images together. */
+export interface ChargePage {
+  generations: Charge[];
   total: number;
-  pictures: number;
+  images: number;
 }
 
-/** Enough for any load test; 24 MB with short prompts. */
+/** Enough for any load test, and 24 MB with short prompts. */
 const MAX_ENTRIES = 100_000;
 
-/** Every generation the sandbox made, oldest first. A generation that failed is not billed and is not here. */
-export class Ledger {
-  private readonly entries = new BoundedMap<LedgerEntry>(MAX_ENTRIES);
+/** The successful generations, oldest first. Failed ones are not billed. */
+export class ChargeList {
+  private readonly entries = new BoundedMap<Charge>(MAX_ENTRIES);
 
-  add(taskId: string, request: ImageRequest, pictures: number): void {
+  add(taskId: string, request: SandboxImageRequest, imageCount: number): void {
     this.entries.set(taskId, {
       taskId,
       prompt: request.prompt,
       model: request.model.name,
       action: request.action,
-      count: pictures,
-      callbackUrl: request.callbackUrl !== null,
+      count: imageCount,
+      hasCallback: request.callbackUrl !== null,
       at: new Date().toISOString(),
     });
   }
 
-  /** The entries whose prompt holds `text`; all of them for an empty text. */
-  page(text = ''): LedgerPage {
+  /** The charges whose prompt contains `text`. An empty text matches all. */
+  page(text = ''): ChargePage {
     const generations = this.entries.values().filter((entry) => entry.prompt.includes(text));
-    const pictures = generations.reduce((sum, entry) => sum + entry.count, 0);
-    return { generations, total: generations.length, pictures };
+    const images = generations.reduce((sum, entry) => sum + entry.count, 0);
+    return { generations, total: generations.length, images };
   }
 }

@@ -1,137 +1,150 @@
-import { hashApiKey, markOf, newApiKey } from '../../core/access/api-key.js';
-import { auditEntry } from '../../core/access/audit-entry.js';
+import { hashApiKey, apiKeyHint, generateApiKey } from '../../core/access/api-key.js';
+import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller, isScope, SCOPES } from '../../core/access/caller.js';
-import { BadRequest, InputRejected } from '../../core/errors.js';
-import { type InputFault } from '../../core/tasks/input-fault.js';
+import { InputRejected } from '../../core/errors.js';
+import { type UserError } from '../../core/primitives/user-error.js';
 import { isId, newId } from '../../core/primitives/ids.js';
-import { givenLimits, limitFaults, type Limits } from '../../core/limits/limits.js';
-import { type ApiKey, type ApiKeys } from '../../db/access/api-key-repository.js';
-import { type Workspace, type Workspaces } from '../../db/access/workspace-repository.js';
-import { expiryFaults, nameFaults, scopeFaults } from './validate-api-key.js';
-import { checkPageSize, type Page, toPage } from '../pagination.js';
+import { definedLimits, validateLimits, type Limits } from '../../core/limits/limits.js';
+import { type ApiKey, type ApiKeyRepository } from '../../db/access/api-key-repository.js';
+import { type Workspace, type WorkspaceRepository } from '../../db/access/workspace-repository.js';
+import { validateExpiry, validateName, validateScopes } from './validate-api-key.js';
+import { invalidCursor, type Page, toPage, validatePageSize } from '../pagination.js';
 
 export type { ApiKey, Workspace };
 
-/** What a caller says about a key that it wants. */
-export interface KeyWish {
+/** Input for creating an API key. */
+export interface ApiKeyRequest {
   name: string;
   scopes: readonly string[];
   expiresAt?: Date | null;
   limits?: Limits | null;
 }
 
-/** A key, and what its holder needs: shown this once, and kept nowhere. */
-export interface MadeKey {
+/** A new API key and its secret. The secret is returned once and never stored. */
+export interface CreatedApiKey {
   apiKey: ApiKey;
   secret: string;
 }
 
-/** Long enough to bring the new secret to every place that has the old one while nobody sleeps over it. */
-const DEFAULT_GRACE_SECONDS = 3_600;
-const MAX_GRACE_SECONDS = 7 * 24 * 3_600;
+/** Long enough to deploy the new secret everywhere within one change. */
+const DEFAULT_GRACE_PERIOD_SECONDS = 3_600;
+const MAX_GRACE_PERIOD_SECONDS = 7 * 24 * 3_600;
 
-/** Keys and workspaces, made and taken away by those who may. A key of another workspace is one that does not exist. */
-export class KeyAdministration {
+/** Administers API keys and workspaces. A key of another workspace is reported as not found. */
+export class ApiKeys {
   constructor(
-    private readonly keys: ApiKeys,
-    private readonly workspaces: Workspaces,
+    private readonly keys: ApiKeyRepository,
+    private readonly workspaces: WorkspaceRepository,
   ) {}
 
-  /** A page of the workspace's keys, newest first. Throws BadRequest for a size or a cursor that cannot be. */
+  /** Returns a page of the workspace's keys, newest first. Throws BadRequest for an invalid page size or cursor. */
   async page({ workspaceId }: Caller, first: number, after: string | null): Promise<Page<ApiKey>> {
-    checkPageSize(first);
-    if (after !== null && !isId(after)) throw new BadRequest('`after` is not a cursor of this list.');
+    validatePageSize(first);
+    if (after !== null && !isId(after)) throw invalidCursor();
     const rows = await this.keys.page(workspaceId, after, first + 1);
     return toPage(rows, first, after !== null, (key) => key.id);
   }
 
-  /** A new key to the caller's workspace. Throws InputRejected with every fault. */
-  async create(caller: Caller, wish: KeyWish): Promise<MadeKey> {
-    refuse(wishFaults(caller, wish));
-    const { key, secret } = newKey(caller.workspaceId, wish);
+  /** Creates a key in the caller's workspace. Throws InputRejected with every error. */
+  async create(caller: Caller, request: ApiKeyRequest): Promise<CreatedApiKey> {
+    throwIfAny(validateRequest(caller, request));
+    const { key, secret } = buildNewKey(caller.workspaceId, request);
     const { id, name, scopes, limits, expiresAt } = key;
-    const audit = auditEntry(caller, 'KEY_CREATED', id, { name, scopes, limits, expiresAt });
+    const audit = newAuditEntry(caller, 'API_KEY_CREATED', id, { name, scopes, limits, expiresAt });
     return { apiKey: await this.keys.insert(key, audit), secret };
   }
 
-  /** Ends a key; one that was revoked before stays revoked since then. Throws InputRejected NOT_FOUND. */
+  /** Revokes a key. Revoking it again keeps the first `revokedAt`. Throws InputRejected NOT_FOUND. */
   async revoke(caller: Caller, id: string): Promise<{ apiKey: ApiKey }> {
-    const audit = auditEntry(caller, 'KEY_REVOKED', id.toLowerCase());
+    const audit = newAuditEntry(caller, 'API_KEY_REVOKED', id.toLowerCase());
     const apiKey = isId(id) ? await this.keys.revoke(caller.workspaceId, id, audit) : null;
-    if (!apiKey) throw noSuchKey();
+    if (!apiKey) throw keyNotFound();
     return { apiKey };
   }
 
   /**
-   * A new secret, as a new key of the same name, scopes, limits and end; the old one is good for `graceSeconds` more
-   * (default an hour). Throws InputRejected NOT_FOUND, also for a key that is not good any more; SCOPE_NOT_HELD, because
-   * the caller is shown a secret that can do what its own key cannot; INVALID_GRACE.
+   * Replaces a key by a new one with the same name, scopes, limits and expiry. The old key keeps working for
+   * `gracePeriodSeconds`, by default an hour. Throws InputRejected NOT_FOUND, also for an inactive key, and
+   * INVALID_GRACE_PERIOD. Throws InputRejected SCOPE_NOT_HELD for a key with scopes that the caller lacks, because the
+   * caller receives its secret.
    */
-  async rotate(caller: Caller, id: string, grace: number | null): Promise<MadeKey> {
-    const graceSeconds = grace ?? DEFAULT_GRACE_SECONDS;
-    if (graceSeconds < 0 || graceSeconds > MAX_GRACE_SECONDS) {
-      const message = `The grace time is ${graceSeconds} seconds; give 0 to ${MAX_GRACE_SECONDS}.`;
-      refuse([{ code: 'INVALID_GRACE', message, field: ['input', 'graceSeconds'] }]);
+  async rotate(
+    caller: Caller,
+    id: string,
+    requestedGracePeriodSeconds: number | null,
+  ): Promise<CreatedApiKey> {
+    const gracePeriodSeconds = requestedGracePeriodSeconds ?? DEFAULT_GRACE_PERIOD_SECONDS;
+    if (gracePeriodSeconds < 0 || gracePeriodSeconds > MAX_GRACE_PERIOD_SECONDS) {
+      const message = `gracePeriodSeconds is ${gracePeriodSeconds}. Use 0 to ${MAX_GRACE_PERIOD_SECONDS}.`;
+      throwIfAny([{ code: 'INVALID_GRACE_PERIOD', message, field: ['input', 'gracePeriodSeconds'] }]);
     }
-    const old = isId(id) ? await this.keys.find(caller.workspaceId, id) : null;
-    if (!old) throw noSuchKey();
-    if (old.scopes.length > 0)
-      refuse(scopeFaults(caller, old.scopes).map((fault) => ({ ...fault, field: ['input', 'id'] })));
-    const secret = newApiKey();
-    const successor = { id: newId(), ...markOf(secret), hash: hashApiKey(secret) };
-    const data = { name: old.name, newKeyId: successor.id, graceSeconds };
-    const audit = auditEntry(caller, 'KEY_ROTATED', old.id, data);
-    const apiKey = await this.keys.rotate(caller.workspaceId, old.id, successor, graceSeconds, audit);
-    if (!apiKey) throw noSuchKey();
+    const oldKey = isId(id) ? await this.keys.find(caller.workspaceId, id) : null;
+    if (!oldKey) throw keyNotFound();
+    if (oldKey.scopes.length > 0)
+      throwIfAny(
+        validateScopes(caller, oldKey.scopes).map((error) => ({ ...error, field: ['input', 'id'] })),
+      );
+    const secret = generateApiKey();
+    const successor = { id: newId(), ...apiKeyHint(secret), hash: hashApiKey(secret) };
+    const data = { name: oldKey.name, newKeyId: successor.id, gracePeriodSeconds };
+    const audit = newAuditEntry(caller, 'API_KEY_ROTATED', oldKey.id, data);
+    const apiKey = await this.keys.rotate(
+      caller.workspaceId,
+      oldKey.id,
+      successor,
+      gracePeriodSeconds,
+      audit,
+    );
+    if (!apiKey) throw keyNotFound();
     return { apiKey, secret };
   }
 
-  /** Another workspace, and the first key to it. Throws InputRejected with every fault. */
+  /** Creates a workspace and its first API key. Throws InputRejected with every error. */
   async createWorkspace(
     caller: Caller,
     name: string,
     scopes: readonly string[],
-  ): Promise<MadeKey & { workspace: Workspace }> {
-    refuse([...nameFaults(name), ...scopeFaults(caller, scopes)]);
+  ): Promise<CreatedApiKey & { workspace: Workspace }> {
+    throwIfAny([...validateName(name), ...validateScopes(caller, scopes)]);
     const workspaceId = newId();
-    const { key, secret } = newKey(workspaceId, { name: 'first key', scopes });
-    const made = auditEntry(caller, 'WORKSPACE_CREATED', workspaceId, { name });
+    const { key, secret } = buildNewKey(workspaceId, { name: 'first key', scopes });
+    const workspaceEntry = newAuditEntry(caller, 'WORKSPACE_CREATED', workspaceId, { name });
     const { name: keyName } = key;
-    const given = auditEntry(caller, 'KEY_CREATED', key.id, { name: keyName, scopes: key.scopes });
-    const entries = [made, { ...given, workspaceId }];
+    const keyEntry = newAuditEntry(caller, 'API_KEY_CREATED', key.id, { name: keyName, scopes: key.scopes });
+    const entries = [workspaceEntry, { ...keyEntry, workspaceId }];
     return { ...(await this.workspaces.insert({ id: workspaceId, name }, key, entries)), secret };
   }
 }
 
-function wishFaults(caller: Caller, { name, scopes, expiresAt, limits }: KeyWish): InputFault[] {
+function validateRequest(caller: Caller, { name, scopes, expiresAt, limits }: ApiKeyRequest): UserError[] {
   return [
-    ...nameFaults(name),
-    ...scopeFaults(caller, scopes),
-    ...expiryFaults(expiresAt ?? null),
-    ...limitFaults(limits ?? {}),
+    ...validateName(name),
+    ...validateScopes(caller, scopes),
+    ...validateExpiry(expiresAt ?? null),
+    ...validateLimits(limits ?? {}),
   ];
 }
 
-function newKey(workspaceId: string, { name, scopes, expiresAt, limits }: KeyWish) {
-  const secret = newApiKey();
+function buildNewKey(workspaceId: string, { name, scopes, expiresAt, limits }: ApiKeyRequest) {
+  const secret = generateApiKey();
   const key = {
     id: newId(),
     workspaceId,
     name,
-    ...markOf(secret),
+    ...apiKeyHint(secret),
     hash: hashApiKey(secret),
     scopes: SCOPES.filter((scope) => scopes.filter(isScope).includes(scope)),
-    limits: givenLimits(limits),
+    limits: definedLimits(limits),
     expiresAt: expiresAt ?? null,
   };
   return { key, secret };
 }
 
-function refuse(faults: InputFault[]): void {
-  if (faults.length > 0) throw new InputRejected(faults);
+function throwIfAny(errors: UserError[]): void {
+  if (errors.length > 0) throw new InputRejected(errors);
 }
 
-function noSuchKey(): InputRejected {
-  const message = 'There is no key with this id in your workspace that is good.';
+function keyNotFound(): InputRejected {
+  const message = 'No active key with this ID in your workspace.';
   return new InputRejected([{ code: 'NOT_FOUND', message, field: ['input', 'id'] }]);
 }

@@ -1,17 +1,17 @@
-import { auditEntry } from '../../core/access/audit-entry.js';
-import { type Caller, isScope, type Scope, TOKEN_SCOPES } from '../../core/access/caller.js';
+import { newAuditEntry } from '../../core/access/audit-entry.js';
+import { type Caller, isScope, type Scope, CLIENT_TOKEN_SCOPES } from '../../core/access/caller.js';
 import { Forbidden, InputRejected } from '../../core/errors.js';
-import { type InputFault } from '../../core/tasks/input-fault.js';
+import { type UserError } from '../../core/primitives/user-error.js';
 import { isId, newId } from '../../core/primitives/ids.js';
-import { givenLimits, limitFaults, type Limits } from '../../core/limits/limits.js';
-import { type AuditLog } from '../../db/access/audit-repository.js';
-import { type Tasks } from '../../db/tasks/task-repository.js';
-import { scopeFaults } from './validate-api-key.js';
-import { endUserFaults } from '../tasks/request-validation.js';
+import { definedLimits, validateLimits, type Limits } from '../../core/limits/limits.js';
+import { type AuditRepository } from '../../db/access/audit-repository.js';
+import { type TaskRepository } from '../../db/tasks/task-repository.js';
+import { validateScopes } from './validate-api-key.js';
+import { endUserErrors } from './end-user.js';
 import { type TokenSigning } from './token-signing.js';
 
-/** What a caller says about a token that it wants. */
-export interface TokenWish {
+/** Input for creating a client token. */
+export interface ClientTokenRequest {
   scopes: readonly string[];
   endUserId?: string | null;
   taskIds?: readonly string[] | null;
@@ -19,75 +19,82 @@ export interface TokenWish {
   limits?: Limits | null;
 }
 
-export interface MadeToken {
+/** A signed client token. It is returned once and never stored. */
+export interface CreatedToken {
   token: string;
   expiresAt: Date;
 }
 
-const DEFAULT_SECONDS = 3_600;
-const MIN_SECONDS = 60;
-/** A browser asks its own backend again every day, and that is asked who it is. */
-const MAX_SECONDS = 24 * 3_600;
-/** They go along with every request, in a header. */
-const MAX_TASKS = 100;
+const DEFAULT_LIFETIME_SECONDS = 3_600;
+const MIN_LIFETIME_SECONDS = 60;
+/** A day. A browser must ask its own backend for a new token then, and that backend checks its user again. */
+const MAX_LIFETIME_SECONDS = 24 * 3_600;
+/** The IDs are part of the token, which every request sends in a header. */
+const MAX_TASK_IDS = 100;
 
-/** Tokens for browsers: made by a key, never wider than it, and over when it is. */
+/** Creates client tokens for browsers. A token never has more permissions than its API key, nor a longer life. */
 export class ClientTokens {
   constructor(
-    private readonly signing: TokenSigning,
-    private readonly tasks: Tasks,
-    private readonly auditLog: AuditLog,
+    private readonly tokenSigning: TokenSigning,
+    private readonly tasks: TaskRepository,
+    private readonly auditLog: AuditRepository,
   ) {}
 
   /**
-   * A signed token for `expiresInSeconds` (default an hour), but not longer than the key. Throws InputRejected with every fault, and
-   * Forbidden for a caller that is a token itself: it would live for ever by making the next one.
+   * Creates a signed token that expires after `expiresInSeconds`, by default an hour, and no later than the caller's key.
+   * Throws InputRejected with every error. Throws Forbidden for a caller with a token, because a token that could create
+   * its successor would never end.
    */
-  async create(caller: Caller, wish: TokenWish): Promise<MadeToken> {
-    if (caller.credential !== 'KEY')
-      throw new Forbidden('key', 'Only a key makes tokens; you came with a token.');
-    const seconds = wish.expiresInSeconds ?? DEFAULT_SECONDS;
-    const taskIds = wish.taskIds?.map((id) => id.toLowerCase()) ?? null;
-    const faults = [
-      ...scopeFaults(caller, wish.scopes, TOKEN_SCOPES),
-      ...endUserFaults(wish.endUserId),
-      ...lifetimeFaults(seconds),
-      ...limitFaults(wish.limits ?? {}, caller.limits),
-      ...(await this.taskFaults(caller, taskIds)),
+  async create(caller: Caller, request: ClientTokenRequest): Promise<CreatedToken> {
+    if (caller.credentialType !== 'API_KEY')
+      throw new Forbidden('key', 'A token cannot create client tokens. Use an API key.');
+    const seconds = request.expiresInSeconds ?? DEFAULT_LIFETIME_SECONDS;
+    const taskIds = request.taskIds?.map((id) => id.toLowerCase()) ?? null;
+    const errors = [
+      ...validateScopes(caller, request.scopes, CLIENT_TOKEN_SCOPES),
+      ...endUserErrors(request.endUserId),
+      ...validateLifetime(seconds),
+      ...validateLimits(request.limits ?? {}, caller.limits),
+      ...(await this.validateTaskIds(caller, taskIds)),
     ];
-    if (faults.length > 0) throw new InputRejected(faults);
+    if (errors.length > 0) throw new InputRejected(errors);
 
     const issuedAt = new Date();
-    const end = Math.min(issuedAt.getTime() + seconds * 1_000, caller.expiresAt?.getTime() ?? Infinity);
-    // A JWT tells whole seconds.
-    const expiresAt = new Date(Math.floor(end / 1_000) * 1_000);
-    const scopes: Scope[] = TOKEN_SCOPES.filter((scope) => wish.scopes.filter(isScope).includes(scope));
-    const endUserId = wish.endUserId ?? null;
-    const given = { scopes, endUserId, taskIds, limits: givenLimits(wish.limits) };
+    const expiresAtMs = Math.min(
+      issuedAt.getTime() + seconds * 1_000,
+      caller.expiresAt?.getTime() ?? Infinity,
+    );
+    // A JWT has whole seconds.
+    const expiresAt = new Date(Math.floor(expiresAtMs / 1_000) * 1_000);
+    const scopes: Scope[] = CLIENT_TOKEN_SCOPES.filter((scope) =>
+      request.scopes.filter(isScope).includes(scope),
+    );
+    const endUserId = request.endUserId ?? null;
+    const grants = { scopes, endUserId, taskIds, limits: definedLimits(request.limits) };
     const { keyId, workspaceId } = caller;
     const id = newId();
-    const token = await this.signing.sign({ id, keyId, workspaceId, ...given, issuedAt, expiresAt });
-    // A token is no row, so there is no commit to share: before it is handed out, so that none is at large that nobody can read of.
-    await this.auditLog.insert(auditEntry(caller, 'TOKEN_ISSUED', id, { ...given, expiresAt }));
+    const token = await this.tokenSigning.sign({ id, keyId, workspaceId, ...grants, issuedAt, expiresAt });
+    // A token is not a row, so there is no commit to share. The entry comes first, so that no token exists without one.
+    await this.auditLog.insert(newAuditEntry(caller, 'CLIENT_TOKEN_CREATED', id, { ...grants, expiresAt }));
     return { token, expiresAt };
   }
 
-  private async taskFaults(caller: Caller, ids: readonly string[] | null): Promise<InputFault[]> {
+  private async validateTaskIds(caller: Caller, ids: readonly string[] | null): Promise<UserError[]> {
     if (ids === null) return [];
     const field = ['input', 'taskIds'];
-    if (ids.length === 0 || ids.length > MAX_TASKS) {
-      const message = `There are ${ids.length} taskIds; give 1 to ${MAX_TASKS}, or leave them out for all tasks.`;
+    if (ids.length === 0 || ids.length > MAX_TASK_IDS) {
+      const message = `taskIds has ${ids.length} IDs. Use 1 to ${MAX_TASK_IDS}, or omit taskIds for all tasks.`;
       return [{ code: 'INVALID_TASK_IDS', message, field }];
     }
     const found = new Set((await this.tasks.findMany(caller, ids.filter(isId))).map(({ id }) => id));
     if (ids.every((id) => found.has(id))) return [];
-    const message = 'There is a task among taskIds that is not in your workspace.';
+    const message = 'taskIds has an ID of a task that is not in your workspace.';
     return [{ code: 'NOT_FOUND', message, field }];
   }
 }
 
-function lifetimeFaults(seconds: number): InputFault[] {
-  if (seconds >= MIN_SECONDS && seconds <= MAX_SECONDS) return [];
-  const message = `expiresInSeconds is ${seconds}; give ${MIN_SECONDS} to ${MAX_SECONDS}.`;
+function validateLifetime(seconds: number): UserError[] {
+  if (seconds >= MIN_LIFETIME_SECONDS && seconds <= MAX_LIFETIME_SECONDS) return [];
+  const message = `expiresInSeconds is ${seconds}. Use ${MIN_LIFETIME_SECONDS} to ${MAX_LIFETIME_SECONDS}.`;
   return [{ code: 'INVALID_EXPIRY', message, field: ['input', 'expiresInSeconds'] }];
 }

@@ -1,118 +1,122 @@
 import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
 import { LRUCache } from 'lru-cache';
-import { type Caller, isScope, type Scope, TOKEN_SCOPES } from '../../core/access/caller.js';
-import { idOfUrl, isId } from '../../core/primitives/ids.js';
-import { type Workspace, type Workspaces } from '../../db/access/workspace-repository.js';
-import { type ProviderKeys } from './provider-keys.js';
+import { type Caller, isScope, type Scope, CLIENT_TOKEN_SCOPES } from '../../core/access/caller.js';
+import { idFromUrl, isId } from '../../core/primitives/ids.js';
+import { type Workspace, type WorkspaceRepository } from '../../db/access/workspace-repository.js';
+import { type IdentityProviderKeys } from './identity-provider-keys.js';
 
-/** How the operator's identity provider is believed; OIDC_… of the configuration. */
-export interface ProviderTrust {
-  /** Exactly as the provider's tokens name it. */
+/** The configuration of the operator's identity provider, from the OIDC_… variables. */
+export interface OidcConfig {
+  /** Must equal the claim `iss` of the provider's tokens. */
   issuer: string;
-  /** What tokens for us are for. */
+  /** Must be in the claim `aud` of the provider's tokens. */
   audience: string;
-  /** The claim that holds the id of a workspace, or a name that one workspace alone has. */
+  /** The claim that holds the ID of a workspace, or a unique workspace name. */
   workspaceClaim: string;
-  /** The claim that holds scopes: a list, or a text with spaces between. */
+  /** The claim that holds the scopes, as a list or as text separated by spaces. */
   scopeClaim: string;
 }
 
-/** Those with a private key alone: with a shared one, whoever can verify could sign. */
-const ALGORITHMS = [
+/** Asymmetric algorithms only. With a shared secret, everyone who can verify a token could also sign one. */
+const ACCEPTED_ALGORITHMS = [
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
 ];
-/** Access tokens (RFC 9068), and what many providers write instead. Not, for one, a token that says how somebody logged out. */
-const TYPES = new Set(['at+jwt', 'application/at+jwt', 'jwt']);
-/** The provider's clock and ours differ by this much at most. */
+/** Access tokens (RFC 9068), and the plain `jwt` of many providers. Other kinds, such as logout tokens, are rejected. */
+const ACCEPTED_TOKEN_TYPES = new Set(['at+jwt', 'application/at+jwt', 'jwt']);
+/** The largest accepted difference between the provider's clock and the local clock. */
 const CLOCK_SKEW_SECONDS = 30;
 const MAX_SUBJECT_LENGTH = 255;
 const WORKSPACE_TTL_MS = 60_000;
-const WORKSPACES_KEPT = 1_000;
+const MAX_CACHED_WORKSPACES = 1_000;
 
-/** People who sign in at the operator's own identity provider: each is an end user of one workspace. */
+/** Authenticates people by access tokens of the operator's identity provider. Each person is an end user of one workspace. */
 export class IdentityProvider {
-  /** Stands where a key's id does: for all who come through this provider. */
+  /** Takes the place of an API key's ID for all callers of this provider. */
   private readonly id: string;
-  private readonly known = new LRUCache<string, Workspace>({
-    max: WORKSPACES_KEPT,
+  private readonly workspaceCache = new LRUCache<string, Workspace>({
+    max: MAX_CACHED_WORKSPACES,
     ttl: WORKSPACE_TTL_MS,
-    fetchMethod: async (text) => (await this.findWorkspace(text)) ?? undefined,
+    fetchMethod: async (idOrName) => (await this.findWorkspace(idOrName)) ?? undefined,
   });
 
   constructor(
-    private readonly trust: ProviderTrust,
-    private readonly keys: ProviderKeys,
-    private readonly workspaces: Workspaces,
+    private readonly config: OidcConfig,
+    private readonly keys: IdentityProviderKeys,
+    private readonly workspaces: WorkspaceRepository,
   ) {
-    this.id = idOfUrl(trust.issuer);
+    this.id = idFromUrl(config.issuer);
   }
 
   /**
-   * Whom an access token of the provider speaks for; null for one that is not to be believed. Throws
-   * IdentityProviderUnavailable when its keys are needed and cannot be had.
+   * Returns the caller that an access token identifies. Null for an invalid token. Throws IdentityProviderUnavailable when
+   * the provider's keys are needed and cannot be fetched.
    */
-  async callerOf(token: string, source: string | null): Promise<Caller | null> {
-    if (!this.isWorthALook(token)) return null;
-    const { issuer, audience } = this.trust;
-    const options = { issuer, audience, algorithms: ALGORITHMS, clockTolerance: CLOCK_SKEW_SECONDS };
+  async authenticate(token: string, clientAddress: string | null): Promise<Caller | null> {
+    if (!this.isPlausible(token)) return null;
+    const { issuer, audience } = this.config;
+    const options = { issuer, audience, algorithms: ACCEPTED_ALGORITHMS, clockTolerance: CLOCK_SKEW_SECONDS };
     const requiredClaims = ['exp', 'sub'];
     try {
-      const { payload } = await jwtVerify(token, this.keys.find, { ...options, requiredClaims });
-      return await this.mapped(payload, source);
+      const { payload } = await jwtVerify(token, this.keys.findKey, { ...options, requiredClaims });
+      return await this.callerFromClaims(payload, clientAddress);
     } catch (error) {
       if (error instanceof errors.JOSEError) return null;
       throw error;
     }
   }
 
-  /** Before anybody is asked for keys: what cannot be right makes us fetch nothing. */
-  private isWorthALook(token: string): boolean {
+  /** Rejects impossible tokens before any key is fetched. */
+  private isPlausible(token: string): boolean {
     try {
       const { alg = '', typ = 'jwt' } = decodeProtectedHeader(token);
       return (
-        ALGORITHMS.includes(alg) && TYPES.has(typ.toLowerCase()) && decodeJwt(token).iss === this.trust.issuer
+        ACCEPTED_ALGORITHMS.includes(alg) &&
+        ACCEPTED_TOKEN_TYPES.has(typ.toLowerCase()) &&
+        decodeJwt(token).iss === this.config.issuer
       );
     } catch {
       return false;
     }
   }
 
-  private async mapped(payload: JWTPayload, source: string | null): Promise<Caller | null> {
+  private async callerFromClaims(payload: JWTPayload, clientAddress: string | null): Promise<Caller | null> {
     const { sub = '', iat = 0, exp = 0 } = payload;
     if (iat > Date.now() / 1_000 + CLOCK_SKEW_SECONDS) return null;
     if (sub === '' || sub.length > MAX_SUBJECT_LENGTH || sub.includes('\0')) return null;
-    const named = payload[this.trust.workspaceClaim];
+    const workspaceClaim = payload[this.config.workspaceClaim];
     const workspace =
-      typeof named === 'string' && !named.includes('\0') ? await this.known.fetch(named) : null;
+      typeof workspaceClaim === 'string' && !workspaceClaim.includes('\0')
+        ? await this.workspaceCache.fetch(workspaceClaim)
+        : null;
     if (!workspace) return null;
     return {
       workspaceId: workspace.id,
       workspaceName: workspace.name,
-      credential: 'PROVIDER',
+      credentialType: 'IDENTITY_PROVIDER',
       keyId: this.id,
       keyName: 'identity provider',
       keyPrefix: '',
-      scopes: scopesOf(payload[this.trust.scopeClaim]),
+      scopes: scopesFromClaim(payload[this.config.scopeClaim]),
       limits: {},
-      token: null,
+      clientToken: null,
       endUserId: sub,
       taskIds: null,
       expiresAt: new Date((exp + CLOCK_SKEW_SECONDS) * 1_000),
-      source,
+      clientAddress,
     };
   }
 
-  private async findWorkspace(text: string): Promise<Workspace | null> {
-    if (isId(text)) return this.workspaces.find(text);
-    const [found, another] = await this.workspaces.findByName(text);
+  private async findWorkspace(idOrName: string): Promise<Workspace | null> {
+    if (isId(idOrName)) return this.workspaces.find(idOrName);
+    const [found, another] = await this.workspaces.findByName(idOrName);
     return found && !another ? found : null;
   }
 }
 
-/** What a token can be given, whatever else the provider says: who administers does it with a key. */
-function scopesOf(claim: unknown): Scope[] {
+/** Returns the scopes that a token can have. Administration requires an API key, whatever the provider grants. */
+function scopesFromClaim(claim: unknown): Scope[] {
   const texts: unknown[] = typeof claim === 'string' ? claim.split(' ') : Array.isArray(claim) ? claim : [];
-  const wanted = texts.filter((text): text is Scope => typeof text === 'string' && isScope(text));
-  return TOKEN_SCOPES.filter((scope) => wanted.includes(scope));
+  const claimed = texts.filter((text): text is Scope => typeof text === 'string' && isScope(text));
+  return CLIENT_TOKEN_SCOPES.filter((scope) => claimed.includes(scope));
 }

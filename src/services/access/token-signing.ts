@@ -2,14 +2,13 @@ import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'n
 import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify, SignJWT } from 'jose';
 import { isScope, type Scope } from '../../core/access/caller.js';
 import { isId } from '../../core/primitives/ids.js';
-import { givenLimits, type Limits } from '../../core/limits/limits.js';
+import { definedLimits, type Limits } from '../../core/limits/limits.js';
 import { type Signer } from '../../core/access/signer.js';
 
-/** What a token says. */
+/** The content of a client token. */
 export interface TokenClaims {
-  /** The token's own id. */
   id: string;
-  /** The key that made it: it ends with that. */
+  /** The API key that created the token. The token stops working with it. */
   keyId: string;
   workspaceId: string;
   scopes: readonly Scope[];
@@ -20,8 +19,8 @@ export interface TokenClaims {
   expiresAt: Date;
 }
 
-/** A public key as it is published. */
-export interface PublishedKey {
+/** A public key in the format of RFC 7517. */
+export interface PublicJwk {
   kty: string;
   crv: string;
   x: string;
@@ -30,22 +29,22 @@ export interface PublishedKey {
   use: string;
 }
 
-const ALGORITHM = 'EdDSA';
-/** Says what it is, so that no other token of the same keys can be taken for one (RFC 8725, 3.11). */
-const TYPE = 'darkroom-client+jwt';
-const AUDIENCE = 'darkroom';
-/** What DER writes before the 32 bytes of an Ed25519 private key (RFC 8410). */
+const SIGNING_ALGORITHM = 'EdDSA';
+/** An explicit type, so that no other kind of token is accepted as a client token (RFC 8725, 3.11). */
+const TOKEN_TYPE = 'darkroom-client+jwt';
+const TOKEN_AUDIENCE = 'darkroom';
+/** The DER prefix of a 32-byte Ed25519 private key (RFC 8410). */
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
-/** Instances' clocks differ by this much at most. */
+/** The largest accepted difference between the clocks of instances. */
 const CLOCK_SKEW_SECONDS = 60;
 
 /**
- * Signs tokens and reads them again. The keys are derived from SECRET_KEY, so every instance has the same ones and none is
- * kept anywhere; those of SECRET_KEY_OLD still verify.
+ * Signs and verifies client tokens. The signing keys are derived from SECRET_KEY, so all instances have the same ones and
+ * none is stored. Keys of SECRET_KEY_PREVIOUS only verify.
  */
 export class TokenSigning {
-  /** The present one first. */
-  private readonly keys: { privateKey: KeyObject; publicKey: KeyObject; published: PublishedKey }[];
+  /** The current key is first. */
+  private readonly keys: { privateKey: KeyObject; publicKey: KeyObject; published: PublicJwk }[];
 
   constructor(
     signer: Signer,
@@ -55,17 +54,18 @@ export class TokenSigning {
       const der = Buffer.concat([PKCS8_PREFIX, seed]);
       const privateKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
       const publicKey = createPublicKey(privateKey);
-      return { privateKey, publicKey, published: publish(publicKey) };
+      return { privateKey, publicKey, published: toPublicJwk(publicKey) };
     });
   }
 
-  get publishedKeys(): PublishedKey[] {
+  /** The public keys for `/.well-known/jwks.json`. */
+  get publicJwks(): PublicJwk[] {
     return this.keys.map(({ published }) => published);
   }
 
   async sign(claims: TokenClaims): Promise<string> {
     const [key] = this.keys;
-    if (!key) throw new Error('There is no secret.');
+    if (!key) throw new Error('No signing key is available.');
     const { id, keyId, workspaceId, scopes, endUserId, taskIds, limits } = claims;
     const payload = {
       workspace: workspaceId,
@@ -76,9 +76,9 @@ export class TokenSigning {
       limits,
     };
     return new SignJWT(payload)
-      .setProtectedHeader({ alg: ALGORITHM, kid: key.published.kid, typ: TYPE })
+      .setProtectedHeader({ alg: SIGNING_ALGORITHM, kid: key.published.kid, typ: TOKEN_TYPE })
       .setIssuer(this.issuer)
-      .setAudience(AUDIENCE)
+      .setAudience(TOKEN_AUDIENCE)
       .setSubject(endUserId ?? keyId)
       .setJti(id)
       .setIssuedAt(claims.issuedAt)
@@ -86,50 +86,50 @@ export class TokenSigning {
       .sign(key.privateKey);
   }
 
-  /** Whether a token names one of our keys; it can be forged all the same. */
-  isOurs(token: string): boolean {
+  /** Whether a token names one of these signing keys. The token may still be forged. */
+  isIssuedByUs(token: string): boolean {
     try {
-      return this.keyOf(decodeProtectedHeader(token).kid) !== null;
+      return this.publicKeyOf(decodeProtectedHeader(token).kid) !== null;
     } catch {
       return false;
     }
   }
 
-  /** What a token of ours says; null for one that is forged, altered, over, from the future, or for somebody else. */
+  /** Returns the content of a token. Null when it is forged, altered, expired, issued in the future, or for another audience. */
   async verify(token: string): Promise<TokenClaims | null> {
     const options = {
-      algorithms: [ALGORITHM],
+      algorithms: [SIGNING_ALGORITHM],
       issuer: this.issuer,
-      audience: AUDIENCE,
-      typ: TYPE,
+      audience: TOKEN_AUDIENCE,
+      typ: TOKEN_TYPE,
       requiredClaims: ['exp', 'iat', 'jti'],
     };
     const keyOf = ({ kid }: { kid?: string }) => {
-      const key = this.keyOf(kid);
+      const key = this.publicKeyOf(kid);
       if (!key) throw new errors.JWKSNoMatchingKey();
       return key;
     };
     try {
-      return claimsOf((await jwtVerify(token, keyOf, options)).payload);
+      return parseClaims((await jwtVerify(token, keyOf, options)).payload);
     } catch (error) {
       if (error instanceof errors.JOSEError) return null;
       throw error;
     }
   }
 
-  private keyOf(kid: string | undefined): KeyObject | null {
+  private publicKeyOf(kid: string | undefined): KeyObject | null {
     return this.keys.find(({ published }) => published.kid === kid)?.publicKey ?? null;
   }
 }
 
-/** The key's name is its thumbprint (RFC 7638). */
-function publish(publicKey: KeyObject): PublishedKey {
+/** Uses the key's thumbprint (RFC 7638) as its ID. */
+function toPublicJwk(publicKey: KeyObject): PublicJwk {
   const { crv = '', kty = '', x = '' } = publicKey.export({ format: 'jwk' });
   const kid = createHash('sha256').update(JSON.stringify({ crv, kty, x })).digest('base64url');
-  return { kty, crv, x, kid, alg: ALGORITHM, use: 'sig' };
+  return { kty, crv, x, kid, alg: SIGNING_ALGORITHM, use: 'sig' };
 }
 
-function claimsOf(payload: JWTPayload): TokenClaims | null {
+function parseClaims(payload: JWTPayload): TokenClaims | null {
   const {
     jti,
     iat = 0,
@@ -137,28 +137,28 @@ function claimsOf(payload: JWTPayload): TokenClaims | null {
     workspace,
     key,
     scope,
-    end_user: endUser = null,
-    tasks = null,
+    end_user: endUserId = null,
+    tasks: taskIds = null,
     limits,
   } = payload;
   if (iat > Date.now() / 1000 + CLOCK_SKEW_SECONDS) return null;
-  if (typeof jti !== 'string' || !isIdText(workspace) || !isIdText(key) || typeof scope !== 'string')
+  if (typeof jti !== 'string' || !isIdString(workspace) || !isIdString(key) || typeof scope !== 'string')
     return null;
-  if (endUser !== null && typeof endUser !== 'string') return null;
-  if (tasks !== null && !(Array.isArray(tasks) && tasks.every(isIdText))) return null;
+  if (endUserId !== null && typeof endUserId !== 'string') return null;
+  if (taskIds !== null && !(Array.isArray(taskIds) && taskIds.every(isIdString))) return null;
   return {
     id: jti,
     keyId: key,
     workspaceId: workspace,
     scopes: scope.split(' ').filter(isScope),
-    endUserId: endUser,
-    taskIds: tasks,
-    limits: givenLimits(Object(limits) as Limits),
+    endUserId,
+    taskIds,
+    limits: definedLimits(Object(limits) as Limits),
     issuedAt: new Date(iat * 1000),
     expiresAt: new Date(exp * 1000),
   };
 }
 
-function isIdText(value: unknown): value is string {
+function isIdString(value: unknown): value is string {
   return typeof value === 'string' && isId(value);
 }

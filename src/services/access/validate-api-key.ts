@@ -1,43 +1,43 @@
 import { type Caller, isScope, type Scope, SCOPES } from '../../core/access/caller.js';
-import { type InputFault } from '../../core/tasks/input-fault.js';
+import { type UserError } from '../../core/primitives/user-error.js';
 
 const MAX_NAME_LENGTH = 100;
-/** Further away than anybody plans; a typing error in the year otherwise lives for centuries. */
+/** Ten years. A typing error in the year would otherwise keep a key valid for centuries. */
 const MAX_LIFETIME_MS = 10 * 366 * 24 * 3_600 * 1_000;
 
-/** What is wrong with a name that people are to read. */
-export function nameFaults(name: string): InputFault[] {
+/** Returns the errors of a display name. */
+export function validateName(name: string): UserError[] {
   if (name.trim() !== '' && name.length <= MAX_NAME_LENGTH && !name.includes('\0')) return [];
-  const message = `The name must have 1 to ${MAX_NAME_LENGTH} characters and no NUL.`;
+  const message = `The name must have 1 to ${MAX_NAME_LENGTH} characters, must not be blank, and must not contain NUL.`;
   return [{ code: 'INVALID_NAME', message, field: ['input', 'name'] }];
 }
 
-/** What is wrong with scopes that the caller wants to give: nobody gives what they do not have. */
-export function scopeFaults(
-  { scopes: held }: Pick<Caller, 'scopes'>,
-  wanted: readonly string[],
+/** Returns the errors of the scopes that a caller wants to grant. A caller can grant only scopes that it has. */
+export function validateScopes(
+  { scopes: callerScopes }: Pick<Caller, 'scopes'>,
+  requested: readonly string[],
   allowed: readonly Scope[] = SCOPES,
-): InputFault[] {
+): UserError[] {
   const field = ['input', 'scopes'];
-  const possible = `There are: ${allowed.join(', ')}.`;
-  if (wanted.length === 0) {
-    return [{ code: 'INVALID_SCOPES', message: `Give at least one scope. ${possible}`, field }];
+  const hint = `Use any of: ${allowed.join(', ')}.`;
+  if (requested.length === 0) {
+    return [{ code: 'INVALID_SCOPES', message: `At least one scope is required. ${hint}`, field }];
   }
-  return [...new Set(wanted)].flatMap((scope): InputFault[] => {
+  return [...new Set(requested)].flatMap((scope): UserError[] => {
     if (!isScope(scope) || !allowed.includes(scope)) {
-      const message = `"${scope.slice(0, 50)}" is no scope that can be given here. ${possible}`;
+      const message = `The scope "${scope.slice(0, 50)}" cannot be granted here. ${hint}`;
       return [{ code: 'INVALID_SCOPES', message, field }];
     }
-    if (held.includes(scope)) return [];
-    const message = `Your key does not have the scope "${scope}", so it cannot give it.`;
+    if (callerScopes.includes(scope)) return [];
+    const message = `Your key does not have the scope "${scope}", so it cannot grant it. Use a key that has it.`;
     return [{ code: 'SCOPE_NOT_HELD', message, field }];
   });
 }
 
-/** What is wrong with the end of a key's life. */
-export function expiryFaults(expiresAt: Date | null): InputFault[] {
-  const fromNow = expiresAt ? expiresAt.getTime() - Date.now() : 1;
-  if (fromNow > 0 && fromNow <= MAX_LIFETIME_MS) return [];
-  const message = 'expiresAt must lie in the future, ten years from now at most.';
+/** Returns the errors of a key's expiry. Null means that the key never expires. */
+export function validateExpiry(expiresAt: Date | null): UserError[] {
+  const lifetimeMs = expiresAt ? expiresAt.getTime() - Date.now() : 1;
+  if (lifetimeMs > 0 && lifetimeMs <= MAX_LIFETIME_MS) return [];
+  const message = 'expiresAt must be in the future and at most ten years away.';
   return [{ code: 'INVALID_EXPIRY', message, field: ['input', 'expiresAt'] }];
 }

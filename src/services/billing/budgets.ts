@@ -1,66 +1,80 @@
-import { auditEntry } from '../../core/access/audit-entry.js';
+import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller } from '../../core/access/caller.js';
 import { BadRequest, InputRejected } from '../../core/errors.js';
-import { type InputFaultCode } from '../../core/tasks/input-fault.js';
+import { type UserErrorCode } from '../../core/primitives/user-error.js';
 import { isId } from '../../core/primitives/ids.js';
 import { type Budget, BUDGET_SCOPES, type BudgetScope, isAmount } from '../../core/billing/money.js';
 import { type PriceList } from '../../core/billing/prices.js';
-import { type ApiKeys } from '../../db/access/api-key-repository.js';
-import { type BudgetKey, type Budgets } from '../../db/billing/budget-repository.js';
+import { type ApiKeyRepository } from '../../db/access/api-key-repository.js';
+import { type BudgetKey, type BudgetRepository } from '../../db/billing/budget-repository.js';
 import { requireScope } from '../access/access.js';
-import { checkPageSize, type Page, toPage } from '../pagination.js';
+import { isEndUserId, MAX_END_USER_ID_LENGTH } from '../access/end-user.js';
+import {
+  decodePageCursor,
+  encodePageCursor,
+  invalidCursor,
+  type Page,
+  toPage,
+  validatePageSize,
+} from '../pagination.js';
 
-/** A budget as somebody wants it. */
-export interface BudgetWish {
+/** Input for setting or removing a budget. */
+export interface BudgetChange {
   scope: BudgetScope;
-  /** Absent for WORKSPACE: the caller's own. */
-  id?: string | null;
-  /** Null or absent: there shall be none. */
+  /** For WORKSPACE it can be omitted, and must be the caller's workspace otherwise. */
+  scopeId?: string | null;
+  /** Null or absent removes the budget. */
   amount?: string | null;
-  /** Absent: the one of the price list, where it has only one. */
+  /** Defaults to the price list's currency when it has only one. */
   currency?: string | null;
 }
 
 const MONTH = /^(?!0000)\d{4}-(0[1-9]|1[0-2])$/;
-const MAX_END_USER_LENGTH = 255;
 const NUL = '\0';
 
-/** Sets what may be spent in a month, and tells how that stands. */
-export class Budgeting {
+/** Sets and lists monthly budgets. */
+export class Budgets {
   constructor(
-    private readonly budgets: Budgets,
-    private readonly keys: ApiKeys,
-    private readonly prices: PriceList,
+    private readonly budgets: BudgetRepository,
+    private readonly keys: ApiKeyRepository,
+    private readonly priceList: PriceList,
   ) {}
 
   /**
-   * Sets or removes a budget of the caller's workspace; the answer is how it stands, or null where it was removed. Throws
-   * Forbidden, and InputRejected NOT_FOUND, INVALID_AMOUNT or INVALID_CURRENCY.
+   * Sets or removes a budget of the caller's workspace. Returns the budget with this month's spending, or null when it was
+   * removed. Throws Forbidden, and InputRejected NOT_FOUND, INVALID_AMOUNT or INVALID_CURRENCY.
    */
-  async set(caller: Caller, { scope, id, amount, currency }: BudgetWish): Promise<Budget | null> {
+  async set(caller: Caller, { scope, scopeId, amount, currency }: BudgetChange): Promise<Budget | null> {
     requireScope(caller, scope === 'WORKSPACE' ? 'workspaces:admin' : 'keys:admin');
-    const key = { workspaceId: caller.workspaceId, scope, subject: await this.subjectOf(caller, scope, id) };
+    const key = {
+      workspaceId: caller.workspaceId,
+      scope,
+      scopeId: await this.validateScopeId(caller, scope, scopeId),
+    };
     if (amount === null || amount === undefined) {
       await this.budgets.remove(
         key,
-        auditEntry(caller, 'BUDGET_CHANGED', key.subject, { scope, amount: null }),
+        newAuditEntry(caller, 'BUDGET_CHANGED', key.scopeId, { scope, amount: null }),
       );
       return null;
     }
     if (!isAmount(amount)) {
-      const form =
-        'a decimal number such as "12.50", not below 0, with up to 12 digits and 8 after the point';
-      throw refusal('INVALID_AMOUNT', 'amount', `The amount is not ${form}.`);
+      const message = `The amount "${amount.slice(0, 50)}" is invalid. Use a decimal number of at least 0, such as "12.50", with up to 12 digits before the point and 8 after it.`;
+      throw inputRejected('INVALID_AMOUNT', 'amount', message);
     }
-    const checked = { scope, amount, currency: this.checkCurrency(currency ?? null) };
-    const audit = auditEntry(caller, 'BUDGET_CHANGED', key.subject, checked);
-    await this.budgets.set(key, amount, checked.currency, audit);
-    return this.budgets.find(key);
+    const validCurrency = this.validateCurrency(currency ?? null);
+    const audit = newAuditEntry(caller, 'BUDGET_CHANGED', key.scopeId, {
+      scope,
+      amount,
+      currency: validCurrency,
+    });
+    await this.budgets.set(key, amount, validCurrency, audit);
+    return this.budgets.findCurrent(key);
   }
 
   /**
-   * A page of the workspace's budgets in a month (YYYY-MM; null: the present one); for a token of an end user, of their
-   * own. Throws BadRequest.
+   * Returns a page of the workspace's budgets in a month (YYYY-MM, by default the current one). A token of an end user
+   * sees only that end user's budgets. Throws BadRequest.
    */
   async page(
     caller: Caller,
@@ -68,64 +82,68 @@ export class Budgeting {
     first: number,
     after: string | null,
   ): Promise<Page<Budget>> {
-    checkPageSize(first);
+    validatePageSize(first);
     if (month !== null && !MONTH.test(month))
-      throw new BadRequest('`month` is not a month. Give one as YYYY-MM.');
-    const place = after === null ? null : placeOf(after);
+      throw new BadRequest(`\`month\` is "${month.slice(0, 50)}". Use a month as YYYY-MM.`);
+    const cursor = after === null ? null : decodeCursor(after);
     const day = month === null ? null : `${month}-01`;
-    // Of certain tasks alone there are no budgets.
+    // A caller that is limited to certain tasks sees no budgets.
     if (caller.taskIds !== null) return toPage([], first, after !== null, () => '');
-    const rows = await this.budgets.page(caller, day, place, first + 1);
-    return toPage(rows, first, after !== null, ({ scope, id }) =>
-      Buffer.from(JSON.stringify([scope, id])).toString('base64url'),
-    );
+    const rows = await this.budgets.page(caller, day, cursor, first + 1);
+    return toPage(rows, first, after !== null, ({ scope, scopeId }) => encodePageCursor([scope, scopeId]));
   }
 
-  /** A foreign workspace or key is answered like one that never existed. An end user needs no record of ours. */
-  private async subjectOf(
+  /** Reports a workspace or API key of others as not found. An end user needs no record in the database. */
+  private async validateScopeId(
     { workspaceId }: Caller,
     scope: BudgetScope,
     id: string | null | undefined,
-  ): Promise<BudgetKey['subject']> {
+  ): Promise<BudgetKey['scopeId']> {
     if (scope === 'WORKSPACE') {
       if (id === null || id === undefined || id.toLowerCase() === workspaceId) return workspaceId;
-      throw refusal('NOT_FOUND', 'id', 'There is no workspace with this id that you may administer.');
+      throw inputRejected(
+        'NOT_FOUND',
+        'scopeId',
+        'No workspace with this ID that you may administer. Omit scopeId for your own.',
+      );
     }
-    if (scope === 'KEY') {
+    if (scope === 'API_KEY') {
       const keyId = id?.toLowerCase() ?? '';
       if (isId(keyId) && (await this.keys.belongsTo(workspaceId, keyId))) return keyId;
-      throw refusal('NOT_FOUND', 'id', 'There is no key with this id in your workspace.');
+      throw inputRejected('NOT_FOUND', 'scopeId', 'No API key with this ID in your workspace.');
     }
-    if (id && id.length <= MAX_END_USER_LENGTH && !id.includes(NUL)) return id;
-    throw refusal('NOT_FOUND', 'id', `Name the end user by 1 to ${MAX_END_USER_LENGTH} characters.`);
+    if (id && isEndUserId(id)) return id;
+    throw inputRejected(
+      'NOT_FOUND',
+      'scopeId',
+      `The end user's ID must have 1 to ${MAX_END_USER_ID_LENGTH} characters and must not contain NUL.`,
+    );
   }
 
-  private checkCurrency(currency: string | null): string {
-    const { currencies } = this.prices;
+  private validateCurrency(currency: string | null): string {
+    const { currencies } = this.priceList;
     const [only] = currencies;
     if (only === undefined) {
-      const message = 'There is no price list to count by. The operator sets PRICES_FILE.';
-      throw refusal('INVALID_CURRENCY', 'currency', message);
+      const message = 'Budgets need a price list. The operator must set PRICES_FILE.';
+      throw inputRejected('INVALID_CURRENCY', 'currency', message);
     }
     if (currency === null && currencies.length === 1) return only;
     if (currency !== null && currencies.includes(currency)) return currency;
-    const message = `No price is in this currency. Use one of the price list's: ${currencies.join(', ')}.`;
-    throw refusal('INVALID_CURRENCY', 'currency', message);
+    const requested =
+      currency === null ? 'A currency is required.' : `No price is in "${currency.slice(0, 50)}".`;
+    const message = `${requested} Use one of: ${currencies.join(', ')}.`;
+    throw inputRejected('INVALID_CURRENCY', 'currency', message);
   }
 }
 
-function refusal(code: InputFaultCode, field: string, message: string): InputRejected {
+function inputRejected(code: UserErrorCode, field: string, message: string): InputRejected {
   return new InputRejected([{ code, message, field: ['input', field] }]);
 }
 
-/** Throws BadRequest for a cursor that is not of this list. */
-function placeOf(cursor: string): { scope: BudgetScope; id: string } {
-  try {
-    const [scope, id] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as [unknown, unknown];
-    const known = BUDGET_SCOPES.find((each) => each === scope);
-    if (known && typeof id === 'string' && !id.includes(NUL)) return { scope: known, id };
-  } catch {
-    // as below
-  }
-  throw new BadRequest('`after` is not a cursor of this list.');
+/** Throws BadRequest for a cursor of another list. */
+function decodeCursor(cursor: string): { scope: BudgetScope; id: string } {
+  const [scope, id] = decodePageCursor(cursor);
+  const knownScope = BUDGET_SCOPES.find((known) => known === scope);
+  if (knownScope && typeof id === 'string' && !id.includes(NUL)) return { scope: knownScope, id };
+  throw invalidCursor();
 }

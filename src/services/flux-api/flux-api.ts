@@ -1,102 +1,119 @@
 import DataLoader from 'dataloader';
-import { type Caller, rightsOf } from '../../core/access/caller.js';
-import { DatabaseUnavailable, WaitEnded, WriteUnconfirmed } from '../../core/errors.js';
+import { type Caller, permissionsKey } from '../../core/access/caller.js';
+import { DatabaseUnavailable, ResultNotReady, WriteUnconfirmed } from '../../core/errors.js';
 import { type Image } from '../../core/images/image.js';
 import { type Task, type TaskKind } from '../../core/tasks/task.js';
-import { type Addresses } from '../access/signed-links.js';
-import { type FluxReply, replyOf, viewOf } from './flux-reply.js';
+import { type SignedLinks } from '../access/signed-links.js';
+import { type FluxReply, fluxReplyOf, fluxTaskOf } from './flux-reply.js';
 import { type Generation } from '../tasks/generation.js';
 import { type History } from '../tasks/history.js';
-import { type Wish } from '../tasks/request-validation.js';
-import { type Hold } from './held-requests.js';
+import { type ImageRequest } from '../tasks/request-validation.js';
+import { type HeldRequest } from './held-requests.js';
 
-/** What `/flux/images` is asked for, in our words. */
-export interface FluxOrder {
+/** A request to `/flux/images`, translated to Darkroom's terms. */
+export interface FluxImageRequest {
   kind: TaskKind;
-  wish: Wish;
-  /** Neither a callback nor `async`: the answer is the result itself. */
-  waits: boolean;
+  request: ImageRequest;
+  /** True when the request has neither `callback_url` nor `async`, so that the response is the result itself. */
+  waitForResult: boolean;
 }
 
-/** Results that are read together when many settle at once. */
-const READ_AT_ONCE = 100;
+/** Results that are read together when many tasks settle at the same time. */
+const RESULTS_PER_BATCH = 100;
 
-interface Waiter {
+interface ResultKey {
   caller: Caller;
   taskId: string;
 }
-type Result = [task: Task | null, images: Image[]];
+type TaskWithImages = [task: Task | null, images: Image[]];
 
-/** The Flux API, spoken by us: its orders become tasks like any other, and tasks of every door are shown in its form. */
+/**
+ * Implements the Flux API. Its requests become ordinary tasks, and tasks of every transport are shown in its format.
+ */
 export class FluxApi {
-  private readonly linkOf: (imageId: string) => string;
-  private readonly results = new DataLoader<Waiter, Result, Waiter>((waiters) => this.readResults(waiters), {
-    cache: false,
-    maxBatchSize: READ_AT_ONCE,
-    batchScheduleFn: (run) => void setImmediate(run),
-  });
+  private readonly imageUrlOf: (imageId: string) => string;
+  private readonly resultLoader = new DataLoader<ResultKey, TaskWithImages, ResultKey>(
+    (keys) => this.loadResults(keys),
+    {
+      cache: false,
+      maxBatchSize: RESULTS_PER_BATCH,
+      batchScheduleFn: (run) => void setImmediate(run),
+    },
+  );
 
   constructor(
     private readonly generation: Generation,
     private readonly history: History,
-    addresses: Addresses,
+    signedLinks: SignedLinks,
   ) {
-    this.linkOf = (imageId) => addresses.image(imageId);
+    this.imageUrlOf = (imageId) => signedLinks.imageUrl(imageId);
   }
 
   /**
-   * Takes an order; once this has returned, its task will reach an end. Throws InputRejected, and WriteUnconfirmed when
-   * Postgres went away meanwhile.
+   * Creates a task. Once this has returned, the task is certain to reach a final status. Throws what
+   * `Generation.request` throws, and WriteUnconfirmed when the database connection was lost in the meantime.
    */
-  async take(caller: Caller, { kind, wish }: FluxOrder, traceId: string): Promise<Task> {
+  async createTask(caller: Caller, { kind, request }: FluxImageRequest, traceId: string): Promise<Task> {
     try {
-      return (await this.generation.request(caller, kind, wish, { traceId })).task;
+      return (await this.generation.request(caller, kind, request, { traceId })).task;
     } catch (error) {
       throw error instanceof DatabaseUnavailable ? new WriteUnconfirmed(error) : error;
     }
   }
 
   /**
-   * Takes an order and answers with its result; null when its client has left, and the task goes on. Throws what `take`
-   * does, and WaitEnded when there is no result to show: also when the key was revoked meanwhile, for a 401 would say that
-   * nothing was made, and whoever then asked with another key would pay again.
+   * Creates a task and waits for its result. Returns null when the client has disconnected, and the task continues.
+   * Throws what `createTask` throws, and ResultNotReady when there is no result to return. That includes a key that
+   * was revoked in the meantime: a 401 would suggest that nothing was created, and a retry with another key would be
+   * billed again.
    */
-  async fulfil(caller: Caller, order: FluxOrder, traceId: string, hold: Hold): Promise<FluxReply | null> {
-    const task = await this.take(caller, order, traceId);
-    const end = await hold.settled(task);
-    if (end === 'left') return null;
-    if (end !== 'settled') throw new WaitEnded(task.id, end);
+  async createAndWait(
+    caller: Caller,
+    request: FluxImageRequest,
+    traceId: string,
+    heldRequest: HeldRequest,
+  ): Promise<FluxReply | null> {
+    const task = await this.createTask(caller, request, traceId);
+    const reason = await heldRequest.waitFor(task);
+    if (reason === 'left') return null;
+    if (reason !== 'settled') throw new ResultNotReady(task.id, reason);
     try {
-      const [settled, images] = await this.results.load({ caller, taskId: task.id });
-      if (!settled) throw new Error('The task is not there any more.');
-      return { ...replyOf(settled, images, this.linkOf), trace_id: traceId };
+      const [settled, images] = await this.resultLoader.load({ caller, taskId: task.id });
+      if (!settled) throw new Error('The settled task cannot be found.');
+      return { ...fluxReplyOf(settled, images, this.imageUrlOf), trace_id: traceId };
     } catch (cause) {
-      // Any other error would say that nothing was made.
-      throw new WaitEnded(task.id, 'unread', { cause });
+      // Any other error would suggest that nothing was created.
+      throw new ResultNotReady(task.id, 'unread', { cause });
     }
   }
 
-  /** The caller's tasks among these ids, in their order and each once. What is foreign is as absent as what never was. */
-  async views(caller: Caller, ids: readonly string[]): Promise<object[]> {
+  /**
+   * The caller's tasks with these IDs, in the given order and each once. IDs of other workspaces are treated as
+   * unknown.
+   */
+  async retrieve(caller: Caller, ids: readonly string[]): Promise<object[]> {
     const found = (await this.history.tasks(caller, ids)).filter((task) => task !== null);
     const tasks = [...new Set(found)];
-    const images = await this.history.imagesOf(
+    const images = await this.history.imagesByTask(
       caller,
       tasks.map((task) => task.id),
     );
-    return tasks.map((task, index) => viewOf(task, images[index] ?? [], this.linkOf));
+    return tasks.map((task, index) => fluxTaskOf(task, images[index] ?? [], this.imageUrlOf));
   }
 
-  /** One statement for the images of each workspace, and one for the tasks of each group with the same rights. */
-  private async readResults(waiters: readonly Waiter[]): Promise<Result[]> {
-    const ids = waiters.map(({ taskId }) => taskId);
-    const callers = new Map(waiters.map(({ caller }) => [rightsOf(caller), caller]));
-    const ofWorkspace = new Map(waiters.map(({ caller }) => [caller.workspaceId, caller]));
+  /** Runs one statement per workspace for the images, and one per set of permissions for the tasks. */
+  private async loadResults(keys: readonly ResultKey[]): Promise<TaskWithImages[]> {
+    const ids = keys.map(({ taskId }) => taskId);
+    const callerByPermissions = new Map(keys.map(({ caller }) => [permissionsKey(caller), caller]));
+    const callerByWorkspace = new Map(keys.map(({ caller }) => [caller.workspaceId, caller]));
     const [images, tasks] = await Promise.all([
-      Promise.all([...ofWorkspace.values()].map((caller) => this.history.imagesOf(caller, ids))),
-      Promise.all([...callers.values()].map((caller) => this.history.tasks(caller, ids))),
+      Promise.all([...callerByWorkspace.values()].map((caller) => this.history.imagesByTask(caller, ids))),
+      Promise.all([...callerByPermissions.values()].map((caller) => this.history.tasks(caller, ids))),
     ]);
     const byId = new Map(tasks.flat().map((task) => [task?.id, task]));
-    return ids.map((id, index) => [byId.get(id) ?? null, images.flatMap((ofTasks) => ofTasks[index] ?? [])]);
+    return ids.map((id, index) => [
+      byId.get(id) ?? null,
+      images.flatMap((imagesByTask) => imagesByTask[index] ?? []),
+    ]);
   }
 }

@@ -1,30 +1,33 @@
-import { apiError, type ApiErrorBody, type ApiErrorCode } from '../../core/flux-api/flux-error.js';
+import { fluxError, type FluxErrorBody, type FluxErrorCode } from '../../core/flux-api/flux-error-codes.js';
 import { type TaskErrorCode } from '../../core/tasks/task-failure.js';
-import { type Image, type Reported } from '../../core/images/image.js';
-import { type OutgoingCallbackKind } from '../../core/webhooks/webhook-delivery.js';
-import { isEnd, type Task } from '../../core/tasks/task.js';
+import { type Image, type UpstreamMetadata } from '../../core/images/image.js';
+import { type WebhookDeliveryKind } from '../../core/webhooks/webhook-delivery.js';
+import { isFinal, type Task } from '../../core/tasks/task.js';
 
-/** One picture as the Flux API shows it. */
-export interface FluxPicture {
+/** An image in the format of the Flux API. */
+export interface FluxImage {
   prompt: string;
-  /** Ours, and it lasts. */
+  /** Signed link to the stored image. */
   image_url: string;
-  /** As the upstream gave it: a number, a text, or absent. */
+  /** As the upstream reported it: a number, a text or absent. */
   seed?: unknown;
-  /** As the upstream gave it: a number or `{inference: seconds}`, or absent. */
+  /** As the upstream reported it: a number, `{inference: seconds}` or absent. */
   timings?: unknown;
 }
 
-/** How a task ended, as the Flux API says it: the reply to who waited, a callback, and a task's `response`. */
+/** The outcome of a task in the format of the Flux API. Held requests, webhooks and a task's `response` have it. */
 export type FluxReply =
-  | { success: true; task_id: string; trace_id: string; data: FluxPicture[] }
-  | { success: false; task_id: string; trace_id: string; error: ApiErrorBody };
+  | { success: true; task_id: string; trace_id: string; data: FluxImage[] }
+  | { success: false; task_id: string; trace_id: string; error: FluxErrorBody };
 
-/** What the Flux API calls a task's failure. What it says to do next holds: `api_error` can be tried again, `timeout` not blindly. */
-export const FLUX_FAILURES: Readonly<Record<TaskErrorCode, ApiErrorCode>> = {
+/**
+ * The Flux API's code for each task error. Clients of the Flux API retry by code: `api_error` invites a retry,
+ * `timeout` does not.
+ */
+export const FLUX_CODE_BY_TASK_ERROR: Readonly<Record<TaskErrorCode, FluxErrorCode>> = {
   CONTENT_REJECTED: 'forbidden',
   UPSTREAM_OUT_OF_CREDIT: 'used_up',
-  // Our token, not the caller's: `invalid_token` would send the caller looking for a fault of his own.
+  // The token is the operator's. `invalid_token` would make callers look for a mistake in their own.
   UPSTREAM_CREDENTIALS: 'api_error',
   UPSTREAM_DISABLED: 'disabled',
   UPSTREAM_BAD_REQUEST: 'bad_request',
@@ -35,84 +38,88 @@ export const FLUX_FAILURES: Readonly<Record<TaskErrorCode, ApiErrorCode>> = {
   DEADLINE_EXCEEDED: 'timeout',
 };
 
-/** Whether nothing more is expected of the task: it has ended, and its pictures are stored or lost. */
+/** Whether the task is settled: its status is final, and each of its images is stored or lost. */
 export function isSettled(task: Task): boolean {
-  return isEnd(task.status) && task.pendingImages === 0;
+  return isFinal(task.status) && task.pendingImages === 0;
 }
 
 /**
- * What became of a settled task. `kind`: how it ended, or the pictures that came after that; absent: the better of the two.
- * A picture that was lost or deleted is left out.
+ * The outcome of a settled task. `kind` selects the result itself or the images that arrived after it. Without
+ * `kind`, a successful result comes first, and otherwise late images do. Lost and deleted images are left out.
  */
-export function replyOf(
+export function fluxReplyOf(
   task: Task,
   images: readonly Image[],
-  linkOf: (imageId: string) => string,
-  kind?: OutgoingCallbackKind,
+  imageUrlOf: (imageId: string) => string,
+  kind?: WebhookDeliveryKind,
 ): FluxReply {
   const ids = { task_id: task.id, trace_id: task.traceId ?? task.id };
   const isLate = kind ? kind === 'LATE_RESULT' : task.status !== 'SUCCEEDED';
-  const pictures = images.filter((image) => image.late === isLate);
-  const kept = pictures.filter((image) => image.storedAt && !image.deletedAt);
-  if (kept.length === 0 && task.status !== 'SUCCEEDED' && kind !== 'LATE_RESULT') {
-    return { success: false, ...ids, error: errorOf(task) };
+  const resultImages = images.filter((image) => image.late === isLate);
+  const availableImages = resultImages.filter((image) => image.storedAt && !image.deletedAt);
+  if (availableImages.length === 0 && task.status !== 'SUCCEEDED' && kind !== 'LATE_RESULT') {
+    return { success: false, ...ids, error: fluxErrorOf(task) };
   }
-  if (pictures.every((image) => image.lostAt)) {
+  if (resultImages.every((image) => image.lostAt)) {
     const message =
-      'The pictures were made, and the links that the upstream gave do not serve them. Ask again.';
-    return { success: false, ...ids, error: apiError('api_error', message) };
+      'The images were made, but the URLs that the upstream returned do not serve them. Send a new request.';
+    return { success: false, ...ids, error: fluxError('api_error', message) };
   }
-  return { success: true, ...ids, data: kept.map((image) => pictureOf(task, image, linkOf)) };
-}
-
-/** A task as `/flux/tasks` shows it. Times are Unix seconds with a fraction. */
-export function viewOf(task: Task, images: readonly Image[], linkOf: (imageId: string) => string): object {
-  const seconds = (date: Date) => date.getTime() / 1000;
-  const started = seconds(task.createdAt);
-  const finished = task.finishedAt && isSettled(task) ? seconds(task.finishedAt) : null;
   return {
-    id: task.id,
-    type: 'images',
-    created_at: started,
-    started_at: started,
-    ...(finished !== null && {
-      finished_at: finished,
-      elapsed: Math.max(0, finished - started),
-    }),
-    trace_id: task.traceId ?? task.id,
-    request: requestOf(task, linkOf),
-    ...(finished !== null && { response: replyOf(task, images, linkOf) }),
+    success: true,
+    ...ids,
+    data: availableImages.map((image) => fluxImageOf(task, image, imageUrlOf)),
   };
 }
 
-function requestOf(task: Task, linkOf: (imageId: string) => string): object {
+/** A task in the format of `/flux/tasks`. Times are Unix seconds with a fraction. */
+export function fluxTaskOf(
+  task: Task,
+  images: readonly Image[],
+  imageUrlOf: (imageId: string) => string,
+): object {
+  const toUnixSeconds = (date: Date) => date.getTime() / 1000;
+  const startedAt = toUnixSeconds(task.createdAt);
+  const finishedAt = task.finishedAt && isSettled(task) ? toUnixSeconds(task.finishedAt) : null;
+  return {
+    id: task.id,
+    type: 'images',
+    created_at: startedAt,
+    started_at: startedAt,
+    ...(finishedAt !== null && {
+      finished_at: finishedAt,
+      elapsed: Math.max(0, finishedAt - startedAt),
+    }),
+    trace_id: task.traceId ?? task.id,
+    request: fluxRequestOf(task, imageUrlOf),
+    ...(finishedAt !== null && { response: fluxReplyOf(task, images, imageUrlOf) }),
+  };
+}
+
+function fluxRequestOf(task: Task, imageUrlOf: (imageId: string) => string): object {
   const isEdit = task.kind === 'EDIT';
-  const imageUrl = task.sourceImageId ? linkOf(task.sourceImageId) : task.sourceImageUrl;
+  const imageUrl = task.sourceImageId ? imageUrlOf(task.sourceImageId) : task.sourceImageUrl;
   return {
     action: isEdit ? 'edit' : 'generate',
     prompt: task.prompt,
     model: task.model,
     ...(task.size !== null && { size: task.size }),
     ...(isEdit ? { image_url: imageUrl } : { count: task.requestedCount }),
-    ...(task.callbackUrl !== null && { callback_url: task.callbackUrl }),
+    ...(task.webhookUrl !== null && { callback_url: task.webhookUrl }),
   };
 }
 
-function errorOf(task: Task): ApiErrorBody {
-  if (task.failure) return apiError(FLUX_FAILURES[task.failure.code], task.failure.message);
-  // Not `api_error`, which asks to be tried again: somebody did not want these pictures any more.
-  return apiError('bad_request', 'The task was canceled. Send a new request for new pictures.');
+function fluxErrorOf(task: Task): FluxErrorBody {
+  if (task.failure) return fluxError(FLUX_CODE_BY_TASK_ERROR[task.failure.code], task.failure.message);
+  // `api_error` would invite a retry of a task that was canceled on purpose.
+  return fluxError('bad_request', 'The task was canceled. Send a new request for new images.');
 }
 
-/** Rows from before `reported` was kept have the two in our own forms. */
-function pictureOf(task: Task, image: Image, linkOf: (imageId: string) => string): FluxPicture {
-  const { seed, timings } = (image.reported ?? {
-    seed: image.seed ?? undefined,
-    timings: image.inferenceSeconds === null ? undefined : { inference: image.inferenceSeconds },
-  }) as Reported;
+function fluxImageOf(task: Task, image: Image, imageUrlOf: (imageId: string) => string): FluxImage {
+  const { seed, timings } = (image.upstreamMetadata ?? {}) as UpstreamMetadata;
   return {
     prompt: task.prompt,
-    image_url: linkOf(image.id),
+    image_url: imageUrlOf(image.id),
     ...(seed !== undefined && { seed }),
     ...(timings !== undefined && { timings }),
   };

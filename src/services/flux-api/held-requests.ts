@@ -1,97 +1,100 @@
 import { type Caller } from '../../core/access/caller.js';
 import { type Task } from '../../core/tasks/task.js';
-import { type Connections } from '../limits/connection-slots.js';
+import { type OpenConnections } from '../limits/open-connections.js';
 import { isSettled } from './flux-reply.js';
-import { type Watching } from '../events/event-subscriptions.js';
+import { type EventSubscriptions } from '../events/event-subscriptions.js';
 
-/** Why a request is held no longer. */
-export type HoldEnd = 'settled' | 'timed-out' | 'going-away' | 'key-revoked' | 'left';
+/** Why a request is no longer held. `left`: its client disconnected, or its response was sent. */
+export type HoldEndReason = 'settled' | 'timed-out' | 'going-away' | 'api-key-revoked' | 'left';
 
 /**
- * The requests that are held until their task is settled. They hear of it from the event stream: nobody polls, and
- * Postgres is not asked while they wait.
+ * Holds requests until their tasks are settled. The event log reports that, so waiting needs neither polling nor
+ * queries.
  */
-export class Waiting {
-  private readonly holds = new Set<Hold>();
-  private isOver = false;
+export class HeldRequests {
+  private readonly heldRequests = new Set<HeldRequest>();
+  private isStopping = false;
 
   constructor(
-    private readonly connections: Connections,
-    private readonly watching: Watching,
-    /** How long a request is held at most. */
-    private readonly maxMs: number,
+    private readonly connectionSlots: OpenConnections,
+    private readonly eventSubscriptions: EventSubscriptions,
+    /** Maximum time for which a request is held. */
+    private readonly maxHoldMs: number,
   ) {}
 
   /**
-   * Takes a place for a request, before its task is written: a refusal after that would have the caller ask, and pay,
-   * again. Throws TooManyWatchers. Whoever takes one ends it.
+   * Acquires a connection slot for a request. Must be called before the task is created, because a rejection after
+   * that would make the caller send, and pay for, the request again. The caller must finish the held request. Throws
+   * TooManyConnections.
    */
-  async hold(caller: Caller): Promise<Hold> {
-    const hold = new Hold(
-      (task) => this.watch(hold, task),
-      () => this.holds.delete(hold),
+  async hold(caller: Caller): Promise<HeldRequest> {
+    const heldRequest = new HeldRequest(
+      (task) => this.waitUntilSettled(heldRequest, task),
+      () => this.heldRequests.delete(heldRequest),
     );
-    const { leave, letIn } = this.connections.open(caller, () => hold.finish('key-revoked'));
-    hold.onEnd(leave);
-    await letIn;
-    this.holds.add(hold);
-    return hold;
+    const { release, acquired } = this.connectionSlots.acquire(caller, () =>
+      heldRequest.finish('api-key-revoked'),
+    );
+    heldRequest.onEnd(release);
+    await acquired;
+    this.heldRequests.add(heldRequest);
+    return heldRequest;
   }
 
-  /** Lets those know whose task is settled by now, and ends the others. */
+  /** Finishes all held requests, those whose task is settled by now with their result. */
   async stop(): Promise<void> {
-    this.isOver = true;
-    await this.watching.flush();
-    for (const hold of [...this.holds]) hold.finish('going-away');
+    this.isStopping = true;
+    await this.eventSubscriptions.flush();
+    for (const heldRequest of [...this.heldRequests]) heldRequest.finish('going-away');
   }
 
-  private watch(hold: Hold, task: Task): void {
-    if (isSettled(task)) return hold.finish('settled');
-    if (this.isOver) return hold.finish('going-away');
-    const timer = setTimeout(() => hold.finish('timed-out'), this.maxMs);
-    hold.onEnd(() => clearTimeout(timer));
-    hold.onEnd(this.watching.untilSettled(task, () => hold.finish('settled')));
+  private waitUntilSettled(heldRequest: HeldRequest, task: Task): void {
+    if (isSettled(task)) return heldRequest.finish('settled');
+    if (this.isStopping) return heldRequest.finish('going-away');
+    const timer = setTimeout(() => heldRequest.finish('timed-out'), this.maxHoldMs);
+    heldRequest.onEnd(() => clearTimeout(timer));
+    heldRequest.onEnd(this.eventSubscriptions.onSettled(task, () => heldRequest.finish('settled')));
   }
 }
 
 /**
- * One request that is held.
+ * One held request.
  *
- *   entered -> waiting for its task -> over
- *      +--------------------------------^   its client has left, its key was revoked, or it was refused
+ *   created -> waiting for its task -> finished
+ *      +-----------------------------------^   its client disconnected, its API key was revoked, or it was rejected
  */
-export class Hold {
-  /** Resolves once, with why it is over. */
-  readonly ended: Promise<HoldEnd>;
-  private readonly releases: (() => void)[];
-  private resolve: (end: HoldEnd) => void = () => undefined;
-  private isOver = false;
+export class HeldRequest {
+  /** Resolves when the request is finished, with the reason. */
+  readonly done: Promise<HoldEndReason>;
+  private readonly cleanups: (() => void)[];
+  private resolveDone: (reason: HoldEndReason) => void = () => undefined;
+  private isFinished = false;
 
   constructor(
-    private readonly watch: (task: Task) => void,
+    private readonly startWaiting: (task: Task) => void,
     release: () => void,
   ) {
-    this.releases = [release];
-    this.ended = new Promise((resolve) => (this.resolve = resolve));
+    this.cleanups = [release];
+    this.done = new Promise((resolve) => (this.resolveDone = resolve));
   }
 
-  /** Waits for the task. */
-  settled(task: Task): Promise<HoldEnd> {
-    if (!this.isOver) this.watch(task);
-    return this.ended;
+  /** Waits until the task is settled or the request is finished for another reason. */
+  waitFor(task: Task): Promise<HoldEndReason> {
+    if (!this.isFinished) this.startWaiting(task);
+    return this.done;
   }
 
-  /** Done when it is over; at once when it is. */
-  onEnd(release: () => void): void {
-    if (this.isOver) release();
-    else this.releases.push(release);
+  /** Runs `cleanup` when the request is finished, at once when it already is. */
+  onEnd(cleanup: () => void): void {
+    if (this.isFinished) cleanup();
+    else this.cleanups.push(cleanup);
   }
 
-  /** The first end counts. */
-  finish(end: HoldEnd): void {
-    if (this.isOver) return;
-    this.isOver = true;
-    this.releases.forEach((release) => release());
-    this.resolve(end);
+  /** Finishes the request. Only the first reason counts. */
+  finish(reason: HoldEndReason): void {
+    if (this.isFinished) return;
+    this.isFinished = true;
+    this.cleanups.forEach((cleanup) => cleanup());
+    this.resolveDone(reason);
   }
 }

@@ -1,31 +1,37 @@
 import { rm } from 'node:fs/promises';
 import { type Logger } from 'pino';
-import { crashPoint } from '../../core/primitives/crash-points.js';
-import { PictureUnavailable, StoreUnavailable } from '../../core/errors.js';
-import { ACTORS } from '../../core/events/task-event.js';
+import { crashIfArmed } from '../../core/primitives/crash-points.js';
+import { ImageUnavailable, StoreUnavailable } from '../../core/errors.js';
+import { EVENT_ACTORS } from '../../core/events/task-event.js';
 import { type Image } from '../../core/images/image.js';
-import { type Blobs } from '../../db/images/blob-repository.js';
-import { type Images } from '../../db/images/image-repository.js';
+import { type BlobRepository } from '../../db/images/blob-repository.js';
+import { type ImageRepository } from '../../db/images/image-repository.js';
 import { type EventLog } from '../../event-log/event-log.js';
-import { inspectPicture } from '../../storage/processing/inspect-image.js';
+import { inspectImage } from '../../storage/processing/inspect-image.js';
 import { type ImageStore, originalKey } from '../../storage/image-store.js';
-import { AddressRefused } from '../../net/guard.js';
-import { type DownloadedFile, FileNotWritten, type HttpClient } from '../../net/http-client.js';
+import { UrlRefused } from '../../net/ssrf-guard.js';
+import { type DownloadedFile, FileWriteFailed, type HttpClient } from '../../net/http-client.js';
 import { BodyTooLarge, RequestFailed } from '../../net/request-failed.js';
-import { persistently } from '../database-retry.js';
+import { retryUntilDatabaseReturns } from '../database-retry.js';
 
 const DOWNLOAD_TIMEOUT_MS = 30_000;
-/** With the queue's backoff of e^n seconds the last one is 28 minutes after the first: longer than links are known to live. */
-const MAX_LINK_ATTEMPTS = 8;
+/**
+ * With the queue's backoff of e^n seconds, the last attempt is 28 minutes after the first. Upstream URLs are not
+ * known to live longer.
+ */
+const MAX_DOWNLOAD_ATTEMPTS = 8;
 
-/** Brings finished pictures into our own store. Bytes go through a file, so memory does not grow with their size. */
-export class Pictures {
-  /** One flight per image, whether the job or an impatient browser asked for it. */
-  private readonly inFlight = new Map<string, Promise<void>>();
+/**
+ * Copies finished images from the upstream into the store. Bytes go through a file, so memory does not grow with
+ * their size.
+ */
+export class ImageIngest {
+  /** Ingests in progress, by image ID. The job and browsers that request the same image share the work. */
+  private readonly ingestsInProgress = new Map<string, Promise<void>>();
 
   constructor(
-    private readonly images: Images,
-    private readonly blobs: Blobs,
+    private readonly images: ImageRepository,
+    private readonly blobs: BlobRepository,
     private readonly store: ImageStore,
     private readonly http: HttpClient,
     private readonly events: EventLog,
@@ -34,55 +40,64 @@ export class Pictures {
   ) {}
 
   /**
-   * Stores every picture of the task that is not stored yet. A picture that will never be had is given up as IMAGE_LOST,
-   * at the latest after 8 attempts. Throws PictureUnavailable or StoreUnavailable when another attempt can help.
+   * Ingests every image of the task that is not stored yet. An image that cannot be downloaded is marked as lost, at
+   * the latest after 8 attempts. Throws ImageUnavailable or StoreUnavailable when another attempt can help.
    */
-  async storeAll(taskId: string, attempt: number): Promise<void> {
-    await persistently(() => this.storeWhatIsLeft(taskId, attempt), this.log);
+  async ingestTaskImages(taskId: string, attempt: number): Promise<void> {
+    await retryUntilDatabaseReturns(() => this.ingestRemaining(taskId, attempt), this.log);
   }
 
-  private async storeWhatIsLeft(taskId: string, attempt: number): Promise<void> {
-    const images = await this.images.findOfTask(taskId);
-    const results = await Promise.allSettled(images.map((image) => this.storeOnce(image)));
-    let again: Error | null = null;
+  private async ingestRemaining(taskId: string, attempt: number): Promise<void> {
+    const images = await this.images.findByTask(taskId);
+    const results = await Promise.allSettled(images.map((image) => this.ingestOnce(image)));
+    let retryError: Error | null = null;
     for (const [index, result] of results.entries()) {
       const image = images[index];
       if (result.status === 'fulfilled' || !image) continue;
       const reason: unknown = result.reason;
-      const hopeless =
-        reason instanceof PictureUnavailable && (attempt >= MAX_LINK_ATTEMPTS || !reason.retryable);
-      if (hopeless) await this.images.markLost(image, reason.message, ACTORS.store);
-      else again = reason instanceof Error ? reason : new Error('storing failed', { cause: reason });
+      const isPermanent =
+        reason instanceof ImageUnavailable && (attempt >= MAX_DOWNLOAD_ATTEMPTS || !reason.retryable);
+      if (isPermanent) await this.images.markLost(image, reason.message, EVENT_ACTORS.imageStore);
+      else
+        retryError =
+          reason instanceof Error ? reason : new Error('Ingesting an image failed.', { cause: reason });
     }
-    this.events.sealSoon();
-    if (again) throw again;
+    this.events.requestSeal();
+    if (retryError) throw retryError;
   }
 
-  /** Stores one picture unless it is settled; who asks at the same time waits for the same flight. Throws as `storeAll`. */
-  async storeOnce(image: Image): Promise<void> {
+  /**
+   * Ingests one image unless it is stored, lost or deleted. Concurrent calls for one image share the work. Throws as
+   * `ingestTaskImages` does.
+   */
+  async ingestOnce(image: Image): Promise<void> {
     if (image.storedAt || image.lostAt || image.deletedAt || image.upstreamUrl === null) return;
-    let flight = this.inFlight.get(image.id);
-    if (!flight) {
-      flight = this.bringIn(image, image.upstreamUrl).finally(() => this.inFlight.delete(image.id));
-      this.inFlight.set(image.id, flight);
+    let inProgress = this.ingestsInProgress.get(image.id);
+    if (!inProgress) {
+      inProgress = this.downloadAndStore(image, image.upstreamUrl).finally(() =>
+        this.ingestsInProgress.delete(image.id),
+      );
+      this.ingestsInProgress.set(image.id, inProgress);
     }
-    return flight;
+    return inProgress;
   }
 
-  private async bringIn(image: Image, url: string): Promise<void> {
-    const path = await this.store.temporaryFile();
+  private async downloadAndStore(image: Image, url: string): Promise<void> {
+    const path = await this.store.createTemporaryPath();
     try {
       const { sha256, byteSize } = await this.download(url, path);
-      crashPoint('picture-downloaded');
-      const facts = await inspectPicture(path);
-      const announcedUntil = await this.blobs.touch(sha256);
+      crashIfArmed('image-downloaded');
+      const properties = await inspectImage(path);
+      const reservedUntil = await this.blobs.protect(sha256);
       await this.store.put(originalKey(sha256), path);
-      crashPoint('picture-put');
-      const stored = { ...facts, sha256, byteSize };
-      if (!(await this.images.markStored(image, stored, announcedUntil, ACTORS.store)))
-        throw new StoreUnavailable('storing a picture took so long that its bytes may be gone again');
-      this.events.sealSoon();
-      this.log.debug({ imageId: image.id, byteSize }, 'a picture was stored');
+      crashIfArmed('image-bytes-stored');
+      const stored = { ...properties, sha256, byteSize };
+      if (!(await this.images.markStored(image, stored, reservedUntil, EVENT_ACTORS.imageStore)))
+        throw new StoreUnavailable(
+          'storing an image took so long that its bytes may have been removed again',
+        );
+      this.events.requestSeal();
+      this.log.debug({ imageId: image.id, byteSize }, 'image stored');
     } finally {
       await rm(path, { force: true });
     }
@@ -90,19 +105,24 @@ export class Pictures {
 
   private async download(url: string, path: string): Promise<DownloadedFile> {
     const limits = { maxBytes: this.maxBytes, timeoutMs: DOWNLOAD_TIMEOUT_MS };
-    const reply = await this.http.download(url, path, limits).catch((error: unknown) => {
-      if (error instanceof FileNotWritten)
-        throw new StoreUnavailable('no file can be written', { cause: error });
+    const response = await this.http.download(url, path, limits).catch((error: unknown) => {
+      if (error instanceof FileWriteFailed)
+        throw new StoreUnavailable('a file cannot be written', { cause: error });
       const cause = error instanceof RequestFailed ? error.cause : null;
-      const why =
-        (cause instanceof AddressRefused && cause.reason) ||
-        (cause instanceof BodyTooLarge && `it gives more than ${cause.maxBytes} bytes`);
-      if (why)
-        throw new PictureUnavailable(`The upstream's link was refused: ${why}.`, false, { cause: error });
-      throw new PictureUnavailable("The upstream's link could not be read.", true, { cause: error });
+      const reason =
+        (cause instanceof UrlRefused && cause.reason) ||
+        (cause instanceof BodyTooLarge && `it serves more than ${cause.maxBytes} bytes`);
+      if (reason)
+        throw new ImageUnavailable(`The upstream's image URL was refused: ${reason}.`, false, {
+          cause: error,
+        });
+      throw new ImageUnavailable("The upstream's image URL could not be read.", true, { cause: error });
     });
-    if (reply.file) return reply.file;
-    const retryable = reply.status >= 500 || reply.status === 429 || reply.status === 404;
-    throw new PictureUnavailable(`The upstream's link answered ${reply.status}.`, retryable);
+    if (response.file) return response.file;
+    const retryable = response.status >= 500 || response.status === 429 || response.status === 404;
+    throw new ImageUnavailable(
+      `The upstream's image URL answered with status ${response.status}.`,
+      retryable,
+    );
   }
 }

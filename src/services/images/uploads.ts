@@ -5,58 +5,61 @@ import {
   BadRequest,
   Gone,
   InputRejected,
-  LinkRefused,
-  PictureUnavailable,
+  LinkInvalid,
+  ImageUnavailable,
   StoreUnavailable,
 } from '../../core/errors.js';
 import { isId, newId } from '../../core/primitives/ids.js';
 import { type Image } from '../../core/images/image.js';
-import { wholeWorkspace } from '../../core/access/visibility.js';
-import { type Blobs } from '../../db/images/blob-repository.js';
-import { type Images } from '../../db/images/image-repository.js';
-import { type Uploads } from '../../db/images/upload-repository.js';
-import { measureFile, writeStream } from '../../storage/write-stream.js';
-import { inspectPicture } from '../../storage/processing/inspect-image.js';
+import { workspaceVisibility } from '../../core/access/visibility.js';
+import { type BlobRepository } from '../../db/images/blob-repository.js';
+import { type ImageRepository } from '../../db/images/image-repository.js';
+import { type UploadRepository } from '../../db/images/upload-repository.js';
+import { measureFile, writeStreamToFile } from '../../storage/write-stream.js';
+import { inspectImage } from '../../storage/processing/inspect-image.js';
 import { type ImageStore, originalKey } from '../../storage/image-store.js';
-import { normaliseUpload } from '../../storage/processing/transform.js';
-import { requireNewThings } from '../access/access.js';
-import { type Addresses } from '../access/signed-links.js';
+import { normalizeUpload } from '../../storage/processing/normalize-upload.js';
+import { requireCanCreate } from '../access/access.js';
+import { type SignedLinks } from '../access/signed-links.js';
 
-/** Long enough to choose a picture and send it over a slow line. */
-const LINK_SECONDS = 900;
-const MAX_NAME_LENGTH = 255;
+/** Long enough to choose an image and send it over a slow connection. */
+const UPLOAD_LINK_TTL_SECONDS = 900;
+const MAX_FILE_NAME_LENGTH = 255;
 const HOUR_MS = 3_600_000;
-const FORGET_BATCH = 1_000;
+const DELETE_BATCH_SIZE = 1_000;
 
-/** A link that one picture can be sent to. */
+/** A signed link that accepts one image. */
 export interface UploadLink {
-  /** The id that the image will have. */
+  /** ID that the image will have. */
   imageId: string;
   url: string;
   maxBytes: number;
   expiresAt: Date;
 }
 
-/** Takes pictures from people, so that they can be edited. */
-export class Uploading {
+/** Accepts images from users, so that they can be edited. */
+export class Uploads {
   constructor(
-    private readonly uploads: Uploads,
-    private readonly images: Images,
-    private readonly blobs: Blobs,
+    private readonly uploads: UploadRepository,
+    private readonly images: ImageRepository,
+    private readonly blobs: BlobRepository,
     private readonly store: ImageStore,
-    private readonly addresses: Addresses,
+    private readonly signedLinks: SignedLinks,
     private readonly maxBytes: number,
   ) {}
 
-  /** Makes a link. Throws InputRejected for a name that cannot be, and Forbidden for who may make nothing new. */
+  /**
+   * Creates an upload link. Throws InputRejected for an invalid file name, or Forbidden when the caller may not
+   * create tasks.
+   */
   async create(caller: Caller, fileName: string | null): Promise<{ upload: UploadLink }> {
-    requireNewThings(caller);
-    if (fileName !== null && (fileName.length > MAX_NAME_LENGTH || fileName.includes('\0'))) {
-      const message = `The file name has at most ${MAX_NAME_LENGTH} characters and no NUL. Shorten it, or leave it out.`;
+    requireCanCreate(caller);
+    if (fileName !== null && (fileName.length > MAX_FILE_NAME_LENGTH || fileName.includes('\0'))) {
+      const message = `fileName must have at most ${MAX_FILE_NAME_LENGTH} characters and no NUL character. Shorten it, or leave it out.`;
       throw new InputRejected([{ code: 'INVALID_FILE_NAME', message, field: ['input', 'fileName'] }]);
     }
     const id = newId();
-    const expiresAt = new Date(Date.now() + LINK_SECONDS * 1000);
+    const expiresAt = new Date(Date.now() + UPLOAD_LINK_TTL_SECONDS * 1000);
     await this.uploads.insert({
       id,
       workspaceId: caller.workspaceId,
@@ -65,51 +68,58 @@ export class Uploading {
       endUserId: caller.endUserId,
       expiresAt,
     });
-    return { upload: { imageId: id, url: this.addresses.upload(id), maxBytes: this.maxBytes, expiresAt } };
+    return {
+      upload: { imageId: id, url: this.signedLinks.uploadUrl(id), maxBytes: this.maxBytes, expiresAt },
+    };
   }
 
   /**
-   * Takes the picture that was sent to a link: decoded, turned upright, without its metadata, stored. The same link again
-   * gives the image that was made: a reply can be lost. Throws LinkRefused, Gone, PayloadTooLarge, StoreUnavailable, and
-   * BadRequest for what is no picture; after the last three the link can be used again.
+   * Stores the image that was sent to a link, after turning it upright and removing its metadata. Since a response
+   * can be lost, using the link again returns the image that was created. Throws LinkInvalid, Gone, PayloadTooLarge,
+   * StoreUnavailable, or BadRequest when the body is not an image. After the last three, the link can be used again.
    */
   async receive(uploadId: string, token: string, body: Readable): Promise<Image> {
-    if (!isId(uploadId) || !this.addresses.isUploadToken(uploadId, token)) {
-      throw new LinkRefused('This is not an upload link that we signed. Ask for one with createUpload.');
+    if (!isId(uploadId) || !this.signedLinks.isValidUploadToken(uploadId, token)) {
+      throw new LinkInvalid('This upload link is invalid. Request a new one with `createUpload`.');
     }
     const upload = await this.uploads.find(uploadId);
     if (upload?.usedAt) return this.imageOf(upload);
     if (!upload || upload.expiresAt < new Date()) {
-      throw new Gone('This upload link has expired. Ask for another one with createUpload.');
+      throw new Gone('This upload link has expired. Request a new one with `createUpload`.');
     }
-    const [received, upright] = [await this.store.temporaryFile(), await this.store.temporaryFile()];
+    const receivedPath = await this.store.createTemporaryPath();
+    const normalizedPath = await this.store.createTemporaryPath();
     try {
-      await writeStream(body, received, this.maxBytes);
-      await normaliseUpload(received, upright);
-      const facts = await inspectPicture(upright);
-      const { sha256, byteSize } = await measureFile(upright);
-      const announcedUntil = await this.blobs.touch(sha256);
-      await this.store.put(originalKey(sha256), upright);
-      const isWritten = await this.uploads.complete(uploadId, { ...facts, sha256, byteSize }, announcedUntil);
-      if (!isWritten && !(await this.uploads.find(uploadId))?.usedAt)
-        throw new StoreUnavailable('storing took too long, and the picture must be sent again');
+      await writeStreamToFile(body, receivedPath, this.maxBytes);
+      await normalizeUpload(receivedPath, normalizedPath);
+      const properties = await inspectImage(normalizedPath);
+      const { sha256, byteSize } = await measureFile(normalizedPath);
+      const reservedUntil = await this.blobs.protect(sha256);
+      await this.store.put(originalKey(sha256), normalizedPath);
+      const isCompleted = await this.uploads.complete(
+        uploadId,
+        { ...properties, sha256, byteSize },
+        reservedUntil,
+      );
+      if (!isCompleted && !(await this.uploads.find(uploadId))?.usedAt)
+        throw new StoreUnavailable('storing took too long, so the image must be sent again');
       return await this.imageOf(upload);
     } catch (error) {
-      throw error instanceof PictureUnavailable ? new BadRequest(error.message, { cause: error }) : error;
+      throw error instanceof ImageUnavailable ? new BadRequest(error.message, { cause: error }) : error;
     } finally {
-      await Promise.all([rm(received, { force: true }), rm(upright, { force: true })]);
+      await Promise.all([rm(receivedPath, { force: true }), rm(normalizedPath, { force: true })]);
     }
   }
 
-  /** Deletes links that were over an hour ago. */
-  async forgetOld(): Promise<void> {
-    const time = new Date(Date.now() - HOUR_MS);
-    while ((await this.uploads.forgetBefore(time, FORGET_BATCH)) === FORGET_BATCH);
+  /** Deletes links that expired more than an hour ago. */
+  async deleteExpired(): Promise<void> {
+    const cutoff = new Date(Date.now() - HOUR_MS);
+    while ((await this.uploads.deleteExpiredBefore(cutoff, DELETE_BATCH_SIZE)) === DELETE_BATCH_SIZE);
   }
 
   private async imageOf({ id, workspaceId }: { id: string; workspaceId: string }): Promise<Image> {
-    const [image] = await this.images.findMany(wholeWorkspace(workspaceId), [id]);
-    if (!image || image.deletedAt) throw new Gone('This picture was deleted.');
+    const [image] = await this.images.findMany(workspaceVisibility(workspaceId), [id]);
+    if (!image || image.deletedAt) throw new Gone('This image was deleted.');
     return image;
   }
 }

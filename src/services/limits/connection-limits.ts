@@ -1,215 +1,226 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTick } from 'node:timers/promises';
 import { type Logger } from 'pino';
 import { newId } from '../../core/primitives/ids.js';
-import { type ConnectionPlaces } from '../../db/limits/connection-slot-repository.js';
+import { type ConnectionSlotRepository } from '../../db/limits/connection-slot-repository.js';
 
-/** Whose connections are limited, and to how many over all instances. */
+/** A limit on the connections of one subject over all instances. */
 export interface ConnectionLimit {
-  name: string;
+  /** Identifies the API key, client token, end user or workspace. */
+  subject: string;
   limit: number;
 }
 
-/** The places of an instance that has died count until its lease has ended. */
+/** The slots of an instance that died count until its lease expires. */
 export const LEASE_MS = 10_000;
-const BEATS_IN_LEASE = 5;
+const HEARTBEATS_PER_LEASE = 5;
 /**
- * An instance takes 0.5 % of a limit at once, and keeps 1 % free at most: with six of them 5 % are lost to whoever asks next. A limit
- * up to 200 is taken place by place, and exact.
+ * An instance reserves 0.5 % of a limit at a time and keeps at most 1 % of it free. With six instances, 5 % of the limit
+ * can be unavailable to the next client. A limit of up to 200 is reserved slot by slot and is exact.
  */
-const SHARES = 200;
-/** Places of so many are asked for in one statement; those of others wait for it if they are the same. */
-const SUBJECTS_AT_ONCE = 200;
-/** Then Postgres counts as away: a client waits for its connection meanwhile. */
-const PATIENCE_MS = 3_000;
+const LIMIT_SHARES = 200;
+/** The subjects of one statement. Further subjects wait for the next one. */
+const SUBJECTS_PER_STATEMENT = 200;
+/** After this time PostgreSQL counts as unavailable. Clients wait for their connection until then. */
+const DATABASE_TIMEOUT_MS = 3_000;
 
-/** One subject as this instance knows it. */
-interface Subject extends ConnectionLimit {
-  /** Connections that are open here. */
-  open: number;
-  /** Places that this instance has. Fewer than `open`: some were let in while Postgres was away. */
-  held: number;
-  waiting: ((isLetIn: boolean) => void)[];
+/** The state of one subject on this instance. */
+interface LimitedSubject extends ConnectionLimit {
+  /** Open connections on this instance. */
+  openConnections: number;
+  /** Slots that this instance holds. Fewer than `openConnections` if some were admitted while PostgreSQL was unavailable. */
+  slots: number;
+  waiters: ((isAdmitted: boolean) => void)[];
 }
 
 /**
- * Holds connections to their limits over all instances. Each instance has a number of places in Postgres, for as long as it says
- * that it is alive, and counts its connections against those by itself. What it needs more, or no more, goes in one statement at a
- * time for all subjects, so a thousand clients that come at once cost a few. While Postgres is away nobody is refused.
+ * Enforces connection limits over all instances. Each instance holds slots in PostgreSQL as long as it renews its lease,
+ * and it counts its connections against those slots locally. One statement at a time adjusts the slots of all subjects, so
+ * a thousand concurrent clients need only a few statements. While PostgreSQL is unavailable, every connection is admitted.
  */
 export class ConnectionLimits {
-  private readonly holderId = newId();
-  private readonly subjects = new Map<string, Subject>();
-  private readonly changed = new Set<Subject>();
+  private readonly leaseId = newId();
+  private readonly subjects = new Map<string, LimitedSubject>();
+  private readonly changed = new Set<LimitedSubject>();
   private readonly timer: NodeJS.Timeout;
-  private working: Promise<void> | null = null;
-  private beating: Promise<void> | null = null;
-  /** From the first limited connection on: also who has none at the moment may have one before the next beat. */
+  private pendingWork: Promise<void> | null = null;
+  private pendingHeartbeat: Promise<void> | null = null;
+  /** Stays true after the first limited connection, because another one may come before the next heartbeat. */
   private isUsed = false;
-  /** Postgres has not answered for long. */
-  private isAway = false;
-  /** Postgres may have other numbers than we: at the next beat they are told anew. */
-  private isInDoubt = false;
-  private isOver = false;
+  /** PostgreSQL did not respond within DATABASE_TIMEOUT_MS. */
+  private isDatabaseUnavailable = false;
+  /** PostgreSQL may hold other numbers than this instance. The next heartbeat sends all of them again. */
+  private needsResync = false;
+  private isStopped = false;
 
   constructor(
-    private readonly places: ConnectionPlaces,
+    private readonly slots: ConnectionSlotRepository,
     private readonly leaseMs: number,
     private readonly log: Logger,
   ) {
     this.timer = setInterval(() => {
-      this.beating ??= this.beat().finally(() => {
-        this.beating = null;
+      this.pendingHeartbeat ??= this.heartbeat().finally(() => {
+        this.pendingHeartbeat = null;
       });
-    }, leaseMs / BEATS_IN_LEASE);
+    }, leaseMs / HEARTBEATS_PER_LEASE);
   }
 
   /**
-   * Takes a place of each, one after the other: who is refused by the first takes none of those that others share. Returns how to
-   * give them back, or the limit that has no place left.
+   * Acquires a slot of each limit, in their order. A rejection by an early limit takes no slot of the later ones, which
+   * others share. Returns a function that releases the slots, or the limit that has no slot left.
    */
-  async open<Limit extends ConnectionLimit>(limits: readonly Limit[]): Promise<(() => void) | Limit> {
-    const entered: Subject[] = [];
-    const leave = () => entered.splice(0).forEach((subject) => this.leave(subject));
+  async acquire<Limit extends ConnectionLimit>(limits: readonly Limit[]): Promise<(() => void) | Limit> {
+    const acquired: LimitedSubject[] = [];
+    const release = () => acquired.splice(0).forEach((subject) => this.releaseSlot(subject));
     for (const limit of limits) {
       const subject = this.subjectOf(limit);
-      if (!(await this.enter(subject))) {
-        leave();
+      if (!(await this.acquireSlot(subject))) {
+        release();
         return limit;
       }
-      entered.push(subject);
+      acquired.push(subject);
     }
-    return leave;
+    return release;
   }
 
-  /** Gives everything back. */
+  /** Releases all slots of this instance. */
   async stop(): Promise<void> {
-    this.isOver = true;
+    this.isStopped = true;
     clearInterval(this.timer);
-    await Promise.all([this.working, this.beating]);
-    for (const subject of this.subjects.values()) this.letIn(subject);
-    if (this.isUsed) await this.places.leave(this.holderId).catch(() => undefined);
+    await Promise.all([this.pendingWork, this.pendingHeartbeat]);
+    for (const subject of this.subjects.values()) this.admitWaiters(subject);
+    if (this.isUsed) await this.slots.releaseLease(this.leaseId).catch(() => undefined);
   }
 
-  private subjectOf({ name, limit }: ConnectionLimit): Subject {
-    const subject = this.subjects.get(name) ?? { name, limit, open: 0, held: 0, waiting: [] };
-    subject.limit = limit;
+  private subjectOf({ subject, limit }: ConnectionLimit): LimitedSubject {
+    const limited = this.subjects.get(subject) ?? {
+      subject,
+      limit,
+      openConnections: 0,
+      slots: 0,
+      waiters: [],
+    };
+    limited.limit = limit;
     this.isUsed = true;
-    this.subjects.set(name, subject);
-    return subject;
+    this.subjects.set(subject, limited);
+    return limited;
   }
 
-  private enter(subject: Subject): boolean | Promise<boolean> {
-    if (subject.open < subject.held || this.isAway || this.isOver) {
-      subject.open += 1;
+  private acquireSlot(subject: LimitedSubject): boolean | Promise<boolean> {
+    if (subject.openConnections < subject.slots || this.isDatabaseUnavailable || this.isStopped) {
+      subject.openConnections += 1;
       return true;
     }
     return new Promise((resolve) => {
-      subject.waiting.push(resolve);
-      this.change(subject);
+      subject.waiters.push(resolve);
+      this.scheduleSync(subject);
     });
   }
 
-  private leave(subject: Subject): void {
-    subject.open -= 1;
-    if (wantedOf(subject) !== subject.held) this.change(subject);
+  private releaseSlot(subject: LimitedSubject): void {
+    subject.openConnections -= 1;
+    if (wantedSlotsOf(subject) !== subject.slots) this.scheduleSync(subject);
   }
 
-  private letIn(subject: Subject): void {
-    const waiting = subject.waiting.splice(0);
-    subject.open += waiting.length;
-    for (const resolve of waiting) resolve(true);
+  private admitWaiters(subject: LimitedSubject): void {
+    const waiters = subject.waiters.splice(0);
+    subject.openConnections += waiters.length;
+    for (const resolve of waiters) resolve(true);
   }
 
-  private change(subject: Subject): void {
+  private scheduleSync(subject: LimitedSubject): void {
     this.changed.add(subject);
-    if (this.isOver) return;
-    this.working ??= this.work().finally(() => {
-      this.working = null;
-      // What has changed since the last look.
-      for (const one of this.changed) this.change(one);
+    if (this.isStopped) return;
+    this.pendingWork ??= this.syncChanged().finally(() => {
+      this.pendingWork = null;
+      // Subjects that changed during the last statement.
+      for (const subject of this.changed) this.scheduleSync(subject);
     });
   }
 
-  private async work(): Promise<void> {
-    // Those that come in the same moment go together.
-    await nextTurn();
-    while (this.changed.size > 0 && !this.isOver) {
-      const subjects = [...this.changed].slice(0, SUBJECTS_AT_ONCE);
+  private async syncChanged(): Promise<void> {
+    // Collects the connections of this turn of the event loop into one statement.
+    await nextTick();
+    while (this.changed.size > 0 && !this.isStopped) {
+      const subjects = [...this.changed].slice(0, SUBJECTS_PER_STATEMENT);
       for (const subject of subjects) this.changed.delete(subject);
-      await this.settle(subjects);
+      await this.syncSubjects(subjects);
     }
   }
 
-  /** Asks for what these need, and lets in whom there are places for. */
-  private async settle(subjects: readonly Subject[]): Promise<void> {
-    const waiting = subjects.map((subject) => subject.waiting.length);
-    const patience = setTimeout(() => {
-      this.isAway = true;
-      this.isInDoubt = true;
-      for (const subject of this.subjects.values()) this.letIn(subject);
-    }, PATIENCE_MS);
+  /** Adjusts the slots of these subjects and admits the waiters that have one. */
+  private async syncSubjects(subjects: readonly LimitedSubject[]): Promise<void> {
+    const waiterCounts = subjects.map((subject) => subject.waiters.length);
+    const timeout = setTimeout(() => {
+      this.isDatabaseUnavailable = true;
+      this.needsResync = true;
+      for (const subject of this.subjects.values()) this.admitWaiters(subject);
+    }, DATABASE_TIMEOUT_MS);
     try {
-      const held = await this.hold(subjects);
+      const slots = await this.reserveSlots(subjects);
       subjects.forEach((subject, index) => {
-        subject.held = held.get(subject.name) ?? 0;
-        for (const resolve of subject.waiting.splice(0, waiting[index])) {
-          const isLetIn = subject.open < subject.held;
-          if (isLetIn) subject.open += 1;
-          resolve(isLetIn);
+        subject.slots = slots.get(subject.subject) ?? 0;
+        for (const resolve of subject.waiters.splice(0, waiterCounts[index])) {
+          const isAdmitted = subject.openConnections < subject.slots;
+          if (isAdmitted) subject.openConnections += 1;
+          resolve(isAdmitted);
         }
-        if (subject.open + subject.held + subject.waiting.length === 0) this.subjects.delete(subject.name);
+        if (subject.openConnections + subject.slots + subject.waiters.length === 0)
+          this.subjects.delete(subject.subject);
       });
     } catch (error) {
-      this.log.warn({ err: error }, 'connections cannot be counted at the moment; nobody is refused by it');
-      this.isInDoubt = true;
-      for (const subject of subjects) this.letIn(subject);
+      this.log.warn(
+        { err: error },
+        'failed to count connections; admitting all of them until the database is back',
+      );
+      this.needsResync = true;
+      for (const subject of subjects) this.admitWaiters(subject);
     } finally {
-      clearTimeout(patience);
-      this.isAway = false;
+      clearTimeout(timeout);
+      this.isDatabaseUnavailable = false;
     }
   }
 
-  private async hold(subjects: readonly Subject[]): Promise<Map<string, number>> {
-    const asked = subjects.map((subject) => {
-      const { name, open, limit } = subject;
-      const wanted = wantedOf(subject);
-      // What is being given back is not used meanwhile.
-      subject.held = Math.min(subject.held, wanted);
-      return { subject: name, open, wanted, limit };
+  private async reserveSlots(subjects: readonly LimitedSubject[]): Promise<Map<string, number>> {
+    const requests = subjects.map((subject) => {
+      const { openConnections, limit } = subject;
+      const wantedSlots = wantedSlotsOf(subject);
+      // Slots that are being released must not be used meanwhile.
+      subject.slots = Math.min(subject.slots, wantedSlots);
+      return { subject: subject.subject, openConnections, wantedSlots, maxSlots: limit };
     });
-    const held = await this.places.hold(this.holderId, asked);
-    if (held) return held;
-    await this.join();
-    const again = await this.places.hold(this.holderId, asked);
-    if (!again) throw new Error('The lease ended while places were asked for.');
-    return again;
+    const slots = await this.slots.adjustSlots(this.leaseId, requests);
+    if (slots) return slots;
+    await this.createLease();
+    const retried = await this.slots.adjustSlots(this.leaseId, requests);
+    if (!retried) throw new Error('The connection lease expired while slots were being reserved.');
+    return retried;
   }
 
-  /** The first beat, and the one after others have given us up: they have removed our places. */
-  private async join(): Promise<void> {
-    await this.places.join(this.holderId, this.leaseMs);
-    this.isInDoubt = true;
+  /** Creates the first lease, or a new one after other instances deleted the expired lease and its slots. */
+  private async createLease(): Promise<void> {
+    await this.slots.createLease(this.leaseId, this.leaseMs);
+    this.needsResync = true;
   }
 
-  private async beat(): Promise<void> {
+  private async heartbeat(): Promise<void> {
     if (!this.isUsed) return;
     try {
-      if (!(await this.places.beat(this.holderId, this.leaseMs))) await this.join();
-      if (this.isInDoubt) {
-        this.isInDoubt = false;
-        for (const subject of this.subjects.values()) this.change(subject);
+      if (!(await this.slots.renewLease(this.leaseId, this.leaseMs))) await this.createLease();
+      if (this.needsResync) {
+        this.needsResync = false;
+        for (const subject of this.subjects.values()) this.scheduleSync(subject);
       }
-      await this.places.bury(this.leaseMs);
+      await this.slots.deleteExpiredLeases(this.leaseMs);
     } catch (error) {
-      this.log.warn({ err: error }, 'places for connections cannot be kept at the moment; it is tried again');
+      this.log.warn({ err: error }, 'failed to renew the lease of the connection slots; trying again');
     }
   }
 }
 
-/** How many places it should have here. What it has, where that is about right. */
-function wantedOf({ open, held, waiting, limit }: Subject): number {
-  const needed = open + waiting.length;
-  const spare = Math.ceil(limit / SHARES) - 1;
-  if (needed === 0) return 0;
-  return needed > held || held - needed > 2 * spare ? needed + spare : held;
+/** The slots that this instance should hold. Unchanged when the present number is about right. */
+function wantedSlotsOf({ openConnections, slots, waiters, limit }: LimitedSubject): number {
+  const neededSlots = openConnections + waiters.length;
+  const spareSlots = Math.ceil(limit / LIMIT_SHARES) - 1;
+  if (neededSlots === 0) return 0;
+  return neededSlots > slots || slots - neededSlots > 2 * spareSlots ? neededSlots + spareSlots : slots;
 }

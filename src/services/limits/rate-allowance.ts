@@ -1,90 +1,90 @@
-import { type Allowances } from '../../db/limits/rate-limit-repository.js';
+import { type RateLimitRepository } from '../../db/limits/rate-limit-repository.js';
 
 /**
- * The share of an allowance that an instance asks for at once: 1 %. Those of instances that do not use theirs up are lost to
- * the others, so with six instances no more than 5 % is; and there are at most a hundred statements for each window.
+ * An instance takes 1 % of a limit at a time. An instance that does not use up its chunk withholds it from the others, so
+ * with six instances at most 5 % of the limit is unavailable. A window needs at most a hundred statements.
  */
-const CHUNKS = 100;
+const CHUNKS_PER_LIMIT = 100;
 
-/** How an allowance stands, as far as this instance knows: others may have used more by now. */
-export interface Standing {
+/** The state of an allowance as this instance last knew it. Other instances may have used more since. */
+export interface AllowanceStatus {
   limit: number;
   remaining: number;
-  /** Until it is renewed. */
-  leftMs: number;
+  /** Time until the window ends. */
+  resetsInMs: number;
   windowMs: number;
   resetAt: Date;
 }
 
 /**
- * One allowance, counted down by this instance.
+ * One rate limit of one subject, counted down in chunks on this instance.
  *
- *   unknown -> take -> some left -> used up here -> take -> ... -> all given away -> (window over) -> unknown
+ *   unknown -> take a chunk -> use it up -> take a chunk -> ... -> limit exhausted -> (window ends) -> unknown
  *
- * Times are of the monotonic clock, from what Postgres says is left of the window, counted from before it was asked: our
- * window ends no later than that of Postgres.
+ * Times are of the monotonic clock. The end of the window is the remaining time that PostgreSQL returns, counted from
+ * before the query, so the local window never ends later than the one in PostgreSQL.
  */
-export class Allowance {
-  private left = 0;
-  private given = 0;
+export class RateAllowance {
+  private remainingHere = 0;
+  private totalGranted = 0;
   private endsAt = -Infinity;
-  /** The same by the clock of Postgres, for people. */
+  /** The end of the window by the clock of PostgreSQL, for display. */
   private resetAt = new Date(0);
-  private isGivenAway = false;
-  private taking: Promise<void> | null = null;
+  private isExhausted = false;
+  private pendingTake: Promise<void> | null = null;
 
   constructor(
     private readonly name: string,
     private readonly windowMs: number,
-    private readonly allowances: Allowances,
+    private readonly rateLimits: RateLimitRepository,
   ) {}
 
-  /** Uses `count` up; false: that much is not left. Without a query, and at once, as long as there is some left here. */
-  use(count: number, limit: number): boolean | Promise<boolean> {
-    const isOver = performance.now() >= this.endsAt;
-    if (isOver) {
-      this.left = 0;
-      this.isGivenAway = false;
+  /** Uses up `count`. False when less than that is left. Returns at once, without a query, while the local chunk lasts. */
+  tryUse(count: number, limit: number): boolean | Promise<boolean> {
+    const isWindowOver = performance.now() >= this.endsAt;
+    if (isWindowOver) {
+      this.remainingHere = 0;
+      this.isExhausted = false;
     }
-    if (this.left >= count) {
-      this.left -= count;
+    if (this.remainingHere >= count) {
+      this.remainingHere -= count;
       return true;
     }
-    if (this.isGivenAway || count > limit) return false;
-    this.taking ??= this.take(count, limit).finally(() => {
-      this.taking = null;
+    if (this.isExhausted || count > limit) return false;
+    this.pendingTake ??= this.takeChunk(count, limit).finally(() => {
+      this.pendingTake = null;
     });
-    return this.taking.then(() => this.use(count, limit));
+    return this.pendingTake.then(() => this.tryUse(count, limit));
   }
 
-  /** Gives back what was not used after all. */
-  giveBack(count: number): void {
-    if (performance.now() < this.endsAt) this.left += count;
+  /** Returns what was not used after all. */
+  refund(count: number): void {
+    if (performance.now() < this.endsAt) this.remainingHere += count;
   }
 
-  standing(limit: number): Standing {
+  /** Returns the present state, without a query. */
+  status(limit: number): AllowanceStatus {
     const { windowMs } = this;
-    const leftMs = Math.max(0, this.endsAt - performance.now());
-    if (leftMs === 0) {
+    const resetsInMs = Math.max(0, this.endsAt - performance.now());
+    if (resetsInMs === 0) {
       const resetAt = new Date(Date.now() + windowMs);
-      return { limit, remaining: limit, leftMs: windowMs, windowMs, resetAt };
+      return { limit, remaining: limit, resetsInMs: windowMs, windowMs, resetAt };
     }
-    const remaining = Math.max(0, limit - this.given) + this.left;
-    return { limit, remaining, leftMs, windowMs, resetAt: this.resetAt };
+    const remaining = Math.max(0, limit - this.totalGranted) + this.remainingHere;
+    return { limit, remaining, resetsInMs, windowMs, resetAt: this.resetAt };
   }
 
-  private async take(count: number, limit: number): Promise<void> {
-    const askedAt = performance.now();
-    const chunk = Math.max(count, Math.ceil(limit / CHUNKS));
-    const grant = await this.allowances.take(this.name, chunk, limit, this.windowMs);
-    const { granted, given, leftMs, endsAt: resetAt } = grant;
-    const endsAt = askedAt + leftMs;
-    // Of a window before this one nothing is left.
-    if (endsAt - this.endsAt > this.windowMs / 2) this.left = 0;
+  private async takeChunk(count: number, limit: number): Promise<void> {
+    const requestedAt = performance.now();
+    const chunk = Math.max(count, Math.ceil(limit / CHUNKS_PER_LIMIT));
+    const grant = await this.rateLimits.acquire(this.name, chunk, limit, this.windowMs);
+    const endsAt = requestedAt + grant.remainingMs;
+    // What is left of an earlier window expires with it.
+    if (endsAt - this.endsAt > this.windowMs / 2) this.remainingHere = 0;
     this.endsAt = endsAt;
-    this.resetAt = resetAt;
-    this.left += granted;
-    this.given = given;
-    this.isGivenAway = granted < chunk;
+    this.resetAt = grant.windowEndsAt;
+    this.remainingHere += grant.granted;
+    this.totalGranted = grant.totalGranted;
+    this.isExhausted = grant.granted < chunk;
   }
 }

@@ -3,180 +3,188 @@ import { type Logger } from 'pino';
 import { type Caller } from '../../core/access/caller.js';
 import { RateLimited } from '../../core/errors.js';
 import { LIMIT_NAMES, type Limits } from '../../core/limits/limits.js';
-import { type Allowances } from '../../db/limits/rate-limit-repository.js';
-import { type Flights } from '../../db/limits/in-flight-repository.js';
-import { Allowance, type Standing } from './rate-allowance.js';
+import { type RateLimitRepository } from '../../db/limits/rate-limit-repository.js';
+import { type InFlightRepository } from '../../db/limits/in-flight-repository.js';
+import { RateAllowance, type AllowanceStatus } from './rate-allowance.js';
 import { type ConnectionLimit } from './connection-limits.js';
 
-export const WINDOW_MS = 60_000;
-/** Who has not asked for long is counted anew, at most 1 % too generously. */
-const SUBJECTS_KEPT = 30_000;
-/** A picture takes the upstream some seconds. */
-const FLIGHT_RETRY_MS = 5_000;
+export const RATE_LIMIT_WINDOW_MS = 60_000;
+/** An evicted allowance starts again, which grants at most 1 % too much. */
+const MAX_CACHED_ALLOWANCES = 30_000;
+/** The upstream takes some seconds for an image. */
+const IN_FLIGHT_RETRY_AFTER_MS = 5_000;
 
-/** Limits that hold where nothing narrower is said. */
+/** The limits of keys, end users and workspaces that have none of their own. */
 export interface DefaultLimits {
   key: Limits;
   endUser: Limits;
   workspace: Limits;
 }
 
-/** How the limit on requests stands that is nearest to its end. */
-export interface RateStanding extends Standing {
-  /** What this request used up. */
+/** The state of the caller's request limit with the least remaining. */
+export interface RateLimitStatus extends AllowanceStatus {
+  /** What this request used. */
   cost: number;
 }
 
-/** Whose limit it is, and what it is. */
-interface Subject {
+/** An API key, client token, end user or workspace, with its limits. */
+interface RateLimitSubject {
   name: string;
-  called: string;
+  label: string;
   limits: Limits;
 }
 
-type PerMinute = 'requestsPerMinute' | 'generationsPerMinute';
+type PerMinuteLimit = 'requestsPerMinute' | 'generationsPerMinute';
 
 /**
- * What a key, an end user and a workspace may do in a minute and at once, over all instances. While Postgres is away nobody
- * is refused here: what needs Postgres fails by itself.
+ * Enforces the limits of keys, tokens, end users and workspaces over all instances. While PostgreSQL is unavailable, no
+ * request is rejected here, because whatever needs PostgreSQL fails by itself.
  */
 export class RateLimits {
-  private readonly counted = new LRUCache<string, Allowance>({ max: SUBJECTS_KEPT });
+  private readonly allowanceByName = new LRUCache<string, RateAllowance>({ max: MAX_CACHED_ALLOWANCES });
 
   constructor(
-    private readonly allowances: Allowances,
-    private readonly flights: Flights,
+    private readonly allowances: RateLimitRepository,
+    private readonly inFlight: InFlightRepository,
     private readonly defaults: DefaultLimits,
     private readonly windowMs: number,
     private readonly log: Logger,
   ) {}
 
   /**
-   * Counts requests of the caller; how its limits stand then, or null where it has none. Throws RateLimited. Asks Postgres for
-   * one in a hundred.
+   * Counts requests of the caller and returns the state of its request limit, or null when it has none. Throws RateLimited.
+   * About one request in a hundred needs a query.
    */
-  async admitRequests(caller: Caller, count: number): Promise<RateStanding | null> {
-    const limited = this.limitedBy(caller, 'requestsPerMinute');
-    if (limited.length === 0) return null;
-    await this.useAll(limited, 'requestsPerMinute', count);
-    const standings = limited.map((subject) => {
+  async countRequests(caller: Caller, count: number): Promise<RateLimitStatus | null> {
+    const subjects = this.subjectsWithLimit(caller, 'requestsPerMinute');
+    if (subjects.length === 0) return null;
+    await this.consumeAll(subjects, 'requestsPerMinute', count);
+    const statuses = subjects.map((subject) => {
       const limit = subject.limits.requestsPerMinute ?? 0;
-      return this.allowanceOf(subject, 'requestsPerMinute').standing(limit);
+      return this.allowanceOf(subject, 'requestsPerMinute').status(limit);
     });
-    const [nearest] = standings.sort((one, other) => one.remaining - other.remaining);
+    const [nearest] = statuses.sort((one, other) => one.remaining - other.remaining);
     return nearest ? { ...nearest, cost: count } : null;
   }
 
   /**
-   * Counts a task that is about to be written, and keeps a place for it among those in flight. Throws RateLimited. Returns how to
-   * take that back when it is not written.
+   * Counts a task that is about to be inserted and reserves its place under the in-flight limits. Returns a function that
+   * undoes both when the task is not inserted. Throws RateLimited.
    */
   async admitGeneration(caller: Caller, taskId: string): Promise<() => Promise<void>> {
-    const limited = this.limitedBy(caller, 'generationsPerMinute');
-    await this.useAll(limited, 'generationsPerMinute', 1);
-    const giveBack = () =>
-      limited.forEach((subject) => this.allowanceOf(subject, 'generationsPerMinute').giveBack(1));
-    const inFlight = this.limitedBy(caller, 'generationsInFlight');
-    if (inFlight.length === 0) return () => Promise.resolve(giveBack());
+    const rateLimitedSubjects = this.subjectsWithLimit(caller, 'generationsPerMinute');
+    await this.consumeAll(rateLimitedSubjects, 'generationsPerMinute', 1);
+    const refundAll = () =>
+      rateLimitedSubjects.forEach((subject) => this.allowanceOf(subject, 'generationsPerMinute').refund(1));
+    const inFlightSubjects = this.subjectsWithLimit(caller, 'generationsInFlight');
+    if (inFlightSubjects.length === 0) return () => Promise.resolve(refundAll());
 
-    const limitOf = (kind: string) =>
-      inFlight.find(({ called }) => called === kind)?.limits.generationsInFlight ?? null;
-    // A token's tasks are counted for whom it speaks: its end user, or else its key.
-    const ofToken = limitOf(TOKEN);
+    const limitOf = (subjectLabel: string) =>
+      inFlightSubjects.find(({ label }) => label === subjectLabel)?.limits.generationsInFlight ?? null;
+    // A token's tasks count toward its end user, or toward its key when it has no end user.
+    const tokenLimit = limitOf(TOKEN_LABEL);
     const limits = {
-      key: lower(limitOf(KEY), caller.endUserId === null ? ofToken : null),
-      endUser: lower(limitOf(END_USER), caller.endUserId === null ? null : ofToken),
-      workspace: limitOf(WORKSPACE),
+      key: lowerOf(limitOf(KEY_LABEL), caller.endUserId === null ? tokenLimit : null),
+      endUser: lowerOf(limitOf(END_USER_LABEL), caller.endUserId === null ? null : tokenLimit),
+      workspace: limitOf(WORKSPACE_LABEL),
     };
-    const refused = await this.flights.hold(taskId, caller, limits);
-    if (refused) {
-      giveBack();
+    const exceeded = await this.inFlight.acquire(taskId, caller, limits);
+    if (exceeded) {
+      refundAll();
       throw new RateLimited(
-        `${CALLED[refused]} may have ${limits[refused]} tasks in flight, and has. Wait until one has ended.`,
-        FLIGHT_RETRY_MS,
+        `${LABEL_BY_SUBJECT[exceeded]} has reached its limit of ${limits[exceeded]} tasks in flight. Wait until one of them finishes.`,
+        IN_FLIGHT_RETRY_AFTER_MS,
       );
     }
     return async () => {
-      giveBack();
-      await this.flights.release(taskId);
+      refundAll();
+      await this.inFlight.release(taskId);
     };
   }
 
-  /** What bounds the caller's connections; what the fewest others share comes first. */
-  connectionLimitsOf(caller: Caller): (ConnectionLimit & { called: string })[] {
-    const limited = this.limitedBy(caller, 'connections');
-    return NARROW_TO_WIDE.flatMap((kind) => limited.filter(({ called }) => called === kind)).map(
-      ({ name, called, limits }) => ({ name, called, limit: limits.connections ?? Infinity }),
-    );
+  /** Returns the limits on the caller's connections, the narrowest subject first. */
+  connectionLimitsOf(caller: Caller): (ConnectionLimit & { label: string })[] {
+    const limited = this.subjectsWithLimit(caller, 'connections');
+    return LABELS_NARROWEST_FIRST.flatMap((subjectLabel) =>
+      limited.filter(({ label }) => label === subjectLabel),
+    ).map(({ name, label, limits }) => ({ subject: name, label, limit: limits.connections ?? Infinity }));
   }
 
-  private async useAll(subjects: readonly Subject[], what: PerMinute, count: number): Promise<void> {
-    const used: Allowance[] = [];
+  private async consumeAll(
+    subjects: readonly RateLimitSubject[],
+    limitName: PerMinuteLimit,
+    count: number,
+  ): Promise<void> {
+    const consumed: RateAllowance[] = [];
     for (const subject of subjects) {
-      const allowance = this.allowanceOf(subject, what);
-      const limit = subject.limits[what] ?? 0;
-      if (await this.use(allowance, count, limit)) used.push(allowance);
+      const allowance = this.allowanceOf(subject, limitName);
+      const limit = subject.limits[limitName] ?? 0;
+      if (await this.consume(allowance, count, limit)) consumed.push(allowance);
       else {
-        used.forEach((one) => one.giveBack(count));
-        const { leftMs } = allowance.standing(limit);
-        const seconds = Math.max(1, Math.ceil(leftMs / 1_000));
+        consumed.forEach((one) => one.refund(count));
+        const { resetsInMs } = allowance.status(limit);
+        const seconds = Math.max(1, Math.ceil(resetsInMs / 1_000));
         throw new RateLimited(
-          `${subject.called} may make ${limit} ${NOUNS[what]} a minute, and has. Try again in ${seconds} s.`,
-          Math.ceil(leftMs),
+          `${subject.label} has reached its limit of ${limit} ${NOUNS[limitName]} per minute. Try again in ${seconds} s.`,
+          Math.ceil(resetsInMs),
         );
       }
     }
   }
 
-  private async use(allowance: Allowance, count: number, limit: number): Promise<boolean> {
+  private async consume(allowance: RateAllowance, count: number, limit: number): Promise<boolean> {
     try {
-      return await allowance.use(count, limit);
+      return await allowance.tryUse(count, limit);
     } catch (error) {
-      this.log.warn({ err: error }, 'limits cannot be counted at the moment; nobody is refused by them');
+      this.log.warn(
+        { err: error },
+        'failed to count rate limits; admitting requests until the database is back',
+      );
       return true;
     }
   }
 
-  private limitedBy(caller: Caller, what: keyof Limits): Subject[] {
-    return this.subjectsOf(caller).filter(({ limits }) => typeof limits[what] === 'number');
+  private subjectsWithLimit(caller: Caller, limitName: keyof Limits): RateLimitSubject[] {
+    return this.subjectsOf(caller).filter(({ limits }) => typeof limits[limitName] === 'number');
   }
 
-  private subjectsOf({ keyId, workspaceId, endUserId, limits, token }: Caller): Subject[] {
+  private subjectsOf({ keyId, workspaceId, endUserId, limits, clientToken }: Caller): RateLimitSubject[] {
     const { key, endUser, workspace } = this.defaults;
     return [
-      { name: `key ${keyId}`, called: KEY, limits: overriding(key, limits) },
-      ...(token ? [{ name: `token ${token.id}`, called: TOKEN, limits: token.limits }] : []),
+      { name: `key ${keyId}`, label: KEY_LABEL, limits: withOverrides(key, limits) },
+      ...(clientToken
+        ? [{ name: `token ${clientToken.id}`, label: TOKEN_LABEL, limits: clientToken.limits }]
+        : []),
       ...(endUserId === null
         ? []
-        : [{ name: `end user ${workspaceId} ${endUserId}`, called: END_USER, limits: endUser }]),
-      { name: `workspace ${workspaceId}`, called: WORKSPACE, limits: workspace },
+        : [{ name: `end user ${workspaceId} ${endUserId}`, label: END_USER_LABEL, limits: endUser }]),
+      { name: `workspace ${workspaceId}`, label: WORKSPACE_LABEL, limits: workspace },
     ];
   }
 
-  private allowanceOf({ name }: Subject, what: PerMinute): Allowance {
-    const full = `${what} ${name}`;
-    let allowance = this.counted.get(full);
+  private allowanceOf({ name }: RateLimitSubject, limitName: PerMinuteLimit): RateAllowance {
+    const allowanceName = `${limitName} ${name}`;
+    let allowance = this.allowanceByName.get(allowanceName);
     if (!allowance) {
-      allowance = new Allowance(full, this.windowMs, this.allowances);
-      this.counted.set(full, allowance);
+      allowance = new RateAllowance(allowanceName, this.windowMs, this.allowances);
+      this.allowanceByName.set(allowanceName, allowance);
     }
     return allowance;
   }
 }
 
-function lower(one: number | null, other: number | null): number | null {
+function lowerOf(one: number | null, other: number | null): number | null {
   return one === null || other === null ? (one ?? other) : Math.min(one, other);
 }
 
-/** The given ones, and for the others the defaults. */
-function overriding(defaults: Limits, given: Limits): Limits {
-  return Object.fromEntries(LIMIT_NAMES.map((name) => [name, given[name] ?? defaults[name]]));
+function withOverrides(defaults: Limits, overrides: Limits): Limits {
+  return Object.fromEntries(LIMIT_NAMES.map((name) => [name, overrides[name] ?? defaults[name]]));
 }
 
-const KEY = 'This key';
-const TOKEN = 'This token';
-const END_USER = 'This end user';
-const WORKSPACE = 'This workspace';
-const NARROW_TO_WIDE = [TOKEN, END_USER, KEY, WORKSPACE];
-const CALLED = { key: KEY, endUser: END_USER, workspace: WORKSPACE };
+const KEY_LABEL = 'This API key';
+const TOKEN_LABEL = 'This client token';
+const END_USER_LABEL = 'This end user';
+const WORKSPACE_LABEL = 'This workspace';
+const LABELS_NARROWEST_FIRST = [TOKEN_LABEL, END_USER_LABEL, KEY_LABEL, WORKSPACE_LABEL];
+const LABEL_BY_SUBJECT = { key: KEY_LABEL, endUser: END_USER_LABEL, workspace: WORKSPACE_LABEL };
 const NOUNS = { requestsPerMinute: 'requests', generationsPerMinute: 'generations' };

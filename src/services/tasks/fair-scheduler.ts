@@ -1,84 +1,90 @@
 import { type Logger } from 'pino';
 import { newId } from '../../core/primitives/ids.js';
-import { type Ticket } from '../../core/jobs.js';
+import { type SubmitJob } from '../../core/jobs.js';
 import { type Task } from '../../core/tasks/task.js';
-import { type ClaimedTurn, type Tasks, type TurnAsked } from '../../db/tasks/task-repository.js';
-import { persistently } from '../database-retry.js';
+import { type TaskClaim, type TaskClaimResult, type TaskRepository } from '../../db/tasks/task-repository.js';
+import { retryUntilDatabaseReturns } from '../database-retry.js';
 
-/** What a run of a ticket comes to. Neither: there was nothing to be sent. */
-export interface Turn {
-  /** To be sent now, by this run and nobody else. */
+/** What one run of a submit job has to do. When both fields are absent, there is nothing to submit. */
+export interface SubmissionClaim {
+  /** The task to submit now. No other run submits it. */
   task?: Task;
-  /** The id of a task that an earlier run of this ticket was sending when it ended. */
-  leftBehind?: string;
+  /** ID of the task that an earlier run of the same job was submitting when its process ended. */
+  interruptedTaskId?: string;
 }
 
-interface Waiting {
-  asked: TurnAsked;
-  answer: (turn: ClaimedTurn) => void;
-  fail: (error: unknown) => void;
+interface PendingClaim {
+  claim: TaskClaim;
+  resolve: (result: TaskClaimResult) => void;
+  reject: (error: unknown) => void;
 }
 
 /**
- * Finds, for each run of a ticket, the task whose turn it is, and makes it SUBMITTING for this run.
+ * Picks the next task for each run of a submit job, and moves it to SUBMITTING for that run. The SQL function
+ * `pick_next_tasks` in prisma/migrations decides which task is next.
  *
- *   NEXT, and the task moved  -> send it
- *   NEXT, and it did not      -> somebody else moved it just now: ask again
- *   AGAIN                     -> ask again
- *   HELD by this very run     -> Postgres went away before it had answered, and the commit had happened: send it
- *   HELD by another           -> an earlier run, which ended while it was sending: never send it again
- *   TAKEN                     -> this run was taken for dead, and another has its ticket: throw
+ *   PICKED with a task              -> submit it
+ *   PICKED without a task           -> something else moved the task in the meantime: claim again
+ *   RETRY                           -> claim again
+ *   ALREADY_SUBMITTING by this run  -> the claim was committed, but its response was lost: submit the task
+ *   ALREADY_SUBMITTING by another   -> that run ended while it was submitting: never submit the task again
+ *   SUPERSEDED                      -> the queue took this run for dead and gave its job to another run: throw
+ *   NONE                            -> no task is due
  *
- * The ticket is asked about before a task is picked, under the same lock: however often an answer is lost, and however
- * late a statement that was given up for lost is carried out after all, a ticket holds one task. TAKEN must throw: a run
- * that returns takes its ticket out of the queue, also from under another run.
+ * The statement checks the job before it picks a task, under the same lock. A job therefore holds one task at most,
+ * even when responses are lost or a statement that was given up is executed later. SUPERSEDED must throw, because a
+ * run that returns removes its job from the queue, even when another run has that job.
  *
- * Instances wait for each other with this, so each asks in one statement at a time, for all who wait here meanwhile: the
- * more there is to do, the less it costs. With a statement for each, 48 slots that were free at once waited in a row.
+ * Claims of all instances wait for one lock. Each instance therefore runs one statement at a time, for all claims
+ * that are pending, and the cost per claim falls under load. With one statement per claim, 48 slots that became free
+ * at the same time waited one after the other.
  */
-export class TakingTurns {
-  private waiting: Waiting[] = [];
-  private isAsking = false;
+export class FairScheduler {
+  private pendingClaims: PendingClaim[] = [];
+  private isClaiming = false;
 
   constructor(
-    private readonly tasks: Tasks,
+    private readonly tasks: TaskRepository,
     private readonly log: Logger,
   ) {}
 
-  /** Waits, and tries again, while Postgres is away; then throws DatabaseUnavailable. */
-  take(ticket: Ticket): Promise<Turn> {
-    const asked = { ...ticket, submissionId: newId() };
-    return persistently(async () => {
+  /**
+   * Claims the next task. Retries while PostgreSQL is away, and then throws DatabaseUnavailable. Throws when another
+   * run has the job.
+   */
+  claimNext(submitJob: SubmitJob): Promise<SubmissionClaim> {
+    const claim = { ...submitJob, submissionId: newId() };
+    return retryUntilDatabaseReturns(async (): Promise<SubmissionClaim> => {
       for (;;) {
-        const turn = await this.ask(asked);
-        if (turn.turn === 'NOTHING') return {};
-        if (turn.turn === 'TAKEN') throw new Error('The queue has given this ticket to another run.');
-        if (turn.turn === 'NEXT' && turn.task) return { task: turn.task };
-        if (turn.turn !== 'HELD') continue;
-        const task = await this.tasks.findSubmission(turn.taskId, asked.submissionId);
-        return task ? { task } : { leftBehind: turn.taskId };
+        const result = await this.enqueueClaim(claim);
+        if (result.outcome === 'NONE') return {};
+        if (result.outcome === 'SUPERSEDED') throw new Error('The queue has given this job to another run.');
+        if (result.outcome === 'PICKED' && result.task) return { task: result.task };
+        if (result.outcome !== 'ALREADY_SUBMITTING') continue;
+        const task = await this.tasks.findSubmission(result.taskId, claim.submissionId);
+        return task ? { task } : { interruptedTaskId: result.taskId };
       }
     }, this.log);
   }
 
-  private ask(asked: TurnAsked): Promise<ClaimedTurn> {
-    return new Promise((answer, fail) => {
-      this.waiting.push({ asked, answer, fail });
-      if (!this.isAsking) void this.askForAll();
+  private enqueueClaim(claim: TaskClaim): Promise<TaskClaimResult> {
+    return new Promise((resolve, reject) => {
+      this.pendingClaims.push({ claim, resolve, reject });
+      if (!this.isClaiming) void this.claimPending();
     });
   }
 
-  private async askForAll(): Promise<void> {
-    this.isAsking = true;
-    while (this.waiting.length > 0) {
-      const all = this.waiting.splice(0);
+  private async claimPending(): Promise<void> {
+    this.isClaiming = true;
+    while (this.pendingClaims.length > 0) {
+      const batch = this.pendingClaims.splice(0);
       try {
-        const turns = await this.tasks.claimTurns(all.map(({ asked }) => asked));
-        for (const [index, { answer }] of all.entries()) answer(turns[index] as ClaimedTurn);
+        const results = await this.tasks.claimNextTasks(batch.map(({ claim }) => claim));
+        for (const [index, { resolve }] of batch.entries()) resolve(results[index] as TaskClaimResult);
       } catch (error) {
-        for (const { fail } of all) fail(error);
+        for (const { reject } of batch) reject(error);
       }
     }
-    this.isAsking = false;
+    this.isClaiming = false;
   }
 }

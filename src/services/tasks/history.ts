@@ -1,108 +1,108 @@
 import { type Caller } from '../../core/access/caller.js';
-import { type EventCursors } from '../../core/events/event-cursor.js';
+import { type EventCursorCodec } from '../../core/events/event-cursor.js';
 import { BadRequest } from '../../core/errors.js';
 import { type TaskEvent } from '../../core/events/task-event.js';
 import { isId } from '../../core/primitives/ids.js';
 import { type Image } from '../../core/images/image.js';
 import { type Task } from '../../core/tasks/task.js';
 import { type Database } from '../../db/postgres/database.js';
-import { type EventFilter, type Events } from '../../db/events/event-repository.js';
-import { type Images } from '../../db/images/image-repository.js';
+import { type EventFilter, type EventRepository } from '../../db/events/event-repository.js';
+import { type ImageRepository } from '../../db/images/image-repository.js';
 import { findQueuePositions } from '../../db/tasks/queue-positions.js';
 import { pageOfTasks, type TaskFilter } from '../../db/tasks/task-pages.js';
-import { type Tasks } from '../../db/tasks/task-repository.js';
-
-import { checkPageSize, type Page, toPage } from '../pagination.js';
+import { type TaskRepository } from '../../db/tasks/task-repository.js';
+import { invalidCursor, type Page, toPage, validatePageSize } from '../pagination.js';
 
 export type { Page, TaskFilter };
 
-/** What has happened, for a caller to read. A foreign id is exactly as absent as one that never existed. */
+/** Reads tasks, images and events for a caller. Those of another workspace are treated as if they did not exist. */
 export class History {
   constructor(
     private readonly db: Database,
-    private readonly taskRows: Tasks,
-    private readonly imageRows: Images,
-    private readonly eventRows: Events,
-    private readonly cursors: EventCursors,
+    private readonly taskRepository: TaskRepository,
+    private readonly imageRepository: ImageRepository,
+    private readonly eventRepository: EventRepository,
+    private readonly cursors: EventCursorCodec,
   ) {}
 
-  /** The caller's tasks among these ids, in their order; null where there is none. */
+  /** The caller's tasks with these IDs, in the given order. Null for each ID without a visible task. */
   async tasks(caller: Caller, ids: readonly string[]): Promise<(Task | null)[]> {
-    const found = await this.taskRows.findMany(caller, ids.filter(isId));
-    return inOrder(ids, found, (task) => task.id);
+    const found = await this.taskRepository.findMany(caller, ids.filter(isId));
+    return alignToIds(ids, found, (task) => task.id);
   }
 
-  /** The turns in which the caller's tasks among these ids will be sent, in their order; null for what is not queued. */
+  /**
+   * Queue positions, from 1, of the tasks with these IDs, in the given order. Null for each task that is not queued.
+   */
   async queuePositions(caller: Caller, ids: readonly string[]): Promise<(number | null)[]> {
     const positions = await findQueuePositions(this.db, caller.workspaceId, ids);
     return ids.map((id) => positions.get(id) ?? null);
   }
 
-  /** The caller's images among these ids, in their order; null where there is none. */
+  /** The caller's images with these IDs, in the given order. Null for each ID without a visible image. */
   async images(caller: Caller, ids: readonly string[]): Promise<(Image | null)[]> {
-    const found = await this.imageRows.findMany(caller, ids.filter(isId));
-    return inOrder(ids, found, (image) => image.id);
+    const found = await this.imageRepository.findMany(caller, ids.filter(isId));
+    return alignToIds(ids, found, (image) => image.id);
   }
 
-  /** The images of tasks that the caller was shown, task by task. */
-  async imagesOf(
+  /** The images of each task. Only for tasks that the caller may see, because it checks no visibility itself. */
+  async imagesByTask(
     { workspaceId }: Pick<Caller, 'workspaceId'>,
     taskIds: readonly string[],
   ): Promise<Image[][]> {
-    const images = await this.imageRows.findByTasks(workspaceId, taskIds);
+    const images = await this.imageRepository.findByTasks(workspaceId, taskIds);
     return taskIds.map((taskId) => images.filter((image) => image.taskId === taskId));
   }
 
-  /** A page of the caller's tasks, newest first. Throws BadRequest for a size or a cursor that cannot be. */
+  /** A page of the caller's tasks, newest first. Throws BadRequest for an invalid page size, cursor or filter. */
   async pageOfTasks(
     caller: Caller,
     filter: TaskFilter,
     first: number,
     after: string | null,
   ): Promise<Page<Task>> {
-    checkPageSize(first);
+    validatePageSize(first);
     if (after !== null && !isId(after)) {
-      throw new BadRequest(
-        '`after` is not a cursor of this list. Take it from endCursor of the page before.',
-      );
+      throw invalidCursor();
     }
     if ([filter.search ?? '', ...(filter.models ?? [])].some((text) => text.includes('\0'))) {
-      throw new BadRequest('The filter holds a NUL character, which no text here has. Leave it out.');
+      throw new BadRequest('The filter contains a NUL character. Remove it.');
     }
     const read = () => pageOfTasks(this.db, caller, filter, after, first + 1);
-    const { rows, place } = await this.readWithPlace(read, (task) => BigInt(task.logPosition));
+    const { rows, position } = await this.readWithPosition(read, (task) => BigInt(task.eventLogPosition));
     const page = toPage(rows, first, after !== null, (task) => task.id);
-    return { ...page, logCursor: this.cursors.encode(place) };
+    return { ...page, eventCursor: this.cursors.encode(position) };
   }
 
-  /** A page of what was edited from an image that the caller was shown, oldest first. */
+  /** A page of the visible images that were edited from this one, oldest first. Throws BadRequest. */
   async pageOfEdits(
     caller: Caller,
     imageId: string,
     first: number,
     after: string | null,
   ): Promise<Page<Image>> {
-    checkPageSize(first);
-    if (after !== null && !isId(after)) throw new BadRequest('`after` is not a cursor of this list.');
-    const rows = await this.imageRows.pageOfEdits(caller, imageId, after, first + 1);
+    validatePageSize(first);
+    if (after !== null && !isId(after)) throw invalidCursor();
+    const rows = await this.imageRepository.pageOfEdits(caller, imageId, after, first + 1);
     return toPage(rows, first, after !== null, (image) => image.id);
   }
 
-  /** A page of a task's history, oldest first. */
+  /** A page of a task's events, oldest first. Throws BadRequest or CursorInvalid. */
   async pageOfEvents(
     { workspaceId, id }: Pick<Task, 'workspaceId' | 'id'>,
     first: number,
     after: string | null,
   ): Promise<Page<TaskEvent>> {
-    checkPageSize(first);
+    validatePageSize(first);
     const position = after === null ? 0n : this.cursors.decode(after);
-    const rows = await this.eventRows.readTaskAfter(workspaceId, id, position, first + 1);
+    const rows = await this.eventRepository.readTaskAfter(workspaceId, id, position, first + 1);
     return toPage(rows, first, after !== null, (event) => this.cursors.encode(event.position));
   }
 
   /**
-   * A page of the workspace's events, oldest first, however old. The cursors are those of the stream: whoever has read to
-   * the end subscribes after the page's `logCursor` and misses nothing, also when the page is empty.
+   * A page of the workspace's events, oldest first and without a limit on age. The cursors are those of
+   * subscriptions: a client that has read the last page subscribes after its `eventCursor` and misses nothing, even
+   * when the page is empty. Throws BadRequest or CursorInvalid.
    */
   async pageOfWorkspaceEvents(
     caller: Caller,
@@ -110,40 +110,48 @@ export class History {
     first: number,
     after: string | null,
   ): Promise<Page<TaskEvent>> {
-    checkPageSize(first);
-    const position = after === null ? 0n : this.cursors.decode(after);
+    validatePageSize(first);
+    const startPosition = after === null ? 0n : this.cursors.decode(after);
     const taskIds = filter.taskIds?.filter(isId);
-    const isOfNoTask = taskIds?.length === 0 && filter.taskIds?.length !== 0;
-    const wanted = { ...filter, taskIds };
+    const isAlwaysEmpty = taskIds?.length === 0 && filter.taskIds?.length !== 0;
+    const validFilter = { ...filter, taskIds };
     const read = async () =>
-      isOfNoTask ? [] : this.eventRows.readReachAfter(caller, position, first + 1, wanted);
-    const { rows, place } = await this.readWithPlace(read, () => position);
+      isAlwaysEmpty
+        ? []
+        : this.eventRepository.readVisibleAfter(caller, startPosition, first + 1, validFilter);
+    const { rows, position } = await this.readWithPosition(read, () => startPosition);
     const page = toPage(rows, first, after !== null, (event) => this.cursors.encode(event.position));
-    return { ...page, logCursor: page.cursors.at(-1) ?? this.cursors.encode(place) };
+    return { ...page, eventCursor: page.cursors.at(-1) ?? this.cursors.encode(position) };
   }
 
   /**
-   * Rows, and a place in the log that was there when they were read: what they do not show lies behind it. Rows can tell it
-   * themselves; without any, the head is read first and the rows once more.
+   * Reads rows together with a position of the log, such that every event which the rows do not reflect comes after
+   * it. The rows themselves carry the position. When there are none, the log's head is read first, and then the rows
+   * again.
    */
-  private async readWithPlace<Row>(
+  private async readWithPosition<Row>(
     read: () => Promise<Row[]>,
-    placeOf: (row: Row) => bigint,
-  ): Promise<{ rows: Row[]; place: bigint }> {
+    positionOf: (row: Row) => bigint,
+  ): Promise<{ rows: Row[]; position: bigint }> {
     const rows = await read();
-    if (rows[0]) return { rows, place: placeOf(rows[0]) };
-    const head = await this.eventRows.head();
-    const again = await read();
-    return { rows: again, place: again[0] ? placeOf(again[0]) : head };
+    if (rows[0]) return { rows, position: positionOf(rows[0]) };
+    const head = await this.eventRepository.headPosition();
+    const rereadRows = await read();
+    return { rows: rereadRows, position: rereadRows[0] ? positionOf(rereadRows[0]) : head };
   }
 
-  /** A position of the event log, as a cursor. */
+  /** The cursor of a position in the event log. */
   cursorAt(position: bigint): string {
     return this.cursors.encode(position);
   }
 }
 
-function inOrder<Item>(ids: readonly string[], found: Item[], idOf: (item: Item) => string): (Item | null)[] {
+/** The items in the order of `ids`, with null for each ID without an item. */
+function alignToIds<Item>(
+  ids: readonly string[],
+  found: Item[],
+  idOf: (item: Item) => string,
+): (Item | null)[] {
   const byId = new Map(found.map((item) => [idOf(item), item]));
   return ids.map((id) => byId.get(id.toLowerCase()) ?? null);
 }

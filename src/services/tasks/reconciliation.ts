@@ -1,85 +1,91 @@
 import { type Logger } from 'pino';
 import { type TaskFailure } from '../../core/tasks/task-failure.js';
-import { ACTORS } from '../../core/events/task-event.js';
+import { EVENT_ACTORS } from '../../core/events/task-event.js';
 import { type Task } from '../../core/tasks/task.js';
-import { type Leases } from '../../db/postgres/lease-repository.js';
-import { type Tasks } from '../../db/tasks/task-repository.js';
+import { type LeaseRepository } from '../../db/postgres/lease-repository.js';
+import { type TaskRepository } from '../../db/tasks/task-repository.js';
 import { type EventLog } from '../../event-log/event-log.js';
-import { type AceData, MAX_READ_IDS } from '../../upstreams/acedata.js';
-import { persistently } from '../database-retry.js';
-import { isFinished, type Results } from './results.js';
+import { type AceDataClient, MAX_READ_TASK_IDS } from '../../upstreams/acedata-client.js';
+import { retryUntilDatabaseReturns } from '../database-retry.js';
+import { isFinalResult, type Results } from './results.js';
 
-/** The name of the lease on reading. */
-const READING = 'upstream-reading';
-/** After a reading that failed, a 429 among others: long enough to help, short enough to find a lost callback in time. */
-const REST_MS = 4_000;
-/** Overdue tasks ended in one run; the next run is a second later. */
-const OVERDUE_BATCH = 200;
+/** Name of the lease that lets one instance poll at a time. */
+const UPSTREAM_POLL_LEASE = 'upstream-reading';
+/**
+ * Pause after a failed poll, such as a 429. Long enough to relieve the upstream, short enough to find lost callbacks
+ * in time.
+ */
+const POLL_FAILURE_COOLDOWN_MS = 4_000;
+/** Overdue tasks that one run expires. The next run follows a second later. */
+const OVERDUE_BATCH_SIZE = 200;
 
-/** Ends what no callback has ended: asks the upstream about running tasks, and lets deadlines pass. */
+/** Finishes tasks that no callback has finished: polls the upstream for running tasks, and expires overdue ones. */
 export class Reconciliation {
   constructor(
-    private readonly tasks: Tasks,
-    private readonly leases: Leases,
+    private readonly tasks: TaskRepository,
+    private readonly leases: LeaseRepository,
     private readonly results: Results,
     private readonly events: EventLog,
-    private readonly upstream: AceData,
+    private readonly upstream: AceDataClient,
     private readonly log: Logger,
-    /** A running task is asked about when nobody has for this long; the first time counts from its submission. */
-    private readonly askAfterMs: number,
-    /** From one reading to the next, of all instances together. */
-    private readonly readEveryMs: number,
+    /** A running task is polled when this much time has passed since its last poll, or since its submission. */
+    private readonly pollAfterMs: number,
+    /** Minimum time between two polls, of all instances together. */
+    private readonly pollIntervalMs: number,
   ) {}
 
   /**
-   * Reads up to 50 tasks in one request, unless an instance has read a moment ago: running ones, and for an hour those that
-   * were given up, whose pictures are paid for. Throws UpstreamError when reading fails; no task is changed by that, and nobody
-   * reads for a while.
+   * Polls up to 50 tasks in one request, unless an instance has polled within the interval. These are running tasks,
+   * and for an hour also canceled and expired ones, whose images may be paid for. Throws UpstreamError when polling
+   * fails. Then no task is changed, and no instance polls during the cooldown.
    */
   async reconcile(): Promise<void> {
-    if (!(await this.leases.take(READING, this.readEveryMs))) return;
-    const unchecked = await this.tasks.claimUnchecked(this.askAfterMs, MAX_READ_IDS);
-    if (unchecked.length === 0) return;
-    const upstreamIds = unchecked.map((task) => task.upstreamTaskId);
-    const read = await this.upstream.readTasks(upstreamIds).catch(async (error: unknown) => {
-      const ids = unchecked.map((task) => task.id);
-      await persistently(() => this.tasks.uncheck(ids), this.log);
-      await this.leases.rest(READING, REST_MS);
+    if (!(await this.leases.acquire(UPSTREAM_POLL_LEASE, this.pollIntervalMs))) return;
+    const dueTasks = await this.tasks.claimForReconciliation(this.pollAfterMs, MAX_READ_TASK_IDS);
+    if (dueTasks.length === 0) return;
+    const upstreamIds = dueTasks.map((task) => task.upstreamTaskId);
+    const upstreamTasks = await this.upstream.readTasks(upstreamIds).catch(async (error: unknown) => {
+      const ids = dueTasks.map((task) => task.id);
+      await retryUntilDatabaseReturns(() => this.tasks.clearCheckedAt(ids), this.log);
+      await this.leases.extend(UPSTREAM_POLL_LEASE, POLL_FAILURE_COOLDOWN_MS);
       throw error;
     });
-    for (const { id, upstreamTaskId } of unchecked) {
-      const result = read.get(upstreamTaskId);
+    for (const { id, upstreamTaskId } of dueTasks) {
+      const result = upstreamTasks.get(upstreamTaskId);
       if (!result) this.log.warn({ taskId: id }, 'the upstream does not know a task that it accepted');
-      if (!result || !isFinished(result)) continue;
-      await persistently(() => this.results.apply(id, result, ACTORS.reconciler), this.log);
+      if (!result || !isFinalResult(result)) continue;
+      await retryUntilDatabaseReturns(
+        () => this.results.apply(id, result, EVENT_ACTORS.reconciler),
+        this.log,
+      );
     }
   }
 
-  /** Ends tasks whose deadline has passed. */
-  async expire(): Promise<void> {
-    for (const task of await this.tasks.findOverdue(OVERDUE_BATCH)) {
-      const error = expiry(task);
-      await this.tasks.moveTo(task.id, 'EXPIRED', {
-        from: [task.status],
+  /** Expires tasks whose deadline has passed. */
+  async expireOverdue(): Promise<void> {
+    for (const task of await this.tasks.findOverdue(OVERDUE_BATCH_SIZE)) {
+      const error = expiryFailure(task);
+      await this.tasks.transitionTo(task.id, 'EXPIRED', {
+        fromStatuses: [task.status],
         failure: error,
-        event: { type: 'TASK_EXPIRED', actor: ACTORS.deadline, data: { error } },
+        event: { type: 'TASK_EXPIRED', actor: EVENT_ACTORS.deadline, data: { error } },
       });
     }
-    this.events.sealSoon();
+    this.events.requestSeal();
   }
 }
 
-function expiry(task: Task): TaskFailure {
-  const known = { retryable: true, upstreamCode: null, upstreamTraceId: task.upstreamTraceId };
+function expiryFailure(task: Task): TaskFailure {
+  const common = { retryable: true, upstreamCode: null, upstreamTraceId: task.upstreamTraceId };
   if (task.status === 'UNCONFIRMED' || task.status === 'SUBMITTING') {
     const message =
-      'The request may or may not have reached the upstream, and nothing was heard of it until the deadline. ' +
-      'It was not sent again. Asking again can cost a second time; a picture that still comes is kept as late.';
-    return { ...known, code: 'SUBMIT_UNCONFIRMED', message };
+      'The request may have reached the upstream, but no result arrived before the deadline. It was not sent again. ' +
+      'A new request may be billed a second time. An image that still arrives is kept as late.';
+    return { ...common, code: 'SUBMIT_UNCONFIRMED', message };
   }
   const message =
     task.status === 'QUEUED'
-      ? 'The task could not be sent before its deadline; nothing was made. Ask again.'
-      : 'The upstream did not finish before the deadline. Ask again, or give a longer time-out.';
-  return { ...known, code: 'DEADLINE_EXCEEDED', message };
+      ? 'The task could not be submitted before its deadline. Nothing was made. Send a new request.'
+      : 'The upstream did not finish before the deadline. Send a new request, perhaps with a longer timeout.';
+  return { ...common, code: 'DEADLINE_EXCEEDED', message };
 }

@@ -1,69 +1,72 @@
 import { type CallbackVerdict } from '../../core/callbacks/callback.js';
 import { newId } from '../../core/primitives/ids.js';
 import {
-  type MovedTask,
+  type TransitionedTask,
   type NewImage,
   type RawCallback,
-  type Tasks,
+  type TaskRepository,
 } from '../../db/tasks/task-repository.js';
 import { type EventLog } from '../../event-log/event-log.js';
-import { type UpstreamPicture, type UpstreamResult } from '../../upstreams/acedata.js';
+import { type UpstreamImage, type UpstreamResult } from '../../upstreams/acedata-client.js';
 
-/** A result after which the upstream will do no more. */
-type FinishedResult = Extract<UpstreamResult, { kind: 'succeeded' | 'failed' }>;
+/** A result that the upstream will not change any more. */
+type FinalResult = Extract<UpstreamResult, { kind: 'succeeded' | 'failed' }>;
 
-export function isFinished(result: UpstreamResult): result is FinishedResult {
+export function isFinalResult(result: UpstreamResult): result is FinalResult {
   return result.kind === 'succeeded' || result.kind === 'failed';
 }
 
-/** What the upstream has made of a task: by a callback, a reply that was waited for, or a reading; often by several of them. */
+/**
+ * Applies the upstream's results to tasks. A result arrives in a callback, in a response that was waited for, or by
+ * polling, and often in several of these ways.
+ */
 export class Results {
   constructor(
-    private readonly tasks: Tasks,
+    private readonly tasks: TaskRepository,
     private readonly events: EventLog,
   ) {}
 
-  /** Brings a finished result into the task, once, from wherever it came. */
+  /** Applies a final result to its task, at most once. `actor` is recorded as the cause of the event. */
   async apply(
     taskId: string,
-    result: FinishedResult,
+    result: FinalResult,
     actor: string,
     callback?: RawCallback,
   ): Promise<CallbackVerdict> {
-    const moved =
+    const updated =
       result.kind === 'succeeded'
-        ? await this.finish(taskId, result, actor, callback)
-        : await this.tasks.moveTo(taskId, 'FAILED', {
-            ...upstreamNames(result),
+        ? await this.applySuccess(taskId, result, actor, callback)
+        : await this.tasks.transitionTo(taskId, 'FAILED', {
+            ...upstreamIdsOf(result),
             failure: result.failure,
             event: { type: 'TASK_FAILED', actor, data: { error: result.failure } },
             callback,
           });
-    this.events.sealSoon();
-    return moved ? (moved.verdict ?? 'APPLIED') : this.applyAfterEnd(taskId, result, actor, callback);
+    this.events.requestSeal();
+    return updated ? (updated.verdict ?? 'APPLIED') : this.applyToFinalTask(taskId, result, actor, callback);
   }
 
-  private async finish(
+  private async applySuccess(
     taskId: string,
     result: Extract<UpstreamResult, { kind: 'succeeded' }>,
     actor: string,
     callback?: RawCallback,
-  ): Promise<MovedTask | null> {
-    const images = result.pictures.map(toNewImage);
+  ): Promise<TransitionedTask | null> {
+    const images = result.images.map(toNewImage);
     const data = { deliveredCount: images.length, imageIds: images.map(({ id }) => id) };
-    return this.tasks.moveTo(taskId, 'SUCCEEDED', {
-      ...upstreamNames(result),
+    return this.tasks.transitionTo(taskId, 'SUCCEEDED', {
+      ...upstreamIdsOf(result),
       images,
       event: { type: 'TASK_SUCCEEDED', actor, data },
-      jobs: [{ name: 'store-images', payload: { taskId } }],
+      jobs: [{ name: 'ingest-images', payload: { taskId } }],
       callback,
     });
   }
 
-  /** A result for a task that has ended: a repetition, a contradiction, or pictures that were paid for and come late. */
-  private async applyAfterEnd(
+  /** Handles a result for a task in a final status: a duplicate, a contradiction, or paid images that arrive late. */
+  private async applyToFinalTask(
     taskId: string,
-    result: FinishedResult,
+    result: FinalResult,
     actor: string,
     callback?: RawCallback,
   ): Promise<CallbackVerdict> {
@@ -72,20 +75,20 @@ export class Results {
     if (task.status === (result.kind === 'succeeded' ? 'SUCCEEDED' : 'FAILED')) return 'DUPLICATE';
     if (result.kind === 'failed') {
       if (task.status === 'SUCCEEDED') return 'CONFLICT';
-      await this.tasks.releaseHeld(taskId);
+      await this.tasks.releaseUncertain(taskId);
       return 'LATE';
     }
-    const kept = await this.tasks.keepLate(taskId, result.pictures.map(toNewImage), actor, callback);
-    this.events.sealSoon();
-    return kept ? 'LATE' : 'DUPLICATE';
+    const wasAdded = await this.tasks.addLateImages(taskId, result.images.map(toNewImage), actor, callback);
+    this.events.requestSeal();
+    return wasAdded ? 'LATE' : 'DUPLICATE';
   }
 }
 
-function toNewImage(picture: UpstreamPicture, index: number): NewImage {
-  return { id: newId(), index, ...picture };
+function toNewImage(upstreamImage: UpstreamImage, index: number): NewImage {
+  return { id: newId(), index, ...upstreamImage };
 }
 
-/** How the upstream calls its task, and the request that made it. */
-export function upstreamNames({ upstreamTaskId, upstreamTraceId }: UpstreamResult) {
+/** The upstream's IDs of the task and of the request that created it. */
+export function upstreamIdsOf({ upstreamTaskId, upstreamTraceId }: UpstreamResult) {
   return { upstreamTaskId, upstreamTraceId };
 }

@@ -1,87 +1,90 @@
 import { type Caller } from '../../core/access/caller.js';
 import { InputRejected } from '../../core/errors.js';
-import { type InputFaultCode } from '../../core/tasks/input-fault.js';
+import { type UserErrorCode } from '../../core/primitives/user-error.js';
 import { type Task } from '../../core/tasks/task.js';
-import { type Images } from '../../db/images/image-repository.js';
-import { AddressRefused, type AddressGuard } from '../../net/guard.js';
-import { type Addresses } from '../access/signed-links.js';
-import { type CheckedRequest, type Wish } from './request-validation.js';
+import { type ImageRepository } from '../../db/images/image-repository.js';
+import { UrlRefused, type SsrfGuard } from '../../net/ssrf-guard.js';
+import { type SignedLinks } from '../access/signed-links.js';
+import { type ValidImageRequest, type ImageRequest } from './request-validation.js';
 
-/** Where strangers' addresses may lead: of pictures that are fetched, and of receivers that results are posted to. */
-export interface Guards {
-  sources: AddressGuard;
-  receivers: AddressGuard;
+/** Guards for the URLs in requests: those of source images, and those of webhook endpoints. */
+export interface UrlGuards {
+  sourceImages: SsrfGuard;
+  webhooks: SsrfGuard;
 }
 
-/** What wishes point to: images of ours, pictures elsewhere, and receivers of results. */
-export class References {
+/** Checks what a request refers to: stored images, images elsewhere, and webhook endpoints. */
+export class SourceImages {
   constructor(
-    private readonly images: Images,
-    private readonly addresses: Addresses,
-    private readonly guards: Guards,
+    private readonly images: ImageRepository,
+    private readonly signedLinks: SignedLinks,
+    private readonly guards: UrlGuards,
   ) {}
 
-  /** The address of one of the caller's images, in an answer of ours, is that image; the wish then names it. */
-  async recognize(caller: Caller, wish: Wish): Promise<Wish> {
-    const imageId = wish.sourceImageUrl && this.addresses.readImageLink(wish.sourceImageUrl);
-    if (!imageId || wish.sourceImageId != null) return wish;
+  /** When the source URL is a signed link to one of the caller's images, replaces it by that image's ID. */
+  async resolveOwnLink(caller: Caller, request: ImageRequest): Promise<ImageRequest> {
+    const imageId = request.sourceImageUrl && this.signedLinks.imageIdFromLink(request.sourceImageUrl);
+    if (!imageId || request.sourceImageId != null) return request;
     const [image] = await this.images.findMany(caller, [imageId]);
-    return image ? { ...wish, sourceImageUrl: null, sourceImageId: imageId } : wish;
+    return image ? { ...request, sourceImageUrl: null, sourceImageId: imageId } : request;
   }
 
-  /** Throws InputRejected for what the caller cannot reach, and for where we, or the upstream in our name, would not go. */
-  async check(caller: Caller, request: CheckedRequest): Promise<void> {
-    const { sourceImageId, sourceImageUrl, callbackUrl } = request;
+  /**
+   * Throws InputRejected when the source image is not visible to the caller, or when a URL is not public. The
+   * upstream fetches the source URL on our behalf, so it gets the same check.
+   */
+  async checkUrlsAndAccess(caller: Caller, request: ValidImageRequest): Promise<void> {
+    const { sourceImageId, sourceImageUrl, webhookUrl } = request;
     if (sourceImageId) await this.checkSourceImage(caller, sourceImageId);
-    // The upstream fetches it, in our name: not from where we would not go ourselves.
     if (sourceImageUrl) {
-      const refused = {
+      await checkUrlAllowed(this.guards.sourceImages, sourceImageUrl, {
         code: 'INVALID_URL',
         field: 'sourceImageUrl',
-        what: 'The picture cannot be fetched',
-      } as const;
-      const advice = 'Give a public http or https address, or upload the picture.';
-      await checkReach(this.guards.sources, sourceImageUrl, { ...refused, advice });
+        problem: 'The source image cannot be fetched',
+        advice: 'Use a public http or https URL, or upload the image.',
+      });
     }
-    if (callbackUrl) {
-      const refused = { code: 'INVALID_CALLBACK_URL', field: 'callbackUrl' } as const;
-      const words = {
-        what: 'Results cannot be posted there',
-        advice: 'Give a public http or https address.',
-      };
-      await checkReach(this.guards.receivers, callbackUrl, { ...refused, ...words });
+    if (webhookUrl) {
+      await checkUrlAllowed(this.guards.webhooks, webhookUrl, {
+        code: 'INVALID_WEBHOOK_URL',
+        field: 'webhookUrl',
+        problem: 'Results cannot be posted to webhookUrl',
+        advice: 'Use a public http or https URL.',
+      });
     }
   }
 
-  /** Where the upstream fetches a task's source image; null where it has none. */
-  sourceUrl(task: Task): string | null {
-    return task.sourceImageId ? this.addresses.imageForUpstream(task.sourceImageId) : task.sourceImageUrl;
+  /** URL from which the upstream fetches a task's source image. Null when the task has none. */
+  upstreamSourceUrl(task: Task): string | null {
+    return task.sourceImageId
+      ? this.signedLinks.imageUrlForUpstream(task.sourceImageId)
+      : task.sourceImageUrl;
   }
 
   private async checkSourceImage(caller: Caller, imageId: string): Promise<void> {
     const field = ['input', 'sourceImageId'];
     const [image] = await this.images.findMany(caller, [imageId]);
     if (!image || image.lostAt || image.deletedAt) {
-      const message = 'There is no image with this id in your workspace.';
+      const message = 'No image with this ID in your workspace.';
       throw new InputRejected([{ code: 'NOT_FOUND', message, field }]);
     }
-    if (this.addresses.imageForUpstream(imageId) === null) {
+    if (this.signedLinks.imageUrlForUpstream(imageId) === null) {
       const message =
-        'The upstream fetches the picture from us, and cannot: set PUBLIC_URL to a public address at which it reaches this service.';
+        'The upstream cannot fetch this image from Darkroom. Set PUBLIC_URL to a public address of this service.';
       throw new InputRejected([{ code: 'PUBLIC_URL_REQUIRED', message, field }]);
     }
   }
 }
 
-async function checkReach(
-  guard: AddressGuard,
+async function checkUrlAllowed(
+  guard: SsrfGuard,
   url: string,
-  { code, field, what, advice }: { code: InputFaultCode; field: string; what: string; advice: string },
+  { code, field, problem, advice }: { code: UserErrorCode; field: string; problem: string; advice: string },
 ): Promise<void> {
-  await guard.mayReach(url).catch((error: unknown) => {
-    if (!(error instanceof AddressRefused)) throw error;
+  await guard.assertPublicUrl(url).catch((error: unknown) => {
+    if (!(error instanceof UrlRefused)) throw error;
     throw new InputRejected([
-      { code, message: `${what}: ${error.reason}. ${advice}`, field: ['input', field] },
+      { code, message: `${problem}: ${error.reason}. ${advice}`, field: ['input', field] },
     ]);
   });
 }

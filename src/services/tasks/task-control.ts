@@ -1,33 +1,34 @@
 import { type Caller } from '../../core/access/caller.js';
 import { InputRejected } from '../../core/errors.js';
 import { isId } from '../../core/primitives/ids.js';
-import { type CancelOutcome, isEnd, type Task } from '../../core/tasks/task.js';
-import { type Tasks } from '../../db/tasks/task-repository.js';
+import { type CancelOutcome, isFinal, type Task } from '../../core/tasks/task.js';
+import { type TaskRepository } from '../../db/tasks/task-repository.js';
 import { type EventLog } from '../../event-log/event-log.js';
-import { type Generation, type Requested } from './generation.js';
+import { type Generation, type RequestResult } from './generation.js';
 
-/** What a caller can do with a task that exists. A foreign id is answered like one that never existed. */
+/** Cancels and retries existing tasks. A task of another workspace is treated like one that does not exist. */
 export class TaskControl {
   constructor(
-    private readonly tasks: Tasks,
+    private readonly tasks: TaskRepository,
     private readonly generation: Generation,
     private readonly events: EventLog,
   ) {}
 
   /**
-   * Takes a task back. NOT_SENT: nothing was asked of the upstream. ALREADY_SENT: the upstream cannot be stopped, and may
-   * bill it; a result that comes is kept as late. ALREADY_FINISHED: nothing was changed. Throws InputRejected NOT_FOUND.
+   * Cancels a task. NOT_SENT: nothing was sent to the upstream. ALREADY_SENT: the upstream cannot be stopped and may
+   * bill the task, and a result that still arrives is kept as late. ALREADY_FINISHED: nothing was changed. Throws
+   * InputRejected with NOT_FOUND.
    */
   async cancel(caller: Caller, id: string): Promise<{ task: Task; outcome: CancelOutcome }> {
     let task = await this.find(caller, id);
-    while (!isEnd(task.status)) {
+    while (!isFinal(task.status)) {
       const outcome = task.status === 'QUEUED' ? 'NOT_SENT' : 'ALREADY_SENT';
-      const canceled = await this.tasks.moveTo(id, 'CANCELED', {
-        from: [task.status],
+      const canceled = await this.tasks.transitionTo(id, 'CANCELED', {
+        fromStatuses: [task.status],
         event: { type: 'TASK_CANCELED', actor: caller.keyName, data: { outcome } },
       });
       if (canceled) {
-        this.events.sealSoon();
+        this.events.requestSeal();
         return { task: canceled, outcome };
       }
       task = await this.find(caller, id);
@@ -36,18 +37,18 @@ export class TaskControl {
   }
 
   /**
-   * Asks again for what an ended task asked for, as a new task that is linked to it: the caller's own decision to pay
-   * again. Throws InputRejected NOT_FOUND, TASK_NOT_FINISHED, or what a new request can throw.
+   * Creates a new task with the input of a finished one, and links the two. The caller decides to pay again. Throws
+   * InputRejected with NOT_FOUND or TASK_NOT_FINISHED, and everything that `Generation.request` throws.
    */
   async retry(
     caller: Caller,
     id: string,
     idempotencyKey: string | null,
     traceId: string | null = null,
-  ): Promise<Requested> {
+  ): Promise<RequestResult> {
     const task = await this.find(caller, id);
-    if (!isEnd(task.status)) {
-      const message = `The task is ${task.status}. Wait for its end, or cancel it, before asking for it again.`;
+    if (!isFinal(task.status)) {
+      const message = `The task is ${task.status}. Wait until it has finished, or cancel it, before you retry it.`;
       throw new InputRejected([{ code: 'TASK_NOT_FINISHED', message, field: ['input', 'id'] }]);
     }
     const timeoutSeconds = Math.round((task.deadlineAt.getTime() - task.createdAt.getTime()) / 1000);
@@ -59,32 +60,32 @@ export class TaskControl {
       requestedCount: count,
       sourceImageId,
       sourceImageUrl,
-      callbackUrl,
+      webhookUrl,
       priority,
       metadata,
       endUserId,
     } = task;
-    const wish = {
+    const request = {
       prompt,
       model,
       size,
       count,
       sourceImageId,
       sourceImageUrl,
-      callbackUrl,
+      webhookUrl,
       priority,
       metadata,
       endUserId,
       timeoutSeconds,
       idempotencyKey,
     };
-    return this.generation.request(caller, kind, wish, { traceId, retryOfId: task.id });
+    return this.generation.request(caller, kind, request, { traceId, retryOfId: task.id });
   }
 
   private async find(caller: Caller, id: string): Promise<Task> {
     const [task] = isId(id) ? await this.tasks.findMany(caller, [id]) : [];
     if (task) return task;
-    const message = 'There is no task with this id in your workspace.';
+    const message = 'No task with this ID in your workspace.';
     throw new InputRejected([{ code: 'NOT_FOUND', message, field: ['input', 'id'] }]);
   }
 }

@@ -1,39 +1,42 @@
 import { LRUCache } from 'lru-cache';
 
-/** A receiver that answers within 100 ms is given 80 callbacks a second. */
-const AT_ONCE = 8;
-/** Receivers that are remembered as answering; a forgotten one begins anew, with one attempt at a time. */
-const KEPT = 1_000;
+/** An endpoint that responds within 100 ms receives 80 webhooks a second. */
+const MAX_ATTEMPTS_PER_ENDPOINT = 8;
+/** An endpoint beyond this number is forgotten and starts again with one attempt at a time. */
+const MAX_REMEMBERED_ENDPOINTS = 1_000;
 
 /**
- * How many attempts each receiver may have under way. One until it has answered, whatever it said; then eight, until an
- * attempt gets no answer. So a silent receiver takes one socket for as long as it keeps us waiting, also at first and
- * after a restart.
+ * Limits the concurrent attempts of each endpoint. The limit is one until the endpoint responds, whatever the status, and
+ * eight from then on until an attempt gets no response. A silent endpoint therefore occupies only one socket, also at the
+ * start and after a restart.
  */
-export class Receivers {
-  private readonly underWay = new Map<string, number>();
-  private readonly answering = new LRUCache<string, true>({ max: KEPT });
+export class WebhookEndpoints {
+  private readonly attemptsInProgress = new Map<string, number>();
+  private readonly responsive = new LRUCache<string, true>({ max: MAX_REMEMBERED_ENDPOINTS });
 
-  began(receiver: string): void {
-    this.underWay.set(receiver, (this.underWay.get(receiver) ?? 0) + 1);
+  attemptStarted(endpoint: string): void {
+    this.attemptsInProgress.set(endpoint, (this.attemptsInProgress.get(endpoint) ?? 0) + 1);
   }
 
-  /** `answered` is null for an attempt that was never made. */
-  ended(receiver: string, answered: boolean | null): void {
-    const left = (this.underWay.get(receiver) ?? 1) - 1;
-    if (left > 0) this.underWay.set(receiver, left);
-    else this.underWay.delete(receiver);
-    if (answered === true) this.answering.set(receiver, true);
-    if (answered === false) this.answering.delete(receiver);
+  /** `hasResponse` is null when the attempt was not made or its outcome is unknown. */
+  attemptEnded(endpoint: string, hasResponse: boolean | null): void {
+    const remaining = (this.attemptsInProgress.get(endpoint) ?? 1) - 1;
+    if (remaining > 0) this.attemptsInProgress.set(endpoint, remaining);
+    else this.attemptsInProgress.delete(endpoint);
+    if (hasResponse === true) this.responsive.set(endpoint, true);
+    if (hasResponse === false) this.responsive.delete(endpoint);
   }
 
-  /** Attempts that may be begun now; one for every receiver that is not named. */
-  get room(): Record<string, number> {
-    const room: Record<string, number> = {};
-    for (const receiver of this.answering.keys()) room[receiver] = AT_ONCE;
-    for (const [receiver, count] of this.underWay) {
-      room[receiver] = Math.max(0, (this.answering.has(receiver) ? AT_ONCE : 1) - count);
+  /** The number of attempts that each endpoint may start now. An endpoint that is not listed may start one. */
+  get capacity(): Record<string, number> {
+    const capacity: Record<string, number> = {};
+    for (const endpoint of this.responsive.keys()) capacity[endpoint] = MAX_ATTEMPTS_PER_ENDPOINT;
+    for (const [endpoint, count] of this.attemptsInProgress) {
+      capacity[endpoint] = Math.max(
+        0,
+        (this.responsive.has(endpoint) ? MAX_ATTEMPTS_PER_ENDPOINT : 1) - count,
+      );
     }
-    return room;
+    return capacity;
   }
 }

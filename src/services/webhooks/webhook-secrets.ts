@@ -1,65 +1,67 @@
 import { Webhook } from 'standardwebhooks';
-import { auditEntry } from '../../core/access/audit-entry.js';
+import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller } from '../../core/access/caller.js';
 import { InputRejected } from '../../core/errors.js';
 import { type Signer } from '../../core/access/signer.js';
-import { type Workspaces } from '../../db/access/workspace-repository.js';
+import { type WorkspaceRepository } from '../../db/access/workspace-repository.js';
 
-/** What callbacks of a workspace are signed with, as its receivers are given it. */
+/** The secret that signs a workspace's webhooks, in the form that its endpoints verify with. */
 export interface WebhookSecret {
   /** `whsec_` and 32 bytes in base64. */
   secret: string;
-  /** Until when callbacks carry a signature by the secret before as well; null: they do not. */
-  previousUntil: Date | null;
+  /** Until this time, webhooks also carry a signature by the previous secret. Null when they do not. */
+  previousSecretExpiresAt: Date | null;
 }
 
-/** Long enough to bring the new secret to every receiver; Standard Webhooks names no time. */
-const DEFAULT_OVERLAP_SECONDS = 24 * 3_600;
-const MAX_OVERLAP_SECONDS = 7 * 24 * 3_600;
+/** Long enough to deploy the new secret to every endpoint. Standard Webhooks recommends no value. */
+const DEFAULT_GRACE_PERIOD_SECONDS = 24 * 3_600;
+const MAX_GRACE_PERIOD_SECONDS = 7 * 24 * 3_600;
 
 /**
- * The secrets of workspaces. They are derived from SECRET_KEY and a number, so that none is kept anywhere: the next number
- * is the next secret. When SECRET_KEY itself is changed, SECRET_KEY_OLD still signs.
+ * Derives the webhook secrets of workspaces from SECRET_KEY and a version number, so that no secret is stored. A rotation
+ * increments the version. After a change of SECRET_KEY, keys in SECRET_KEY_PREVIOUS still add their signatures.
  */
 export class WebhookSecrets {
   constructor(
     private readonly signer: Signer,
-    private readonly workspaces: Workspaces,
+    private readonly workspaces: WorkspaceRepository,
   ) {}
 
-  /** The present secret of the caller's workspace. */
+  /** Returns the current secret of the caller's workspace. */
   async current({ workspaceId }: Caller): Promise<WebhookSecret> {
-    const { version, overlapUntil } = await this.workspaces.webhookSecret(workspaceId);
-    return this.show(workspaceId, version, overlapUntil);
+    const { version, previousExpiresAt } = await this.workspaces.findWebhookSecretVersion(workspaceId);
+    return this.toWebhookSecret(workspaceId, version, previousExpiresAt);
   }
 
   /**
-   * A new secret. The present one still signs for `overlapSeconds` (default a day); the one before it no longer. Throws
-   * InputRejected INVALID_OVERLAP.
+   * Replaces the secret. The replaced one still signs for `gracePeriodSeconds`, by default a day, and any older one stops
+   * signing at once. Throws InputRejected INVALID_GRACE_PERIOD.
    */
-  async rotate(caller: Caller, overlap: number | null): Promise<WebhookSecret> {
-    const overlapSeconds = overlap ?? DEFAULT_OVERLAP_SECONDS;
-    if (overlapSeconds < 0 || overlapSeconds > MAX_OVERLAP_SECONDS) {
-      const message = `The overlap is ${overlapSeconds} seconds; give 0 to ${MAX_OVERLAP_SECONDS}.`;
-      throw new InputRejected([{ code: 'INVALID_OVERLAP', message, field: ['input', 'overlapSeconds'] }]);
+  async rotate(caller: Caller, requestedGracePeriodSeconds: number | null): Promise<WebhookSecret> {
+    const gracePeriodSeconds = requestedGracePeriodSeconds ?? DEFAULT_GRACE_PERIOD_SECONDS;
+    if (gracePeriodSeconds < 0 || gracePeriodSeconds > MAX_GRACE_PERIOD_SECONDS) {
+      const message = `gracePeriodSeconds is ${gracePeriodSeconds}. Use 0 to ${MAX_GRACE_PERIOD_SECONDS}.`;
+      throw new InputRejected([
+        { code: 'INVALID_GRACE_PERIOD', message, field: ['input', 'gracePeriodSeconds'] },
+      ]);
     }
     const { workspaceId } = caller;
-    const audit = auditEntry(caller, 'WEBHOOK_SECRET_ROTATED', workspaceId, { overlapSeconds });
-    const { version, overlapUntil } = await this.workspaces.rotateWebhookSecret(
+    const audit = newAuditEntry(caller, 'WEBHOOK_SECRET_ROTATED', workspaceId, { gracePeriodSeconds });
+    const { version, previousExpiresAt } = await this.workspaces.rotateWebhookSecret(
       workspaceId,
-      overlapSeconds,
+      gracePeriodSeconds,
       audit,
     );
-    return this.show(workspaceId, version, overlapUntil);
+    return this.toWebhookSecret(workspaceId, version, previousExpiresAt);
   }
 
-  /** The headers of Standard Webhooks for one attempt. While secrets overlap there is a signature by each of them. */
-  headers(
-    { id, workspaceId, secretVersion, secretsOverlap }: SignedCallback,
+  /** Returns the Standard Webhooks headers of one attempt. During a grace period they hold a signature by each secret. */
+  signatureHeaders(
+    { id, workspaceId, secretVersion, usesPreviousSecret }: SignedDelivery,
     body: string,
     at: Date,
   ): Record<string, string> {
-    const versions = secretsOverlap ? [secretVersion, secretVersion - 1] : [secretVersion];
+    const versions = usesPreviousSecret ? [secretVersion, secretVersion - 1] : [secretVersion];
     const secrets = versions.flatMap((version) => this.secretsOf(workspaceId, version));
     return {
       'webhook-id': id,
@@ -68,9 +70,14 @@ export class WebhookSecrets {
     };
   }
 
-  private show(workspaceId: string, version: number, overlapUntil: Date | null): WebhookSecret {
+  private toWebhookSecret(
+    workspaceId: string,
+    version: number,
+    previousExpiresAt: Date | null,
+  ): WebhookSecret {
     const [secret = ''] = this.secretsOf(workspaceId, version);
-    return { secret, previousUntil: overlapUntil && overlapUntil > new Date() ? overlapUntil : null };
+    const isPreviousInUse = previousExpiresAt !== null && previousExpiresAt > new Date();
+    return { secret, previousSecretExpiresAt: isPreviousInUse ? previousExpiresAt : null };
   }
 
   private secretsOf(workspaceId: string, version: number): string[] {
@@ -79,9 +86,9 @@ export class WebhookSecrets {
   }
 }
 
-interface SignedCallback {
+interface SignedDelivery {
   id: string;
   workspaceId: string;
   secretVersion: number;
-  secretsOverlap: boolean;
+  usesPreviousSecret: boolean;
 }

@@ -1,217 +1,236 @@
 import { type Logger } from 'pino';
-import { auditEntry } from '../../core/access/audit-entry.js';
+import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller } from '../../core/access/caller.js';
-import { crashPoint } from '../../core/primitives/crash-points.js';
-import { BadRequest, InputRejected } from '../../core/errors.js';
+import { crashIfArmed } from '../../core/primitives/crash-points.js';
+import { InputRejected } from '../../core/errors.js';
 import { isId, newId } from '../../core/primitives/ids.js';
-import { type Delivery } from '../../core/webhooks/webhook-delivery.js';
+import { type WebhookAttempt, type WebhookDeliverySummary } from '../../core/webhooks/webhook-delivery.js';
 import { type Task } from '../../core/tasks/task.js';
-import { type Images } from '../../db/images/image-repository.js';
-import { type ClaimedCallback, type OutgoingCallbacks } from '../../db/webhooks/webhook-repository.js';
-import { type Tasks } from '../../db/tasks/task-repository.js';
+import { type ImageRepository } from '../../db/images/image-repository.js';
+import { type ClaimedWebhookDelivery, type WebhookRepository } from '../../db/webhooks/webhook-repository.js';
+import { type TaskRepository } from '../../db/tasks/task-repository.js';
 import { type EventLog } from '../../event-log/event-log.js';
 import { type HttpClient } from '../../net/http-client.js';
 import { RequestFailed } from '../../net/request-failed.js';
-import { type Addresses } from '../access/signed-links.js';
-import { type Answered, endOf, type RetryDelays } from './delivery-outcome.js';
-import { isSettled, replyOf } from '../flux-api/flux-reply.js';
-import { checkPageSize, type Page, toPage } from '../pagination.js';
-import { persistently } from '../database-retry.js';
-import { Receivers } from './webhook-endpoints.js';
+import { type SignedLinks } from '../access/signed-links.js';
+import { type AttemptResponse, attemptOutcomeOf, type RetryDelays } from './webhook-retries.js';
+import { isSettled, fluxReplyOf } from '../flux-api/flux-reply.js';
+import { invalidCursor, type Page, toPage, validatePageSize } from '../pagination.js';
+import { retryUntilDatabaseReturns } from '../database-retry.js';
+import { WebhookEndpoints } from './webhook-endpoints.js';
 import { type WebhookSecrets } from './webhook-secrets.js';
 
-/** What Standard Webhooks advises: 15 to 30 s. */
-export const ATTEMPT_TIMEOUT_MS = 15_000;
-/** For reading rows before the attempt and writing them after it. One whose process died is made again after both. */
-const LEASE_BEYOND_TIMEOUT_MS = 5_000;
-/** Open sockets and their bodies, a few kB each. Silent receivers have one of them each, so 300 of those delay nobody. */
-const AT_ONCE = 512;
-const KEPT_ANSWER_BYTES = 1_024;
-/** Deleted by one statement; the job goes on until none is left. */
-const FORGET_BATCH = 1_000;
+/** Standard Webhooks recommends 15 to 30 s. */
+export const WEBHOOK_TIMEOUT_MS = 15_000;
+/** Time to read rows before an attempt and to write them after it. If the process dies, the attempt is repeated after the timeout and this margin. */
+const LEASE_MARGIN_MS = 5_000;
+/** Open sockets and their bodies, a few kB each. A silent endpoint occupies one of them, so 300 silent endpoints delay no other. */
+const MAX_CONCURRENT_ATTEMPTS = 512;
+const MAX_STORED_RESPONSE_BYTES = 1_024;
+/** The rows of one DELETE statement. The job repeats it until none is left. */
+const DELETE_BATCH_SIZE = 1_000;
 const DAY_MS = 24 * 3_600 * 1_000;
-/** At shutdown; what has not ended by then is cut and handed back. */
-const GRACE_MS = 3_000;
+/** At shutdown, attempts that are still in progress after this time are aborted and released. */
+const SHUTDOWN_GRACE_MS = 3_000;
 
-export interface DeliveringOptions {
-  delays: RetryDelays;
+export interface WebhookSenderOptions {
+  retryDelaysMs: RetryDelays;
   timeoutMs: number;
-  /** How long attempts are kept. */
+  /** How long the records of attempts are kept. */
   retentionDays: number;
 }
 
 /**
- * Posts results to the callback URLs of tasks: at least once, a task's in their order, and nobody's slowness is anybody
- * else's. The rows are the queue; a job wakes us, and another one, every second, finds those whose time has come.
+ * Posts results to the webhook URLs of tasks. Each result is delivered at least once, the results of a task arrive in
+ * order, and a slow endpoint does not delay others. The rows are the queue. A job wakes the sender after a new result, and
+ * a recurring job wakes it every second for deliveries that have become due.
  *
- *   PENDING -> claimed (due again when its lease is over) -> DELIVERED | ABANDONED | PENDING at a later time
+ *   PENDING -> claimed (due again when its lease expires) -> DELIVERED | ABANDONED | PENDING at a later time
  */
-export class Delivering {
-  private readonly receivers = new Receivers();
-  private readonly underWay = new Map<ClaimedCallback, Promise<void>>();
-  private claiming: Promise<void> | null = null;
-  private wanted = false;
-  private stopping = false;
-  private cut = false;
+export class WebhookSender {
+  private readonly endpoints = new WebhookEndpoints();
+  private readonly attemptsInProgress = new Map<ClaimedWebhookDelivery, Promise<void>>();
+  private pendingClaim: Promise<void> | null = null;
+  private isClaimRequested = false;
+  private isStopping = false;
+  private isAborted = false;
 
   constructor(
-    private readonly callbacks: OutgoingCallbacks,
-    private readonly tasks: Tasks,
-    private readonly images: Images,
+    private readonly deliveries: WebhookRepository,
+    private readonly tasks: TaskRepository,
+    private readonly images: ImageRepository,
     private readonly secrets: WebhookSecrets,
     private readonly http: HttpClient,
-    private readonly addresses: Addresses,
+    private readonly signedLinks: SignedLinks,
     private readonly events: EventLog,
     private readonly log: Logger,
-    private readonly options: DeliveringOptions,
+    private readonly options: WebhookSenderOptions,
   ) {}
 
-  /** Begins whatever is due and has room. Does not wait for it. */
+  /** Starts the deliveries that are due, as far as there is capacity. Does not wait for them. */
   wake(): void {
-    this.wanted = true;
-    if (!this.hasRoom) return;
-    this.claiming ??= this.claimAll().finally(() => {
-      this.claiming = null;
-      if (this.wanted && this.hasRoom) this.wake();
+    this.isClaimRequested = true;
+    if (!this.hasCapacity) return;
+    this.pendingClaim ??= this.claimDue().finally(() => {
+      this.pendingClaim = null;
+      if (this.isClaimRequested && this.hasCapacity) this.wake();
     });
   }
 
-  /** Begins nothing more, waits a little for what is under way, and hands back what is left, for others to make again. */
+  /** Stops starting attempts, waits up to SHUTDOWN_GRACE_MS for those in progress, and releases the rest to other instances. */
   async stop(): Promise<void> {
-    this.stopping = true;
-    await this.claiming;
+    this.isStopping = true;
+    await this.pendingClaim;
     let timer: NodeJS.Timeout | undefined;
-    const grace = new Promise<void>((resolve) => (timer = setTimeout(resolve, GRACE_MS)));
-    await Promise.race([Promise.all(this.underWay.values()), grace]);
+    const grace = new Promise<void>((resolve) => (timer = setTimeout(resolve, SHUTDOWN_GRACE_MS)));
+    await Promise.race([Promise.all(this.attemptsInProgress.values()), grace]);
     clearTimeout(timer);
-    if (this.underWay.size === 0) return;
-    this.cut = true;
-    await this.callbacks.handBack([...this.underWay.keys()]).catch((error: unknown) => {
+    if (this.attemptsInProgress.size === 0) return;
+    this.isAborted = true;
+    await this.deliveries.releaseClaims([...this.attemptsInProgress.keys()]).catch((error: unknown) => {
       this.log.warn(
         { err: error },
-        'callbacks could not be handed back; they are posted when their lease is over',
+        'failed to release webhook deliveries; they are attempted again when their lease expires',
       );
     });
   }
 
-  /** Sends the results of the caller's task again, with the same ids. Throws InputRejected NOT_FOUND or NO_CALLBACK. */
+  /** Posts the results of a task again, with the same webhook IDs. Throws InputRejected NOT_FOUND or NO_WEBHOOK. */
   async redeliver(caller: Caller, taskId: string): Promise<Task> {
-    const field = ['input', 'id'];
+    const field = ['input', 'taskId'];
     const [task] = isId(taskId) ? await this.tasks.findMany(caller, [taskId]) : [];
     if (!task) {
-      const message = 'There is no task with this id in your workspace.';
+      const message = 'No task with this ID in your workspace.';
       throw new InputRejected([{ code: 'NOT_FOUND', message, field }]);
     }
-    const audit = auditEntry(caller, 'CALLBACK_REDELIVERED', task.id);
-    if ((await this.callbacks.redeliver(caller.workspaceId, task.id, audit)) === 0) {
+    const audit = newAuditEntry(caller, 'WEBHOOK_REDELIVERED', task.id);
+    if ((await this.deliveries.redeliver(caller.workspaceId, task.id, audit)) === 0) {
       const message =
-        task.callbackUrl === null
-          ? 'The task has no callbackUrl. Read its result with the query task.'
-          : `The task is ${task.status}${isSettled(task) ? '' : ' and its result is not there yet'}. It is posted when it is there.`;
-      throw new InputRejected([{ code: 'NO_CALLBACK', message, field }]);
+        task.webhookUrl === null
+          ? 'The task has no webhookUrl. Read its result with the query `task`.'
+          : `The task is ${task.status}${isSettled(task) ? '' : ' and has no result yet'}. The result is posted as soon as it exists.`;
+      throw new InputRejected([{ code: 'NO_WEBHOOK', message, field }]);
     }
     return task;
   }
 
   /**
-   * Deletes attempts that are older than the retention: each holds what a receiver answered. Their callbacks stay, which are small
-   * and one to a task, so that `redeliver` finds them as long as the task is there.
+   * Deletes attempts that are older than the retention period, because each holds an endpoint's response. Deliveries are
+   * small and stay, so that `redeliver` finds them as long as the task exists.
    */
-  async forgetOld(): Promise<void> {
+  async deleteOldAttempts(): Promise<void> {
     const oldest = new Date(Date.now() - this.options.retentionDays * DAY_MS);
-    while ((await this.callbacks.forgetDeliveriesBefore(oldest, FORGET_BATCH)) === FORGET_BATCH);
+    while ((await this.deliveries.deleteAttemptsBefore(oldest, DELETE_BATCH_SIZE)) === DELETE_BATCH_SIZE);
   }
 
-  /** A page of the attempts to deliver a task's results, newest first. Throws BadRequest. */
-  async page(
+  /** A page of the deliveries of a task, newest first. Throws BadRequest for an invalid page size or cursor. */
+  async pageOfDeliveries(
     { workspaceId, id }: Pick<Task, 'workspaceId' | 'id'>,
     first: number,
     after: string | null,
-  ): Promise<Page<Delivery>> {
-    checkPageSize(first);
-    if (after !== null && !isId(after)) throw new BadRequest('`after` is not a cursor of this list.');
-    const rows = await this.callbacks.pageOfDeliveries(workspaceId, id, after, first + 1);
+  ): Promise<Page<WebhookDeliverySummary>> {
+    validatePage(first, after);
+    const rows = await this.deliveries.pageOfDeliveries(workspaceId, id, after, first + 1);
     return toPage(rows, first, after !== null, (delivery) => delivery.id);
   }
 
-  /** When there is none, an attempt that ends wakes us again. */
-  private get hasRoom(): boolean {
-    return !this.stopping && this.underWay.size < AT_ONCE;
+  /** A page of the attempts of a delivery, newest first. Throws BadRequest for an invalid page size or cursor. */
+  async pageOfAttempts(
+    delivery: Pick<WebhookDeliverySummary, 'id' | 'workspaceId' | 'taskId'>,
+    first: number,
+    after: string | null,
+  ): Promise<Page<WebhookAttempt>> {
+    validatePage(first, after);
+    const rows = await this.deliveries.pageOfAttempts(delivery, after, first + 1);
+    return toPage(rows, first, after !== null, (attempt) => attempt.id);
   }
 
-  private async claimAll(): Promise<void> {
+  /** Without capacity, the end of an attempt wakes the sender again. */
+  private get hasCapacity(): boolean {
+    return !this.isStopping && this.attemptsInProgress.size < MAX_CONCURRENT_ATTEMPTS;
+  }
+
+  private async claimDue(): Promise<void> {
     try {
-      while (this.wanted && this.hasRoom) {
-        this.wanted = false;
-        const room = AT_ONCE - this.underWay.size;
-        const leaseMs = this.options.timeoutMs + LEASE_BEYOND_TIMEOUT_MS;
-        const claimed = await this.callbacks.claim(this.receivers.room, room, leaseMs);
-        for (const callback of claimed) this.begin(callback);
-        if (claimed.length > 0) this.wanted = true;
+      while (this.isClaimRequested && this.hasCapacity) {
+        this.isClaimRequested = false;
+        const capacity = MAX_CONCURRENT_ATTEMPTS - this.attemptsInProgress.size;
+        const leaseMs = this.options.timeoutMs + LEASE_MARGIN_MS;
+        const claimed = await this.deliveries.claim(this.endpoints.capacity, capacity, leaseMs);
+        for (const delivery of claimed) this.startAttempt(delivery);
+        if (claimed.length > 0) this.isClaimRequested = true;
       }
     } catch (error) {
-      this.wanted = false;
-      this.log.warn({ err: error }, 'callbacks that are due cannot be read; it is tried again');
+      this.isClaimRequested = false;
+      this.log.warn({ err: error }, 'failed to read due webhook deliveries; trying again');
     }
   }
 
-  private begin(callback: ClaimedCallback): void {
-    const { id: callbackId, taskId, receiver } = callback;
-    this.receivers.began(receiver);
-    const attempt = this.deliver(callback)
+  private startAttempt(delivery: ClaimedWebhookDelivery): void {
+    const { id: webhookId, taskId, endpoint } = delivery;
+    this.endpoints.attemptStarted(endpoint);
+    const attempt = this.makeAttempt(delivery)
       .catch((error: unknown) => {
-        this.log.warn({ err: error, callbackId, taskId }, 'an attempt to deliver a callback is made again');
+        this.log.warn(
+          { err: error, webhookId, taskId },
+          'a webhook attempt was interrupted; it is made again',
+        );
         return null;
       })
-      .then((answered) => {
-        this.underWay.delete(callback);
-        this.receivers.ended(receiver, answered);
+      .then((hasResponse) => {
+        this.attemptsInProgress.delete(delivery);
+        this.endpoints.attemptEnded(endpoint, hasResponse);
         this.wake();
       });
-    this.underWay.set(callback, attempt);
+    this.attemptsInProgress.set(delivery, attempt);
   }
 
-  /** Whether the receiver answered; null when that is not known. */
-  private async deliver(callback: ClaimedCallback): Promise<boolean | null> {
-    const body = await this.body(callback);
+  /** Returns whether the endpoint responded. Null when that is unknown. */
+  private async makeAttempt(delivery: ClaimedWebhookDelivery): Promise<boolean | null> {
+    const body = await this.buildBody(delivery);
     const at = new Date();
-    const answered = await this.post(callback, body, at);
-    const { statusCode, failure } = answered;
-    // We hung up, not the receiver: that is no failure of its.
-    if (statusCode === null && this.cut) return null;
-    crashPoint('delivery-answered');
-    const end = endOf(callback, { id: newId(), at }, answered, this.options.delays);
-    await persistently(() => this.callbacks.finish(callback, end), this.log);
-    if (end.event) this.events.sealSoon();
-    const { id: callbackId, taskId, attempt } = callback;
-    const facts = { callbackId, taskId, attempt, statusCode, failure, status: end.status };
-    this.log.debug(facts, 'a callback was posted');
+    const response = await this.post(delivery, body, at);
+    const { statusCode, errorMessage } = response;
+    // Shutdown aborted the request, so this is not a failure of the endpoint.
+    if (statusCode === null && this.isAborted) return null;
+    crashIfArmed('webhook-acknowledged');
+    const outcome = attemptOutcomeOf(delivery, { id: newId(), at }, response, this.options.retryDelaysMs);
+    await retryUntilDatabaseReturns(() => this.deliveries.recordAttempt(delivery, outcome), this.log);
+    if (outcome.event) this.events.requestSeal();
+    const { id: webhookId, taskId, attemptNumber } = delivery;
+    const fields = { webhookId, taskId, attemptNumber, statusCode, errorMessage, status: outcome.status };
+    this.log.debug(fields, 'a webhook was posted');
     return statusCode !== null;
   }
 
-  private async body({ taskId, kind }: ClaimedCallback): Promise<string> {
-    const [task, images] = await Promise.all([this.tasks.find(taskId), this.images.findOfTask(taskId)]);
-    if (!task) throw new Error('The task of a callback is not there.');
-    return JSON.stringify(replyOf(task, images, (imageId) => this.addresses.image(imageId), kind));
+  private async buildBody({ taskId, kind }: ClaimedWebhookDelivery): Promise<string> {
+    const [task, images] = await Promise.all([this.tasks.find(taskId), this.images.findByTask(taskId)]);
+    if (!task) throw new Error(`The task ${taskId} of a webhook delivery does not exist.`);
+    return JSON.stringify(fluxReplyOf(task, images, (imageId) => this.signedLinks.imageUrl(imageId), kind));
   }
 
-  private async post(callback: ClaimedCallback, body: string, at: Date): Promise<Answered> {
-    const headers = { ...this.secrets.headers(callback, body, at), 'user-agent': 'Darkroom' };
+  private async post(delivery: ClaimedWebhookDelivery, body: string, at: Date): Promise<AttemptResponse> {
+    const headers = { ...this.secrets.signatureHeaders(delivery, body, at), 'user-agent': 'Darkroom' };
     const options = { headers, timeoutMs: this.options.timeoutMs };
     try {
-      const reply = await this.http.postText(callback.url, body, KEPT_ANSWER_BYTES, options);
+      const response = await this.http.postJsonText(delivery.url, body, MAX_STORED_RESPONSE_BYTES, options);
       const latencyMs = Date.now() - at.getTime();
       return {
-        statusCode: reply.status,
-        failure: null,
-        answer: reply.body,
+        statusCode: response.status,
+        errorMessage: null,
+        responseBody: response.body,
         latencyMs,
-        headers: reply.headers,
+        headers: response.headers,
       };
     } catch (error) {
       if (!(error instanceof RequestFailed)) throw error;
       const latencyMs = Date.now() - at.getTime();
-      return { statusCode: null, failure: error.reason, answer: null, latencyMs, headers: {} };
+      return { statusCode: null, errorMessage: error.reason, responseBody: null, latencyMs, headers: {} };
     }
   }
+}
+
+function validatePage(first: number, after: string | null): void {
+  validatePageSize(first);
+  if (after !== null && !isId(after)) throw invalidCursor();
 }

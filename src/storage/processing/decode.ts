@@ -1,96 +1,111 @@
 import { bulkhead } from 'cockatiel';
 import sharp, { type Metadata, type Sharp } from 'sharp';
-import { PictureUnavailable, StoreUnavailable } from '../../core/errors.js';
+import { ImageUnavailable, StoreUnavailable } from '../../core/errors.js';
 import { type ImageFormat } from '../../core/images/image.js';
-import { bytesToDecode, DECODING_BYTES, MemoryBudget } from './decoding-memory.js';
-import { kindOfFile, PICTURE_KINDS, type PictureKind } from './image-format.js';
+import { estimateDecodingBytes, DECODING_MEMORY_BYTES, MemoryBudget } from './decoding-memory.js';
+import { detectFileFormat, DECODABLE_FORMATS, type DecodableFormat } from './image-format.js';
 
-/** More is no photograph any more, and takes seconds even line by line. */
+/** Larger images are not photographs, and take seconds to decode even row by row. */
 const MAX_PIXELS = 100_000_000;
-const DECODES_AT_ONCE = 2;
-const MAX_SECONDS = 60;
-const LONGEST_REASON = 200;
-/** What libvips says when this machine is at fault. */
-const OURS = /system error|out of memory|timeout/;
+const MAX_CONCURRENT_DECODES = 2;
+const DECODE_TIMEOUT_SECONDS = 60;
+const MAX_REASON_LENGTH = 200;
+/** Messages of libvips that blame this machine, not the image. */
+const MACHINE_ERROR = /system error|out of memory|timeout/;
 
-// Files are never decoded twice, so a cache would only hold on to memory; and threads would each need their own lines.
+// A cache would only waste memory, because no file is decoded twice. Every additional thread would need its own rows.
 sharp.cache(false);
 sharp.concurrency(1);
 
-const places = bulkhead(DECODES_AT_ONCE, Infinity);
-const memory = new MemoryBudget(DECODING_BYTES);
+const decodeSlots = bulkhead(MAX_CONCURRENT_DECODES, Infinity);
+const memoryBudget = new MemoryBudget(DECODING_MEMORY_BYTES);
 
-/** A picture by its header: sides as it is meant to be seen, that is, after EXIF has turned it. */
-export interface Header {
-  kind: PictureKind;
+/** An image's header. Width and height apply after the EXIF rotation. */
+export interface ImageHeader {
+  format: DecodableFormat;
   width: number;
   height: number;
   hasAlpha: boolean;
-  /** Of a JPEG. */
+  /** Only for JPEG. */
   chromaSubsampling: string | undefined;
 }
 
-/** What is to be made. Without a width it keeps its own; without a format it becomes pixels. */
-export interface Wish {
+/** What the caller will produce. Without `maxWidth` the image keeps its width; without `format` it is not encoded again. */
+export interface DecodeOptions {
   maxWidth?: number;
-  format?: ImageFormat | ((header: Header) => ImageFormat);
-  /** The file that is written; for telling a disk that fails from a picture that does. */
-  toPath?: string;
+  format?: ImageFormat | ((header: ImageHeader) => ImageFormat);
+  /** The file that will be written, to tell a disk error from a damaged image. */
+  outputPath?: string;
 }
 
 /**
- * The one way to a decoder. Looks at the file's first bytes and header, waits until there is a place and memory for it, at
- * most two at once in this process, and hands it over upright. Throws PictureUnavailable for what is no picture of ours, is
- * damaged, or is too large for what is wished: to be tried again only if it was this machine that failed or took more than
- * 60 s. Throws StoreUnavailable when `toPath` cannot be written. A file that cannot be read gives the error of the file
- * system.
+ * Decodes an image and passes it, rotated upright, to `process`. All decoding goes through this function. It checks the first
+ * bytes and the header, then waits until a slot (two per process) and enough memory are free.
+ *
+ * Throws ImageUnavailable when the file is not an accepted image, is damaged, or is too large for `options`. It is retryable
+ * only if this machine failed or took more than 60 s. Throws StoreUnavailable when `outputPath` cannot be written. Rejects
+ * with the file system's error when the file cannot be read.
  */
 export async function decode<T>(
   path: string,
-  wish: Wish,
-  work: (picture: Sharp, header: Header) => Promise<T>,
+  options: DecodeOptions,
+  process: (image: Sharp, header: ImageHeader) => Promise<T>,
 ): Promise<T> {
-  const kind = await kindOfFile(path);
-  if (!kind) throw unreadable(`its format is not one of ${PICTURE_KINDS.join(', ')}`);
-  return places.execute(async () => {
+  const sourceFormat = await detectFileFormat(path);
+  if (!sourceFormat) throw unreadableImage(`its format must be one of ${DECODABLE_FORMATS.join(', ')}`);
+  return decodeSlots.execute(async () => {
     try {
       const metadata = await sharp(path, { limitInputPixels: false }).metadata();
-      const header = readHeader(kind, metadata);
-      const format = typeof wish.format === 'function' ? wish.format(header) : (wish.format ?? null);
-      const scale = Math.min(1, (wish.maxWidth ?? header.width) / header.width);
-      const bytes = bytesToDecode(metadata, { pixels: header.width * header.height * scale ** 2, format });
-      if (bytes > DECODING_BYTES) throw unreadable(tooLarge(header, format));
-      const picture = sharp(path, { limitInputPixels: MAX_PIXELS, sequentialRead: true, autoOrient: true });
-      return await memory.lend(bytes, () => work(picture.timeout({ seconds: MAX_SECONDS }), header));
+      const header = readHeader(sourceFormat, metadata);
+      const format = typeof options.format === 'function' ? options.format(header) : (options.format ?? null);
+      const scale = Math.min(1, (options.maxWidth ?? header.width) / header.width);
+      const bytes = estimateDecodingBytes(metadata, {
+        pixels: header.width * header.height * scale ** 2,
+        format,
+      });
+      if (bytes > DECODING_MEMORY_BYTES) throw unreadableImage(tooLargeReason(header, format));
+      const image = sharp(path, { limitInputPixels: MAX_PIXELS, sequentialRead: true, autoOrient: true });
+      return await memoryBudget.runWithBytes(bytes, () =>
+        process(image.timeout({ seconds: DECODE_TIMEOUT_SECONDS }), header),
+      );
     } catch (error) {
-      throw translate(error, path, wish.toPath);
+      throw translateDecodeError(error, path, options.outputPath);
     }
   });
 }
 
-function readHeader(kind: PictureKind, metadata: Metadata): Header {
+function readHeader(sourceFormat: DecodableFormat, metadata: Metadata): ImageHeader {
   const { format, compression, width, height, autoOrient, hasAlpha, chromaSubsampling } = metadata;
   const isAvif = format === 'heif' && compression === 'av1';
-  if (kind === 'avif' ? !isAvif : format !== kind) throw unreadable('it is not what its first bytes say');
+  if (sourceFormat === 'avif' ? !isAvif : format !== sourceFormat)
+    throw unreadableImage('its content does not match its first bytes');
   if (width * height > MAX_PIXELS)
-    throw unreadable(`${width} x ${height} pixels are more than ${MAX_PIXELS / 1e6} million`);
-  return { kind, width: autoOrient.width, height: autoOrient.height, hasAlpha, chromaSubsampling };
+    throw unreadableImage(
+      `${width} x ${height} pixels are more than the maximum of ${MAX_PIXELS / 1e6} million`,
+    );
+  return {
+    format: sourceFormat,
+    width: autoOrient.width,
+    height: autoOrient.height,
+    hasAlpha,
+    chromaSubsampling,
+  };
 }
 
-function tooLarge({ kind, width, height }: Header, format: ImageFormat | null): string {
-  const writing = format ? ` and writing them as ${format}` : '';
-  return `decoding ${width} x ${height} pixels of ${kind}${writing} takes too much memory`;
+function tooLargeReason(header: ImageHeader, outputFormat: ImageFormat | null): string {
+  const encoding = outputFormat ? ` and encoding it as ${outputFormat}` : '';
+  return `decoding a ${header.format} of ${header.width} x ${header.height} pixels${encoding} takes too much memory`;
 }
 
-/** What sharp throws is an Error and no more; everything else is no fault of the picture. */
-function translate(error: unknown, path: string, toPath: string | undefined): unknown {
+/** sharp throws plain Errors. Any other error is not caused by the image. */
+function translateDecodeError(error: unknown, path: string, outputPath: string | undefined): unknown {
   if (!(error instanceof Error) || error.name !== 'Error') return error;
-  if (toPath !== undefined && error.message.includes(toPath))
-    return new StoreUnavailable('the disk did not take a file', { cause: error });
-  const reason = error.message.replaceAll(path, 'the file').replace(/\s+/g, ' ').slice(0, LONGEST_REASON);
-  return unreadable(reason, OURS.test(error.message), error);
+  if (outputPath !== undefined && error.message.includes(outputPath))
+    return new StoreUnavailable('a file could not be written to disk', { cause: error });
+  const reason = error.message.replaceAll(path, 'the file').replace(/\s+/g, ' ').slice(0, MAX_REASON_LENGTH);
+  return unreadableImage(reason, MACHINE_ERROR.test(error.message), error);
 }
 
-function unreadable(reason: string, retryable = false, cause?: unknown): PictureUnavailable {
-  return new PictureUnavailable(`This is not a picture that can be read: ${reason}.`, retryable, { cause });
+function unreadableImage(reason: string, retryable = false, cause?: unknown): ImageUnavailable {
+  return new ImageUnavailable(`The image cannot be read: ${reason}.`, retryable, { cause });
 }

@@ -2,15 +2,15 @@ import { type Metadata } from 'sharp';
 import { type ImageFormat } from '../../core/images/image.js';
 
 /**
- * All decodes together. An idle service has about 170 MB; with this it stayed under 360 MB whatever was
- * decoded. glibc must be told to give memory back for that, by MALLOC_ARENA_MAX=2 and
- * MALLOC_MMAP_THRESHOLD_=1048576 in the environment; otherwise it keeps several times as much.
+ * Memory for all decodes together. An idle service uses about 170 MB. With this limit it stayed below 360 MB whatever was
+ * decoded. That requires MALLOC_ARENA_MAX=2 and MALLOC_MMAP_THRESHOLD_=1048576 in the environment; without them glibc
+ * keeps several times as much.
  */
-export const DECODING_BYTES = 160_000_000;
-/** Lines that are in memory while a picture flows through, whatever its format. */
-const LINES_KEPT = 1_900;
-/** A low picture is in memory no more often than this. */
-const COPIES_KEPT = 5;
+export const DECODING_MEMORY_BYTES = 160_000_000;
+/** Rows in memory while an image is streamed through the decoder, whatever its format. */
+const MAX_BUFFERED_ROWS = 1_900;
+/** An image with few rows is in memory at most this many times. */
+const MAX_BUFFERED_COPIES = 5;
 const SAMPLE_BYTES = {
   char: 1,
   uchar: 1,
@@ -24,75 +24,78 @@ const SAMPLE_BYTES = {
   dpcomplex: 16,
 };
 
-/** What becomes of a picture: so many pixels, in this form; null: they stay as they are. */
-export interface Output {
+/** The result of decoding. `format` is null when the image is not encoded again. */
+export interface DecodeOutput {
   pixels: number;
   format: ImageFormat | null;
 }
 
 /**
- * How many bytes making `output` of a picture takes at most, by what its header says. The factors were measured with
- * libvips 8.18 on noise, which is the worst for every encoder, and then rounded up.
+ * Estimates the most memory, in bytes, that producing `output` from an image takes, based on the image's header. The factors
+ * were measured with libvips 8.18 on noise, which is the worst case for every encoder, and then rounded up.
  */
-export function bytesToDecode(picture: Metadata, output: Output): number {
-  const { width, height, orientation = 1, space } = picture;
-  const lines = Math.min(LINES_KEPT, COPIES_KEPT * height) * width * pixelBytes(picture);
-  const frame = width * height * framePixelBytes(picture);
-  // Lines come from top to bottom: a picture that is turned must be there as a whole first.
-  const turned = orientation > 1 ? output.pixels * pixelBytes(picture) : 0;
-  const encoder = output.format ? output.pixels * encoderPixelBytes(output.format, picture.hasAlpha) : 0;
-  // Inks go through a colour profile, which keeps as many lines again.
-  return lines * (space === 'cmyk' ? 2 : 1) + frame + turned + encoder;
+export function estimateDecodingBytes(metadata: Metadata, output: DecodeOutput): number {
+  const { width, height, orientation = 1, space } = metadata;
+  const rowBytes =
+    Math.min(MAX_BUFFERED_ROWS, MAX_BUFFERED_COPIES * height) * width * bytesPerPixel(metadata);
+  const frameBytes = width * height * frameBytesPerPixel(metadata);
+  // Rows are decoded from top to bottom, so rotating needs the whole image in memory.
+  const rotationBytes = orientation > 1 ? output.pixels * bytesPerPixel(metadata) : 0;
+  const encoderBytes = output.format
+    ? output.pixels * encoderBytesPerPixel(output.format, metadata.hasAlpha)
+    : 0;
+  // CMYK is converted by a colour profile, which keeps the same number of rows again.
+  return rowBytes * (space === 'cmyk' ? 2 : 1) + frameBytes + rotationBytes + encoderBytes;
 }
 
-/** What a decoder holds for every pixel besides lines: nothing, where the file has the lines in their order. */
-function framePixelBytes(picture: Metadata): number {
-  switch (picture.format) {
+/** What a decoder keeps for every pixel in addition to the rows. Nothing when the file stores the rows in order. */
+function frameBytesPerPixel(metadata: Metadata): number {
+  switch (metadata.format) {
     case 'jpeg':
-      // All coefficients, 16 bits each: every scan adds to all of them.
-      return picture.isProgressive ? 2 * picture.channels : 0;
+      // All coefficients of 16 bits each, because every scan refines all of them.
+      return metadata.isProgressive ? 2 * metadata.channels : 0;
     case 'png':
-      return picture.isProgressive ? pixelBytes(picture) : 0;
+      return metadata.isProgressive ? bytesPerPixel(metadata) : 0;
     case 'webp':
-      // The pictures of an animation are laid over each other.
-      return (picture.pages ?? 1) > 1 ? 12 : 8;
+      // The frames of an animation are composited.
+      return (metadata.pages ?? 1) > 1 ? 12 : 8;
     case 'gif':
       return 6;
     default:
       // AVIF.
-      return picture.depth === 'uchar' ? 19 : 24;
+      return metadata.depth === 'uchar' ? 19 : 24;
   }
 }
 
-/** What an encoder holds for every pixel besides lines, as `transform.ts` sets it up. */
-function encoderPixelBytes(format: ImageFormat, hasAlpha: boolean): number {
+/** What an encoder keeps for every pixel in addition to the rows, with the settings of `encode.ts`. */
+function encoderBytesPerPixel(format: ImageFormat, hasAlpha: boolean): number {
   if (format === 'avif') return hasAlpha ? 50 : 36;
-  // Its transparency is kept without loss, by an encoder of its own.
+  // Transparency goes through a separate, lossless encoder.
   if (format === 'webp') return hasAlpha ? 34 : 6;
   return 0;
 }
 
-function pixelBytes({ channels, depth }: Metadata): number {
+function bytesPerPixel({ channels, depth }: Metadata): number {
   return channels * SAMPLE_BYTES[depth];
 }
 
-/** Bytes that are lent to whoever fits in. */
+/** Limits the total memory of concurrent work. */
 export class MemoryBudget {
-  private used = 0;
-  private waiting: (() => void)[] = [];
+  private usedBytes = 0;
+  private waiters: (() => void)[] = [];
 
-  constructor(private readonly bytes: number) {}
+  constructor(private readonly totalBytes: number) {}
 
-  /** Runs the work as soon as so many bytes are free; what needs more than all of them runs alone. Rejects as it does. */
-  async lend<T>(bytes: number, work: () => Promise<T>): Promise<T> {
-    while (this.used > 0 && this.used + bytes > this.bytes)
-      await new Promise<void>((resolve) => this.waiting.push(resolve));
-    this.used += bytes;
+  /** Runs `work` once this many bytes are free. Work that needs more than the total runs alone. Rejects when `work` rejects. */
+  async runWithBytes<T>(bytes: number, work: () => Promise<T>): Promise<T> {
+    while (this.usedBytes > 0 && this.usedBytes + bytes > this.totalBytes)
+      await new Promise<void>((resolve) => this.waiters.push(resolve));
+    this.usedBytes += bytes;
     try {
       return await work();
     } finally {
-      this.used -= bytes;
-      for (const wake of this.waiting.splice(0)) wake();
+      this.usedBytes -= bytes;
+      for (const wake of this.waiters.splice(0)) wake();
     }
   }
 }

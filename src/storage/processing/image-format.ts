@@ -1,30 +1,30 @@
 import { open } from 'node:fs/promises';
 
 /**
- * What we read. All the others that the decoder knows are refused before it sees them: SVG can hold scripts and fetch
- * files, and a TIFF of one pixel may need 200 MB, because its tiles are as large as it likes.
+ * The accepted formats. Other formats that the decoder supports are refused before it sees them: SVG can contain scripts and
+ * fetch files, and a TIFF of one pixel can take 200 MB, because its tiles may have any size.
  */
-export const PICTURE_KINDS = ['png', 'jpeg', 'webp', 'gif', 'avif'] as const;
-export type PictureKind = (typeof PICTURE_KINDS)[number];
+export const DECODABLE_FORMATS = ['png', 'jpeg', 'webp', 'gif', 'avif'] as const;
+export type DecodableFormat = (typeof DECODABLE_FORMATS)[number];
 
-/** Enough for every signature, and for the brands that an AVIF file begins with. */
-const HEAD_BYTES = 64;
+/** Enough for every signature and for the brands at the start of an AVIF file. */
+const SIGNATURE_BYTES = 64;
 
 /**
- * Tells by its first bytes what a file claims to be, whatever it is called; null for everything that is none of ours. A
- * file that cannot be read gives the error of the file system.
+ * Detects a file's format from its first bytes, whatever its name. Null for formats that are not accepted. Rejects with the
+ * file system's error when the file cannot be read.
  */
-export async function kindOfFile(path: string): Promise<PictureKind | null> {
+export async function detectFileFormat(path: string): Promise<DecodableFormat | null> {
   const file = await open(path, 'r');
   try {
-    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(HEAD_BYTES) });
-    return kindOf(buffer.subarray(0, bytesRead));
+    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(SIGNATURE_BYTES) });
+    return detectFormat(buffer.subarray(0, bytesRead));
   } finally {
     await file.close();
   }
 }
 
-function kindOf(head: Buffer): PictureKind | null {
+function detectFormat(head: Buffer): DecodableFormat | null {
   const hex = head.toString('hex');
   const text = head.toString('latin1');
   if (hex.startsWith('89504e470d0a1a0a')) return 'png';
@@ -34,7 +34,7 @@ function kindOf(head: Buffer): PictureKind | null {
   return isAvif(head, text) ? 'avif' : null;
 }
 
-/** AVIF is one of many uses of its container; HEIC, another, cannot be decoded here. The first box names the uses. */
+/** AVIF shares its container with other formats, such as HEIC, which cannot be decoded here. The first box lists the brands. */
 function isAvif(head: Buffer, text: string): boolean {
   if (!text.startsWith('ftyp', 4)) return false;
   const end = Math.min(head.readUInt32BE(0), head.length);

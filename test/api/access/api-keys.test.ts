@@ -2,83 +2,90 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { SCOPES } from '../../../src/core/access/caller.js';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { TestApp } from '../../support/app/test-app.js';
-import { answerOf, ask } from '../../support/app/graphql-request.js';
+import { queryField, postGraphql } from '../../support/app/graphql-request.js';
 import { waitFor } from '../../support/wait-for.js';
 import {
   CREATE_KEY,
   CREATE_WORKSPACE,
-  type KeyView,
-  KEYS,
-  type MadeKey,
-  type PageOf,
+  type ApiKeyFields,
+  LIST_KEYS,
+  type CreatedKey,
+  type Page,
   REVOKE_KEY,
   ROTATE_KEY,
-  type UserErrors,
+  type WithUserErrors,
   VIEWER,
-  type ViewerView,
+  type ViewerFields,
 } from '../../support/access/access-operations.js';
 
-/** What is promised for every instance. */
-const WITHIN_MS = 5_000;
+/** The promised time until every instance refuses an ended key. */
+const REFUSED_WITHIN_MS = 5_000;
 
 let app: TestApp;
 let other: TestApp;
 beforeAll(async () => {
   app = await TestApp.start();
-  other = await TestApp.start({ databaseUrl: app.databaseUrl, key: app.key });
+  other = await TestApp.start({ databaseUrl: app.databaseUrl, apiKey: app.apiKey });
 });
 afterAll(async () => {
   await other.stop();
   await app.stop();
 });
 
-const create = (input: object, key = app.key) => answerOf<MadeKey>(app, CREATE_KEY, { input }, key);
-const keyFor = (...scopes: string[]) => create({ name: 'made', scopes });
-const keysOf = async (key = app.key) => (await answerOf<PageOf<KeyView>>(app, KEYS, {}, key)).nodes;
+const createKey = (input: object, key = app.apiKey) =>
+  queryField<CreatedKey>(app, CREATE_KEY, { input }, key);
+const createKeyWithScopes = (...scopes: string[]) => createKey({ name: 'created', scopes });
+const listKeys = async (key = app.apiKey) =>
+  (await queryField<Page<ApiKeyFields>>(app, LIST_KEYS, {}, key)).nodes;
 const statusWith = async (key: string, at = app) =>
-  (await at.send('/graphql', { query: VIEWER }, { authorization: `Bearer ${key}` })).status;
-const anotherWorkspace = (scopes: readonly string[] = SCOPES, key = app.key) =>
-  answerOf<MadeKey & { workspace: { id: string; name: string } }>(
+  (await at.postBody('/graphql', { query: VIEWER }, { authorization: `Bearer ${key}` })).status;
+const createWorkspace = (scopes: readonly string[] = SCOPES, key = app.apiKey) =>
+  queryField<CreatedKey & { workspace: { id: string; name: string } }>(
     app,
     CREATE_WORKSPACE,
-    { name: 'theirs', scopes },
+    { name: 'other', scopes },
     key,
   );
-const codesOf = ({ userErrors }: UserErrors) => userErrors.map(({ code }) => code);
+const codesOf = ({ userErrors }: WithUserErrors) => userErrors.map(({ code }) => code);
 
 describe('createApiKey', () => {
-  test('shows the key this once, and it does what its scopes say, in the same workspace', async () => {
+  test('the response contains the secret, and the key grants its scopes in the same workspace', async () => {
     const limits = { requestsPerMinute: 60, connections: 2 };
     const expiresAt = new Date(Date.now() + 60_000).toISOString();
-    const { apiKey, secret } = await create({ name: 'reader', scopes: ['tasks:read'], limits, expiresAt });
+    const { apiKey, secret } = await createKey({ name: 'reader', scopes: ['tasks:read'], limits, expiresAt });
     expect(secret).toMatch(/^dk_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}$/);
-    const known = { name: 'reader', scopes: ['tasks:read'], expiresAt, revokedAt: null };
-    const shown = { prefix: secret.slice(0, 9), lastFour: secret.slice(-4) };
-    const all = { ...limits, generationsPerMinute: null, generationsInFlight: null };
-    expect(apiKey).toMatchObject({ ...known, ...shown, limits: all });
+    const settings = { name: 'reader', scopes: ['tasks:read'], expiresAt, revokedAt: null };
+    const hint = { prefix: secret.slice(0, 9), lastFour: secret.slice(-4) };
+    const allLimits = { ...limits, generationsPerMinute: null, generationsInFlight: null };
+    expect(apiKey).toMatchObject({ ...settings, ...hint, limits: allLimits });
 
-    const own = await answerOf<ViewerView>(app, VIEWER);
-    const viewer = await answerOf<ViewerView>(app, VIEWER, {}, secret);
+    const own = await queryField<ViewerFields>(app, VIEWER);
+    const viewer = await queryField<ViewerFields>(app, VIEWER, {}, secret);
     expect(viewer).toEqual({ ...own, keyId: apiKey.id, keyName: 'reader', scopes: ['tasks:read'] });
-    const refused = await ask(app, 'mutation { cancelTask(input: { id: "x" }) { outcome } }', {}, secret);
+    const refused = await postGraphql(
+      app,
+      'mutation { cancelTask(input: { id: "x" }) { outcome } }',
+      {},
+      secret,
+    );
     expect(refused.errors).toMatchObject([{ extensions: { code: 'FORBIDDEN' } }]);
     expect(refused.errors?.[0]?.message).toContain('tasks:write');
   });
 
-  test('keeps nothing by which the key could be found: not in a table, not in a line of the log', async () => {
-    const { secret } = await keyFor('tasks:read');
+  test('the secret is stored nowhere: not in a table, not in the log, not in a list of keys', async () => {
+    const { secret } = await createKeyWithScopes('tasks:read');
     await statusWith(secret);
     const middle = secret.slice(9, -4);
     const rows = await app.rows('SELECT to_jsonb(k)::text AS text FROM api_keys k');
     const entries = await app.rows('SELECT to_jsonb(a)::text AS text FROM audit_log a');
     expect(JSON.stringify([rows, entries])).not.toContain(middle);
-    expect(app.logged.join('\n')).not.toContain(middle);
-    expect(JSON.stringify(await keysOf())).not.toContain(middle);
+    expect(app.logLines.join('\n')).not.toContain(middle);
+    expect(JSON.stringify(await listKeys())).not.toContain(middle);
   });
 
-  test('gives no scope that the key which asks does not have, and names it', async () => {
-    const admin = await keyFor('keys:admin', 'tasks:read');
-    const wide = await create(
+  test('a key can only grant scopes that it has, and the error names the missing ones', async () => {
+    const admin = await createKeyWithScopes('keys:admin', 'tasks:read');
+    const wide = await createKey(
       { name: 'wide', scopes: ['tasks:read', 'tasks:write', 'audit:read'] },
       admin.secret,
     );
@@ -86,7 +93,7 @@ describe('createApiKey', () => {
     expect(codesOf(wide)).toEqual(['SCOPE_NOT_HELD', 'SCOPE_NOT_HELD']);
     expect(wide.userErrors[0]).toMatchObject({ field: ['input', 'scopes'] });
     expect(wide.userErrors[0]?.message).toContain('tasks:write');
-    expect(codesOf(await create({ name: 'narrow', scopes: ['tasks:read'] }, admin.secret))).toEqual([]);
+    expect(codesOf(await createKey({ name: 'narrow', scopes: ['tasks:read'] }, admin.secret))).toEqual([]);
   });
 
   test.each<[string, object, string[]]>([
@@ -94,133 +101,145 @@ describe('createApiKey', () => {
     ['a name that is too long', { name: 'x'.repeat(101) }, ['INVALID_NAME']],
     ['a name with a NUL', { name: 'a\0b' }, ['INVALID_NAME']],
     ['no scopes', { scopes: [] }, ['INVALID_SCOPES']],
-    ['a scope that there is not', { scopes: ['everything'] }, ['INVALID_SCOPES']],
-    ['an end in the past', { expiresAt: '2020-01-01T00:00:00Z' }, ['INVALID_EXPIRY']],
-    ['an end in a thousand years', { expiresAt: '3020-01-01T00:00:00Z' }, ['INVALID_EXPIRY']],
+    ['an unknown scope', { scopes: ['everything'] }, ['INVALID_SCOPES']],
+    ['an expiry in the past', { expiresAt: '2020-01-01T00:00:00Z' }, ['INVALID_EXPIRY']],
+    ['an expiry in a thousand years', { expiresAt: '3020-01-01T00:00:00Z' }, ['INVALID_EXPIRY']],
     ['a limit of zero', { limits: { connections: 0 } }, ['INVALID_LIMITS']],
     ['a negative limit', { limits: { requestsPerMinute: -1 } }, ['INVALID_LIMITS']],
-    ['an absurd limit', { limits: { generationsPerMinute: 2_000_000_000 } }, ['INVALID_LIMITS']],
+    ['a limit above the maximum', { limits: { generationsPerMinute: 2_000_000_000 } }, ['INVALID_LIMITS']],
     [
-      'all at once',
+      'several faults at once',
       { name: '', scopes: [], limits: { connections: 0 } },
       ['INVALID_NAME', 'INVALID_SCOPES', 'INVALID_LIMITS'],
     ],
-  ])('refuses %s, and makes nothing', async (_what, input, codes) => {
-    const before = (await keysOf()).length;
-    const refused = await create({ name: 'n', scopes: ['tasks:read'], ...input });
+  ])('%s is refused and creates no key', async (_what, input, codes) => {
+    const before = (await listKeys()).length;
+    const refused = await createKey({ name: 'n', scopes: ['tasks:read'], ...input });
     expect(codesOf(refused)).toEqual(codes);
     expect(refused).toMatchObject({ apiKey: null, secret: null });
-    expect(await keysOf()).toHaveLength(before);
+    expect(await listKeys()).toHaveLength(before);
   });
 });
 
 describe('revokeApiKey', () => {
-  test('ends the key on every instance within 5 s, and says the same when it is asked again', async () => {
-    const { apiKey, secret } = await keyFor('tasks:read');
+  test('every instance refuses the key within 5 s, and revoking it again returns the same result', async () => {
+    const { apiKey, secret } = await createKeyWithScopes('tasks:read');
     expect([await statusWith(secret), await statusWith(secret, other)]).toEqual([200, 200]);
     const since = Date.now();
-    const revoked = await answerOf<{ apiKey: KeyView }>(app, REVOKE_KEY, { id: apiKey.id });
+    const revoked = await queryField<{ apiKey: ApiKeyFields }>(app, REVOKE_KEY, { id: apiKey.id });
     expect(revoked.apiKey.revokedAt).not.toBeNull();
     for (const at of [app, other])
-      await waitFor('the refusal', async () => (await statusWith(secret, at)) === 401);
-    expect(Date.now() - since).toBeLessThan(WITHIN_MS);
-    expect(await answerOf(app, REVOKE_KEY, { id: apiKey.id })).toEqual(revoked);
+      await waitFor('the key to be refused', async () => (await statusWith(secret, at)) === 401);
+    expect(Date.now() - since).toBeLessThan(REFUSED_WITHIN_MS);
+    expect(await queryField(app, REVOKE_KEY, { id: apiKey.id })).toEqual(revoked);
   });
 });
 
 describe('rotateApiKey', () => {
-  test('gives the same rights a new secret, and the old one is good until its grace time is over', async () => {
+  test('the new key has the same rights, and the old key stays valid until the grace period ends', async () => {
     const limits = { connections: 3 };
-    const { apiKey, secret } = await create({ name: 'turning', scopes: ['tasks:read'], limits });
-    const rotated = await answerOf<MadeKey>(app, ROTATE_KEY, { id: apiKey.id, graceSeconds: 60 });
+    const { apiKey, secret } = await createKey({ name: 'rotated', scopes: ['tasks:read'], limits });
+    const rotated = await queryField<CreatedKey>(app, ROTATE_KEY, { id: apiKey.id, gracePeriodSeconds: 60 });
     expect(rotated.apiKey).toMatchObject({
-      name: 'turning',
+      name: 'rotated',
       scopes: ['tasks:read'],
       limits,
       expiresAt: null,
     });
     expect(rotated.apiKey.id).not.toBe(apiKey.id);
     expect([await statusWith(secret), await statusWith(rotated.secret)]).toEqual([200, 200]);
-    const old = (await keysOf()).find(({ id }) => id === apiKey.id);
-    const left = Date.parse(old?.expiresAt ?? '') - Date.now();
-    expect(left).toBeGreaterThan(50_000);
-    expect(left).toBeLessThanOrEqual(60_000);
+    const old = (await listKeys()).find(({ id }) => id === apiKey.id);
+    const remainingMs = Date.parse(old?.expiresAt ?? '') - Date.now();
+    expect(remainingMs).toBeGreaterThan(50_000);
+    expect(remainingMs).toBeLessThanOrEqual(60_000);
 
-    const again = await answerOf<MadeKey>(app, ROTATE_KEY, { id: rotated.apiKey.id, graceSeconds: 0 });
+    const again = await queryField<CreatedKey>(app, ROTATE_KEY, {
+      id: rotated.apiKey.id,
+      gracePeriodSeconds: 0,
+    });
     for (const at of [app, other])
-      await waitFor('the refusal', async () => (await statusWith(rotated.secret, at)) === 401);
+      await waitFor('the key to be refused', async () => (await statusWith(rotated.secret, at)) === 401);
     expect(await statusWith(again.secret)).toBe(200);
   });
 
-  test('lets no key live longer than it would have', async () => {
+  test('rotation never extends the expiry of the old or the new key', async () => {
     const expiresAt = new Date(Date.now() + 30_000).toISOString();
-    const { apiKey } = await create({ name: 'short', scopes: ['tasks:read'], expiresAt });
-    const rotated = await answerOf<MadeKey>(app, ROTATE_KEY, { id: apiKey.id, graceSeconds: 3_600 });
+    const { apiKey } = await createKey({ name: 'short', scopes: ['tasks:read'], expiresAt });
+    const rotated = await queryField<CreatedKey>(app, ROTATE_KEY, {
+      id: apiKey.id,
+      gracePeriodSeconds: 3_600,
+    });
     expect(rotated.apiKey.expiresAt).toBe(expiresAt);
-    expect((await keysOf()).find(({ id }) => id === apiKey.id)?.expiresAt).toBe(expiresAt);
+    expect((await listKeys()).find(({ id }) => id === apiKey.id)?.expiresAt).toBe(expiresAt);
   });
 
-  test('does not show a secret that can do what the key which asks cannot', async () => {
-    const admin = await keyFor('keys:admin');
-    const writer = await keyFor('tasks:write');
-    const refused = await answerOf<MadeKey>(app, ROTATE_KEY, { id: writer.apiKey.id }, admin.secret);
+  test('a key cannot rotate a key that has scopes which it lacks', async () => {
+    const admin = await createKeyWithScopes('keys:admin');
+    const writer = await createKeyWithScopes('tasks:write');
+    const refused = await queryField<CreatedKey>(app, ROTATE_KEY, { id: writer.apiKey.id }, admin.secret);
     expect(codesOf(refused)).toEqual(['SCOPE_NOT_HELD']);
     expect(refused.userErrors[0]?.message).toContain('tasks:write');
     expect(refused.secret).toBeNull();
     expect(await statusWith(writer.secret)).toBe(200);
   });
 
-  test.each([-1, 604_801])('refuses a grace time of %i seconds', async (graceSeconds) => {
-    const { apiKey } = await keyFor('tasks:read');
-    const refused = await answerOf<MadeKey>(app, ROTATE_KEY, { id: apiKey.id, graceSeconds });
-    expect(codesOf(refused)).toEqual(['INVALID_GRACE']);
+  test.each([-1, 604_801])('a grace period of %i seconds is refused', async (gracePeriodSeconds) => {
+    const { apiKey } = await createKeyWithScopes('tasks:read');
+    const refused = await queryField<CreatedKey>(app, ROTATE_KEY, { id: apiKey.id, gracePeriodSeconds });
+    expect(codesOf(refused)).toEqual(['INVALID_GRACE_PERIOD']);
   });
 
-  test('does not bring back a key that was revoked', async () => {
-    const { apiKey } = await keyFor('tasks:read');
-    await answerOf(app, REVOKE_KEY, { id: apiKey.id });
-    expect(codesOf(await answerOf<MadeKey>(app, ROTATE_KEY, { id: apiKey.id }))).toEqual(['NOT_FOUND']);
+  test('a revoked key cannot be rotated', async () => {
+    const { apiKey } = await createKeyWithScopes('tasks:read');
+    await queryField(app, REVOKE_KEY, { id: apiKey.id });
+    expect(codesOf(await queryField<CreatedKey>(app, ROTATE_KEY, { id: apiKey.id }))).toEqual(['NOT_FOUND']);
   });
 });
 
-describe('a workspace', () => {
-  test('is made with a key of its own, which sees nothing of the others', async () => {
-    const made = await anotherWorkspace(['keys:admin', 'tasks:read']);
-    expect(made.workspace).toMatchObject({ name: 'theirs' });
-    const viewer = await answerOf<ViewerView>(app, VIEWER, {}, made.secret);
-    expect(viewer).toMatchObject({ workspaceId: made.workspace.id, workspaceName: 'theirs' });
+describe('createWorkspace', () => {
+  test('a new workspace gets a key of its own that sees only this workspace', async () => {
+    const created = await createWorkspace(['keys:admin', 'tasks:read']);
+    expect(created.workspace).toMatchObject({ name: 'other' });
+    const viewer = await queryField<ViewerFields>(app, VIEWER, {}, created.secret);
+    expect(viewer).toMatchObject({ workspaceId: created.workspace.id, workspaceName: 'other' });
     expect(viewer.scopes).toEqual(['tasks:read', 'keys:admin']);
-    expect((await keysOf(made.secret)).map(({ id }) => id)).toEqual([made.apiKey.id]);
+    expect((await listKeys(created.secret)).map(({ id }) => id)).toEqual([created.apiKey.id]);
   });
 
-  test('is not made by a key without workspaces:admin, nor given a scope that the key does not have', async () => {
-    const without = await keyFor('keys:admin');
-    const refused = await ask(app, CREATE_WORKSPACE, { name: 'n', scopes: ['keys:admin'] }, without.secret);
+  test('creating a workspace requires workspaces:admin and the granted scopes', async () => {
+    const without = await createKeyWithScopes('keys:admin');
+    const refused = await postGraphql(
+      app,
+      CREATE_WORKSPACE,
+      { name: 'n', scopes: ['keys:admin'] },
+      without.secret,
+    );
     expect(refused.errors).toMatchObject([{ extensions: { code: 'FORBIDDEN' } }]);
-    const narrow = await keyFor('workspaces:admin');
-    expect(codesOf(await anotherWorkspace(['tasks:write'], narrow.secret))).toEqual(['SCOPE_NOT_HELD']);
+    const narrow = await createKeyWithScopes('workspaces:admin');
+    expect(codesOf(await createWorkspace(['tasks:write'], narrow.secret))).toEqual(['SCOPE_NOT_HELD']);
   });
 
   test.each([
     ['revoking', REVOKE_KEY],
     ['rotating', ROTATE_KEY],
-  ])('answers %s a key of another one as if there were none', async (_what, document) => {
-    const theirs = await anotherWorkspace();
-    const foreign = await answerOf<UserErrors>(app, document, { id: theirs.apiKey.id });
-    const unknown = await answerOf<UserErrors>(app, document, { id: newId() });
-    const malformed = await answerOf<UserErrors>(app, document, { id: 'no id' });
+  ])("%s another workspace's key gives the same answer as an unknown key", async (_what, document) => {
+    const other = await createWorkspace();
+    const foreign = await queryField<WithUserErrors>(app, document, { id: other.apiKey.id });
+    const unknown = await queryField<WithUserErrors>(app, document, { id: newId() });
+    const malformed = await queryField<WithUserErrors>(app, document, { id: 'no id' });
     expect(foreign).toEqual(unknown);
     expect(malformed).toEqual(unknown);
     expect(codesOf(foreign)).toEqual(['NOT_FOUND']);
-    expect(await statusWith(theirs.secret)).toBe(200);
+    expect(await statusWith(other.secret)).toBe(200);
   });
 });
 
 describe('apiKeys', () => {
-  test('are pages of the workspace, newest first', async () => {
-    const { secret } = await anotherWorkspace();
-    for (const name of ['one', 'two', 'three']) await create({ name, scopes: ['tasks:read'] }, secret);
-    const page = (after: string | null) => answerOf<PageOf<KeyView>>(app, KEYS, { first: 2, after }, secret);
+  test('keys are paged newest first', async () => {
+    const { secret } = await createWorkspace();
+    for (const name of ['one', 'two', 'three']) await createKey({ name, scopes: ['tasks:read'] }, secret);
+    const page = (after: string | null) =>
+      queryField<Page<ApiKeyFields>>(app, LIST_KEYS, { first: 2, after }, secret);
     const first = await page(null);
     expect(first.nodes.map(({ name }) => name)).toEqual(['three', 'two']);
     const second = await page(first.pageInfo.endCursor);
@@ -228,20 +247,20 @@ describe('apiKeys', () => {
     expect(second.pageInfo.hasNextPage).toBe(false);
   });
 
-  test('tell when a key was used last, written once a minute and in no request’s way', async () => {
-    const { apiKey, secret } = await keyFor('tasks:read');
-    const used = async () => (await keysOf()).find(({ id }) => id === apiKey.id)?.lastUsedAt ?? null;
-    expect(await used()).toBeNull();
+  test('lastUsedAt is written in the background and at most once a minute', async () => {
+    const { apiKey, secret } = await createKeyWithScopes('tasks:read');
+    const lastUsedAt = async () => (await listKeys()).find(({ id }) => id === apiKey.id)?.lastUsedAt ?? null;
+    expect(await lastUsedAt()).toBeNull();
     expect(await statusWith(secret)).toBe(200);
-    const first = await waitFor('the use to be written down', used);
+    const first = await waitFor('lastUsedAt to be written', lastUsedAt);
     expect(Math.abs(Date.parse(first) - Date.now())).toBeLessThan(10_000);
-    const marker = await keyFor('tasks:read');
+    const marker = await createKeyWithScopes('tasks:read');
     await statusWith(secret);
     await statusWith(marker.secret);
     await waitFor(
-      'a later use',
-      async () => (await keysOf()).find(({ id }) => id === marker.apiKey.id)?.lastUsedAt,
+      'a later use to be written',
+      async () => (await listKeys()).find(({ id }) => id === marker.apiKey.id)?.lastUsedAt,
     );
-    expect(await used()).toBe(first);
+    expect(await lastUsedAt()).toBe(first);
   });
 });

@@ -1,96 +1,113 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { newApiKey } from '../../../src/core/access/api-key.js';
+import { generateApiKey } from '../../../src/core/access/api-key.js';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { TestApp } from '../../support/app/test-app.js';
-import { answerOf, ask } from '../../support/app/graphql-request.js';
+import { queryField, postGraphql } from '../../support/app/graphql-request.js';
 import { waitFor } from '../../support/wait-for.js';
 import { addKey } from '../../support/access/workspaces.js';
 import {
   AUDIT_LOG,
-  type AuditView,
+  type AuditEntryFields,
   CREATE_KEY,
   CREATE_WORKSPACE,
-  type MadeKey,
-  type PageOf,
+  type CreatedKey,
+  type Page,
   REVOKE_KEY,
   ROTATE_KEY,
   VIEWER,
-  type ViewerView,
+  type ViewerFields,
 } from '../../support/access/access-operations.js';
 
 let app: TestApp;
-let viewer: ViewerView;
+let viewer: ViewerFields;
 beforeAll(async () => {
-  app = await TestApp.start({ environment: { TRUST_PROXY: '1' }, tuning: { signInWindowMs: 100 } });
-  viewer = await answerOf<ViewerView>(app, VIEWER);
+  app = await TestApp.start({
+    environment: { TRUST_PROXY: '1' },
+    tuning: { authenticationFailureWindowMs: 100 },
+  });
+  viewer = await queryField<ViewerFields>(app, VIEWER);
 });
 afterAll(() => app.stop());
 
-const entries = async (filter: object = {}, key = app.key) =>
-  (await answerOf<PageOf<AuditView>>(app, AUDIT_LOG, { filter }, key)).nodes;
-const create = (name: string, scopes = ['tasks:read']) =>
-  answerOf<MadeKey>(app, CREATE_KEY, { input: { name, scopes } });
-const entryOf = async (action: string, subject: string) => {
-  const found = (await entries({ actions: [action] })).filter((entry) => entry.subject === subject);
+const entries = async (filter: object = {}, key = app.apiKey) =>
+  (await queryField<Page<AuditEntryFields>>(app, AUDIT_LOG, { filter }, key)).nodes;
+const createKey = (name: string, scopes = ['tasks:read']) =>
+  queryField<CreatedKey>(app, CREATE_KEY, { input: { name, scopes } });
+/** The only entry with this action and target. */
+const entryOf = async (action: string, targetId: string) => {
+  const found = (await entries({ actions: [action] })).filter((entry) => entry.targetId === targetId);
   expect(found).toHaveLength(1);
   return found[0];
 };
-/** Comes with this key from this address, as a proxy of ours tells it. */
-const signIn = async (key: string, from: string) =>
-  app.send('/graphql', { query: VIEWER }, { authorization: `Bearer ${key}`, 'x-forwarded-for': from });
+/** Sends a request with this key, as if a trusted proxy had forwarded it for `forwardedFor`. */
+const authenticate = async (key: string, forwardedFor: string) =>
+  app.postBody(
+    '/graphql',
+    { query: VIEWER },
+    { authorization: `Bearer ${key}`, 'x-forwarded-for': forwardedFor },
+  );
 
 describe('the audit log', () => {
-  test('tells who made, rotated and revoked a key, with which key and from where, and no secret', async () => {
-    const { apiKey, secret } = await create('told');
-    const rotated = await answerOf<MadeKey>(app, ROTATE_KEY, { id: apiKey.id });
-    await answerOf(app, REVOKE_KEY, { id: rotated.apiKey.id });
-    await answerOf(app, REVOKE_KEY, { id: rotated.apiKey.id });
-    const by = { actor: 'first key', keyId: viewer.keyId, endUserId: null, source: '127.0.0.1' };
-    const made = await entryOf('KEY_CREATED', apiKey.id);
-    expect(made).toMatchObject({ ...by, data: { name: 'told', scopes: ['tasks:read'] } });
-    const turned = await entryOf('KEY_ROTATED', apiKey.id);
-    expect(turned).toMatchObject({ ...by, data: { newKeyId: rotated.apiKey.id, graceSeconds: 3_600 } });
-    expect(await entryOf('KEY_REVOKED', rotated.apiKey.id)).toMatchObject(by);
+  test('creating, rotating and revoking an API key record the acting key and the client address, but no secret', async () => {
+    const { apiKey, secret } = await createKey('recorded');
+    const rotated = await queryField<CreatedKey>(app, ROTATE_KEY, { id: apiKey.id });
+    await queryField(app, REVOKE_KEY, { id: rotated.apiKey.id });
+    await queryField(app, REVOKE_KEY, { id: rotated.apiKey.id });
+    const caller = { actor: 'first key', keyId: viewer.keyId, endUserId: null, clientAddress: '127.0.0.1' };
+    const creation = await entryOf('API_KEY_CREATED', apiKey.id);
+    expect(creation).toMatchObject({ ...caller, data: { name: 'recorded', scopes: ['tasks:read'] } });
+    const rotation = await entryOf('API_KEY_ROTATED', apiKey.id);
+    expect(rotation).toMatchObject({
+      ...caller,
+      data: { newKeyId: rotated.apiKey.id, gracePeriodSeconds: 3_600 },
+    });
+    expect(await entryOf('API_KEY_REVOKED', rotated.apiKey.id)).toMatchObject(caller);
     expect(JSON.stringify(await entries())).not.toContain(secret.slice(9));
   });
 
-  test('tells of the first key, of a new workspace, of a new webhook secret and of a deleted image', async () => {
-    const [first] = (await entries({ actions: ['KEY_CREATED'] })).slice(-1);
-    expect(first).toMatchObject({ actor: 'first start', subject: viewer.keyId, source: null });
+  test('the first key is recorded as created by the first start', async () => {
+    const [first] = (await entries({ actions: ['API_KEY_CREATED'] })).slice(-1);
+    expect(first).toMatchObject({ actor: 'first start', targetId: viewer.keyId, clientAddress: null });
+  });
 
-    const theirs = await answerOf<MadeKey & { workspace: { id: string } }>(app, CREATE_WORKSPACE, {
-      name: 'theirs',
+  test('a new workspace is recorded for its creator, and its first key for the workspace itself', async () => {
+    const created = await queryField<CreatedKey & { workspace: { id: string } }>(app, CREATE_WORKSPACE, {
+      name: 'other',
       scopes: ['audit:read', 'tasks:read'],
     });
-    expect(await entryOf('WORKSPACE_CREATED', theirs.workspace.id)).toMatchObject({ keyId: viewer.keyId });
-    expect((await entries({}, theirs.secret)).map(({ action, subject }) => [action, subject])).toEqual([
-      ['KEY_CREATED', theirs.apiKey.id],
+    expect(await entryOf('WORKSPACE_CREATED', created.workspace.id)).toMatchObject({ keyId: viewer.keyId });
+    expect((await entries({}, created.secret)).map(({ action, targetId }) => [action, targetId])).toEqual([
+      ['API_KEY_CREATED', created.apiKey.id],
     ]);
+  });
 
-    await answerOf(app, 'mutation { rotateWebhookSecret(input: {}) { userErrors { code } } }');
+  test('rotating the webhook secret is recorded', async () => {
+    await queryField(app, 'mutation { rotateWebhookSecret(input: {}) { userErrors { code } } }');
     await entryOf('WEBHOOK_SECRET_ROTATED', viewer.workspaceId);
+  });
 
-    const { id } = await app.generate({ prompt: 'soon gone' });
-    const { images } = await app.settled(id);
+  test('deleting an image is recorded with its task', async () => {
+    const { id } = await app.generate({ prompt: 'soon deleted' });
+    const { images } = await app.waitUntilSettled(id);
     const imageId = images[0]?.id ?? '';
     const remove = 'mutation ($id: ID!) { deleteImage(input: { id: $id }) { userErrors { code } } }';
-    await answerOf(app, remove, { id: imageId });
+    await queryField(app, remove, { id: imageId });
     expect(await entryOf('IMAGE_DELETED', imageId)).toMatchObject({ data: { taskId: id } });
   });
 
-  test('tells of a callback that was taken again', async () => {
-    const { id } = await app.generate({ prompt: 'again' });
-    await app.settled(id);
+  test('replaying a callback is recorded with its task', async () => {
+    const { id } = await app.generate({ prompt: 'replayed' });
+    await app.waitUntilSettled(id);
     const callbackId = newId();
-    const copy = `INSERT INTO callbacks (id, workspace_id, task_id, verdict, body)
+    const insert = `INSERT INTO callbacks (id, workspace_id, task_id, verdict, body)
                   SELECT $1, workspace_id, id, 'MALFORMED', '' FROM tasks WHERE id = $2`;
-    await app.rows(copy, [callbackId, id]);
+    await app.rows(insert, [callbackId, id]);
     const replay = 'mutation ($id: ID!) { replayCallback(input: { id: $id }) { userErrors { code } } }';
-    await answerOf(app, replay, { id: callbackId });
+    await queryField(app, replay, { id: callbackId });
     expect(await entryOf('CALLBACK_REPLAYED', callbackId)).toMatchObject({ data: { taskId: id } });
   });
 
-  test('is never changed', async () => {
+  test('entries cannot be updated or deleted', async () => {
     for (const statement of [
       "UPDATE audit_log SET actor = 'me'",
       'DELETE FROM audit_log',
@@ -100,11 +117,13 @@ describe('the audit log', () => {
     }
   });
 
-  test('is read with audit:read alone, in pages, and by action, key and time', async () => {
-    const { secret } = await create('no auditor', ['keys:admin']);
-    const refused = await ask(app, AUDIT_LOG, {}, secret);
+  test('reading the log requires audit:read', async () => {
+    const { secret } = await createKey('no auditor', ['keys:admin']);
+    const refused = await postGraphql(app, AUDIT_LOG, {}, secret);
     expect(refused.errors).toMatchObject([{ extensions: { code: 'FORBIDDEN' } }]);
+  });
 
+  test('the log is paged newest first and can be filtered by key and time', async () => {
     const all = await entries();
     expect(all.map(({ id }) => id)).toEqual(
       all
@@ -112,7 +131,7 @@ describe('the audit log', () => {
         .sort()
         .reverse(),
     );
-    const page = await answerOf<PageOf<AuditView>>(app, AUDIT_LOG, { first: 2, after: all[0]?.id });
+    const page = await queryField<Page<AuditEntryFields>>(app, AUDIT_LOG, { first: 2, after: all[0]?.id });
     expect(page.nodes).toEqual(all.slice(1, 3));
     expect(await entries({ keyId: newId() })).toEqual([]);
     expect(await entries({ keyId: 'no id' })).toEqual([]);
@@ -124,49 +143,55 @@ describe('the audit log', () => {
   });
 });
 
-describe('sign-ins that fail', () => {
-  const failures = async (source: string, key = app.key) =>
-    (await entries({ actions: ['SIGN_IN_FAILED'] }, key)).filter((entry) => entry.source === source);
+describe('failed authentications', () => {
+  const failuresFrom = async (clientAddress: string, key = app.apiKey) =>
+    (await entries({ actions: ['AUTHENTICATION_FAILED'] }, key)).filter(
+      (entry) => entry.clientAddress === clientAddress,
+    );
 
-  test('are one row with a count for each source and kind, not a row each', async () => {
-    const key = newApiKey();
-    await Promise.all(Array.from({ length: 20 }, () => signIn(key, '203.0.113.7')));
-    await signIn('dk_wrong', '203.0.113.7');
-    const rows = await waitFor('all to be counted', async () => {
-      const found = await failures('203.0.113.7');
+  test('failures are counted in one row for each client address and kind', async () => {
+    const key = generateApiKey();
+    await Promise.all(Array.from({ length: 20 }, () => authenticate(key, '203.0.113.7')));
+    await authenticate('dk_wrong', '203.0.113.7');
+    const rows = await waitFor('all failures to be counted', async () => {
+      const found = await failuresFrom('203.0.113.7');
       const count = found.reduce((sum, { data }) => sum + Number(data.count), 0);
       return count === 21 && found;
     });
     expect(new Set(rows.map(({ data }) => data.kind))).toEqual(new Set(['UNKNOWN_KEY', 'MALFORMED']));
     expect(rows.length).toBeLessThan(10);
-    expect(rows[0]).toMatchObject({ actor: 'nobody', keyId: null, subject: null });
+    expect(rows[0]).toMatchObject({ actor: 'anonymous', keyId: null, targetId: null });
   });
 
-  test('with a key that was revoked are told to its workspace, with the key', async () => {
-    const { apiKey, secret } = await create('gone');
-    await answerOf(app, REVOKE_KEY, { id: apiKey.id });
-    await signIn(secret, '203.0.113.8');
+  test("a failure with a revoked key appears in the log of the key's workspace with the key", async () => {
+    const { apiKey, secret } = await createKey('revoked');
+    await queryField(app, REVOKE_KEY, { id: apiKey.id });
+    await authenticate(secret, '203.0.113.8');
     const [row] = await waitFor('the row', async () => {
-      const found = await failures('203.0.113.8');
+      const found = await failuresFrom('203.0.113.8');
       return found.length > 0 && found;
     });
-    expect(row).toMatchObject({ keyId: apiKey.id, actor: 'gone', data: { kind: 'REVOKED_KEY', count: 1 } });
+    expect(row).toMatchObject({
+      keyId: apiKey.id,
+      actor: 'revoked',
+      data: { kind: 'REVOKED_KEY', count: 1 },
+    });
   });
 
-  test('that are nobody’s are told to those who look after all workspaces, and to nobody else', async () => {
-    await signIn(newApiKey(), '203.0.113.9');
-    await waitFor('the row', async () => (await failures('203.0.113.9')).length > 0);
+  test('failures that belong to no workspace are hidden from auditors of a single workspace', async () => {
+    await authenticate(generateApiKey(), '203.0.113.9');
+    await waitFor('the row', async () => (await failuresFrom('203.0.113.9')).length > 0);
     const auditor = await addKey(app, viewer.workspaceId, ['audit:read']);
-    expect(await failures('203.0.113.9', auditor)).toEqual([]);
+    expect(await failuresFrom('203.0.113.9', auditor)).toEqual([]);
   });
 
-  test('come from where our own proxy says, not from where a client says that it is', async () => {
-    await signIn('dk_wrong', '198.51.100.1, 203.0.113.10');
+  test('the client address comes from the trusted proxy, not from what the client claims', async () => {
+    await authenticate('dk_wrong', '198.51.100.1, 203.0.113.10');
     const [row] = await waitFor('the row', async () => {
-      const found = await failures('203.0.113.10');
+      const found = await failuresFrom('203.0.113.10');
       return found.length > 0 && found;
     });
     expect(row?.data).toEqual({ kind: 'MALFORMED', count: 1 });
-    expect(await failures('198.51.100.1')).toEqual([]);
+    expect(await failuresFrom('198.51.100.1')).toEqual([]);
   });
 });

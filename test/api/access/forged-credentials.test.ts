@@ -1,136 +1,145 @@
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { newApiKey } from '../../../src/core/access/api-key.js';
-import { ApiKeys } from '../../../src/db/access/api-key-repository.js';
-import { openStream } from '../../support/events/streams.js';
+import { generateApiKey } from '../../../src/core/access/api-key.js';
+import { ApiKeyRepository } from '../../../src/db/access/api-key-repository.js';
+import { openSubscriptionStream } from '../../support/events/streams.js';
 import { TestApp } from '../../support/app/test-app.js';
-import { answerOf } from '../../support/app/graphql-request.js';
-import { addWorkspace } from '../../support/access/workspaces.js';
-import { VIEWER, type ViewerView } from '../../support/access/access-operations.js';
-import { hostileKeys, hostileTokens } from '../../support/access/forged-credentials.js';
-import { claimsOf, SECRET_KEY, signing } from '../../support/access/client-tokens.js';
+import { queryField } from '../../support/app/graphql-request.js';
+import { addWorkspaceWithKey } from '../../support/access/workspaces.js';
+import { VIEWER, type ViewerFields } from '../../support/access/access-operations.js';
+import { malformedKeys, forgedTokens } from '../../support/access/forged-credentials.js';
+import { buildClaims, SECRET_KEY, tokenSigning } from '../../support/access/client-tokens.js';
 
 let app: TestApp;
-let tokens: [string, string][];
-let good: string;
+let forged: [string, string][];
+let validToken: string;
 beforeAll(async () => {
   app = await TestApp.start({ environment: { SECRET_KEY } });
-  const foreign = await answerOf<ViewerView>(app, VIEWER, {}, await addWorkspace(app));
-  const claims = await claimsOf(app, { endUserId: 'anna' });
-  good = await signing.sign(claims);
+  const foreign = await queryField<ViewerFields>(app, VIEWER, {}, await addWorkspaceWithKey(app));
+  const claims = await buildClaims(app, { endUserId: 'anna' });
+  validToken = await tokenSigning.sign(claims);
   const { keyId: foreignKeyId, workspaceId: foreignWorkspaceId } = foreign;
-  tokens = hostileTokens({ claims, token: good, foreignKeyId, foreignWorkspaceId });
+  forged = forgedTokens({ claims, token: validToken, foreignKeyId, foreignWorkspaceId });
 });
 afterAll(() => app.stop());
 
-const ask = async (authorization: string) =>
-  app.send('/graphql', { query: VIEWER }, authorization === '' ? {} : { authorization });
-/** Status and body, without what differs from request to request. */
-const answerTo = async (authorization: string) => {
-  const { status, json } = await ask(authorization);
+const send = async (authorization: string) =>
+  app.postBody('/graphql', { query: VIEWER }, authorization === '' ? {} : { authorization });
+/** The status and the body, without headers that differ between requests. */
+const responseTo = async (authorization: string) => {
+  const { status, json } = await send(authorization);
   return { status, json };
 };
 
-/** Sends headers as they are, also several of one name. */
-function askRaw(headers: string[]): Promise<number> {
+/** Sends the headers as given, including repeated names, and returns the status. */
+function sendRaw(headers: string[]): Promise<number> {
   const { hostname, port } = new URL(app.url);
   const body = JSON.stringify({ query: VIEWER });
   return new Promise((resolve, reject) => {
-    const all = ['host', 'x', 'content-type', 'application/json', 'content-length', String(body.length)];
-    const options = { hostname, port, path: '/graphql', method: 'POST', headers: [...all, ...headers] };
-    const asked = request(options, (response) => {
+    const defaults = ['host', 'x', 'content-type', 'application/json', 'content-length', String(body.length)];
+    const options = { hostname, port, path: '/graphql', method: 'POST', headers: [...defaults, ...headers] };
+    const outgoing = request(options, (response) => {
       response.resume();
       resolve(response.statusCode ?? 0);
     });
-    asked.on('error', reject);
-    asked.end(body);
+    outgoing.on('error', reject);
+    outgoing.end(body);
   });
 }
 
-test('the good token that the hostile ones are made of passes, over HTTP and WebSocket', async () => {
-  expect(await answerTo(`Bearer ${good}`)).toMatchObject({ status: 200, json: { data: { viewer: {} } } });
-  const stream = openStream({ url: app.url, key: good, transport: 'websocket', target: { taskId: 'x' } });
+test('the valid token that the forged ones are derived from is accepted over HTTP and WebSocket', async () => {
+  expect(await responseTo(`Bearer ${validToken}`)).toMatchObject({
+    status: 200,
+    json: { data: { viewer: {} } },
+  });
+  const stream = openSubscriptionStream({
+    url: app.url,
+    key: validToken,
+    transport: 'websocket',
+    target: { taskId: 'x' },
+  });
   expect(await stream.ended).toMatchObject({ errors: [{ extensions: { code: 'NOT_FOUND' } }] });
 });
 
-describe('none passes of', () => {
-  test('more than fifty hostile tokens, and they are all told the same', async () => {
-    expect(tokens.length).toBeGreaterThan(50);
-    const refusal = await answerTo(`Bearer ${newApiKey()}`);
+describe('forged credentials', () => {
+  test('more than 50 forged tokens are refused with the same response as an unknown key', async () => {
+    expect(forged.length).toBeGreaterThan(50);
+    const refusal = await responseTo(`Bearer ${generateApiKey()}`);
     expect(refusal.status).toBe(401);
-    const passed: string[] = [];
-    for (const [name, token] of tokens) {
-      const answer = await answerTo(`Bearer ${token}`);
-      if (JSON.stringify(answer) !== JSON.stringify(refusal)) passed.push(name);
+    const accepted: string[] = [];
+    for (const [name, token] of forged) {
+      const response = await responseTo(`Bearer ${token}`);
+      if (JSON.stringify(response) !== JSON.stringify(refusal)) accepted.push(name);
     }
-    expect(passed).toEqual([]);
+    expect(accepted).toEqual([]);
   });
 
-  test('the same tokens over WebSocket', async () => {
-    const passed: string[] = [];
-    for (const [name, key] of tokens) {
-      const { code } = await openStream({ url: app.url, key, transport: 'websocket', target: {} }).ended;
-      if (code !== 4403) passed.push(name);
+  test('the forged tokens are refused over WebSocket', async () => {
+    const accepted: string[] = [];
+    for (const [name, key] of forged) {
+      const { code } = await openSubscriptionStream({ url: app.url, key, transport: 'websocket', target: {} })
+        .ended;
+      if (code !== 4403) accepted.push(name);
     }
-    expect(passed).toEqual([]);
+    expect(accepted).toEqual([]);
   });
 
-  test('hostile keys, without a query for one that is malformed', async () => {
-    const looked = jest.spyOn(ApiKeys.prototype, 'findByHash');
-    const passed: string[] = [];
-    for (const [name, key] of hostileKeys(app.key)) {
-      if ((await ask(`Bearer ${key}`)).status !== 401) passed.push(name);
+  test('malformed keys are refused without a database query', async () => {
+    const findByHash = jest.spyOn(ApiKeyRepository.prototype, 'findByHash');
+    const accepted: string[] = [];
+    for (const [name, key] of malformedKeys(app.apiKey)) {
+      if ((await send(`Bearer ${key}`)).status !== 401) accepted.push(name);
     }
-    expect(passed).toEqual([]);
-    expect(looked).not.toHaveBeenCalled();
-    looked.mockRestore();
+    expect(accepted).toEqual([]);
+    expect(findByHash).not.toHaveBeenCalled();
+    findByHash.mockRestore();
   });
 
-  test('other ways to send a key', async () => {
-    const passed: string[] = [];
+  test('a valid key is refused with another scheme, in a list, or in the query string', async () => {
+    const accepted: string[] = [];
     for (const scheme of ['', 'Basic ', 'Token ', 'Bearer', 'Bearer\t', 'Bearer x ', 'Bearer Bearer ']) {
-      const { status } = await ask(`${scheme}${app.key}`);
-      if (status !== 401) passed.push(scheme);
+      const { status } = await send(`${scheme}${app.apiKey}`);
+      if (status !== 401) accepted.push(scheme);
     }
-    expect(passed).toEqual([]);
-    const twice = [`Bearer ${app.key}`, `Bearer ${newApiKey()}`];
-    expect(await askRaw(['authorization', twice.join(', ')])).toBe(401);
-    expect((await app.send(`/graphql?access_token=${app.key}`, { query: VIEWER })).status).toBe(401);
+    expect(accepted).toEqual([]);
+    const twice = [`Bearer ${app.apiKey}`, `Bearer ${generateApiKey()}`];
+    expect(await sendRaw(['authorization', twice.join(', ')])).toBe(401);
+    expect((await app.postBody(`/graphql?access_token=${app.apiKey}`, { query: VIEWER })).status).toBe(401);
   });
 });
 
-test('the scheme is read in any case, and of two headers the first counts, as Node has it', async () => {
+test('the scheme is case-insensitive, and the first of two authorization headers counts', async () => {
   for (const scheme of ['bearer', 'BEARER', 'BeArEr'])
-    expect((await ask(`${scheme} ${app.key}`)).status).toBe(200);
-  const wrong = `Bearer ${newApiKey()}`;
-  expect(await askRaw(['Authorization', wrong, 'authorization', `Bearer ${app.key}`])).toBe(401);
-  expect(await askRaw(['AUTHORIZATION', `Bearer ${app.key}`])).toBe(200);
+    expect((await send(`${scheme} ${app.apiKey}`)).status).toBe(200);
+  const wrong = `Bearer ${generateApiKey()}`;
+  expect(await sendRaw(['Authorization', wrong, 'authorization', `Bearer ${app.apiKey}`])).toBe(401);
+  expect(await sendRaw(['AUTHORIZATION', `Bearer ${app.apiKey}`])).toBe(200);
 });
 
-test('what was refused is in no line of the log', async () => {
-  const [, token = ''] = tokens[0] ?? [];
-  await ask(`Bearer ${token}`);
-  await app.get(`/events?types=none&access_token=${good}`);
-  const log = app.logged.join('\n');
+test('refused credentials never appear in the log', async () => {
+  const [, token = ''] = forged[0] ?? [];
+  await send(`Bearer ${token}`);
+  await app.get(`/events?types=none&access_token=${validToken}`);
+  const log = app.logLines.join('\n');
   expect(log).not.toContain(token.slice(0, 60));
-  expect(log).not.toContain(good.split('.')[2]);
+  expect(log).not.toContain(validToken.split('.')[2]);
 });
 
-test('a key that nobody has and one of another workspace take as long, within what a machine can tell', async () => {
-  const foreign = await addWorkspace(app, []);
+test('unknown, revoked and foreign keys take equally long to answer', async () => {
+  const foreign = await addWorkspaceWithKey(app, []);
   const medianOf = async (authorization: () => string, query: string) => {
     const times: number[] = [];
     for (let round = 0; round < 40; round += 1) {
       const since = performance.now();
-      await app.send('/graphql', { query }, { authorization: authorization() });
+      await app.postBody('/graphql', { query }, { authorization: authorization() });
       times.push(performance.now() - since);
     }
     return times.sort((one, other) => one - other)[20] ?? 0;
   };
-  const unknown = await medianOf(() => `Bearer ${newApiKey()}`, VIEWER);
-  const revoked = await addWorkspace(app);
+  const unknownMs = await medianOf(() => `Bearer ${generateApiKey()}`, VIEWER);
+  const revoked = await addWorkspaceWithKey(app);
   await app.rows('UPDATE api_keys SET revoked_at = now() WHERE prefix = $1', [revoked.slice(0, 9)]);
-  const dead = await medianOf(() => `Bearer ${revoked}`, VIEWER);
-  const known = await medianOf(() => `Bearer ${foreign}`, '{ viewer { keyId } }');
-  for (const time of [dead, known]) expect(Math.abs(time - unknown)).toBeLessThan(50);
+  const revokedMs = await medianOf(() => `Bearer ${revoked}`, VIEWER);
+  const foreignMs = await medianOf(() => `Bearer ${foreign}`, '{ viewer { keyId } }');
+  for (const timeMs of [revokedMs, foreignMs]) expect(Math.abs(timeMs - unknownMs)).toBeLessThan(50);
 });

@@ -1,155 +1,163 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type GraphQLSchema } from 'graphql';
-import { makeSchema, type SchemaServices } from '../../../src/graphql/server/schema.js';
 import { newId } from '../../../src/core/primitives/ids.js';
-import { openStream, type Target, TRANSPORTS } from '../../support/events/streams.js';
-import { waitFor } from '../../support/wait-for.js';
-import { everythingIn, type RootField, rootFields } from '../../support/isolation/schema-documents.js';
-import { FEEDS } from '../../support/isolation/argument-values.js';
+import { buildExecutableSchema, type SchemaServices } from '../../../src/graphql/server/schema.js';
 import {
-  type Asker,
-  choicesOf,
-  type Question,
-  questionsOf,
-  type Unknown,
-  variablesOf,
+  openSubscriptionStream,
+  STREAM_TRANSPORTS,
+  type SubscriptionTarget,
+} from '../../support/events/streams.js';
+import { ARGUMENT_VALUES, type NonexistentIdKind } from '../../support/isolation/argument-values.js';
+import {
+  buildProbes,
+  enumCombinations,
+  type Intruder,
+  type Probe,
+  probeVariables,
 } from '../../support/isolation/graphql-probes.js';
-import { ROUTE_QUESTIONS, unknownToTheWalk } from '../../support/isolation/route-probes.js';
-import { setStage, type Stage } from '../../support/isolation/isolation-setup.js';
-import { Statements } from '../../support/isolation/statement-recorder.js';
-import { Walker } from '../../support/isolation/probe-runner.js';
+import { type IsolationSetup, setUpIsolation } from '../../support/isolation/isolation-setup.js';
+import { ProbeRunner } from '../../support/isolation/probe-runner.js';
+import { ROUTE_PROBES, uncoveredRoutesAndFields } from '../../support/isolation/route-probes.js';
+import {
+  buildRootFields,
+  listFieldsAndArguments,
+  type RootField,
+} from '../../support/isolation/schema-documents.js';
+import { StatementRecorder } from '../../support/isolation/statement-recorder.js';
 import { writeSentinel } from '../../support/isolation/stream-probes.js';
+import { waitFor } from '../../support/wait-for.js';
 
-/** `WALK_SEED=12345` walks the same way again. */
-const SEED = Number(process.env['WALK_SEED'] ?? Math.floor(Math.random() * 1_000_000));
-const RUNS = 210;
+// test/support/isolation/README.md explains this test.
+
+/** `ISOLATION_SEED=12345` repeats a run. */
+const SEED = Number(process.env['ISOLATION_SEED'] ?? Math.floor(Math.random() * 1_000_000));
+const RANDOM_RUNS = 210;
 const MINUTE_MS = 60_000;
 
-const statements = new Statements();
-let stage: Stage;
-let everyone: Asker[];
+const statements = new StatementRecorder();
+let setup: IsolationSetup;
+let intruders: Intruder[];
 let schema: GraphQLSchema;
 let roots: RootField[];
-let queries: Question[];
-let mutations: Question[];
-let subscriptions: Question[];
-let walker: Walker;
+let queries: Probe[];
+let mutations: Probe[];
+let subscriptions: Probe[];
+let runner: ProbeRunner;
 
 beforeAll(async () => {
-  stage = await setStage();
-  everyone = [stage.attacker, ...stage.insiders];
-  schema = await makeSchema({} as SchemaServices);
-  roots = rootFields(schema);
-  const asked = (operation: string) => questionsOf(roots).filter(({ root }) => root.operation === operation);
-  [queries, mutations, subscriptions] = [asked('query'), asked('mutation'), asked('subscription')];
-  walker = new Walker(stage, statements);
+  setup = await setUpIsolation();
+  intruders = [setup.attacker, ...setup.insiders];
+  schema = await buildExecutableSchema({} as SchemaServices);
+  roots = buildRootFields(schema);
+  const probes = buildProbes(roots);
+  const probesOf = (operation: string) => probes.filter(({ root }) => root.operation === operation);
+  [queries, mutations, subscriptions] = [probesOf('query'), probesOf('mutation'), probesOf('subscription')];
+  runner = new ProbeRunner(setup, statements);
   statements.start();
 }, 3 * MINUTE_MS);
 afterAll(async () => {
   statements.stop();
-  await stage.close();
+  await setup.close();
 });
 
-/** Every question with its names: all of them by another workspace, and some by those inside. */
-async function walk(questions: readonly Question[]): Promise<void> {
-  for (const asker of everyone) {
-    await walker.unchanged(asker, async () => {
-      for (const question of questions) {
-        const names = walker.namesFor(question, asker);
-        for (const name of asker.isInsider ? names.slice(0, 3) : names)
-          await walker.compare(question, name, asker, 'neighbour');
+/** Sends every probe with its identifiers: all of them by the other workspace, and some by the insiders. */
+async function sendAllProbes(probes: readonly Probe[]): Promise<void> {
+  for (const intruder of intruders) {
+    await runner.expectNoChanges(intruder, async () => {
+      for (const probe of probes) {
+        const identifiers = runner.identifiersToSend(probe, intruder);
+        for (const identifier of intruder.isInsider ? identifiers.slice(0, 3) : identifiers)
+          await runner.compareProbe(probe, identifier, intruder, 'neighbor');
       }
     });
   }
 }
 
-/** Any question with any name, by any of the askers. */
-async function stray(
-  questions: readonly Question[],
-  askers: readonly Asker[],
+/** Sends random combinations of probe, identifier and intruder. */
+async function sendRandomProbes(
+  probes: readonly Probe[],
+  senders: readonly Intruder[],
   numRuns: number,
 ): Promise<void> {
-  const asker = fc.constantFrom(...askers);
-  const wanted = fc.tuple(asker, fc.constantFrom(...questions), fc.nat());
-  const manner = fc.tuple(fc.constantFrom<Unknown>('neighbour', 'v7', 'v4'), fc.boolean());
+  const target = fc.tuple(fc.constantFrom(...senders), fc.constantFrom(...probes), fc.nat());
+  const form = fc.tuple(fc.constantFrom<NonexistentIdKind>('neighbor', 'v7', 'v4'), fc.boolean());
   const compare = async (
-    [who, question, place]: [Asker, Question, number],
-    [unknown, inCapitals]: [Unknown, boolean],
+    [intruder, probe, index]: [Intruder, Probe, number],
+    [kind, upperCase]: [NonexistentIdKind, boolean],
   ) => {
-    const names = stage.pairs.allNamesFor(question, who);
-    const name = names[place % names.length];
-    if (name !== undefined) await walker.compare(question, name, who, unknown, inCapitals);
+    const identifiers = setup.probeValues.allIdentifiers(probe, intruder);
+    const identifier = identifiers[index % identifiers.length];
+    if (identifier !== undefined) await runner.compareProbe(probe, identifier, intruder, kind, { upperCase });
   };
-  await fc.assert(fc.asyncProperty(wanted, manner, compare), { numRuns, seed: SEED });
+  await fc.assert(fc.asyncProperty(target, form, compare), { numRuns, seed: SEED });
 }
 
-describe('what others have', () => {
-  test('is there to be found: its own key is shown it', async () => {
-    const { victim, attacker, pairs } = stage;
-    const hidden = new Set<string>();
-    for (const question of queries.filter(({ feed }) => feed.form === 'id')) {
-      hidden.add(question.slot.coordinate);
-      for (const name of pairs.namesFor(question, attacker).slice(0, 3)) {
-        const variables = variablesOf(question, victim.own, name);
-        const { text } = await walker.asking.graphql(victim.key, question.root.document, variables);
-        if (text.includes(name)) hidden.delete(question.slot.coordinate);
+describe('foreign data', () => {
+  test('exists: its owner can read it with the same requests', async () => {
+    const { victim, attacker, probeValues } = setup;
+    const unread = new Set<string>();
+    for (const probe of queries.filter(({ argumentValue }) => argumentValue.form === 'id')) {
+      unread.add(probe.argument.coordinate);
+      for (const id of probeValues.identifiersToSend(probe, attacker).slice(0, 3)) {
+        const variables = probeVariables(probe, victim.own, id);
+        const { text } = await runner.client.graphql(victim.apiKey, probe.root.document, variables);
+        if (text.includes(id)) unread.delete(probe.argument.coordinate);
       }
     }
-    expect([...hidden]).toEqual([]);
-    const { asking } = walker;
-    const link = new URL(pairs.imageLink(victim.own.image));
-    expect((await asking.send(link.pathname + link.search, null)).status).toBe(200);
-    const { text } = await asking.send(`/tasks/${victim.own.task}/events`, victim.key);
+    expect([...unread]).toEqual([]);
+    const link = new URL(probeValues.signedImageLink(victim.own.image));
+    expect((await runner.client.send(link.pathname + link.search, null)).status).toBe(200);
+    const { text } = await runner.client.send(`/tasks/${victim.own.task}/events`, victim.apiKey);
     expect(text).toContain(victim.own.task);
   });
 
   test(
-    'is not shown to those who ask for everything of their own',
+    'is not in the results of callers that read everything of their own',
     async () => {
-      for (const asker of everyone) {
+      for (const intruder of intruders) {
         for (const root of roots.filter(({ operation }) => operation === 'query')) {
-          const owns = root.slots.some(
+          const takesId = root.scalarArguments.some(
             ({ path, isRequired }) => isRequired && path.length === 1 && /_id$/.test(path[0] ?? ''),
           );
-          for (const choices of choicesOf(root))
-            for (const own of owns ? asker.ownThings : [asker.own])
-              await walker.look(root, asker, own, choices);
+          for (const enumValues of enumCombinations(root))
+            for (const own of takesId ? intruder.ownVariants : [intruder.own])
+              await runner.readOwn(root, intruder, own, enumValues);
         }
-        const own = await walker.asking.graphql(asker.key, '{ tasks { nodes { id } } }', {});
-        expect(own.text).toContain(asker.own.task);
+        const tasks = await runner.client.graphql(intruder.apiKey, '{ tasks { nodes { id } } }', {});
+        expect(tasks.text).toContain(intruder.own.task);
       }
     },
     3 * MINUTE_MS,
   );
 
   test(
-    'is as absent as what never was in every argument of every query',
+    'is indistinguishable from nonexistent data in every argument of every query',
     async () => {
-      await walk(queries);
-      await stray(queries, everyone, RUNS);
+      await sendAllProbes(queries);
+      await sendRandomProbes(queries, intruders, RANDOM_RUNS);
     },
     5 * MINUTE_MS,
   );
 
   test(
-    'is as absent at every route',
+    'is indistinguishable from nonexistent data at every route',
     async () => {
-      expect(unknownToTheWalk(stage.routes)).toEqual([]);
-      const right = ['tasks.id', 'images.id', 'uploads.id', 'callbacks.id'];
-      for (const asker of everyone) {
-        const columns = [...asker.foreign];
-        const ofRight = columns.flatMap(([column, all]) =>
-          right.includes(column) ? all.slice(0, asker.isInsider ? 1 : 3) : [],
+      expect(uncoveredRoutesAndFields(setup.routes)).toEqual([]);
+      const routeColumns = ['tasks.id', 'images.id', 'uploads.id', 'callbacks.id'];
+      for (const intruder of intruders) {
+        const { foreignByColumn, isInsider } = intruder;
+        const fromRouteColumns = routeColumns.flatMap((column) =>
+          (foreignByColumn.get(column) ?? []).slice(0, isInsider ? 1 : 3),
         );
-        const ofOthers = columns
-          .filter((_, index) => index % (asker.isInsider ? 9 : 4) === 0)
-          .flatMap(([, all]) => all[0] ?? []);
-        const names = [...ofRight, ...ofOthers];
-        await walker.unchanged(asker, async () => {
-          for (const route of Object.keys(ROUTE_QUESTIONS))
-            for (const name of new Set(route.includes('openapi') ? names.slice(0, 2) : names))
-              await walker.compareRoute(route, name, asker);
+        const fromOtherColumns = [...foreignByColumn.values()]
+          .filter((_, index) => index % (isInsider ? 9 : 4) === 0)
+          .flatMap((identifiers) => identifiers[0] ?? []);
+        const identifiers = [...new Set([...fromRouteColumns, ...fromOtherColumns])];
+        await runner.expectNoChanges(intruder, async () => {
+          for (const route of Object.keys(ROUTE_PROBES))
+            for (const identifier of route.includes('openapi') ? identifiers.slice(0, 2) : identifiers)
+              await runner.compareRoute(route, identifier, intruder);
         });
       }
     },
@@ -157,85 +165,98 @@ describe('what others have', () => {
   );
 
   test(
-    'is as absent, and stays as it is, in every argument of every mutation',
+    'is indistinguishable from nonexistent data in every argument of every mutation, and stays unchanged',
     async () => {
-      await walk(mutations);
-      const byId = mutations.filter(({ feed }) => feed.form === 'id');
-      for (const asker of everyone)
-        await walker.unchanged(asker, () => stray(byId, [asker], RUNS / everyone.length));
+      await sendAllProbes(mutations);
+      const withIds = mutations.filter(({ argumentValue }) => argumentValue.form === 'id');
+      for (const intruder of intruders)
+        await runner.expectNoChanges(intruder, () =>
+          sendRandomProbes(withIds, [intruder], RANDOM_RUNS / intruders.length),
+        );
     },
     5 * MINUTE_MS,
   );
 
   test(
-    'is as absent in every argument of every subscription, and nothing that happens meanwhile is pushed',
+    'is indistinguishable from nonexistent data in every argument of every subscription, and its changes are not pushed',
     async () => {
-      const { attacker } = stage;
-      for (const question of subscriptions.filter(
-        ({ slot }) => !slot.isNested || slot.coordinate === 'Task.events(after:)',
-      )) {
-        const names = walker.namesFor(question, attacker);
-        for (const name of names.filter((_, index) => index % 6 === 0))
-          await walker.compareWatch(question, name, attacker);
+      const { attacker } = setup;
+      const probes = subscriptions.filter(
+        ({ argument }) => !argument.isNested || argument.coordinate === 'Task.events(after:)',
+      );
+      for (const probe of probes) {
+        const identifiers = runner.identifiersToSend(probe, attacker);
+        for (const identifier of identifiers.filter((_, index) => index % 6 === 0))
+          await runner.compareSubscription(probe, identifier, attacker);
       }
     },
     5 * MINUTE_MS,
   );
 
-  test.each(TRANSPORTS)('is not pushed to others over %s', async (transport) => {
-    const { attacker, victim, app } = stage;
-    const open = (target: Target, key = attacker.key) => openStream({ url: app.url, key, transport, target });
-    const foreign = attacker.foreign.get('tasks.id')?.[0] ?? '';
-    const refused = await open({ taskId: foreign }).ended;
-    expect(refused).toEqual(await open({ taskId: newId() }).ended);
-    const streams = [open({}), open({ taskIds: [foreign, attacker.own.running] })];
-    const own = open({}, victim.key);
-    for (const stream of [...streams, own]) {
-      const ownTask = stream === own ? victim.own.running : attacker.own.running;
+  test.each(STREAM_TRANSPORTS)('is not pushed over %s', async (transport) => {
+    const { attacker, victim, app } = setup;
+    const open = (target: SubscriptionTarget, key = attacker.apiKey) =>
+      openSubscriptionStream({ url: app.url, key, transport, target });
+    const foreignTaskId = attacker.foreignByColumn.get('tasks.id')?.[0] ?? '';
+    const rejection = await open({ taskId: foreignTaskId }).ended;
+    expect(rejection).toEqual(await open({ taskId: newId() }).ended);
+    const attackerStreams = [open({}), open({ taskIds: [foreignTaskId, attacker.own.running] })];
+    const victimStream = open({}, victim.apiKey);
+    for (const stream of [...attackerStreams, victimStream]) {
+      const ownTaskId = stream === victimStream ? victim.own.running : attacker.own.running;
       await waitFor('the stream to be open', async () => {
-        await writeSentinel(app, ownTask);
+        await writeSentinel(app, ownTaskId);
         return stream.received.length > 0;
       });
     }
-    for (let time = 0; time < 3; time += 1) await stage.happenToVictim();
-    await waitFor('the victim to be told', () => own.received.some(({ type }) => type === 'TASK_REQUESTED'));
+    for (let count = 0; count < 3; count += 1) await setup.addVictimTask();
+    await waitFor('the event of the victim', () =>
+      victimStream.received.some(({ type }) => type === 'TASK_REQUESTED'),
+    );
     await writeSentinel(app, attacker.own.running);
-    for (const stream of streams) {
-      const before = stream.received.length;
-      await waitFor('the last event', async () => {
+    for (const stream of attackerStreams) {
+      const countBefore = stream.received.length;
+      await waitFor('the sentinel', async () => {
         await writeSentinel(app, attacker.own.running);
-        return stream.received.length > before + 1;
+        return stream.received.length > countBefore + 1;
       });
+      // Sentinels are TASK_SUBMITTED events.
       expect(stream.received.filter(({ type }) => type !== 'TASK_SUBMITTED')).toEqual([]);
     }
-    for (const stream of [...streams, own]) stream.cut();
+    for (const stream of [...attackerStreams, victimStream]) stream.cut();
   });
 
-  test('stays as it is while others change everything of their own', async () => {
-    const { attacker } = stage;
-    const refused: string[] = [];
-    await walker.unchanged(attacker, async () => {
-      const changing = roots.filter(({ operation }) => operation === 'mutation');
-      const takingAway = (root: RootField) => /delete|revoke/.test(root.name);
-      for (const root of [...changing.filter((each) => !takingAway(each)), ...changing.filter(takingAway)]) {
-        const answers: string[] = [];
-        for (const choices of choicesOf(root))
-          answers.push((await walker.look(root, attacker, attacker.own, choices)).text);
-        if (answers.every((text) => /"userErrors":\[\{|"errors"/.test(text))) refused.push(...answers);
+  test('stays unchanged while another workspace changes everything of its own', async () => {
+    const { attacker } = setup;
+    const rejections: string[] = [];
+    await runner.expectNoChanges(attacker, async () => {
+      const allMutations = roots.filter(({ operation }) => operation === 'mutation');
+      const isDestructive = (root: RootField) => /delete|revoke/.test(root.name);
+      const inOrder = [
+        ...allMutations.filter((root) => !isDestructive(root)),
+        ...allMutations.filter(isDestructive),
+      ];
+      for (const root of inOrder) {
+        const texts: string[] = [];
+        for (const enumValues of enumCombinations(root))
+          texts.push((await runner.readOwn(root, attacker, attacker.own, enumValues)).text);
+        if (texts.every((text) => /"userErrors":\[\{|"errors"/.test(text))) rejections.push(...texts);
       }
     });
-    expect(refused).toEqual([]);
+    expect(rejections).toEqual([]);
   });
 });
 
-test('the walk has met every field, and asked about every argument that can name something', () => {
-  const { fields, slots } = everythingIn(schema);
-  const unknown = slots.filter((slot) => !FEEDS[slot]);
-  const gone = Object.keys(FEEDS).filter((slot) => !slots.includes(slot));
-  expect({ unknown, gone }).toEqual({ unknown: [], gone: [] });
-  const naming = slots.filter((slot) => 'form' in (FEEDS[slot] ?? {}));
-  expect(naming.filter((slot) => !walker.slots.has(slot))).toEqual([]);
-  expect(fields.filter((field) => !walker.fields.has(field))).toEqual([]);
-  const counts = `${walker.fields.size} fields, ${walker.slots.size} arguments, ${walker.routes.size} routes, ${walker.asking.count} questions`;
-  process.stdout.write(`isolation walk: ${counts}, seed ${SEED}; nothing leaked\n`);
+test('The isolation test has seen every field and probed every argument that can name data', () => {
+  const { fields, scalarArguments } = listFieldsAndArguments(schema);
+  const withoutRow = scalarArguments.filter((coordinate) => !ARGUMENT_VALUES[coordinate]);
+  const obsoleteRows = Object.keys(ARGUMENT_VALUES).filter(
+    (coordinate) => !scalarArguments.includes(coordinate),
+  );
+  expect({ withoutRow, obsoleteRows }).toEqual({ withoutRow: [], obsoleteRows: [] });
+  const probed = scalarArguments.filter((coordinate) => 'form' in (ARGUMENT_VALUES[coordinate] ?? {}));
+  expect(probed.filter((coordinate) => !runner.probedArguments.has(coordinate))).toEqual([]);
+  expect(fields.filter((field) => !runner.seenFields.has(field))).toEqual([]);
+  const counts = `${runner.seenFields.size} fields, ${runner.probedArguments.size} arguments, ${runner.probedRoutes.size} routes, ${runner.client.requestCount} requests`;
+  process.stdout.write(`Isolation test: ${counts}, seed ${SEED}, no leak.\n`);
 });

@@ -1,25 +1,30 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import pg from 'pg';
-import { SCOPES, TOKEN_SCOPES } from '../../../src/core/access/caller.js';
+import { SCOPES, CLIENT_TOKEN_SCOPES } from '../../../src/core/access/caller.js';
 import { newId } from '../../../src/core/primitives/ids.js';
-import { openStream, type Stream, type Target, TRANSPORTS } from '../../support/events/streams.js';
-import { writeEvent } from '../../support/events/event-rows.js';
-import { pathOf, TestApp } from '../../support/app/test-app.js';
-import { answerOf, ask } from '../../support/app/graphql-request.js';
+import {
+  openSubscriptionStream,
+  type EventSubscriptionStream,
+  type SubscriptionTarget,
+  STREAM_TRANSPORTS,
+} from '../../support/events/streams.js';
+import { insertEvent } from '../../support/events/event-rows.js';
+import { pathAndQuery, TestApp } from '../../support/app/test-app.js';
+import { queryField, postGraphql } from '../../support/app/graphql-request.js';
 import { waitFor } from '../../support/wait-for.js';
-import { addWorkspace } from '../../support/access/workspaces.js';
-import { AUDIT_LOG, type PageOf, type UserErrors } from '../../support/access/access-operations.js';
-import { createToken } from '../../support/access/client-tokens.js';
+import { addWorkspaceWithKey } from '../../support/access/workspaces.js';
+import { AUDIT_LOG, type Page, type WithUserErrors } from '../../support/access/access-operations.js';
+import { createClientToken } from '../../support/access/client-tokens.js';
 
-interface Made {
+interface TaskWithImage {
   taskId: string;
   imageId: string;
 }
-/** Somebody who asks, what of the things there are is in their reach, and what is not. */
-interface Eyes {
+/** A caller that may see a part of the workspace, with the one task that existed and was visible to it at the start. */
+interface RestrictedCaller {
   token: string;
-  own: Made;
+  own: TaskWithImage;
 }
 
 const GENERATE = `mutation ($input: GenerateImagesInput!) {
@@ -32,23 +37,26 @@ const CREATE_UPLOAD = 'mutation { createUpload(input: {}) { upload { imageId url
 
 let app: TestApp;
 let sql: pg.Pool;
-let ofWorkspace: Made;
-let anna: Eyes;
-let bert: Eyes;
-/** Sees one task of nobody's. */
-let guest: Eyes;
-const open: Stream[] = [];
+let workspaceTask: TaskWithImage;
+let anna: RestrictedCaller;
+let bert: RestrictedCaller;
+/** Holds a token for one task that belongs to no end user. */
+let guest: RestrictedCaller;
+const open: EventSubscriptionStream[] = [];
 beforeAll(async () => {
   app = await TestApp.start();
   sql = new pg.Pool({ connectionString: app.databaseUrl, max: 4 });
-  const tokenFor = async (facts: object) =>
-    (await createToken(app, { scopes: TOKEN_SCOPES, ...facts })).token;
-  ofWorkspace = await make(app.key);
-  const annaToken = await tokenFor({ endUserId: 'anna' });
-  anna = { token: annaToken, own: await make(annaToken) };
-  bert = { token: await tokenFor({ endUserId: 'bert' }), own: await make(app.key, { endUserId: 'bert' }) };
-  const shown = await make(app.key);
-  guest = { token: await tokenFor({ taskIds: [shown.taskId.toUpperCase()] }), own: shown };
+  const tokenWith = async (restriction: object) =>
+    (await createClientToken(app, { scopes: CLIENT_TOKEN_SCOPES, ...restriction })).token;
+  workspaceTask = await createSettledTask(app.apiKey);
+  const annaToken = await tokenWith({ endUserId: 'anna' });
+  anna = { token: annaToken, own: await createSettledTask(annaToken) };
+  bert = {
+    token: await tokenWith({ endUserId: 'bert' }),
+    own: await createSettledTask(app.apiKey, { endUserId: 'bert' }),
+  };
+  const sharedTask = await createSettledTask(app.apiKey);
+  guest = { token: await tokenWith({ taskIds: [sharedTask.taskId.toUpperCase()] }), own: sharedTask };
 });
 afterEach(() => {
   for (const stream of open.splice(0)) stream.cut();
@@ -58,57 +66,57 @@ afterAll(async () => {
   await app.stop();
 });
 
-type Requested = UserErrors & { task: { id: string; endUserId: string | null } | null };
+type GenerateResult = WithUserErrors & { task: { id: string; endUserId: string | null } | null };
 const generate = (token: string, input: object = {}) =>
-  answerOf<Requested>(app, GENERATE, { input: { prompt: 'x', callbackUrl: null, ...input } }, token);
+  queryField<GenerateResult>(app, GENERATE, { input: { prompt: 'x', webhookUrl: null, ...input } }, token);
 
-async function make(token: string, input: object = {}): Promise<Made> {
+async function createSettledTask(token: string, input: object = {}): Promise<TaskWithImage> {
   const { task } = await generate(token, input);
-  const { images } = await app.settled(task?.id ?? '');
+  const { images } = await app.waitUntilSettled(task?.id ?? '');
   return { taskId: task?.id ?? '', imageId: images[0]?.id ?? '' };
 }
 
-async function upload(token: string): Promise<string> {
-  const { upload: link } = await answerOf<{ upload: { imageId: string; url: string } }>(
+async function uploadImage(token: string): Promise<string> {
+  const { upload } = await queryField<{ upload: { imageId: string; url: string } }>(
     app,
     CREATE_UPLOAD,
     {},
     token,
   );
-  const picture = await sharp({ create: { width: 8, height: 8, channels: 3, background: 'red' } })
+  const image = await sharp({ create: { width: 8, height: 8, channels: 3, background: 'red' } })
     .png()
     .toBuffer();
-  const sent = await fetch(`${app.url}${pathOf(link.url)}`, { method: 'PUT', body: new Uint8Array(picture) });
-  expect(sent.status).toBe(201);
-  return link.imageId;
+  const response = await fetch(`${app.url}${pathAndQuery(upload.url)}`, {
+    method: 'PUT',
+    body: new Uint8Array(image),
+  });
+  expect(response.status).toBe(201);
+  return upload.imageId;
 }
 
-const everyone = (): [string, Eyes][] => [
-  ['an end user', anna],
-  ['another end user', bert],
-  ['a token for certain tasks', guest],
-];
-const notOf = (eyes: Eyes) =>
-  [ofWorkspace, anna.own, bert.own, guest.own].filter(({ taskId }) => taskId !== eyes.own.taskId);
-const eyesOf = (who: string) => everyone().find(([name]) => name === who)?.[1] ?? anna;
-const WHO = ['an end user', 'another end user', 'a token for certain tasks'];
+/** A test table is built before `beforeAll` runs, so it names the callers. */
+const CALLER_NAMES = ['an end user', 'another end user', 'a token for certain tasks'] as const;
+const callerNamed = (name: (typeof CALLER_NAMES)[number]): RestrictedCaller =>
+  ({ 'an end user': anna, 'another end user': bert, 'a token for certain tasks': guest })[name];
+const othersTasks = (caller: RestrictedCaller) =>
+  [workspaceTask, anna.own, bert.own, guest.own].filter(({ taskId }) => taskId !== caller.own.taskId);
 
-describe.each(WHO)('%s', (who) => {
-  test('sees its own tasks, images and events, and no others, in every list', async () => {
-    const { token, own } = eyesOf(who);
-    const tasks = await answerOf<PageOf<{ id: string }>>(app, '{ tasks { nodes { id } } }', {}, token);
+describe.each(CALLER_NAMES)('visibility for %s', (callerName) => {
+  test('every list contains its own tasks, events and callbacks and no others', async () => {
+    const { token, own } = callerNamed(callerName);
+    const tasks = await queryField<Page<{ id: string }>>(app, '{ tasks { nodes { id } } }', {}, token);
     expect(tasks.nodes.map(({ id }) => id)).toEqual([own.taskId]);
-    const events = await answerOf<PageOf<{ task: { id: string } }>>(app, EVENTS, {}, token);
+    const events = await queryField<Page<{ task: { id: string } }>>(app, EVENTS, {}, token);
     expect(new Set(events.nodes.map(({ task }) => task.id))).toEqual(new Set([own.taskId]));
-    const callbacks = '{ callbacks { nodes { task { id } } } }';
-    const kept = await answerOf<PageOf<{ task: { id: string } }>>(app, callbacks, {}, token);
-    expect(new Set(kept.nodes.map(({ task }) => task.id))).toEqual(new Set([own.taskId]));
+    const callbacksQuery = '{ callbacks { nodes { task { id } } } }';
+    const callbacks = await queryField<Page<{ task: { id: string } }>>(app, callbacksQuery, {}, token);
+    expect(new Set(callbacks.nodes.map(({ task }) => task.id))).toEqual(new Set([own.taskId]));
   });
 
-  test('is answered for what is of others as for what there is not', async () => {
-    const eyes = eyesOf(who);
-    const lookAt = ({ taskId, imageId }: Made) =>
-      ask(
+  test("reading another caller's resources gives the same answer as reading absent ones", async () => {
+    const caller = callerNamed(callerName);
+    const readAll = ({ taskId, imageId }: TaskWithImage) =>
+      postGraphql(
         app,
         `query ($task: ID!, $image: ID!, $tasks: [ID!]) {
           task(id: $task) { id } image(id: $image) { id }
@@ -116,144 +124,150 @@ describe.each(WHO)('%s', (who) => {
           callbacks(filter: { taskId: $task }) { nodes { id } }
         }`,
         { task: taskId, image: imageId, tasks: [taskId] },
-        eyes.token,
+        caller.token,
       );
-    const nothing = await lookAt({ taskId: newId(), imageId: newId() });
-    expect(nothing.data).toMatchObject({ task: null, image: null, taskEvents: { nodes: [] } });
-    for (const made of notOf(eyes)) expect(await lookAt(made)).toEqual(nothing);
-    expect((await lookAt(eyes.own)).data).toMatchObject({
-      task: { id: eyes.own.taskId },
-      image: { id: eyes.own.imageId },
+    const absent = await readAll({ taskId: newId(), imageId: newId() });
+    expect(absent.data).toMatchObject({ task: null, image: null, taskEvents: { nodes: [] } });
+    for (const foreign of othersTasks(caller)) expect(await readAll(foreign)).toEqual(absent);
+    expect((await readAll(caller.own)).data).toMatchObject({
+      task: { id: caller.own.taskId },
+      image: { id: caller.own.imageId },
     });
   });
 
-  test('changes nothing of others, and is told the same as of what there is not', async () => {
-    const eyes = eyesOf(who);
+  test("changing another caller's resources gives the same answer as changing absent ones", async () => {
+    const caller = callerNamed(callerName);
     const [callback] = await app.rows<{ id: string }>('SELECT id FROM callbacks WHERE task_id = $1', [
-      notOf(eyes)[0]?.taskId,
+      othersTasks(caller)[0]?.taskId,
     ]);
-    const tries = (task: string, image: string, kept: string) =>
-      ask(
+    const changeAll = (task: string, image: string, callbackId: string) =>
+      postGraphql(
         app,
-        `mutation ($task: ID!, $image: ID!, $kept: ID!) {
+        `mutation ($task: ID!, $image: ID!, $callback: ID!) {
           cancelTask(input: { id: $task }) { task { id } userErrors { code message } }
           retryTask(input: { id: $task }) { task { id } userErrors { code message } }
-          redeliverCallback(input: { id: $task }) { task { id } userErrors { code message } }
+          redeliverWebhook(input: { taskId: $task }) { task { id } userErrors { code message } }
           deleteImage(input: { id: $image }) { image { id } userErrors { code message } }
-          replayCallback(input: { id: $kept }) { callback { id } userErrors { code message } }
+          replayCallback(input: { id: $callback }) { callback { id } userErrors { code message } }
         }`,
-        { task, image, kept },
-        eyes.token,
+        { task, image, callback: callbackId },
+        caller.token,
       );
-    const nothing = await tries(newId(), newId(), newId());
-    expect(nothing.errors).toBeUndefined();
-    for (const { taskId, imageId } of notOf(eyes))
-      expect(await tries(taskId, imageId, callback?.id ?? '')).toEqual(nothing);
+    const absent = await changeAll(newId(), newId(), newId());
+    expect(absent.errors).toBeUndefined();
+    for (const { taskId, imageId } of othersTasks(caller))
+      expect(await changeAll(taskId, imageId, callback?.id ?? '')).toEqual(absent);
   });
 
-  test.each(TRANSPORTS)(
-    'is pushed its own events alone, over %s, live and from the log',
+  test.each(STREAM_TRANSPORTS)(
+    'a subscription over %s carries its own events only, live and replayed from the log',
     async (transport) => {
-      const eyes = eyesOf(who);
-      const watch = (target: Target, after?: string) => {
-        const stream = openStream({ url: app.url, key: eyes.token, transport, target, after });
+      const caller = callerNamed(callerName);
+      const subscribe = (target: SubscriptionTarget, after?: string) => {
+        const stream = openSubscriptionStream({ url: app.url, key: caller.token, transport, target, after });
         open.push(stream);
         return stream;
       };
-      const all = [ofWorkspace, anna.own, bert.own, guest.own].map(({ taskId }) => taskId);
-      const begin = await app.task(eyes.own.taskId);
-      const live = watch({});
-      await waitFor('it to be open', async () => {
-        await writeEvent(sql, eyes.own.taskId, 'TASK_SUBMITTED', { of: eyes.own.taskId });
+      const allTaskIds = [workspaceTask, anna.own, bert.own, guest.own].map(({ taskId }) => taskId);
+      const { eventCursor } = await app.task(caller.own.taskId);
+      const live = subscribe({});
+      await waitFor('the live stream to deliver an event', async () => {
+        await insertEvent(sql, caller.own.taskId, 'TASK_SUBMITTED', { of: caller.own.taskId });
         return live.received.length > 0;
       });
-      for (const taskId of all) await writeEvent(sql, taskId, 'SUBMIT_REJECTED', { of: taskId });
-      await writeEvent(sql, eyes.own.taskId, 'TASK_EXPIRED', { of: eyes.own.taskId });
-      const replayed = watch({}, begin.cursor);
+      for (const taskId of allTaskIds) await insertEvent(sql, taskId, 'SUBMIT_REJECTED', { of: taskId });
+      await insertEvent(sql, caller.own.taskId, 'TASK_EXPIRED', { of: caller.own.taskId });
+      const replayed = subscribe({}, eventCursor);
       for (const stream of [live, replayed]) {
         await waitFor('the last event', () => stream.received.at(-1)?.type === 'TASK_EXPIRED');
-        expect(new Set(stream.received.map(({ data }) => data.of))).toEqual(new Set([eyes.own.taskId]));
+        expect(new Set(stream.received.map(({ data }) => data.of))).toEqual(new Set([caller.own.taskId]));
       }
-      for (const { taskId } of notOf(eyes)) {
-        const refused = await watch({ taskId }).ended;
-        const unknown = await watch({ taskId: newId() }).ended;
+      for (const { taskId } of othersTasks(caller)) {
+        const refused = await subscribe({ taskId }).ended;
+        const unknown = await subscribe({ taskId: newId() }).ended;
         expect(refused).toEqual(unknown);
         expect(JSON.stringify(refused)).toContain('NOT_FOUND');
       }
     },
   );
 
-  test('reads of itself alone in the audit log, or nothing', async () => {
-    const { nodes } = await answerOf<PageOf<object>>(app, AUDIT_LOG, {}, eyesOf(who).token);
+  test('the audit log is empty until the caller does something privileged', async () => {
+    const { nodes } = await queryField<Page<object>>(app, AUDIT_LOG, {}, callerNamed(callerName).token);
     expect(nodes).toEqual([]);
   });
 
-  test('cannot go beyond itself by administration', async () => {
-    const { token } = eyesOf(who);
+  test('administrative queries are refused with FORBIDDEN', async () => {
+    const { token } = callerNamed(callerName);
     for (const query of ['{ apiKeys { nodes { id } } }', '{ webhookSecret { secret } }']) {
-      expect((await ask(app, query, {}, token)).errors).toMatchObject([
+      expect((await postGraphql(app, query, {}, token)).errors).toMatchObject([
         { extensions: { code: 'FORBIDDEN' } },
       ]);
     }
   });
 });
 
-describe('an end user', () => {
-  test('makes what is theirs, without saying whose, and for nobody else', async () => {
+describe('end users', () => {
+  test('a task created with an end-user token belongs to that end user and cannot be created for another', async () => {
     const own = await generate(anna.token);
     expect(own.task?.endUserId).toBe('anna');
     expect((await generate(anna.token, { endUserId: 'anna' })).task?.endUserId).toBe('anna');
     const foreign = await generate(anna.token, { endUserId: 'bert' });
     expect(foreign).toMatchObject({ task: null, userErrors: [{ code: 'INVALID_END_USER' }] });
-    await answerOf(app, 'mutation ($id: ID!) { cancelTask(input: { id: $id }) { outcome } }', {
+    await queryField(app, 'mutation ($id: ID!) { cancelTask(input: { id: $id }) { outcome } }', {
       id: own.task?.id,
     });
   });
 
-  test('sees and edits the pictures that they have uploaded, and those alone', async () => {
-    const [annas, workspaces] = [await upload(anna.token), await upload(app.key)];
-    const look = '{ image(id: "ID") { id } }';
-    const see = (imageId: string, token: string) =>
-      ask<{ image: object | null }>(app, look.replace('ID', imageId), {}, token).then(
+  test('an end user can read and edit the images that they uploaded and no others', async () => {
+    const [annasImage, workspaceImage] = [await uploadImage(anna.token), await uploadImage(app.apiKey)];
+    const query = 'query ($id: ID!) { image(id: $id) { id } }';
+    const imageAs = (token: string, imageId: string) =>
+      postGraphql<{ image: object | null }>(app, query, { id: imageId }, token).then(
         ({ data }) => data?.image,
       );
-    expect(await see(annas, anna.token)).toEqual({ id: annas });
-    expect(await see(annas, app.key)).toEqual({ id: annas });
-    expect([await see(annas, bert.token), await see(workspaces, anna.token)]).toEqual([null, null]);
+    expect(await imageAs(anna.token, annasImage)).toEqual({ id: annasImage });
+    expect(await imageAs(app.apiKey, annasImage)).toEqual({ id: annasImage });
+    expect([await imageAs(bert.token, annasImage), await imageAs(anna.token, workspaceImage)]).toEqual([
+      null,
+      null,
+    ]);
     const edit = `mutation ($id: ID!) {
       editImage(input: { prompt: "x", sourceImageId: $id }) { task { id } userErrors { code } }
     }`;
     const codes = async (id: string) =>
-      (await answerOf<UserErrors>(app, edit, { id }, anna.token)).userErrors.map(({ code }) => code);
-    for (const id of [workspaces, bert.own.imageId]) expect(await codes(id)).toEqual(['NOT_FOUND']);
-    expect(await codes(annas)).toEqual([]);
+      (await queryField<WithUserErrors>(app, edit, { id }, anna.token)).userErrors.map(({ code }) => code);
+    for (const id of [workspaceImage, bert.own.imageId]) expect(await codes(id)).toEqual(['NOT_FOUND']);
+    expect(await codes(annasImage)).toEqual([]);
   });
 
-  test('asked for by a key is kept through a retry, and named with 1 to 255 characters', async () => {
+  test('a retry keeps the end user of the task', async () => {
     const retry = 'mutation ($id: ID!) { retryTask(input: { id: $id }) { task { id endUserId } } }';
-    const again = await answerOf<Requested>(app, retry, { id: bert.own.taskId });
-    expect(again.task?.endUserId).toBe('bert');
+    const retried = await queryField<GenerateResult>(app, retry, { id: bert.own.taskId });
+    expect(retried.task?.endUserId).toBe('bert');
+  });
+
+  test('an end-user ID must have 1 to 255 characters and no NUL', async () => {
     for (const endUserId of ['', 'x'.repeat(256), 'a\0b']) {
-      const refused = await generate(app.key, { endUserId });
+      const refused = await generate(app.apiKey, { endUserId });
       expect(refused.userErrors.map(({ code }) => code)).toEqual(['INVALID_END_USER']);
     }
   });
 });
 
-test('a token for certain tasks makes nothing new', async () => {
+test('a token for certain tasks cannot create tasks or uploads', async () => {
   for (const [query, variables] of [
     [GENERATE, { input: { prompt: 'x' } }],
     [CREATE_UPLOAD, {}],
     ['mutation ($id: ID!) { retryTask(input: { id: $id }) { task { id } } }', { id: guest.own.taskId }],
   ] as const) {
-    const { errors } = await ask(app, query, variables, guest.token);
+    const { errors } = await postGraphql(app, query, variables, guest.token);
     expect(errors).toMatchObject([{ extensions: { code: 'FORBIDDEN' } }]);
   }
 });
 
-test('an end user of the same name in another workspace is somebody else', async () => {
-  const key = await addWorkspace(app, SCOPES);
-  const { token } = await createToken(app, { scopes: TOKEN_SCOPES, endUserId: 'anna' }, key);
-  const { nodes } = await answerOf<PageOf<object>>(app, '{ tasks { nodes { id } } }', {}, token);
+test('end users with the same ID in different workspaces are separate', async () => {
+  const key = await addWorkspaceWithKey(app, SCOPES);
+  const { token } = await createClientToken(app, { scopes: CLIENT_TOKEN_SCOPES, endUserId: 'anna' }, key);
+  const { nodes } = await queryField<Page<object>>(app, '{ tasks { nodes { id } } }', {}, token);
   expect(nodes).toEqual([]);
 });

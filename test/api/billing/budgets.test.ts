@@ -10,20 +10,20 @@ import { type Scope } from '../../../src/core/access/caller.js';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { LEDGER_DRIFT } from '../../../src/db/billing/ledger-check.js';
 import { TestApp } from '../../support/app/test-app.js';
-import { addKey, addWorkspace } from '../../support/access/workspaces.js';
+import { addKey, addWorkspaceWithKey } from '../../support/access/workspaces.js';
 
 const PRICES = { PRICES_FILE: 'test/support/billing/prices.json' };
 
 let app: TestApp;
-/** Another instance on the same database. Neither runs jobs: what is asked for stays where it is. */
+/** A second instance on the same database. Neither runs jobs, so tasks stay queued. */
 let other: TestApp;
 let workspaceId: string;
 let keyId: string;
 beforeAll(async () => {
   const environment = { ...PRICES, ROLES: 'api' };
   app = await TestApp.start({ environment });
-  const { databaseUrl, key, dataDir } = app;
-  other = await TestApp.start({ environment, databaseUrl, key, dataDir });
+  const { databaseUrl, apiKey: key, dataDir } = app;
+  other = await TestApp.start({ environment, databaseUrl, apiKey: key, dataDir });
   const [row] = await app.rows<{ id: string; workspace_id: string }>('SELECT id, workspace_id FROM api_keys');
   keyId = row?.id ?? '';
   workspaceId = row?.workspace_id ?? '';
@@ -33,25 +33,25 @@ afterAll(async () => {
   await app.stop();
 });
 afterEach(async () => {
-  const [row] = await app.rows<{ drift: number }>(LEDGER_DRIFT.text);
-  expect(row).toMatchObject({ drift: 0 });
+  const [row] = await app.rows<{ count: number }>(LEDGER_DRIFT.text);
+  expect(row).toMatchObject({ count: 0 });
   await app.rows('DELETE FROM budgets');
 });
 
-/** In dollars, unless said otherwise. */
-async function setBudget(input: SetBudgetInput, key = app.key) {
+/** Sets a budget in US dollars unless `input` names another currency. */
+async function setBudget(input: SetBudgetInput, key = app.apiKey) {
   return (await app.query(SetBudgetDocument, { input: { currency: 'USD', ...input } }, key)).setBudget;
 }
-/** What is refused, as `CODE field`. */
-async function faultsOf(input: SetBudgetInput, key = app.key): Promise<string[]> {
+/** Expects a refusal and returns its errors as `CODE field`. */
+async function refusalsOf(input: SetBudgetInput, key = app.apiKey): Promise<string[]> {
   const { budget, userErrors } = await setBudget(input, key);
   expect(budget).toBeNull();
   return userErrors.map(({ code, field }) => `${code} ${field?.join('.')}`);
 }
-async function ask(
+async function generate(
   input: { model?: string; count?: number; idempotencyKey?: string } = {},
   at = app,
-  key = app.key,
+  key = app.apiKey,
 ) {
   const { generateImages } = await at.query(
     GenerateImagesDocument,
@@ -60,8 +60,8 @@ async function ask(
   );
   return { ...generateImages, codes: generateImages.userErrors.map(({ code }) => code) };
 }
-/** A key of the workspace with nothing asked for yet. */
-async function freshKey(
+/** Creates an API key without tasks. */
+async function createKey(
   scopes: readonly Scope[] = ['tasks:read', 'tasks:write'],
 ): Promise<{ id: string; key: string }> {
   const key = await addKey(app, workspaceId, scopes);
@@ -74,167 +74,179 @@ async function countTasks(): Promise<number> {
   return (await app.rows<{ n: number }>('SELECT count(*)::int AS n FROM tasks'))[0]?.n ?? 0;
 }
 
-describe('the audit entry of a budget', () => {
+describe('budgets in the audit log', () => {
   const entriesOf = (subject: string) =>
     app.rows<{ data: object }>(
-      `SELECT data FROM audit_log WHERE action = 'BUDGET_CHANGED' AND subject = $1 ORDER BY id`,
+      `SELECT data FROM audit_log WHERE action = 'BUDGET_CHANGED' AND target_id = $1 ORDER BY id`,
       [subject],
     );
-  /** Has every write of this kind fail while `work` is done. */
-  const failing = async (what: string, work: () => Promise<void>) => {
+  /** Makes every write of this kind fail while `work` runs. */
+  const withFailing = async (write: string, work: () => Promise<void>) => {
     await app.rows(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$`);
-    await app.rows(`CREATE TRIGGER fail BEFORE ${what} FOR EACH ROW EXECUTE FUNCTION fail()`);
+    await app.rows(`CREATE TRIGGER fail BEFORE ${write} FOR EACH ROW EXECUTE FUNCTION fail()`);
     await work().finally(() => app.rows('DROP FUNCTION fail CASCADE'));
   };
-  const isRefused = async (input: SetBudgetInput) => {
-    const { errors } = await app.post(SetBudgetDocument, { input });
+  const expectError = async (input: SetBudgetInput) => {
+    const { errors } = await app.execute(SetBudgetDocument, { input });
     expect(errors).toHaveLength(1);
   };
 
-  test('tells what was set and that it was removed, once each, and nothing of one that was not there', async () => {
-    const { id } = await freshKey();
-    await setBudget({ scope: 'KEY', id, amount: null });
+  test('setting and removing a budget are recorded once each, and removing an absent one is not recorded', async () => {
+    const { id } = await createKey();
+    await setBudget({ scope: 'API_KEY', scopeId: id, amount: null });
     expect(await entriesOf(id)).toEqual([]);
-    await setBudget({ scope: 'KEY', id, amount: '2' });
-    await setBudget({ scope: 'KEY', id, amount: null });
+    await setBudget({ scope: 'API_KEY', scopeId: id, amount: '2' });
+    await setBudget({ scope: 'API_KEY', scopeId: id, amount: null });
     expect(await entriesOf(id)).toEqual([
-      { data: { scope: 'KEY', amount: '2', currency: 'USD' } },
-      { data: { scope: 'KEY', amount: null } },
+      { data: { scope: 'API_KEY', amount: '2', currency: 'USD' } },
+      { data: { scope: 'API_KEY', amount: null } },
     ]);
   });
 
   test.each(['UPDATE OR DELETE ON budgets', 'INSERT ON audit_log'])(
-    'is not there without the change, nor the change without it: %s fails',
-    async (what) => {
-      const { id } = await freshKey();
-      await setBudget({ scope: 'KEY', id, amount: '2' });
-      await failing(what, async () => {
-        await isRefused({ scope: 'KEY', id, amount: '3', currency: 'USD' });
-        await isRefused({ scope: 'KEY', id, amount: null });
+    'the budget and its audit entry change together or not at all: %s fails',
+    async (write) => {
+      const { id } = await createKey();
+      await setBudget({ scope: 'API_KEY', scopeId: id, amount: '2' });
+      await withFailing(write, async () => {
+        await expectError({ scope: 'API_KEY', scopeId: id, amount: '3', currency: 'USD' });
+        await expectError({ scope: 'API_KEY', scopeId: id, amount: null });
       });
       expect(await entriesOf(id)).toHaveLength(1);
-      const amounts = await app.rows('SELECT amount::float8 FROM budgets WHERE subject = $1', [id]);
+      const amounts = await app.rows('SELECT amount::float8 FROM budgets WHERE scope_id = $1', [id]);
       expect(amounts).toEqual([{ amount: 2 }]);
     },
   );
 });
 
-describe('a budget', () => {
-  test('for 10 lets exactly 10 of 200 requests pass that come at once to two instances', async () => {
-    const { id, key } = await freshKey();
-    expect((await setBudget({ scope: 'KEY', id, amount: '1' })).budget).toMatchObject({
+describe('budgets', () => {
+  test('a budget for 10 images accepts exactly 10 of 200 concurrent requests to two instances', async () => {
+    const { id, key } = await createKey();
+    expect((await setBudget({ scope: 'API_KEY', scopeId: id, amount: '1' })).budget).toMatchObject({
       remaining: '1',
       currency: 'USD',
     });
     const before = await countTasks();
-    const answers = await Promise.all(
-      Array.from({ length: 200 }, (_, n) => ask({}, n % 2 === 0 ? app : other, key)),
+    const payloads = await Promise.all(
+      Array.from({ length: 200 }, (_, n) => generate({}, n % 2 === 0 ? app : other, key)),
     );
-    expect(answers.filter(({ task }) => task !== null)).toHaveLength(10);
-    const refused = answers.filter(({ task }) => task === null);
+    expect(payloads.filter(({ task }) => task !== null)).toHaveLength(10);
+    const refused = payloads.filter(({ task }) => task === null);
     expect(new Set(refused.flatMap(({ codes }) => codes))).toEqual(new Set(['BUDGET_EXCEEDED']));
     expect(await countTasks()).toBe(before + 10);
     const { budgets } = await app.query(BudgetsDocument, {});
-    expect(budgets.nodes).toMatchObject([{ scope: 'KEY', id, reserved: '1', spent: '0', remaining: '0' }]);
+    expect(budgets.nodes).toMatchObject([
+      { scope: 'API_KEY', scopeId: id, reserved: '1', spent: '0', remaining: '0' },
+    ]);
   }, 60_000);
 
-  test.each<BudgetScope>(['WORKSPACE', 'KEY'])(
-    'of a %s refuses what it has no room for, and takes less',
+  test.each<BudgetScope>(['WORKSPACE', 'API_KEY'])(
+    'a budget of a %s refuses a request that exceeds it and accepts a smaller one',
     async (scope) => {
-      const { id, key } = await freshKey();
-      const standing = await setBudget({ scope, id: scope === 'KEY' ? id : null, amount: '1000' });
-      const used = standing.budget?.reserved ?? '';
-      await setBudget({ scope, id: scope === 'KEY' ? id : null, amount: String(Number(used) + 0.25) });
-      const refused = await ask({ count: 3 }, app, key);
+      const { id, key } = await createKey();
+      const unlimited = await setBudget({ scope, scopeId: scope === 'API_KEY' ? id : null, amount: '1000' });
+      const used = unlimited.budget?.reserved ?? '';
+      await setBudget({
+        scope,
+        scopeId: scope === 'API_KEY' ? id : null,
+        amount: String(Number(used) + 0.25),
+      });
+      const refused = await generate({ count: 3 }, app, key);
       expect(refused.userErrors).toMatchObject([{ code: 'BUDGET_EXCEEDED', field: null }]);
-      expect(refused.userErrors[0]?.message).toContain('This could cost 0.3 USD');
-      expect((await ask({ count: 2 }, app, key)).task).not.toBeNull();
-      expect((await ask({ count: 1 }, app, key)).codes).toEqual(['BUDGET_EXCEEDED']);
+      expect(refused.userErrors[0]?.message).toContain('This request can cost 0.3 USD');
+      expect((await generate({ count: 2 }, app, key)).task).not.toBeNull();
+      expect((await generate({ count: 1 }, app, key)).codes).toEqual(['BUDGET_EXCEEDED']);
     },
   );
 
-  test('of a key bounds that key alone', async () => {
-    const [one, another] = [await freshKey(), await freshKey()];
-    await setBudget({ scope: 'KEY', id: one.id, amount: '0' });
-    expect((await ask({}, app, one.key)).codes).toEqual(['BUDGET_EXCEEDED']);
-    expect((await ask({}, app, another.key)).codes).toEqual([]);
+  test('a budget of one API key does not limit another key', async () => {
+    const [one, another] = [await createKey(), await createKey()];
+    await setBudget({ scope: 'API_KEY', scopeId: one.id, amount: '0' });
+    expect((await generate({}, app, one.key)).codes).toEqual(['BUDGET_EXCEEDED']);
+    expect((await generate({}, app, another.key)).codes).toEqual([]);
   });
 
-  test('has room again when a task is taken back before it is sent', async () => {
-    const { id, key } = await freshKey();
-    await setBudget({ scope: 'KEY', id, amount: '0.1' });
-    const { task } = await ask({}, app, key);
-    expect((await ask({}, app, key)).codes).toEqual(['BUDGET_EXCEEDED']);
+  test('canceling a task before it is submitted frees its reservation', async () => {
+    const { id, key } = await createKey();
+    await setBudget({ scope: 'API_KEY', scopeId: id, amount: '0.1' });
+    const { task } = await generate({}, app, key);
+    expect((await generate({}, app, key)).codes).toEqual(['BUDGET_EXCEEDED']);
     await app.query(CancelTaskDocument, { input: { id: task?.id ?? '' } });
-    expect((await ask({}, app, key)).codes).toEqual([]);
+    expect((await generate({}, app, key)).codes).toEqual([]);
   });
 
-  test('that is used up still answers an idempotency key with its task', async () => {
-    const { id, key } = await freshKey();
-    await setBudget({ scope: 'KEY', id, amount: '0.1' });
+  test('an exhausted budget still replays a request with a known idempotency key', async () => {
+    const { id, key } = await createKey();
+    await setBudget({ scope: 'API_KEY', scopeId: id, amount: '0.1' });
     const idempotencyKey = newId();
-    const first = await ask({ idempotencyKey }, app, key);
-    const again = await ask({ idempotencyKey }, other, key);
-    expect(again).toMatchObject({ replayed: true, task: { id: first.task?.id } });
-    expect((await ask({ idempotencyKey, count: 2 }, app, key)).codes).toEqual(['IDEMPOTENCY_CONFLICT']);
-    expect((await ask({ idempotencyKey: newId() }, app, key)).codes).toEqual(['BUDGET_EXCEEDED']);
+    const first = await generate({ idempotencyKey }, app, key);
+    const replay = await generate({ idempotencyKey }, other, key);
+    expect(replay).toMatchObject({ replayed: true, task: { id: first.task?.id } });
+    expect((await generate({ idempotencyKey, count: 2 }, app, key)).codes).toEqual(['IDEMPOTENCY_CONFLICT']);
+    expect((await generate({ idempotencyKey: newId() }, app, key)).codes).toEqual(['BUDGET_EXCEEDED']);
   });
 
-  test('bounds what is asked for again with retryTask', async () => {
-    const { task } = await ask();
+  test('a budget limits retryTask', async () => {
+    const { task } = await generate();
     await app.query(CancelTaskDocument, { input: { id: task?.id ?? '' } });
-    await setBudget({ scope: 'KEY', id: keyId, amount: '0' });
+    await setBudget({ scope: 'API_KEY', scopeId: keyId, amount: '0' });
     const { retryTask } = await app.query(RetryTaskDocument, { input: { id: task?.id ?? '' } });
     expect(retryTask).toMatchObject({ task: null, userErrors: [{ code: 'BUDGET_EXCEEDED' }] });
   });
 
-  test('refuses a model whose price nobody knows, or is in another currency, and says what to do', async () => {
-    const { id, key } = await freshKey();
-    expect((await ask({ model: 'flux-pro' }, app, key)).codes).toEqual([]);
-    await setBudget({ scope: 'KEY', id, amount: '1000', currency: 'USD' });
+  test('a model without a price in the currency of the budget is refused, and the error names both', async () => {
+    const { id, key } = await createKey();
+    expect((await generate({ model: 'flux-pro' }, app, key)).codes).toEqual([]);
+    await setBudget({ scope: 'API_KEY', scopeId: id, amount: '1000', currency: 'USD' });
     for (const model of ['flux-pro', 'flux-2-pro']) {
-      const { userErrors } = await ask({ model }, app, key);
+      const { userErrors } = await generate({ model }, app, key);
       expect(userErrors).toMatchObject([{ code: 'PRICE_UNKNOWN', field: ['input', 'model'] }]);
       expect(userErrors[0]?.message).toContain(`${model} has no price in USD`);
     }
   });
 
-  test('is gone when it is set to null', async () => {
-    const { id, key } = await freshKey();
-    await setBudget({ scope: 'KEY', id, amount: '0' });
-    expect(await setBudget({ scope: 'KEY', id, amount: null })).toEqual({ budget: null, userErrors: [] });
-    expect((await ask({}, app, key)).codes).toEqual([]);
+  test('an amount of null removes the budget', async () => {
+    const { id, key } = await createKey();
+    await setBudget({ scope: 'API_KEY', scopeId: id, amount: '0' });
+    expect(await setBudget({ scope: 'API_KEY', scopeId: id, amount: null })).toEqual({
+      budget: null,
+      userErrors: [],
+    });
+    expect((await generate({}, app, key)).codes).toEqual([]);
     expect((await app.query(BudgetsDocument, {})).budgets.nodes).toEqual([]);
   });
 
-  test('counts what the month has cost before it was set', async () => {
-    const { id, key } = await freshKey();
-    await ask({ count: 3 }, app, key);
-    await ask({ model: 'flux-2-pro' }, app, key);
-    const { budget } = await setBudget({ scope: 'KEY', id, amount: '0.35', currency: 'USD' });
+  test('a new budget counts the costs of the current month from before it was set', async () => {
+    const { id, key } = await createKey();
+    await generate({ count: 3 }, app, key);
+    await generate({ model: 'flux-2-pro' }, app, key);
+    const { budget } = await setBudget({ scope: 'API_KEY', scopeId: id, amount: '0.35', currency: 'USD' });
     expect(budget).toMatchObject({ limit: '0.35', reserved: '0.3', remaining: '0.05' });
-    expect((await ask({}, app, key)).codes).toEqual(['BUDGET_EXCEEDED']);
-    expect((await ask({ model: 'flux-2-klein' }, app, key)).codes).toEqual([]);
+    expect((await generate({}, app, key)).codes).toEqual(['BUDGET_EXCEEDED']);
+    expect((await generate({ model: 'flux-2-klein' }, app, key)).codes).toEqual([]);
   });
 
-  test('counts a task in the month of its request, and has all its room in another month', async () => {
-    const { id, key } = await freshKey();
-    await setBudget({ scope: 'KEY', id, amount: '0.1' });
-    const { task } = await ask({}, app, key);
-    // The month has passed: what was counted is of the month before.
+  test('a task counts towards the month of its request and leaves other months untouched', async () => {
+    const { id, key } = await createKey();
+    await setBudget({ scope: 'API_KEY', scopeId: id, amount: '0.1' });
+    const { task } = await generate({}, app, key);
+    // Moves the counters and the task into the previous month, as if the month had ended since.
     const earlier = "date_trunc('month', now() AT TIME ZONE 'UTC')::date - 1";
     const before = `date_trunc('month', ${earlier})::date`;
-    await app.rows(`UPDATE budget_counters SET month = ${before} WHERE subject = $1`, [id]);
+    await app.rows(`UPDATE budget_counters SET month = ${before} WHERE scope_id = $1`, [id]);
     await app.rows(`UPDATE tasks SET created_at = ${before}::timestamp AT TIME ZONE 'UTC' WHERE id = $1`, [
       task?.id,
     ]);
-    expect((await ask({}, app, key)).codes).toEqual([]);
+    expect((await generate({}, app, key)).codes).toEqual([]);
     await app.query(CancelTaskDocument, { input: { id: task?.id ?? '' } });
     const [month] = await app.rows<{ text: string }>(`SELECT to_char(${before}, 'YYYY-MM') AS text`);
-    const page = async (of?: string) => (await app.query(BudgetsDocument, { month: of })).budgets.nodes;
-    expect(await page()).toMatchObject([{ reserved: '0.1', remaining: '0' }]);
-    expect(await page(month?.text)).toMatchObject([{ month: month?.text, reserved: '0', remaining: '0.1' }]);
-    expect(await page('2001-01')).toMatchObject([{ month: '2001-01', spent: '0', remaining: '0.1' }]);
+    const budgetsOf = async (monthText?: string) =>
+      (await app.query(BudgetsDocument, { month: monthText })).budgets.nodes;
+    expect(await budgetsOf()).toMatchObject([{ reserved: '0.1', remaining: '0' }]);
+    expect(await budgetsOf(month?.text)).toMatchObject([
+      { month: month?.text, reserved: '0', remaining: '0.1' },
+    ]);
+    expect(await budgetsOf('2001-01')).toMatchObject([{ month: '2001-01', spent: '0', remaining: '0.1' }]);
   });
 });
 
@@ -252,73 +264,81 @@ describe('setBudget', () => {
     '1234567890123',
     '0.123456789',
     '１',
-  ])('refuses the amount %j', async (amount) => {
-    expect(await faultsOf({ scope: 'WORKSPACE', amount })).toEqual(['INVALID_AMOUNT input.amount']);
+  ])('the amount %j is refused', async (amount) => {
+    expect(await refusalsOf({ scope: 'WORKSPACE', amount })).toEqual(['INVALID_AMOUNT input.amount']);
   });
 
-  test.each(['usd', 'XXX', '', 'GBP'])('refuses the currency %j, in which no price is', async (currency) => {
-    expect(await faultsOf({ scope: 'WORKSPACE', amount: '1', currency })).toEqual([
+  test.each(['usd', 'XXX', '', 'GBP'])(
+    'the currency %j, which no price uses, is refused',
+    async (currency) => {
+      expect(await refusalsOf({ scope: 'WORKSPACE', amount: '1', currency })).toEqual([
+        'INVALID_CURRENCY input.currency',
+      ]);
+    },
+  );
+
+  test('the currency is required if the price list has several', async () => {
+    expect(await refusalsOf({ scope: 'WORKSPACE', amount: '1', currency: null })).toEqual([
       'INVALID_CURRENCY input.currency',
     ]);
   });
 
-  test('asks for a currency where there are several', async () => {
-    expect(await faultsOf({ scope: 'WORKSPACE', amount: '1', currency: null })).toEqual([
-      'INVALID_CURRENCY input.currency',
-    ]);
-  });
-
-  test('answers a foreign workspace and a foreign key exactly as absent ones', async () => {
-    const foreignKey = await addWorkspace(app);
+  test('foreign workspaces and keys get the same answer as absent ones', async () => {
+    const foreignKey = await addWorkspaceWithKey(app);
     const [foreign] = await app.rows<{ id: string; workspace_id: string }>(
       'SELECT id, workspace_id FROM api_keys WHERE prefix = $1',
       [foreignKey.slice(0, 9)],
     );
-    const answers = async (scope: BudgetScope, ids: (string | undefined)[]) => {
-      const all = await Promise.all(ids.map((id) => setBudget({ scope, id, amount: '1', currency: 'USD' })));
-      expect(all[0]).toMatchObject({
+    const expectAllNotFound = async (scope: BudgetScope, scopeIds: (string | undefined)[]) => {
+      const payloads = await Promise.all(
+        scopeIds.map((scopeId) => setBudget({ scope, scopeId, amount: '1', currency: 'USD' })),
+      );
+      expect(payloads[0]).toMatchObject({
         budget: null,
-        userErrors: [{ code: 'NOT_FOUND', field: ['input', 'id'] }],
+        userErrors: [{ code: 'NOT_FOUND', field: ['input', 'scopeId'] }],
       });
-      for (const answer of all) expect(answer).toEqual(all[0]);
+      for (const payload of payloads) expect(payload).toEqual(payloads[0]);
     };
-    await answers('WORKSPACE', [foreign?.workspace_id, newId(), 'nonsense', '']);
-    await answers('KEY', [foreign?.id, newId(), 'nonsense', '', undefined]);
-    await answers('END_USER', ['', undefined, 'x'.repeat(256), 'nul\0']);
+    await expectAllNotFound('WORKSPACE', [foreign?.workspace_id, newId(), 'nonsense', '']);
+    await expectAllNotFound('API_KEY', [foreign?.id, newId(), 'nonsense', '', undefined]);
+    await expectAllNotFound('END_USER', ['', undefined, 'x'.repeat(256), 'nul\0']);
     expect((await app.query(BudgetsDocument, {}, foreignKey)).budgets.nodes).toEqual([]);
   });
 
-  test('needs workspaces:admin for the workspace, and keys:admin for the others', async () => {
-    const [forKeys, forWorkspaces] = [await freshKey(['keys:admin']), await freshKey(['workspaces:admin'])];
-    const codes = async (key: string, input: SetBudgetInput) =>
-      ((await app.post(SetBudgetDocument, { input }, key)).errors ?? []).map(
-        ({ extensions }) => extensions?.code,
-      );
+  test('a budget of the workspace requires workspaces:admin, and other budgets require keys:admin', async () => {
+    const [keyAdmin, workspaceAdmin] = [
+      await createKey(['keys:admin']),
+      await createKey(['workspaces:admin']),
+    ];
+    const errorCode = async (key: string, input: SetBudgetInput) =>
+      (await app.execute(SetBudgetDocument, { input }, key)).errors?.[0]?.extensions?.code ?? null;
     const inputs: SetBudgetInput[] = [
       { scope: 'WORKSPACE', amount: '1', currency: 'USD' },
-      { scope: 'KEY', id: keyId, amount: '1', currency: 'USD' },
-      { scope: 'END_USER', id: 'someone', amount: '1', currency: 'USD' },
+      { scope: 'API_KEY', scopeId: keyId, amount: '1', currency: 'USD' },
+      { scope: 'END_USER', scopeId: 'someone', amount: '1', currency: 'USD' },
     ];
-    const told = async (key: string) =>
-      Promise.all(inputs.map(async (input) => (await codes(key, input))[0] ?? null));
-    expect(await told(forKeys.key)).toEqual(['FORBIDDEN', null, null]);
-    expect(await told(forWorkspaces.key)).toEqual([null, 'FORBIDDEN', 'FORBIDDEN']);
+    const errorCodes = (key: string) => Promise.all(inputs.map((input) => errorCode(key, input)));
+    expect(await errorCodes(keyAdmin.key)).toEqual(['FORBIDDEN', null, null]);
+    expect(await errorCodes(workspaceAdmin.key)).toEqual([null, 'FORBIDDEN', 'FORBIDDEN']);
   });
 });
 
 describe('the query budgets', () => {
-  test('has pages, in one order', async () => {
-    for (const id of ['b', 'a', 'c'])
-      await setBudget({ scope: 'END_USER', id, amount: '2', currency: 'EUR' });
+  test('pages of one budget list every budget once, ordered by scope and ID', async () => {
+    for (const scopeId of ['b', 'a', 'c'])
+      await setBudget({ scope: 'END_USER', scopeId, amount: '2', currency: 'EUR' });
     await setBudget({ scope: 'WORKSPACE', amount: '3', currency: 'USD' });
     const seen: string[] = [];
     for (let after: string | null | undefined = null; after !== undefined;) {
       const {
         budgets,
       }: {
-        budgets: { nodes: { id: string }[]; pageInfo: { hasNextPage: boolean; endCursor?: string | null } };
+        budgets: {
+          nodes: { scopeId: string }[];
+          pageInfo: { hasNextPage: boolean; endCursor?: string | null };
+        };
       } = await app.query(BudgetsDocument, { first: 1, after });
-      seen.push(...budgets.nodes.map(({ id }) => id));
+      seen.push(...budgets.nodes.map(({ scopeId }) => scopeId));
       after = budgets.pageInfo.hasNextPage ? budgets.pageInfo.endCursor : undefined;
     }
     expect(seen).toEqual(['a', 'b', 'c', workspaceId]);
@@ -331,32 +351,37 @@ describe('the query budgets', () => {
     { first: 0 },
     { after: 'x' },
     { after: 'WzEsMl0' },
-  ])('answers BAD_REQUEST to %j', async (variables) => {
-    const { errors } = await app.post(BudgetsDocument, variables);
+  ])('the arguments %j are a BAD_REQUEST', async (variables) => {
+    const { errors } = await app.execute(BudgetsDocument, variables);
     expect(errors).toMatchObject([{ extensions: { code: 'BAD_REQUEST' } }]);
   });
 
-  test('needs audit:read', async () => {
-    const { key } = await freshKey(['tasks:read', 'tasks:write', 'keys:admin']);
-    const { errors } = await app.post(BudgetsDocument, {}, key);
+  test('the query requires audit:read', async () => {
+    const { key } = await createKey(['tasks:read', 'tasks:write', 'keys:admin']);
+    const { errors } = await app.execute(BudgetsDocument, {}, key);
     expect(errors).toMatchObject([{ extensions: { code: 'FORBIDDEN' } }]);
   });
 });
 
 describe('an instance without a price list', () => {
-  test('sets no budget, and refuses what it cannot count where there is one', async () => {
-    const { databaseUrl, key, dataDir } = app;
-    const blind = await TestApp.start({ environment: { ROLES: 'api' }, databaseUrl, key, dataDir });
+  test('refuses to set a budget, and refuses requests where a budget exists', async () => {
+    const { databaseUrl, apiKey: key, dataDir } = app;
+    const withoutPrices = await TestApp.start({
+      environment: { ROLES: 'api' },
+      databaseUrl,
+      apiKey: key,
+      dataDir,
+    });
     try {
       const input = { scope: 'WORKSPACE', amount: '1' } as const;
-      const { setBudget: answer } = await blind.query(SetBudgetDocument, { input });
-      expect(answer.userErrors).toMatchObject([{ code: 'INVALID_CURRENCY' }]);
-      expect(answer.userErrors[0]?.message).toContain('PRICES_FILE');
-      expect((await ask({}, blind)).codes).toEqual([]);
+      const { setBudget: payload } = await withoutPrices.query(SetBudgetDocument, { input });
+      expect(payload.userErrors).toMatchObject([{ code: 'INVALID_CURRENCY' }]);
+      expect(payload.userErrors[0]?.message).toContain('PRICES_FILE');
+      expect((await generate({}, withoutPrices)).codes).toEqual([]);
       await setBudget({ scope: 'WORKSPACE', amount: '1000', currency: 'USD' });
-      expect((await ask({}, blind)).codes).toEqual(['PRICE_UNKNOWN']);
+      expect((await generate({}, withoutPrices)).codes).toEqual(['PRICE_UNKNOWN']);
     } finally {
-      await blind.stop();
+      await withoutPrices.stop();
     }
   });
 });

@@ -7,7 +7,7 @@ import { waitFor } from '../../support/wait-for.js';
 
 let upstream: FakeUpstream;
 let app: TestApp;
-let before: Standing;
+let before: BudgetState;
 beforeAll(async () => {
   upstream = await FakeUpstream.open();
   const prices = { PRICES_FILE: 'test/support/billing/prices.json' };
@@ -20,70 +20,74 @@ afterAll(async () => {
   await upstream.close();
 });
 beforeEach(async () => {
-  before = await standing();
+  before = await budgetState();
 });
 
-interface Standing {
+interface BudgetState {
   reserved: number;
   spent: number;
-  held: number;
+  uncertain: number;
 }
-/** In tenths, which is what a picture costs. */
-async function standing(): Promise<Standing> {
+/** Amounts in tenths of a dollar, the price of one image. */
+async function budgetState(): Promise<BudgetState> {
   const [budget] = (await app.query(BudgetsDocument, {})).budgets.nodes;
   const tenths = (amount = '') => Math.round(Number(amount) * 10);
-  return { reserved: tenths(budget?.reserved), spent: tenths(budget?.spent), held: tenths(budget?.held) };
+  return {
+    reserved: tenths(budget?.reserved),
+    spent: tenths(budget?.spent),
+    uncertain: tenths(budget?.uncertain),
+  };
 }
-/** What has changed since the test began. */
-async function changes(): Promise<Standing> {
-  const now = await standing();
-  expect(await app.rows(LEDGER_DRIFT.text)).toEqual([{ drift: 0, first: null }]);
+/** Difference to the state at the start of the test. Also expects the ledger to be consistent. */
+async function changes(): Promise<BudgetState> {
+  const now = await budgetState();
+  expect(await app.rows(LEDGER_DRIFT.text)).toMatchObject([{ count: 0, examples: null }]);
   return {
     reserved: now.reserved - before.reserved,
     spent: now.spent - before.spent,
-    held: now.held - before.held,
+    uncertain: now.uncertain - before.uncertain,
   };
 }
-/** A task of three pictures that was taken back when the upstream was at work on it, and its callback link. */
-async function takenBack(prompt: string): Promise<{ id: string; path: string }> {
+/** Creates a task for three images and cancels it while the upstream runs it. Returns it with its callback path. */
+async function cancelRunningTask(prompt: string): Promise<{ id: string; path: string }> {
   const { id } = await app.generate({ prompt, count: 3 });
-  await app.happened(id, 'TASK_SUBMITTED');
-  expect(await changes()).toEqual({ reserved: 3, spent: 0, held: 0 });
+  await app.waitForEvent(id, 'TASK_SUBMITTED');
+  expect(await changes()).toEqual({ reserved: 3, spent: 0, uncertain: 0 });
   await app.query(CancelTaskDocument, { input: { id } });
   return { id, path: await upstream.callbackPath(prompt) };
 }
 
-describe('the money of a task that was taken back after it was sent', () => {
-  test('is held, and what it cost is not known', async () => {
-    const { id } = await takenBack('held');
-    expect(await changes()).toEqual({ reserved: 0, spent: 0, held: 3 });
+describe('charges of a task that was canceled after it was submitted', () => {
+  test('the charge becomes uncertain and the final cost is unknown', async () => {
+    const { id } = await cancelRunningTask('uncertain');
+    expect(await changes()).toEqual({ reserved: 0, spent: 0, uncertain: 3 });
     expect((await app.task(id)).cost).toEqual({ estimated: '0.3', final: null, currency: 'USD' });
   });
 
-  test('is spent for the pictures that come late, once, and the rest is free', async () => {
-    const { id, path } = await takenBack('late');
-    for (let time = 1; time <= 3; time += 1) await app.send(path, upstream.success(2, 'late'));
-    expect(await changes()).toEqual({ reserved: 0, spent: 2, held: 0 });
+  test('late images are charged once, and the rest of the charge is released', async () => {
+    const { id, path } = await cancelRunningTask('late');
+    for (let time = 1; time <= 3; time += 1) await app.postBody(path, upstream.successCallback(2, 'late'));
+    expect(await changes()).toEqual({ reserved: 0, spent: 2, uncertain: 0 });
     expect((await app.task(id)).cost.final).toBe('0.2');
   });
 
-  test('is free when the upstream tells that it failed, whatever it tells again', async () => {
-    const { id, path } = await takenBack('failed');
-    for (let time = 1; time <= 3; time += 1) await app.send(path, upstream.failure('api_error'));
-    expect(await changes()).toEqual({ reserved: 0, spent: 0, held: 0 });
+  test('a failure callback releases the charge, and its repetitions change nothing', async () => {
+    const { id, path } = await cancelRunningTask('failed');
+    for (let time = 1; time <= 3; time += 1) await app.postBody(path, upstream.failureCallback('api_error'));
+    expect(await changes()).toEqual({ reserved: 0, spent: 0, uncertain: 0 });
     expect((await app.task(id)).cost.final).toBe('0');
   });
 });
 
-describe('the money of a task that expired while the upstream was at work', () => {
-  test('is held, and spent for what comes late', async () => {
+describe('charges of a task that expired while the upstream was running it', () => {
+  test('the charge becomes uncertain and is spent once a late image arrives', async () => {
     const { id } = await app.generate({ prompt: 'expires', count: 1 });
-    await app.happened(id, 'TASK_SUBMITTED');
+    await app.waitForEvent(id, 'TASK_SUBMITTED');
     await app.rows("UPDATE tasks SET deadline_at = now() - interval '1 second' WHERE id = $1", [id]);
-    await app.happened(id, 'TASK_EXPIRED');
-    expect(await changes()).toEqual({ reserved: 0, spent: 0, held: 1 });
-    await app.send(await upstream.callbackPath('expires'), upstream.success(1, 'expires'));
-    await waitFor('the late picture', async () => (await app.task(id)).lateImages.length === 1);
-    expect(await changes()).toEqual({ reserved: 0, spent: 1, held: 0 });
+    await app.waitForEvent(id, 'TASK_EXPIRED');
+    expect(await changes()).toEqual({ reserved: 0, spent: 0, uncertain: 1 });
+    await app.postBody(await upstream.callbackPath('expires'), upstream.successCallback(1, 'expires'));
+    await waitFor('the late image', async () => (await app.task(id)).lateImages.length === 1);
+    expect(await changes()).toEqual({ reserved: 0, spent: 1, uncertain: 0 });
   });
 });

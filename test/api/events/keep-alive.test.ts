@@ -3,49 +3,49 @@ import { request, type IncomingMessage } from 'node:http';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { TestApp } from '../../support/app/test-app.js';
 import { waitFor } from '../../support/wait-for.js';
-import { RawSocket } from '../../support/events/raw-websocket.js';
+import { RawWebSocket } from '../../support/events/raw-websocket.js';
 
-/** As the service does it; the test gives the beat. */
-const BEAT_MS = 12_000;
+/** The keep-alive interval of the service. The test captures the timers with this interval and fires them itself. */
+const KEEP_ALIVE_INTERVAL_MS = 12_000;
 
 let app: TestApp;
-let beat: () => void;
+let fireTimers: () => void;
 beforeAll(async () => {
   const timers = jest.spyOn(globalThis, 'setInterval');
   app = await TestApp.start();
-  const beats = timers.mock.calls.filter(([, ms]) => ms === BEAT_MS).map(([run]) => run);
+  const callbacks = timers.mock.calls.filter(([, ms]) => ms === KEEP_ALIVE_INTERVAL_MS).map(([run]) => run);
   timers.mockRestore();
-  expect(beats).toHaveLength(2);
-  beat = () => beats.forEach((run) => run());
+  expect(callbacks).toHaveLength(2);
+  fireTimers = () => callbacks.forEach((run) => run());
 });
 afterAll(() => app.stop());
 
-describe('every 12 seconds', () => {
-  test('a WebSocket client that has not answered the ping before is cut, and who answers stays', async () => {
-    const mute = await RawSocket.ready(app.url, app.key, { autoPong: false });
-    const alive = await RawSocket.ready(app.url, app.key);
-    for (let turn = 0; turn < 3; turn += 1) {
-      const pinged = once(alive.socket, 'ping');
-      beat();
+describe('keep-alive every 12 seconds', () => {
+  test('a WebSocket client that did not answer the previous ping is disconnected, and one that answers stays', async () => {
+    const unresponsive = await RawWebSocket.openAcknowledged(app.url, app.apiKey, { autoPong: false });
+    const responsive = await RawWebSocket.openAcknowledged(app.url, app.apiKey);
+    for (let round = 0; round < 3; round += 1) {
+      const pinged = once(responsive.socket, 'ping');
+      fireTimers();
       await pinged;
-      // Answered after our pong, which came before it on the same wire.
-      alive.socket.ping();
-      await once(alive.socket, 'pong');
+      // The service answers this ping only after it has read the client's pong, which was sent first.
+      responsive.socket.ping();
+      await once(responsive.socket, 'pong');
     }
-    await expect(mute.closed).resolves.toEqual({ code: 1006, reason: '' });
-    expect(alive.socket.readyState).toBe(alive.socket.OPEN);
-    alive.cut();
+    await expect(unresponsive.closed).resolves.toEqual({ code: 1006, reason: '' });
+    expect(responsive.socket.readyState).toBe(responsive.socket.OPEN);
+    responsive.cut();
   });
 
-  test('an event stream shows a sign of life', async () => {
-    const headers = { authorization: `Bearer ${app.key}` };
-    const asked = request(`${app.url}/events`, { headers, agent: false }).end();
-    const [response] = (await once(asked, 'response')) as [IncomingMessage];
+  test('an event stream sends a comment', async () => {
+    const headers = { authorization: `Bearer ${app.apiKey}` };
+    const outgoing = request(`${app.url}/events`, { headers, agent: false }).end();
+    const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
     let text = '';
     response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-    await waitFor('the beginning', () => text === 'retry: 1000\n\n');
-    beat();
-    await waitFor('the sign', () => text === 'retry: 1000\n\n:\n\n');
-    asked.destroy();
+    await waitFor('the first bytes', () => text === 'retry: 1000\n\n');
+    fireTimers();
+    await waitFor('the comment', () => text === 'retry: 1000\n\n:\n\n');
+    outgoing.destroy();
   });
 });

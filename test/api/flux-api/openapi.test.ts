@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { z } from 'zod';
-import { API_ERRORS, type ApiErrorCode } from '../../../src/core/flux-api/flux-error.js';
-import { FLUX_CODES, fluxErrorOf } from '../../../src/http/flux-api/flux-error-reply.js';
-import { FLUX_FAILURES } from '../../../src/services/flux-api/flux-reply.js';
-import { doorOf, type FluxClient } from '../../support/flux-api/flux-servers.js';
+import { FLUX_ERRORS, type FluxErrorCode } from '../../../src/core/flux-api/flux-error-codes.js';
+import { FLUX_CODE_BY_APP_ERROR, toFluxError } from '../../../src/http/flux-api/flux-error-reply.js';
+import { FLUX_CODE_BY_TASK_ERROR } from '../../../src/services/flux-api/flux-reply.js';
+import { fluxClientFor, type FluxClient } from '../../support/flux-api/flux-servers.js';
 import { TestApp } from '../../support/app/test-app.js';
 
 interface Operation {
@@ -24,16 +24,16 @@ interface Document {
 }
 
 const CALLBACK_URL = '{$request.body#/callback_url}';
-const asking = (prompt: string) => ({ action: 'generate', prompt, size: '256x256' });
+const generateBody = (prompt: string) => ({ action: 'generate', prompt, size: '256x256' });
 
 let app: TestApp;
-let door: FluxClient;
+let client: FluxClient;
 let document: Document;
 let images: Operation;
 let tasks: Operation;
 beforeAll(async () => {
   app = await TestApp.start();
-  door = doorOf(app);
+  client = fluxClientFor(app);
   document = (await app.get('/openapi.json')).json as Document;
   images = operationAt('/flux/images');
   tasks = operationAt('/flux/tasks');
@@ -42,19 +42,20 @@ afterAll(() => app.stop());
 
 function operationAt(path: string): Operation {
   const found = document.paths[path]?.post;
-  if (!found) throw new Error(`There is no ${path}.`);
+  if (!found) throw new Error(`The document has no path ${path}.`);
   return found;
 }
 
-/** Whether the value is what the schema of the document says, with no field that it does not say. */
-function expectFits(value: unknown, { content }: Content): void {
+/** Expects the value to match the documented schema, without undocumented fields. */
+function expectToMatchSchema(value: unknown, { content }: Content): void {
   const { schema } = content['application/json'];
   const local = JSON.stringify({ ...schema, $defs: document.components.schemas });
-  const closed = closeObjects(JSON.parse(local.replaceAll('#/components/schemas/', '#/$defs/')));
-  const { success, error } = z.fromJSONSchema(closed as z.core.JSONSchema.JSONSchema).safeParse(value);
+  const strictSchema = closeObjects(JSON.parse(local.replaceAll('#/components/schemas/', '#/$defs/')));
+  const { success, error } = z.fromJSONSchema(strictSchema as z.core.JSONSchema.JSONSchema).safeParse(value);
   expect({ value, success, error: error?.message }).toEqual({ value, success: true, error: undefined });
 }
 
+/** Forbids additional properties in every object of the schema. */
 function closeObjects(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(closeObjects);
   if (typeof schema !== 'object' || schema === null) return schema;
@@ -64,24 +65,25 @@ function closeObjects(schema: unknown): unknown {
 
 function responseOf({ responses }: Operation, status: number): Response {
   const found = responses[String(status)];
-  if (!found) throw new Error(`There is no response ${status}.`);
+  if (!found) throw new Error(`The operation has no response ${status}.`);
   return found;
 }
 
 describe('/openapi.json', () => {
-  test('is a valid document of OpenAPI 3.1', async () => {
+  test('the document is valid OpenAPI 3.1', async () => {
     const validator = new Validator();
     const { valid, errors } = await validator.validate({ ...structuredClone(document) });
     expect({ valid, errors, version: validator.version }).toEqual({ valid: true, version: '3.1' });
   });
 
-  test('names nothing that is not there', () => {
-    const named = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/(\w+)\/(\w+)"/g)];
+  test('every reference resolves to a component', () => {
+    const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/(\w+)\/(\w+)"/g)];
     const components = document.components as unknown as Record<string, object>;
-    for (const [, kind = '', name = ''] of named) expect(Object.keys(components[kind] ?? {})).toContain(name);
+    for (const [, kind = '', name = ''] of references)
+      expect(Object.keys(components[kind] ?? {})).toContain(name);
   });
 
-  test('says of both operations which codes they end with, each at its status', () => {
+  test('both operations document every error code under its status', () => {
     const codesAt = (operation: Operation) =>
       Object.entries(operation.responses)
         .filter(([status]) => status !== '200')
@@ -89,10 +91,10 @@ describe('/openapi.json', () => {
           Object.keys(content['application/json'].examples ?? {}).map((code) => `${status} ${code}`),
         )
         .sort();
-    const rows = [...Object.keys(FLUX_CODES), 'any other'].map(fluxErrorOf);
-    const ofTasks = Object.values(FLUX_FAILURES).map((code: ApiErrorCode) => ({
+    const rows = [...Object.keys(FLUX_CODE_BY_APP_ERROR), 'any other'].map(toFluxError);
+    const ofTasks = Object.values(FLUX_CODE_BY_TASK_ERROR).map((code: FluxErrorCode) => ({
       code,
-      status: API_ERRORS[code].status,
+      status: FLUX_ERRORS[code].status,
     }));
     const expected = [...rows, ...ofTasks].map(({ code, status }) => `${status} ${code}`);
     expect(codesAt(images)).toEqual([...new Set(expected)].sort());
@@ -108,65 +110,69 @@ describe('/openapi.json', () => {
     ]);
   });
 
-  test('has examples that fit, and that the door takes', async () => {
+  test('the examples match their schemas, and the service accepts the example request', async () => {
     const examples = Object.entries(images.requestBody.content['application/json'].examples ?? {});
     expect(examples.map(([name]) => name)).toEqual(['generate', 'edit', 'callback']);
-    for (const [, { value }] of examples) expectFits(value, images.requestBody);
+    for (const [, { value }] of examples) expectToMatchSchema(value, images.requestBody);
     const [, { value: generate } = { value: {} }] = examples[0] ?? [];
-    expect((await door.images(generate as object)).status).toBe(200);
+    expect((await client.images(generate as object)).status).toBe(200);
     for (const response of [...Object.values(images.responses), ...Object.values(tasks.responses)]) {
       const { examples: errors = {} } = response.content['application/json'];
-      for (const { value } of Object.values(errors)) expectFits(value, response);
+      for (const { value } of Object.values(errors)) expectToMatchSchema(value, response);
     }
   });
 
-  test('describes the callback with the headers of Standard Webhooks', async () => {
+  test('the documented callback matches the payload and has the headers of Standard Webhooks', async () => {
     const { parameters, requestBody } = images.callbacks?.result[CALLBACK_URL]?.post ?? {};
     const headers = parameters?.map(({ name }) => name);
     expect(headers).toEqual(['webhook-id', 'webhook-timestamp', 'webhook-signature']);
     for (const prompt of ['a cat', 'a cat [sandbox: fail=forbidden]']) {
-      const { body } = await door.images({ ...asking(prompt), async: true });
-      const { response } = await door.finished(body.task_id);
-      expectFits(response, requestBody as Content);
+      const { body } = await client.images({ ...generateBody(prompt), async: true });
+      const { response } = await client.waitUntilFinished(body.task_id);
+      expectToMatchSchema(response, requestBody as Content);
     }
   });
 });
 
-describe('the answers of the door are what /openapi.json says', () => {
+describe('responses match /openapi.json', () => {
   const CASES: [what: string, status: number, body: object][] = [
-    ['pictures', 200, { ...asking('fits'), count: 2 }],
-    ['a task that was taken', 200, { ...asking('fits'), async: true }],
+    ['images', 200, { ...generateBody('fits'), count: 2 }],
+    ['an accepted task', 200, { ...generateBody('fits'), async: true }],
     ['an unknown action', 400, { action: 'paint' }],
-    ['a bad request', 400, { ...asking('fits'), count: 9 }],
+    ['a bad request', 400, { ...generateBody('fits'), count: 9 }],
     ['a body that is too large', 413, { padding: 'x'.repeat(1024 * 1024) }],
-    ['a task that failed', 500, asking('fits [sandbox: fail=api_error]')],
-    ['moderation', 403, asking('fits [sandbox: fail=forbidden]')],
-    ['too many requests', 429, asking('fits [sandbox: fail=too_many_requests]')],
+    ['a failed task', 500, generateBody('fits [sandbox: fail=api_error]')],
+    ['a moderated prompt', 403, generateBody('fits [sandbox: fail=forbidden]')],
+    ['too many requests', 429, generateBody('fits [sandbox: fail=too_many_requests]')],
   ];
-  test.each(CASES)('/flux/images: %s', async (_what, status, body) => {
-    const answer = await door.images(body);
-    expect(answer.status).toBe(status);
-    expectFits(answer.body, responseOf(images, status));
+  test.each(CASES)('/flux/images responds to %s as documented', async (_what, status, body) => {
+    const response = await client.images(body);
+    expect(response.status).toBe(status);
+    expectToMatchSchema(response.body, responseOf(images, status));
   });
 
-  test('/flux/images: a wait that ran out', async () => {
-    const hasty = await TestApp.start({ tuning: { fluxWaitMs: 300 } });
-    const { status, body } = await doorOf(hasty).images(asking('fits [sandbox: delay=600s]'));
+  test('/flux/images responds to a timeout as documented', async () => {
+    const impatientApp = await TestApp.start({ tuning: { fluxHoldTimeoutMs: 300 } });
+    const { status, body } = await fluxClientFor(impatientApp).images(
+      generateBody('fits [sandbox: delay=600s]'),
+    );
     expect(status).toBe(504);
-    expectFits(body, responseOf(images, status));
-    await hasty.stop();
+    expectToMatchSchema(body, responseOf(images, status));
+    await impatientApp.stop();
   });
 
-  test('/flux/images: a wrong key', async () => {
-    const { status, body } = await doorOf(app, 'dk_wrong').images({});
-    expectFits(body, responseOf(images, status));
+  test('/flux/images responds to an unknown key as documented', async () => {
+    const { status, body } = await fluxClientFor(app, 'dk_wrong').images({});
+    expectToMatchSchema(body, responseOf(images, status));
   });
 
-  test('/flux/tasks: running, finished, failed, unknown, several, and refused', async () => {
+  test('/flux/tasks responds as documented for running, finished, failed, unknown, several and invalid tasks', async () => {
     const prompts = ['slow [sandbox: delay=600s]', 'done', 'failed [sandbox: fail=forbidden]'];
-    const taken = await Promise.all(prompts.map((prompt) => door.images({ ...asking(prompt), async: true })));
-    const ids = taken.map(({ body }) => body.task_id);
-    await Promise.all(ids.slice(1).map((id) => door.finished(id)));
+    const accepted = await Promise.all(
+      prompts.map((prompt) => client.images({ ...generateBody(prompt), async: true })),
+    );
+    const ids = accepted.map(({ body }) => body.task_id);
+    await Promise.all(ids.slice(1).map((id) => client.waitUntilFinished(id)));
     const bodies = [
       ...ids.map((id) => ({ action: 'retrieve', id })),
       { action: 'retrieve', id: 'unknown' },
@@ -175,22 +181,22 @@ describe('the answers of the door are what /openapi.json says', () => {
       { action: 'read' },
     ];
     for (const body of bodies) {
-      const answer = await door.tasks(body);
-      expectFits(answer.body, responseOf(tasks, answer.status));
+      const response = await client.tasks(body);
+      expectToMatchSchema(response.body, responseOf(tasks, response.status));
     }
   });
 
-  test('which would be noticed', () => {
+  test('a response that deviates from the document fails the check', () => {
     const accepted = { success: true, task_id: crypto.randomUUID(), trace_id: 'x' };
-    expectFits(accepted, responseOf(images, 200));
+    expectToMatchSchema(accepted, responseOf(images, 200));
     for (const wrong of [{ ...accepted, more: 1 }, { ...accepted, task_id: 7 }, { success: true }]) {
-      expect(() => expectFits(wrong, responseOf(images, 200))).toThrow();
+      expect(() => expectToMatchSchema(wrong, responseOf(images, 200))).toThrow();
     }
   });
 });
 
 describe('/openapi', () => {
-  test('is a page whose every file is ours, and there', async () => {
+  test('every file of the page is served by this service', async () => {
     const page = await app.get('/openapi');
     expect(page.headers['content-type']).toBe('text/html; charset=utf-8');
     const links = [...page.bytes.toString().matchAll(/ (?:src|href)="([^"]*)"/g)].map(
@@ -205,7 +211,7 @@ describe('/openapi', () => {
     }
   });
 
-  test('loads nothing from elsewhere, and may not', async () => {
+  test('the content security policy allows no other origin, and the style sheet loads none', async () => {
     const { headers } = await app.get('/openapi');
     const policy = headers['content-security-policy'] ?? '';
     const sources = policy.split(';').flatMap((directive) => directive.trim().split(' ').slice(1));
@@ -216,12 +222,12 @@ describe('/openapi', () => {
     expect(css).not.toMatch(/@import|url\((?!["']?data:)/);
   });
 
-  test('shows our document', async () => {
+  test('the page shows /openapi.json', async () => {
     const [, url = ''] = /url: '([^']+)'/.exec((await app.get('/openapi/start.js')).bytes.toString()) ?? [];
     expect(new URL(url, `${app.url}/openapi`).pathname).toBe('/openapi.json');
   });
 
-  test('with a slash at its end leads to the page', async () => {
+  test('a trailing slash redirects to the page', async () => {
     const { status, headers } = await app.get('/openapi/');
     expect([status, new URL(headers.location ?? '', `${app.url}/openapi/`).href]).toEqual([
       308,
@@ -230,7 +236,7 @@ describe('/openapi', () => {
   });
 
   test.each(['/openapi/package.json', '/openapi/../package.json', '/openapi/index.html'])(
-    'does not serve %s',
+    '%s is not served',
     async (path) => {
       expect((await app.get(path)).status).toBe(404);
     },

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { v7 } from 'uuid';
 import { DeleteImageDocument } from '../../../clients/operations.js';
-import { pathOf, TestApp } from '../../support/app/test-app.js';
+import { pathAndQuery, TestApp } from '../../support/app/test-app.js';
 import { FakeUpstream } from '../../support/upstreams/fake-upstream.js';
 import { waitFor } from '../../support/wait-for.js';
 
@@ -13,17 +13,17 @@ let path: string;
 let bytes: Buffer;
 beforeAll(async () => {
   app = await TestApp.start();
-  const { id } = await app.generate({ prompt: 'a picture to serve', size: '256x256' });
-  const [image] = (await app.settled(id)).images;
-  path = pathOf(image?.url);
+  const { id } = await app.generate({ prompt: 'an image to serve', size: '256x256' });
+  const [image] = (await app.waitUntilSettled(id)).images;
+  path = pathAndQuery(image?.url);
   bytes = (await app.get(path)).bytes;
 });
 afterAll(() => app.stop());
 
 const etag = () => `"${createHash('sha256').update(bytes).digest('hex')}"`;
 
-describe('a stored picture', () => {
-  test('is served without a key, with its type, its hash as ETag, and for ever', async () => {
+describe('a stored image', () => {
+  test('is served without an API key, with its type, its hash as ETag, and cacheable forever', async () => {
     const { status, headers } = await app.get(path);
     expect(status).toBe(200);
     expect(headers).toMatchObject({
@@ -38,16 +38,16 @@ describe('a stored picture', () => {
     });
   });
 
-  test('is answered 304 without bytes to whoever has it', async () => {
-    for (const known of [etag(), `W/${etag()}`, `"other", ${etag()}`, '*']) {
-      const { status, headers, bytes } = await app.get(path, { 'if-none-match': known });
-      expect({ known, status, length: bytes.length }).toEqual({ known, status: 304, length: 0 });
+  test('is answered with 304 and no bytes when the client has it', async () => {
+    for (const ifNoneMatch of [etag(), `W/${etag()}`, `"other", ${etag()}`, '*']) {
+      const { status, headers, bytes } = await app.get(path, { 'if-none-match': ifNoneMatch });
+      expect({ ifNoneMatch, status, length: bytes.length }).toEqual({ ifNoneMatch, status: 304, length: 0 });
       expect(headers['etag']).toBe(etag());
     }
     await app.http.get(path).set('if-none-match', '"other"').expect(200);
   });
 
-  test('tells HEAD its length and sends no bytes', async () => {
+  test('answers HEAD with its length and no bytes', async () => {
     const { text } = await app.http.head(path).expect(200).expect('content-length', String(bytes.length));
     expect(text).toBeUndefined();
   });
@@ -57,7 +57,7 @@ describe('a stored picture', () => {
     ['bytes=100-', 100, null],
     ['bytes=-50', -50, null],
     ['bytes=10-99999999', 10, null],
-  ])('sends the part that %s names', async (range, from, to) => {
+  ])('is served in part for the range %s', async (range, from, to) => {
     const expected = bytes.subarray(from, to === null ? undefined : to + 1);
     const start = from < 0 ? bytes.length + from : from;
     const { status, headers, bytes: part } = await app.get(path, { range });
@@ -75,7 +75,7 @@ describe('a stored picture', () => {
   });
 
   test.each(['bytes=0-1,5-9', 'bites=0-1', 'bytes=x'])(
-    'is sent whole for a range it does not serve: %s',
+    'is served whole for an unsupported range: %s',
     async (range) => {
       const { status, bytes: whole } = await app.get(path, { range });
       expect(status).toBe(200);
@@ -83,53 +83,53 @@ describe('a stored picture', () => {
     },
   );
 
-  test('sends a part only of the picture that If-Range means, and otherwise the whole', async () => {
+  test('is served in part only when If-Range matches, and whole otherwise', async () => {
     await app.http.get(path).set({ range: 'bytes=0-9', 'if-range': etag() }).expect(206);
     for (const condition of ['"other"', `W/${etag()}`, 'Sun, 22 Nov 2026 12:00:00 GMT']) {
       await app.http.get(path).set({ range: 'bytes=0-9', 'if-range': condition }).expect(200);
     }
-    const beyond = { range: `bytes=${bytes.length}-`, 'if-range': '"other"' };
-    await app.http.get(path).set(beyond).expect(200);
+    const outOfRange = { range: `bytes=${bytes.length}-`, 'if-range': '"other"' };
+    await app.http.get(path).set(outOfRange).expect(200);
   });
 
-  test('is not given under another id, an id of no form, a path, or without its token', async () => {
+  test('is not served under another ID, a malformed ID, a path, or without its token', async () => {
     const [own = '', token = ''] = path.split('?t=');
-    const others = [v7(), 'nothing', '%2e%2e%2fsecret-key', '..%2f..%2fsecret-key'].map(
+    const otherPaths = [v7(), 'nothing', '%2e%2e%2fsecret-key', '..%2f..%2fsecret-key'].map(
       (id) => `/images/${id}?t=${token}`,
     );
-    for (const wrong of [
-      ...others,
+    for (const wrongPath of [
+      ...otherPaths,
       own,
       `${own}?t=`,
       `${path}A`,
       `${own}?t=zzzzzz.${token}`,
       `${own}?t[]=${token}`,
     ]) {
-      const { status, headers, json } = await app.get(wrong);
-      expect({ wrong, status, headers, json }).toMatchObject({
+      const { status, headers, json } = await app.get(wrongPath);
+      expect({ wrongPath, status, headers, json }).toMatchObject({
         status: 403,
         headers: { 'cache-control': 'no-store' },
-        json: { error: { code: 'LINK_REFUSED' } },
+        json: { error: { code: 'LINK_INVALID' } },
       });
     }
   });
 });
 
-describe('a picture whose bytes are missing', () => {
-  const made = async () => {
-    const { id } = await app.generate({ prompt: 'to be missed', size: '256x256' });
-    const [image] = (await app.settled(id)).images;
+describe('an image whose bytes are missing', () => {
+  const createImage = async () => {
+    const { id } = await app.generate({ prompt: 'missing bytes', size: '256x256' });
+    const [image] = (await app.waitUntilSettled(id)).images;
     const sha256 = image?.sha256 ?? '';
     const file = join(app.dataDir, 'images', sha256.slice(0, 2), sha256);
-    return { id: image?.id ?? '', path: pathOf(image?.url), sha256, file };
+    return { id: image?.id ?? '', path: pathAndQuery(image?.url), sha256, file };
   };
 
-  test('is answered 503, in every form and for nobody to keep', async () => {
-    const { path, sha256, file } = await made();
+  test('is answered with 503 in every format, and the response is not cacheable', async () => {
+    const { path, sha256, file } = await createImage();
     await rm(file);
-    for (const asked of [path, `${path}&w=64`]) {
-      const { status, headers, json } = await app.get(asked);
-      expect({ asked, status, headers, json }).toMatchObject({
+    for (const requestedPath of [path, `${path}&w=64`]) {
+      const { status, headers, json } = await app.get(requestedPath);
+      expect({ requestedPath, status, headers, json }).toMatchObject({
         status: 503,
         headers: { 'cache-control': 'no-store' },
         json: { error: { code: 'STORE_UNAVAILABLE', message: expect.stringContaining('store:verify') } },
@@ -138,8 +138,8 @@ describe('a picture whose bytes are missing', () => {
     }
   });
 
-  test('is gone when it was deleted a moment after it was looked for', async () => {
-    const { id, path, file } = await made();
+  test('is answered with 410 when it was deleted after it was requested', async () => {
+    const { id, path, file } = await createImage();
     await app.http.head(path).expect(200);
     await app.query(DeleteImageDocument, { input: { id } });
     await rm(file);
@@ -147,8 +147,8 @@ describe('a picture whose bytes are missing', () => {
     expect([status, headers['cache-control']]).toEqual([410, 'no-store']);
   });
 
-  test('in a smaller form is made again for the next who asks', async () => {
-    const { path, file } = await made();
+  test('is resized again when only the bytes of the variant are missing', async () => {
+    const { path, file } = await createImage();
     await app.http.head(`${path}&w=64`).expect(200);
     await rm(`${file}.w64.png`);
     await app.http.get(`${path}&w=64`).expect(503).expect('cache-control', 'no-store');
@@ -156,70 +156,73 @@ describe('a picture whose bytes are missing', () => {
   });
 });
 
-test("a stored picture outlives the upstream's link", async () => {
+test('a stored image is served after the URL of the upstream stops working', async () => {
   const upstream = await FakeUpstream.open();
   const service = await TestApp.start({ environment: upstream.environment });
-  const { id } = await service.generate({ prompt: 'soon gone' });
-  await service.send(await upstream.callbackPath('soon gone'), upstream.success());
-  const [image] = (await service.settled(id)).images;
+  const { id } = await service.generate({ prompt: 'expiring upstream URL' });
+  await service.postBody(await upstream.callbackPath('expiring upstream URL'), upstream.successCallback());
+  const [image] = (await service.waitUntilSettled(id)).images;
   await upstream.close();
   try {
     await expect(fetch(String(image?.upstreamUrl))).rejects.toThrow();
-    const { status, bytes } = await service.get(pathOf(image?.url));
-    expect([status, bytes]).toEqual([200, upstream.picture]);
+    const { status, bytes } = await service.get(pathAndQuery(image?.url));
+    expect([status, bytes]).toEqual([200, upstream.imageBytes]);
   } finally {
     await service.stop();
   }
 });
 
-test('a picture that is too large is lost at once, and the event says why', async () => {
-  const small = await TestApp.start({ environment: { MAX_IMAGE_BYTES: '2000' } });
+test('an image that is too large is lost at once, and the event says why', async () => {
+  const limited = await TestApp.start({ environment: { MAX_IMAGE_BYTES: '2000' } });
   try {
-    const { id } = await small.generate({ prompt: 'too large', size: '256x256' });
-    await small.settled(id);
-    const { type, data } = (await small.history(id)).at(-1) ?? {};
+    const { id } = await limited.generate({ prompt: 'too large', size: '256x256' });
+    await limited.waitUntilSettled(id);
+    const { type, data } = (await limited.history(id)).at(-1) ?? {};
     expect(type).toBe('IMAGE_LOST');
     expect((data as { reason: string }).reason).toMatch(/refused: .*2000 bytes/);
   } finally {
-    await small.stop();
+    await limited.stop();
   }
 });
 
-describe('a picture that is on its way', () => {
-  test('is fetched for whoever asks first, also for many at once, and stored once', async () => {
-    const { id } = await app.generate({ prompt: 'slow to come [sandbox: picture=slow]', size: '256x256' });
-    await app.happened(id, 'TASK_SUCCEEDED');
+describe('an image that is not stored yet', () => {
+  test('is downloaded for the first request, even with several at once, and stored once', async () => {
+    const { id } = await app.generate({ prompt: 'slow download [sandbox: image=slow]', size: '256x256' });
+    await app.waitForEvent(id, 'TASK_SUCCEEDED');
     const [image] = (await app.task(id)).images;
     expect(image).toMatchObject({ storedAt: null, width: null, sha256: null });
-    const answers = await Promise.all([1, 2, 3].map(() => app.get(pathOf(image?.url))));
-    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
-    const early = answers[0]?.bytes ?? '';
-    const stored = (await app.settled(id)).images[0];
-    expect(stored?.sha256).toBe(createHash('sha256').update(early).digest('hex'));
+    const responses = await Promise.all([1, 2, 3].map(() => app.get(pathAndQuery(image?.url))));
+    expect(responses.map(({ status }) => status)).toEqual([200, 200, 200]);
+    const earlyBytes = responses[0]?.bytes ?? '';
+    const stored = (await app.waitUntilSettled(id)).images[0];
+    expect(stored?.sha256).toBe(createHash('sha256').update(earlyBytes).digest('hex'));
     const types = (await app.history(id)).map((event) => event.type);
     expect(types.filter((type) => type === 'IMAGE_STORED')).toHaveLength(1);
   });
 
-  test('is answered 502 while the link gives nothing, and the task stays a success', async () => {
-    const { id } = await app.generate({ prompt: 'gone [sandbox: picture=404]', size: '256x256' });
-    await app.happened(id, 'TASK_SUCCEEDED');
+  test('is answered with 502 while the upstream URL fails, and the task stays SUCCEEDED', async () => {
+    const { id } = await app.generate({ prompt: 'unavailable [sandbox: image=404]', size: '256x256' });
+    await app.waitForEvent(id, 'TASK_SUCCEEDED');
     const task = await app.task(id);
-    const { status, json } = await app.get(pathOf(task.images[0]?.url));
-    expect({ status, json }).toMatchObject({ status: 502, json: { error: { code: 'PICTURE_UNAVAILABLE' } } });
+    const { status, json } = await app.get(pathAndQuery(task.images[0]?.url));
+    expect({ status, json }).toMatchObject({ status: 502, json: { error: { code: 'IMAGE_UNAVAILABLE' } } });
     expect(task).toMatchObject({ status: 'SUCCEEDED', deliveredCount: 1 });
   });
 
-  test('is given up as lost after the last attempt, and that settles the task', async () => {
-    const { id } = await app.generate({ prompt: 'never [sandbox: picture=404]', size: '256x256' });
-    await app.happened(id, 'TASK_SUCCEEDED');
-    const watch = app.watchTask(id);
-    // Between two attempts: a running one would write down its own end.
-    const last = `UPDATE graphile_worker._private_jobs SET attempts = 7, run_at = now()
+  test('is lost after the last attempt, which settles the task', async () => {
+    const { id } = await app.generate({ prompt: 'never available [sandbox: image=404]', size: '256x256' });
+    await app.waitForEvent(id, 'TASK_SUCCEEDED');
+    const subscription = app.subscribeToTask(id);
+    // Changed between two attempts, because a running one would overwrite it.
+    const makeLastAttemptDue = `UPDATE graphile_worker._private_jobs SET attempts = 7, run_at = now()
                   WHERE payload ->> 'taskId' = $1 AND attempts > 0 AND locked_at IS NULL RETURNING 1`;
-    await waitFor('the job to rest', async () => (await app.rows(last, [id])).length > 0);
-    await watch.ended;
-    expect(watch.received.at(-1)).toMatchObject({ type: 'IMAGE_LOST', actor: 'image store' });
+    await waitFor(
+      'the job to be unlocked',
+      async () => (await app.rows(makeLastAttemptDue, [id])).length > 0,
+    );
+    await subscription.ended;
+    expect(subscription.received.at(-1)).toMatchObject({ type: 'IMAGE_LOST', actor: 'image store' });
     const [image] = (await app.task(id)).images;
-    await app.http.get(pathOf(image?.url)).expect(404).expect('cache-control', 'no-store');
+    await app.http.get(pathAndQuery(image?.url)).expect(404).expect('cache-control', 'no-store');
   });
 });

@@ -2,15 +2,15 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { GenerateImagesDocument, ViewerDocument } from '../../../clients/operations.js';
 import { SCOPES } from '../../../src/core/access/caller.js';
 import { newId } from '../../../src/core/primitives/ids.js';
-import { createToken } from '../../support/access/client-tokens.js';
-import { RawSocket } from '../../support/events/raw-websocket.js';
-import { type Answer, TestApp } from '../../support/app/test-app.js';
-import { addKey, addWorkspace } from '../../support/access/workspaces.js';
+import { createClientToken } from '../../support/access/client-tokens.js';
+import { RawWebSocket } from '../../support/events/raw-websocket.js';
+import { type HttpResponse, TestApp } from '../../support/app/test-app.js';
+import { addKey, addWorkspaceWithKey } from '../../support/access/workspaces.js';
 
 const IN_FLIGHT = 10;
-const RATE = '{ rateLimit { limit cost remaining resetAt } }';
-/** No window ends during a test. */
-const tuning = { limitWindowMs: 24 * 3_600_000 };
+const RATE_LIMIT = '{ rateLimit { limit cost remaining resetAt } }';
+/** Long enough that no window ends during a test. */
+const tuning = { rateLimitWindowMs: 24 * 3_600_000 };
 const environment = {
   ROLES: 'api',
   LIMITS_PER_KEY: 'requestsPerMinute=4,connections=1',
@@ -26,57 +26,58 @@ beforeAll(async () => {
 afterAll(() => app.stop());
 
 const newKey = () => addKey(app, workspaceId, SCOPES);
-const send = (key: string, body: object, path = '/graphql', on = app) =>
-  on.send(path, body, { authorization: `Bearer ${key}` });
-const useUp = async (key: string, count = 4): Promise<Answer[]> => {
-  const answers = [];
-  for (let time = 0; time < count; time += 1) answers.push(await send(key, { query: RATE }));
-  return answers;
+const send = (key: string, body: object, path = '/graphql', instance = app) =>
+  instance.postBody(path, body, { authorization: `Bearer ${key}` });
+/** Sends `count` requests in sequence. The default uses up the limit. */
+const sendRequests = async (key: string, count = 4): Promise<HttpResponse[]> => {
+  const responses = [];
+  for (let n = 0; n < count; n += 1) responses.push(await send(key, { query: RATE_LIMIT }));
+  return responses;
 };
 const LIMITED = [{ extensions: { code: 'RATE_LIMITED' } }];
 
-describe('requests over the limit', () => {
-  test('are refused with 429, the time to wait, and headers; until then headers and rateLimit say how it stands', async () => {
+describe('request rate limits', () => {
+  test('headers and rateLimit report the remaining requests, and further requests get 429 with Retry-After', async () => {
     const key = await newKey();
-    const answers = await useUp(key);
-    expect(answers.map(({ json }) => json)).toEqual(
+    const responses = await sendRequests(key);
+    expect(responses.map(({ json }) => json)).toEqual(
       [3, 2, 1, 0].map((remaining) => ({
         data: { rateLimit: { limit: 4, cost: 1, remaining, resetAt: expect.any(String) } },
       })),
     );
-    expect(answers[0]?.headers['ratelimit']).toMatch(/^"requests";r=3;t=\d+$/);
-    expect(answers[0]?.headers['ratelimit-policy']).toBe('"requests";q=4;w=86400');
-    const refused = await send(key, { query: RATE });
+    expect(responses[0]?.headers['ratelimit']).toMatch(/^"requests";r=3;t=\d+$/);
+    expect(responses[0]?.headers['ratelimit-policy']).toBe('"requests";q=4;w=86400');
+    const refused = await send(key, { query: RATE_LIMIT });
     expect(refused.status).toBe(429);
     const { errors } = refused.json as {
       errors: { message: string; extensions: { retryAfterMs: number } }[];
     };
     expect(errors).toMatchObject(LIMITED);
     expect(errors[0]?.message).toMatch(
-      /^This key may make 4 requests a minute, and has\. Try again in \d+ s\.$/,
+      /^This API key has reached its limit of 4 requests per minute\. Try again in \d+ s\.$/,
     );
     const seconds = Number(refused.headers['retry-after']);
     expect(seconds).toBe(Math.ceil((errors[0]?.extensions.retryAfterMs ?? 0) / 1_000));
     expect(refused.headers['access-control-expose-headers']).toContain('Retry-After');
-    expect((await send(await newKey(), { query: RATE })).status).toBe(200);
+    expect((await send(await newKey(), { query: RATE_LIMIT })).status).toBe(200);
   });
 
-  test('are counted together and refused over WebSocket, /graphql/stream, /events and /usage.csv too', async () => {
+  test('WebSocket, /graphql/stream, /events and /usage.csv share one limit and refuse requests over it', async () => {
     const key = await newKey();
-    await useUp(key, 2);
-    const socket = await RawSocket.ready(app.url, key);
-    socket.send({ type: 'subscribe', id: '1', payload: { query: RATE } });
-    const { payload } = await socket.message('next', '1');
+    await sendRequests(key, 2);
+    const socket = await RawWebSocket.openAcknowledged(app.url, key);
+    socket.send({ type: 'subscribe', id: '1', payload: { query: RATE_LIMIT } });
+    const { payload } = await socket.waitForMessage('next', '1');
     expect(payload).toMatchObject({ data: { rateLimit: { remaining: 1 } } });
-    socket.send({ type: 'subscribe', id: '2', payload: { query: RATE } });
-    await socket.message('next', '2');
-    socket.send({ type: 'subscribe', id: '3', payload: { query: RATE } });
-    const refused = await socket.message('error', '3');
+    socket.send({ type: 'subscribe', id: '2', payload: { query: RATE_LIMIT } });
+    await socket.waitForMessage('next', '2');
+    socket.send({ type: 'subscribe', id: '3', payload: { query: RATE_LIMIT } });
+    const refused = await socket.waitForMessage('error', '3');
     expect(refused.payload).toMatchObject([{ extensions: { retryAfterMs: expect.any(Number) as unknown } }]);
     expect(refused.payload).toMatchObject(LIMITED);
     socket.cut();
 
-    const stream = await send(key, { query: RATE }, '/graphql/stream');
+    const stream = await send(key, { query: RATE_LIMIT }, '/graphql/stream');
     expect([stream.status, stream.json]).toMatchObject([429, { errors: LIMITED }]);
     expect(Number(stream.headers['retry-after'])).toBeGreaterThan(0);
     const csv = await app.get('/usage.csv', { authorization: `Bearer ${key}` });
@@ -86,28 +87,28 @@ describe('requests over the limit', () => {
     expect(Number(plain.headers['retry-after'])).toBeGreaterThan(0);
   });
 
-  test('count each operation of a batch, which is refused as a whole', async () => {
+  test('each operation of a batch counts, and a batch over the limit is refused as a whole', async () => {
     const key = await newKey();
-    const batch = Array.from({ length: 3 }, () => ({ query: RATE }));
+    const batch = Array.from({ length: 3 }, () => ({ query: RATE_LIMIT }));
     const passed = await send(key, batch);
     expect(passed.json).toMatchObject(
       [1, 2, 3].map(() => ({ data: { rateLimit: { cost: 3, remaining: 1 } } })),
     );
     expect((await send(key, batch)).status).toBe(429);
-    expect((await send(key, { query: RATE })).status).toBe(200);
+    expect((await send(key, { query: RATE_LIMIT })).status).toBe(200);
   });
 });
 
-test('one connection more than the key may have is refused', async () => {
+test('a connection over the limit of the key is refused', async () => {
   const key = await newKey();
-  const first = await RawSocket.ready(app.url, key);
-  const second = await RawSocket.open(app.url);
-  second.initialise(key);
+  const first = await RawWebSocket.openAcknowledged(app.url, key);
+  const second = await RawWebSocket.open(app.url);
+  second.sendConnectionInit(key);
   await expect(second.closed).resolves.toMatchObject({ code: 1013 });
   first.cut();
 });
 
-describe('generations', () => {
+describe('generation limits', () => {
   let one: TestApp;
   let other: TestApp;
   const limited = {
@@ -117,113 +118,125 @@ describe('generations', () => {
   };
   beforeAll(async () => {
     one = await TestApp.start({ environment: limited, tuning });
-    const { databaseUrl, key } = one;
-    other = await TestApp.start({ databaseUrl, key, environment: limited, tuning });
+    const { databaseUrl, apiKey: key } = one;
+    other = await TestApp.start({ databaseUrl, apiKey: key, environment: limited, tuning });
   });
   afterAll(async () => {
     await other.stop();
     await one.stop();
   });
 
-  const ask = (on: TestApp, key: string, input: { prompt: string; idempotencyKey?: string }) =>
-    on.post(GenerateImagesDocument, { input }, key);
-  const askAtOnce = async (key: string, count: number): Promise<string[]> => {
-    const answers = await Promise.all(
-      Array.from({ length: count }, (_, index) => ask(index % 2 ? one : other, key, { prompt: `p${index}` })),
+  const generate = (instance: TestApp, key: string, input: { prompt: string; idempotencyKey?: string }) =>
+    instance.execute(GenerateImagesDocument, { input }, key);
+  /** Sends `count` requests to both instances at once. Returns the IDs of the accepted tasks. */
+  const generateConcurrently = async (key: string, count: number): Promise<string[]> => {
+    const results = await Promise.all(
+      Array.from({ length: count }, (_, index) =>
+        generate(index % 2 ? one : other, key, { prompt: `p${index}` }),
+      ),
     );
-    const refused = answers.flatMap(({ errors }) => errors ?? []);
+    const refused = results.flatMap(({ errors }) => errors ?? []);
     for (const { extensions } of refused) expect(extensions?.['code']).toBe('RATE_LIMITED');
-    return answers.flatMap(({ data }) => data?.generateImages.task?.id ?? []);
+    return results.flatMap(({ data }) => data?.generateImages.task?.id ?? []);
   };
 
-  test('in flight are exactly as many as are allowed, asked for at once on two instances; each that ends makes room for one', async () => {
-    const key = await addWorkspace(one);
-    const ids = await askAtOnce(key, 36);
+  test('concurrent requests to two instances start exactly as many tasks as allowed, and each finished task admits one more', async () => {
+    const key = await addWorkspaceWithKey(one);
+    const ids = await generateConcurrently(key, 36);
     expect(ids).toHaveLength(IN_FLIGHT);
     const cancel = { query: `mutation { cancelTask(input: { id: "${ids[0]}" }) { outcome } }` };
-    await one.send('/graphql', cancel, { authorization: `Bearer ${key}` });
-    expect(await askAtOnce(key, 6)).toHaveLength(1);
+    await one.postBody('/graphql', cancel, { authorization: `Bearer ${key}` });
+    expect(await generateConcurrently(key, 6)).toHaveLength(1);
   });
 
-  test('in flight are limited for a key and for its workspace', async () => {
-    const first = await addWorkspace(one);
+  test('the limit of tasks in flight applies to a key and to its workspace', async () => {
+    const first = await addWorkspaceWithKey(one);
     const { viewer } = await one.query(ViewerDocument, {}, first);
     const [second, third] = [
       await addKey(one, viewer.workspaceId, SCOPES),
       await addKey(one, viewer.workspaceId, SCOPES),
     ];
-    expect(await askAtOnce(first, 12)).toHaveLength(IN_FLIGHT);
-    expect(await askAtOnce(second, 5)).toHaveLength(5);
-    expect(await askAtOnce(third, 12)).toHaveLength(IN_FLIGHT - 5);
-    const { errors } = await ask(one, third, { prompt: 'one more' });
+    expect(await generateConcurrently(first, 12)).toHaveLength(IN_FLIGHT);
+    expect(await generateConcurrently(second, 5)).toHaveLength(5);
+    expect(await generateConcurrently(third, 12)).toHaveLength(IN_FLIGHT - 5);
+    const { errors } = await generate(one, third, { prompt: 'one more' });
     expect(errors?.[0]?.message).toBe(
-      'This workspace may have 20 tasks in flight, and has. Wait until one has ended.',
+      'This workspace has reached its limit of 20 tasks in flight. Wait until one of them finishes.',
     );
   });
 
-  test('in a minute are limited; one that is repeated by its idempotency key, or refused for its input, is not counted', async () => {
-    const key = await addWorkspace(one);
+  test('replays of an idempotency key and invalid inputs do not count towards generations per minute', async () => {
+    const key = await addWorkspaceWithKey(one);
     const input = { prompt: 'once', idempotencyKey: newId() };
-    const codes = [];
-    for (let time = 0; time < 60; time += 1) {
-      const { data, errors } = await ask(one, key, input);
-      codes.push(errors?.[0]?.extensions?.['code'] ?? data?.generateImages.task?.id);
+    const outcomes = [];
+    for (let n = 0; n < 60; n += 1) {
+      const { data, errors } = await generate(one, key, input);
+      outcomes.push(errors?.[0]?.extensions?.['code'] ?? data?.generateImages.task?.id);
     }
-    expect(new Set(codes).size).toBe(1);
-    for (let time = 0; time < 60; time += 1) {
-      const { data } = await ask(one, key, { prompt: '' });
+    expect(new Set(outcomes).size).toBe(1);
+    for (let n = 0; n < 60; n += 1) {
+      const { data } = await generate(one, key, { prompt: '' });
       expect(data?.generateImages.userErrors).toHaveLength(1);
     }
-    const held = await one.rows('SELECT task_id FROM flight_holds WHERE workspace_id = $1', [
+    const leases = await one.rows('SELECT task_id FROM in_flight_leases WHERE workspace_id = $1', [
       (await one.query(ViewerDocument, {}, key)).viewer.workspaceId,
     ]);
-    expect(held.length).toBeLessThanOrEqual(1);
-    expect(await askAtOnce(key, 20)).toHaveLength(IN_FLIGHT - 1);
+    expect(leases.length).toBeLessThanOrEqual(1);
+    expect(await generateConcurrently(key, 20)).toHaveLength(IN_FLIGHT - 1);
   });
 });
 
-describe('a repetition with the same idempotency key, at a limit', () => {
-  const limited: Record<string, string> = {
-    generationsPerMinute: 'This key may make 1 generations a minute',
-    generationsInFlight: 'This key may have 1 tasks in flight',
+describe('idempotency keys at a limit', () => {
+  const messages: Record<string, string> = {
+    generationsPerMinute: 'This API key has reached its limit of 1 generations per minute',
+    generationsInFlight: 'This API key has reached its limit of 1 tasks in flight',
   };
 
-  test.each(Object.keys(limited))('of %s is its task, and another input is a conflict', async (name) => {
-    const { workspaceId: own } = (await app.query(ViewerDocument, {}, await addWorkspace(app))).viewer;
-    const key = await addKey(app, own, SCOPES, { requestsPerMinute: 100, [name]: 1 });
-    const ask = (input: { prompt: string; idempotencyKey?: string; endUserId?: string }) =>
-      app.post(GenerateImagesDocument, { input }, key);
-    const input = { prompt: 'once', idempotencyKey: newId() };
-    const first = (await ask(input)).data?.generateImages.task?.id;
-    const fresh = await ask({ prompt: 'another', idempotencyKey: newId() });
-    expect(fresh.errors?.[0]?.message).toContain(limited[name]);
-    const again = await ask(input);
-    expect(again.data?.generateImages).toMatchObject({ replayed: true, task: { id: first } });
-    const other = await ask({ ...input, prompt: 'other' });
-    expect(other.data?.generateImages.userErrors).toMatchObject([{ code: 'IDEMPOTENCY_CONFLICT' }]);
+  test.each(Object.keys(messages))(
+    'at the limit %s a replay returns its task, and another input is a conflict',
+    async (name) => {
+      const { workspaceId: own } = (await app.query(ViewerDocument, {}, await addWorkspaceWithKey(app)))
+        .viewer;
+      const key = await addKey(app, own, SCOPES, { requestsPerMinute: 100, [name]: 1 });
+      const generate = (input: { prompt: string; idempotencyKey?: string; endUserId?: string }) =>
+        app.execute(GenerateImagesDocument, { input }, key);
+      const input = { prompt: 'once', idempotencyKey: newId() };
+      const first = (await generate(input)).data?.generateImages.task?.id;
+      const refused = await generate({ prompt: 'another', idempotencyKey: newId() });
+      expect(refused.errors?.[0]?.message).toContain(messages[name]);
+      const replay = await generate(input);
+      expect(replay.data?.generateImages).toMatchObject({ replayed: true, task: { id: first } });
+      const conflict = await generate({ ...input, prompt: 'other' });
+      expect(conflict.data?.generateImages.userErrors).toMatchObject([{ code: 'IDEMPOTENCY_CONFLICT' }]);
 
-    // The REST door makes and repeats by the same rules; without `async` it would wait for the pictures.
-    const order = { action: 'generate', prompt: 'once', async: true };
-    const headers = { authorization: `Bearer ${key}`, 'idempotency-key': input.idempotencyKey };
-    const overRest = await app.send('/flux/images', order, headers);
-    expect([overRest.status, overRest.json]).toMatchObject([200, { task_id: first }]);
-    const fresher = await app.send('/flux/images', order, { ...headers, 'idempotency-key': newId() });
-    expect(fresher.status).toBe(429);
-    await expect(app.rows('SELECT FROM tasks WHERE workspace_id = $1', [own])).resolves.toHaveLength(1);
-  });
+      // The REST API follows the same rules. Without `async` it would wait for the images.
+      const body = { action: 'generate', prompt: 'once', async: true };
+      const headers = { authorization: `Bearer ${key}`, 'idempotency-key': input.idempotencyKey };
+      const overRest = await app.postBody('/flux/images', body, headers);
+      expect([overRest.status, overRest.json]).toMatchObject([200, { task_id: first }]);
+      const refusedOverRest = await app.postBody('/flux/images', body, {
+        ...headers,
+        'idempotency-key': newId(),
+      });
+      expect(refusedOverRest.status).toBe(429);
+      await expect(app.rows('SELECT FROM tasks WHERE workspace_id = $1', [own])).resolves.toHaveLength(1);
+    },
+  );
 });
 
-test('without limits rateLimit of a key is null, and no headers tell of any; an end user has some from the start', async () => {
-  const free = await TestApp.start({ environment: { ROLES: 'api' } });
+test('without configured limits a key has no rateLimit and no headers, while an end user has the default limit', async () => {
+  const unlimited = await TestApp.start({ environment: { ROLES: 'api' } });
   try {
-    const body = { query: RATE };
-    const { json, headers } = await free.send('/graphql', body, { authorization: `Bearer ${free.key}` });
+    const body = { query: RATE_LIMIT };
+    const { json, headers } = await unlimited.postBody('/graphql', body, {
+      authorization: `Bearer ${unlimited.apiKey}`,
+    });
     expect(json).toEqual({ data: { rateLimit: null } });
     expect(Object.keys(headers).filter((name) => /^ratelimit/.test(name))).toEqual([]);
-    const { token } = await createToken(free, { endUserId: 'ann' });
-    const ofUser = await send(token, { query: RATE }, '/graphql', free);
-    expect(ofUser.json).toMatchObject({ data: { rateLimit: { limit: 600, remaining: 599 } } });
+    const { token } = await createClientToken(unlimited, { endUserId: 'ann' });
+    const endUserResponse = await send(token, { query: RATE_LIMIT }, '/graphql', unlimited);
+    expect(endUserResponse.json).toMatchObject({ data: { rateLimit: { limit: 600, remaining: 599 } } });
   } finally {
-    await free.stop();
+    await unlimited.stop();
   }
 });

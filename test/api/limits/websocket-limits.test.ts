@@ -7,11 +7,11 @@ import { WebSocket } from 'ws';
 import { TestApp } from '../../support/app/test-app.js';
 import { waitFor } from '../../support/wait-for.js';
 import { addKey } from '../../support/access/workspaces.js';
-import { RawSocket } from '../../support/events/raw-websocket.js';
-import { openStream, type Stream } from '../../support/events/streams.js';
-import { addTasks, firstWorkspace, writeEvent } from '../../support/events/event-rows.js';
+import { RawWebSocket } from '../../support/events/raw-websocket.js';
+import { openSubscriptionStream, type EventSubscriptionStream } from '../../support/events/streams.js';
+import { addFinishedTasks, firstWorkspaceId, insertEvent } from '../../support/events/event-rows.js';
 
-const OUR_PAGE = 'https://app.example.com';
+const ALLOWED_ORIGIN = 'https://app.example.com';
 
 let app: TestApp;
 let sql: pg.Pool;
@@ -19,10 +19,10 @@ let taskId: string;
 let workspaceId: string;
 const open: { cut(): void }[] = [];
 beforeAll(async () => {
-  app = await TestApp.start({ environment: { CONNECTIONS_PER_KEY: '2', ALLOWED_ORIGINS: OUR_PAGE } });
+  app = await TestApp.start({ environment: { CONNECTIONS_PER_KEY: '2', ALLOWED_ORIGINS: ALLOWED_ORIGIN } });
   sql = new pg.Pool({ connectionString: app.databaseUrl, max: 2 });
-  workspaceId = await firstWorkspace(sql);
-  taskId = (await addTasks(sql, workspaceId, 1))[0] ?? '';
+  workspaceId = await firstWorkspaceId(sql);
+  taskId = (await addFinishedTasks(sql, workspaceId, 1))[0] ?? '';
 });
 afterEach(() => {
   for (const one of open.splice(0)) one.cut();
@@ -32,93 +32,97 @@ afterAll(async () => {
   await app.stop();
 });
 
-const keep = <One extends { cut(): void }>(one: One): One => {
-  open.push(one);
-  return one;
+const cutAfterTest = <Connection extends { cut(): void }>(connection: Connection): Connection => {
+  open.push(connection);
+  return connection;
 };
 const newKey = () => addKey(app, workspaceId, ['tasks:read']);
-const ready = async (key?: string) => keep(await RawSocket.ready(app.url, key ?? (await newKey())));
-const streamWith = (key: string): Stream =>
-  keep(openStream({ url: app.url, key, transport: 'plain', target: {} }));
+const openAcknowledged = async (key?: string) =>
+  cutAfterTest(await RawWebSocket.openAcknowledged(app.url, key ?? (await newKey())));
+const openStream = (key: string): EventSubscriptionStream =>
+  cutAfterTest(openSubscriptionStream({ url: app.url, key, transport: 'plain', target: {} }));
 
-/** A stream that is accepted shows an event; the others end. */
-async function isAccepted(stream: Stream): Promise<boolean> {
+/** True once the stream delivers an event, false once it ends without one. */
+async function isAccepted(stream: EventSubscriptionStream): Promise<boolean> {
   let isOver = false;
   void stream.ended.then(() => (isOver = true));
   await waitFor('an event or the end', async () => {
-    await writeEvent(sql, taskId, 'TASK_SUBMITTED');
+    await insertEvent(sql, taskId, 'TASK_SUBMITTED');
     return isOver || stream.received.length > 0;
   });
   return stream.received.length > 0;
 }
 
-describe('a WebSocket connection', () => {
-  test('has 100 operations at the same time: one more is refused, and when one ends there is room', async () => {
-    const socket = await ready();
+describe('WebSocket connections', () => {
+  test('a connection runs 100 operations at a time, refuses one more, and accepts it after another completes', async () => {
+    const socket = await openAcknowledged();
     for (let n = 1; n <= 101; n += 1) socket.subscribe(String(n));
-    const { payload } = await socket.message('error', '101');
-    expect(payload).toMatchObject([{ extensions: { code: 'TOO_MANY_WATCHERS' } }]);
+    const { payload } = await socket.waitForMessage('error', '101');
+    expect(payload).toMatchObject([{ extensions: { code: 'TOO_MANY_CONNECTIONS' } }]);
     socket.send({ type: 'complete', id: '1' });
     socket.subscribe('again');
-    const first = await waitFor('an event for the new one', async () => {
-      await writeEvent(sql, taskId, 'TASK_SUBMITTED');
+    const first = await waitFor('an event for the new operation', async () => {
+      await insertEvent(sql, taskId, 'TASK_SUBMITTED');
       return socket.messages.find(({ id }) => id === 'again');
     });
     expect(first.type).toBe('next');
-    await socket.message('next', '100');
+    await socket.waitForMessage('next', '100');
     expect(socket.messages.filter(({ type }) => type === 'error')).toHaveLength(1);
     expect(socket.messages.some(({ id }) => id === '1')).toBe(false);
   });
 
   test.each([
     ['is not JSON', 'nonsense', 4400],
-    ['is JSON of no message', '{}', 4400],
-    ['is of an unknown type', '{"type":"start"}', 4400],
-    ['only a server sends', '{"type":"connection_ack"}', 4400],
+    ['has no type', '{}', 4400],
+    ['has an unknown type', '{"type":"start"}', 4400],
+    ['only a server may send', '{"type":"connection_ack"}', 4400],
     ['is binary', Buffer.from([0, 159, 146, 150]), 4400],
     ['is empty', '', 4400],
     ['has more than 64 kB', JSON.stringify({ type: 'ping', payload: { much: 'x'.repeat(65 * 1024) } }), 1009],
-  ])('is closed for a message that %s', async (_what, message, code) => {
-    const socket = await ready();
+  ])('a message that %s closes the connection', async (_what, message, code) => {
+    const socket = await openAcknowledged();
     socket.send(message);
     expect((await socket.closed).code).toBe(code);
   });
 
-  test('is closed with 4409 for an operation id that is in use, and with 4429 for a second connection_init', async () => {
-    const twice = await ready();
-    twice.subscribe('same');
-    twice.subscribe('same');
-    expect((await twice.closed).code).toBe(4409);
-    const again = await ready();
-    again.initialise(await newKey());
-    expect((await again.closed).code).toBe(4429);
+  test('an operation ID that is in use closes the connection with 4409', async () => {
+    const socket = await openAcknowledged();
+    socket.subscribe('same');
+    socket.subscribe('same');
+    expect((await socket.closed).code).toBe(4409);
   });
 
-  test('is closed with 4401 when it subscribes before it is acknowledged, and with 4408 when it says nothing', async () => {
-    const mute = keep(await RawSocket.open(app.url));
-    const early = keep(await RawSocket.open(app.url));
-    early.subscribe('1');
-    expect((await early.closed).code).toBe(4401);
-    const impatient = keep(await RawSocket.open(app.url));
-    impatient.initialise(await newKey());
-    impatient.subscribe('1');
-    expect((await impatient.closed).code).toBe(4401);
-    expect((await mute.closed).code).toBe(4408);
+  test('a second connection_init closes the connection with 4429', async () => {
+    const socket = await openAcknowledged();
+    socket.sendConnectionInit(await newKey());
+    expect((await socket.closed).code).toBe(4429);
+  });
+
+  test('subscribing before the acknowledgement closes the connection with 4401, and silence closes it with 4408', async () => {
+    const silent = cutAfterTest(await RawWebSocket.open(app.url));
+    const beforeInit = cutAfterTest(await RawWebSocket.open(app.url));
+    beforeInit.subscribe('1');
+    expect((await beforeInit.closed).code).toBe(4401);
+    const beforeAck = cutAfterTest(await RawWebSocket.open(app.url));
+    beforeAck.sendConnectionInit(await newKey());
+    beforeAck.subscribe('1');
+    expect((await beforeAck.closed).code).toBe(4401);
+    expect((await silent.closed).code).toBe(4408);
   });
 
   test.each(['graphql-ws', 'nothing-known', null])(
-    'with the subprotocol %s is closed with 4406',
+    'the subprotocol %s closes the connection with 4406',
     async (protocol) => {
-      const asked = request(`${app.url}/graphql`, {
+      const outgoing = request(`${app.url}/graphql`, {
         headers: {
           ...{ connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13' },
           'sec-websocket-key': Buffer.alloc(16).toString('base64'),
           ...(protocol && { 'sec-websocket-protocol': protocol }),
         },
       }).end();
-      const [, socket, head] = (await once(asked, 'upgrade')) as [unknown, Socket, Buffer];
+      const [, socket, head] = (await once(outgoing, 'upgrade')) as [unknown, Socket, Buffer];
       const frame = head.length > 0 ? head : ((await once(socket, 'data')) as [Buffer])[0];
-      // A close frame: its opcode, its length, its code.
+      // A close frame consists of its opcode, its length and its code.
       expect([frame[0], frame.readUInt16BE(2)]).toEqual([0x88, 4406]);
       socket.destroy();
     },
@@ -127,40 +131,40 @@ describe('a WebSocket connection', () => {
 
 describe('ALLOWED_ORIGINS', () => {
   test.each([
-    ['a page that is named', { origin: OUR_PAGE }, 'open'],
-    ['no page at all', {}, 'open'],
-    ['another page', { origin: 'https://elsewhere.example' }, 403],
-    ['a page that hides', { origin: 'null' }, 403],
-    ['a page with a longer name', { origin: `${OUR_PAGE}.elsewhere.example` }, 403],
-  ])('answers %s', async (_what, headers, outcome) => {
+    ['an allowed origin', { origin: ALLOWED_ORIGIN }, 'open'],
+    ['no origin', {}, 'open'],
+    ['another origin', { origin: 'https://elsewhere.example' }, 403],
+    ['the origin "null"', { origin: 'null' }, 403],
+    ['an origin that starts with an allowed one', { origin: `${ALLOWED_ORIGIN}.elsewhere.example` }, 403],
+  ])('a connection from %s is opened or refused with 403', async (_what, headers, outcome) => {
     const socket = new WebSocket(`${app.url.replace(/^http/, 'ws')}/graphql`, 'graphql-transport-ws', {
       headers,
     });
-    const answer = await Promise.race([
+    const result = await Promise.race([
       once(socket, 'open').then(() => 'open'),
       once(socket, 'unexpected-response').then(
         ([, response]) => (response as { statusCode: number }).statusCode,
       ),
     ]);
-    expect(answer).toBe(outcome);
+    expect(result).toBe(outcome);
     socket.on('error', () => undefined).terminate();
   });
 });
 
 describe('CONNECTIONS_PER_KEY', () => {
-  test('counts sockets and streams together, refuses one more, and takes another when one has left', async () => {
+  test('sockets and streams share the limit, and closing one frees a slot', async () => {
     const key = await newKey();
-    const socket = await ready(key);
-    const stream = streamWith(key);
+    const socket = await openAcknowledged(key);
+    const stream = openStream(key);
     expect(await isAccepted(stream)).toBe(true);
-    const third = keep(await RawSocket.open(app.url));
-    third.initialise(key);
+    const third = cutAfterTest(await RawWebSocket.open(app.url));
+    third.sendConnectionInit(key);
     await expect(third.closed).resolves.toEqual({ code: 1013, reason: 'Too many connections' });
-    const refusal = { status: 429, body: { error: { code: 'TOO_MANY_WATCHERS' } } };
-    await expect(streamWith(key).ended).resolves.toMatchObject(refusal);
-    await ready(await newKey());
+    const refusal = { status: 429, body: { error: { code: 'TOO_MANY_CONNECTIONS' } } };
+    await expect(openStream(key).ended).resolves.toMatchObject(refusal);
+    await openAcknowledged(await newKey());
 
     socket.cut();
-    await waitFor('room for another', () => isAccepted(streamWith(key)));
+    await waitFor('a free slot', () => isAccepted(openStream(key)));
   });
 });

@@ -4,28 +4,29 @@ import {
   type GenerateImagesInput,
   QueuePositionsDocument,
 } from '../../../clients/operations.js';
-import { type Answerer } from '../../support/net/http-peer.js';
+import { type RequestHandler } from '../../support/net/test-http-server.js';
 import { TestApp } from '../../support/app/test-app.js';
 import { FakeUpstream } from '../../support/upstreams/fake-upstream.js';
 import { waitFor } from '../../support/wait-for.js';
-import { addWorkspace } from '../../support/access/workspaces.js';
+import { addWorkspaceWithKey } from '../../support/access/workspaces.js';
 
-/** Two slots: the rest of what is asked for must wait. */
+/** Two submission slots, so that all other tasks must wait. */
 const CONCURRENCY = { UPSTREAM_CONCURRENCY: '2' };
 
 let upstream: FakeUpstream;
-let accept: Answerer;
-/** The prompts in the order in which they reached the upstream, and the answers that they wait for. */
-let sent: string[] = [];
-let answers: (() => void)[] = [];
+let accept: RequestHandler;
+/** Prompts in the order of their submissions. */
+let submittedPrompts: string[] = [];
+/** Functions that reply to the submissions that still wait for a reply. */
+let pendingReplies: (() => void)[] = [];
 const apps: TestApp[] = [];
 beforeAll(async () => {
   upstream = await FakeUpstream.open();
-  accept = upstream.submit;
+  accept = upstream.onSubmit;
 });
 afterEach(async () => {
-  upstream.submit = accept;
-  answers.splice(0).forEach((answer) => answer());
+  upstream.onSubmit = accept;
+  pendingReplies.splice(0).forEach((sendReply) => sendReply());
   await Promise.all(
     apps
       .splice(0)
@@ -35,92 +36,98 @@ afterEach(async () => {
 });
 afterAll(() => upstream.close());
 
-/** Submissions wait for their answers, or get them at once. */
-function answerSubmissions(when: 'told' | 'at once'): void {
-  sent = [];
-  answers = [];
-  upstream.submit = (response, received) => {
-    sent.push((JSON.parse(received.body) as { prompt: string }).prompt);
-    if (when === 'told') answers.push(() => accept(response, received));
+/** Replies to submissions at once, or only when a test calls a function of `pendingReplies`. */
+function replyToSubmissions(mode: 'on demand' | 'at once'): void {
+  submittedPrompts = [];
+  pendingReplies = [];
+  upstream.onSubmit = (response, received) => {
+    submittedPrompts.push((JSON.parse(received.body) as { prompt: string }).prompt);
+    if (mode === 'on demand') pendingReplies.push(() => accept(response, received));
     else accept(response, received);
   };
 }
-async function start(options: { of?: TestApp; roles?: string } = {}): Promise<TestApp> {
-  const { of, roles = 'api,worker' } = options;
+async function start(options: { beside?: TestApp; roles?: string } = {}): Promise<TestApp> {
+  const { beside, roles = 'api,worker' } = options;
   const environment = { ...upstream.environment, ...CONCURRENCY, ROLES: roles };
   const app = await TestApp.start({
     environment,
-    ...(of && { databaseUrl: of.databaseUrl, key: of.key, dataDir: of.dataDir }),
+    ...(beside && { databaseUrl: beside.databaseUrl, apiKey: beside.apiKey, dataDir: beside.dataDir }),
   });
   apps.push(app);
   return app;
 }
-async function ask(app: TestApp, key: string, input: GenerateImagesInput): Promise<string> {
-  const { generateImages } = await app.query(GenerateImagesDocument, { input }, key);
-  if (!generateImages.task) throw new Error('Refused.');
+async function generate(app: TestApp, apiKey: string, input: GenerateImagesInput): Promise<string> {
+  const { generateImages } = await app.query(GenerateImagesDocument, { input }, apiKey);
+  if (!generateImages.task)
+    throw new Error(`The input was rejected: ${JSON.stringify(generateImages.userErrors)}`);
   return generateImages.task.id;
 }
-async function askMany(app: TestApp, key: string, count: number, prompt: string): Promise<void> {
-  let left = count;
-  const lane = async () => {
-    while (left-- > 0) await ask(app, key, { prompt });
+async function generateMany(app: TestApp, apiKey: string, count: number, prompt: string): Promise<void> {
+  let remaining = count;
+  const sendRequests = async () => {
+    while (remaining-- > 0) await generate(app, apiKey, { prompt });
   };
-  await Promise.all(Array.from({ length: 8 }, lane));
+  await Promise.all(Array.from({ length: 8 }, sendRequests));
 }
-async function positions(app: TestApp, key: string): Promise<Map<string, number | null>> {
-  const { tasks } = await app.query(QueuePositionsDocument, { first: 100 }, key);
+async function queuePositions(app: TestApp, apiKey: string): Promise<Map<string, number | null>> {
+  const { tasks } = await app.query(QueuePositionsDocument, { first: 100 }, apiKey);
   return new Map(tasks.nodes.map(({ id, queuePosition }) => [id, queuePosition ?? null]));
 }
 
-describe('when more is queued than the upstream takes', () => {
-  test('who asks for one gets the next free slot, although another asked for a hundred before', async () => {
-    answerSubmissions('told');
+describe('fair scheduling', () => {
+  test('gives the next free slot to a workspace with one task, although another one queued a hundred before', async () => {
+    replyToSubmissions('on demand');
     const app = await start();
-    const other = await addWorkspace(app);
-    await askMany(app, app.key, 100, 'one of a hundred');
-    await waitFor('both slots to be taken', () => sent.length === 2);
+    const otherApiKey = await addWorkspaceWithKey(app);
+    await generateMany(app, app.apiKey, 100, 'one of a hundred');
+    await waitFor('both slots to be taken', () => submittedPrompts.length === 2);
 
-    const id = await ask(app, other, { prompt: 'only one' });
-    expect(await positions(app, other)).toEqual(new Map([[id, 1]]));
-    const places = [...(await positions(app, app.key)).values()].map(Number).sort((a, b) => a - b);
-    expect(places).toEqual(Array.from({ length: 98 }, (_, index) => index + 2));
+    const id = await generate(app, otherApiKey, { prompt: 'only one' });
+    expect(await queuePositions(app, otherApiKey)).toEqual(new Map([[id, 1]]));
+    const positions = [...(await queuePositions(app, app.apiKey)).values()].map(Number).sort((a, b) => a - b);
+    expect(positions).toEqual(Array.from({ length: 98 }, (_, index) => index + 2));
 
-    answers.shift()?.();
-    await waitFor('the free slot to be taken', () => sent.length === 3);
-    expect(sent[2]).toBe('only one');
-    expect(await positions(app, other)).toEqual(new Map());
+    pendingReplies.shift()?.();
+    await waitFor('the free slot to be taken', () => submittedPrompts.length === 3);
+    expect(submittedPrompts[2]).toBe('only one');
+    expect(await queuePositions(app, otherApiKey)).toEqual(new Map());
   });
 
-  test('of one end user, the tasks that are wanted first go first', async () => {
-    answerSubmissions('told');
+  test('submits the tasks of one end user by priority', async () => {
+    replyToSubmissions('on demand');
     const app = await start();
-    await askMany(app, app.key, 4, 'when there is time');
-    await waitFor('both slots to be taken', () => sent.length === 2);
-    const id = await ask(app, app.key, { prompt: 'at last', priority: 'LOW' });
-    const first = await ask(app, app.key, { prompt: 'soon', priority: 'HIGH' });
-    const places = await positions(app, app.key);
-    expect([places.get(first), places.get(id)]).toEqual([1, 4]);
-    for (let free = 3; free <= 6; free += 1) {
-      answers.shift()?.();
-      await waitFor('the free slot to be taken', () => sent.length === free);
+    await generateMany(app, app.apiKey, 4, 'normal priority');
+    await waitFor('both slots to be taken', () => submittedPrompts.length === 2);
+    const low = await generate(app, app.apiKey, { prompt: 'low priority', priority: 'LOW' });
+    const high = await generate(app, app.apiKey, { prompt: 'high priority', priority: 'HIGH' });
+    const positions = await queuePositions(app, app.apiKey);
+    expect([positions.get(high), positions.get(low)]).toEqual([1, 4]);
+    for (let submissions = 3; submissions <= 6; submissions += 1) {
+      pendingReplies.shift()?.();
+      await waitFor('the free slot to be taken', () => submittedPrompts.length === submissions);
     }
-    expect(sent.slice(2)).toEqual(['soon', 'when there is time', 'when there is time', 'at last']);
+    expect(submittedPrompts.slice(2)).toEqual([
+      'high priority',
+      'normal priority',
+      'normal priority',
+      'low priority',
+    ]);
   });
 
   test.each([1, 2])(
-    'three workspaces of very different appetite get equal shares from %i instances',
+    'gives three workspaces with very different loads equal shares, with %i worker instances',
     async (instances) => {
-      answerSubmissions('at once');
-      const door = await start({ roles: 'api' });
-      const appetites = { huge: 300, middling: 60, small: 30 };
-      for (const [name, count] of Object.entries(appetites)) {
-        await askMany(door, await addWorkspace(door), count, name);
+      replyToSubmissions('at once');
+      const api = await start({ roles: 'api' });
+      const taskCounts = { huge: 300, middling: 60, small: 30 };
+      for (const [name, count] of Object.entries(taskCounts)) {
+        await generateMany(api, await addWorkspaceWithKey(api), count, name);
       }
-      for (let n = 0; n < instances; n += 1) await start({ of: door, roles: 'worker' });
-      await waitFor('everything to be sent', () => sent.length === 390, { timeoutMs: 60_000 });
-      // Until the smallest has nothing left; what is under way at the same time can arrive in any order.
-      for (const name of Object.keys(appetites)) {
-        const share = sent.slice(0, 90).filter((prompt) => prompt === name).length;
+      for (let n = 0; n < instances; n += 1) await start({ beside: api, roles: 'worker' });
+      await waitFor('every submission', () => submittedPrompts.length === 390, { timeoutMs: 60_000 });
+      // Until the smallest workspace has no task left. Submissions in progress at the same time can arrive in any order.
+      for (const name of Object.keys(taskCounts)) {
+        const share = submittedPrompts.slice(0, 90).filter((prompt) => prompt === name).length;
         expect(Math.abs(share - 30)).toBeLessThanOrEqual(3);
       }
     },

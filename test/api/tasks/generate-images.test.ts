@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ImageByIdDocument } from '../../../clients/operations.js';
-import { pathOf, TestApp, typesOf } from '../../support/app/test-app.js';
+import { pathAndQuery, TestApp, eventTypes } from '../../support/app/test-app.js';
 
 let app: TestApp;
 beforeAll(async () => {
@@ -10,7 +10,7 @@ beforeAll(async () => {
 afterAll(() => app.stop());
 
 describe('generateImages', () => {
-  test('answers at once with a queued task, pushes every step of it, and ends the stream when the pictures are stored', async () => {
+  test('returns a queued task at once, pushes every event, and completes the stream when the images are stored', async () => {
     const task = await app.generate({ prompt: 'a lighthouse at dusk', count: 2, size: '512x256' });
     expect(task).toMatchObject({
       kind: 'GENERATE',
@@ -27,68 +27,73 @@ describe('generateImages', () => {
     });
     expect(Date.parse(task.deadlineAt) - Date.parse(task.createdAt)).toBe(600_000);
 
-    const watch = app.watchTask(task.id, task.cursor);
-    await watch.ended;
-    expect(typesOf(watch.received)).toEqual([
+    const subscription = app.subscribeToTask(task.id, task.eventCursor);
+    await subscription.ended;
+    expect(eventTypes(subscription.received)).toEqual([
       'TASK_REQUESTED',
       'TASK_SUBMITTED',
       'TASK_SUCCEEDED',
       'IMAGE_STORED',
       'IMAGE_STORED',
     ]);
-    expect(watch.received.map((event) => event.actor)).toEqual([
+    expect(subscription.received.map((event) => event.actor)).toEqual([
       'first key',
       'submitter',
       'upstream callback',
       'image store',
       'image store',
     ]);
-    const done = watch.received.at(-1)?.task;
+    const done = subscription.received.at(-1)?.task;
     expect(done).toMatchObject({ status: 'SUCCEEDED', deliveredCount: 2, error: null });
     expect(done?.images.map(({ index, width, height }) => ({ index, width, height }))).toEqual([
       { index: 0, width: 512, height: 256 },
       { index: 1, width: 512, height: 256 },
     ]);
-    expect(done?.upstreamTaskId).toBe((watch.received[1]?.data as { upstreamTaskId: string }).upstreamTaskId);
+    expect(done?.upstreamTaskId).toBe(
+      (subscription.received[1]?.data as { upstreamTaskId: string }).upstreamTaskId,
+    );
     expect(Date.parse(done?.finishedAt ?? '')).toBeGreaterThanOrEqual(Date.parse(done?.submittedAt ?? ''));
-    await expect(app.billed('a lighthouse at dusk')).resolves.toMatchObject({ total: 1, pictures: 2 });
+    await expect(app.sandboxCharges('a lighthouse at dusk')).resolves.toMatchObject({
+      total: 1,
+      images: 2,
+    });
   });
 
-  test('leaves a history in Postgres whose positions have no gap and say the same as the stream', async () => {
+  test('saves a history whose positions have no gaps and which matches the stream', async () => {
     const task = await app.generate({ prompt: 'a history' });
-    const watch = app.watchTask(task.id, task.cursor);
-    await watch.ended;
+    const subscription = app.subscribeToTask(task.id, task.eventCursor);
+    await subscription.ended;
     const rows = await app.rows<{ id: string; type: string; position: string; task_id: string }>(
       'SELECT id, type, position, task_id FROM task_events ORDER BY position',
     );
     expect(rows.map((row) => row.position)).toEqual(rows.map((_row, index) => String(index + 1)));
-    const ofTask = rows.filter((row) => row.task_id === task.id);
-    expect(ofTask.map(({ id, type }) => ({ id, type }))).toEqual(
-      watch.received.map(({ id, type }) => ({ id, type })),
+    const taskRows = rows.filter((row) => row.task_id === task.id);
+    expect(taskRows.map(({ id, type }) => ({ id, type }))).toEqual(
+      subscription.received.map(({ id, type }) => ({ id, type })),
     );
     const history = await app.history(task.id);
     expect(history.map(({ id, cursor }) => ({ id, cursor }))).toEqual(
-      watch.received.map(({ id, cursor }) => ({ id, cursor })),
+      subscription.received.map(({ id, cursor }) => ({ id, cursor })),
     );
   });
 
-  test('gives each picture its facts: the bytes behind the link have the hash, the size and the sides that it says', async () => {
-    const { id } = await app.generate({ prompt: 'facts', size: '256x320' });
-    const [image] = (await app.settled(id)).images;
-    const { bytes, headers } = await app.get(pathOf(image?.url));
+  test('returns the hash, the byte size and the dimensions of each image, and they match the downloaded bytes', async () => {
+    const { id } = await app.generate({ prompt: 'metadata', size: '256x320' });
+    const [image] = (await app.waitUntilSettled(id)).images;
+    const { bytes, headers } = await app.get(pathAndQuery(image?.url));
     expect(image?.sha256).toBe(createHash('sha256').update(bytes).digest('hex'));
     expect(image).toMatchObject({ width: 256, height: 320, mimeType: 'image/png', byteSize: bytes.length });
     expect(headers['content-type']).toBe('image/png');
     expect(Buffer.from(image?.thumbhash ?? '', 'base64').length).toBeGreaterThan(5);
-    expect(image?.upstreamUrl).toContain('/sandbox/pictures/');
+    expect(image?.upstreamUrl).toContain('/sandbox/images/');
     await expect(app.query(ImageByIdDocument, { id: image?.id ?? '' })).resolves.toMatchObject({
       image: { sha256: image?.sha256, task: { id }, parent: null },
     });
   });
 
-  test('calls one of two pictures a success, and says how many came', async () => {
+  test('succeeds when one of two images is delivered, and reports the delivered count', async () => {
     const { id } = await app.generate({ prompt: 'few [sandbox: images=1]', count: 2 });
-    const task = await app.settled(id);
+    const task = await app.waitUntilSettled(id);
     expect(task).toMatchObject({ status: 'SUCCEEDED', requestedCount: 2, deliveredCount: 1 });
     expect(task.images).toHaveLength(1);
   });

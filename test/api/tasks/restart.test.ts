@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { GenerateImagesDocument } from '../../../clients/operations.js';
 import { SandboxUnderTest } from '../../support/upstreams/sandbox-under-test.js';
-import { TestApp, typesOf, WatchFailed } from '../../support/app/test-app.js';
+import { TestApp, eventTypes, SubscriptionFailed } from '../../support/app/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 import { freePort } from '../../support/net/free-port.js';
 import { waitFor } from '../../support/wait-for.js';
 
-/** What outlives an instance: its database, its data directory, its address, and the upstream. */
+// These outlive an instance, and the next instance uses them again.
 let database: TestDatabase;
 let dataDir: string;
 let environment: Record<string, string>;
@@ -20,8 +20,8 @@ beforeEach(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'darkroom-api-'));
   upstream = await SandboxUnderTest.start();
   const port = String(await freePort());
-  const reached = { PORT: port, PUBLIC_URL: `http://127.0.0.1:${port}` };
-  environment = { FLUX_API_TOKEN: 'test', FLUX_BASE_URL: upstream.url, ...reached };
+  const publicAddress = { PORT: port, PUBLIC_URL: `http://127.0.0.1:${port}` };
+  environment = { FLUX_API_TOKEN: 'test', FLUX_BASE_URL: upstream.url, ...publicAddress };
 });
 afterEach(async () => {
   await Promise.all(instances.splice(0).map((instance) => instance.stop()));
@@ -30,114 +30,124 @@ afterEach(async () => {
   await rm(dataDir, { recursive: true, force: true });
 });
 
-async function start(options: { key?: string; environment?: Record<string, string> } = {}): Promise<TestApp> {
-  const tuning = { askUpstreamAfterMs: 200 };
+async function start(
+  options: { apiKey?: string; environment?: Record<string, string> } = {},
+): Promise<TestApp> {
+  const tuning = { pollUpstreamAfterMs: 200 };
   const shared = { databaseUrl: database.url, dataDir, environment, tuning };
   const app = await TestApp.start({ ...shared, ...options });
   instances.push(app);
   return app;
 }
 
-describe('an instance that is stopped between a submission and its callback', () => {
-  test('is followed by one that receives the callback, and the watcher goes on where it was', async () => {
+describe('an instance that is stopped between a submission and its upstream callback', () => {
+  test('is replaced by an instance that receives the callback, and a subscriber resumes without loss', async () => {
     const first = await start();
     const prompt = 'called back later [sandbox: delay=5s]';
-    const { id, cursor } = await first.generate({ prompt });
-    const watch = first.watchTask(id, cursor);
-    await waitFor('the submission', () => typesOf(watch.received).includes('TASK_SUBMITTED'));
+    const { id, eventCursor } = await first.generate({ prompt });
+    const subscription = first.subscribeToTask(id, eventCursor);
+    await waitFor('the submission', () => eventTypes(subscription.received).includes('TASK_SUBMITTED'));
     await first.stop();
 
-    const second = await start({ key: first.key });
-    const resumed = second.watchTask(id, watch.received.at(-1)?.cursor);
+    const second = await start({ apiKey: first.apiKey });
+    const resumed = second.subscribeToTask(id, subscription.received.at(-1)?.cursor);
     await resumed.ended;
-    expect(typesOf(resumed.received)).toEqual(['TASK_SUCCEEDED', 'IMAGE_STORED']);
-    expect((await upstream.ledger(prompt)).total).toBe(1);
+    expect(eventTypes(resumed.received)).toEqual(['TASK_SUCCEEDED', 'IMAGE_STORED']);
+    expect((await upstream.charges(prompt)).total).toBe(1);
   });
 
-  test('is followed by one that asks for what was called back to nobody', async () => {
+  test('is replaced by an instance that asks the upstream for a result after its callback was lost', async () => {
     const first = await start();
-    const prompt = 'called back to nobody [sandbox: delay=6s]';
+    const prompt = 'called back to a stopped instance [sandbox: delay=6s]';
     const { id } = await first.generate({ prompt });
-    await first.happened(id, 'TASK_SUBMITTED');
+    await first.waitForEvent(id, 'TASK_SUBMITTED');
     await first.stop();
-    await waitFor('the picture', async () => (await upstream.ledger(prompt)).total === 1);
+    await waitFor('the image', async () => (await upstream.charges(prompt)).total === 1);
 
-    const second = await start({ key: first.key });
-    await expect(second.settled(id)).resolves.toMatchObject({ status: 'SUCCEEDED', deliveredCount: 1 });
-    expect((await upstream.ledger(prompt)).total).toBe(1);
+    const second = await start({ apiKey: first.apiKey });
+    await expect(second.waitUntilSettled(id)).resolves.toMatchObject({
+      status: 'SUCCEEDED',
+      deliveredCount: 1,
+    });
+    expect((await upstream.charges(prompt)).total).toBe(1);
     expect((await second.history(id)).find((event) => event.type === 'TASK_SUCCEEDED')?.actor).toBe(
       'reconciler',
     );
   });
 });
 
-describe('an instance that is stopped at work', () => {
-  test('leaves no accepted request behind: each is made once, by it or by the next one', async () => {
+describe('an instance that is stopped while it works', () => {
+  test('loses no accepted request: each is generated once, by it or by the next instance', async () => {
     const first = await start();
-    const prompts = Array.from({ length: 40 }, (_, index) => `at work ${index}; [sandbox: delay=100ms]`);
+    const prompts = Array.from({ length: 40 }, (_, index) => `interrupted ${index}; [sandbox: delay=100ms]`);
     const accepted = await Promise.all(prompts.map((prompt) => first.generate({ prompt, size: '256x256' })));
     await first.stop();
 
-    const second = await start({ key: first.key });
-    const tasks = await Promise.all(accepted.map(({ id }) => second.settled(id)));
+    const second = await start({ apiKey: first.apiKey });
+    const tasks = await Promise.all(accepted.map(({ id }) => second.waitUntilSettled(id)));
     expect(new Set(tasks.map((task) => task.status))).toEqual(new Set(['SUCCEEDED']));
     for (const prompt of prompts) {
-      expect({ prompt, total: (await upstream.ledger(prompt)).total }).toEqual({ prompt, total: 1 });
+      expect({ prompt, total: (await upstream.charges(prompt)).total }).toEqual({ prompt, total: 1 });
     }
   });
 
-  test('tells its watchers that it goes away, and answers the requests that it has taken', async () => {
+  test('closes its subscriptions with 1001 and answers the requests that it has accepted', async () => {
     const first = await start();
-    const { id } = await first.generate({ prompt: 'watched [sandbox: delay=600s]' });
-    const watch = first.watchTask(id);
-    await waitFor('the first event', () => watch.received.length > 0);
-    const asked = Array.from({ length: 10 }, (_, index) =>
-      first.post(GenerateImagesDocument, { input: { prompt: `last call ${index}` } }).then(
-        (answer) => answer.data?.generateImages.task?.id,
+    const { id } = await first.generate({ prompt: 'subscribed to [sandbox: delay=600s]' });
+    const subscription = first.subscribeToTask(id);
+    await waitFor('the first event', () => subscription.received.length > 0);
+    const requests = Array.from({ length: 10 }, (_, index) =>
+      first.execute(GenerateImagesDocument, { input: { prompt: `last call ${index}` } }).then(
+        (result) => result.data?.generateImages.task?.id,
         () => undefined,
       ),
     );
-    const error = watch.ended.catch((reason: unknown) => reason);
-    await Promise.race(asked);
+    const error = subscription.ended.catch((reason: unknown) => reason);
+    await Promise.race(requests);
     await first.stop();
-    expect(await error).toBeInstanceOf(WatchFailed);
-    expect(((await error) as WatchFailed).reason).toMatchObject({ code: 1001, reason: 'Going away' });
+    expect(await error).toBeInstanceOf(SubscriptionFailed);
+    expect(((await error) as SubscriptionFailed).reason).toMatchObject({ code: 1001, reason: 'Going away' });
 
-    const answered = (await Promise.all(asked)).filter((answer) => answer !== undefined);
-    expect(answered.length).toBeGreaterThan(0);
-    const second = await start({ key: first.key });
-    for (const task of answered) {
-      await expect(second.settled(task)).resolves.toMatchObject({ status: 'SUCCEEDED' });
+    const taskIds = (await Promise.all(requests)).filter((id) => id !== undefined);
+    expect(taskIds.length).toBeGreaterThan(0);
+    const second = await start({ apiKey: first.apiKey });
+    for (const taskId of taskIds) {
+      await expect(second.waitUntilSettled(taskId)).resolves.toMatchObject({ status: 'SUCCEEDED' });
     }
   });
 });
 
 describe('a task that an instance left in SUBMITTING', () => {
-  test('is not sent again: it is unconfirmed, and a result that comes ends it', async () => {
+  test('becomes UNCONFIRMED and is not submitted again', async () => {
     const first = await start({ environment: { ...environment, ROLES: 'api' } });
     const { id } = await first.generate({ prompt: 'left behind' });
-    await first.rows("UPDATE tasks SET status = 'SUBMITTING', attempts = 1 WHERE id = $1", [id]);
+    await first.rows(
+      `UPDATE tasks SET status = 'SUBMITTING', attempts = 1,
+         submit_job_id = (SELECT id FROM graphile_worker._private_jobs WHERE payload->>'taskId' = $1::text)
+       WHERE id = $1::uuid`,
+      [id],
+    );
     await first.stop();
-    const second = await start({ key: first.key });
-    await second.happened(id, 'SUBMIT_UNCONFIRMED');
+    const second = await start({ apiKey: first.apiKey });
+    await second.waitForEvent(id, 'SUBMIT_UNCONFIRMED');
     expect((await second.task(id)).status).toBe('UNCONFIRMED');
-    expect((await upstream.ledger('left behind')).total).toBe(0);
+    expect((await upstream.charges('left behind')).total).toBe(0);
   });
 });
 
 describe('two instances on one database', () => {
-  test('push to a watcher at one of them what the other has done', async () => {
+  test('push the events of one instance to a subscriber of the other', async () => {
     const api = await start({ environment: { ...environment, ROLES: 'api' } });
     const worker = await start({
-      key: api.key,
+      apiKey: api.apiKey,
       environment: { ...environment, PORT: '0', ROLES: 'worker' },
     });
     expect((await worker.get('/readyz')).status).toBe(200);
-    expect((await worker.send('/graphql', { query: '{ viewer { keyName } }' })).status).toBe(404);
-    const { id, cursor } = await api.generate({ prompt: 'divided [sandbox: delay=200ms]' });
-    const watch = api.watchTask(id, cursor);
-    await watch.ended;
-    expect(typesOf(watch.received)).toEqual([
+    expect((await worker.postBody('/graphql', { query: '{ viewer { keyName } }' })).status).toBe(404);
+    const { id, eventCursor } = await api.generate({ prompt: 'divided [sandbox: delay=200ms]' });
+    const subscription = api.subscribeToTask(id, eventCursor);
+    await subscription.ended;
+    expect(eventTypes(subscription.received)).toEqual([
       'TASK_REQUESTED',
       'TASK_SUBMITTED',
       'TASK_SUCCEEDED',

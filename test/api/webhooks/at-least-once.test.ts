@@ -1,135 +1,148 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
-import { Peer, type Received, reply, silence } from '../../support/net/http-peer.js';
+import {
+  TestHttpServer,
+  type ReceivedRequest,
+  reply,
+  neverReply,
+} from '../../support/net/test-http-server.js';
 import { TestApp, type TestAppOptions } from '../../support/app/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 import { TcpProxy } from '../../support/net/tcp-proxy.js';
 import { waitFor } from '../../support/wait-for.js';
 import {
-  addEnded,
-  deliveriesOf,
-  LOOPBACK,
-  resultOf,
+  addTasksWithDueWebhooks,
+  webhookAttemptsOf,
+  ALLOW_LOOPBACK,
+  webhookPayloadOf,
   webhookIdOf,
 } from '../../support/webhooks/received-webhooks.js';
 
 let database: TestDatabase;
-let receiver: Peer;
+let endpoint: TestHttpServer;
 let apps: TestApp[];
 let proxies: TcpProxy[];
 beforeEach(async () => {
   apps = [];
   proxies = [];
   database = await createTestDatabase();
-  receiver = await Peer.open(reply(200, ''));
+  endpoint = await TestHttpServer.open(reply(200, ''));
 });
 afterEach(async () => {
   await Promise.all(apps.map((app) => app.stop()));
   await Promise.all(proxies.map((proxy) => proxy.cut()));
-  await receiver.close();
+  await endpoint.close();
   await database.drop();
 });
 
 async function start({ databaseUrl = database.url, ...rest }: TestAppOptions = {}): Promise<TestApp> {
-  const key = apps[0]?.key;
-  const app = await TestApp.start({ environment: LOOPBACK, databaseUrl, key, ...rest });
+  const apiKey = apps[0]?.apiKey;
+  const app = await TestApp.start({ environment: ALLOW_LOOPBACK, databaseUrl, apiKey, ...rest });
   apps.push(app);
   return app;
 }
-async function proxyBefore(address: string): Promise<{ proxy: TcpProxy; url: string }> {
-  const before = await TcpProxy.before(address);
-  proxies.push(before.proxy);
-  return before;
+async function startProxy(targetUrl: string): Promise<{ proxy: TcpProxy; url: string }> {
+  const inFront = await TcpProxy.inFrontOf(targetUrl);
+  proxies.push(inFront.proxy);
+  return inFront;
 }
-/** How often each task's delivery was told. */
-async function told(app: TestApp): Promise<Map<string, number>> {
+/** The number of WEBHOOK_DELIVERED events of each task. */
+async function deliveredEvents(app: TestApp): Promise<Map<string, number>> {
   const rows = await app.rows<{ id: string; times: number }>(
-    `SELECT task_id AS id, count(*)::int AS times FROM task_events WHERE type = 'CALLBACK_DELIVERED' GROUP BY task_id`,
+    `SELECT task_id AS id, count(*)::int AS times FROM task_events WHERE type = 'WEBHOOK_DELIVERED' GROUP BY task_id`,
   );
   return new Map(rows.map(({ id, times }) => [id, times]));
 }
-async function allTold(app: TestApp, ids: readonly string[]): Promise<void> {
-  await waitFor('every delivery', async () => (await told(app)).size === ids.length, { timeoutMs: 20_000 });
-  expect(await told(app)).toEqual(new Map(ids.map((id) => [id, 1])));
+async function expectEachDeliveredOnce(app: TestApp, ids: readonly string[]): Promise<void> {
+  await waitFor('every delivery', async () => (await deliveredEvents(app)).size === ids.length, {
+    timeoutMs: 20_000,
+  });
+  expect(await deliveredEvents(app)).toEqual(new Map(ids.map((id) => [id, 1])));
 }
-function tasksOf(received: readonly Received[]): string[] {
-  return received.map((one) => resultOf(one).task_id);
+function tasksOf(received: readonly ReceivedRequest[]): string[] {
+  return received.map((request) => webhookPayloadOf(request).task_id);
 }
 
-test('A receiver that is restarted in the middle of 100 callbacks is given each of them, under its own id', async () => {
-  const app = await start({ tuning: { deliveryDelaysMs: Array<number>(20).fill(100) } });
-  const { proxy, url } = await proxyBefore(receiver.url);
-  // Some are read and never answered: the receiver has them, and is given them again.
-  receiver.answer = (response, received) => {
-    if (receiver.received.length % 10 !== 0) reply(200, '')(response, received);
-    else if (receiver.received.length === 50) void proxy.cut();
+test('An endpoint that restarts during 100 webhooks receives each of them, with one webhook-id per task', async () => {
+  const app = await start({ tuning: { webhookRetryDelaysMs: Array<number>(20).fill(100) } });
+  const { proxy, url } = await startProxy(endpoint.url);
+  // The endpoint reads some requests without answering them, so they are sent again.
+  endpoint.handler = (response, received) => {
+    if (endpoint.requests.length % 10 !== 0) reply(200, '')(response, received);
+    else if (endpoint.requests.length === 50) void proxy.cut();
     else response.destroy();
   };
-  const ids = await addEnded(app, new URL('/hook', url).href, 100);
-  await waitFor('the cut', () => receiver.received.length >= 50);
-  await waitFor('refused attempts', async () => {
-    const refused = "SELECT FROM deliveries WHERE failure = 'the connection was refused' LIMIT 3";
+  const ids = await addTasksWithDueWebhooks(app, new URL('/hook', url).href, 100);
+  await waitFor('half of the requests', () => endpoint.requests.length >= 50);
+  await waitFor('attempts with a refused connection', async () => {
+    const refused = "SELECT FROM webhook_attempts WHERE error_message = 'the connection was refused' LIMIT 3";
     return (await app.rows(refused)).length === 3;
   });
-  receiver.answer = reply(200, '');
+  endpoint.handler = reply(200, '');
   await proxy.restore();
-  await allTold(app, ids);
+  await expectEachDeliveredOnce(app, ids);
 
-  expect(new Set(tasksOf(receiver.received))).toEqual(new Set(ids));
-  const named = receiver.received.map((one) => `${resultOf(one).task_id} ${webhookIdOf(one)}`);
-  expect(new Set(named).size).toBe(100);
-  expect(new Set(receiver.received.map(webhookIdOf)).size).toBe(100);
-  const rows = await app.rows('SELECT DISTINCT status FROM outgoing_callbacks');
+  expect(new Set(tasksOf(endpoint.requests))).toEqual(new Set(ids));
+  const taskAndWebhookIds = endpoint.requests.map(
+    (request) => `${webhookPayloadOf(request).task_id} ${webhookIdOf(request)}`,
+  );
+  expect(new Set(taskAndWebhookIds).size).toBe(100);
+  expect(new Set(endpoint.requests.map(webhookIdOf)).size).toBe(100);
+  const rows = await app.rows('SELECT DISTINCT status FROM webhook_deliveries');
   expect(rows).toEqual([{ status: 'DELIVERED' }]);
 });
 
-test('Two instances on one database deliver each of 200 callbacks once', async () => {
+test('Two instances on one database deliver each of 200 webhooks once', async () => {
   const [first] = [await start(), await start()];
-  const others = await Promise.all(Array.from({ length: 4 }, () => Peer.open(reply(200, ''))));
-  const ids = (await Promise.all(others.map(({ url }) => addEnded(first, `${url}/hook`, 50)))).flat();
-  await allTold(first, ids);
-  const arrived = others.flatMap(({ received }) => tasksOf(received));
-  expect(arrived.sort()).toEqual(ids.sort());
+  const endpoints = await Promise.all(Array.from({ length: 4 }, () => TestHttpServer.open(reply(200, ''))));
+  const ids = (
+    await Promise.all(endpoints.map(({ url }) => addTasksWithDueWebhooks(first, `${url}/hook`, 50)))
+  ).flat();
+  await expectEachDeliveredOnce(first, ids);
+  const deliveredIds = endpoints.flatMap(({ requests }) => tasksOf(requests));
+  expect(deliveredIds.sort()).toEqual(ids.sort());
   const shares = apps.map(
-    (app) => app.logged.filter((line) => line.includes('a callback was posted')).length,
+    (app) => app.logLines.filter((line) => line.includes('a webhook was posted')).length,
   );
   expect(shares.reduce((sum, share) => sum + share)).toBe(200);
-  await Promise.all(others.map((peer) => peer.close()));
+  await Promise.all(endpoints.map((server) => server.close()));
 });
 
-test('A stop cuts an attempt that hangs after a few seconds, and the next start makes it again at once', async () => {
+test('A stop aborts a hanging attempt after a few seconds, and the next start repeats it at once', async () => {
   const app = await start();
-  receiver.answer = silence;
-  const [id = ''] = await addEnded(app, `${receiver.url}/hook`, 1);
-  await waitFor('the attempt', () => receiver.received.length === 1);
-  const stopping = Date.now();
+  endpoint.handler = neverReply;
+  const [id = ''] = await addTasksWithDueWebhooks(app, `${endpoint.url}/hook`, 1);
+  await waitFor('the attempt', () => endpoint.requests.length === 1);
+  const stoppedAt = Date.now();
   await app.stop();
-  expect(Date.now() - stopping).toBeLessThan(10_000);
+  expect(Date.now() - stoppedAt).toBeLessThan(10_000);
 
-  receiver.answer = reply(200, '');
+  endpoint.handler = reply(200, '');
   const next = await start();
-  await next.happened(id, 'CALLBACK_DELIVERED');
-  expect(tasksOf(receiver.received)).toEqual([id, id]);
-  expect(new Set(receiver.received.map(webhookIdOf)).size).toBe(1);
-  // It was we who hung up: the receiver has no failure to its name, and no wait before its next attempt.
-  expect((await deliveriesOf(next, id)).nodes).toMatchObject([{ attempt: 2, statusCode: 200 }]);
+  await next.waitForEvent(id, 'WEBHOOK_DELIVERED');
+  expect(tasksOf(endpoint.requests)).toEqual([id, id]);
+  expect(new Set(endpoint.requests.map(webhookIdOf)).size).toBe(1);
+  // Darkroom itself aborted the attempt, so it is not recorded as a failure and the next attempt is not delayed.
+  expect((await webhookAttemptsOf(next, id)).nodes).toMatchObject([{ attemptNumber: 2, statusCode: 200 }]);
 });
 
-test('An answer that comes while Postgres is away is written down when it is back', async () => {
+test('A response that arrives during a database outage is recorded after the outage', async () => {
   jest.spyOn(console, 'trace').mockImplementation(() => undefined);
-  const { proxy, url } = await proxyBefore(database.url);
+  const { proxy, url } = await startProxy(database.url);
   const app = await start({ databaseUrl: url });
-  let answer = () => {};
-  receiver.answer = (response, received) => (answer = () => reply(200, 'kept')(response, received));
-  const [id = ''] = await addEnded(app, `${receiver.url}/hook`, 1);
-  await waitFor('the attempt', () => receiver.received.length === 1);
+  let respond = () => {};
+  endpoint.handler = (response, received) => (respond = () => reply(200, 'recorded')(response, received));
+  const [id = ''] = await addTasksWithDueWebhooks(app, `${endpoint.url}/hook`, 1);
+  await waitFor('the attempt', () => endpoint.requests.length === 1);
   await proxy.cut();
-  answer();
-  await waitFor('the answer to wait', () => app.logged.some((line) => line.includes('trying again')));
+  respond();
+  await waitFor('the service to notice the outage', () =>
+    app.logLines.some((line) => line.includes('trying again')),
+  );
   await proxy.restore();
   await waitFor('/readyz', async () => (await app.get('/readyz')).status === 200);
-  await app.happened(id, 'CALLBACK_DELIVERED');
-  expect((await deliveriesOf(app, id)).nodes).toMatchObject([
-    { attempt: 1, statusCode: 200, answer: 'kept' },
+  await app.waitForEvent(id, 'WEBHOOK_DELIVERED');
+  expect((await webhookAttemptsOf(app, id)).nodes).toMatchObject([
+    { attemptNumber: 1, statusCode: 200, responseBody: 'recorded' },
   ]);
-  expect(receiver.received).toHaveLength(1);
+  expect(endpoint.requests).toHaveLength(1);
 });

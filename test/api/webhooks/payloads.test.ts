@@ -1,17 +1,17 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { newId } from '../../../src/core/primitives/ids.js';
-import { API_ERROR_CODES, type ApiErrorCode } from '../../../src/core/flux-api/flux-error.js';
-import { CancelTaskDocument, RedeliverCallbackDocument } from '../../../clients/operations.js';
-import { Peer, type Received, reply } from '../../support/net/http-peer.js';
-import { pathOf, TestApp } from '../../support/app/test-app.js';
+import { FLUX_ERROR_CODES, type FluxErrorCode } from '../../../src/core/flux-api/flux-error-codes.js';
+import { CancelTaskDocument, RedeliverWebhookDocument } from '../../../clients/operations.js';
+import { TestHttpServer, type ReceivedRequest, reply } from '../../support/net/test-http-server.js';
+import { pathAndQuery, TestApp } from '../../support/app/test-app.js';
 import { FakeUpstream } from '../../support/upstreams/fake-upstream.js';
 import { waitFor } from '../../support/wait-for.js';
-import { LOOPBACK, resultOf, webhookIdOf } from '../../support/webhooks/received-webhooks.js';
+import { ALLOW_LOOPBACK, webhookPayloadOf, webhookIdOf } from '../../support/webhooks/received-webhooks.js';
 
-/** Nobody fetches from there, so a picture with such a link is lost at once. */
-const UNFETCHABLE = 'http://10.0.0.1/picture.png';
-/** What we tell of the upstream's errors, where it is another one: our token and our time are no concern of the caller's. */
-const TOLD_AS: Partial<Record<ApiErrorCode, ApiErrorCode>> = {
+/** A private address, so an image with this URL is lost at once. */
+const UNFETCHABLE = 'http://10.0.0.1/image.png';
+/** Error codes that the payload replaces, because our token and our timeouts do not concern the caller. */
+const PAYLOAD_CODES: Partial<Record<FluxErrorCode, FluxErrorCode>> = {
   token_mismatched: 'bad_request',
   api_not_implemented: 'bad_request',
   no_api: 'bad_request',
@@ -23,177 +23,186 @@ const TOLD_AS: Partial<Record<ApiErrorCode, ApiErrorCode>> = {
 
 let upstream: FakeUpstream;
 let app: TestApp;
-let receiver: Peer;
+let endpoint: TestHttpServer;
 beforeAll(async () => {
   upstream = await FakeUpstream.open();
-  const environment = { ...upstream.environment, ...LOOPBACK };
-  app = await TestApp.start({ environment, tuning: { deliveryDelaysMs: Array<number>(200).fill(50) } });
-  receiver = await Peer.open(reply(200, ''));
+  const environment = { ...upstream.environment, ...ALLOW_LOOPBACK };
+  app = await TestApp.start({ environment, tuning: { webhookRetryDelaysMs: Array<number>(200).fill(50) } });
+  endpoint = await TestHttpServer.open(reply(200, ''));
 });
 beforeEach(() => {
-  receiver.answer = reply(200, '');
+  endpoint.handler = reply(200, '');
 });
 afterAll(async () => {
   await app.stop();
-  await Promise.all([upstream.close(), receiver.close()]);
+  await Promise.all([upstream.close(), endpoint.close()]);
 });
 
-/** A task, and the path that the upstream posts its result to. */
-type Asked = Awaited<ReturnType<typeof ask>>;
-async function ask(count = 1) {
-  const prompt = `wish ${newId()}`;
-  const { id } = await app.generate({ prompt, count, callbackUrl: `${receiver.url}/hook` });
+/** A task, and the path of its upstream callback. */
+type CreatedTask = Awaited<ReturnType<typeof createTask>>;
+async function createTask(count = 1) {
+  const prompt = `request ${newId()}`;
+  const { id } = await app.generate({ prompt, count, webhookUrl: `${endpoint.url}/hook` });
   return { id, prompt, path: await upstream.callbackPath(prompt) };
 }
-function callbacksOf({ id }: Asked): Received[] {
-  return receiver.received.filter((one) => resultOf(one).task_id === id);
+function requestsFor({ id }: CreatedTask): ReceivedRequest[] {
+  return endpoint.requests.filter((request) => webhookPayloadOf(request).task_id === id);
 }
-async function callbacks(asked: Asked, count = 1): Promise<Received[]> {
-  return waitFor(`${count} callbacks`, () => {
-    const found = callbacksOf(asked);
+async function waitForRequests(task: CreatedTask, count = 1): Promise<ReceivedRequest[]> {
+  return waitFor(`${count} webhook requests`, () => {
+    const found = requestsFor(task);
     return found.length >= count && found;
   });
 }
-async function cancel({ id }: Asked): Promise<void> {
+async function cancel({ id }: CreatedTask): Promise<void> {
   await app.query(CancelTaskDocument, { input: { id } });
 }
-function success(count: number, gone: readonly number[] = []): object {
-  const body = upstream.success(count, newId()) as { data: { image_url: string }[] };
-  for (const index of gone) Object.assign(body.data[index] ?? {}, { image_url: UNFETCHABLE });
+/** The body of a successful upstream callback. The images with the indexes in `unfetchable` cannot be downloaded. */
+function successBody(count: number, unfetchable: readonly number[] = []): object {
+  const body = upstream.successCallback(count, newId()) as { data: { image_url: string }[] };
+  for (const index of unfetchable) Object.assign(body.data[index] ?? {}, { image_url: UNFETCHABLE });
   return body;
 }
 
-describe('the result of a task', () => {
-  test('that succeeded has every picture as the upstream told of it, with our links', async () => {
-    const asked = await ask(2);
-    await app.send(asked.path, success(2));
-    const [received] = await callbacks(asked);
-    const { images } = await app.task(asked.id);
+describe('the webhook of a task', () => {
+  test('that succeeded contains the upstream result of each image, with signed links', async () => {
+    const task = await createTask(2);
+    await app.postBody(task.path, successBody(2));
+    const [received] = await waitForRequests(task);
+    const { images } = await app.task(task.id);
     const [row] = await app.rows<{ trace: string }>('SELECT trace_id AS trace FROM tasks WHERE id = $1', [
-      asked.id,
+      task.id,
     ]);
-    expect(resultOf(received)).toEqual({
+    expect(webhookPayloadOf(received)).toEqual({
       success: true,
-      task_id: asked.id,
+      task_id: task.id,
       trace_id: row?.trace,
       data: [0, 1].map((index) => ({
-        prompt: asked.prompt,
+        prompt: task.prompt,
         image_url: images[index]?.url,
         seed: index,
         timings: { inference: 1.5 },
       })),
     });
-    for (const { image_url } of resultOf(received).data) {
-      expect((await app.get(pathOf(image_url))).status).toBe(200);
+    for (const { image_url } of webhookPayloadOf(received).data) {
+      expect((await app.get(pathAndQuery(image_url))).status).toBe(200);
     }
   });
 
-  test('leaves out pictures that were lost', async () => {
-    const asked = await ask(3);
-    await app.send(asked.path, success(3, [1]));
-    const [received] = await callbacks(asked);
-    expect(resultOf(received)).toMatchObject({ success: true, data: [{ seed: 0 }, { seed: 2 }] });
+  test('that succeeded leaves out lost images', async () => {
+    const task = await createTask(3);
+    await app.postBody(task.path, successBody(3, [1]));
+    const [received] = await waitForRequests(task);
+    expect(webhookPayloadOf(received)).toMatchObject({ success: true, data: [{ seed: 0 }, { seed: 2 }] });
   });
 
-  test('of which every picture was lost says so', async () => {
-    const asked = await ask(2);
-    await app.send(asked.path, success(2, [0, 1]));
-    const error = { code: 'api_error', message: expect.stringMatching(/do not serve them. Ask again/) };
-    const [received] = await callbacks(asked);
-    expect(resultOf(received)).toEqual({
+  test('whose images were all lost reports an error', async () => {
+    const task = await createTask(2);
+    await app.postBody(task.path, successBody(2, [0, 1]));
+    const error = {
+      code: 'api_error',
+      message: expect.stringMatching(/do not serve them. Send a new request/),
+    };
+    const [received] = await waitForRequests(task);
+    expect(webhookPayloadOf(received)).toEqual({
       success: false,
-      task_id: asked.id,
+      task_id: task.id,
       trace_id: expect.any(String),
       error,
     });
   });
 
-  test.each(API_ERROR_CODES)('that failed with %s says it in the words of the Flux API', async (code) => {
-    const asked = await ask();
-    await app.send(asked.path, upstream.failure(code));
-    const [received] = await callbacks(asked);
-    const { status, error } = await app.task(asked.id);
+  test.each(FLUX_ERROR_CODES)('that failed with %s has an error code of the Flux API', async (code) => {
+    const task = await createTask();
+    await app.postBody(task.path, upstream.failureCallback(code));
+    const [received] = await waitForRequests(task);
+    const { status, error } = await app.task(task.id);
     expect(status).toBe('FAILED');
-    expect(resultOf(received)).toEqual({
+    expect(webhookPayloadOf(received)).toEqual({
       success: false,
-      task_id: asked.id,
+      task_id: task.id,
       trace_id: expect.any(String),
-      error: { code: TOLD_AS[code] ?? code, message: error?.message },
+      error: { code: PAYLOAD_CODES[code] ?? code, message: error?.message },
     });
   });
 
-  test('that was canceled asks nobody to try again', async () => {
-    const asked = await ask();
-    await cancel(asked);
-    const [received] = await callbacks(asked);
+  test('that was canceled has an error code that is not retryable', async () => {
+    const task = await createTask();
+    await cancel(task);
+    const [received] = await waitForRequests(task);
     const error = { code: 'bad_request', message: expect.stringMatching(/was canceled/) };
-    expect(resultOf(received)).toMatchObject({ success: false, error });
+    expect(webhookPayloadOf(received)).toMatchObject({ success: false, error });
   });
 
-  test('that expired is a time-out', async () => {
-    const asked = await ask();
-    await app.rows("UPDATE tasks SET deadline_at = now() - interval '1 second' WHERE id = $1", [asked.id]);
-    const [received] = await callbacks(asked);
-    expect(resultOf(received)).toMatchObject({ success: false, error: { code: 'timeout' } });
-    expect((await app.task(asked.id)).status).toBe('EXPIRED');
+  test('that expired has the error code timeout', async () => {
+    const task = await createTask();
+    await app.rows("UPDATE tasks SET deadline_at = now() - interval '1 second' WHERE id = $1", [task.id]);
+    const [received] = await waitForRequests(task);
+    expect(webhookPayloadOf(received)).toMatchObject({ success: false, error: { code: 'timeout' } });
+    expect((await app.task(task.id)).status).toBe('EXPIRED');
   });
 });
 
-describe('the moment of a callback', () => {
-  test('is when the task can be read as ended, with all its pictures', async () => {
-    const seen: unknown[] = [];
-    receiver.answer = (response, received) => {
-      void app.task(resultOf(received).task_id).then(({ status, images }) => {
-        seen.push([status, ...images.map(({ storedAt }) => storedAt !== null)]);
+describe('a webhook request', () => {
+  test('is sent when the task can be read with its final status and all its images', async () => {
+    const taskStates: unknown[] = [];
+    endpoint.handler = (response, received) => {
+      void app.task(webhookPayloadOf(received).task_id).then(({ status, images }) => {
+        taskStates.push([status, ...images.map(({ storedAt }) => storedAt !== null)]);
         response.writeHead(200).end();
       });
     };
     for (let round = 0; round < 10; round += 1) {
-      const asked = await ask(2);
-      await app.send(asked.path, success(2));
-      await app.happened(asked.id, 'CALLBACK_DELIVERED');
+      const task = await createTask(2);
+      await app.postBody(task.path, successBody(2));
+      await app.waitForEvent(task.id, 'WEBHOOK_DELIVERED');
     }
-    expect(seen).toEqual(Array(10).fill(['SUCCEEDED', true, true]));
+    expect(taskStates).toEqual(Array(10).fill(['SUCCEEDED', true, true]));
   });
 
-  test('of late pictures is after that of the end, which was told before, also when that was tried again', async () => {
-    receiver.answer = reply(500, '');
-    const asked = await ask(2);
-    await cancel(asked);
-    await app.send(asked.path, success(2));
-    await waitFor('the late one to be due', async () => {
-      const both = 'SELECT FROM outgoing_callbacks WHERE task_id = $1';
-      return (await app.rows(both, [asked.id])).length === 2;
+  test('for late images is sent after the one for the final status, even when that one is retried', async () => {
+    endpoint.handler = reply(500, '');
+    const task = await createTask(2);
+    await cancel(task);
+    await app.postBody(task.path, successBody(2));
+    await waitFor('the late result to be due', async () => {
+      const deliveries = 'SELECT FROM webhook_deliveries WHERE task_id = $1';
+      return (await app.rows(deliveries, [task.id])).length === 2;
     });
-    await callbacks(asked, callbacksOf(asked).length + 3);
-    receiver.answer = reply(200, '');
-    const received = await waitFor('the late one', () => {
-      const found = callbacksOf(asked);
-      return resultOf(found.at(-1)).success && found;
+    await waitForRequests(task, requestsFor(task).length + 3);
+    endpoint.handler = reply(200, '');
+    const received = await waitFor('the late result', () => {
+      const found = requestsFor(task);
+      return webhookPayloadOf(found.at(-1)).success && found;
     });
     const last = received.at(-1);
     const ids = [webhookIdOf(received[0]), webhookIdOf(last)];
     expect(new Set(ids).size).toBe(2);
-    for (const one of received.slice(0, -1)) {
-      expect([resultOf(one).success, webhookIdOf(one)]).toEqual([false, ids[0]]);
+    for (const request of received.slice(0, -1)) {
+      expect([webhookPayloadOf(request).success, webhookIdOf(request)]).toEqual([false, ids[0]]);
     }
-    const { status, images, lateImages } = await app.task(asked.id);
+    const { status, images, lateImages } = await app.task(task.id);
     expect({ status, images }).toEqual({ status: 'CANCELED', images: [] });
-    expect(resultOf(last).data.map(({ image_url }) => image_url)).toEqual(lateImages.map(({ url }) => url));
+    expect(webhookPayloadOf(last).data.map(({ image_url }) => image_url)).toEqual(
+      lateImages.map(({ url }) => url),
+    );
 
-    await app.query(RedeliverCallbackDocument, { input: { id: asked.id } });
-    const again = await callbacks(asked, received.length + 2);
-    expect(again.slice(received.length).map(webhookIdOf)).toEqual(ids);
+    await app.query(RedeliverWebhookDocument, { input: { taskId: task.id } });
+    const all = await waitForRequests(task, received.length + 2);
+    expect(all.slice(received.length).map(webhookIdOf)).toEqual(ids);
   });
 
-  test('of late pictures does not wait for an end that nobody took', async () => {
-    receiver.answer = (response, received) =>
-      reply(resultOf(received).success ? 200 : 410, '')(response, received);
-    const asked = await ask();
-    await cancel(asked);
-    await app.happened(asked.id, 'CALLBACK_ABANDONED');
-    await app.send(asked.path, success(1));
-    await app.happened(asked.id, 'CALLBACK_DELIVERED');
-    expect((await callbacks(asked, 2)).map((one) => resultOf(one).success)).toEqual([false, true]);
+  test('for late images is sent although the one for the final status was abandoned', async () => {
+    endpoint.handler = (response, received) =>
+      reply(webhookPayloadOf(received).success ? 200 : 410, '')(response, received);
+    const task = await createTask();
+    await cancel(task);
+    await app.waitForEvent(task.id, 'WEBHOOK_ABANDONED');
+    await app.postBody(task.path, successBody(1));
+    await app.waitForEvent(task.id, 'WEBHOOK_DELIVERED');
+    expect((await waitForRequests(task, 2)).map((request) => webhookPayloadOf(request).success)).toEqual([
+      false,
+      true,
+    ]);
   });
 });

@@ -1,70 +1,74 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { FLUX_MODELS, type FluxModel } from '../../../src/core/tasks/models.js';
-import { parsePixels, parseRatio, sizeFault } from '../../../src/core/tasks/sizes.js';
+import { parsePixels, parseAspectRatio, sizeError } from '../../../src/core/tasks/sizes.js';
 
-const byPixels = FLUX_MODELS.filter((model) => model.pixels !== null);
-const byRatio = FLUX_MODELS.filter((model) => model.pixels === null);
+const pixelModels = FLUX_MODELS.filter((model) => model.pixelSizes !== null);
+const ratioModels = FLUX_MODELS.filter((model) => model.pixelSizes === null);
 const side = fc.integer({ min: 1, max: 999_999 });
-/** Every size that a message suggests. */
-function suggested(message: string | null): string[] {
+/** All sizes that a message suggests. */
+function suggestedSizes(message: string | null): string[] {
   const [, list = ''] =
-    /(?:nearest to \S+: |For \S+ use |closest to \S+ is )(.*)\.$/.exec(message ?? '') ?? [];
+    /(?:nearest to \S+ is |For \S+, use |closest to \S+ is )(.*)\.$/.exec(message ?? '') ?? [];
   return list.split(' or ').filter(Boolean);
 }
 function expectSuggestionsWork(model: FluxModel, size: string): void {
-  const message = sizeFault(model, size);
+  const message = sizeError(model, size);
   if (message === null) return;
-  expect(suggested(message).length).toBeGreaterThan(0);
-  for (const better of suggested(message)) expect(sizeFault(model, better)).toBeNull();
+  expect(suggestedSizes(message).length).toBeGreaterThan(0);
+  for (const suggestion of suggestedSizes(message)) expect(sizeError(model, suggestion)).toBeNull();
 }
 
 describe('a size', () => {
-  test.each(FLUX_MODELS)('that is the default of $name is taken by it', (model) => {
-    expect(sizeFault(model, model.defaultSize)).toBeNull();
+  test.each(FLUX_MODELS)('that is the default of $name is valid for it', (model) => {
+    expect(sizeError(model, model.defaultSize)).toBeNull();
   });
 
-  test('whatever its pixels or its ratio, is taken or answered with sizes that are', () => {
+  test('of any pixels or aspect ratio is valid, or its error suggests valid sizes', () => {
     const pixels = fc.tuple(fc.constantFrom(...FLUX_MODELS), side, side, fc.constantFrom('x', ':'));
     fc.assert(
-      fc.property(pixels, ([model, width, height, sign]) => {
-        const [w, h] = sign === ':' ? [(width % 9_999) + 1, (height % 9_999) + 1] : [width, height];
-        expectSuggestionsWork(model, `${w}${sign}${h}`);
+      fc.property(pixels, ([model, width, height, separator]) => {
+        const [w, h] = separator === ':' ? [(width % 9_999) + 1, (height % 9_999) + 1] : [width, height];
+        expectSuggestionsWork(model, `${w}${separator}${h}`);
       }),
       { numRuns: 2_000 },
     );
   });
 
-  test('in pixels is taken exactly when both sides are in range and multiples of 32', () => {
+  test('in pixels is valid exactly when both sides are in range and multiples of 32', () => {
     fc.assert(
-      fc.property(fc.constantFrom(...byPixels), fc.nat(2_000), fc.nat(2_000), (model, width, height) => {
-        const { minSide, maxSide, multipleOf } = model.pixels ?? { minSide: 0, maxSide: 0, multipleOf: 1 };
+      fc.property(fc.constantFrom(...pixelModels), fc.nat(2_000), fc.nat(2_000), (model, width, height) => {
+        const { minSide, maxSide, multipleOf } = model.pixelSizes ?? {
+          minSide: 0,
+          maxSide: 0,
+          multipleOf: 1,
+        };
         const fits = (value: number) => value >= minSide && value <= maxSide && value % multipleOf === 0;
-        expect(sizeFault(model, `${width}x${height}`) === null).toBe(fits(width) && fits(height));
+        expect(sizeError(model, `${width}x${height}`) === null).toBe(fits(width) && fits(height));
       }),
       { numRuns: 2_000 },
     );
   });
 
-  test('that nobody can read is refused with an example, and never throws', () => {
+  test('of another form is rejected with an example, and never throws', () => {
     fc.assert(
       fc.property(fc.constantFrom(...FLUX_MODELS), fc.string(), (model, text) => {
-        const fault = sizeFault(model, text);
-        if (fault !== null) expect(fault).toContain(model.name);
+        const message = sizeError(model, text);
+        if (message !== null) expect(message).toContain(model.name);
       }),
     );
     for (const size of ['1024', '1024X1024', '1024x', 'x', '1024x1024x1', ' 1024x1024', '0x1024', '٣٢x٣٢']) {
-      expect(sizeFault(byPixels[0] as FluxModel, size)).toMatch(/such as 1024x1024\.$|The nearest/);
+      expect(sizeError(pixelModels[0] as FluxModel, size)).toMatch(/such as 1024x1024\.$|The nearest/);
     }
-    expect(sizeFault(byRatio[0] as FluxModel, '0:1')).toMatch(/takes one of the ratios/);
+    expect(sizeError(ratioModels[0] as FluxModel, '0:1')).toMatch(/takes one of the aspect ratios/);
   });
 
   test.each([
     ['1000x1000', '992x992 or 1024x1024'],
     ['100x100', '256x256'],
     ['9999x100', '1440x256'],
-  ])('%s is answered with %s by flux-dev', (size, better) => {
-    expect(suggested(sizeFault(byPixels[0] as FluxModel, size)).join(' or ')).toBe(better);
+  ])('of %s is rejected by flux-dev with the suggestion %s', (size, suggestion) => {
+    expect(suggestedSizes(sizeError(pixelModels[0] as FluxModel, size)).join(' or ')).toBe(suggestion);
   });
 
   test.each([
@@ -73,17 +77,17 @@ describe('a size', () => {
     ['1:2', '9:16'],
     ['1000x1001', '1:1'],
     ['100:1', '21:9'],
-  ])('%s is closest to %s among the ratios', (size, ratio) => {
-    expect(suggested(sizeFault(byRatio[0] as FluxModel, size))).toEqual([ratio]);
+  ])('of %s is closest to the aspect ratio %s', (size, ratio) => {
+    expect(suggestedSizes(sizeError(ratioModels[0] as FluxModel, size))).toEqual([ratio]);
   });
 });
 
-test('parsing gives back what was written, or null', () => {
+test('parsing a size returns its numbers, or null for another form', () => {
   fc.assert(
     fc.property(side, side, (width, height) => {
       expect(parsePixels(`${width}x${height}`)).toEqual({ width, height });
-      expect(parseRatio(`${width % 10_000 || 1}:7`)).toEqual({ width: width % 10_000 || 1, height: 7 });
-      expect(parseRatio(`${width}x${height}`)).toBeNull();
+      expect(parseAspectRatio(`${width % 10_000 || 1}:7`)).toEqual({ width: width % 10_000 || 1, height: 7 });
+      expect(parseAspectRatio(`${width}x${height}`)).toBeNull();
     }),
   );
 });

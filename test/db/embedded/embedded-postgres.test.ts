@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
-import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Client } from 'pg';
 import { pino } from 'pino';
 import { EmbeddedPostgres } from '../../../src/db/embedded/embedded-postgres.js';
@@ -26,7 +26,7 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const postgres of started) await postgres.stop();
   for (const owner of owners) owner.kill('SIGKILL');
-  // Only those that a failed test left: none is alive otherwise.
+  // Kills what a failed test left behind.
   for (const pid of serverPids) if (await isServer(pid)) process.kill(pid, 'SIGQUIT');
   for (const pid of serverPids) await waitFor('Postgres to end', async () => !(await isServer(pid)));
   await rm(dataDir, { recursive: true });
@@ -39,7 +39,7 @@ async function start(): Promise<EmbeddedPostgres> {
   return postgres;
 }
 
-/** Whether this process has our cluster open; a process id alone may be another program's by now. */
+/** Whether this process has our cluster open. A process ID alone can belong to another program by now. */
 async function isServer(pid: number): Promise<boolean> {
   const found = await readFile(join(dataDir, 'postgres/postmaster.pid'), 'utf8').catch(() => '');
   return found.startsWith(`${pid}\n`) && isAlive(pid);
@@ -60,7 +60,7 @@ async function query(url: string, sql: string): Promise<unknown[]> {
   return rows as unknown[];
 }
 
-/** Another process that starts Postgres in `dataDir`, leads a process group of its own, and then only waits. */
+/** Another process that starts PostgreSQL in `dataDir`, leads its own process group, and then waits. */
 function spawnOwner(): ChildProcess & { stdout: NodeJS.ReadableStream; stderr: NodeJS.ReadableStream } {
   const program = `
     import { pino } from 'pino';
@@ -77,7 +77,7 @@ function spawnOwner(): ChildProcess & { stdout: NodeJS.ReadableStream; stderr: N
   return owner;
 }
 
-/** Fails with what the process complained of when it ends instead. */
+/** Fails with the error output of the process when it ends instead. */
 async function whenReady(owner: ReturnType<typeof spawnOwner>): Promise<{ url: string; pid: number }> {
   const complaint = text(owner.stderr);
   const ended = once(owner, 'exit').then(async () => Promise.reject(new Error(await complaint)));
@@ -88,7 +88,7 @@ async function whenReady(owner: ReturnType<typeof spawnOwner>): Promise<{ url: s
   return server;
 }
 
-it('keeps what was written from one start to the next, and is gone after each stop', async () => {
+test('keeps its data from one start to the next, and ends at each stop', async () => {
   const first = await start();
   await query(first.url, 'create table kept as select 42 as answer');
   await Promise.all([first.stop(), first.stop()]);
@@ -98,7 +98,7 @@ it('keeps what was written from one start to the next, and is gone after each st
   expect(await query(second.url, 'select answer from kept')).toEqual([{ answer: 42 }]);
 });
 
-it('listens on the local interface alone, asks for the password, and speaks UTF-8', async () => {
+test('listens only on the local interface, requires the password, and uses UTF-8', async () => {
   const postgres = await start();
   expect(
     await query(
@@ -114,7 +114,7 @@ it('listens on the local interface alone, asks for the password, and speaks UTF-
   expect(mode & 0o777).toBe(0o600);
 });
 
-it('is not reached by what ends its owner, and is replaced by the next start with its data', async () => {
+test('survives the signals that end its owner, and is replaced by the next start with its data', async () => {
   const owner = spawnOwner();
   const orphan = await whenReady(owner);
   await query(orphan.url, 'create table kept as select 42 as answer');
@@ -128,7 +128,7 @@ it('is not reached by what ends its owner, and is replaced by the next start wit
   expect(await isServer(orphan.pid)).toBe(false);
 });
 
-it('refuses a folder that another process uses, names the port, and leaves that process alone', async () => {
+test('rejects a folder that another process uses, names the port, and does not disturb that process', async () => {
   const { url } = await whenReady(spawnOwner());
   await expect(start()).rejects.toThrow(
     new RegExp(`Another Darkroom uses .* port ${new URL(url).port}\\b.*DATA_DIR or DATABASE_URL`),
@@ -136,7 +136,7 @@ it('refuses a folder that another process uses, names the port, and leaves that 
   expect(await query(url, 'select 1 as alive')).toEqual([{ alive: 1 }]);
 });
 
-it('lets one of two processes win that begin in an empty folder together', async () => {
+test('lets one of two processes win that start in an empty folder at once', async () => {
   const outcomes = await Promise.allSettled([whenReady(spawnOwner()), whenReady(spawnOwner())]);
   const winners = outcomes.filter((outcome) => outcome.status === 'fulfilled');
   const losers = outcomes.filter((outcome) => outcome.status === 'rejected');
@@ -144,7 +144,7 @@ it('lets one of two processes win that begin in an empty folder together', async
   expect(await query(winners[0]?.value.url ?? '', 'select 1 as alive')).toEqual([{ alive: 1 }]);
 });
 
-it.each([
+test.each([
   ['a process that is gone', '2147483646'],
   ['a process of another program', String(process.pid)],
   ['nothing, as after a power cut', ''],
@@ -160,7 +160,7 @@ it.each([
   expect(await query(postgres.url, 'select 1 as alive')).toEqual([{ alive: 1 }]);
 });
 
-it('tells when Postgres ends by itself, and starts again over what that left', async () => {
+test('reports when PostgreSQL ends by itself, and starts again over the files that it left', async () => {
   const postgres = await start();
   const exited = new Promise<void>((done) => postgres.onExit(done));
   process.kill(postgres.pid, 'SIGKILL');
@@ -170,7 +170,7 @@ it('tells when Postgres ends by itself, and starts again over what that left', a
   expect(await query(next.url, 'select 1 as alive')).toEqual([{ alive: 1 }]);
 });
 
-it('claims its server again when Postgres has dropped every connection', async () => {
+test('claims its server again after PostgreSQL has dropped every connection', async () => {
   const postgres = await start();
   const adminUrl = postgres.url.replace(/darkroom$/, 'postgres');
   const owner = `select pid from pg_locks where locktype = 'advisory' and granted`;
@@ -184,7 +184,7 @@ it('claims its server again when Postgres has dropped every connection', async (
   expect(after).toHaveLength(1);
 });
 
-it('is not stopped by a first start that was killed halfway, and sweeps up after it', async () => {
+test('starts after a first start that was killed halfway, and removes its files', async () => {
   const draft = join(dataDir, 'postgres-draft-2147483646-ab12cd34');
   await mkdir(join(draft, 'cluster'), { recursive: true });
   await writeFile(join(draft, 'cluster', 'postgresql.conf'), 'half of it');
@@ -192,13 +192,13 @@ it('is not stopped by a first start that was killed halfway, and sweeps up after
   expect((await readdir(dataDir)).sort()).toEqual(['postgres', 'postgres-password']);
 });
 
-it('says what to do when the password is missing', async () => {
+test('says what to do when the password is missing', async () => {
   await (await start()).stop();
   await rm(join(dataDir, 'postgres-password'));
   await expect(start()).rejects.toThrow(/postgres-password is missing.*Put the file back/);
 });
 
-(isRoot ? it : it.skip)(
+(isRoot ? test : test.skip)(
   'runs as another account for root, in a folder that this account cannot enter',
   async () => {
     expect((await stat(dataDir)).mode & 0o777).toBe(0o700);

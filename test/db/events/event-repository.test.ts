@@ -25,7 +25,7 @@ async function addTask(): Promise<string> {
   );
   return id;
 }
-/** Writes an event the way every writer does: after its task's row was locked. */
+/** Writes an event like every writer does: after locking its task's row. */
 async function addEvent(
   taskId: string,
   data: object = {},
@@ -52,15 +52,15 @@ async function positions(): Promise<{ taskId: string; position: number | null; d
   return rows;
 }
 
-describe('the history', () => {
-  const REFUSED = /task_events is append-only: (UPDATE|DELETE|TRUNCATE) refused/;
+describe('task_events', () => {
+  const REFUSED = /task_events is append-only: (UPDATE|DELETE|TRUNCATE) is not allowed/;
 
   test.each([
     "UPDATE task_events SET type = 'TASK_FAILED'",
     "UPDATE task_events SET actor = 'nobody' WHERE false",
     `UPDATE task_events SET data = '{"forged": true}'`,
     'UPDATE task_events SET at = now()',
-    'UPDATE task_events SET settles = true',
+    'UPDATE task_events SET settles_task = true',
     'UPDATE task_events SET task_id = gen_random_uuid()',
     'UPDATE task_events SET position = position + 100 WHERE position IS NOT NULL',
     'UPDATE task_events SET position = NULL',
@@ -77,7 +77,7 @@ describe('the history', () => {
     await expect(positions()).resolves.toEqual(before);
   });
 
-  test('refuses a second place for an event that has one, and a place that is taken', async () => {
+  test('rejects a second position for an event, and a position that is taken', async () => {
     const taskId = await addTask();
     await addEvent(taskId);
     await sealAll();
@@ -92,7 +92,7 @@ describe('the history', () => {
 });
 
 describe('seal_events', () => {
-  test('seals at most as many as it is asked to, in the order of writing, and tells how many', async () => {
+  test('seals at most batch_size events in the order of writing, and returns their number', async () => {
     await sealAll();
     const taskId = await addTask();
     for (let n = 0; n < 5; n += 1) await addEvent(taskId, { n });
@@ -101,7 +101,7 @@ describe('seal_events', () => {
     expect(sealed.map((event) => event.data.n)).toEqual([0, 1, 2, 3, 4]);
   });
 
-  test('answers NULL at once while somebody else is sealing', async () => {
+  test('returns NULL at once while another session is sealing', async () => {
     const other = await pool.connect();
     try {
       await other.query('BEGIN; SELECT seal_events(1)');
@@ -113,7 +113,7 @@ describe('seal_events', () => {
     await expect(seal()).resolves.not.toBeNull();
   });
 
-  test('wakes the listeners with the new head, once per sealing, and not for nothing', async () => {
+  test('notifies listeners of the new head once per sealing, and not when nothing was sealed', async () => {
     await sealAll();
     const listener = await pool.connect();
     const heads: (string | undefined)[] = [];
@@ -132,7 +132,7 @@ describe('seal_events', () => {
     listener.release();
   });
 
-  test('does not wait for a transaction that holds an event back, and seals that event when it is committed', async () => {
+  test('does not wait for an uncommitted event, and seals it once it is committed', async () => {
     const slowTask = await addTask();
     const quickTask = await addTask();
     const slow = await pool.connect();
@@ -150,7 +150,7 @@ describe('seal_events', () => {
     expect(await at(slowTask)).toBe((quickAt ?? 0) + 1);
   });
 
-  test('gives one place to each event, without gaps and in the order of each task, under 8 writers and 3 sealers', async () => {
+  test('gives each event one position, without gaps and in the order of each task, with 8 writers and 3 sealers', async () => {
     const tasks = await Promise.all(Array.from({ length: 20 }, addTask));
     const counters = new Map(tasks.map((id) => [id, 0]));
     let writing = true;

@@ -15,7 +15,7 @@ let db: Database;
 let admin: Client;
 beforeAll(async () => {
   own = await createTestDatabase();
-  // One connection: what a statement leaves behind, the next one meets.
+  // One connection, so that a statement sees whatever the one before it left behind.
   db = new Database({ url: own.url, maxConnections: 1, log });
   admin = new Client({ connectionString: own.url });
   await admin.connect();
@@ -36,71 +36,71 @@ const statement = (name: string, text: string) => ({ name, text });
 const SESSION = statement(
   'session',
   `SELECT pg_backend_pid() AS pid, current_user::text AS role, current_setting('plan_cache_mode') AS plans,
-          coalesce(current_setting('darkroom.workspace', true), '') AS workspace`,
+          coalesce(current_setting('darkroom.workspace_id', true), '') AS workspace`,
 );
 const ALL_TASKS = statement('all-tasks', 'SELECT workspace_id AS "workspaceId" FROM tasks');
 const session = async () => (await db.run<{ pid: number }>(SESSION, []))[0];
 
-describe('a statement of a caller', () => {
-  test('reads its own workspace alone when it forgets to say which', async () => {
-    expect(await db.within(ours, ALL_TASKS, [])).toEqual([{ workspaceId: ours }, { workspaceId: ours }]);
-    expect(await db.within(theirs, ALL_TASKS, [])).toEqual([{ workspaceId: theirs }]);
+describe("a caller's statement", () => {
+  test('reads only its own workspace when it has no condition on the workspace', async () => {
+    expect(await db.runAsCaller(ours, ALL_TASKS, [])).toEqual([{ workspaceId: ours }, { workspaceId: ours }]);
+    expect(await db.runAsCaller(theirs, ALL_TASKS, [])).toEqual([{ workspaceId: theirs }]);
     expect(await db.run(ALL_TASKS, [])).toHaveLength(3);
   });
 
-  test('reads nothing of another workspace when it asks for that', async () => {
+  test('reads nothing of another workspace that it names', async () => {
     const asking = statement('tasks-of', 'SELECT id FROM tasks WHERE workspace_id = $1');
-    expect(await db.within(ours, asking, [theirs])).toEqual([]);
+    expect(await db.runAsCaller(ours, asking, [theirs])).toEqual([]);
   });
 
-  test('reads nothing where no workspace is given', async () => {
-    expect(await db.within('', ALL_TASKS, [])).toEqual([]);
+  test('reads nothing without a workspace', async () => {
+    expect(await db.runAsCaller('', ALL_TASKS, [])).toEqual([]);
   });
 
-  test('leaves neither its role nor its workspace behind', async () => {
+  test('resets the role and the workspace of its connection', async () => {
     const before = await session();
     const during = { ...before, role: 'darkroom_caller', workspace: ours };
-    expect(await db.within(ours, SESSION, [])).toEqual([during]);
-    expect(await db.within(ours, { ...SESSION, name: 'planned-once', planOnce: true }, [])).toEqual([
-      { ...during, plans: 'force_generic_plan' },
-    ]);
+    expect(await db.runAsCaller(ours, SESSION, [])).toEqual([during]);
+    expect(
+      await db.runAsCaller(ours, { ...SESSION, name: 'planned-once', useGenericPlan: true }, []),
+    ).toEqual([{ ...during, plans: 'force_generic_plan' }]);
     expect(await session()).toEqual(before);
   });
 
-  test('leaves nothing behind when it fails, and its connection goes on', async () => {
+  test('resets its connection after a failure, and the connection stays usable', async () => {
     const before = await session();
     const failing = statement('failing', 'SELECT 1 / $1::int AS result');
-    await expect(db.within(ours, failing, [0])).rejects.toMatchObject({ code: '22012' });
+    await expect(db.runAsCaller(ours, failing, [0])).rejects.toMatchObject({ code: '22012' });
     expect(await session()).toEqual(before);
-    expect(await db.within(ours, failing, [1])).toEqual([{ result: 1 }]);
+    expect(await db.runAsCaller(ours, failing, [1])).toEqual([{ result: 1 }]);
   });
 
-  test('is prepared again when it could not be prepared the first time', async () => {
+  test('is prepared again after a failed preparation', async () => {
     const early = statement('early', 'SELECT made_later() AS result');
-    await expect(db.within(ours, early, [])).rejects.toMatchObject({ code: '42883' });
+    await expect(db.runAsCaller(ours, early, [])).rejects.toMatchObject({ code: '42883' });
     await admin.query('CREATE FUNCTION made_later() RETURNS int LANGUAGE sql AS $$ SELECT 7 $$');
-    expect(await db.within(ours, early, [])).toEqual([{ result: 7 }]);
+    expect(await db.runAsCaller(ours, early, [])).toEqual([{ result: 7 }]);
   });
 
-  test('goes on after a workspace that is no id, which Postgres refuses while it reads', async () => {
-    await expect(db.within('nonsense', ALL_TASKS, [])).rejects.toMatchObject({ code: '22P02' });
-    expect(await db.within(theirs, ALL_TASKS, [])).toHaveLength(1);
+  test('keeps its connection usable after a workspace that is not a UUID', async () => {
+    await expect(db.runAsCaller('nonsense', ALL_TASKS, [])).rejects.toMatchObject({ code: '22P02' });
+    expect(await db.runAsCaller(theirs, ALL_TASKS, [])).toHaveLength(1);
   });
 
-  test('goes on after a value that cannot be sent', async () => {
+  test('keeps its connection usable after a value that cannot be sent', async () => {
     const circle: Record<string, unknown> = {};
     circle['itself'] = circle;
     const sending = statement('sending', 'SELECT $1::jsonb AS result');
-    await expect(db.within(ours, sending, [circle])).rejects.toThrow('circular');
-    expect(await db.within(ours, sending, [{}])).toEqual([{ result: {} }]);
+    await expect(db.runAsCaller(ours, sending, [circle])).rejects.toThrow('circular');
+    expect(await db.runAsCaller(ours, sending, [{}])).toEqual([{ result: {} }]);
   });
 
-  test('is prepared once for each connection, and where it says so planned once', async () => {
+  test('is prepared once per connection, and planned once with useGenericPlan', async () => {
     const counted = {
       ...statement('counted', 'SELECT id FROM tasks WHERE id = ANY($1::uuid[])'),
-      planOnce: true,
+      useGenericPlan: true,
     };
-    for (let times = 0; times < 8; times += 1) await db.within(ours, counted, [[newId()]]);
+    for (let times = 0; times < 8; times += 1) await db.runAsCaller(ours, counted, [[newId()]]);
     const plans = statement(
       'plans',
       `SELECT generic_plans::int AS generic, custom_plans::int AS custom FROM pg_prepared_statements
@@ -113,15 +113,15 @@ describe('a statement of a caller', () => {
     ['INSERT INTO api_keys DEFAULT VALUES'],
     ['UPDATE tasks SET prompt = prompt'],
     ['DELETE FROM images'],
-    ['SELECT * FROM outgoing_callbacks'],
+    ['SELECT * FROM ledger_entries'],
     ['SELECT * FROM graphile_worker.jobs'],
   ])('may not %s', async (text) => {
-    await expect(db.within(ours, statement(text, text), [])).rejects.toMatchObject({ code: '42501' });
+    await expect(db.runAsCaller(ours, statement(text, text), [])).rejects.toMatchObject({ code: '42501' });
   });
 
-  test('is told that the database is away when its connection is cut', async () => {
+  test('throws DatabaseUnavailable when its connection is terminated', async () => {
     await admin.query('SELECT pg_advisory_lock(14)');
-    const waiting = db.within(ours, statement('waiting', 'SELECT pg_advisory_lock(14)'), []);
+    const waiting = db.runAsCaller(ours, statement('waiting', 'SELECT pg_advisory_lock(14)'), []);
     const refused = expect(waiting).rejects.toThrow(DatabaseUnavailable);
     await waitFor('the end of the one that waits', async () => {
       const { rowCount } = await admin.query(
@@ -131,17 +131,17 @@ describe('a statement of a caller', () => {
       return rowCount === 1;
     });
     await refused;
-    expect(await db.within(ours, ALL_TASKS, [])).toHaveLength(2);
+    expect(await db.runAsCaller(ours, ALL_TASKS, [])).toHaveLength(2);
   });
 });
 
-test('statements of two workspaces and our own share connections, and none sees what is not its own', async () => {
+test('statements of two workspaces and background work share connections, and each sees only its own rows', async () => {
   const shared = new Database({ url: own.url, maxConnections: 3, log });
   try {
     const counts = await Promise.all(
       Array.from({ length: 300 }, async (_, turn) => {
         if (turn % 3 === 0) return (await shared.run(ALL_TASKS, [])).length;
-        return (await shared.within(turn % 3 === 1 ? ours : theirs, ALL_TASKS, [])).length;
+        return (await shared.runAsCaller(turn % 3 === 1 ? ours : theirs, ALL_TASKS, [])).length;
       }),
     );
     expect(counts).toEqual(Array.from({ length: 300 }, (_, turn) => [3, 2, 1][turn % 3]));

@@ -15,7 +15,7 @@ afterAll(async () => {
   await own.drop();
 });
 
-test('one of two that wait for each other is told to come again, and the other goes on', async () => {
+test('one of two deadlocked transactions throws DatabaseUnavailable, and the other succeeds', async () => {
   let met = () => {};
   const both = new Promise<void>((resolve) => (met = resolve));
   let arrived = 0;

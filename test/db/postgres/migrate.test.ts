@@ -1,11 +1,11 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { Client } from 'pg';
 import { pino } from 'pino';
 import { migrate } from '../../../src/db/postgres/migrate.js';
-import { diffSchema } from '../../../scripts/migration-engine.js';
+import { diffSchema } from '../../../scripts/schema-diff.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 
 const log = pino({ level: 'silent' });
@@ -41,7 +41,7 @@ async function query<Row>(sql: string): Promise<Row[]> {
 }
 
 describe('migrate', () => {
-  it('makes the tables of a fresh database, and the queue', async () => {
+  test('creates the tables of an empty database, and the queue', async () => {
     const applied = await run(ours);
     expect(applied.length).toBeGreaterThan(0);
     expect(
@@ -49,18 +49,18 @@ describe('migrate', () => {
     ).toEqual([{ tasks: 'tasks', jobs: 'graphile_worker.jobs' }]);
   });
 
-  it('leaves no difference to schema.prisma', async () => {
+  test('creates what schema.prisma describes', async () => {
     await run(ours);
     expect(await diffSchema({ databaseUrl: database.url, schemaFile })).toBe('');
   });
 
-  it('does nothing the second time', async () => {
+  test('does nothing the second time', async () => {
     await write('20260101000000_first', 'create table a (id int)');
     expect(await run()).toEqual(['20260101000000_first']);
     expect(await run()).toEqual([]);
   });
 
-  it('applies each migration once when four instances start together', async () => {
+  test('applies each migration once when four instances start together', async () => {
     await write('20260101000000_first', 'create table a (id int); insert into a values (1)');
     await write('20260102000000_second', 'insert into a values (2)');
     const applied = await Promise.all([run(), run(), run(), run()]);
@@ -68,7 +68,7 @@ describe('migrate', () => {
     expect(await query('select id from a order by id')).toEqual([{ id: 1 }, { id: 2 }]);
   });
 
-  it('takes functions with semicolons in their bodies', async () => {
+  test('applies functions with semicolons in their bodies', async () => {
     await write(
       '20260101000000_f',
       `create function f() returns int language plpgsql as $$ begin return 1; end $$;`,
@@ -77,7 +77,7 @@ describe('migrate', () => {
     expect(await query('select f()')).toEqual([{ f: 1 }]);
   });
 
-  it('names a broken migration and its line, applies none of it, and goes on from there when it is mended', async () => {
+  test('names a failing migration and its line, applies none of it, and continues with it once it is fixed', async () => {
     await write('20260101000000_good', 'create table a (id int)');
     await write('20260102000000_bad', 'create table b (id int);\nselect nonsense;');
     await expect(run()).rejects.toThrow(
@@ -89,14 +89,14 @@ describe('migrate', () => {
     expect(await run()).toEqual(['20260102000000_bad']);
   });
 
-  it('refuses to go on behind a migration that another tool left unfinished, and says how to', async () => {
+  test('fails after a migration that another tool left unfinished, and says how to continue', async () => {
     await write('20260101000000_first', 'create table a (id int)');
     await run();
     await query('update _prisma_migrations set finished_at = null');
     await expect(run()).rejects.toThrow(/20260101000000_first .* prisma migrate resolve/);
   });
 
-  it('keeps the record that Prisma keeps', async () => {
+  test('writes the records that Prisma writes', async () => {
     await write('20260101000000_first', 'create table a (id int)');
     await run();
     expect(
@@ -117,13 +117,13 @@ describe('migrate', () => {
 });
 
 describe('diffSchema', () => {
-  it('writes what the schema has and the database lacks', async () => {
+  test('returns the SQL for what the database lacks', async () => {
     await run();
     const sql = await diffSchema({ databaseUrl: database.url, schemaFile });
     expect(sql).toContain('CREATE TABLE "tasks"');
   });
 
-  it('does not see what schema.prisma has no words for', async () => {
+  test('ignores what schema.prisma cannot express', async () => {
     await run(ours);
     await query(`create index by_hand_partial on tasks (created_at) where status = 'QUEUED'`);
     await query(`create index by_hand_expression on tasks (lower(prompt))`);

@@ -5,10 +5,10 @@ import { Client } from 'pg';
 import pino from 'pino';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { Database } from '../../../src/db/postgres/database.js';
-import { Events } from '../../../src/db/events/event-repository.js';
+import { EventRepository } from '../../../src/db/events/event-repository.js';
 import { migrate } from '../../../src/db/postgres/migrate.js';
-import { wholeWorkspace } from '../../../src/core/access/visibility.js';
-import { Tasks } from '../../../src/db/tasks/task-repository.js';
+import { workspaceVisibility } from '../../../src/core/access/visibility.js';
+import { TaskRepository } from '../../../src/db/tasks/task-repository.js';
 import { newTask } from '../../../bench/support/new-task.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 
@@ -28,7 +28,7 @@ afterAll(async () => {
   await own.drop();
 });
 
-/** Of each table with a column `workspace_id`: whether it is secured, and for whom its policies are. */
+/** For each table with a column `workspace_id`: whether row-level security is forced, and its policies. */
 async function tables() {
   const { rows } = await admin.query<{ name: string; forced: boolean; policies: string[] }>(`
     SELECT table_name::text AS name, relrowsecurity AND relforcerowsecurity AS forced,
@@ -40,15 +40,15 @@ async function tables() {
 }
 
 describe('every table with a workspace_id', () => {
-  test('has forced row-level security, a policy for callers, and one for our own work', async () => {
+  test('has forced row-level security, a policy for callers, and one for the owner', async () => {
     const found = await tables();
     expect(found.length).toBeGreaterThan(10);
     const { rows } = await admin.query<{ login: string }>('SELECT current_user AS login');
-    const policies = ['callers SELECT {darkroom_caller}', `own_work ALL {${rows[0]?.login}}`];
+    const policies = ['caller_access SELECT {darkroom_caller}', `owner_access ALL {${rows[0]?.login}}`];
     expect(found).toEqual(found.map(({ name }) => ({ name, forced: true, policies })));
   });
 
-  test('has them after the next start when it is new', async () => {
+  test('gets them at the next start when it is new', async () => {
     await admin.query('CREATE TABLE "Later" (workspace_id uuid)');
     const later = async () => (await tables()).find(({ name }) => name === 'Later');
     expect(await later()).toMatchObject({ forced: false, policies: [] });
@@ -56,7 +56,7 @@ describe('every table with a workspace_id', () => {
     expect(await later()).toMatchObject({ forced: true, policies: { length: 2 } });
   });
 
-  test('is left alone by a start that finds it secured', async () => {
+  test('is not changed by a start when it has them', async () => {
     const policies = async () =>
       (await admin.query('SELECT oid FROM pg_policy ORDER BY oid')).rows as unknown[];
     const before = await policies();
@@ -65,7 +65,7 @@ describe('every table with a workspace_id', () => {
   });
 });
 
-test('the role of callers owns nothing, is nobody else, cannot log in, and may do nothing but read', async () => {
+test('the role of callers owns nothing, is a member of no role, cannot log in, and may only read', async () => {
   const { rows: roles } = await admin.query(`
     SELECT rolcanlogin OR rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb AS may,
            (SELECT count(*)::int FROM pg_auth_members WHERE member = role.oid) AS member,
@@ -77,8 +77,8 @@ test('the role of callers owns nothing, is nobody else, cannot log in, and may d
   expect(rights).toEqual([{ privilege_type: 'SELECT' }]);
 });
 
-/** A database that belongs to a login without any special right, as managed servers give it. */
-describe('a login that owns the tables and is no superuser', () => {
+/** A database owned by a login without special rights, as managed servers provide it. */
+describe('a login that owns the tables and is not a superuser', () => {
   const login = `login_${randomBytes(6).toString('hex')}`;
   let theirs: TestDatabase;
   let url: string;
@@ -96,70 +96,70 @@ describe('a login that owns the tables and is no superuser', () => {
     await admin.query(`DROP ROLE ${login}`);
   });
 
-  /** What a start does, and two workspaces with a task each. */
-  async function start(work: (db: Database, tasks: Tasks, warnings: string[]) => Promise<void>) {
+  /** Does what a start does, and inserts two workspaces with a task each. */
+  async function start(work: (db: Database, tasks: TaskRepository, warnings: string[]) => Promise<void>) {
     await migrate({ databaseUrl: url, migrationsDir, log });
     const warnings: string[] = [];
     const loud = pino({ level: 'warn' }, { write: (line: string) => warnings.push(line) });
     const db = new Database({ url, maxConnections: 2, log: loud });
-    await work(db, new Tasks(db), warnings).finally(() => db.close());
+    await work(db, new TaskRepository(db), warnings).finally(() => db.close());
   }
   const ALL_TASKS = { name: 'all-tasks', text: 'SELECT id FROM tasks' };
 
-  test('serves callers by the conditions of the statements where the role cannot be had, and says so once', async () => {
+  test('serves callers without row-level security when the role is unavailable, and logs that once', async () => {
     await start(async (db, tasks, warnings) => {
       const [one, other] = [newTask(newId()), newTask(newId())];
       for (const task of [one, other]) await tasks.insert(task, 'test');
-      expect(await tasks.findMany(wholeWorkspace(one.workspaceId), [one.id, other.id])).toMatchObject([
+      expect(await tasks.findMany(workspaceVisibility(one.workspaceId), [one.id, other.id])).toMatchObject([
         { id: one.id },
       ]);
-      expect(await db.within(one.workspaceId, ALL_TASKS, [])).toHaveLength(2);
-      expect(await db.holdCallers()).toBe(false);
+      expect(await db.runAsCaller(one.workspaceId, ALL_TASKS, [])).toHaveLength(2);
+      expect(await db.hasRowSecurity()).toBe(false);
       expect(warnings).toEqual([expect.stringContaining('row-level security is off')]);
     });
   });
 
-  test('has row-level security from the next start on when an administrator has granted the role', async () => {
+  test('has row-level security from the next start after an administrator has granted the role', async () => {
     await admin.query(`GRANT darkroom_caller TO ${login}`);
     await start(async (db, tasks, warnings) => {
       const [one, other] = [newTask(newId()), newTask(newId())];
       for (const task of [one, other]) expect(await tasks.insert(task, 'test')).not.toBeNull();
-      expect(await db.within(one.workspaceId, ALL_TASKS, [])).toEqual([{ id: one.id }]);
+      expect(await db.runAsCaller(one.workspaceId, ALL_TASKS, [])).toEqual([{ id: one.id }]);
       expect(warnings).toEqual([]);
     });
   });
 
-  test('sees its rows again after the next start when a restored database has lost the policies', async () => {
+  test('sees its rows again after the next start when a restored database lacks the policies', async () => {
     let tasks: unknown[] = [];
     await start(async (db) => {
       tasks = await db.run(ALL_TASKS, []);
-      await db.pool.query('DROP POLICY own_work ON tasks; DROP POLICY callers ON tasks');
+      await db.pool.query('DROP POLICY owner_access ON tasks; DROP POLICY caller_access ON tasks');
       expect(await db.run(ALL_TASKS, [])).toEqual([]);
     });
     await start(async (db) => {
       expect(await db.run(ALL_TASKS, [])).toEqual(tasks);
-      expect(await db.within(newId(), ALL_TASKS, [])).toEqual([]);
+      expect(await db.runAsCaller(newId(), ALL_TASKS, [])).toEqual([]);
     });
     expect(tasks).not.toEqual([]);
   });
 
-  test('keeps seeing its rows when an administrator has run the migrations, too', async () => {
+  test('still sees its rows when an administrator has run the migrations as well', async () => {
     await start(async (db) => {
       await migrate({ databaseUrl: theirs.url, migrationsDir, log });
       expect(await db.run(ALL_TASKS, [])).not.toEqual([]);
     });
   });
 
-  test('does its own work in all workspaces past a forced row-level security', async () => {
+  test('does background work in all workspaces despite forced row-level security', async () => {
     await start(async (db, tasks) => {
       const { length } = await db.run(ALL_TASKS, []);
       const task = newTask(newId());
       await tasks.insert(task, 'test');
-      await tasks.moveTo(task.id, 'CANCELED', {
+      await tasks.transitionTo(task.id, 'CANCELED', {
         event: { type: 'TASK_CANCELED', actor: 'test', data: { outcome: 'NOT_SENT' } },
       });
       expect(await db.run(ALL_TASKS, [])).toHaveLength(length + 1);
-      const events = new Events(db);
+      const events = new EventRepository(db);
       expect(await events.seal(1_000)).toBeGreaterThanOrEqual(2);
       const written = await events.readTaskAfter(task.workspaceId, task.id, 0n, 10);
       expect(written.map(({ type }) => type)).toEqual(['TASK_REQUESTED', 'TASK_CANCELED']);

@@ -2,40 +2,40 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client } from 'pg';
 import pino from 'pino';
 import { newId } from '../../../src/core/primitives/ids.js';
-import { type Reach, wholeWorkspace } from '../../../src/core/access/visibility.js';
-import { ApiKeys } from '../../../src/db/access/api-key-repository.js';
-import { AuditLog } from '../../../src/db/access/audit-repository.js';
-import { Budgets } from '../../../src/db/billing/budget-repository.js';
-import { Callbacks } from '../../../src/db/callbacks/callback-repository.js';
+import { type Visibility, workspaceVisibility } from '../../../src/core/access/visibility.js';
+import { ApiKeyRepository } from '../../../src/db/access/api-key-repository.js';
+import { AuditRepository } from '../../../src/db/access/audit-repository.js';
+import { BudgetRepository } from '../../../src/db/billing/budget-repository.js';
+import { CallbackRepository } from '../../../src/db/callbacks/callback-repository.js';
 import { Database, type Statement } from '../../../src/db/postgres/database.js';
-import { Events } from '../../../src/db/events/event-repository.js';
-import { Images } from '../../../src/db/images/image-repository.js';
-import { OutgoingCallbacks } from '../../../src/db/webhooks/webhook-repository.js';
+import { EventRepository } from '../../../src/db/events/event-repository.js';
+import { ImageRepository } from '../../../src/db/images/image-repository.js';
+import { WebhookRepository } from '../../../src/db/webhooks/webhook-repository.js';
 import { pageOfTasks } from '../../../src/db/tasks/task-pages.js';
-import { Tasks } from '../../../src/db/tasks/task-repository.js';
+import { TaskRepository } from '../../../src/db/tasks/task-repository.js';
 import { findUsage } from '../../../src/db/billing/usage-query.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 
-/** Takes the first line out of a statement: whatever workspace it is given, it reads those of all. */
-function forgetful({ name, text, planOnce }: Statement): Statement {
-  const forgot = text.replace(/[\w.]*\bworkspace_id = (\$\d+)(::uuid)?/g, '$1::uuid IS NOT NULL');
-  return { name: `forgetful-${name}`, text: forgot, planOnce: planOnce ?? false };
+/** Removes a statement's own conditions on the workspace, so that it reads the rows of all workspaces. */
+function withoutWorkspaceConditions({ name, text, useGenericPlan = false }: Statement): Statement {
+  const unconditional = text.replace(/[\w.]*\bworkspace_id = (\$\d+)(::uuid)?/g, '$1::uuid IS NOT NULL');
+  return { name: `unconditional-${name}`, text: unconditional, useGenericPlan };
 }
-class WithoutFirstLine extends Database {
-  override within<Row extends object>(workspaceId: string, statement: Statement, values: unknown[]) {
-    return super.within<Row>(workspaceId, forgetful(statement), values);
+class WithoutConditions extends Database {
+  override runAsCaller<Row extends object>(workspaceId: string, statement: Statement, values: unknown[]) {
+    return super.runAsCaller<Row>(workspaceId, withoutWorkspaceConditions(statement), values);
   }
   override run<Row extends object>(statement: Statement, values: unknown[]) {
-    return super.run<Row>(forgetful(statement), values);
+    return super.run<Row>(withoutWorkspaceConditions(statement), values);
   }
 }
-class WithoutBoth extends WithoutFirstLine {
-  override within<Row extends object>(_workspaceId: string, statement: Statement, values: unknown[]) {
+class WithoutAnyProtection extends WithoutConditions {
+  override runAsCaller<Row extends object>(_workspaceId: string, statement: Statement, values: unknown[]) {
     return this.run<Row>(statement, values);
   }
 }
 
-const ours = wholeWorkspace(newId());
+const ours = workspaceVisibility(newId());
 const theirs = {
   workspaceId: newId(),
   taskId: newId(),
@@ -45,36 +45,50 @@ const theirs = {
 };
 const month = { from: new Date(Date.now() - 86_400_000), to: new Date(Date.now() + 86_400_000) };
 
-/** What callers can have read, asked by ours for what is theirs. */
-const READS: [string, (db: Database, reach: Reach) => Promise<unknown[]>][] = [
-  ['tasks by id', (db, reach) => new Tasks(db).findMany(reach, [theirs.taskId])],
+/** All reads of callers, made by our workspace for rows of the other one. */
+const READS: [string, (db: Database, reach: Visibility) => Promise<unknown[]>][] = [
+  ['tasks by id', (db, reach) => new TaskRepository(db).findMany(reach, [theirs.taskId])],
   [
     'a task by its key',
     async (db) =>
       some(
-        await new Tasks(db).findByKey({ workspaceId: ours.workspaceId, endUserId: null }, 'key', Buffer.of()),
+        await new TaskRepository(db).findByIdempotencyKey(
+          { workspaceId: ours.workspaceId, endUserId: null },
+          'key',
+          Buffer.of(),
+        ),
       ),
   ],
   ['a page of tasks', (db, reach) => pageOfTasks(db, reach, {}, null, 10)],
   ['a page of tasks by words', (db, reach) => pageOfTasks(db, reach, { search: 'theirs' }, null, 10)],
-  ['images by id', (db, reach) => new Images(db).findMany(reach, [theirs.imageId])],
-  ['images of tasks', (db) => new Images(db).findByTasks(ours.workspaceId, [theirs.taskId])],
-  ['edits of an image', (db, reach) => new Images(db).pageOfEdits(reach, theirs.imageId, null, 10)],
-  ['a callback', async (db, reach) => some(await new Callbacks(db).find(reach, theirs.callbackId))],
-  ['a page of callbacks', (db, reach) => new Callbacks(db).page(reach, {}, null, 10)],
+  ['images by id', (db, reach) => new ImageRepository(db).findMany(reach, [theirs.imageId])],
+  ['images of tasks', (db) => new ImageRepository(db).findByTasks(ours.workspaceId, [theirs.taskId])],
+  ['edits of an image', (db, reach) => new ImageRepository(db).pageOfEdits(reach, theirs.imageId, null, 10)],
+  ['a callback', async (db, reach) => some(await new CallbackRepository(db).find(reach, theirs.callbackId))],
+  ['a page of callbacks', (db, reach) => new CallbackRepository(db).page(reach, {}, null, 10)],
   [
-    'deliveries',
-    (db) => new OutgoingCallbacks(db).pageOfDeliveries(ours.workspaceId, theirs.taskId, null, 10),
+    'webhook deliveries of a task',
+    (db) => new WebhookRepository(db).pageOfDeliveries(ours.workspaceId, theirs.taskId, null, 10),
   ],
-  ['events of a task', (db) => new Events(db).readTaskAfter(ours.workspaceId, theirs.taskId, 0n, 10)],
-  ['events of all tasks', (db, reach) => new Events(db).readReachAfter(reach, 0n, 10)],
+  [
+    'webhook attempts of a delivery',
+    (db) => {
+      const delivery = { id: theirs.callbackId, workspaceId: ours.workspaceId, taskId: theirs.taskId };
+      return new WebhookRepository(db).pageOfAttempts(delivery, null, 10);
+    },
+  ],
+  [
+    'events of a task',
+    (db) => new EventRepository(db).readTaskAfter(ours.workspaceId, theirs.taskId, 0n, 10),
+  ],
+  ['events of all tasks', (db, reach) => new EventRepository(db).readVisibleAfter(reach, 0n, 10)],
   ['usage', (db, reach) => findUsage(db, reach, { ...month, groupBy: 'MODEL' }, null, 10)],
-  ['a key', async (db) => some(await new ApiKeys(db).find(ours.workspaceId, theirs.keyId))],
-  ['a page of keys', (db) => new ApiKeys(db).page(ours.workspaceId, null, 10)],
-  ['a page of budgets', (db, reach) => new Budgets(db).page(reach, null, null, 10)],
+  ['a key', async (db) => some(await new ApiKeyRepository(db).find(ours.workspaceId, theirs.keyId))],
+  ['a page of keys', (db) => new ApiKeyRepository(db).page(ours.workspaceId, null, 10)],
+  ['a page of budgets', (db, reach) => new BudgetRepository(db).page(reach, null, null, 10)],
   [
     'a page of the audit log',
-    (db, reach) => new AuditLog(db).page({ ...reach, unowned: false }, {}, null, 10),
+    (db, reach) => new AuditRepository(db).page({ ...reach, unowned: false }, {}, null, 10),
   ],
 ];
 const some = (found: unknown) => (found === null ? [] : [found]);
@@ -85,7 +99,7 @@ let heldByNothing: Database;
 beforeAll(async () => {
   own = await createTestDatabase();
   const options = { url: own.url, maxConnections: 3, log: pino({ level: 'silent' }) };
-  [heldOnly, heldByNothing] = [new WithoutFirstLine(options), new WithoutBoth(options)];
+  [heldOnly, heldByNothing] = [new WithoutConditions(options), new WithoutAnyProtection(options)];
   const { workspaceId, taskId, imageId, keyId, callbackId } = theirs;
   const sql = new Client({ connectionString: own.url });
   await sql.connect();
@@ -110,7 +124,12 @@ beforeAll(async () => {
     [callbackId, workspaceId, taskId],
   );
   await sql.query(
-    `INSERT INTO deliveries (id, callback_id, task_id, workspace_id, attempt, latency_ms)
+    `INSERT INTO webhook_deliveries (id, workspace_id, task_id, kind, endpoint)
+     VALUES ($1, $2, $3, 'RESULT', 'https://example.com')`,
+    [callbackId, workspaceId, taskId],
+  );
+  await sql.query(
+    `INSERT INTO webhook_attempts (id, delivery_id, task_id, workspace_id, attempt_number, latency_ms)
      VALUES (gen_random_uuid(), $1, $2, $3, 1, 1)`,
     [callbackId, taskId, workspaceId],
   );
@@ -119,11 +138,11 @@ beforeAll(async () => {
     [keyId, workspaceId],
   );
   await sql.query(
-    `INSERT INTO budgets (workspace_id, scope, subject, amount, currency) VALUES ($1, 'WORKSPACE', 'theirs', 1, 'USD')`,
+    `INSERT INTO budgets (workspace_id, scope, scope_id, amount, currency) VALUES ($1, 'WORKSPACE', 'theirs', 1, 'USD')`,
     [workspaceId],
   );
   await sql.query(
-    `INSERT INTO audit_log (id, workspace_id, action, actor) VALUES (gen_random_uuid(), $1, 'KEY_CREATED', 'theirs')`,
+    `INSERT INTO audit_log (id, workspace_id, action, actor) VALUES (gen_random_uuid(), $1, 'API_KEY_CREATED', 'theirs')`,
     [workspaceId],
   );
   await sql.end();
@@ -133,10 +152,13 @@ afterAll(async () => {
   await own.drop();
 });
 
-describe('a statement that has lost its workspace', () => {
-  test.each(READS)('shows nothing of others where it reads %s, as the second line holds', async (_, read) => {
-    expect(await read(heldOnly, ours)).toEqual([]);
-  });
+describe('a statement without its conditions on the workspace', () => {
+  test.each(READS)(
+    'returns nothing of another workspace when it reads %s, because of row-level security',
+    async (_, read) => {
+      expect(await read(heldOnly, ours)).toEqual([]);
+    },
+  );
 
   test.each(READS)(
     'would show what is theirs where it reads %s, were there no second line',

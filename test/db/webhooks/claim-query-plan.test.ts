@@ -2,12 +2,12 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { type Database, type Statement } from '../../../src/db/postgres/database.js';
-import { OutgoingCallbacks } from '../../../src/db/webhooks/webhook-repository.js';
+import { WebhookRepository } from '../../../src/db/webhooks/webhook-repository.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
-import { addEnded } from '../../support/webhooks/received-webhooks.js';
+import { addTasksWithDueWebhooks } from '../../support/webhooks/received-webhooks.js';
 
-const WAITING = 100_000;
-const RECEIVERS = 1_000;
+const DUE_COUNT = 100_000;
+const ENDPOINT_COUNT = 1_000;
 
 let database: TestDatabase;
 let sql: pg.Client;
@@ -20,7 +20,7 @@ beforeAll(async () => {
     rows: async <Row extends pg.QueryResultRow>(text: string, values: unknown[] = []) =>
       (await sql.query<Row>(text, values)).rows,
   };
-  await addEnded(db, 'http://one.example/', WAITING);
+  await addTasksWithDueWebhooks(db, 'http://one.example/', DUE_COUNT);
 }, 120_000);
 afterAll(async () => {
   await sql.end();
@@ -34,51 +34,51 @@ interface Plan {
   'Shared Read Blocks': number;
   Plans?: Plan[];
 }
-/** How a claim is made, and of how many pages, when it knows nothing of its arguments, as in a prepared statement. */
-async function claimPlan(room: Record<string, number>, limit: number) {
+/** The tables that a claim scans, and the pages that it reads, with the generic plan of a prepared statement. */
+async function claimPlan(capacity: Record<string, number>, limit: number) {
   let claim = '';
   const db = { run: (statement: Statement) => Promise.resolve(((claim = statement.text), [])) };
-  await new OutgoingCallbacks(db as unknown as Database).claim({}, 1, 1);
+  await new WebhookRepository(db as unknown as Database).claim({}, 1, 1);
   await sql.query('DEALLOCATE ALL');
   await sql.query('SET plan_cache_mode = force_generic_plan');
   await sql.query(`PREPARE claim (jsonb, int, int) AS ${claim}`);
   await sql.query('BEGIN');
   const { rows } = await sql.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
-    `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE claim ('${JSON.stringify(room)}', ${limit}, 20000)`,
+    `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE claim ('${JSON.stringify(capacity)}', ${limit}, 20000)`,
   );
   await sql.query('ROLLBACK');
   const plan = rows[0]?.['QUERY PLAN'][0].Plan;
   if (!plan) throw new Error('There is no plan.');
   return { scanned: [...scans(plan)], pages: plan['Shared Hit Blocks'] + plan['Shared Read Blocks'] };
 }
-/** The tables that are read from their beginning to their end. */
+/** The tables with a sequential scan. */
 function* scans(plan: Plan): Generator<string> {
   if (plan['Node Type'] === 'Seq Scan') yield plan['Relation Name'] ?? '';
-  for (const below of plan.Plans ?? []) yield* scans(below);
+  for (const child of plan.Plans ?? []) yield* scans(child);
 }
 
-const PLACES: [what: string, receivers: number, room: number, limit: number, pages: number][] = [
-  // A handful for each row that is taken.
-  ['one receiver with room for eight', 1, 8, 512, 1_000],
-  // A handful for each receiver, and for each row.
-  ['a thousand receivers, and the last place', RECEIVERS, 8, 1, 20_000],
+const CASES: [what: string, endpoints: number, capacity: number, limit: number, maxPages: number][] = [
+  // A few pages for each claimed row.
+  ['one endpoint with a capacity of eight', 1, 8, 512, 1_000],
+  // A few pages for each endpoint and for each row.
+  ['a thousand endpoints and a limit of one', ENDPOINT_COUNT, 8, 1, 20_000],
 ];
-test.each(PLACES)(
-  'A claim among 100,000 that wait for %s reads what it needs, with and without statistics',
-  async (_what, receivers, room, limit, pages) => {
-    await sql.query("UPDATE outgoing_callbacks SET receiver = 'http://r' || (seq % $1) || '.example'", [
-      receivers,
+test.each(CASES)(
+  'A claim among 100,000 due deliveries with %s reads only a few pages, with and without statistics',
+  async (_what, endpoints, capacity, limit, maxPages) => {
+    await sql.query("UPDATE webhook_deliveries SET endpoint = 'http://r' || (seq % $1) || '.example'", [
+      endpoints,
     ]);
-    await sql.query('VACUUM outgoing_callbacks');
-    const names = Array.from({ length: receivers }, (_, index) => [`http://r${index}.example`, room]);
+    await sql.query('VACUUM webhook_deliveries');
+    const names = Array.from({ length: endpoints }, (_, index) => [`http://r${index}.example`, capacity]);
     const known = Object.fromEntries(names) as Record<string, number>;
     const before = await claimPlan(known, limit);
     await sql.query('ANALYZE');
     const after = await claimPlan(known, limit);
     for (const plan of [before, after]) {
-      // There is one workspace, on one page.
+      // A scan of `workspaces` is fine: it has one row on one page.
       expect(plan.scanned.filter((table) => table !== 'workspaces')).toEqual([]);
-      expect(plan.pages).toBeLessThan(pages);
+      expect(plan.pages).toBeLessThan(maxPages);
     }
   },
   60_000,

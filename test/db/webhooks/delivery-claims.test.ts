@@ -1,14 +1,17 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
-import { auditEntry } from '../../../src/core/access/audit-entry.js';
+import { newAuditEntry } from '../../../src/core/access/audit-entry.js';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { Database } from '../../../src/db/postgres/database.js';
-import { type ClaimedCallback, OutgoingCallbacks } from '../../../src/db/webhooks/webhook-repository.js';
-import { endOf } from '../../../src/services/webhooks/delivery-outcome.js';
+import {
+  type ClaimedWebhookDelivery,
+  WebhookRepository,
+} from '../../../src/db/webhooks/webhook-repository.js';
+import { attemptOutcomeOf } from '../../../src/services/webhooks/webhook-retries.js';
 import { callerWith } from '../../support/access/callers.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
-import { addEnded } from '../../support/webhooks/received-webhooks.js';
+import { addTasksWithDueWebhooks } from '../../support/webhooks/received-webhooks.js';
 
 const LEASE_MS = 20_000;
 const A = 'http://a.example';
@@ -17,8 +20,8 @@ const B = 'http://b.example';
 let database: TestDatabase;
 let sql: pg.Pool;
 let dbs: Database[];
-let callbacks: OutgoingCallbacks;
-let others: OutgoingCallbacks;
+let webhooks: WebhookRepository;
+let others: WebhookRepository;
 const db = {
   rows: async <Row extends pg.QueryResultRow>(text: string, values: unknown[] = []) =>
     (await sql.query<Row>(text, values)).rows,
@@ -30,10 +33,7 @@ beforeAll(async () => {
   await sql.query("INSERT INTO workspaces (id, name) VALUES ($1, 'claims')", [newId()]);
   const log = pino({ level: 'silent' });
   dbs = [1, 2].map(() => new Database({ url: database.url, maxConnections: 5, log }));
-  [callbacks, others] = dbs.map((one) => new OutgoingCallbacks(one)) as [
-    OutgoingCallbacks,
-    OutgoingCallbacks,
-  ];
+  [webhooks, others] = dbs.map((one) => new WebhookRepository(one)) as [WebhookRepository, WebhookRepository];
 });
 afterAll(async () => {
   await Promise.all(dbs.map((one) => one.close()));
@@ -41,40 +41,47 @@ afterAll(async () => {
   await database.drop();
 });
 beforeEach(async () => {
-  await sql.query('TRUNCATE outgoing_callbacks, deliveries');
+  await sql.query('TRUNCATE webhook_deliveries, webhook_attempts');
 });
 
-async function claimOne(): Promise<ClaimedCallback> {
-  const [claimed] = await callbacks.claim({}, 1, LEASE_MS);
+async function claimOne(): Promise<ClaimedWebhookDelivery> {
+  const [claimed] = await webhooks.claim({}, 1, LEASE_MS);
   if (!claimed) throw new Error('Nothing is due.');
   return claimed;
 }
-async function finish(callback: ClaimedCallback, statusCode: number, delays = [60_000]): Promise<void> {
-  const answered = { statusCode, failure: null, answer: '', latencyMs: 1, headers: {} };
-  await callbacks.finish(callback, endOf(callback, { id: newId(), at: new Date() }, answered, delays));
+async function finish(
+  delivery: ClaimedWebhookDelivery,
+  statusCode: number,
+  delays = [60_000],
+): Promise<void> {
+  const response = { statusCode, errorMessage: null, responseBody: '', latencyMs: 1, headers: {} };
+  await webhooks.recordAttempt(
+    delivery,
+    attemptOutcomeOf(delivery, { id: newId(), at: new Date() }, response, delays),
+  );
 }
 async function row() {
   const [found] = await db.rows<{ status: string; attempts: number; due: boolean }>(
     `SELECT status, attempts, next_attempt_at <= now() + interval '1 ms' AS due
-     FROM outgoing_callbacks ORDER BY seq LIMIT 1`,
+     FROM webhook_deliveries ORDER BY seq LIMIT 1`,
   );
   return found;
 }
 async function makeDue(): Promise<void> {
-  await sql.query('UPDATE outgoing_callbacks SET next_attempt_at = now()');
+  await sql.query('UPDATE webhook_deliveries SET next_attempt_at = now()');
 }
-async function told(taskId: string): Promise<string[]> {
+async function eventTypes(taskId: string): Promise<string[]> {
   const text = 'SELECT type FROM task_events WHERE task_id = $1 ORDER BY seq';
   return (await db.rows<{ type: string }>(text, [taskId])).map(({ type }) => type);
 }
 
 describe('claiming', () => {
-  test('gives a receiver one attempt, or as many as it has room for', async () => {
-    await addEnded(db, `${A}/`, 20);
-    await addEnded(db, `${B}/`, 20);
-    const counts = async (room: Record<string, number>, limit = 512) => {
-      const claimed = await callbacks.claim(room, limit, LEASE_MS);
-      return [A, B].map((receiver) => claimed.filter((one) => one.receiver === receiver).length);
+  test('gives an endpoint one attempt, or as many as it has capacity for', async () => {
+    await addTasksWithDueWebhooks(db, `${A}/`, 20);
+    await addTasksWithDueWebhooks(db, `${B}/`, 20);
+    const counts = async (capacity: Record<string, number>, limit = 512) => {
+      const claimed = await webhooks.claim(capacity, limit, LEASE_MS);
+      return [A, B].map((endpoint) => claimed.filter((delivery) => delivery.endpoint === endpoint).length);
     };
     expect(await counts({})).toEqual([1, 1]);
     expect(await counts({ [A]: 8 })).toEqual([8, 1]);
@@ -82,55 +89,57 @@ describe('claiming', () => {
     expect(await counts({ [A]: 8, [B]: 8 }, 5)).toEqual([5, 0]);
   });
 
-  test('serves receivers that are known to answer before older callbacks of the others', async () => {
-    await addEnded(db, `${A}/`, 3);
-    await addEnded(db, `${B}/`, 3);
-    const [first] = await callbacks.claim({ [B]: 8 }, 1, LEASE_MS);
-    expect(first?.receiver).toBe(B);
+  test('serves endpoints with a known capacity before older deliveries of other endpoints', async () => {
+    await addTasksWithDueWebhooks(db, `${A}/`, 3);
+    await addTasksWithDueWebhooks(db, `${B}/`, 3);
+    const [first] = await webhooks.claim({ [B]: 8 }, 1, LEASE_MS);
+    expect(first?.endpoint).toBe(B);
   });
 
-  test('gives nothing to two at once, and forgets nothing', async () => {
-    const ids = await addEnded(db, `${A}/`, 400);
-    const taken: string[] = [];
-    while (taken.length < ids.length) {
-      const both = [callbacks, others].map((one) => one.claim({ [A]: 8 }, 512, LEASE_MS));
+  test('gives each delivery to one instance, and skips none', async () => {
+    const ids = await addTasksWithDueWebhooks(db, `${A}/`, 400);
+    const claimedIds: string[] = [];
+    while (claimedIds.length < ids.length) {
+      const both = [webhooks, others].map((one) => one.claim({ [A]: 8 }, 512, LEASE_MS));
       const claimed = (await Promise.all(both)).flat();
       expect(claimed.length).toBeGreaterThan(0);
-      taken.push(...claimed.map(({ taskId }) => taskId));
+      claimedIds.push(...claimed.map(({ taskId }) => taskId));
     }
-    expect(taken.sort()).toEqual(ids.sort());
+    expect(claimedIds.sort()).toEqual(ids.sort());
   });
 
-  test('is not stopped by a callback that was asked for more often than a small number can count', async () => {
-    await addEnded(db, `${A}/`, 2);
-    await sql.query('UPDATE outgoing_callbacks SET attempts = 32767, attempts_before = 32767');
-    expect(await callbacks.claim({ [A]: 8 }, 8, LEASE_MS)).toMatchObject([
-      { attempt: 32_768, attemptOfRound: 1 },
-      { attempt: 32_768, attemptOfRound: 1 },
+  test('works for a delivery with more attempts than a 16-bit integer can hold', async () => {
+    await addTasksWithDueWebhooks(db, `${A}/`, 2);
+    await sql.query('UPDATE webhook_deliveries SET attempts = 32767, attempts_before_redelivery = 32767');
+    expect(await webhooks.claim({ [A]: 8 }, 8, LEASE_MS)).toMatchObject([
+      { attemptNumber: 32_768, attemptSinceRedelivery: 1 },
+      { attemptNumber: 32_768, attemptSinceRedelivery: 1 },
     ]);
   });
 });
 
-describe('an attempt that comes to its end after another one was begun', () => {
-  test('changes nothing when it failed', async () => {
-    await addEnded(db, `${A}/`, 1);
+describe('an attempt that ends after another one has begun', () => {
+  test('does not change the delivery when it fails', async () => {
+    await addTasksWithDueWebhooks(db, `${A}/`, 1);
     const slow = await claimOne();
     await makeDue();
     const second = await claimOne();
-    expect(second).toMatchObject({ id: slow.id, attempt: 2 });
+    expect(second).toMatchObject({ id: slow.id, attemptNumber: 2 });
     await finish(slow, 500, []);
     expect(await row()).toEqual({ status: 'PENDING', attempts: 2, due: false });
     await finish(second, 200);
-    expect(await told(slow.taskId)).toEqual(['CALLBACK_DELIVERED']);
-    const rows = await db.rows('SELECT attempt, status_code FROM deliveries ORDER BY attempt');
+    expect(await eventTypes(slow.taskId)).toEqual(['WEBHOOK_DELIVERED']);
+    const rows = await db.rows(
+      'SELECT attempt_number, status_code FROM webhook_attempts ORDER BY attempt_number',
+    );
     expect(rows).toEqual([
-      { attempt: 1, status_code: 500 },
-      { attempt: 2, status_code: 200 },
+      { attempt_number: 1, status_code: 500 },
+      { attempt_number: 2, status_code: 200 },
     ]);
   });
 
-  test('counts when it was taken, and is told once', async () => {
-    await addEnded(db, `${A}/`, 1);
+  test('marks the delivery as delivered when it succeeds, with one event', async () => {
+    await addTasksWithDueWebhooks(db, `${A}/`, 1);
     const slow = await claimOne();
     await makeDue();
     const second = await claimOne();
@@ -138,35 +147,35 @@ describe('an attempt that comes to its end after another one was begun', () => {
     expect((await row())?.status).toBe('DELIVERED');
     await finish(second, 500, []);
     expect((await row())?.status).toBe('DELIVERED');
-    expect(await told(slow.taskId)).toEqual(['CALLBACK_DELIVERED']);
+    expect(await eventTypes(slow.taskId)).toEqual(['WEBHOOK_DELIVERED']);
   });
 
-  test('does not take away the round that somebody has asked for meanwhile', async () => {
-    const [id = ''] = await addEnded(db, `${A}/`, 1);
+  test('does not undo a redelivery that was requested meanwhile', async () => {
+    const [id = ''] = await addTasksWithDueWebhooks(db, `${A}/`, 1);
     const last = await claimOne();
     expect(
-      await callbacks.redeliver(last.workspaceId, id, auditEntry(callerWith(), 'CALLBACK_REDELIVERED', id)),
+      await webhooks.redeliver(last.workspaceId, id, newAuditEntry(callerWith(), 'WEBHOOK_REDELIVERED', id)),
     ).toBe(1);
     await finish(last, 500, []);
     expect(await row()).toEqual({ status: 'PENDING', attempts: 1, due: true });
-    expect(await claimOne()).toMatchObject({ attempt: 2, attemptOfRound: 1 });
+    expect(await claimOne()).toMatchObject({ attemptNumber: 2, attemptSinceRedelivery: 1 });
     expect(await row()).toEqual({ status: 'PENDING', attempts: 2, due: false });
-    // The first attempt of this round and the first of the one before are not the same.
+    // The first attempt since the redelivery is not the first attempt before it.
     await finish(last, 500, []);
     expect(await row()).toEqual({ status: 'PENDING', attempts: 2, due: false });
-    expect(await told(id)).toEqual([]);
+    expect(await eventTypes(id)).toEqual([]);
   });
 });
 
-test('An attempt that was cut is handed back, unless another one was begun', async () => {
-  await addEnded(db, `${A}/`, 1);
-  const cut = await claimOne();
-  await callbacks.handBack([cut]);
+test('A claim whose attempt was interrupted is released, unless another attempt has begun', async () => {
+  await addTasksWithDueWebhooks(db, `${A}/`, 1);
+  const interrupted = await claimOne();
+  await webhooks.releaseClaims([interrupted]);
   expect(await row()).toMatchObject({ status: 'PENDING', due: true });
   const next = await claimOne();
-  await callbacks.handBack([cut]);
+  await webhooks.releaseClaims([interrupted]);
   expect(await row()).toMatchObject({ due: false });
   await finish(next, 200);
-  await callbacks.handBack([next]);
+  await webhooks.releaseClaims([next]);
   expect((await row())?.status).toBe('DELIVERED');
 });

@@ -2,28 +2,28 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import { type GraphQLSchema } from 'graphql';
 import { getMetadataStorage } from 'type-graphql';
 import { isScope } from '../../../src/core/access/caller.js';
-import { makeSchema, type SchemaServices } from '../../../src/graphql/server/schema.js';
+import { buildExecutableSchema, type SchemaServices } from '../../../src/graphql/server/schema.js';
 
-/** Fields that need a caller and no scope, and why. */
+/** Root fields that require a caller but no scope, with the reason. */
 const WITHOUT_SCOPE: Readonly<Record<string, string>> = {
-  'Query.viewer': 'whoever has a key may know what it is',
-  'Query.rateLimit': 'whoever is limited may know how much is left',
-  'Mutation.setBudget': 'workspaces:admin or keys:admin, by whose budget it is: the service asks',
+  'Query.viewer': 'every caller may see its own permissions',
+  'Query.rateLimit': 'every caller may see its own limit',
+  'Mutation.setBudget': 'the scope depends on the input, so the service checks it',
 };
 
-interface Stated {
+interface DeclaredScopes {
   field: string;
-  /** Undefined: it does not say @Authorized at all. */
+  /** Undefined if the field has no @Authorized. */
   scopes: string[] | undefined;
 }
 
 let schema: GraphQLSchema;
-let stated: Stated[];
+let declared: DeclaredScopes[];
 beforeAll(async () => {
-  schema = await makeSchema({} as SchemaServices);
+  schema = await buildExecutableSchema({} as SchemaServices);
   const { queries, mutations, subscriptions } = getMetadataStorage();
-  const named = { Query: queries, Mutation: mutations, Subscription: subscriptions };
-  stated = Object.entries(named).flatMap(([type, fields]) =>
+  const metadataByType = { Query: queries, Mutation: mutations, Subscription: subscriptions };
+  declared = Object.entries(metadataByType).flatMap(([type, fields]) =>
     fields.map(({ schemaName, roles }) => ({ field: `${type}.${schemaName}`, scopes: roles as string[] })),
   );
 });
@@ -33,19 +33,19 @@ const rootFields = () =>
     Object.keys(type?.getFields() ?? {}).map((name) => `${type?.name}.${name}`),
   );
 
-describe('every field at the root of the schema', () => {
-  test('states the scope that it needs, or is on the short list of those that need none', () => {
+describe('every root field of the schema', () => {
+  test('declares the scope that it requires, or is listed as one that requires none', () => {
     expect(rootFields().length).toBeGreaterThan(20);
-    expect(stated.map(({ field }) => field).sort()).toEqual(rootFields().sort());
-    const silent = stated.filter(({ scopes }) => !scopes?.length).map(({ field }) => field);
-    expect(silent.sort()).toEqual(Object.keys(WITHOUT_SCOPE).sort());
+    expect(declared.map(({ field }) => field).sort()).toEqual(rootFields().sort());
+    const withoutScope = declared.filter(({ scopes }) => !scopes?.length).map(({ field }) => field);
+    expect(withoutScope.sort()).toEqual(Object.keys(WITHOUT_SCOPE).sort());
   });
 
-  test('needs a caller at least', () => {
-    expect(stated.filter(({ scopes }) => scopes === undefined)).toEqual([]);
+  test('requires at least a caller', () => {
+    expect(declared.filter(({ scopes }) => scopes === undefined)).toEqual([]);
   });
 
-  test('states scopes that there are', () => {
-    expect(stated.flatMap(({ scopes }) => scopes ?? []).filter((scope) => !isScope(scope))).toEqual([]);
+  test('declares only scopes that exist', () => {
+    expect(declared.flatMap(({ scopes }) => scopes ?? []).filter((scope) => !isScope(scope))).toEqual([]);
   });
 });

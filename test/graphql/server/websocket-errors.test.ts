@@ -2,22 +2,22 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { print } from 'graphql';
 import { type Client } from 'graphql-ws';
 import { TaskUpdatedDocument } from '../../../clients/operations.js';
-import { TestApp, typesOf } from '../../support/app/test-app.js';
+import { TestApp, eventTypes } from '../../support/app/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 import { TcpProxy } from '../../support/net/tcp-proxy.js';
 import { waitFor } from '../../support/wait-for.js';
-import { addWorkspace } from '../../support/access/workspaces.js';
+import { addWorkspaceWithKey } from '../../support/access/workspaces.js';
 
 let database: TestDatabase;
 let proxy: TcpProxy;
 let app: TestApp;
 beforeAll(async () => {
-  // The queue prints a trace of its own when a connection is lost, past every logger.
+  // graphile-worker prints a trace to the console when it loses a connection.
   jest.spyOn(console, 'trace').mockImplementation(() => undefined);
   database = await createTestDatabase();
-  const before = await TcpProxy.before(database.url);
-  proxy = before.proxy;
-  app = await TestApp.start({ databaseUrl: before.url });
+  const proxied = await TcpProxy.inFrontOf(database.url);
+  proxy = proxied.proxy;
+  app = await TestApp.start({ databaseUrl: proxied.url });
 });
 afterAll(async () => {
   await proxy.restore().catch(() => undefined);
@@ -26,7 +26,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** What an operation ends with: its GraphQL errors, or how the socket was closed. Null when it completes. */
+/** Runs an operation and returns how it ended: its GraphQL errors, or the close event of the socket. Null if it completed. */
 function endOf(client: Client, query: string, variables: Record<string, unknown> = {}): Promise<unknown> {
   return new Promise((resolve) => {
     client.subscribe(
@@ -36,7 +36,7 @@ function endOf(client: Client, query: string, variables: Record<string, unknown>
   });
 }
 
-describe('a document that is wrong, over WebSocket', () => {
+describe('an invalid document over WebSocket', () => {
   test.each([
     ['a syntax error', 'subscription { taskUpdated(id: ', 'GRAPHQL_PARSE_FAILED', 1],
     ['nothing in it', '', 'GRAPHQL_PARSE_FAILED', 1],
@@ -48,13 +48,15 @@ describe('a document that is wrong, over WebSocket', () => {
       undefined,
     ],
     ['a missing argument', 'subscription { taskUpdated { id } }', 'GRAPHQL_VALIDATION_FAILED', 1],
-  ])('with %s ends its own operation and no other', async (_what, query, code, count) => {
-    const { id, cursor } = await app.generate({ prompt: 'watched meanwhile [sandbox: delay=400ms]' });
-    const client = app.connectSockets(app.key);
+  ])('with %s ends only its own operation', async (_problem, query, code, count) => {
+    const { id, eventCursor } = await app.generate({
+      prompt: 'subscribed to meanwhile [sandbox: delay=400ms]',
+    });
+    const client = app.createWebSocketClient(app.apiKey);
     let sockets = 0;
     client.on('opened', () => (sockets += 1));
-    const watch = app.watch(TaskUpdatedDocument, { id, after: cursor }, client);
-    await waitFor('the first event', () => watch.received.length > 0);
+    const subscription = app.openSubscription(TaskUpdatedDocument, { id, after: eventCursor }, client);
+    await waitFor('the first event', () => subscription.received.length > 0);
 
     const errors = (await endOf(client, query)) as { message: string; extensions: { code: string } }[];
     expect(Array.isArray(errors)).toBe(true);
@@ -66,8 +68,8 @@ describe('a document that is wrong, over WebSocket', () => {
       expect(error).not.toHaveProperty('stack');
     }
 
-    await watch.ended;
-    expect(typesOf(watch.received.map((data) => data.taskUpdated))).toEqual([
+    await subscription.ended;
+    expect(eventTypes(subscription.received.map((data) => data.taskUpdated))).toEqual([
       'TASK_REQUESTED',
       'TASK_SUBMITTED',
       'TASK_SUCCEEDED',
@@ -79,7 +81,7 @@ describe('a document that is wrong, over WebSocket', () => {
 
   test('has the same code over HTTP', async () => {
     const codeOf = async (query: string) => {
-      const { json } = await app.send('/graphql', { query }, { authorization: `Bearer ${app.key}` });
+      const { json } = await app.postBody('/graphql', { query }, { authorization: `Bearer ${app.apiKey}` });
       return (json as { errors: { extensions: { code: string } }[] }).errors.map(
         ({ extensions }) => extensions.code,
       );
@@ -90,42 +92,43 @@ describe('a document that is wrong, over WebSocket', () => {
 });
 
 describe('connection_init', () => {
-  test('while Postgres is away closes the socket with 1013, and works when it is back', async () => {
-    // A key that nobody has used: one that is remembered needs no Postgres.
-    const key = await addWorkspace(app);
+  test('closes the socket with 1013 while PostgreSQL is unavailable, and succeeds afterwards', async () => {
+    // A new API key. A cached one would be accepted without PostgreSQL.
+    const key = await addWorkspaceWithKey(app);
     await proxy.cut();
-    const early = app.connectSockets(key);
-    const closed = await endOf(early, '{ viewer { keyName } }');
-    expect(closed).toMatchObject({ code: 1013, reason: 'Try again later' });
-    await early.dispose();
+    const clientDuringOutage = app.createWebSocketClient(key);
+    const closeEvent = await endOf(clientDuringOutage, '{ viewer { keyName } }');
+    expect(closeEvent).toMatchObject({ code: 1013, reason: 'Try again later' });
+    await clientDuringOutage.dispose();
 
     await proxy.restore();
     await waitFor('/readyz', async () => (await app.get('/readyz')).status === 200);
-    const later = app.connectSockets(key);
-    await expect(endOf(later, '{ viewer { keyName } }')).resolves.toBeNull();
-    await later.dispose();
+    const clientAfterwards = app.createWebSocketClient(key);
+    await expect(endOf(clientAfterwards, '{ viewer { keyName } }')).resolves.toBeNull();
+    await clientAfterwards.dispose();
   });
 
-  test('a subscription that begins while Postgres is away closes the socket with 1013, not with an answer', async () => {
-    const { id } = await app.generate({ prompt: 'begun too early [sandbox: delay=600s]' });
-    await app.task(id); // now the key is remembered
+  test('is not enough for a subscription while PostgreSQL is unavailable: the socket closes with 1013, without a result', async () => {
+    const { id } = await app.generate({ prompt: 'subscribed to during an outage [sandbox: delay=600s]' });
+    // Caches the API key.
+    await app.task(id);
     await proxy.cut();
-    const client = app.connectSockets(app.key);
-    const end = await endOf(client, print(TaskUpdatedDocument), { id });
-    expect(end).toMatchObject({ code: 1013 });
+    const client = app.createWebSocketClient(app.apiKey);
+    const closeEvent = await endOf(client, print(TaskUpdatedDocument), { id });
+    expect(closeEvent).toMatchObject({ code: 1013 });
     await client.dispose();
-    const stream = await app.send(
+    const stream = await app.postBody(
       '/graphql/stream',
       { query: print(TaskUpdatedDocument), variables: { id } },
-      { authorization: `Bearer ${app.key}` },
+      { authorization: `Bearer ${app.apiKey}` },
     );
     expect(stream.status).toBe(503);
     await proxy.restore();
     await waitFor('/readyz', async () => (await app.get('/readyz')).status === 200);
   });
 
-  test('with a wrong key closes the socket with 4403', async () => {
-    const client = app.connectSockets('dk_wrong');
+  test('with an invalid API key closes the socket with 4403', async () => {
+    const client = app.createWebSocketClient('dk_wrong');
     await expect(endOf(client, '{ viewer { keyName } }')).resolves.toMatchObject({ code: 4403 });
     await client.dispose();
   });

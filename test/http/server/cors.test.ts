@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { pathOf, TestApp } from '../../support/app/test-app.js';
+import { pathAndQuery, TestApp } from '../../support/app/test-app.js';
 
 const ORIGIN = 'https://frontend.example';
 
@@ -21,29 +21,32 @@ async function preflight(path: string, headers: string): Promise<{ status: numbe
 }
 
 describe('a page of another origin', () => {
-  test('may send GraphQL with a key and an idempotency key, and asks for it once in two hours', async () => {
-    const wanted = ['authorization', 'content-type', 'idempotency-key'];
-    const { status, headers } = await preflight('/graphql', wanted.join(','));
+  test('may send GraphQL with an API key and an idempotency key, and caches the preflight for two hours', async () => {
+    const requested = ['authorization', 'content-type', 'idempotency-key'];
+    const { status, headers } = await preflight('/graphql', requested.join(','));
     expect(status).toBe(204);
     expect(headers.get('access-control-allow-origin')).toBe('*');
-    expect(headers.get('access-control-allow-headers')?.toLowerCase().split(/, */).sort()).toEqual(wanted);
+    expect(headers.get('access-control-allow-headers')?.toLowerCase().split(/, */).sort()).toEqual(requested);
     expect(headers.get('access-control-allow-methods')).toContain('POST');
     expect(headers.get('access-control-max-age')).toBe('7200');
     expect(headers.get('access-control-allow-credentials')).toBeNull();
   });
 
-  test('may read the answer, also a refusal', async () => {
+  test('may read responses, also errors', async () => {
     const body = { query: '{ viewer { keyName } }' };
-    const good = await app.send('/graphql', body, { origin: ORIGIN, authorization: `Bearer ${app.key}` });
-    const bad = await app.send('/graphql', body, { origin: ORIGIN });
-    expect([good.status, bad.status]).toEqual([200, 401]);
-    for (const { headers } of [good, bad]) expect(headers['access-control-allow-origin']).toBe('*');
+    const success = await app.postBody('/graphql', body, {
+      origin: ORIGIN,
+      authorization: `Bearer ${app.apiKey}`,
+    });
+    const failure = await app.postBody('/graphql', body, { origin: ORIGIN });
+    expect([success.status, failure.status]).toEqual([200, 401]);
+    for (const { headers } of [success, failure]) expect(headers['access-control-allow-origin']).toBe('*');
   });
 
-  test('may read a picture', async () => {
+  test('may read an image', async () => {
     const { id } = await app.generate({ prompt: 'read from another origin', size: '256x256' });
-    const [image] = (await app.settled(id)).images;
-    const { status, headers } = await app.get(pathOf(image?.url), { origin: ORIGIN });
+    const [image] = (await app.waitUntilSettled(id)).images;
+    const { status, headers } = await app.get(pathAndQuery(image?.url), { origin: ORIGIN });
     expect(status).toBe(200);
     expect(headers).toMatchObject({
       'access-control-allow-origin': '*',
@@ -52,7 +55,7 @@ describe('a page of another origin', () => {
   });
 });
 
-test.each(['/healthz', '/readyz'])('%s is not for pages of other origins', async (path) => {
+test.each(['/healthz', '/readyz'])('%s does not allow other origins', async (path) => {
   const { status, headers } = await app.get(path, { origin: ORIGIN });
   expect(status).toBe(200);
   expect(headers).not.toHaveProperty('access-control-allow-origin');

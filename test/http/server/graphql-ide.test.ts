@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { TestApp } from '../../support/app/test-app.js';
 
-/** What a browser says when somebody enters an address. */
+/** The header that a browser sends when a person enters a URL. */
 const BROWSER = { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' };
 
 let app: TestApp;
@@ -11,7 +11,7 @@ beforeAll(async () => {
 afterAll(() => app.stop());
 
 describe('a browser that opens /graphql', () => {
-  test.each(['/graphql', '/graphql/'])('is shown a page at %s whose files are all here', async (path) => {
+  test.each(['/graphql', '/graphql/'])('gets a page at %s whose files are all served here', async (path) => {
     const { status, headers, bytes } = await app.get(path, BROWSER);
     expect([status, headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
     const page = bytes.toString();
@@ -26,7 +26,7 @@ describe('a browser that opens /graphql', () => {
     }
   });
 
-  test('is given a policy that lets the page reach nothing else', async () => {
+  test('gets a policy that limits the page to this origin', async () => {
     const policy = (await app.get('/graphql', BROWSER)).headers['content-security-policy'] ?? '';
     const sources = policy.split(';').flatMap((directive) => directive.trim().split(' ').slice(1));
     expect([...new Set(sources)].sort()).toEqual(["'none'", "'self'", "'unsafe-inline'", 'data:']);
@@ -35,10 +35,10 @@ describe('a browser that opens /graphql', () => {
     expect(policy).toContain("connect-src 'self';");
   });
 
-  test('is not shown it when it asks something', async () => {
+  test('gets no page when it sends a query', async () => {
     const { status, json } = await app.get('/graphql?query={__typename}', {
       ...BROWSER,
-      authorization: `Bearer ${app.key}`,
+      authorization: `Bearer ${app.apiKey}`,
       'apollo-require-preflight': 'yes',
     });
     expect([status, json]).toEqual([200, { data: { __typename: 'Query' } }]);
@@ -50,16 +50,16 @@ test.each([
   '/ide/iframe-sandbox/index.html',
   '/ide/..%2f..%2findex.js',
   '/ide/nothing.js',
-])('%s is not there', async (path) => {
+])('%s does not exist', async (path) => {
   expect((await app.get(path)).status).toBe(404);
 });
 
-test('a program that gets /graphql is told to bring a key', async () => {
+test('a program that requests /graphql needs an API key', async () => {
   for (const accept of ['*/*', 'application/json', 'application/graphql-response+json'])
     expect((await app.get('/graphql', { accept })).status).toBe(401);
 });
 
-test('with GRAPHQL_IDE=off there is no page and no file of it', async () => {
+test('GRAPHQL_IDE=off disables the page and its files', async () => {
   const off = await TestApp.start({ environment: { ROLES: 'api', GRAPHQL_IDE: 'off' } });
   try {
     expect((await off.get('/graphql', BROWSER)).status).toBe(401);

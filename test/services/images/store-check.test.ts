@@ -2,14 +2,14 @@ import { access, mkdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { pino } from 'pino';
-import { Blobs } from '../../../src/db/images/blob-repository.js';
+import { BlobRepository } from '../../../src/db/images/blob-repository.js';
 import { Database } from '../../../src/db/postgres/database.js';
-import { Images } from '../../../src/db/images/image-repository.js';
+import { ImageRepository } from '../../../src/db/images/image-repository.js';
 import { DiskStore } from '../../../src/storage/disk-store.js';
-import { AddressGuard } from '../../../src/net/guard.js';
+import { SsrfGuard } from '../../../src/net/ssrf-guard.js';
 import { HttpClient } from '../../../src/net/http-client.js';
 import { StoreCheck } from '../../../src/services/images/store-check.js';
-import { pathOf, TestApp } from '../../support/app/test-app.js';
+import { pathAndQuery, TestApp } from '../../support/app/test-app.js';
 
 let app: TestApp;
 let db: Database;
@@ -18,10 +18,10 @@ let check: StoreCheck;
 beforeAll(async () => {
   app = await TestApp.start();
   db = new Database({ url: app.databaseUrl, maxConnections: 2, log: pino({ level: 'silent' }) });
-  // The sandbox's pictures are on this machine.
-  http = new HttpClient({ guard: new AddressGuard({ allowPrivateHosts: ['127.0.0.1'] }) });
+  // The sandbox serves its images from this machine.
+  http = new HttpClient({ guard: new SsrfGuard({ allowPrivateHosts: ['127.0.0.1'] }) });
   const store = new DiskStore(join(app.dataDir, 'images'));
-  check = new StoreCheck(new Images(db), new Blobs(db), store, http, 10_000_000);
+  check = new StoreCheck(new ImageRepository(db), new BlobRepository(db), store, http, 10_000_000);
 });
 afterAll(async () => {
   await http.destroy();
@@ -29,45 +29,47 @@ afterAll(async () => {
   await app.stop();
 });
 
-test('finds what is missing, corrupt and orphaned, and repairs what can be', async () => {
-  const made = async (prompt: string) => {
+test('finds missing, corrupt and orphaned blobs, and repairs those that it can', async () => {
+  const createImage = async (prompt: string) => {
     const { id } = await app.generate({ prompt, size: '256x256' });
-    const [image] = (await app.settled(id)).images;
+    const [image] = (await app.waitUntilSettled(id)).images;
     const sha256 = image?.sha256 ?? '';
     const file = join(app.dataDir, 'images', sha256.slice(0, 2), sha256);
-    return { id: image?.id ?? '', path: pathOf(image?.url), sha256, file };
+    return { id: image?.id ?? '', path: pathAndQuery(image?.url), sha256, file };
   };
-  const [missing, corrupt, forgotten] = [
-    await made('missing'),
-    await made('corrupt'),
-    await made('forgotten'),
+  const [missing, corrupt, unrecoverable] = [
+    await createImage('missing'),
+    await createImage('corrupt'),
+    await createImage('unrecoverable'),
   ];
-  expect(await check.run(false)).toEqual({ images: 3, contents: 3, findings: [] });
+  expect(await check.run(false)).toEqual({ images: 3, blobs: 3, findings: [] });
 
   await rm(missing.file);
   await writeFile(corrupt.file, 'something else');
-  await rm(forgotten.file);
-  await app.rows("UPDATE images SET upstream_url = 'http://127.0.0.1:1/gone' WHERE id = $1", [forgotten.id]);
+  await rm(unrecoverable.file);
+  await app.rows("UPDATE images SET upstream_url = 'http://127.0.0.1:1/gone' WHERE id = $1", [
+    unrecoverable.id,
+  ]);
   const orphan = join(app.dataDir, 'images', 'ab', `ab${'0'.repeat(62)}`);
   await mkdir(join(app.dataDir, 'images', 'ab'), { recursive: true });
-  await writeFile(orphan, 'nobody');
+  await writeFile(orphan, 'orphaned');
   const longAgo = new Date(Date.now() - 2 * 3_600_000);
   await utimes(orphan, longAgo, longAgo);
 
-  const byKey = (findings: { key: string }[]) => new Map(findings.map((finding) => [finding.key, finding]));
-  const found = byKey((await check.run(false)).findings);
-  expect(found.size).toBe(4);
-  expect(found.get(missing.sha256)).toMatchObject({
+  const byKey = (list: { key: string }[]) => new Map(list.map((finding) => [finding.key, finding]));
+  const findings = byKey((await check.run(false)).findings);
+  expect(findings.size).toBe(4);
+  expect(findings.get(missing.sha256)).toMatchObject({
     fault: 'missing',
     imageIds: [missing.id],
     repaired: false,
   });
-  expect(found.get(corrupt.sha256)).toMatchObject({
+  expect(findings.get(corrupt.sha256)).toMatchObject({
     fault: 'corrupt',
     imageIds: [corrupt.id],
     repaired: false,
   });
-  expect(found.get(`ab${'0'.repeat(62)}`)).toMatchObject({
+  expect(findings.get(`ab${'0'.repeat(62)}`)).toMatchObject({
     fault: 'orphaned',
     imageIds: [],
     repaired: false,
@@ -75,8 +77,8 @@ test('finds what is missing, corrupt and orphaned, and repairs what can be', asy
 
   const repaired = byKey((await check.run(true)).findings);
   for (const { sha256 } of [missing, corrupt]) expect(repaired.get(sha256)).toMatchObject({ repaired: true });
-  expect(repaired.get(forgotten.sha256)).toMatchObject({ fault: 'missing', repaired: false });
+  expect(repaired.get(unrecoverable.sha256)).toMatchObject({ fault: 'missing', repaired: false });
   await expect(access(orphan)).rejects.toThrow();
-  expect((await check.run(false)).findings).toMatchObject([{ key: forgotten.sha256 }]);
+  expect((await check.run(false)).findings).toMatchObject([{ key: unrecoverable.sha256 }]);
   for (const { path } of [missing, corrupt]) expect((await app.get(path)).status).toBe(200);
 });

@@ -3,17 +3,16 @@ import { pino } from 'pino';
 import { type Caller } from '../../../src/core/access/caller.js';
 import { RateLimited } from '../../../src/core/errors.js';
 import { newId } from '../../../src/core/primitives/ids.js';
-import { type Limits } from '../../../src/core/limits/limits.js';
-import { Allowances } from '../../../src/db/limits/rate-limit-repository.js';
+import { RateLimitRepository } from '../../../src/db/limits/rate-limit-repository.js';
 import { Database } from '../../../src/db/postgres/database.js';
-import { Flights } from '../../../src/db/limits/in-flight-repository.js';
-import { RateLimits } from '../../../src/services/limits/rate-limits.js';
+import { InFlightRepository } from '../../../src/db/limits/in-flight-repository.js';
+import { type DefaultLimits, RateLimits } from '../../../src/services/limits/rate-limits.js';
 import { callerWith } from '../../support/access/callers.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 import { waitFor } from '../../support/wait-for.js';
 
 const log = pino({ level: 'silent' });
-/** No window ends during a test, unless it is its subject. */
+/** No window ends during a test that uses this length. */
 const LONG_MS = 24 * 3_600_000;
 
 let database: TestDatabase;
@@ -36,19 +35,22 @@ afterAll(async () => {
   await database.drop();
 });
 
-interface Wanted {
-  key?: Limits;
-  endUser?: Limits;
-  workspace?: Limits;
+/** The rate limits of one instance. */
+function instance(
+  { key = {}, endUser = {}, workspace = {} }: Partial<DefaultLimits>,
+  windowMs = LONG_MS,
+): RateLimits {
+  return new RateLimits(
+    new RateLimitRepository(db),
+    new InFlightRepository(db),
+    { key, endUser, workspace },
+    windowMs,
+    log,
+  );
 }
 
-/** What counts in one instance. */
-function instance({ key = {}, endUser = {}, workspace = {} }: Wanted, windowMs = LONG_MS): RateLimits {
-  return new RateLimits(new Allowances(db), new Flights(db), { key, endUser, workspace }, windowMs, log);
-}
-
-const isAdmitted = (limits: RateLimits, who: Caller): Promise<boolean> =>
-  limits.admitRequests(who, 1).then(
+const isAdmitted = (limits: RateLimits, caller: Caller): Promise<boolean> =>
+  limits.countRequests(caller, 1).then(
     () => true,
     (error: unknown) => {
       if (error instanceof RateLimited) return false;
@@ -56,51 +58,59 @@ const isAdmitted = (limits: RateLimits, who: Caller): Promise<boolean> =>
     },
   );
 
-async function countAdmitted(of: readonly RateLimits[], who: Caller, each: number): Promise<number> {
-  const all = of.flatMap((limits) => Array.from({ length: each }, () => isAdmitted(limits, who)));
-  return (await Promise.all(all)).filter(Boolean).length;
+/** Sends concurrent requests to each instance and returns how many were admitted in total. */
+async function countAdmitted(
+  instances: readonly RateLimits[],
+  caller: Caller,
+  requestsPerInstance: number,
+): Promise<number> {
+  const admissions = instances.flatMap((limits) =>
+    Array.from({ length: requestsPerInstance }, () => isAdmitted(limits, caller)),
+  );
+  return (await Promise.all(admissions)).filter(Boolean).length;
 }
 
 describe('a limit of 1,000 requests', () => {
   const limited = { key: { requestsPerMinute: 1_000 } };
 
-  test('lets 950 to 1,000 pass that hammer two instances, and asks Postgres for one in ten at most', async () => {
-    const [who, both] = [callerWith(), [instance(limited), instance(limited)]];
+  test('admits 950 to 1,000 concurrent requests to two instances, with at most one query in ten requests', async () => {
+    const [caller, both] = [callerWith(), [instance(limited), instance(limited)]];
     statements = 0;
-    const admitted = await countAdmitted(both, who, 2_000);
+    const admitted = await countAdmitted(both, caller, 2_000);
     expect(admitted).toBeGreaterThanOrEqual(950);
     expect(admitted).toBeLessThanOrEqual(1_000);
     expect(statements).toBeLessThanOrEqual(110);
     statements = 0;
-    expect(await countAdmitted(both, who, 500)).toBe(0);
+    expect(await countAdmitted(both, caller, 500)).toBe(0);
     expect(statements).toBe(0);
   });
 
-  test('lets as many pass when five instances have taken their share and ask no more', async () => {
-    const who = callerWith();
-    for (const idle of Array.from({ length: 5 }, () => instance(limited))) await idle.admitRequests(who, 1);
-    const admitted = 5 + (await countAdmitted([instance(limited)], who, 2_000));
+  test('admits as many if five other instances have taken a chunk and become idle', async () => {
+    const caller = callerWith();
+    for (const idle of Array.from({ length: 5 }, () => instance(limited)))
+      await idle.countRequests(caller, 1);
+    const admitted = 5 + (await countAdmitted([instance(limited)], caller, 2_000));
     expect(admitted).toBeGreaterThanOrEqual(950);
     expect(admitted).toBeLessThanOrEqual(1_000);
   });
 
-  test('is of each key by itself, and tells how it stands', async () => {
+  test('applies to each API key separately and reports its status', async () => {
     const limits = instance(limited);
     const [one, other] = [callerWith(), callerWith()];
-    for (let time = 0; time < 250; time += 1) await limits.admitRequests(one, 1);
-    const standing = await limits.admitRequests(one, 3);
-    expect(standing).toMatchObject({ limit: 1_000, cost: 3, remaining: 747 });
-    await expect(limits.admitRequests(other, 1)).resolves.toMatchObject({ remaining: 999 });
-    await expect(instance(limited).admitRequests(one, 1)).resolves.toMatchObject({ limit: 1_000 });
+    for (let time = 0; time < 250; time += 1) await limits.countRequests(one, 1);
+    const status = await limits.countRequests(one, 3);
+    expect(status).toMatchObject({ limit: 1_000, cost: 3, remaining: 747 });
+    await expect(limits.countRequests(other, 1)).resolves.toMatchObject({ remaining: 999 });
+    await expect(instance(limited).countRequests(one, 1)).resolves.toMatchObject({ limit: 1_000 });
   });
 });
 
-test('a small limit is exact over two instances', async () => {
+test('a small limit is exact on two instances', async () => {
   const both = [instance({ key: { requestsPerMinute: 7 } }), instance({ key: { requestsPerMinute: 7 } })];
   await expect(countAdmitted(both, callerWith(), 50)).resolves.toBe(7);
 });
 
-test("a key's own limit comes before the default, and null takes none away", async () => {
+test("a key's own limit overrides the default, and null keeps the default", async () => {
   const limits = instance({ key: { requestsPerMinute: 5 } });
   await expect(countAdmitted([limits], callerWith({ limits: { requestsPerMinute: 2 } }), 10)).resolves.toBe(
     2,
@@ -110,12 +120,12 @@ test("a key's own limit comes before the default, and null takes none away", asy
   ).resolves.toBe(5);
 });
 
-test("a token's limit is its own: neither its key nor another token is refused by it", async () => {
+test("a client token's limit affects neither its API key nor other tokens", async () => {
   const limits = instance({});
   const key = callerWith({ limits: { requestsPerMinute: 10 } });
   const [one, other] = [newId(), newId()].map((id) => ({
     ...key,
-    token: { id, limits: { requestsPerMinute: 2 } },
+    clientToken: { id, limits: { requestsPerMinute: 2 } },
   }));
   await expect(countAdmitted([limits], one as Caller, 5)).resolves.toBe(2);
   await expect(countAdmitted([limits], key, 3)).resolves.toBe(3);
@@ -123,7 +133,7 @@ test("a token's limit is its own: neither its key nor another token is refused b
   await expect(countAdmitted([limits], key, 10)).resolves.toBe(3);
 });
 
-test('limits of workspace, key and end user hold together: what one refuses is not used up of another', async () => {
+test('workspace, key and end user limits apply together, and a rejection by one uses up none of the others', async () => {
   const limits = instance({
     key: { requestsPerMinute: 20 },
     endUser: { requestsPerMinute: 5 },
@@ -138,45 +148,44 @@ test('limits of workspace, key and end user hold together: what one refuses is n
 });
 
 describe('a window', () => {
-  const second = { key: { requestsPerMinute: 3 } };
+  const limited = { key: { requestsPerMinute: 3 } };
 
-  test('that is over gives everything again, on both instances, and was told in advance', async () => {
-    const both = [instance(second, 1_000), instance(second, 1_000)] as const;
-    const who = callerWith();
-    const [one, other] = both;
-    // In one window, whose length is short: perhaps the first try meets its end.
-    const refusal = await waitFor('a refusal', () =>
-      one.admitRequests(who, 1).then(
+  test('renews the whole limit on both instances when it ends, after the time that `retryAfterMs` announced', async () => {
+    const caller = callerWith();
+    const [one, other] = [instance(limited, 1_000), instance(limited, 1_000)];
+    // Repeats the request, because the short window may end before the limit is reached.
+    const rejection = await waitFor('a rejection', () =>
+      one.countRequests(caller, 1).then(
         () => null,
         (error: unknown) => error as RateLimited,
       ),
     );
-    expect(refusal.retryAfterMs).toBeGreaterThan(0);
-    expect(refusal.retryAfterMs).toBeLessThanOrEqual(1_000);
-    await waitFor('the next window', () => isAdmitted(other, who));
-    await waitFor('the next window here', () => isAdmitted(one, who));
+    expect(rejection.retryAfterMs).toBeGreaterThan(0);
+    expect(rejection.retryAfterMs).toBeLessThanOrEqual(1_000);
+    await waitFor('the next window on the other instance', () => isAdmitted(other, caller));
+    await waitFor('the next window on this instance', () => isAdmitted(one, caller));
   });
 
-  test('is that of Postgres, however wrong the clock of an instance is', async () => {
-    const who = callerWith();
+  test('follows the clock of PostgreSQL, whatever the clock of an instance says', async () => {
+    const caller = callerWith();
     const [right, wrong] = [
       instance({ key: { requestsPerMinute: 10 } }),
       instance({ key: { requestsPerMinute: 10 } }),
     ];
-    const first = await right.admitRequests(who, 1);
+    const first = await right.countRequests(caller, 1);
     const now = Date.now();
     jest.spyOn(Date, 'now').mockImplementation(() => now + 7 * LONG_MS);
-    const second = await wrong.admitRequests(who, 1);
+    const second = await wrong.countRequests(caller, 1);
     expect(second?.resetAt).toEqual(first?.resetAt);
-    await expect(countAdmitted([wrong, right], who, 20)).resolves.toBe(8);
+    await expect(countAdmitted([wrong, right], caller, 20)).resolves.toBe(8);
   });
 });
 
-test('while Postgres is away nobody is refused, and counting goes on when it is back', async () => {
+test('every request is admitted while PostgreSQL is unavailable, and counting resumes afterwards', async () => {
   const limits = instance({ key: { requestsPerMinute: 2 } });
-  const who = callerWith();
-  const run = jest.spyOn(db, 'run').mockRejectedValue(new Error('away'));
-  await expect(countAdmitted([limits], who, 10)).resolves.toBe(10);
+  const caller = callerWith();
+  const run = jest.spyOn(db, 'run').mockRejectedValue(new Error('unavailable'));
+  await expect(countAdmitted([limits], caller, 10)).resolves.toBe(10);
   run.mockRestore();
-  await expect(countAdmitted([limits], who, 10)).resolves.toBe(2);
+  await expect(countAdmitted([limits], caller, 10)).resolves.toBe(2);
 });

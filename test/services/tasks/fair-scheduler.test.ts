@@ -1,240 +1,251 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { DatabaseUnavailable } from '../../../src/core/errors.js';
 import { newId } from '../../../src/core/primitives/ids.js';
-import { type Ticket } from '../../../src/core/jobs.js';
+import { type SubmitJob } from '../../../src/core/jobs.js';
 import { type Task } from '../../../src/core/tasks/task.js';
 import { type Statement } from '../../../src/db/postgres/database.js';
 import { waitFor } from '../../support/wait-for.js';
-import { type Instance, WaitingLine } from '../../support/tasks/scheduler-fixture.js';
+import { type SchedulerInstance, SchedulerFixture } from '../../support/tasks/scheduler-fixture.js';
 
-let line: WaitingLine;
-let instance: Instance;
+let fixture: SchedulerFixture;
+let instance: SchedulerInstance;
 beforeAll(async () => {
-  line = await WaitingLine.open();
-  instance = line.instance();
+  fixture = await SchedulerFixture.open();
+  instance = fixture.addInstance();
 });
-beforeEach(() => line.clear());
-afterAll(() => line.close());
+beforeEach(() => fixture.reset());
+afterAll(() => fixture.close());
 
-const asker = { workspaceId: newId() };
-const isTaken = { message: 'The queue has given this ticket to another run.' };
+const owner = { workspaceId: newId() };
+const supersededError = { message: 'The queue has given this job to another run.' };
 
-/** The task that is sent next. */
-async function next(): Promise<Task> {
-  const task = await line.runTicket(instance);
-  if (!task) throw new Error('Nothing is to be sent.');
+/** Claims the next task. */
+async function claimNextTask(): Promise<Task> {
+  const task = await fixture.runNextJob(instance);
+  if (!task) throw new Error('There is no task to claim.');
   return task;
 }
-function rejected({ attempts: attempt }: Task) {
+function rejectedEvent({ attempts: attempt }: Task) {
   const data = { attempt, code: 'too_many_requests', message: 'later', retryAt: new Date().toISOString() };
   return { type: 'SUBMIT_REJECTED', actor: 'test', data } as const;
 }
 
-/** The first claim of this instance goes through `claim` instead of straight to Postgres. */
-function interceptClaim(of: Instance, claim: (run: () => Promise<unknown>) => Promise<never>): void {
-  const run = of.db.run.bind(of.db);
+/** Routes the first claim of this instance through `claim` instead of directly to PostgreSQL. */
+function interceptClaim(
+  { db }: SchedulerInstance,
+  claim: (run: () => Promise<unknown>) => Promise<never>,
+): void {
+  const run = db.run.bind(db);
   let isFirst = true;
-  of.db.run = async <Row extends object>(statement: Statement, values: unknown[]): Promise<Row[]> => {
-    if (statement.name !== 'claim-turns' || !isFirst) return run<Row>(statement, values);
+  db.run = async <Row extends object>(statement: Statement, values: unknown[]): Promise<Row[]> => {
+    if (statement.name !== 'claim-next-tasks' || !isFirst) return run<Row>(statement, values);
     isFirst = false;
     return claim(() => run(statement, values));
   };
 }
 
-describe('a ticket', () => {
-  test('sends the task whose turn it is, and not the one that it was queued with', async () => {
-    const [first, second] = await line.queueMany(2, asker);
-    const ticket = await line.tickets.take(1);
-    expect(ticket?.taskId).toBe(second);
-    const { task } = await instance.turns.take(ticket ?? (await line.ticket()));
+describe('a run of a submit job', () => {
+  test('claims the next task by fair scheduling, not the task that its job was created with', async () => {
+    const [first, second] = await fixture.enqueueMany(2, owner);
+    const job = await fixture.jobQueue.lockNextJob(1);
+    expect(job?.taskId).toBe(second);
+    const { task } = await instance.scheduler.claimNext(job ?? (await fixture.takeJob()));
     expect(task).toMatchObject({ id: first, status: 'SUBMITTING', attempts: 1 });
   });
 
-  test('of a task that was canceled serves another, and the last one finds nothing', async () => {
-    const [first = '', second] = await line.queueMany(2, asker);
-    await instance.tasks.moveTo(first, 'CANCELED');
-    await expect(line.runTicket(instance)).resolves.toMatchObject({ id: second });
-    const { task, leftBehind } = await instance.turns.take(await line.ticket());
-    expect([task, leftBehind]).toEqual([undefined, undefined]);
+  test('claims another task when the task of its job was canceled, and nothing when no task is left', async () => {
+    const [first = '', second] = await fixture.enqueueMany(2, owner);
+    await instance.tasks.transitionTo(first, 'CANCELED');
+    await expect(fixture.runNextJob(instance)).resolves.toMatchObject({ id: second });
+    const { task, interruptedTaskId } = await instance.scheduler.claimNext(await fixture.takeJob());
+    expect([task, interruptedTaskId]).toEqual([undefined, undefined]);
   });
 
-  test('sends nothing that is overdue', async () => {
-    const [first, second] = await line.queueMany(2, asker);
-    await line.sql.query(`UPDATE tasks SET deadline_at = now() WHERE id = $1`, [first]);
-    await expect(line.runTicket(instance)).resolves.toMatchObject({ id: second });
-    await expect(line.runTicket(instance)).resolves.toBeNull();
-    await expect(line.statuses([first ?? ''])).resolves.toEqual(['QUEUED']);
+  test('claims no overdue task', async () => {
+    const [first, second] = await fixture.enqueueMany(2, owner);
+    await fixture.sql.query(`UPDATE tasks SET deadline_at = now() WHERE id = $1`, [first]);
+    await expect(fixture.runNextJob(instance)).resolves.toMatchObject({ id: second });
+    await expect(fixture.runNextJob(instance)).resolves.toBeNull();
+    await expect(fixture.statuses([first ?? ''])).resolves.toEqual(['QUEUED']);
   });
 
-  test('sends nothing before its time, and then at its place in its line', async () => {
-    const [first = '', second, third] = await line.queueMany(3, asker);
-    const task = await next();
+  test('claims a requeued task only when its retry is due, and then at its old position', async () => {
+    const [first = '', second, third] = await fixture.enqueueMany(3, owner);
+    const task = await claimNextTask();
     expect(task.id).toBe(first);
-    await instance.tasks.putBack(task, new Date(Date.now() + 60_000), rejected(task));
-    await expect(line.runTicket(instance)).resolves.toMatchObject({ id: second });
-    await line.tickets.letTimePass();
-    await expect(line.runTicket(instance)).resolves.toMatchObject({ id: first, attempts: 2 });
-    await expect(line.runTicket(instance)).resolves.toMatchObject({ id: third });
+    await instance.tasks.requeue(task, new Date(Date.now() + 60_000), rejectedEvent(task));
+    await expect(fixture.runNextJob(instance)).resolves.toMatchObject({ id: second });
+    await fixture.jobQueue.makeAllDue();
+    await expect(fixture.runNextJob(instance)).resolves.toMatchObject({ id: first, attempts: 2 });
+    await expect(fixture.runNextJob(instance)).resolves.toMatchObject({ id: third });
   });
 
-  test('puts its task back once: not when that is said again while the next attempt is sent', async () => {
-    const [id = ''] = await line.queueMany(1, asker);
-    const task = await next();
-    await instance.tasks.putBack(task, new Date(), rejected(task));
-    await line.tickets.letTimePass();
-    await expect(next()).resolves.toMatchObject({ id, attempts: 2 });
-    await instance.tasks.putBack(task, new Date(), rejected(task));
-    await expect(line.statuses([id])).resolves.toEqual(['SUBMITTING']);
-    await expect(line.tickets.take(0)).resolves.toBeNull();
+  test('requeues its task once, and not again while the next attempt is being submitted', async () => {
+    const [id = ''] = await fixture.enqueueMany(1, owner);
+    const task = await claimNextTask();
+    await instance.tasks.requeue(task, new Date(), rejectedEvent(task));
+    await fixture.jobQueue.makeAllDue();
+    await expect(claimNextTask()).resolves.toMatchObject({ id, attempts: 2 });
+    await instance.tasks.requeue(task, new Date(), rejectedEvent(task));
+    await expect(fixture.statuses([id])).resolves.toEqual(['SUBMITTING']);
+    await expect(fixture.jobQueue.lockNextJob(0)).resolves.toBeNull();
   });
 
-  test('whose run died while it was sending finds that task, and sends neither it nor another one', async () => {
-    const [first, second] = await line.queueMany(2, asker);
-    const ticket = await line.ticket();
-    await instance.turns.take(ticket);
-    await line.tickets.handBack(ticket);
-    const again = await line.ticket();
-    expect(again).toMatchObject({ id: ticket.id, attempt: 2 });
-    await expect(line.instance().turns.take(again)).resolves.toEqual({ leftBehind: first });
-    await expect(line.statuses([first ?? '', second ?? ''])).resolves.toEqual(['SUBMITTING', 'QUEUED']);
+  test('reports the task that an earlier run was submitting when it died, and claims no other one', async () => {
+    const [first, second] = await fixture.enqueueMany(2, owner);
+    const job = await fixture.takeJob();
+    await instance.scheduler.claimNext(job);
+    await fixture.jobQueue.release(job);
+    const nextRun = await fixture.takeJob();
+    expect(nextRun).toMatchObject({ id: job.id, attempt: 2 });
+    await expect(fixture.addInstance().scheduler.claimNext(nextRun)).resolves.toEqual({
+      interruptedTaskId: first,
+    });
+    await expect(fixture.statuses([first ?? '', second ?? ''])).resolves.toEqual(['SUBMITTING', 'QUEUED']);
   });
 
-  test('whose run died before it took a turn takes the next one', async () => {
-    const [first] = await line.queueMany(1, asker);
-    await line.tickets.handBack(await line.ticket());
-    await expect(line.runTicket(instance)).resolves.toMatchObject({ id: first });
+  test('claims the next task when an earlier run died before it claimed one', async () => {
+    const [first] = await fixture.enqueueMany(1, owner);
+    await fixture.jobQueue.release(await fixture.takeJob());
+    await expect(fixture.runNextJob(instance)).resolves.toMatchObject({ id: first });
   });
 
-  test('of the version before, which was sending its own task when it died, finds that task', async () => {
-    const [first = '', second] = await line.queueMany(2, asker);
-    const ticket = await line.ticket();
-    expect(ticket.taskId).toBe(first);
-    await instance.tasks.moveTo(first, 'SUBMITTING', { submissionId: newId() });
-    await expect(instance.turns.take(ticket)).resolves.toEqual({ leftBehind: first });
-    await expect(line.statuses([second ?? ''])).resolves.toEqual(['QUEUED']);
+  test('leaves a SUBMITTING task alone that its job does not hold', async () => {
+    const [first = '', second] = await fixture.enqueueMany(2, owner);
+    const job = await fixture.takeJob();
+    expect(job.taskId).toBe(first);
+    await instance.tasks.transitionTo(first, 'SUBMITTING', { submissionId: newId() });
+    await expect(instance.scheduler.claimNext(job)).resolves.toMatchObject({ task: { id: second } });
+    await expect(fixture.statuses([first])).resolves.toEqual(['SUBMITTING']);
   });
 
-  test('does not touch what another ticket is sending', async () => {
-    const [first] = await line.queueMany(2, asker);
-    const [one, other] = [await line.ticket(), await line.ticket()];
-    await instance.turns.take(one);
+  test('leaves a task alone that another job is submitting', async () => {
+    const [first] = await fixture.enqueueMany(2, owner);
+    const [one, other] = [await fixture.takeJob(), await fixture.takeJob()];
+    await instance.scheduler.claimNext(one);
     expect(one.taskId).toBe(first);
-    const { task, leftBehind } = await instance.turns.take({ ...other, taskId: one.taskId });
-    expect(leftBehind).toBeUndefined();
+    const { task, interruptedTaskId } = await instance.scheduler.claimNext({ ...other, taskId: one.taskId });
+    expect(interruptedTaskId).toBeUndefined();
     expect(task?.id).not.toBe(first);
   });
 
-  test('that was given to another run does nothing for the first one, which throws', async () => {
-    const [first, second] = await line.queueMany(2, asker);
-    const before = await line.ticket();
-    await line.tickets.handBack(before);
-    const after = await line.ticket();
-    await expect(instance.turns.take(before)).rejects.toMatchObject(isTaken);
-    await expect(instance.turns.take(after)).resolves.toMatchObject({ task: { id: first } });
-    await expect(instance.turns.take(before)).rejects.toMatchObject(isTaken);
-    await expect(line.statuses([first ?? '', second ?? ''])).resolves.toEqual(['SUBMITTING', 'QUEUED']);
+  test('throws and claims nothing when its job was given to another run', async () => {
+    const [first, second] = await fixture.enqueueMany(2, owner);
+    const firstRun = await fixture.takeJob();
+    await fixture.jobQueue.release(firstRun);
+    const secondRun = await fixture.takeJob();
+    await expect(instance.scheduler.claimNext(firstRun)).rejects.toMatchObject(supersededError);
+    await expect(instance.scheduler.claimNext(secondRun)).resolves.toMatchObject({ task: { id: first } });
+    await expect(instance.scheduler.claimNext(firstRun)).rejects.toMatchObject(supersededError);
+    await expect(fixture.statuses([first ?? '', second ?? ''])).resolves.toEqual(['SUBMITTING', 'QUEUED']);
   });
 
-  test('that two runs of it ask about at once gives each of the others a task of its own', async () => {
-    const ids = await line.queueMany(4, asker);
-    const before = await line.ticket();
-    await line.tickets.handBack(before);
-    const asked = [before, await line.ticket(), await line.ticket(), await line.ticket()];
-    const turns = await instance.tasks.claimTurns(
-      asked.map((ticket) => ({ ...ticket, submissionId: newId() })),
+  test('in one batch with two runs of one job still claims one task for each other job', async () => {
+    const ids = await fixture.enqueueMany(4, owner);
+    const firstRun = await fixture.takeJob();
+    await fixture.jobQueue.release(firstRun);
+    const jobs = [firstRun, await fixture.takeJob(), await fixture.takeJob(), await fixture.takeJob()];
+    const results = await instance.tasks.claimNextTasks(
+      jobs.map((job) => ({ ...job, submissionId: newId() })),
     );
-    const told = turns.map((turn) => (turn.turn === 'NEXT' ? turn.task?.id : turn.turn));
-    expect(told).toEqual(['TAKEN', ...ids.slice(0, 3)]);
+    const outcomes = results.map((result) =>
+      result.outcome === 'PICKED' ? result.task?.id : result.outcome,
+    );
+    expect(outcomes).toEqual(['SUPERSEDED', ...ids.slice(0, 3)]);
   });
 
-  test('that the queue does not have any more sends nothing', async () => {
-    const [first] = await line.queueMany(1, asker);
-    const ticket = await line.ticket();
-    await line.tickets.complete(ticket);
-    await expect(instance.turns.take(ticket)).resolves.toEqual({});
-    await expect(line.statuses([first ?? ''])).resolves.toEqual(['QUEUED']);
+  test('claims nothing when its job is no longer in the queue', async () => {
+    const [first] = await fixture.enqueueMany(1, owner);
+    const job = await fixture.takeJob();
+    await fixture.jobQueue.complete(job);
+    await expect(instance.scheduler.claimNext(job)).resolves.toEqual({});
+    await expect(fixture.statuses([first ?? ''])).resolves.toEqual(['QUEUED']);
   });
 });
 
-describe('a ticket that is exchanged', () => {
-  test('is followed by one that is due later, and sends a task as well', async () => {
-    const [first] = await line.queueMany(1, asker);
-    const ticket = await line.ticket();
+describe('a submit job that is replaced', () => {
+  test('is followed by one that is due later and claims a task as well', async () => {
+    const [first] = await fixture.enqueueMany(1, owner);
+    const job = await fixture.takeJob();
     const later = new Date(Date.now() + 60_000);
-    await expect(instance.tasks.exchangeTicket(ticket, later)).resolves.toBe(true);
-    await line.tickets.complete(ticket);
-    await expect(line.tickets.take(0)).resolves.toBeNull();
-    await line.tickets.letTimePass();
-    await expect(line.runTicket(instance)).resolves.toMatchObject({ id: first });
+    await expect(instance.tasks.replaceSubmitJob(job, later)).resolves.toBe(true);
+    await fixture.jobQueue.complete(job);
+    await expect(fixture.jobQueue.lockNextJob(0)).resolves.toBeNull();
+    await fixture.jobQueue.makeAllDue();
+    await expect(fixture.runNextJob(instance)).resolves.toMatchObject({ id: first });
   });
 
-  test('while another run has it is not doubled', async () => {
-    await line.queueMany(1, asker);
-    const ticket = await line.ticket();
-    await line.tickets.handBack(ticket);
-    await line.ticket();
-    await expect(instance.tasks.exchangeTicket(ticket, new Date())).resolves.toBe(false);
-    await expect(line.tickets.take(0)).resolves.toBeNull();
+  test('is not duplicated while another run has it', async () => {
+    await fixture.enqueueMany(1, owner);
+    const job = await fixture.takeJob();
+    await fixture.jobQueue.release(job);
+    await fixture.takeJob();
+    await expect(instance.tasks.replaceSubmitJob(job, new Date())).resolves.toBe(false);
+    await expect(fixture.jobQueue.lockNextJob(0)).resolves.toBeNull();
   });
 });
 
-describe('when Postgres goes away before it has answered', () => {
-  test('a claim that was committed is found again, and its task is sent', async () => {
-    const [first, second] = await line.queueMany(2, asker);
-    const cut = line.instance();
-    interceptClaim(cut, async (run) => {
+describe('when PostgreSQL goes away before it has answered', () => {
+  test('a claim that was committed is found again, and its task is submitted', async () => {
+    const [first, second] = await fixture.enqueueMany(2, owner);
+    const cutOff = fixture.addInstance();
+    interceptClaim(cutOff, async (run) => {
       await run();
       throw new DatabaseUnavailable(new Error('cut'));
     });
-    await expect(cut.turns.take(await line.ticket())).resolves.toMatchObject({ task: { id: first } });
-    await expect(line.statuses([first ?? '', second ?? ''])).resolves.toEqual(['SUBMITTING', 'QUEUED']);
+    await expect(cutOff.scheduler.claimNext(await fixture.takeJob())).resolves.toMatchObject({
+      task: { id: first },
+    });
+    await expect(fixture.statuses([first ?? '', second ?? ''])).resolves.toEqual(['SUBMITTING', 'QUEUED']);
   });
 
-  test('a claim that is carried out after all, and later, takes no second task', async () => {
-    const [first, second] = await line.queueMany(2, asker);
-    const cut = line.instance();
-    let late: (() => Promise<unknown>) | undefined;
-    interceptClaim(cut, (run) => {
-      late = run;
+  test('a claim that is executed late after all takes no second task', async () => {
+    const [first, second] = await fixture.enqueueMany(2, owner);
+    const cutOff = fixture.addInstance();
+    let lateStatement: (() => Promise<unknown>) | undefined;
+    interceptClaim(cutOff, (run) => {
+      lateStatement = run;
       return Promise.reject(new DatabaseUnavailable(new Error('cut')));
     });
-    await expect(cut.turns.take(await line.ticket())).resolves.toMatchObject({ task: { id: first } });
-    await late?.();
-    await expect(line.statuses([first ?? '', second ?? ''])).resolves.toEqual(['SUBMITTING', 'QUEUED']);
+    await expect(cutOff.scheduler.claimNext(await fixture.takeJob())).resolves.toMatchObject({
+      task: { id: first },
+    });
+    await lateStatement?.();
+    await expect(fixture.statuses([first ?? '', second ?? ''])).resolves.toEqual(['SUBMITTING', 'QUEUED']);
   });
 
-  test('everybody who asked in the same statement asks again', async () => {
-    const ids = await line.queueMany(10, asker);
-    const cut = line.instance();
-    interceptClaim(cut, async (run) => {
+  test('all claims of the same statement are made again', async () => {
+    const ids = await fixture.enqueueMany(10, owner);
+    const cutOff = fixture.addInstance();
+    interceptClaim(cutOff, async (run) => {
       await run();
       throw new DatabaseUnavailable(new Error('cut'));
     });
-    const tickets: Ticket[] = [];
-    while (tickets.length < ids.length) tickets.push(await line.ticket());
-    const taken = await Promise.all(tickets.map((ticket) => cut.turns.take(ticket)));
-    expect(taken.map(({ task }) => task?.id).sort()).toEqual([...ids].sort());
+    const jobs: SubmitJob[] = [];
+    while (jobs.length < ids.length) jobs.push(await fixture.takeJob());
+    const claims = await Promise.all(jobs.map((job) => cutOff.scheduler.claimNext(job)));
+    expect(claims.map(({ task }) => task?.id).sort()).toEqual([...ids].sort());
   });
 });
 
-describe('a turn', () => {
-  test('that was asked for while another instance holds the lock sees what was queued meanwhile', async () => {
-    const client = await line.sql.connect();
+describe('a claim that waits for the lock of another instance', () => {
+  test('sees what was queued while it waited', async () => {
+    const client = await fixture.sql.connect();
     try {
       await client.query('BEGIN');
-      await client.query('SELECT FROM turn_head FOR UPDATE');
-      const elsewhere = await line.queue(asker);
-      const taken = instance.turns.take(await line.ticket());
+      await client.query('SELECT FROM scheduler_head FOR UPDATE');
+      const canceledId = await fixture.enqueue(owner);
+      const claim = instance.scheduler.claimNext(await fixture.takeJob());
       await waitFor('the claim to wait', async () => {
-        const { rows } = await line.sql.query(
+        const { rows } = await fixture.sql.query(
           `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`,
         );
         return rows.length > 0;
       });
-      await instance.tasks.moveTo(elsewhere, 'CANCELED');
-      const id = await line.queue({ workspaceId: newId() });
+      await instance.tasks.transitionTo(canceledId, 'CANCELED');
+      const id = await fixture.enqueue({ workspaceId: newId() });
       await client.query('COMMIT');
-      await expect(taken).resolves.toMatchObject({ task: { id } });
+      await expect(claim).resolves.toMatchObject({ task: { id } });
     } finally {
       client.release();
     }

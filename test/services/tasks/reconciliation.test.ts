@@ -2,10 +2,10 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { Database } from '../../../src/db/postgres/database.js';
-import { type Leases } from '../../../src/db/postgres/lease-repository.js';
-import { Tasks } from '../../../src/db/tasks/task-repository.js';
+import { type LeaseRepository } from '../../../src/db/postgres/lease-repository.js';
+import { TaskRepository } from '../../../src/db/tasks/task-repository.js';
 import { type EventLog } from '../../../src/event-log/event-log.js';
-import { type AceData, type UpstreamResult } from '../../../src/upstreams/acedata.js';
+import { type AceDataClient, type UpstreamResult } from '../../../src/upstreams/acedata-client.js';
 import { Reconciliation } from '../../../src/services/tasks/reconciliation.js';
 import { Results } from '../../../src/services/tasks/results.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
@@ -22,64 +22,70 @@ afterAll(async () => {
   await database.drop();
 });
 
-test('does not tell that a request may not have arrived of a task whose reply is read meanwhile', async () => {
-  const tasks = new Tasks(db);
-  const id = await submittingAndOverdue(tasks);
+test('does not expire a task as unconfirmed when its response arrives in the meantime', async () => {
+  const tasks = new TaskRepository(db);
+  const id = await insertOverdueTask(tasks);
 
-  // The reply comes between the look for overdue tasks and the end of this one.
-  const withReply = new Tasks(db);
-  withReply.findOverdue = async (limit) => {
+  // The response arrives after the overdue tasks were read and before this one is expired.
+  const withResponse = new TaskRepository(db);
+  withResponse.findOverdue = async (limit) => {
     const overdue = await tasks.findOverdue(limit);
-    await tasks.moveTo(id, 'RUNNING');
+    await tasks.transitionTo(id, 'RUNNING');
     return overdue;
   };
-  await reconciliation(withReply).expire();
+  await createReconciliation(withResponse).expireOverdue();
   expect(await tasks.find(id)).toMatchObject({ status: 'RUNNING' });
 
-  await reconciliation(tasks).expire();
+  await createReconciliation(tasks).expireOverdue();
   expect(await tasks.find(id)).toMatchObject({ status: 'EXPIRED', failure: { code: 'DEADLINE_EXCEEDED' } });
 });
 
-test('finds the pictures of a task that was given up, and asks ever more seldom', async () => {
-  const tasks = new Tasks(db);
-  const ago = { short: '5 seconds', long: '20 seconds', tooLong: '61 minutes' };
-  const ids = { short: '', long: '', tooLong: '' };
-  for (const [name, time] of Object.entries(ago) as [keyof typeof ago, string][])
-    ids[name] = await givenUp(time);
-  const asked: string[][] = [];
-  const reading = reconciliation(tasks, (upstreamIds) => {
-    asked.push([...upstreamIds]);
-    const picture = { url: 'http://127.0.0.1:1/late.png', seed: null, inferenceSeconds: null, reported: {} };
+test('polls an expired task for late images, at growing intervals', async () => {
+  const tasks = new TaskRepository(db);
+  const ages = { tooRecent: '5 seconds', due: '20 seconds', tooOld: '61 minutes' };
+  const ids = { tooRecent: '', due: '', tooOld: '' };
+  for (const [name, time] of Object.entries(ages) as [keyof typeof ages, string][]) {
+    ids[name] = await insertExpiredTask(time);
+  }
+  const polledIds: string[][] = [];
+  const poller = createReconciliation(tasks, (upstreamIds) => {
+    polledIds.push([...upstreamIds]);
+    const image = {
+      upstreamUrl: 'http://127.0.0.1:1/late.png',
+      seed: null,
+      inferenceSeconds: null,
+      upstreamMetadata: {},
+    };
     const result: UpstreamResult =
-      asked.length === 1
+      polledIds.length === 1
         ? { kind: 'running', upstreamTaskId: null, upstreamTraceId: null }
-        : { kind: 'succeeded', pictures: [picture], upstreamTaskId: null, upstreamTraceId: null };
+        : { kind: 'succeeded', images: [image], upstreamTaskId: null, upstreamTraceId: null };
     return Promise.resolve(new Map(upstreamIds.map((id) => [id, result])));
   });
-  await reading.reconcile();
-  expect(asked).toEqual([[ids.long]]);
-  await reading.reconcile();
-  expect(asked).toHaveLength(1);
+  await poller.reconcile();
+  expect(polledIds).toEqual([[ids.due]]);
+  await poller.reconcile();
+  expect(polledIds).toHaveLength(1);
 
-  const later = `UPDATE tasks SET checked_at = now() - interval '16 seconds' WHERE id = $1`;
-  await db.run({ name: 'asked-long-ago', text: later }, [ids.long]);
-  await reading.reconcile();
-  expect(asked).toEqual([[ids.long], [ids.long]]);
-  expect(await tasks.find(ids.long)).toMatchObject({ status: 'EXPIRED' });
-  const kept = { name: 'late-images', text: 'SELECT late FROM images WHERE task_id = $1' };
-  expect(await db.run(kept, [ids.long])).toEqual([{ late: true }]);
+  const makeDue = `UPDATE tasks SET checked_at = now() - interval '16 seconds' WHERE id = $1`;
+  await db.run({ name: 'checked-long-ago', text: makeDue }, [ids.due]);
+  await poller.reconcile();
+  expect(polledIds).toEqual([[ids.due], [ids.due]]);
+  expect(await tasks.find(ids.due)).toMatchObject({ status: 'EXPIRED' });
+  const lateImages = { name: 'late-images', text: 'SELECT late FROM images WHERE task_id = $1' };
+  expect(await db.run(lateImages, [ids.due])).toEqual([{ late: true }]);
 
-  await db.run({ name: 'asked-long-ago', text: later }, [ids.long]);
-  await reading.reconcile();
-  expect(asked).toHaveLength(2);
+  await db.run({ name: 'checked-long-ago', text: makeDue }, [ids.due]);
+  await poller.reconcile();
+  expect(polledIds).toHaveLength(2);
 });
 
-/** An expired task that the upstream has taken under the same id. */
-async function givenUp(ago: string): Promise<string> {
+/** Inserts a task that expired `ago`. Its upstream ID equals its ID. */
+async function insertExpiredTask(ago: string): Promise<string> {
   const id = newId();
   await db.run(
     {
-      name: 'given-up-task',
+      name: 'expired-task',
       text: `INSERT INTO tasks (id, workspace_id, kind, status, prompt, model, requested_count, input_hash, deadline_at,
                                 finished_at, upstream_task_id)
              VALUES ($1, $1, 'GENERATE', 'EXPIRED', 'a cat', 'flux-dev', 1, '', now() - $2::interval,
@@ -90,7 +96,7 @@ async function givenUp(ago: string): Promise<string> {
   return id;
 }
 
-async function submittingAndOverdue(tasks: Tasks): Promise<string> {
+async function insertOverdueTask(tasks: TaskRepository): Promise<string> {
   const id = newId();
   await db.run(
     {
@@ -104,10 +110,10 @@ async function submittingAndOverdue(tasks: Tasks): Promise<string> {
   return id;
 }
 
-/** Without the upstream it is not asked. */
-function reconciliation(tasks: Tasks, readTasks?: AceData['readTasks']): Reconciliation {
-  const events = { sealSoon: () => undefined } as EventLog;
-  const leases = { take: () => Promise.resolve(true) } as unknown as Leases;
-  const upstream = { readTasks } as AceData;
+/** Without `readTasks`, the upstream must not be polled. */
+function createReconciliation(tasks: TaskRepository, readTasks?: AceDataClient['readTasks']): Reconciliation {
+  const events = { requestSeal: () => undefined } as EventLog;
+  const leases = { acquire: () => Promise.resolve(true) } as unknown as LeaseRepository;
+  const upstream = { readTasks } as AceDataClient;
   return new Reconciliation(tasks, leases, new Results(tasks, events), events, upstream, log, 10_000, 1_000);
 }

@@ -10,25 +10,25 @@ let folder: string;
 let path: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'darkroom-decode-'));
-  path = join(folder, 'picture');
+  path = join(folder, 'image');
   await sharp({ create: { width: 300, height: 300, channels: 3, background: '#00f' } })
     .png()
     .toFile(path);
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-describe('the way to the decoder', () => {
-  test('is open for two at once', async () => {
+describe('decoding', () => {
+  test('runs at most twice at the same time', async () => {
     let [running, most] = [0, 0];
-    let bothAreIn: () => void = () => undefined;
-    const both = new Promise<void>((resolve) => (bothAreIn = resolve));
+    let onBothRunning: () => void = () => undefined;
+    const bothRunning = new Promise<void>((resolve) => (onBothRunning = resolve));
     const runs = Array.from({ length: 8 }, () =>
-      decode(path, {}, async (picture) => {
+      decode(path, {}, async (image) => {
         running += 1;
         most = Math.max(most, running);
-        if (running === 2) bothAreIn();
-        await both;
-        await picture.raw().toBuffer();
+        if (running === 2) onBothRunning();
+        await bothRunning;
+        await image.raw().toBuffer();
         running -= 1;
       }),
     );
@@ -36,12 +36,12 @@ describe('the way to the decoder', () => {
     expect(most).toBe(2);
   });
 
-  test('lends memory to those who fit in, and to one alone what is more than there is', async () => {
+  test('waits for free memory, and runs work that needs more than the total alone', async () => {
     const budget = new MemoryBudget(100);
     const order: string[] = [];
     const begin = (name: string, bytes: number) => {
       let end: () => void = () => undefined;
-      const done = budget.lend(bytes, async () => {
+      const done = budget.runWithBytes(bytes, async () => {
         order.push(name);
         await new Promise<void>((resolve) => (end = resolve));
       });
@@ -55,17 +55,17 @@ describe('the way to the decoder', () => {
     expect(order).toEqual(['half', 'rest']);
     rest.end();
     await rest.done;
-    const failed = budget.lend(100, () => Promise.reject(new Error('broken')));
+    const failed = budget.runWithBytes(100, () => Promise.reject(new Error('broken')));
     await Promise.resolve();
     expect(order).toEqual(['half', 'rest', 'more']);
     more.end();
     await expect(failed).rejects.toThrow('broken');
-    await expect(budget.lend(100, () => Promise.resolve('free again'))).resolves.toBe('free again');
+    await expect(budget.runWithBytes(100, () => Promise.resolve('free again'))).resolves.toBe('free again');
   });
 
-  test('does not blame the picture for a fault of ours', async () => {
+  test('does not blame the image for an error of the caller', async () => {
     const fault = new TypeError('a mistake');
     await expect(decode(path, {}, () => Promise.reject(fault))).rejects.toBe(fault);
-    await expect(decode(path, {}, (picture) => picture.metadata())).resolves.toMatchObject({ width: 300 });
+    await expect(decode(path, {}, (image) => image.metadata())).resolves.toMatchObject({ width: 300 });
   });
 });

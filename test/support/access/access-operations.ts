@@ -1,4 +1,4 @@
-/** What an administration asks. */
+/** GraphQL operations of workspace administration, and the types of their results. */
 export const CREATE_KEY = `mutation ($input: CreateApiKeyInput!) {
   createApiKey(input: $input) { apiKey { ...Key } secret userErrors { code message field } }
 }
@@ -9,8 +9,8 @@ fragment Key on ApiKey {
 export const REVOKE_KEY = `mutation ($id: ID!) {
   revokeApiKey(input: { id: $id }) { apiKey { id revokedAt } userErrors { code message field } }
 }`;
-export const ROTATE_KEY = `mutation ($id: ID!, $graceSeconds: Int) {
-  rotateApiKey(input: { id: $id, graceSeconds: $graceSeconds }) {
+export const ROTATE_KEY = `mutation ($id: ID!, $gracePeriodSeconds: Int) {
+  rotateApiKey(input: { id: $id, gracePeriodSeconds: $gracePeriodSeconds }) {
     apiKey { id name scopes expiresAt limits { connections } } secret userErrors { code message field }
   }
 }`;
@@ -19,7 +19,7 @@ export const CREATE_WORKSPACE = `mutation ($name: String!, $scopes: [String!]!) 
     workspace { id name createdAt } apiKey { id name scopes } secret userErrors { code message field }
   }
 }`;
-export const KEYS = `query ($first: Int = 100, $after: String) {
+export const LIST_KEYS = `query ($first: Int = 100, $after: String) {
   apiKeys(first: $first, after: $after) {
     nodes { id name prefix lastFour scopes expiresAt revokedAt lastUsedAt }
     pageInfo { hasNextPage endCursor }
@@ -28,12 +28,12 @@ export const KEYS = `query ($first: Int = 100, $after: String) {
 export const VIEWER = '{ viewer { workspaceId workspaceName keyId keyName scopes } }';
 export const AUDIT_LOG = `query ($first: Int = 100, $after: String, $filter: AuditFilter) {
   auditLog(first: $first, after: $after, filter: $filter) {
-    nodes { id at action actor keyId endUserId source subject data }
+    nodes { id at action actor keyId endUserId clientAddress targetId data }
     pageInfo { hasNextPage endCursor }
   }
 }`;
 
-export interface KeyView {
+export interface ApiKeyFields {
   id: string;
   name: string;
   prefix: string;
@@ -43,26 +43,26 @@ export interface KeyView {
   revokedAt: string | null;
   lastUsedAt: string | null;
 }
-export interface UserErrors {
+export interface WithUserErrors {
   userErrors: { code: string; message: string; field: string[] | null }[];
 }
-export type MadeKey = UserErrors & { apiKey: KeyView; secret: string };
-export interface PageOf<Node> {
+export type CreatedKey = WithUserErrors & { apiKey: ApiKeyFields; secret: string };
+export interface Page<Node> {
   nodes: Node[];
   pageInfo: { hasNextPage: boolean; endCursor: string | null };
 }
-export interface AuditView {
+export interface AuditEntryFields {
   id: string;
   at: string;
   action: string;
   actor: string;
   keyId: string | null;
   endUserId: string | null;
-  source: string | null;
-  subject: string | null;
+  clientAddress: string | null;
+  targetId: string | null;
   data: Record<string, unknown>;
 }
-export interface ViewerView {
+export interface ViewerFields {
   workspaceId: string;
   workspaceName: string;
   keyId: string;

@@ -1,22 +1,22 @@
 import { type Caller, SCOPES } from '../../../src/core/access/caller.js';
 import { newId } from '../../../src/core/primitives/ids.js';
 
-/** Somebody with a key that may do everything, but for what the test says. */
-export function callerWith(facts: Partial<Caller> = {}): Caller {
+/** A caller with an API key that has every scope, changed by `overrides`. */
+export function callerWith(overrides: Partial<Caller> = {}): Caller {
   return {
     workspaceId: newId(),
     workspaceName: 'w',
-    credential: 'KEY',
+    credentialType: 'API_KEY',
     keyId: newId(),
     keyName: 'k',
     keyPrefix: 'dk_',
     scopes: SCOPES,
     limits: {},
-    token: null,
+    clientToken: null,
     endUserId: null,
     taskIds: null,
     expiresAt: null,
-    source: null,
-    ...facts,
+    clientAddress: null,
+    ...overrides,
   };
 }

@@ -2,24 +2,24 @@ import { createHmac, createPrivateKey, generateKeyPairSync, type KeyObject, sign
 import { Signer } from '../../../src/core/access/signer.js';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { type TokenClaims } from '../../../src/services/access/token-signing.js';
-import { SECRET_KEY, signing } from './client-tokens.js';
+import { SECRET_KEY, tokenSigning } from './client-tokens.js';
 
-/** What a hostile client can have: a good token, its claims, and the public keys. */
-export interface Loot {
+/** What an attacker may hold: a valid token, its claims, and IDs of another workspace. */
+export interface StolenCredentials {
   claims: TokenClaims;
   token: string;
-  /** A key of another workspace, by its id. */
+  /** ID of an API key of another workspace. */
   foreignKeyId: string;
   foreignWorkspaceId: string;
 }
 
 const now = () => Math.floor(Date.now() / 1000);
-const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
-const decode = (part = '') =>
+const encodeJson = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
+const decodeJson = (part = '') =>
   JSON.parse(Buffer.from(part, 'base64url').toString()) as Record<string, unknown>;
 
-/** Our own key, as if it had leaked to a tester: the claims alone have to stop what it signs. */
-const ourKey = createPrivateKey({
+/** The service's own signing key. Tokens signed with it have a valid signature, so their claims must get them refused. */
+const leakedSigningKey = createPrivateKey({
   key: Buffer.concat([
     Buffer.from('302e020100300506032b657004220420', 'hex'),
     new Signer(Buffer.from(SECRET_KEY)).derive('client-token', 'ed25519'),
@@ -27,116 +27,130 @@ const ourKey = createPrivateKey({
   format: 'der',
   type: 'pkcs8',
 });
-const theirs = generateKeyPairSync('ed25519');
-const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const attackerKeyPair = generateKeyPairSync('ed25519');
+const attackerRsaKeyPair = generateKeyPairSync('rsa', { modulusLength: 2048 });
 
-function signed(header: object, payload: object, key: KeyObject = ourKey): string {
-  const body = `${encode(header)}.${encode(payload)}`;
+function signToken(header: object, payload: object, key: KeyObject = leakedSigningKey): string {
+  const body = `${encodeJson(header)}.${encodeJson(payload)}`;
   return `${body}.${sign(null, Buffer.from(body), key).toString('base64url')}`;
 }
 
-/** Tokens that must not pass, each with its name. */
-export function hostileTokens({ token, foreignKeyId, foreignWorkspaceId }: Loot): [string, string][] {
-  const [head = '', body = '', signature = ''] = token.split('.');
-  const [header, payload] = [decode(head), decode(body)];
-  const [published] = signing.publishedKeys;
+/** Named tokens that must be refused. */
+export function forgedTokens({
+  token,
+  foreignKeyId,
+  foreignWorkspaceId,
+}: StolenCredentials): [string, string][] {
+  const [encodedHeader = '', encodedPayload = '', signature = ''] = token.split('.');
+  const [header, payload] = [decodeJson(encodedHeader), decodeJson(encodedPayload)];
+  const [published] = tokenSigning.publicJwks;
   const publicBytes = Buffer.from(published?.x ?? '', 'base64url');
-  const hmac = (key: Buffer | string, alg = 'HS256') => {
-    const text = `${encode({ ...header, alg })}.${body}`;
+  const signHmac = (key: Buffer | string, alg = 'HS256') => {
+    const text = `${encodeJson({ ...header, alg })}.${encodedPayload}`;
     return `${text}.${createHmac('sha256', key).update(text).digest('base64url')}`;
   };
-  const pem = theirs.publicKey.export({ format: 'pem', type: 'spki' });
-  const but = (claims: object) => signed(header, { ...payload, ...claims });
-  const without = (name: string) =>
-    signed(header, Object.fromEntries(Object.entries(payload).filter(([claim]) => claim !== name)));
-  const forged = (claims: object) => `${head}.${encode({ ...payload, ...claims })}.${signature}`;
+  const pem = attackerKeyPair.publicKey.export({ format: 'pem', type: 'spki' });
+  const withClaims = (claims: object) => signToken(header, { ...payload, ...claims });
+  const withoutClaim = (name: string) =>
+    signToken(header, Object.fromEntries(Object.entries(payload).filter(([claim]) => claim !== name)));
+  const withAlteredPayload = (claims: object) =>
+    `${encodedHeader}.${encodeJson({ ...payload, ...claims })}.${signature}`;
   return [
-    ['alg none, without a signature', `${encode({ ...header, alg: 'none' })}.${body}.`],
-    ['alg none, with one', `${encode({ ...header, alg: 'none' })}.${body}.${signature}`],
-    ['alg None, in other letters', `${encode({ ...header, alg: 'nOnE' })}.${body}.${signature}`],
-    ['HS256 with the public key as the secret', hmac(publicBytes)],
-    ['HS256 with the published text as the secret', hmac(published?.x ?? '')],
-    ['HS256 with a public key in PEM as the secret', hmac(pem)],
-    ['HS256 with an empty secret', hmac('')],
-    ['HS512 named', hmac(publicBytes, 'HS512')],
-    ['RS256 named, signed with Ed25519', signed({ ...header, alg: 'RS256' }, payload)],
-    ['ES256 named', signed({ ...header, alg: 'ES256' }, payload)],
-    ['no alg', signed({ kid: header.kid, typ: header.typ }, payload)],
-    ['signed by a stranger who names our kid', signed(header, payload, theirs.privateKey)],
-    ['signed by a stranger with RSA', signed({ ...header, alg: 'RS256' }, payload, rsa.privateKey)],
-    ['a kid that there is not', signed({ ...header, kid: 'x' }, payload)],
-    ['no kid', signed({ alg: header.alg, typ: header.typ }, payload)],
-    ['a kid that is a path', signed({ ...header, kid: '../../dev/null' }, payload)],
-    ['a kid that is SQL', signed({ ...header, kid: "' OR 1=1 --" }, payload)],
+    ['alg none without a signature', `${encodeJson({ ...header, alg: 'none' })}.${encodedPayload}.`],
+    ['alg none with a signature', `${encodeJson({ ...header, alg: 'none' })}.${encodedPayload}.${signature}`],
+    ['alg none in mixed case', `${encodeJson({ ...header, alg: 'nOnE' })}.${encodedPayload}.${signature}`],
+    ['HS256 with the public key as the secret', signHmac(publicBytes)],
+    ['HS256 with the encoded public key as the secret', signHmac(published?.x ?? '')],
+    ['HS256 with a public key in PEM as the secret', signHmac(pem)],
+    ['HS256 with an empty secret', signHmac('')],
+    ['alg HS512', signHmac(publicBytes, 'HS512')],
+    ['alg RS256, signed with Ed25519', signToken({ ...header, alg: 'RS256' }, payload)],
+    ['alg ES256, signed with Ed25519', signToken({ ...header, alg: 'ES256' }, payload)],
+    ['no alg', signToken({ kid: header.kid, typ: header.typ }, payload)],
+    ['signed with another key under our kid', signToken(header, payload, attackerKeyPair.privateKey)],
     [
-      'its own key in the header',
-      signed(
-        { ...header, kid: 'x', jwk: theirs.publicKey.export({ format: 'jwk' }) },
+      'signed with another RSA key',
+      signToken({ ...header, alg: 'RS256' }, payload, attackerRsaKeyPair.privateKey),
+    ],
+    ['an unknown kid', signToken({ ...header, kid: 'x' }, payload)],
+    ['no kid', signToken({ alg: header.alg, typ: header.typ }, payload)],
+    ['a path as the kid', signToken({ ...header, kid: '../../dev/null' }, payload)],
+    ['SQL as the kid', signToken({ ...header, kid: "' OR 1=1 --" }, payload)],
+    [
+      'an embedded jwk in the header',
+      signToken(
+        { ...header, kid: 'x', jwk: attackerKeyPair.publicKey.export({ format: 'jwk' }) },
         payload,
-        theirs.privateKey,
+        attackerKeyPair.privateKey,
       ),
     ],
     [
-      'an address of keys in the header',
-      signed({ ...header, kid: 'x', jku: 'http://127.0.0.1:9/keys' }, payload, theirs.privateKey),
+      'a jku in the header',
+      signToken({ ...header, kid: 'x', jku: 'http://127.0.0.1:9/keys' }, payload, attackerKeyPair.privateKey),
     ],
-    ['a critical extension', signed({ ...header, crit: ['exp'], exp: now() + 60 }, payload)],
-    ['another type', signed({ ...header, typ: 'JWT' }, payload)],
-    ['no type', signed({ alg: header.alg, kid: header.kid }, payload)],
-    ['over', but({ exp: now() - 1 })],
-    ['over since 1970', but({ exp: 0 })],
-    ['an end that is a text', but({ exp: 'never' })],
-    ['no end', without('exp')],
-    ['not before a minute from now', but({ nbf: now() + 60 })],
-    ['made tomorrow', but({ iat: now() + 86_400, exp: now() + 90_000 })],
-    ['no time of making', without('iat')],
-    ['for somebody else', but({ aud: 'elsewhere' })],
-    ['for nobody', without('aud')],
-    ['by somebody else', but({ iss: 'https://elsewhere.example' })],
-    ['by nobody', without('iss')],
-    ['no id', without('jti')],
-    ['of a workspace that its key is not of', but({ workspace: foreignWorkspaceId })],
-    ['of a foreign key for our workspace', but({ key: foreignKeyId })],
-    ['of a key that there is not', but({ key: newId() })],
-    ['of a key that is no id', but({ key: 'x' })],
-    ['of no key', without('key')],
-    ['of no workspace', without('workspace')],
-    ['tasks that are a text', but({ tasks: 'all' })],
-    ['tasks that are no ids', but({ tasks: ['*'] })],
-    ['an end user that is a list', but({ end_user: ['anna', 'bert'] })],
-    ['scopes that are a list', but({ scope: ['tasks:read'] })],
-    ['more scopes written in', forged({ scope: 'tasks:read keys:admin' })],
-    ['another end user written in', forged({ end_user: 'bert' })],
-    ['a later end written in', forged({ exp: now() + 86_400 })],
-    ['a signature that is cut', token.slice(0, -4)],
-    ['a signature with something after it', `${token}AA`],
-    ['the signature of another token', `${head}.${encode({ ...payload, jti: newId() })}.${signature}`],
-    ['a payload that is no JSON', `${head}.${Buffer.from('{').toString('base64url')}.${signature}`],
-    ['a header that is no JSON', `${Buffer.from('{').toString('base64url')}.${body}.${signature}`],
-    ['two parts', `${head}.${body}`],
+    ['a critical extension', signToken({ ...header, crit: ['exp'], exp: now() + 60 }, payload)],
+    ['another type', signToken({ ...header, typ: 'JWT' }, payload)],
+    ['no type', signToken({ alg: header.alg, kid: header.kid }, payload)],
+    ['expired one second ago', withClaims({ exp: now() - 1 })],
+    ['expired in 1970', withClaims({ exp: 0 })],
+    ['exp is a string', withClaims({ exp: 'never' })],
+    ['no exp', withoutClaim('exp')],
+    ['nbf in one minute', withClaims({ nbf: now() + 60 })],
+    ['iat tomorrow', withClaims({ iat: now() + 86_400, exp: now() + 90_000 })],
+    ['no iat', withoutClaim('iat')],
+    ['another audience', withClaims({ aud: 'elsewhere' })],
+    ['no audience', withoutClaim('aud')],
+    ['another issuer', withClaims({ iss: 'https://elsewhere.example' })],
+    ['no issuer', withoutClaim('iss')],
+    ['no jti', withoutClaim('jti')],
+    ["a workspace other than the key's", withClaims({ workspace: foreignWorkspaceId })],
+    ['a key of another workspace', withClaims({ key: foreignKeyId })],
+    ['an unknown key', withClaims({ key: newId() })],
+    ['a malformed key ID', withClaims({ key: 'x' })],
+    ['no key', withoutClaim('key')],
+    ['no workspace', withoutClaim('workspace')],
+    ['tasks is a string', withClaims({ tasks: 'all' })],
+    ['tasks with a wildcard', withClaims({ tasks: ['*'] })],
+    ['end_user is a list', withClaims({ end_user: ['anna', 'bert'] })],
+    ['scope is a list', withClaims({ scope: ['tasks:read'] })],
+    ['payload altered to add a scope', withAlteredPayload({ scope: 'tasks:read keys:admin' })],
+    ['payload altered to another end user', withAlteredPayload({ end_user: 'bert' })],
+    ['payload altered to a later expiry', withAlteredPayload({ exp: now() + 86_400 })],
+    ['a truncated signature', token.slice(0, -4)],
+    ['a signature with trailing characters', `${token}AA`],
+    [
+      'the signature of another token',
+      `${encodedHeader}.${encodeJson({ ...payload, jti: newId() })}.${signature}`,
+    ],
+    ['a payload that is not JSON', `${encodedHeader}.${Buffer.from('{').toString('base64url')}.${signature}`],
+    ['a header that is not JSON', `${Buffer.from('{').toString('base64url')}.${encodedPayload}.${signature}`],
+    ['two parts', `${encodedHeader}.${encodedPayload}`],
     ['four parts', `${token}.${signature}`],
-    ['five parts, as encrypted ones have', `${head}.${body}.${signature}.${body}.${signature}`],
-    ['points alone', '..'],
-    ['10 kB of a payload', signed(header, { ...payload, filling: 'x'.repeat(10_000) })],
+    [
+      'five parts, as in an encrypted token',
+      `${encodedHeader}.${encodedPayload}.${signature}.${encodedPayload}.${signature}`,
+    ],
+    ['dots only', '..'],
+    ['a payload of 10 kB', signToken(header, { ...payload, filling: 'x'.repeat(10_000) })],
   ];
 }
 
-/** Keys that must not pass, each with its name; `key` is a good one. */
-export function hostileKeys(key: string): [string, string][] {
+/** Named API keys that must be refused, derived from the valid `key`. */
+export function malformedKeys(key: string): [string, string][] {
   const last = key.slice(-1);
   return [
     ['a wrong checksum', key.slice(0, -1) + (last === 'A' ? 'B' : 'A')],
-    ['one letter that is another', key.slice(0, 10) + (key[10] === 'A' ? 'B' : 'A') + key.slice(11)],
-    ['cut', key.slice(0, -1)],
-    ['cut to its prefix', key.slice(0, 9)],
-    ['with a letter more', `${key}A`],
-    ['in capitals', key.toUpperCase()],
+    ['one changed letter', key.slice(0, 10) + (key[10] === 'A' ? 'B' : 'A') + key.slice(11)],
+    ['truncated by one character', key.slice(0, -1)],
+    ['the prefix only', key.slice(0, 9)],
+    ['one extra letter', `${key}A`],
+    ['in upper case', key.toUpperCase()],
     ['with another prefix', key.replace('dk_', 'sk_')],
     ['in quotes', `"${key}"`],
     ['percent-encoded', encodeURIComponent(key).replace('_', '%5F')],
-    ['with a letter that only looks like its own', encodeURIComponent(key.replace(/[a-z]/, 'а'))],
-    ['of SQL', "dk_'OR'1'='1"],
+    ['with a Cyrillic homoglyph', encodeURIComponent(key.replace(/[a-z]/, 'а'))],
+    ['SQL', "dk_'OR'1'='1"],
     ['empty', ''],
-    ['100 kB long', 'dk_'.padEnd(100_000, 'x').slice(0, 15_000)],
+    ['15,000 characters long', 'dk_'.padEnd(15_000, 'x')],
   ];
 }

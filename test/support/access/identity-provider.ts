@@ -7,31 +7,31 @@ import { freePort } from '../net/free-port.js';
 
 export const AUDIENCE = 'https://darkroom.example';
 const SCOPES = 'tasks:read tasks:write keys:admin';
-const SECRET = 'a secret of a client that only tests know';
+const CLIENT_SECRET = 'a secret of a client that only tests know';
 
-/** Where the provider would keep what it has to look up again: tokens that hold everything are none of that. */
-class Forgetful {
+/** Storage for the provider that stores nothing. Its JWT access tokens are self-contained and are never looked up. */
+class NullAdapter {
   upsert = () => Promise.resolve();
   find = () => Promise.resolve(undefined);
   destroy = () => Promise.resolve();
 }
 
-/** A real OpenID provider on this machine, whose clients are people and whose claims the test says. */
+/** A real OpenID provider on the loopback interface. Each of its clients stands for one person, with claims set by the test. */
 export class TestIdentityProvider {
   private server: Server | null = null;
-  /** How often anybody has asked for anything. */
-  requests = 0;
+  /** Number of HTTP requests received. */
+  requestCount = 0;
   keys: object[] = [];
 
   private constructor(
     private readonly port: number,
-    /** Written into every token, by the name of the client. */
+    /** Extra claims of every token, by client name. */
     private readonly claims: Record<string, object>,
   ) {}
 
-  static async make(claims: Record<string, object>): Promise<TestIdentityProvider> {
+  static async create(claims: Record<string, object>): Promise<TestIdentityProvider> {
     const provider = new TestIdentityProvider(await freePort(), claims);
-    await provider.rotate();
+    await provider.rotateKeys();
     return provider;
   }
 
@@ -39,8 +39,8 @@ export class TestIdentityProvider {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** New keys, from the next start on. */
-  async rotate(): Promise<void> {
+  /** Replaces the signing key. The new key is used from the next `start()`. */
+  async rotateKeys(): Promise<void> {
     const { privateKey } = await generateKeyPair('RS256', { extractable: true });
     this.keys = [{ ...(await exportJWK(privateKey)), kid: randomUUID(), alg: 'RS256', use: 'sig' }];
   }
@@ -50,13 +50,13 @@ export class TestIdentityProvider {
     const provider = new Provider(this.issuer, {
       clients: Object.keys(this.claims).map((name) => ({
         client_id: name,
-        client_secret: SECRET,
+        client_secret: CLIENT_SECRET,
         grant_types: ['client_credentials'],
         redirect_uris: [],
         response_types: [],
       })),
       jwks: { keys: this.keys },
-      adapter: Forgetful,
+      adapter: NullAdapter,
       scopes: SCOPES.split(' '),
       features: {
         devInteractions: { enabled: false },
@@ -68,12 +68,12 @@ export class TestIdentityProvider {
       },
       extraTokenClaims: (_context, { clientId = '' }) => this.claims[clientId] ?? {},
     });
-    const answer = provider.callback();
+    const handler = provider.callback();
     this.server = createServer((request, response) => {
-      this.requests += 1;
-      // It comes and goes on the same port: nobody is to take a connection to the one before for one to this.
+      this.requestCount += 1;
+      // The provider restarts on the same port. A kept-alive connection to the earlier server must not be reused.
       response.setHeader('connection', 'close');
-      answer(request, response);
+      handler(request, response);
     });
     await once(this.server.listen(this.port, '127.0.0.1'), 'listening');
   }
@@ -86,17 +86,17 @@ export class TestIdentityProvider {
     await once(server.close(), 'close');
   }
 
-  /** An access token of a person, for a resource. */
+  /** Requests an access token for a person and a resource. Throws if the provider refuses. */
   async token(name: string, resource = AUDIENCE): Promise<string> {
     const body = new URLSearchParams({ grant_type: 'client_credentials', scope: SCOPES, resource });
-    const authorization = `Basic ${Buffer.from(`${name}:${encodeURIComponent(SECRET)}`).toString('base64')}`;
+    const authorization = `Basic ${Buffer.from(`${name}:${encodeURIComponent(CLIENT_SECRET)}`).toString('base64')}`;
     const response = await fetch(`${this.issuer}/token`, {
       method: 'POST',
       body,
       headers: { authorization },
     });
     const { access_token: token, ...rest } = (await response.json()) as { access_token?: string };
-    if (!token) throw new Error(`The provider gave no token: ${JSON.stringify(rest)}`);
+    if (!token) throw new Error(`The provider returned no token: ${JSON.stringify(rest)}`);
     return token;
   }
 }

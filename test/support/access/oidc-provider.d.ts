@@ -1,4 +1,4 @@
-/** What the tests need of oidc-provider, which comes without types. */
+/** The part of oidc-provider that the tests use. The package has no types of its own. */
 declare module 'oidc-provider' {
   import { type RequestListener } from 'node:http';
 

@@ -5,43 +5,45 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 
-/** A program of ours as a process of its own, run from its source. What it prints first is JSON, and says that it is ready. */
-export class Instance<Ready> {
+/** Runs a Darkroom program from source in a child process. The first line that it prints must be JSON: it means that the program is ready. */
+export class ChildProgram<Ready> {
   private constructor(
     private readonly child: ChildProcess,
-    private readonly gone: Promise<unknown>,
+    private readonly exited: Promise<unknown>,
     readonly ready: Ready,
   ) {}
 
-  static async start<Ready>(file: string, environment: Record<string, string>): Promise<Instance<Ready>> {
+  static async start<Ready>(file: string, environment: Record<string, string>): Promise<ChildProgram<Ready>> {
     const child = spawn(process.execPath, ['--import', './test/support/setup/typescript.mjs', file], {
       cwd: ROOT,
       env: { PATH: process.env.PATH, ...environment },
       stdio: ['pipe', 'pipe', 'inherit'],
     });
-    const gone = once(child, 'exit');
-    const early = gone.then(() => {
-      throw new Error(`${file} ended with ${child.exitCode ?? child.signalCode} before it was ready.`);
+    const exited = once(child, 'exit');
+    const exitedEarly = exited.then(() => {
+      throw new Error(`${file} exited with ${child.exitCode ?? child.signalCode} before it was ready.`);
     });
-    const [line] = (await Promise.race([once(createInterface(child.stdout), 'line'), early])) as [string];
-    early.catch(() => undefined);
-    return new Instance(child, gone, JSON.parse(line) as Ready);
+    const [line] = (await Promise.race([once(createInterface(child.stdout), 'line'), exitedEarly])) as [
+      string,
+    ];
+    exitedEarly.catch(() => undefined);
+    return new ChildProgram(child, exited, JSON.parse(line) as Ready);
   }
 
-  get isGone(): boolean {
+  get hasExited(): boolean {
     return this.child.exitCode !== null || this.child.signalCode !== null;
   }
 
-  /** SIGSTOP and SIGCONT take hold at once; the others when the process is gone. */
-  send(signal: 'SIGSTOP' | 'SIGCONT'): void {
+  /** Sends a signal that does not end the process. */
+  sendSignal(signal: 'SIGSTOP' | 'SIGCONT'): void {
     this.child.kill(signal);
   }
 
-  /** Ends it, and resolves when it is gone: its exit code, or the signal that it died by. */
-  async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | NodeJS.Signals | null> {
-    if (!this.isGone) {
+  /** Ends the process, waits for its exit, and resolves to the exit code or to the signal that killed it. */
+  async terminate(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | NodeJS.Signals | null> {
+    if (!this.hasExited) {
       this.child.kill(signal);
-      await this.gone;
+      await this.exited;
     }
     return this.child.exitCode ?? this.child.signalCode;
   }

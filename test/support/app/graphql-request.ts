@@ -1,30 +1,30 @@
 import { type TestApp } from './test-app.js';
 
-export interface Asked<Data> {
+export interface GraphqlResult<Data> {
   data?: Data | null;
   errors?: { message: string; extensions?: { code?: string } }[];
 }
 
-/** Posts a document that no frontend has, and returns the whole answer. */
-export async function ask<Data = Record<string, unknown>>(
+/** Posts a document that clients/operations.graphql does not contain, and returns the whole response. */
+export async function postGraphql<Data = Record<string, unknown>>(
   app: TestApp,
   query: string,
   variables: object = {},
-  key = app.key,
-): Promise<Asked<Data>> {
-  const { json } = await app.send('/graphql', { query, variables }, { authorization: `Bearer ${key}` });
-  return json as Asked<Data>;
+  key = app.apiKey,
+): Promise<GraphqlResult<Data>> {
+  const { json } = await app.postBody('/graphql', { query, variables }, { authorization: `Bearer ${key}` });
+  return json as GraphqlResult<Data>;
 }
 
-/** What the document's only field answers; an error when there are errors. */
-export async function answerOf<Answer>(
+/** Returns the value of the document's only field. Throws when the response has errors. */
+export async function queryField<Value>(
   app: TestApp,
   query: string,
   variables: object = {},
-  key = app.key,
-): Promise<Answer> {
-  const { data, errors } = await ask<Record<string, Answer>>(app, query, variables, key);
-  const [answer] = Object.values(data ?? {});
-  if (errors || answer === undefined) throw new Error(`It answered with errors: ${JSON.stringify(errors)}`);
-  return answer;
+  key = app.apiKey,
+): Promise<Value> {
+  const { data, errors } = await postGraphql<Record<string, Value>>(app, query, variables, key);
+  const [field] = Object.values(data ?? {});
+  if (errors || field === undefined) throw new Error(`The response has errors: ${JSON.stringify(errors)}`);
+  return field;
 }

@@ -10,28 +10,28 @@ interface Application {
   router: { stack: Layer[] };
 }
 
-/** Starts the service and reads from express which routes it has, such as `GET /images/:id`, each once. */
+/** Starts the service and lists the routes that are registered in express, such as `GET /images/:id`, each once. */
 export async function startWithRoutes(options: TestAppOptions): Promise<{ app: TestApp; routes: string[] }> {
   const prototype = express.application as unknown as Application;
   const { handle } = prototype;
-  const asked: Application[] = [];
-  // Each application copies it when it is made, and keeps the copy: so it goes on to do its work.
+  const applications: Application[] = [];
+  // Every application copies `handle` from the prototype when it is created, so a patched application still works.
   prototype.handle = function (...args) {
-    if (asked.length === 0) asked.push(this);
+    if (applications.length === 0) applications.push(this);
     return handle.apply(this, args);
   };
   try {
     const app = await TestApp.start(options);
     await app.get('/healthz');
-    return { app, routes: [...new Set(routesOf(asked[0]?.router.stack ?? []))] };
+    return { app, routes: [...new Set(collectRoutes(applications[0]?.router.stack ?? []))] };
   } finally {
     prototype.handle = handle;
   }
 }
 
-function routesOf(stack: readonly Layer[]): string[] {
+function collectRoutes(stack: readonly Layer[]): string[] {
   return stack.flatMap(({ route, handle }) => {
-    if (!route) return routesOf(handle.stack ?? []);
+    if (!route) return collectRoutes(handle.stack ?? []);
     const methods = Object.keys(route.methods).filter((method) => method !== '_all');
     return methods.map((method) => `${method.toUpperCase()} ${route.path}`);
   });

@@ -1,7 +1,7 @@
 /**
- * The service as a process that tests can stop, kill and start again: configured by the environment like main.ts, and by
- * TUNING. Prints one line of JSON when it is ready; SIGTERM ends it as it ends main.ts. It ends when its standard input
- * does, so that it never outlives its test.
+ * The service in a child process, so that tests can stop, kill and restart it. The environment configures it as it
+ * configures main.ts, and TUNING adds a JSON object of type Tuning. It prints one line of JSON when it is ready, and
+ * SIGTERM stops it gracefully. It exits when its standard input closes, so that it never outlives its test.
  */
 import { pino } from 'pino';
 import { startApp, type Tuning } from '../../../src/app/app.js';
@@ -15,5 +15,5 @@ const app = await startApp(config, log, JSON.parse(TUNING ?? '{}') as Tuning);
 process.once('SIGTERM', () => {
   void app.stop().then(() => process.exit(0));
 });
-const { url, firstKey } = app;
-console.log(JSON.stringify({ url, firstKey }));
+const { url, firstApiKey } = app;
+console.log(JSON.stringify({ url, firstApiKey }));

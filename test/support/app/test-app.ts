@@ -28,18 +28,21 @@ export type EventView = TaskUpdatedSubscription['taskUpdated'];
 export type HistoryView = NonNullable<TaskHistoryQuery['task']>['events']['nodes'][number];
 
 export interface TestAppOptions {
-  /** A database that others use too; without it the app gets one of its own, which goes with it. */
+  /** Database to use. Without it, the app creates a database and drops it when it stops. */
   databaseUrl?: string;
-  /** A key of that database: only the first app on it is told one. */
-  key?: string;
-  /** Kept by whoever gave it; without it a temporary one. Apps that share callbacks or cursors share it. */
+  /** API key for that database. Only the first app on a database creates an API key, so the others must be given it. */
+  apiKey?: string;
+  /**
+   * Data directory to use. Without it, the app creates a temporary one and deletes it when it stops. Apps that verify
+   * each other's callback links or cursors must share it, because it holds the secret key.
+   */
   dataDir?: string;
   environment?: Record<string, string>;
   tuning?: Tuning;
 }
 
-/** An HTTP answer, read to its end. */
-export interface Answer {
+/** An HTTP response with its whole body. */
+export interface HttpResponse {
   status: number;
   headers: Record<string, string>;
   bytes: Buffer;
@@ -47,59 +50,67 @@ export interface Answer {
   json: unknown;
 }
 
-/** One subscription, and what has come of it so far. */
-export interface Watch<Item> {
+/** A subscription and the items that it has received so far. */
+export interface TestSubscription<Item> {
   received: Item[];
-  /** Resolves when the server completes the stream; rejects with what it ended by otherwise. */
+  /** Resolves when the server completes the stream. Rejects with SubscriptionFailed when the stream ends in any other way. */
   ended: Promise<void>;
   /** Unsubscribes. */
   stop(): void;
 }
 
-/** The whole service in this process, on a free port, and a frontend's ways to talk to it. */
+/** The whole service in this process, on a free port, with the requests that a frontend can send. */
 export class TestApp {
-  private readonly sockets: WebSocketClient;
+  private readonly webSocketClient: WebSocketClient;
   private stopped: Promise<void> | null = null;
 
   private constructor(
     private readonly app: App,
     readonly databaseUrl: string,
     readonly dataDir: string,
-    readonly key: string,
-    /** Every line that was logged, from `debug` on. */
-    readonly logged: string[],
+    readonly apiKey: string,
+    /** Every log line of level `debug` or higher. */
+    readonly logLines: string[],
     private readonly sql: pg.Pool,
-    private readonly release: () => Promise<void>,
+    private readonly removeResources: () => Promise<void>,
   ) {
-    this.sockets = this.connectSockets(key);
+    this.webSocketClient = this.createWebSocketClient(apiKey);
   }
 
   static async start(options: TestAppOptions = {}): Promise<TestApp> {
     const database: TestDatabase | null = options.databaseUrl ? null : await createTestDatabase();
     const databaseUrl = options.databaseUrl ?? database?.url ?? '';
     const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'darkroom-api-')));
-    const release = async () => {
+    const removeResources = async () => {
       await database?.drop();
       if (!options.dataDir) await rm(dataDir, { recursive: true, force: true });
     };
-    const logged: string[] = [];
-    const log = pino({ level: 'debug' }, { write: (line: string) => logged.push(line) });
+    const logLines: string[] = [];
+    const log = pino({ level: 'debug' }, { write: (line: string) => logLines.push(line) });
     const environment = { DATABASE_URL: databaseUrl, DATA_DIR: dataDir, PORT: '0', LOG_LEVEL: 'silent' };
     try {
       const config = readConfig({ ...environment, ...options.environment });
-      // Long enough for the reply to a submission to be written down before the callback comes, on a busy machine too.
-      const tuning = { sandboxDelayMs: 150, reconcileEveryMs: 100, ...options.tuning };
+      // Long enough for the reply to a submission to be saved before the callback arrives, even on a busy machine.
+      const tuning = { sandboxDelayMs: 150, reconcileIntervalMs: 100, ...options.tuning };
       const app = await startApp(config, log, tuning);
       const sql = new pg.Pool({ connectionString: databaseUrl, max: 2 });
       sql.on('error', () => undefined);
-      return new TestApp(app, databaseUrl, dataDir, options.key ?? app.firstKey ?? '', logged, sql, release);
+      return new TestApp(
+        app,
+        databaseUrl,
+        dataDir,
+        options.apiKey ?? app.firstApiKey ?? '',
+        logLines,
+        sql,
+        removeResources,
+      );
     } catch (error) {
-      await release();
+      await removeResources();
       throw error;
     }
   }
 
-  /** The same ways to talk to a service that runs elsewhere, such as in a process of its own. */
+  /** Wraps a service that runs elsewhere, such as in a child process, so that a test can send it the same requests. */
   static attach(app: App, databaseUrl: string, key: string): TestApp {
     const sql = new pg.Pool({ connectionString: databaseUrl, max: 2 });
     sql.on('error', () => undefined);
@@ -110,58 +121,63 @@ export class TestApp {
     return this.app.url;
   }
 
-  /** Ends the service as SIGTERM does, then removes what was made for it. */
+  /** Stops the service as SIGTERM does, then removes the database and the directory that were created for it. */
   stop(): Promise<void> {
     this.stopped ??= (async () => {
       await this.app.stop();
-      await this.sockets.dispose();
+      await this.webSocketClient.dispose();
       await this.sql.end();
-      await this.release();
+      await this.removeResources();
     })();
     return this.stopped;
   }
 
-  /** The server as supertest sees it. */
+  /** A supertest agent for the server. */
   get http() {
     return supertest(this.url);
   }
 
-  async get(path: string, headers: Record<string, string> = {}): Promise<Answer> {
-    return readAnswer(this.http.get(path).set(headers));
+  async get(path: string, headers: Record<string, string> = {}): Promise<HttpResponse> {
+    return readResponse(this.http.get(path).set(headers));
   }
 
-  /** Posts a body as it is; an object as JSON. */
-  async send(path: string, body: string | object, headers: Record<string, string> = {}): Promise<Answer> {
+  /** Posts a string unchanged, or an object as JSON. */
+  async postBody(
+    path: string,
+    body: string | object,
+    headers: Record<string, string> = {},
+  ): Promise<HttpResponse> {
     const request = this.http.post(path).set({ 'content-type': 'application/json', ...headers });
-    return readAnswer(request.send(typeof body === 'string' ? body : JSON.stringify(body)));
+    return readResponse(request.send(typeof body === 'string' ? body : JSON.stringify(body)));
   }
 
-  /** Posts a document and returns the whole answer. */
-  async post<Data, Variables>(
+  /** Posts a document and returns the whole result. */
+  async execute<Data, Variables>(
     document: TypedDocumentNode<Data, Variables>,
     variables: Variables,
-    key = this.key,
+    key = this.apiKey,
   ): Promise<ExecutionResult<Data>> {
     const body = { query: print(document), variables };
-    const { json } = await this.send('/graphql', body, { authorization: `Bearer ${key}` });
+    const { json } = await this.postBody('/graphql', body, { authorization: `Bearer ${key}` });
     return json as ExecutionResult<Data>;
   }
 
-  /** Posts a document; what it asked for, or an error when the answer has errors. */
+  /** Posts a document and returns its data. Throws when the result has errors. */
   async query<Data, Variables>(
     document: TypedDocumentNode<Data, Variables>,
     variables: Variables,
-    key = this.key,
+    key = this.apiKey,
   ): Promise<Data> {
-    const { data, errors } = await this.post(document, variables, key);
-    if (errors || !data) throw new Error(`GraphQL answered with errors: ${JSON.stringify(errors)}`);
+    const { data, errors } = await this.execute(document, variables, key);
+    if (errors || !data) throw new Error(`The GraphQL result has errors: ${JSON.stringify(errors)}`);
     return data;
   }
 
-  /** Asks for pictures and returns the task. */
+  /** Requests images and returns the task. Throws when the input is rejected. */
   async generate(input: GenerateImagesInput): Promise<TaskView> {
     const { generateImages } = await this.query(GenerateImagesDocument, { input });
-    if (!generateImages.task) throw new Error(`Refused: ${JSON.stringify(generateImages.userErrors)}`);
+    if (!generateImages.task)
+      throw new Error(`The input was rejected: ${JSON.stringify(generateImages.userErrors)}`);
     return { ...generateImages.task, lateImages: [] };
   }
 
@@ -171,42 +187,45 @@ export class TestApp {
     return task;
   }
 
-  /** The task's history, whole. */
+  /** The task's events, oldest first. */
   async history(id: string): Promise<HistoryView[]> {
     const { task } = await this.query(TaskHistoryDocument, { id, first: 100 });
     return task?.events.nodes ?? [];
   }
 
   /** Waits until the task's history has an event of this type. */
-  async happened(id: string, type: HistoryView['type']): Promise<HistoryView> {
+  async waitForEvent(id: string, type: HistoryView['type']): Promise<HistoryView> {
     return waitFor(`${type} of task ${id}`, async () =>
       (await this.history(id)).find((event) => event.type === type),
     );
   }
 
-  /** Watches the task until nothing more is expected of it; then the task as it is. */
-  async settled(id: string): Promise<TaskView> {
-    await this.watchTask(id).ended;
+  /** Waits until the task is settled: it has ended and each of its images is stored, lost or deleted. Returns the task. */
+  async waitUntilSettled(id: string): Promise<TaskView> {
+    await this.subscribeToTask(id).ended;
     return this.task(id);
   }
 
-  watchTask(id: string, after?: string | null): Watch<EventView> {
+  subscribeToTask(id: string, after?: string | null): TestSubscription<EventView> {
     const received: EventView[] = [];
-    const take = ({ taskUpdated }: TaskUpdatedSubscription) => received.push(taskUpdated);
-    return { received, ...this.subscribe(TaskUpdatedDocument, { id, after }, take) };
+    const onData = ({ taskUpdated }: TaskUpdatedSubscription) => received.push(taskUpdated);
+    return { received, ...this.startSubscription(TaskUpdatedDocument, { id, after }, onData) };
   }
 
-  watch<Data, Variables extends Record<string, unknown>>(
+  openSubscription<Data, Variables extends Record<string, unknown>>(
     document: TypedDocumentNode<Data, Variables>,
     variables: Variables,
-    client = this.sockets,
-  ): Watch<Data> {
+    client = this.webSocketClient,
+  ): TestSubscription<Data> {
     const received: Data[] = [];
-    return { received, ...this.subscribe(document, variables, (data) => received.push(data), client) };
+    return {
+      received,
+      ...this.startSubscription(document, variables, (data) => received.push(data), client),
+    };
   }
 
-  /** A WebSocket client of its own. Dispose of it. */
-  connectSockets(key: string): WebSocketClient {
+  /** Creates another WebSocket client. The caller must dispose of it. */
+  createWebSocketClient(key: string): WebSocketClient {
     return createClient({
       url: `${this.url.replace(/^http/, 'ws')}/graphql`,
       webSocketImpl: WebSocket,
@@ -215,22 +234,22 @@ export class TestApp {
     });
   }
 
-  private subscribe<Data, Variables extends Record<string, unknown>>(
+  private startSubscription<Data, Variables extends Record<string, unknown>>(
     document: TypedDocumentNode<Data, Variables>,
     variables: Variables,
-    take: (data: Data) => void,
-    client = this.sockets,
-  ): Pick<Watch<Data>, 'ended' | 'stop'> {
+    onData: (data: Data) => void,
+    client = this.webSocketClient,
+  ): Pick<TestSubscription<Data>, 'ended' | 'stop'> {
     let stop = () => {};
     const ended = new Promise<void>((resolve, reject) => {
       stop = client.subscribe<Data>(
         { query: print(document), variables },
         {
           next: ({ data, errors }) => {
-            if (data && !errors) take(data);
-            else reject(new WatchFailed(errors));
+            if (data && !errors) onData(data);
+            else reject(new SubscriptionFailed(errors));
           },
-          error: (error) => reject(new WatchFailed(error)),
+          error: (error) => reject(new SubscriptionFailed(error)),
           complete: resolve,
         },
       );
@@ -239,23 +258,23 @@ export class TestApp {
     return { ended, stop };
   }
 
-  /** Rows of the database behind the service. */
+  /** Runs a statement in the service's database and returns the rows. */
   async rows<Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> {
     return (await this.sql.query<Row>(text, values)).rows;
   }
 
-  /** What the mounted sandbox would have billed for prompts that hold `text`. */
-  async billed(text = ''): Promise<{ total: number; pictures: number }> {
+  /** The charges of the mounted sandbox for prompts that contain `text`. */
+  async sandboxCharges(text = ''): Promise<{ total: number; images: number }> {
     const { json } = await this.get(`/sandbox/ledger?prompt=${encodeURIComponent(text)}`);
-    return json as { total: number; pictures: number };
+    return json as { total: number; images: number };
   }
 }
 
-async function readAnswer(request: supertest.Test): Promise<Answer> {
-  const response = await request.buffer(true).parse((incoming, done) => {
+async function readResponse(request: supertest.Test): Promise<HttpResponse> {
+  const response = await request.buffer(true).parse((message, done) => {
     const chunks: Buffer[] = [];
-    incoming.on('data', (chunk: Buffer | string) => chunks.push(Buffer.from(chunk)));
-    incoming.on('end', () => done(null, Buffer.concat(chunks)));
+    message.on('data', (chunk: Buffer | string) => chunks.push(Buffer.from(chunk)));
+    message.on('end', () => done(null, Buffer.concat(chunks)));
   });
   const bytes = Buffer.isBuffer(response.body) ? response.body : Buffer.alloc(0);
   const headers = response.headers as Record<string, string>;
@@ -263,35 +282,35 @@ async function readAnswer(request: supertest.Test): Promise<Answer> {
   return { status: response.status, headers, bytes, json: isJson ? JSON.parse(bytes.toString()) : null };
 }
 
-/** The path of a link of ours, with its token. */
-export function pathOf(url: string | undefined): string {
+/** The path and query of a signed link. */
+export function pathAndQuery(url: string | undefined): string {
   const { pathname, search } = new URL(url ?? '');
   return pathname + search;
 }
 
-/** Why a stream did not complete: GraphQL errors, or how the socket was closed. */
-export class WatchFailed extends Error {
+/** A stream did not complete. `reason` holds the GraphQL errors or the close event of the WebSocket. */
+export class SubscriptionFailed extends Error {
   constructor(readonly reason: unknown) {
     super(`The stream ended early: ${JSON.stringify(reason)}`);
-    this.name = 'WatchFailed';
+    this.name = 'SubscriptionFailed';
   }
 
-  /** The codes of the GraphQL errors. */
+  /** Codes of the GraphQL errors. */
   get codes(): unknown[] {
     const errors = Array.isArray(this.reason) ? (this.reason as { extensions?: { code?: unknown } }[]) : [];
     return errors.map((error) => error.extensions?.code);
   }
 }
 
-/** The codes that a stream ends with. */
-export async function codesOf(watch: Watch<unknown>): Promise<unknown[]> {
-  const error: unknown = await watch.ended.then(
+/** The error codes that a stream ends with. Empty when it completes or when the WebSocket was closed. */
+export async function subscriptionErrorCodes(subscription: TestSubscription<unknown>): Promise<unknown[]> {
+  const error: unknown = await subscription.ended.then(
     () => null,
     (reason: unknown) => reason,
   );
-  return error instanceof WatchFailed ? error.codes : [];
+  return error instanceof SubscriptionFailed ? error.codes : [];
 }
 
-export function typesOf(events: readonly { type: string }[]): string[] {
+export function eventTypes(events: readonly { type: string }[]): string[] {
   return events.map((event) => event.type);
 }

@@ -1,7 +1,7 @@
 /**
- * The service as a process that tests can kill: configured by the environment like main.ts, with short tunings, and with
- * the crash point armed that CRASH_AT names. Prints one line of JSON when it is ready, and ends when its standard input
- * does, so that it never outlives its test.
+ * The service in a child process that kills itself at the crash point named by CRASH_AT. The environment configures it as
+ * it configures main.ts, with short intervals. It prints one line of JSON when it is ready, and it exits when its standard
+ * input closes, so that it never outlives its test.
  */
 import { pino } from 'pino';
 import { startApp } from '../../../src/app/app.js';
@@ -13,7 +13,7 @@ if (CRASH_AT) armCrashPoint(CRASH_AT as CrashPoint);
 process.stdin.resume().once('close', () => process.exit(1));
 const config = readConfig(environment);
 const log = pino({ level: config.logLevel }, pino.destination(process.stderr.fd));
-// A callback whose attempt died with the process is due again five seconds after the time-out.
-const tuning = { askUpstreamAfterMs: 300, reconcileEveryMs: 200, deliveryTimeoutMs: 1_000 };
-const { url, firstKey } = await startApp(config, log, tuning);
-console.log(JSON.stringify({ url, firstKey }));
+// A webhook whose attempt died with the process is due again five seconds after this timeout.
+const tuning = { pollUpstreamAfterMs: 300, reconcileIntervalMs: 200, webhookTimeoutMs: 1_000 };
+const { url, firstApiKey } = await startApp(config, log, tuning);
+console.log(JSON.stringify({ url, firstApiKey }));

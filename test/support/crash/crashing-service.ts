@@ -11,51 +11,54 @@ import { TestApp } from '../app/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../setup/test-database.js';
 import { waitFor } from '../wait-for.js';
 
-/** A child process compiles the whole service, beside others that do, before it listens. */
-const START_MS = 60_000;
+/** A child process compiles the whole service before it listens, while other processes do the same. */
+const START_TIMEOUT_MS = 60_000;
 
 /**
- * A service in a process of its own that dies and is started again. Its database, its data directory and its public
- * address stay; at the public address requests wait while no process listens, as they do at a load balancer.
+ * A service in a child process that crashes and is restarted with the same database, data directory and public URL.
+ * Requests to the public URL wait while no process listens, as they do at a load balancer.
  */
 export class CrashingService {
-  /** The one that runs, or the last one that did. */
+  /** The running app, or the last one that ran. */
   app!: TestApp;
   private child: ChildProcess | null = null;
-  private died: Promise<void> = Promise.resolve();
+  private exited: Promise<void> = Promise.resolve();
   private url: string | null = null;
-  private key = '';
+  private apiKey = '';
 
   private constructor(
     private readonly database: TestDatabase,
     private readonly dataDir: string,
-    private readonly front: Server,
+    private readonly loadBalancer: Server,
     private readonly environment: Record<string, string>,
   ) {
-    front.on('request', (request, response) => {
+    loadBalancer.on('request', (request, response) => {
       void (async () => {
         const chunks: Buffer[] = [];
         for await (const chunk of request) chunks.push(chunk as Buffer);
-        const url = await waitFor('a process that listens', () => this.url);
-        const answer = await fetch(url + (request.url ?? ''), {
+        const url = await waitFor('the service to listen', () => this.url);
+        const serviceResponse = await fetch(url + (request.url ?? ''), {
           method: request.method,
           body: Buffer.concat(chunks),
         });
-        response.writeHead(answer.status).end(await answer.text());
+        response.writeHead(serviceResponse.status).end(await serviceResponse.text());
       })().catch(() => response.destroy());
     });
   }
 
-  /** Not started yet. `environment` says which upstream it has; a PUBLIC_URL in it takes the place of our own. */
+  /** Creates the service without starting it. `environment` selects the upstream, and its PUBLIC_URL overrides the default. */
   static async prepare(environment: Record<string, string>): Promise<CrashingService> {
-    const front = createServer().listen(0, '127.0.0.1');
-    await once(front, 'listening');
-    const PUBLIC_URL = `http://127.0.0.1:${(front.address() as AddressInfo).port}`;
+    const loadBalancer = createServer().listen(0, '127.0.0.1');
+    await once(loadBalancer, 'listening');
+    const PUBLIC_URL = `http://127.0.0.1:${(loadBalancer.address() as AddressInfo).port}`;
     const dataDir = await mkdtemp(join(tmpdir(), 'darkroom-crash-'));
-    return new CrashingService(await createTestDatabase(), dataDir, front, { PUBLIC_URL, ...environment });
+    return new CrashingService(await createTestDatabase(), dataDir, loadBalancer, {
+      PUBLIC_URL,
+      ...environment,
+    });
   }
 
-  /** Starts it. With a crash point it dies when it passes there. */
+  /** Starts the service. It kills itself when it reaches the crash point. */
   async start(crashAt?: CrashPoint): Promise<TestApp> {
     const child = spawn(
       process.execPath,
@@ -75,7 +78,7 @@ export class CrashingService {
       },
     );
     this.child = child;
-    this.died = once(child, 'exit').then(() => {
+    this.exited = once(child, 'exit').then(() => {
       this.url = null;
     });
     let line: string | null = null;
@@ -83,20 +86,20 @@ export class CrashingService {
     const ready = await waitFor(
       'the service to listen',
       () => {
-        if (child.exitCode !== null) throw new Error(`The service ended with ${child.exitCode}.`);
-        return line === null ? null : (JSON.parse(line) as { url: string; firstKey: string | null });
+        if (child.exitCode !== null) throw new Error(`The service exited with ${child.exitCode}.`);
+        return line === null ? null : (JSON.parse(line) as { url: string; firstApiKey: string | null });
       },
-      { timeoutMs: START_MS },
+      { timeoutMs: START_TIMEOUT_MS },
     );
-    this.key ||= ready.firstKey ?? '';
-    this.app = TestApp.attach({ ...ready, stop: () => Promise.resolve() }, this.database.url, this.key);
+    this.apiKey ||= ready.firstApiKey ?? '';
+    this.app = TestApp.attach({ ...ready, stop: () => Promise.resolve() }, this.database.url, this.apiKey);
     this.url = ready.url;
     return this.app;
   }
 
-  /** Waits for its death, starts it again and talks to the new one from then on. Returns the signal it died by. */
+  /** Waits for the process to die and starts the service again. Returns the signal that killed the process. */
   async restart(): Promise<NodeJS.Signals | null> {
-    await this.died;
+    await this.exited;
     const signal = this.child?.signalCode ?? null;
     await this.app.stop();
     await this.start();
@@ -107,13 +110,13 @@ export class CrashingService {
     this.child?.kill('SIGKILL');
   }
 
-  /** Kills it and removes everything that was made for it. */
-  async remove(): Promise<void> {
+  /** Kills the service and removes its database and its data directory. */
+  async dispose(): Promise<void> {
     this.kill();
-    await this.died;
+    await this.exited;
     await this.app?.stop();
-    this.front.closeAllConnections();
-    this.front.close();
+    this.loadBalancer.closeAllConnections();
+    this.loadBalancer.close();
     await this.database.drop();
     await rm(this.dataDir, { recursive: true, force: true });
   }

@@ -1,42 +1,48 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type SeededRandom } from '../../../src/sandbox/painting/seeded-random.js';
-import { type Ending, openStream, type Stream, type Target, type Transport } from './streams.js';
+import {
+  type StreamEnd,
+  openSubscriptionStream,
+  type EventSubscriptionStream,
+  type SubscriptionTarget,
+  type StreamTransport,
+} from './streams.js';
 
-/** A client comes back soon, and not all at the same time. */
-const COMES_BACK_WITHIN_MS = 150;
+/** Upper bound of a random delay, so that clients do not all reconnect at once. */
+const RECONNECT_WITHIN_MS = 150;
 
-interface FollowerOptions {
-  /** Where instances listen, or will again. */
+interface SubscriberOptions {
+  /** Instances to connect to. An instance may be down for a while. */
   urls: readonly [string, ...string[]];
   key: string;
-  transport: Transport;
-  target: Target;
-  /** Where it begins. */
+  transport: StreamTransport;
+  target: SubscriptionTarget;
+  /** The cursor to start after. */
   after: string;
   random: SeededRandom;
 }
 
-/** A watcher that remembers the last cursor and comes back with it after whatever ended its stream, to any instance. */
-export class Follower {
-  /** The ids of all events that came, over all connections. */
-  readonly ids: string[] = [];
-  /** How its connections ended, when it was not its own doing. */
-  readonly partings: Ending[] = [];
-  connections = 0;
+/** A subscriber that remembers its last cursor. Whenever its stream ends, it resumes from there on a random instance. */
+export class ReconnectingSubscriber {
+  /** IDs of all events received over all connections. */
+  readonly eventIds: string[] = [];
+  /** How connections ended that the test did not cut. */
+  readonly disconnects: StreamEnd[] = [];
+  connectionCount = 0;
   private cursor: string;
-  private stream: Stream | null = null;
-  private wasCut = false;
+  private stream: EventSubscriptionStream | null = null;
+  private disconnectedByTest = false;
   private stopped = false;
   private readonly done: Promise<void>;
 
-  constructor(readonly options: FollowerOptions) {
+  constructor(readonly options: SubscriberOptions) {
     this.cursor = options.after;
-    this.done = this.follow();
+    this.done = this.run();
   }
 
-  /** Destroys the socket it has at the moment. */
+  /** Destroys the current socket. */
   cut(): void {
-    this.wasCut = true;
+    this.disconnectedByTest = true;
     this.stream?.cut();
   }
 
@@ -46,23 +52,23 @@ export class Follower {
     await this.done;
   }
 
-  private async follow(): Promise<void> {
+  private async run(): Promise<void> {
     const { key, transport, target, random, urls } = this.options;
     while (!this.stopped) {
       const url = random.pick(urls);
-      this.wasCut = false;
-      this.connections += 1;
-      this.stream = openStream({
+      this.disconnectedByTest = false;
+      this.connectionCount += 1;
+      this.stream = openSubscriptionStream({
         ...{ url, key, transport, target, after: this.cursor },
         take: ({ id, cursor }) => {
-          this.ids.push(id);
+          this.eventIds.push(id);
           this.cursor = cursor;
         },
       });
       const ending = await this.stream.ended;
-      if (!this.wasCut) this.partings.push(ending);
+      if (!this.disconnectedByTest) this.disconnects.push(ending);
       this.stream = null;
-      if (!this.stopped) await pause(random.between(0, COMES_BACK_WITHIN_MS));
+      if (!this.stopped) await pause(random.between(0, RECONNECT_WITHIN_MS));
     }
   }
 }

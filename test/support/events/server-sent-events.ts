@@ -1,46 +1,46 @@
-/** One block of an event stream, by its fields. */
-export interface StreamMessage {
+/** The fields of one block of an event stream. */
+export interface ServerSentEvent {
   id?: string;
   event?: string;
   data?: string;
 }
 
-/** A response that stays open, read as the standard for server-sent events says. */
-export interface OpenStream {
-  /** Waits for so many messages; comments and blocks without data are left out. */
-  take(count: number): Promise<StreamMessage[]>;
-  /** Every message until the server ends it. */
-  all(): Promise<StreamMessage[]>;
+/** An open response, parsed according to the server-sent events standard. */
+export interface OpenEventStream {
+  /** Waits for `count` events. Skips comments and blocks without data. Throws if the stream ends first. */
+  readEvents(count: number): Promise<ServerSentEvent[]>;
+  /** Reads every event until the server ends the stream. */
+  readToEnd(): Promise<ServerSentEvent[]>;
   close(): void;
 }
 
-/** Throws when it is not answered with a stream. */
-export async function openStream(url: string, init: RequestInit): Promise<OpenStream> {
+/** Opens an event stream. Throws if the status is not 200. */
+export async function openEventStream(url: string, init: RequestInit): Promise<OpenEventStream> {
   const controller = new AbortController();
   const response = await fetch(url, { ...init, signal: controller.signal });
   if (response.status !== 200) throw new Error(`Answered ${response.status}.`);
-  const messages = read(response);
+  const messages = readEvents(response);
   return {
-    take: async (count) => {
-      const taken: StreamMessage[] = [];
-      while (taken.length < count) {
+    readEvents: async (count) => {
+      const events: ServerSentEvent[] = [];
+      while (events.length < count) {
         const { value, done } = await messages.next();
-        if (done) throw new Error(`The stream ended after ${taken.length} of ${count} messages.`);
-        taken.push(value);
+        if (done) throw new Error(`The stream ended after ${events.length} of ${count} messages.`);
+        events.push(value);
       }
-      return taken;
+      return events;
     },
-    all: async () => {
-      const taken: StreamMessage[] = [];
-      for await (const message of messages) taken.push(message);
-      return taken;
+    readToEnd: async () => {
+      const events: ServerSentEvent[] = [];
+      for await (const message of messages) events.push(message);
+      return events;
     },
     close: () => controller.abort(),
   };
 }
 
-/** Of the response, not of its body: fetch ends a body that nobody reads yet when its response is garbage. */
-async function* read(response: Response): AsyncGenerator<StreamMessage, void, undefined> {
+/** Keeps a reference to the response: fetch cancels an unread body when its response is garbage-collected. */
+async function* readEvents(response: Response): AsyncGenerator<ServerSentEvent, void, undefined> {
   let text = '';
   const decoder = new TextDecoder();
   for await (const chunk of response.body ?? []) {
@@ -48,13 +48,13 @@ async function* read(response: Response): AsyncGenerator<StreamMessage, void, un
     const blocks = text.split('\n\n');
     text = blocks.pop() ?? '';
     for (const block of blocks) {
-      const message = parse(block);
+      const message = parseEvent(block);
       if (message.data !== undefined) yield message;
     }
   }
 }
 
-function parse(block: string): StreamMessage {
+function parseEvent(block: string): ServerSentEvent {
   const message: Record<string, string> = {};
   for (const line of block.split('\n')) {
     const [, field = '', value = ''] = /^(\w*): ?(.*)$/.exec(line) ?? [];

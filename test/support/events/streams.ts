@@ -1,9 +1,9 @@
 import { type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http';
 import { WebSocket } from 'ws';
 
-/** The three ways to watch. */
-export const TRANSPORTS = ['websocket', 'graphql-sse', 'plain'] as const;
-export type Transport = (typeof TRANSPORTS)[number];
+/** The transports of a subscription: graphql-ws, graphql-sse, and plain server-sent events. */
+export const STREAM_TRANSPORTS = ['websocket', 'graphql-sse', 'plain'] as const;
+export type StreamTransport = (typeof STREAM_TRANSPORTS)[number];
 
 export interface PushedEvent {
   id: string;
@@ -12,39 +12,39 @@ export interface PushedEvent {
   data: Record<string, unknown>;
 }
 
-/** What to watch: one task, or the workspace through a filter. */
-export interface Target {
+/** What to subscribe to: one task, or the workspace with a filter. */
+export interface SubscriptionTarget {
   taskId?: string;
   types?: readonly string[];
   taskIds?: readonly string[];
-  /** GraphQL: each event with its task, which is read when the event is shown. */
+  /** GraphQL only: also select the task of each event. */
   withTask?: boolean;
 }
 
-/** How a stream came to its end. What is absent was not said. */
-export interface Ending {
-  /** HTTP: of the answer. */
+/** How a stream ended. Absent fields were not reported. */
+export interface StreamEnd {
+  /** HTTP: status of the response. */
   status?: number;
-  /** HTTP: of an answer that is no stream. */
+  /** HTTP: body of a response that is not a stream. */
   body?: unknown;
-  /** WebSocket: as the socket was closed. */
+  /** WebSocket: close code. */
   code?: number;
   reason?: string;
-  /** GraphQL: of a refusal. */
+  /** GraphQL: errors of a refused subscription. */
   errors?: { message: string; extensions?: { code?: string } }[];
-  /** Plain: the last word of a stream that ends before its time. */
+  /** Plain: the `closing` event of a stream that the service ends early. */
   closing?: { code: string; cursor: string | null };
-  /** Nothing more will come of what was asked for. */
+  /** The service completed the subscription. */
   complete?: boolean;
 }
 
 /** One connection with one stream on it. */
-export interface Stream {
+export interface EventSubscriptionStream {
   readonly received: PushedEvent[];
-  readonly ended: Promise<Ending>;
-  /** Destroys the client's socket without a word. */
+  readonly ended: Promise<StreamEnd>;
+  /** Destroys the client's socket without a close frame. */
   cut(): void;
-  /** Stops reading, and goes on reading. */
+  /** Stops reading from the socket until `resume()`. */
   pause(): void;
   resume(): void;
 }
@@ -52,30 +52,33 @@ export interface Stream {
 export interface StreamOptions {
   url: string;
   key: string;
-  transport: Transport;
-  target: Target;
+  transport: StreamTransport;
+  target: SubscriptionTarget;
   after?: string | null;
-  /** Called with every event, at once. */
+  /** Called with every event as it arrives. */
   take?: (event: PushedEvent) => void;
 }
 
-interface Answer {
+interface ExecutionPayload {
   data?: { pushed?: PushedEvent } | null;
-  errors?: Ending['errors'];
+  errors?: StreamEnd['errors'];
 }
 
-export function openStream(options: StreamOptions): Stream {
+export function openSubscriptionStream(options: StreamOptions): EventSubscriptionStream {
   const received: PushedEvent[] = [];
   const take = (event: PushedEvent) => {
     received.push(event);
     options.take?.(event);
   };
   const { transport } = options;
-  return { received, ...(transport === 'websocket' ? overWebSocket : overHttp)({ ...options, take }) };
+  return {
+    received,
+    ...(transport === 'websocket' ? openWebSocketStream : openHttpStream)({ ...options, take }),
+  };
 }
 
-/** The document and the variables for a target. */
-export function operationOf(target: Target, after: string | null = null) {
+/** The GraphQL document and the variables for a target. */
+export function subscriptionOperation(target: SubscriptionTarget, after: string | null = null) {
   const { taskId, types, taskIds, withTask } = target;
   const fields = `id cursor type data ${withTask ? 'task { id status }' : ''}`;
   return taskId === undefined
@@ -89,31 +92,31 @@ export function operationOf(target: Target, after: string | null = null) {
       };
 }
 
-type Opened = Omit<Stream, 'received'>;
+type OpenedStream = Omit<EventSubscriptionStream, 'received'>;
 type OpenOptions = Required<Pick<StreamOptions, 'take'>> & StreamOptions;
 
-function overWebSocket({ url, key, target, after, take }: OpenOptions): Opened {
+function openWebSocketStream({ url, key, target, after, take }: OpenOptions): OpenedStream {
   const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/graphql`, 'graphql-transport-ws');
-  const ending: Ending = {};
+  const streamEnd: StreamEnd = {};
   const send = (message: object) => socket.send(JSON.stringify(message));
-  const takeAnswer = ({ data, errors }: Answer) => {
-    if (errors) ending.errors = errors;
+  const handlePayload = ({ data, errors }: ExecutionPayload) => {
+    if (errors) streamEnd.errors = errors;
     else if (data?.pushed) take(data.pushed);
   };
   socket.on('open', () => send({ type: 'connection_init', payload: { authorization: `Bearer ${key}` } }));
   socket.on('message', (text: Buffer) => {
-    const message = JSON.parse(text.toString()) as { type: string; payload: Answer };
+    const message = JSON.parse(text.toString()) as { type: string; payload: ExecutionPayload };
     if (message.type === 'connection_ack')
-      send({ type: 'subscribe', id: '1', payload: operationOf(target, after) });
-    else if (message.type === 'next') takeAnswer(message.payload);
+      send({ type: 'subscribe', id: '1', payload: subscriptionOperation(target, after) });
+    else if (message.type === 'next') handlePayload(message.payload);
     else if (message.type === 'complete') {
-      ending.complete = true;
+      streamEnd.complete = true;
       socket.close(1000);
     }
   });
   socket.on('error', () => undefined);
-  const ended = new Promise<Ending>((resolve) => {
-    socket.once('close', (code, reason) => resolve({ ...ending, code, reason: reason.toString() }));
+  const ended = new Promise<StreamEnd>((resolve) => {
+    socket.once('close', (code, reason) => resolve({ ...streamEnd, code, reason: reason.toString() }));
   });
   return {
     ended,
@@ -123,30 +126,30 @@ function overWebSocket({ url, key, target, after, take }: OpenOptions): Opened {
   };
 }
 
-function overHttp(options: OpenOptions): Opened {
-  const ending: Ending = {};
-  const request = ask(options);
+function openHttpStream(options: OpenOptions): OpenedStream {
+  const streamEnd: StreamEnd = {};
+  const request = sendStreamRequest(options);
   let response: IncomingMessage | null = null;
-  const ended = new Promise<Ending>((resolve) => {
-    request.once('response', (answer) => {
-      response = answer;
-      ending.status = answer.statusCode;
+  const ended = new Promise<StreamEnd>((resolve) => {
+    request.once('response', (incoming) => {
+      response = incoming;
+      streamEnd.status = incoming.statusCode;
       let text = '';
-      answer.setEncoding('utf8').on('data', (chunk: string) => {
+      incoming.setEncoding('utf8').on('data', (chunk: string) => {
         text += chunk;
-        if (ending.status !== 200) return;
+        if (streamEnd.status !== 200) return;
         const blocks = text.split('\n\n');
         text = blocks.pop() ?? '';
-        for (const block of blocks) takeBlock(block, options.take, ending);
+        for (const block of blocks) handleBlock(block, options.take, streamEnd);
       });
-      answer.on('error', () => undefined);
-      answer.once('close', () => {
-        const isJson = answer.headers['content-type']?.includes('json');
-        if (ending.status !== 200) ending.body = isJson ? (JSON.parse(text) as unknown) : text;
-        resolve(ending);
+      incoming.on('error', () => undefined);
+      incoming.once('close', () => {
+        const isJson = incoming.headers['content-type']?.includes('json');
+        if (streamEnd.status !== 200) streamEnd.body = isJson ? (JSON.parse(text) as unknown) : text;
+        resolve(streamEnd);
       });
     });
-    request.once('error', () => resolve(ending));
+    request.once('error', () => resolve(streamEnd));
   });
   return {
     ended,
@@ -156,12 +159,12 @@ function overHttp(options: OpenOptions): Opened {
   };
 }
 
-function ask({ url, key, transport, target, after }: OpenOptions): ClientRequest {
+function sendStreamRequest({ url, key, transport, target, after }: OpenOptions): ClientRequest {
   const headers: Record<string, string> = { authorization: `Bearer ${key}` };
   if (transport === 'graphql-sse') {
     headers['content-type'] = 'application/json';
     const request = httpRequest(`${url}/graphql/stream`, { method: 'POST', headers, agent: false });
-    return request.end(JSON.stringify(operationOf(target, after)));
+    return request.end(JSON.stringify(subscriptionOperation(target, after)));
   }
   if (after) headers['last-event-id'] = after;
   const { taskId, types = [], taskIds = [] } = target;
@@ -170,17 +173,17 @@ function ask({ url, key, transport, target, after }: OpenOptions): ClientRequest
   return httpRequest(url + path, { headers, agent: false }).end();
 }
 
-/** One block of server-sent events, of either form. */
-function takeBlock(block: string, take: (event: PushedEvent) => void, ending: Ending): void {
-  const kind = /^event: (.*)$/m.exec(block)?.[1];
+/** Handles one block of server-sent events, of graphql-sse or of a plain stream. */
+function handleBlock(block: string, onEvent: (event: PushedEvent) => void, streamEnd: StreamEnd): void {
+  const eventName = /^event: (.*)$/m.exec(block)?.[1];
   const data = /^data: ?(.*)$/m.exec(block)?.[1];
   if (data === undefined) return;
-  if (kind === 'complete') ending.complete = true;
-  else if (kind === 'closing') ending.closing = JSON.parse(data) as Ending['closing'];
-  else if (kind === undefined) take(JSON.parse(data) as PushedEvent);
+  if (eventName === 'complete') streamEnd.complete = true;
+  else if (eventName === 'closing') streamEnd.closing = JSON.parse(data) as StreamEnd['closing'];
+  else if (eventName === undefined) onEvent(JSON.parse(data) as PushedEvent);
   else {
-    const answer = JSON.parse(data) as Answer;
-    if (answer.errors) ending.errors = answer.errors;
-    else if (answer.data?.pushed) take(answer.data.pushed);
+    const payload = JSON.parse(data) as ExecutionPayload;
+    if (payload.errors) streamEnd.errors = payload.errors;
+    else if (payload.data?.pushed) onEvent(payload.data.pushed);
   }
 }

@@ -6,19 +6,19 @@ import { pino } from 'pino';
 import { Sandbox } from '../../../src/sandbox/sandbox.js';
 import { TestApp } from '../app/test-app.js';
 
-/** Somebody who speaks the Flux API. */
+/** A running server of the Flux API. */
 export interface FluxServer {
-  /** Without a slash at the end. */
+  /** Without a trailing slash. */
   url: string;
   token: string;
   close(): Promise<void>;
 }
 
-/** Short, and long enough for a task to be seen running. */
+/** Short, but long enough for a test to see a running task. */
 const DELAY_MS = 150;
 const TOKEN = 'sandbox-token';
 
-/** The upstream in a box. */
+/** Starts the sandbox, which stands in for the hosted upstream. */
 export async function startSandbox(): Promise<FluxServer> {
   const log = pino({ level: 'silent' });
   let url = '';
@@ -34,67 +34,67 @@ export async function startSandbox(): Promise<FluxServer> {
   return { url, token: TOKEN, close };
 }
 
-/** Our own, with the sandbox behind it. */
-export async function startDoor(): Promise<FluxServer> {
+/** Starts Darkroom with the sandbox as its upstream. */
+export async function startDarkroom(): Promise<FluxServer> {
   const app = await TestApp.start({
     environment: { ALLOW_PRIVATE_HOSTS: '127.0.0.1' },
     tuning: { sandboxDelayMs: DELAY_MS },
   });
-  return { url: app.url, token: app.key, close: () => app.stop() };
+  return { url: app.url, token: app.apiKey, close: () => app.stop() };
 }
 
-export interface FluxAnswer {
+export interface FluxResponse {
   status: number;
   headers: Headers;
   body: Record<string, unknown>;
 }
 
-export interface Picture {
+export interface FluxImage {
   prompt: string;
   image_url: string;
 }
 
-export function picturesOf({ body }: Pick<FluxAnswer, 'body'>): Picture[] {
-  return body.data as Picture[];
+export function imagesOf({ body }: Pick<FluxResponse, 'body'>): FluxImage[] {
+  return body.data as FluxImage[];
 }
 
-/** The status, and the code where there is one. */
-export function errorOf({ status, body }: FluxAnswer): [number, unknown] {
+/** The status and the error code. The code is undefined for a success. */
+export function statusAndCode({ status, body }: FluxResponse): [number, unknown] {
   return [status, (body.error as { code?: unknown } | undefined)?.code];
 }
 
-/** A client of the door of a service that runs, with its first key or another one. */
-export function doorOf({ url, key }: TestApp, token = key): FluxClient {
+/** A client of the Flux API of a running service, by default with its first API key. */
+export function fluxClientFor({ url, apiKey: key }: TestApp, token = key): FluxClient {
   return new FluxClient({ url, token });
 }
 
-/** A client of a Flux API as anybody would write one: an address, a token, and fetch. */
+/** A minimal client of a Flux API, as a customer would write it with `fetch`. */
 export class FluxClient {
   constructor(
     private readonly server: Pick<FluxServer, 'url' | 'token'>,
     private readonly headers: Record<string, string> = { authorization: `Bearer ${server.token}` },
   ) {}
 
-  images(body: object): Promise<FluxAnswer> {
+  images(body: object): Promise<FluxResponse> {
     return this.post('/flux/images', JSON.stringify(body));
   }
 
-  tasks(body: object): Promise<FluxAnswer> {
+  tasks(body: object): Promise<FluxResponse> {
     return this.post('/flux/tasks', JSON.stringify(body));
   }
 
-  async post(path: string, body: string, headers: Record<string, string> = {}): Promise<FluxAnswer> {
+  async post(path: string, body: string, headers: Record<string, string> = {}): Promise<FluxResponse> {
     const response = await fetch(this.server.url + path, {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...this.headers, ...headers },
       body,
     });
-    const answer = (await response.json()) as Record<string, unknown>;
-    return { status: response.status, headers: response.headers, body: answer };
+    const json = (await response.json()) as Record<string, unknown>;
+    return { status: response.status, headers: response.headers, body: json };
   }
 
-  /** The task once it is over, by reading it. */
-  async finished(id: unknown): Promise<Record<string, unknown>> {
+  /** Polls the task until it is finished and returns it. */
+  async waitUntilFinished(id: unknown): Promise<Record<string, unknown>> {
     for (;;) {
       const { body } = await this.tasks({ action: 'retrieve', id });
       if (body.finished_at !== undefined) return body;

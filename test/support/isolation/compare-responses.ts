@@ -1,25 +1,25 @@
-import { namesInText } from './database-rows.js';
+import { findIdentifiers } from './database-rows.js';
 
-/** What was answered, and what the service did for it. */
-export interface Answered {
+/** A response, and the statements that the service ran for it. */
+export interface RecordedResponse {
   status: number;
   headers: Record<string, string>;
   text: string;
   statements: string[];
 }
 
-/** About the moment and the asker, not about what was asked for. */
-const HEADERS_OF_THE_MOMENT =
+/** These headers depend on the time and on the caller, not on the identifier that was sent. */
+const VOLATILE_HEADERS =
   /^(date|x-request-id|etag|content-length|x-ratelimit.*|ratelimit.*|retry-after|connection|keep-alive)$/;
 
-/** No answer about something that is absent takes more. */
-const FEW = 6;
+/** A response about something absent takes no more statements than this. */
+const DEDUPLICATE_ABOVE = 6;
 
-/** What differs between two answers that say the same: what is made anew gets new ids, secrets, times and places. */
-const MADE_ANEW: [RegExp, string][] = [
-  // First: in random letters there can be anything.
+/** What differs between two equivalent responses: new IDs, secrets, times and positions. */
+const VOLATILE_PATTERNS: [RegExp, string][] = [
+  // Signatures come first, because their random letters can look like anything that follows.
   [/\?t=[\w.-]+/g, '?t=<signature>'],
-  [/"(cursor|startCursor|endCursor|logCursor)":"(<sent>|[\w-]+)"/g, '"$1":"<cursor>"'],
+  [/"(cursor|startCursor|endCursor|eventCursor)":"(<sent>|[\w-]+)"/g, '"$1":"<cursor>"'],
   [/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/gi, '<id>'],
   [/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>'],
   [/eyJ[\w-]+\.[\w-]+\.[\w-]+/g, '<token>'],
@@ -31,37 +31,51 @@ const MADE_ANEW: [RegExp, string][] = [
 ];
 
 /**
- * The answer without what was sent and what is made anew: equal for what is equally absent. With it the statements, which run
- * side by side and so in any order; of an answer that shows one's own things, how many go together is a matter of moments.
+ * Returns a response without what was sent and without volatile values, so that two responses about absent things are
+ * equal. Statements run concurrently, so their order is removed. A response that shows the caller's own data takes many
+ * statements, and how many of them a loader batches depends on timing, so only the distinct ones are kept.
  */
-export function comparable({ status, headers, text, statements }: Answered, sent: readonly string[]): object {
-  const steady = Object.entries(headers).filter(([name]) => !HEADERS_OF_THE_MOMENT.test(name));
-  const counted = statements.length > FEW ? [...new Set(statements)] : statements;
+export function normalizeResponse(
+  { status, headers, text, statements }: RecordedResponse,
+  sentTexts: readonly string[],
+): object {
+  const stableHeaders = Object.entries(headers).filter(([name]) => !VOLATILE_HEADERS.test(name));
+  const comparedStatements = statements.length > DEDUPLICATE_ABOVE ? [...new Set(statements)] : statements;
   return {
     status,
-    headers: Object.fromEntries(steady),
-    text: normalised(text, sent),
-    statements: counted.sort(),
+    headers: Object.fromEntries(stableHeaders),
+    text: normalizeText(text, sentTexts),
+    statements: comparedStatements.sort(),
   };
 }
 
-function normalised(text: string, sent: readonly string[]): string {
-  return MADE_ANEW.reduce((rest, [form, instead]) => rest.replace(form, instead), withoutSent(text, sent));
+function normalizeText(text: string, sentTexts: readonly string[]): string {
+  return VOLATILE_PATTERNS.reduce(
+    (rest, [pattern, replacement]) => rest.replace(pattern, replacement),
+    redactSent(text, sentTexts),
+  );
 }
 
-function withoutSent(text: string, sent: readonly string[]): string {
-  return sent.reduce((rest, value) => rest.replaceAll(new RegExp(escaped(value), 'gi'), '<sent>'), text);
+function redactSent(text: string, sentTexts: readonly string[]): string {
+  return sentTexts.reduce(
+    (rest, sent) => rest.replaceAll(new RegExp(escapeRegExp(sent), 'gi'), '<sent>'),
+    text,
+  );
 }
 
-function escaped(value: string): string {
+function escapeRegExp(value: string): string {
   return value.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
 }
 
-/** Foreign ids and words in an answer, but for what was sent. Cursors in base64 are looked into. */
-export function leaksIn(text: string, sent: readonly string[], foreign: ReadonlySet<string>): string[] {
-  const encoded = [...text.matchAll(/"([\w-]{24,})"/g)].map(([, part = '']) =>
+/** Returns the foreign identifiers in a response, except those that were sent. Decodes cursors in base64. */
+export function findLeaks(
+  text: string,
+  sentTexts: readonly string[],
+  foreignIdentifiers: ReadonlySet<string>,
+): string[] {
+  const decoded = [...text.matchAll(/"([\w-]{24,})"/g)].map(([, part = '']) =>
     Buffer.from(part, 'base64url').toString(),
   );
-  const shown = [text, ...encoded].join('\n');
-  return [...new Set(namesInText(withoutSent(shown, sent)).filter((name) => foreign.has(name)))];
+  const readableText = redactSent([text, ...decoded].join('\n'), sentTexts);
+  return [...new Set(findIdentifiers(readableText).filter((each) => foreignIdentifiers.has(each)))];
 }

@@ -1,19 +1,22 @@
 import { type TestApp } from '../app/test-app.js';
 
-/** A row of any table, as JSON has it. */
+/** A row of any table. */
 export interface Row {
+  /** With its schema, such as `public.tasks`. */
   table: string;
   columns: Record<string, unknown>;
+  /** The columns as JSON. */
   text: string;
 }
 
 const UUID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
-const WORD = /m[0-9a-f]{12}w\d{4,}/g;
-/** Written down later, by whoever happens to ask: when a key was used. */
-const UNSTEADY = ['last_used_at'];
+/** A text that the test made for one workspace: see `WorkspaceFixture.marker`. */
+const MARKER = /m[0-9a-f]{12}w\d{4,}/g;
+/** The service writes these columns later, for any caller. */
+const VOLATILE_COLUMNS = ['last_used_at'];
 
-/** Every row of every table, the queue's included: so a table that is new is looked at without an edit here. */
-export async function allRows(app: TestApp): Promise<Row[]> {
+/** Reads every row of every table, including those of the queue. A new table is included without a change here. */
+export async function readAllRows(app: TestApp): Promise<Row[]> {
   const tables = await app.rows<{ name: string }>(
     `SELECT format('%I.%I', table_schema, table_name) AS name FROM information_schema.tables
      WHERE table_type = 'BASE TABLE' AND table_schema IN ('public', 'graphile_worker') ORDER BY 1`,
@@ -23,14 +26,15 @@ export async function allRows(app: TestApp): Promise<Row[]> {
     const found = await app.rows<{ columns: Record<string, unknown> }>(
       `SELECT to_jsonb(t) AS columns FROM ${table} t`,
     );
-    for (const { columns } of found) rows.push({ table, columns, text: JSON.stringify(readable(columns)) });
+    for (const { columns } of found)
+      rows.push({ table, columns, text: JSON.stringify(decodeColumns(columns)) });
   }
   return rows;
 }
 
-/** Bytes are shown by Postgres in hex: callbacks' bodies are texts that somebody may know. */
-function readable(columns: Record<string, unknown>): Record<string, unknown> {
-  const entries = Object.entries(columns).filter(([name]) => !UNSTEADY.includes(name));
+/** Decodes bytes, which PostgreSQL returns in hexadecimal. The bodies of callbacks are texts with identifiers. */
+function decodeColumns(columns: Record<string, unknown>): Record<string, unknown> {
+  const entries = Object.entries(columns).filter(([name]) => !VOLATILE_COLUMNS.includes(name));
   return Object.fromEntries(
     entries.map(([name, value]) => [
       name,
@@ -42,58 +46,61 @@ function readable(columns: Record<string, unknown>): Record<string, unknown> {
 }
 
 /**
- * The rows of the workspace and of those that it made; of tables that have no workspace, such as the queue's, the rows that
- * name what these rows name.
+ * Returns the rows of the workspace and of the workspaces that it created. Tables without a workspace column, such as those
+ * of the queue, contribute the rows that contain an identifier of these rows.
  */
-export function rowsOfWorkspace(rows: readonly Row[], workspaceId: string): Row[] {
-  const owners = new Set<unknown>([workspaceId]);
+export function filterWorkspaceRows(rows: readonly Row[], workspaceId: string): Row[] {
+  const workspaceIds = new Set<unknown>([workspaceId]);
   for (const { columns } of rows)
     if (columns['workspace_id'] === workspaceId && columns['action'] === 'WORKSPACE_CREATED')
-      owners.add(columns['subject']);
-  const isOwned = ({ table, columns }: Row) =>
-    owners.has(table === 'public.workspaces' ? columns['id'] : columns['workspace_id']);
-  const owned = rows.filter(isOwned);
-  const names = namesIn(owned);
-  const hasOwner = ({ table, columns }: Row) =>
+      workspaceIds.add(columns['target_id']);
+  const ownRows = rows.filter(({ table, columns }) =>
+    workspaceIds.has(table === 'public.workspaces' ? columns['id'] : columns['workspace_id']),
+  );
+  const identifiers = collectIdentifiers(ownRows);
+  const hasWorkspace = ({ table, columns }: Row) =>
     table === 'public.workspaces' || typeof columns['workspace_id'] === 'string';
   return [
-    ...owned,
-    ...rows.filter((row) => !hasOwner(row) && namesInText(row.text).some((name) => names.has(name))),
+    ...ownRows,
+    ...rows.filter(
+      (row) => !hasWorkspace(row) && findIdentifiers(row.text).some((each) => identifiers.has(each)),
+    ),
   ];
 }
 
-/** The ids and the words of the test that rows hold. */
-export function namesIn(rows: readonly Row[]): Set<string> {
-  return new Set(rows.flatMap(({ text }) => namesInText(text)));
+/** Returns the identifiers in rows. */
+export function collectIdentifiers(rows: readonly Row[]): Set<string> {
+  return new Set(rows.flatMap(({ text }) => findIdentifiers(text)));
 }
 
-export function namesInText(text: string): string[] {
-  return [...(text.match(UUID) ?? []), ...(text.match(WORD) ?? [])];
+/** Returns the IDs and markers in a text. */
+export function findIdentifiers(text: string): string[] {
+  return [...(text.match(UUID) ?? []), ...(text.match(MARKER) ?? [])];
 }
 
-export function isWord(name: string): boolean {
-  return new RegExp(`^${WORD.source}$`).test(name);
+export function isMarker(identifier: string): boolean {
+  return new RegExp(`^${MARKER.source}$`).test(identifier);
 }
 
-/** Where the ids and words of rows stand, such as `public.tasks.id`, in the order of the columns. */
-export function namesByColumn(rows: readonly Row[]): Map<string, string[]> {
-  const found = new Map<string, string[]>();
+/** Groups the identifiers in rows by column, such as `tasks.id`, in the order of the columns. */
+export function groupIdentifiersByColumn(rows: readonly Row[]): Map<string, string[]> {
+  const byColumn = new Map<string, string[]>();
   for (const { table, columns } of rows) {
-    for (const [column, value] of Object.entries(readable(columns))) {
-      const place = `${table.replace('public.', '')}.${column}`;
-      const names = namesInText(typeof value === 'string' ? value : (JSON.stringify(value) ?? ''));
-      if (names.length > 0) found.set(place, [...new Set([...(found.get(place) ?? []), ...names])]);
+    for (const [name, value] of Object.entries(decodeColumns(columns))) {
+      const column = `${table.replace('public.', '')}.${name}`;
+      const found = findIdentifiers(typeof value === 'string' ? value : (JSON.stringify(value) ?? ''));
+      if (found.length > 0) byColumn.set(column, [...new Set([...(byColumn.get(column) ?? []), ...found])]);
     }
   }
-  return found;
+  return byColumn;
 }
 
-/** The rows before that are not there in the same form any more, and those that have come. */
-export function changesOf(before: readonly Row[], after: readonly Row[]): { gone: Row[]; come: Row[] } {
+/** Compares two states. A changed row is in `removed` in its old form and in `added` in its new one. */
+export function diffRows(before: readonly Row[], after: readonly Row[]): { removed: Row[]; added: Row[] } {
   const keyOf = ({ table, text }: Row) => `${table} ${text}`;
-  const [old, present] = [new Set(before.map(keyOf)), new Set(after.map(keyOf))];
+  const [keysBefore, keysAfter] = [new Set(before.map(keyOf)), new Set(after.map(keyOf))];
   return {
-    gone: before.filter((row) => !present.has(keyOf(row))),
-    come: after.filter((row) => !old.has(keyOf(row))),
+    removed: before.filter((row) => !keysAfter.has(keyOf(row))),
+    added: after.filter((row) => !keysBefore.has(keyOf(row))),
   };
 }

@@ -1,187 +1,216 @@
-import { type EventCursors } from '../../../src/core/events/event-cursor.js';
 import { type Signer } from '../../../src/core/access/signer.js';
-import { type RootField, type Slot } from './schema-documents.js';
-import { ALWAYS_GIVEN, type Feed, FEEDS, type Form, unknownId, unknownWord } from './argument-values.js';
-import { isWord, type Row } from './database-rows.js';
-import { type Own } from './workspace-fixtures.js';
+import { type EventCursorCodec } from '../../../src/core/events/event-cursor.js';
+import {
+  ALWAYS_SENT,
+  ARGUMENT_VALUES,
+  type ArgumentValue,
+  nonexistentId,
+  type NonexistentIdKind,
+  nonexistentMarker,
+  type ValueForm,
+} from './argument-values.js';
+import { isMarker, type Row } from './database-rows.js';
+import { type RootField, type ScalarArgument } from './schema-documents.js';
+import { type OwnResources } from './workspace-builder.js';
 
-/** Somebody who asks for what is not theirs. */
-export interface Asker {
+/** A caller that asks for data it must not see. */
+export interface Intruder {
   name: string;
-  key: string;
-  own: Own;
-  /** The same with each of one's own tasks and images in its turn. */
-  ownThings: Own[];
-  /** It is of the workspace that is asked for. */
+  apiKey: string;
+  own: OwnResources;
+  /** `own`, once with each of the caller's tasks as `task`, and once with each of its images as `image`. */
+  ownVariants: OwnResources[];
+  /** Whether the caller belongs to the victim's workspace. */
   isInsider: boolean;
-  /** Of the rows of the workspace that is asked for, those that it may see. */
-  isOwn: (row: Row) => boolean;
-  /** Ids and words of others, by the column where they stand, and all of them. */
-  foreign: Map<string, string[]>;
-  foreignNames: ReadonlySet<string>;
-  /** Positions in the log, of others' events and of one's own. */
+  /** Whether the caller may see this row of the victim's workspace. */
+  mayRead: (row: Row) => boolean;
+  /** The identifiers that the caller must not see, by their column. */
+  foreignByColumn: Map<string, string[]>;
+  /** The same, all together. */
+  foreignIdentifiers: ReadonlySet<string>;
+  /** Event log positions of foreign events, and of the caller's own, in order. */
   positions: { foreign: bigint[]; own: bigint[] };
 }
 
-/** An argument, asked about with others' names. */
-export interface Question {
+/** One argument of one root field, to be sent foreign identifiers. */
+export interface Probe {
   root: RootField;
-  slot: Slot;
-  feed: Extract<Feed, { form: Form }>;
-  choices: { path: string[]; value: string }[];
+  argument: ScalarArgument;
+  argumentValue: Extract<ArgumentValue, { form: ValueForm }>;
+  enumValues: { path: string[]; value: string }[];
 }
 
-/** Two values for one argument: something of others', and something that never was. */
-export interface Pair {
-  foreign: Sent;
-  unknown: Sent;
+/** Two values for one argument: a foreign one, and one that never existed. */
+export interface ProbePair {
+  foreign: ProbeValue;
+  nonexistent: ProbeValue;
 }
-export interface Sent {
+export interface ProbeValue {
   value: unknown;
-  /** How it can come back in an answer. */
+  /** The forms in which a response can echo it. */
   texts: string[];
 }
 
-/** So many names are sent where there is nothing to be found by one: places, and texts. */
-const OTHER_NAMES = 6;
+/** Number of identifiers sent to an argument that does not look anything up: a cursor or a text. */
+const MAX_TEXT_IDENTIFIERS = 6;
 
-/** Which unknown name is sent beside a foreign one. */
-export type Unknown = 'neighbour' | 'v7' | 'v4';
-
-/** Every question that the schema has. Throws for an argument that the table does not know. */
-export function questionsOf(roots: readonly RootField[]): Question[] {
+/** Builds every probe that the schema allows. Throws for an argument without a row in ARGUMENT_VALUES. */
+export function buildProbes(roots: readonly RootField[]): Probe[] {
   return roots.flatMap((root) =>
-    root.slots.flatMap((slot) => {
-      const feed = feedOf(slot.coordinate);
-      // What is asked of the result of a mutation is asked of queries.
-      if (!('form' in feed) || (slot.isNested && root.operation === 'mutation')) return [];
-      return choicesOf(root).map((choices) => ({ root, slot, feed, choices }));
+    root.scalarArguments.flatMap((argument) => {
+      const argumentValue = argumentValueFor(argument.coordinate);
+      // Nested arguments of mutations are covered by queries.
+      if (!('form' in argumentValue) || (argument.isNested && root.operation === 'mutation')) return [];
+      return enumCombinations(root).map((enumValues) => ({ root, argument, argumentValue, enumValues }));
     }),
   );
 }
 
-export function feedOf(coordinate: string): Feed {
-  const feed = FEEDS[coordinate];
-  if (feed) return feed;
+export function argumentValueFor(coordinate: string): ArgumentValue {
+  const argumentValue = ARGUMENT_VALUES[coordinate];
+  if (argumentValue) return argumentValue;
   throw new Error(
-    `${coordinate} has no row in FEEDS of test/support/isolation/argument-values.ts. Say there whether it can name something of somebody's, and in which form; or give a plain value.`,
+    `${coordinate} has no row in ARGUMENT_VALUES. Add one in test/support/isolation/argument-values.ts: see README.md there.`,
   );
 }
 
-/** Every way to give the enums that must be given. */
-export function choicesOf({ choices }: RootField): Question['choices'][] {
-  return choices.reduce<Question['choices'][]>(
-    (before, { path, values }) =>
-      before.flatMap((given) => values.map((value) => [...given, { path, value }])),
+/** Returns every combination of values for the required enums of a root field. */
+export function enumCombinations({ enumArguments }: RootField): Probe['enumValues'][] {
+  return enumArguments.reduce<Probe['enumValues'][]>(
+    (combinations, { path, values }) =>
+      combinations.flatMap((chosen) => values.map((value) => [...chosen, { path, value }])),
     [[]],
   );
 }
 
-/** The variables of a question: one's own and plain values, and the sent one in its place. */
-export function variablesOf({ root, slot, feed, choices }: Question, own: Own, sent: unknown): object {
-  const variables = ownVariables(root, own, choices, false);
-  for (const name of feed.instead ?? []) put(variables, [...slot.path.slice(0, -1), name], undefined);
-  put(variables, slot.path, slot.isList && !Array.isArray(sent) ? [sent] : sent);
+/** Returns the variables of a probe: `value` for its argument, and the caller's own or fixed values for the others. */
+export function probeVariables(
+  { root, argument, argumentValue, enumValues }: Probe,
+  own: OwnResources,
+  value: unknown,
+): object {
+  const variables = baselineVariables(root, own, enumValues);
+  for (const name of argumentValue.omit ?? [])
+    setPath(variables, [...argument.path.slice(0, -1), name], undefined);
+  setPath(variables, argument.path, argument.isList && !Array.isArray(value) ? [value] : value);
   return variables;
 }
 
-/** What is good to ask with; `all`: with everything that can be given. */
-export function ownVariables(
+/** Returns variables that name only the caller's own resources. `includeOptional`: also the optional ones of mutations. */
+export function baselineVariables(
   root: RootField,
-  own: Own,
-  choices: Question['choices'],
-  all: boolean,
+  own: OwnResources,
+  enumValues: Probe['enumValues'],
+  { includeOptional = false } = {},
 ): Record<string, unknown> {
   const variables: Record<string, unknown> = {};
-  for (const { path, value } of choices) put(variables, path, value);
-  for (const { coordinate, path, isRequired, isList } of root.slots) {
-    const feed = feedOf(coordinate);
-    const isGiven = isRequired || ALWAYS_GIVEN.includes(coordinate) || (all && root.operation === 'mutation');
-    const value = 'plain' in feed ? feed.plain : isGiven && feed.own ? own[feed.own] : undefined;
-    if (value !== undefined) put(variables, path, isList && !Array.isArray(value) ? [value] : value);
+  for (const { path, value } of enumValues) setPath(variables, path, value);
+  for (const { coordinate, path, isRequired, isList } of root.scalarArguments) {
+    const argumentValue = argumentValueFor(coordinate);
+    const isSent =
+      isRequired || ALWAYS_SENT.includes(coordinate) || (includeOptional && root.operation === 'mutation');
+    const ownValue = () =>
+      'own' in argumentValue && argumentValue.own && isSent ? own[argumentValue.own] : undefined;
+    const value = 'fixedValue' in argumentValue ? argumentValue.fixedValue : ownValue();
+    if (value !== undefined) setPath(variables, path, isList && !Array.isArray(value) ? [value] : value);
   }
   return variables;
 }
 
-function put(into: Record<string, unknown>, [name = '', ...rest]: string[], value: unknown): void {
-  if (rest.length === 0) into[name] = value;
-  else put((into[name] ??= {}) as Record<string, unknown>, rest, value);
+function setPath(target: Record<string, unknown>, [name = '', ...rest]: string[], value: unknown): void {
+  if (rest.length === 0) target[name] = value;
+  else setPath((target[name] ??= {}) as Record<string, unknown>, rest, value);
 }
 
-/** Makes what is sent. */
-export class Pairs {
+/** Makes the values that probes send. */
+export class ProbeValues {
   constructor(
     private readonly signer: Signer,
-    private readonly cursors: EventCursors,
+    private readonly cursors: EventCursorCodec,
     private readonly publicUrl: string,
-    private readonly receiver: string,
+    private readonly webhookUrl: string,
   ) {}
 
-  /** The names that every argument is sent: the right ones, and one of every other column; of places and texts a few. */
-  namesFor(question: Question, asker: Asker): string[] {
-    const names = this.allNamesFor(question, asker);
-    if (question.slot.isNested) return names.slice(0, 1);
-    return question.feed.form === 'id' ? names : spread(names, OTHER_NAMES);
+  /** The identifiers that every intruder sends: all for an argument that takes IDs, a sample for the others. */
+  identifiersToSend(probe: Probe, intruder: Intruder): string[] {
+    const identifiers = this.allIdentifiers(probe, intruder);
+    if (probe.argument.isNested) return identifiers.slice(0, 1);
+    return probe.argumentValue.form === 'id' ? identifiers : sampleEvenly(identifiers, MAX_TEXT_IDENTIFIERS);
   }
 
-  /** Every name that this argument can be sent, the right ones first; places of the log by their number. */
-  allNamesFor({ feed }: Question, { foreign, positions }: Asker): string[] {
-    if (feed.form === 'log place') return positions.foreign.map(String);
-    const takesWords = ['word', 'json', 'address'].includes(feed.form);
-    const takesAll = ['budget place', 'usage place'].includes(feed.form);
-    const fits = (name: string) => takesAll || isWord(name) === takesWords;
-    const right = (feed.of ?? []).flatMap((column) => foreign.get(column) ?? []);
-    const others = [...foreign.values()].map((names) => names.find(fits) ?? '');
-    return [...new Set([...right, ...others])].filter((name) => name !== '' && fits(name));
+  /** Every foreign identifier for an argument, those of its own columns first. For an event cursor, the positions. */
+  allIdentifiers(
+    { argumentValue: { form, columns } }: Probe,
+    { foreignByColumn, positions }: Intruder,
+  ): string[] {
+    if (form === 'event cursor') return positions.foreign.map(String);
+    const takesMarkers = ['text', 'json', 'webhook URL'].includes(form);
+    const takesBoth = ['budget cursor', 'usage cursor'].includes(form);
+    const fits = (identifier: string) => takesBoth || isMarker(identifier) === takesMarkers;
+    const fromColumns = (columns ?? []).flatMap((column) => foreignByColumn.get(column) ?? []);
+    const fromOthers = [...foreignByColumn.values()].map((identifiers) => identifiers.find(fits) ?? '');
+    return [...new Set([...fromColumns, ...fromOthers])].filter((each) => each !== '' && fits(each));
   }
 
-  pair({ feed }: Question, name: string, asker: Asker, unknown: Unknown, inCapitals = false): Pair {
-    if (feed.form === 'log place') return this.places(BigInt(name), asker);
-    const isPlace = feed.form.endsWith('place');
-    const other = isWord(name)
-      ? unknownWord(name, isPlace ? 'beside' : 'elsewhere')
-      : unknownId(isPlace ? 'neighbour' : unknown, name);
-    const cased = (each: string) => (inCapitals && feed.form === 'id' ? each.toUpperCase() : each);
-    return { foreign: this.sent(feed.form, cased(name)), unknown: this.sent(feed.form, cased(other)) };
+  /** Builds the pair for a foreign identifier. `upperCase` applies to IDs, which are case-insensitive. */
+  buildPair(
+    { argumentValue: { form } }: Probe,
+    identifier: string,
+    intruder: Intruder,
+    kind: NonexistentIdKind,
+    { upperCase = false } = {},
+  ): ProbePair {
+    if (form === 'event cursor') return this.buildPositionPair(BigInt(identifier), intruder);
+    const isCursor = form.endsWith('cursor');
+    const other = isMarker(identifier)
+      ? nonexistentMarker(identifier, isCursor ? 'beside' : 'elsewhere')
+      : nonexistentId(isCursor ? 'neighbor' : kind, identifier);
+    const cased = (each: string) => (upperCase && form === 'id' ? each.toUpperCase() : each);
+    return {
+      foreign: this.buildValue(form, cased(identifier)),
+      nonexistent: this.buildValue(form, cased(other)),
+    };
   }
 
-  /** A place of the log says where, not whose: between two events of one's own, any two are the same. */
-  private places(position: bigint, { positions }: Asker): Pair {
-    const before = positions.own.filter((own) => own <= position).at(-1) ?? 0n;
-    const [foreign, unknown] = [position, before].map((each) => {
+  /**
+   * An event cursor is a position, and does not say whose event is there. All positions between two of the caller's own
+   * events are equivalent, so the other one of the pair is that of the caller's own event before it.
+   */
+  private buildPositionPair(position: bigint, { positions }: Intruder): ProbePair {
+    const ownPosition = positions.own.filter((own) => own <= position).at(-1) ?? 0n;
+    const toValue = (each: bigint): ProbeValue => {
       const value = this.cursors.encode(each);
       return { value, texts: [value] };
-    });
-    return { foreign: foreign as Sent, unknown: unknown as Sent };
+    };
+    return { foreign: toValue(position), nonexistent: toValue(ownPosition) };
   }
 
-  private sent(form: Form, name: string): Sent {
-    const value = this.valueOf(form, name);
-    return { value, texts: typeof value === 'string' ? [value, name] : [name] };
+  private buildValue(form: ValueForm, identifier: string): ProbeValue {
+    const value = this.encodeValue(form, identifier);
+    return { value, texts: typeof value === 'string' ? [value, identifier] : [identifier] };
   }
 
-  private valueOf(form: Form, name: string): unknown {
+  private encodeValue(form: ValueForm, identifier: string): unknown {
     const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
-    if (form === 'budget place') return encode([isWord(name) ? 'END_USER' : 'KEY', name]);
-    if (form === 'usage place') return encode([name, 'USD']);
-    if (form === 'json') return { [name]: name };
-    if (form === 'address') return this.address(name);
-    if (form === 'image link') return this.imageLink(name);
-    return name;
+    if (form === 'budget cursor') return encode([isMarker(identifier) ? 'END_USER' : 'API_KEY', identifier]);
+    if (form === 'usage cursor') return encode([identifier, 'USD']);
+    if (form === 'json') return { [identifier]: identifier };
+    if (form === 'webhook URL') return this.webhookUrlFor(identifier);
+    if (form === 'image link') return this.signedImageLink(identifier);
+    return identifier;
   }
 
-  address(name: string): string {
-    return `${this.receiver}/${name}`;
+  webhookUrlFor(identifier: string): string {
+    return `${this.webhookUrl}/${identifier}`;
   }
 
-  /** As the service signs it, also for an image that never was. */
-  imageLink(imageId: string): string {
+  /** Signs a link as the service does, also for an image that never existed. */
+  signedImageLink(imageId: string): string {
     return `${this.publicUrl}/images/${imageId}?t=${this.signer.sign('image-link', `${imageId}.`, 16)}`;
   }
 }
 
-/** So many of them, from all over the list. */
-function spread<Item>(items: readonly Item[], count: number): Item[] {
+function sampleEvenly<Item>(items: readonly Item[], count: number): Item[] {
   const step = Math.max(1, Math.floor(items.length / count));
   return items.filter((_, index) => index % step === 0).slice(0, count);
 }

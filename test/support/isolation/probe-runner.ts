@@ -1,205 +1,221 @@
 import { expect } from '@jest/globals';
 import { waitFor } from '../wait-for.js';
-import { type Answered, comparable, leaksIn } from './compare-responses.js';
-import { Asking } from './send-probe.js';
-import { fieldsIn, type RootField } from './schema-documents.js';
-import { unknownId, unknownWord } from './argument-values.js';
+import { nonexistentId, type NonexistentIdKind, nonexistentMarker } from './argument-values.js';
+import { findLeaks, normalizeResponse, type RecordedResponse } from './compare-responses.js';
+import { isMarker } from './database-rows.js';
 import {
-  type Asker,
-  ownVariables,
-  type Question,
-  type Sent,
-  type Unknown,
-  variablesOf,
+  baselineVariables,
+  type Intruder,
+  type Probe,
+  type ProbeValue,
+  probeVariables,
 } from './graphql-probes.js';
-import { ROUTE_QUESTIONS } from './route-probes.js';
-import { isWord } from './database-rows.js';
-import { type Stage } from './isolation-setup.js';
-import { type Statements } from './statement-recorder.js';
-import { pushedIn, watchUntil } from './stream-probes.js';
+import { type IsolationSetup } from './isolation-setup.js';
+import { ProbeClient } from './probe-client.js';
+import { ROUTE_PROBES } from './route-probes.js';
+import { collectFields, type RootField } from './schema-documents.js';
+import { type StatementRecorder } from './statement-recorder.js';
+import { parsePushedData, streamUntilSentinel } from './stream-probes.js';
 
-/** Others' idempotency keys that an argument for one is sent. */
-const KEYS = 3;
+/** Number of foreign idempotency keys that are sent to an argument for one. */
+const MAX_IDEMPOTENCY_KEYS = 3;
 
-/** An answer, and how what was sent can come back in it. */
-interface Told {
-  answer: Answered;
+/** A response, and the forms in which it can echo what was sent. */
+interface ProbeResult {
+  response: RecordedResponse;
   texts: string[];
 }
 
-/** Asks each question twice, with something of others' and with something that never was, and remembers what it has seen. */
-export class Walker {
-  /** `Type.field`s that answers have shown, arguments and routes that were asked about. */
-  readonly fields = new Set<string>();
-  readonly slots = new Set<string>();
-  readonly routes = new Set<string>();
-  readonly asking: Asking;
-  /** What askers have written down themselves: they know it, and it is in what is theirs. */
-  private readonly written = new Map<Asker, Set<string>>();
-  /** What askers have sent as idempotency keys. */
-  private readonly keys = new Set<string>();
+/**
+ * Sends each probe twice, with a foreign identifier and with one that never existed, and fails if the responses differ.
+ * Remembers which fields, arguments and routes it has covered.
+ */
+export class ProbeRunner {
+  /** `Type.field`s with a value in some response. */
+  readonly seenFields = new Set<string>();
+  readonly probedArguments = new Set<string>();
+  readonly probedRoutes = new Set<string>();
+  readonly client: ProbeClient;
+  /** Foreign identifiers that an intruder has stored in its own data, which may show them from then on. */
+  private readonly storedIdentifiers = new Map<Intruder, Set<string>>();
+  /** Idempotency keys that an intruder has sent, with its name. */
+  private readonly sentIdempotencyKeys = new Set<string>();
 
   constructor(
-    private readonly stage: Stage,
-    statements: Statements,
+    private readonly setup: IsolationSetup,
+    statements: StatementRecorder,
   ) {
-    this.asking = new Asking(stage.app, statements);
+    this.client = new ProbeClient(setup.app, statements);
   }
 
-  /** Asks for what is one's own. */
-  async look(
+  /** Sends a root field with the caller's own resources. Fails if the response contains a foreign identifier. */
+  async readOwn(
     root: RootField,
-    asker: Asker,
-    own: Asker['own'],
-    choices: Question['choices'],
-  ): Promise<Answered> {
-    const answer = await this.ask(root, asker, ownVariables(root, own, choices, true));
-    this.expectNoLeak(`${root.name} by ${asker.name}`, { answer, texts: [] }, asker);
-    return answer;
+    intruder: Intruder,
+    own: Intruder['own'],
+    enumValues: Probe['enumValues'],
+  ): Promise<RecordedResponse> {
+    const variables = baselineVariables(root, own, enumValues, { includeOptional: true });
+    const response = await this.sendGraphql(root, intruder, variables);
+    this.expectNoLeak(`${root.name} by ${intruder.name}`, { response, texts: [] }, intruder);
+    return response;
   }
 
-  /** The names that a question is asked with by everybody. */
-  namesFor(question: Question, asker: Asker): string[] {
-    const { pairs } = this.stage;
-    if (!isKey(question)) return pairs.namesFor(question, asker);
-    return pairs
-      .allNamesFor(question, asker)
-      .filter((name) => this.isFresh(name, asker))
-      .slice(0, KEYS);
+  /** The identifiers that an intruder sends to this argument. */
+  identifiersToSend(probe: Probe, intruder: Intruder): string[] {
+    const { probeValues } = this.setup;
+    if (!isIdempotencyKeyProbe(probe)) return probeValues.identifiersToSend(probe, intruder);
+    return probeValues
+      .allIdentifiers(probe, intruder)
+      .filter((each) => this.isUnusedIdempotencyKey(each, intruder))
+      .slice(0, MAX_IDEMPOTENCY_KEYS);
   }
 
-  /** Fails when anything tells the two answers apart, or when others' things are shown. */
-  async compare(
-    question: Question,
-    name: string,
-    asker: Asker,
-    unknown: Unknown,
-    inCapitals = false,
+  /** Fails if the two responses differ, or if one contains a foreign identifier. */
+  async compareProbe(
+    probe: Probe,
+    identifier: string,
+    intruder: Intruder,
+    kind: NonexistentIdKind,
+    { upperCase = false } = {},
   ): Promise<void> {
-    const { root, slot } = question;
-    if (isKey(question) && !this.isFresh(name, asker)) return;
-    const pair = this.stage.pairs.pair(question, name, asker, unknown, inCapitals);
-    const about = `${slot.coordinate} of ${root.name} with ${name} by ${asker.name}`;
-    const tell = async ({ value, texts }: Sent): Promise<Told> => ({
-      answer: await this.ask(root, asker, variablesOf(question, asker.own, value)),
+    const { root, argument } = probe;
+    const isIdempotencyKey = isIdempotencyKeyProbe(probe);
+    if (isIdempotencyKey && !this.isUnusedIdempotencyKey(identifier, intruder)) return;
+    const pair = this.setup.probeValues.buildPair(probe, identifier, intruder, kind, { upperCase });
+    const description = `${argument.coordinate} of ${root.name} with ${identifier} by ${intruder.name}`;
+    const send = async ({ value, texts }: ProbeValue): Promise<ProbeResult> => ({
+      response: await this.sendGraphql(root, intruder, probeVariables(probe, intruder.own, value)),
       texts,
     });
-    // An idempotency key is looked for when it is sent again.
-    for (let round = 1; round <= (isKey(question) ? 2 : 1); round += 1) {
-      const [foreign, other] = [await tell(pair.foreign), await tell(pair.unknown)];
-      if (root.operation === 'mutation') this.writtenBy(asker).add(name);
-      this.expectSame(about, foreign, other, asker);
+    // An idempotency key is looked up when it is repeated.
+    for (let round = 1; round <= (isIdempotencyKey ? 2 : 1); round += 1) {
+      const [foreign, nonexistent] = [await send(pair.foreign), await send(pair.nonexistent)];
+      if (root.operation === 'mutation') this.storedBy(intruder).add(identifier);
+      this.expectIndistinguishable(description, foreign, nonexistent, intruder);
     }
-    if (isKey(question)) this.keys.add(`${asker.name} ${name}`);
-    this.slots.add(slot.coordinate);
+    if (isIdempotencyKey) this.sentIdempotencyKeys.add(`${intruder.name} ${identifier}`);
+    this.probedArguments.add(argument.coordinate);
   }
 
-  /** The same over a stream, while things happen in the other workspace, of which nothing may be pushed. */
-  async compareWatch(question: Question, name: string, asker: Asker): Promise<void> {
-    const { root, slot } = question;
-    const { app, pairs } = this.stage;
-    const pair = pairs.pair(question, name, asker, 'neighbour');
-    const { running } = asker.own;
-    const tell = async ({ value, texts }: Sent): Promise<Told> => {
-      const variables = variablesOf(question, asker.own, slot.isList ? [value, running] : value);
+  /** The same for a subscription, while the victim's workspace changes. Nothing of that may be pushed. */
+  async compareSubscription(probe: Probe, identifier: string, intruder: Intruder): Promise<void> {
+    const { root, argument } = probe;
+    const { app, probeValues } = this.setup;
+    const pair = probeValues.buildPair(probe, identifier, intruder, 'neighbor');
+    const { running } = intruder.own;
+    const subscribe = async ({ value, texts }: ProbeValue): Promise<ProbeResult> => {
+      const variables = probeVariables(probe, intruder.own, argument.isList ? [value, running] : value);
       const operation = { query: root.document, variables };
-      this.asking.count += 1;
-      const made: string[] = [];
-      const answer = await watchUntil(app, { operation, key: asker.key }, running, async () => {
-        made.push(...(await this.stage.happenToVictim()));
+      this.client.requestCount += 1;
+      const victimTask: string[] = [];
+      const stream = { operation, apiKey: intruder.apiKey };
+      const response = await streamUntilSentinel(app, stream, running, async () => {
+        victimTask.push(...(await this.setup.addVictimTask()));
       });
-      for (const data of pushedIn(answer.text)) this.note(root, data);
-      expect(made.filter((secret) => answer.text.includes(secret))).toEqual([]);
-      return { answer, texts };
+      for (const data of parsePushedData(response.text)) this.recordFields(root, data);
+      expect(victimTask.filter((each) => response.text.includes(each))).toEqual([]);
+      return { response, texts };
     };
-    const [foreign, other] = [await tell(pair.foreign), await tell(pair.unknown)];
-    this.expectSame(
-      `${slot.coordinate} of ${root.name} with ${name} by ${asker.name}`,
-      foreign,
-      other,
-      asker,
+    const [foreign, nonexistent] = [await subscribe(pair.foreign), await subscribe(pair.nonexistent)];
+    const description = `${argument.coordinate} of ${root.name} with ${identifier} by ${intruder.name}`;
+    this.expectIndistinguishable(description, foreign, nonexistent, intruder);
+    this.probedArguments.add(argument.coordinate);
+  }
+
+  /** The same for a route. */
+  async compareRoute(route: string, identifier: string, intruder: Intruder): Promise<void> {
+    const createsTasks = route === 'POST /flux/images';
+    if (createsTasks && isMarker(identifier) && !this.isUnusedIdempotencyKey(identifier, intruder)) return;
+    const { probeValues, signer } = this.setup;
+    const buildRequests = ROUTE_PROBES[route] ?? (() => []);
+    const send = async (sent: string): Promise<ProbeResult[]> => {
+      const results: ProbeResult[] = [];
+      const requests = buildRequests(sent, { own: intruder.own, probeValues, signer });
+      for (const { path, init, isAnonymous } of requests) {
+        const response = await this.client.send(path, isAnonymous ? null : intruder.apiKey, init);
+        results.push({ response, texts: [sent] });
+      }
+      if (createsTasks) await this.waitUntilSealed();
+      return results;
+    };
+    const other = isMarker(identifier)
+      ? nonexistentMarker(identifier, 'elsewhere')
+      : nonexistentId('neighbor', identifier);
+    const [foreign, nonexistent] = [await send(identifier), await send(other)];
+    if (createsTasks) {
+      this.storedBy(intruder).add(identifier);
+      this.sentIdempotencyKeys.add(`${intruder.name} ${identifier}`);
+    }
+    const description = `${route} with ${identifier} by ${intruder.name}`;
+    for (const [index, result] of foreign.entries())
+      this.expectIndistinguishable(description, result, nonexistent[index], intruder);
+    this.probedRoutes.add(route);
+  }
+
+  /** Fails if `work` changes a row that is foreign to the intruder. */
+  async expectNoChanges(intruder: Intruder, work: () => Promise<void>): Promise<void> {
+    expect(await this.setup.changesDuring(intruder, work)).toEqual([]);
+  }
+
+  private expectIndistinguishable(
+    description: string,
+    foreign: ProbeResult,
+    nonexistent: ProbeResult | undefined,
+    intruder: Intruder,
+  ): void {
+    this.expectNoLeak(description, foreign, intruder);
+    const [actual, expected] = [foreign, nonexistent].map(
+      (result) => result && normalizeResponse(result.response, result.texts),
     );
-    this.slots.add(slot.coordinate);
+    expect({ description, ...actual }).toEqual({ description, ...expected });
   }
 
-  /** The same at a route. */
-  async compareRoute(route: string, name: string, asker: Asker): Promise<void> {
-    const isWriting = route === 'POST /flux/images';
-    if (isWriting && isWord(name) && !this.isFresh(name, asker)) return;
-    const { pairs, signer } = this.stage;
-    const tell = async (one: string): Promise<Told[]> => {
-      const answers: Told[] = [];
-      for (const { path, init, isAnonymous } of ROUTE_QUESTIONS[route]?.(one, {
-        own: asker.own,
-        pairs,
-        signer,
-      }) ?? [])
-        answers.push({
-          answer: await this.asking.send(path, isAnonymous ? null : asker.key, init),
-          texts: [one],
-        });
-      if (isWriting) await this.sealed();
-      return answers;
-    };
-    const unknown = isWord(name) ? unknownWord(name, 'elsewhere') : unknownId('neighbour', name);
-    const [foreign, other] = [await tell(name), await tell(unknown)];
-    if (isWriting) this.writtenBy(asker).add(name);
-    if (isWriting) this.keys.add(`${asker.name} ${name}`);
-    for (const [index, told] of foreign.entries())
-      this.expectSame(`${route} with ${name} by ${asker.name}`, told, other[index], asker);
-    this.routes.add(route);
+  private recordFields(root: RootField, data: unknown): void {
+    if (data) this.seenFields.add(root.name);
+    collectFields(data, this.seenFields);
   }
 
-  /** Fails when `work` changes anything that is others'. */
-  async unchanged(asker: Asker, work: () => Promise<void>): Promise<void> {
-    expect(await this.stage.changesFor(asker, work)).toEqual([]);
+  private async sendGraphql(
+    root: RootField,
+    intruder: Intruder,
+    variables: object,
+  ): Promise<RecordedResponse> {
+    const response = await this.client.graphql(intruder.apiKey, root.document, variables);
+    if (root.operation === 'mutation') await this.waitUntilSealed();
+    this.recordFields(root, (JSON.parse(response.text) as { data?: unknown }).data);
+    return response;
   }
 
-  expectSame(about: string, foreign: Told, unknown: Told | undefined, asker: Asker): void {
-    this.expectNoLeak(about, foreign, asker);
-    const [one, other] = [foreign, unknown].map((told) => told && comparable(told.answer, told.texts));
-    expect({ about, ...one }).toEqual({ about, ...other });
-  }
-
-  note(root: RootField, data: unknown): void {
-    if (data) this.fields.add(root.name);
-    fieldsIn(data, this.fields);
-  }
-
-  private async ask(root: RootField, asker: Asker, variables: object): Promise<Answered> {
-    const answer = await this.asking.graphql(asker.key, root.document, variables);
-    if (root.operation === 'mutation') await this.sealed();
-    this.note(root, (JSON.parse(answer.text) as { data?: unknown }).data);
-    return answer;
-  }
-
-  private expectNoLeak(about: string, { answer, texts }: Told, asker: Asker): void {
-    const written = this.writtenBy(asker);
-    const leaks = leaksIn(answer.text, texts, asker.foreignNames).filter((name) => !written.has(name));
-    expect({ about, leaks }).toEqual({ about, leaks: [] });
+  private expectNoLeak(description: string, { response, texts }: ProbeResult, intruder: Intruder): void {
+    const stored = this.storedBy(intruder);
+    const leaks = findLeaks(response.text, texts, intruder.foreignIdentifiers).filter(
+      (each) => !stored.has(each),
+    );
+    expect({ description, leaks }).toEqual({ description, leaks: [] });
   }
 
   /**
-   * An idempotency key is one of the whole workspace, as docs/SECURITY.md says: a token may meet the workspace's, and everybody
-   * their own of before.
+   * Idempotency keys are shared within a workspace: see docs/SECURITY.md. So an insider may meet those of the workspace, and
+   * every intruder those that it sent before.
    */
-  private isFresh(name: string, asker: Asker): boolean {
-    return !asker.isInsider && !this.keys.has(`${asker.name} ${name}`);
+  private isUnusedIdempotencyKey(key: string, intruder: Intruder): boolean {
+    return !intruder.isInsider && !this.sentIdempotencyKeys.has(`${intruder.name} ${key}`);
   }
 
-  private writtenBy(asker: Asker): Set<string> {
-    const written = this.written.get(asker) ?? new Set();
-    this.written.set(asker, written);
-    return written;
+  private storedBy(intruder: Intruder): Set<string> {
+    const stored = this.storedIdentifiers.get(intruder) ?? new Set();
+    this.storedIdentifiers.set(intruder, stored);
+    return stored;
   }
 
-  /** Until every event has its place: what is read then stays as it is. */
-  private async sealed(): Promise<void> {
-    const unsealed = () => this.stage.app.rows('SELECT FROM task_events WHERE position IS NULL');
-    await waitFor('the log', async () => (await unsealed()).length === 0);
+  /** Waits until every event has its position, so that later reads return the same. */
+  private async waitUntilSealed(): Promise<void> {
+    const unsealed = () => this.setup.app.rows('SELECT FROM task_events WHERE position IS NULL');
+    await waitFor('every event to be sealed', async () => (await unsealed()).length === 0);
   }
 }
 
-function isKey({ slot }: Question): boolean {
-  return slot.coordinate.endsWith('.idempotencyKey');
+function isIdempotencyKeyProbe({ argument }: Probe): boolean {
+  return argument.coordinate.endsWith('.idempotencyKey');
 }

@@ -15,110 +15,141 @@ import {
   isRequiredInputField,
 } from 'graphql';
 
-/** An argument, or a field of an input, that takes a scalar: where it is stated, and where it stands in the variables. */
-export interface Slot {
-  /** Such as `Query.task(id:)` or `CancelTaskInput.id`. */
+/** An argument or input field with a scalar type, in one document. */
+export interface ScalarArgument {
+  /** Where the schema defines it, such as `Query.task(id:)` or `CancelTaskInput.id`. */
   coordinate: string;
+  /** Where its value is in the variables. */
   path: string[];
   isList: boolean;
   isRequired: boolean;
-  /** It is of a field of the result, not of the root's. */
+  /** Whether it belongs to a field of the result, and not to the root field. */
   isNested: boolean;
 }
 
-/** One field of a root type, with everything that can be asked of its result. */
+/** A required argument or input field with an enum type. Every value is tried. */
+export interface EnumArgument {
+  path: string[];
+  values: string[];
+}
+
+/** A field of a root type, with a document that selects everything its result offers. */
 export interface RootField {
   operation: 'query' | 'mutation' | 'subscription';
   /** Such as `Query.task`. */
   name: string;
   document: string;
-  slots: Slot[];
-  /** Enums that must be given: each value is asked with. */
-  choices: Choice[];
-}
-export interface Choice {
-  path: string[];
-  values: string[];
+  scalarArguments: ScalarArgument[];
+  enumArguments: EnumArgument[];
 }
 
-/** How deep a result is asked for; what lies deeper is met from another root. */
-const DEPTH = { query: 9, mutation: 2, subscription: 3 };
+/** Levels of a result that are selected. Deeper fields are reached from another root field. */
+const MAX_DEPTH = { query: 9, mutation: 2, subscription: 3 };
 
-/** Each field of the root types, made from the schema alone. */
-export function rootFields(schema: GraphQLSchema): RootField[] {
-  const roots = [
+/** Builds a document for each field of the root types, from the schema alone. */
+export function buildRootFields(schema: GraphQLSchema): RootField[] {
+  const rootTypes = [
     ['query', schema.getQueryType()],
     ['mutation', schema.getMutationType()],
     ['subscription', schema.getSubscriptionType()],
   ] as const;
-  return roots.flatMap(([operation, type]) =>
-    Object.values(type?.getFields() ?? {}).map((field) => {
-      const writer = new DocumentWriter(DEPTH[operation]);
-      const body = writer.field(type as GraphQLObjectType, field, 0);
-      const declared = [...writer.variables].map(([name, kind]) => `$${name}: ${kind}`).join(', ');
-      const document = `${operation} ${declared && `(${declared})`} { ${body} }`;
+  return rootTypes.flatMap(([operation, rootType]) =>
+    Object.values(rootType?.getFields() ?? {}).map((field) => {
+      const writer = new DocumentWriter(MAX_DEPTH[operation]);
+      const selection = writer.write(rootType as GraphQLObjectType, field);
+      const variables = [...writer.variables].map(([name, type]) => `$${name}: ${type}`).join(', ');
+      const document = `${operation} ${variables && `(${variables})`} { ${selection} }`;
       return {
         operation,
-        name: `${type?.name}.${field.name}`,
+        name: `${rootType?.name}.${field.name}`,
         document,
-        slots: writer.slots,
-        choices: writer.choices,
+        scalarArguments: writer.scalarArguments,
+        enumArguments: writer.enumArguments,
       };
     }),
   );
 }
 
-/** Every `Type.field` that can be met from the roots, and every scalar argument and input field. */
-export function everythingIn(schema: GraphQLSchema): { fields: string[]; slots: string[] } {
+/** Lists every `Type.field` of the schema, and the coordinate of every argument and input field with a scalar type. */
+export function listFieldsAndArguments(schema: GraphQLSchema): {
+  fields: string[];
+  scalarArguments: string[];
+} {
   const types = Object.values(schema.getTypeMap()).filter(({ name }) => !name.startsWith('__'));
   const fields: string[] = [];
-  const slots: string[] = [];
+  const scalarArguments: string[] = [];
   const isScalar = (type: GraphQLInputType) =>
     !isInputObjectType(getNamedType(type)) && !isEnumType(getNamedType(type));
   for (const type of types) {
     if (isObjectType(type)) {
       for (const field of Object.values(type.getFields())) {
         fields.push(`${type.name}.${field.name}`);
-        for (const arg of field.args) if (isScalar(arg.type)) slots.push(coordinateOf(type, field, arg));
+        for (const arg of field.args)
+          if (isScalar(arg.type)) scalarArguments.push(argumentCoordinate(type, field, arg));
       }
     } else if (isInputObjectType(type)) {
       for (const field of Object.values(type.getFields()))
-        if (isScalar(field.type)) slots.push(`${type.name}.${field.name}`);
+        if (isScalar(field.type)) scalarArguments.push(`${type.name}.${field.name}`);
     }
   }
-  return { fields, slots };
+  return { fields, scalarArguments };
+}
+
+/** A field in a document, with its arguments. `children` is null for a scalar. */
+interface SelectedField {
+  call: string;
+  children: SelectedField[] | null;
 }
 
 /**
- * Selects every field of a result. A field that leads to an object is followed the first time that it is met; later, and
- * below the depth, its object's plain fields are selected: so circles end, and a document grows with the schema alone.
+ * Selects every field of a result. A field that returns an object is expanded where it occurs first, level by level.
+ * Elsewhere, and below the maximum depth, only the scalar fields of its object are selected. So cycles end, and the length
+ * of a document grows only with the schema.
  */
 class DocumentWriter {
   readonly variables = new Map<string, string>();
-  readonly slots: Slot[] = [];
-  readonly choices: Choice[] = [];
-  private readonly followed = new Set<string>();
+  readonly scalarArguments: ScalarArgument[] = [];
+  readonly enumArguments: EnumArgument[] = [];
   private isNested = false;
 
   constructor(private readonly maxDepth: number) {}
 
-  field(owner: GraphQLObjectType, field: GraphQLField<unknown, unknown>, depth: number): string {
-    const name = `${owner.name}.${field.name}`;
-    const args = field.args
-      .map((arg) => `${arg.name}: $${this.declare(owner, field, arg, depth)}`)
-      .join(', ');
-    const called = `${field.name}${args && `(${args})`}`;
-    const type = getNamedType(field.type);
-    if (!isObjectType(type)) return called;
-    const isFollowed = !this.followed.has(name) && depth < this.maxDepth;
-    if (isFollowed) this.followed.add(name);
-    const inner = Object.values(type.getFields())
-      .filter((each) => isFollowed || !isObjectType(getNamedType(each.type)))
-      .map((each) => this.field(type, each, depth + 1));
-    return `${called} { __typename ${inner.join(' ')} }`;
+  write(rootType: GraphQLObjectType, rootField: GraphQLField<unknown, unknown>): string {
+    const root = this.selectField(rootType, rootField, 0);
+    const expandedFields = new Set<string>();
+    const queue = [{ selected: root, owner: rootType, field: rootField, depth: 0 }];
+    // The queue grows during the loop, so that fields are visited level by level.
+    for (const { selected, owner, field, depth } of queue) {
+      const type = getNamedType(field.type);
+      if (!isObjectType(type) || !selected.children) continue;
+      const name = `${owner.name}.${field.name}`;
+      const isExpanded = !expandedFields.has(name) && depth < this.maxDepth;
+      if (isExpanded) expandedFields.add(name);
+      for (const inner of Object.values(type.getFields())) {
+        if (!isExpanded && isObjectType(getNamedType(inner.type))) continue;
+        const child = this.selectField(type, inner, depth + 1);
+        selected.children.push(child);
+        queue.push({ selected: child, owner: type, field: inner, depth: depth + 1 });
+      }
+    }
+    return print(root);
   }
 
-  private declare(
+  private selectField(
+    owner: GraphQLObjectType,
+    field: GraphQLField<unknown, unknown>,
+    depth: number,
+  ): SelectedField {
+    const args = field.args
+      .map((arg) => `${arg.name}: $${this.declareVariable(owner, field, arg, depth)}`)
+      .join(', ');
+    return {
+      call: `${field.name}${args && `(${args})`}`,
+      children: isObjectType(getNamedType(field.type)) ? [] : null,
+    };
+  }
+
+  private declareVariable(
     owner: GraphQLObjectType,
     field: GraphQLField<unknown, unknown>,
     arg: GraphQLArgument,
@@ -126,27 +157,33 @@ class DocumentWriter {
   ): string {
     const variable = `${owner.name}_${field.name}_${arg.name}`;
     if (this.variables.has(variable)) return variable;
-    const text = arg.type.toString();
-    // What has a default may be left out.
-    this.variables.set(variable, isRequiredArgument(arg) ? text : text.replace(/!$/, ''));
+    const type = arg.type.toString();
+    // An argument with a default may be omitted, so its variable is nullable.
+    this.variables.set(variable, isRequiredArgument(arg) ? type : type.replace(/!$/, ''));
     this.isNested = depth > 0;
-    this.collect(coordinateOf(owner, field, arg), arg.type, [variable], isRequiredArgument(arg));
+    const coordinate = argumentCoordinate(owner, field, arg);
+    this.collectArguments(coordinate, arg.type, [variable], isRequiredArgument(arg));
     return variable;
   }
 
-  private collect(coordinate: string, given: GraphQLInputType, path: string[], isRequired: boolean): void {
-    const type = getNamedType(given);
+  private collectArguments(
+    coordinate: string,
+    inputType: GraphQLInputType,
+    path: string[],
+    isRequired: boolean,
+  ): void {
+    const type = getNamedType(inputType);
     if (isEnumType(type)) {
-      if (isRequired) this.choices.push({ path, values: type.getValues().map(({ name }) => name) });
+      if (isRequired) this.enumArguments.push({ path, values: type.getValues().map(({ name }) => name) });
       return;
     }
     if (!isInputObjectType(type)) {
-      const { isNested } = this;
-      this.slots.push({ coordinate, path, isRequired, isList: isListType(getNullableType(given)), isNested });
+      const isList = isListType(getNullableType(inputType));
+      this.scalarArguments.push({ coordinate, path, isRequired, isList, isNested: this.isNested });
       return;
     }
     for (const field of Object.values<GraphQLInputField>(type.getFields()))
-      this.collect(
+      this.collectArguments(
         `${type.name}.${field.name}`,
         field.type,
         [...path, field.name],
@@ -155,7 +192,11 @@ class DocumentWriter {
   }
 }
 
-function coordinateOf(
+function print({ call, children }: SelectedField): string {
+  return children ? `${call} { __typename ${children.map(print).join(' ')} }` : call;
+}
+
+function argumentCoordinate(
   owner: GraphQLObjectType,
   field: GraphQLField<unknown, unknown>,
   arg: GraphQLArgument,
@@ -163,14 +204,14 @@ function coordinateOf(
   return `${owner.name}.${field.name}(${arg.name}:)`;
 }
 
-/** The `Type.field`s that an answer shows: every object in it says its type. */
-export function fieldsIn(data: unknown, found: Set<string>): void {
-  if (Array.isArray(data)) for (const item of data) fieldsIn(item, found);
+/** Adds every `Type.field` with a value in `data` to `found`. Each object must have its `__typename`. */
+export function collectFields(data: unknown, found: Set<string>): void {
+  if (Array.isArray(data)) for (const item of data) collectFields(item, found);
   else if (typeof data === 'object' && data !== null) {
     const { __typename: type, ...fields } = data as Record<string, unknown>;
     for (const [name, value] of Object.entries(fields)) {
       if (typeof type === 'string' && value !== null) found.add(`${type}.${name}`);
-      fieldsIn(value, found);
+      collectFields(value, found);
     }
   }
 }

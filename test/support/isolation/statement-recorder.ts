@@ -3,73 +3,75 @@ import { channel } from 'node:diagnostics_channel';
 import { type IncomingMessage } from 'node:http';
 import { jest } from '@jest/globals';
 import pg from 'pg';
-import { Database, type Statement } from '../../../src/db/postgres/database.js';
+import { Database } from '../../../src/db/postgres/database.js';
 
-/** Says which question of the test a request is. */
-export const QUESTION = 'x-question';
+/** Identifies the request of a probe. */
+export const PROBE_ID_HEADER = 'x-probe-id';
+
 /**
- * They depend on when was last asked, not on what is asked for: whose key it is (believed for seconds), what its limits
- * leave (taken in portions; places for its connections), and sealing, which goes on beside.
+ * These statements depend on the time since the last request, not on the arguments of this one. They look up the API key,
+ * which is cached for seconds, reserve rate limits and connection slots, which happens in batches, and seal events, which
+ * happens in the background.
  */
-const OF_THE_ASKER =
-  /^(find-key-by|take-allowance|hold-connections|join-holders|seal-events|last-event-before|mark-keys-used|find-live-keys)/;
+const TIME_DEPENDENT_STATEMENTS =
+  /^(find-key-by|acquire-rate-limit|adjust-connection-slots|create-connection-lease|seal-events|find-last-position-before|mark-keys-used|find-active-keys)/;
 
-/** Writes down which statements each request runs: what takes the same statements takes the same time. */
-export class Statements {
-  private readonly asked = new AsyncLocalStorage<string[] | undefined>();
-  private readonly byQuestion = new Map<string, string[]>();
-  private readonly starts = channel('http.server.request.start');
+/** Records the statements of each request. Two requests with the same statements also take the same time. */
+export class StatementRecorder {
+  private readonly currentStatements = new AsyncLocalStorage<string[] | undefined>();
+  private readonly statementsByProbe = new Map<string, string[]>();
+  private readonly requestStarts = channel('http.server.request.start');
 
   start(): void {
-    this.starts.subscribe(this.begin);
-    const note = (name: string) => {
-      if (!OF_THE_ASKER.test(name)) this.asked.getStore()?.push(name);
+    this.requestStarts.subscribe(this.onRequestStart);
+    const record = (name: string) => {
+      if (!TIME_DEPENDENT_STATEMENTS.test(name)) this.currentStatements.getStore()?.push(name);
     };
-    const pools = pg.Pool.prototype as unknown as { query: (this: pg.Pool, ...args: unknown[]) => unknown };
-    const { query } = pools;
-    // The statement runs as ever; only its name is written down.
-    jest.spyOn(pools, 'query').mockImplementation(function (this: pg.Pool, ...args) {
+    const poolPrototype = pg.Pool.prototype as unknown as {
+      query: (this: pg.Pool, ...args: unknown[]) => unknown;
+    };
+    const { query } = poolPrototype;
+    // Each mock records the name and then runs the statement as usual.
+    jest.spyOn(poolPrototype, 'query').mockImplementation(function (this: pg.Pool, ...args) {
       const statement = args[0] as string | { name?: string; text?: string };
-      const name =
-        typeof statement === 'string' ? statement : (statement.name ?? shortened(statement.text ?? ''));
-      note(name);
+      record(typeof statement === 'string' ? statement : (statement.name ?? shorten(statement.text ?? '')));
       return query.apply(this, args);
     });
-    // Those behind row-level security go past the pool's own queries.
-    const databases = Database.prototype as unknown as {
-      within: (this: Database, ...args: unknown[]) => unknown;
+    // Statements behind row-level security do not go through `query` of the pool.
+    const databasePrototype = Database.prototype as unknown as {
+      executeAsCaller: (this: Database, statement: { name: string }) => unknown;
     };
-    const { within } = databases;
-    jest.spyOn(databases, 'within').mockImplementation(function (this: Database, ...args) {
-      note((args[1] as Statement).name);
-      return within.apply(this, args);
+    const { executeAsCaller } = databasePrototype;
+    jest.spyOn(databasePrototype, 'executeAsCaller').mockImplementation(function (this: Database, statement) {
+      record(statement.name);
+      return executeAsCaller.call(this, statement);
     });
   }
 
   stop(): void {
-    this.starts.unsubscribe(this.begin);
+    this.requestStarts.unsubscribe(this.onRequestStart);
     jest.restoreAllMocks();
   }
 
-  /** What the request with this question ran; it is forgotten then. */
-  take(question: string): string[] {
-    const found = this.byQuestion.get(question) ?? [];
-    this.byQuestion.delete(question);
-    return found;
+  /** Returns the statements of a request, and forgets them. */
+  take(probeId: string): string[] {
+    const statements = this.statementsByProbe.get(probeId) ?? [];
+    this.statementsByProbe.delete(probeId);
+    return statements;
   }
 
-  /** From here on, in whatever this request sets going. */
-  private readonly begin = (message: unknown): void => {
+  /** Records from here on, in everything that the request starts. */
+  private readonly onRequestStart = (message: unknown): void => {
     const { request } = message as { request: IncomingMessage };
-    const question = request.headers[QUESTION];
-    const statements: string[] | undefined = typeof question === 'string' ? [] : undefined;
-    if (typeof question === 'string' && statements) this.byQuestion.set(question, statements);
-    this.asked.enterWith(statements);
+    const probeId = request.headers[PROBE_ID_HEADER];
+    const statements: string[] | undefined = typeof probeId === 'string' ? [] : undefined;
+    if (typeof probeId === 'string' && statements) this.statementsByProbe.set(probeId, statements);
+    this.currentStatements.enterWith(statements);
   };
 }
 
-/** What Prisma writes, without its columns. */
-function shortened(text: string): string {
+/** A statement of Prisma Client, without its columns. */
+function shorten(text: string): string {
   return text
     .replace(/^SELECT .*? FROM /, 'SELECT … FROM ')
     .replaceAll('"public".', '')

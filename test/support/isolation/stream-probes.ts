@@ -1,13 +1,13 @@
 import { newId } from '../../../src/core/primitives/ids.js';
 import { type TestApp } from '../app/test-app.js';
-import { type Answered } from './compare-responses.js';
+import { type RecordedResponse } from './compare-responses.js';
 
-/** Marks events of a test that say only: what came before has been sent. */
-const MARK = 'walk-sentinel';
+/** Marks sentinels: events of the test whose arrival shows that every earlier event has been pushed. */
+const SENTINEL_PREFIX = 'isolation-sentinel';
 
-/** Writes an event of this task, past the service; the text that is in it. */
+/** Inserts a sentinel event of a task directly into the database, and returns the text that it contains. */
 export async function writeSentinel(app: TestApp, taskId: string): Promise<string> {
-  const sentinel = `${MARK} ${newId()}`;
+  const sentinel = `${SENTINEL_PREFIX} ${newId()}`;
   await app.rows(
     `INSERT INTO task_events (workspace_id, task_id, type, actor, data)
      SELECT workspace_id, id, 'TASK_SUBMITTED', 'test', jsonb_build_object('sentinel', $2::text) FROM tasks WHERE id = $1`,
@@ -18,40 +18,41 @@ export async function writeSentinel(app: TestApp, taskId: string): Promise<strin
 }
 
 /**
- * Opens a stream of server-sent events, lets `meanwhile` happen, and then an event of the task `ownTask`; what was sent until
- * that came, or until the stream ended, without such events.
+ * Opens a GraphQL stream of server-sent events, calls `whileOpen`, and then writes a sentinel event of the caller's own
+ * task. Returns what was received until the sentinel or the end of the stream, without sentinels.
  */
-export async function watchUntil(
+export async function streamUntilSentinel(
   app: TestApp,
-  { operation, key }: { operation: object; key: string },
-  ownTask: string,
-  meanwhile: () => Promise<void>,
-): Promise<Answered> {
-  const leave = new AbortController();
+  { operation, apiKey }: { operation: object; apiKey: string },
+  ownTaskId: string,
+  whileOpen: () => Promise<void>,
+): Promise<RecordedResponse> {
+  const abort = new AbortController();
   const response = await fetch(`${app.url}/graphql/stream`, {
     method: 'POST',
-    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
     body: JSON.stringify(operation),
-    signal: leave.signal,
+    signal: abort.signal,
   });
-  await meanwhile();
-  const sentinel = await writeSentinel(app, ownTask);
+  await whileOpen();
+  const sentinel = await writeSentinel(app, ownTaskId);
   let text = '';
   const decoder = new TextDecoder();
   for await (const chunk of response.body ?? []) {
     text += decoder.decode(chunk as Uint8Array, { stream: true });
     if (text.includes(sentinel) && text.endsWith('\n\n')) break;
   }
-  leave.abort();
-  const said = text.split('\n\n').filter((block) => !block.includes(MARK) && !block.startsWith(':'));
+  abort.abort();
+  const blocks = text
+    .split('\n\n')
+    .filter((block) => !block.includes(SENTINEL_PREFIX) && !block.startsWith(':'));
   const headers = Object.fromEntries(response.headers);
-  return { status: response.status, headers, text: said.join('\n\n'), statements: [] };
+  return { status: response.status, headers, text: blocks.join('\n\n'), statements: [] };
 }
 
-/** What an answer of GraphQL over server-sent events has shown. */
-export function pushedIn(text: string): unknown[] {
-  const payloads = [...text.matchAll(/^data: (\{.*)$/gm)].map(
-    ([, json = '']) => JSON.parse(json) as { data?: unknown },
+/** Returns the `data` of each result in a GraphQL stream of server-sent events. */
+export function parsePushedData(text: string): unknown[] {
+  return [...text.matchAll(/^data: (\{.*)$/gm)].map(
+    ([, json = '']) => (JSON.parse(json) as { data?: unknown }).data,
   );
-  return payloads.map(({ data }) => data);
 }

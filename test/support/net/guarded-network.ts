@@ -2,68 +2,73 @@ import { expect } from '@jest/globals';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AddressGuard, AddressRefused, type GuardOptions, type Resolve } from '../../../src/net/guard.js';
+import {
+  SsrfGuard,
+  UrlRefused,
+  type SsrfGuardOptions,
+  type ResolveHost,
+} from '../../../src/net/ssrf-guard.js';
 import { HttpClient } from '../../../src/net/http-client.js';
 import { type RequestFailed } from '../../../src/net/request-failed.js';
-import { DNS } from './hostile-urls.js';
-import { Network } from './captured-network.js';
-import { failureOf, Peer, reply } from './http-peer.js';
+import { DNS_RECORDS } from './hostile-urls.js';
+import { CapturedNetwork } from './captured-network.js';
+import { expectRequestFailed, TestHttpServer, reply } from './test-http-server.js';
 
-export const NOT_PUBLIC = 'its host is not on the public internet';
-/** Its host is known to DNS and public. */
-export const PICTURE = 'http://pictures.example/a.png';
+export const NOT_PUBLIC_REASON = 'its host is not on the public internet';
+/** A URL whose host is public and known to the tests' DNS. */
+export const PUBLIC_IMAGE_URL = 'http://pictures.example/a.png';
 
-/** Guarded clients in an internet of two servers. */
-export class GuardedWorld {
-  /** The names that DNS was asked for. */
-  readonly asked: string[] = [];
+/** Guarded clients in a simulated internet of two servers. */
+export class GuardedNetwork {
+  /** The names that DNS was queried for. */
+  readonly dnsQueries: string[] = [];
   private readonly clients: HttpClient[] = [];
 
   private constructor(
-    /** The public server. */
-    readonly front: Peer,
-    /** Where every connection ends that should not have been opened. */
-    readonly victim: Peer,
-    readonly network: Network,
+    readonly publicServer: TestHttpServer,
+    /** Receives every connection that should have been refused. */
+    readonly privateServer: TestHttpServer,
+    readonly network: CapturedNetwork,
     private readonly folder: string,
   ) {
-    for (const host of ['pictures.example', ...(DNS['pictures.example'] ?? [])]) network.route(host, front);
+    for (const host of ['pictures.example', ...(DNS_RECORDS['pictures.example'] ?? [])])
+      network.route(host, publicServer);
   }
 
-  static async open(): Promise<GuardedWorld> {
-    const front = await Peer.open(reply(200, 'picture'));
-    const victim = await Peer.open(reply(200, 'secret'));
-    const folder = await mkdtemp(join(tmpdir(), 'guard-'));
-    return new GuardedWorld(front, victim, new Network(victim), folder);
+  static async open(): Promise<GuardedNetwork> {
+    const publicServer = await TestHttpServer.open(reply(200, 'image'));
+    const privateServer = await TestHttpServer.open(reply(200, 'secret'));
+    const folder = await mkdtemp(join(tmpdir(), 'darkroom-guard-'));
+    return new GuardedNetwork(publicServer, privateServer, new CapturedNetwork(privateServer), folder);
   }
 
   async close(): Promise<void> {
     this.network.restore();
     await Promise.all(this.clients.map((client) => client.destroy()));
-    await Promise.all([this.front.close(), this.victim.close()]);
+    await Promise.all([this.publicServer.close(), this.privateServer.close()]);
     await rm(this.folder, { recursive: true });
   }
 
-  /** A guard that asks the tests' DNS, unless it is given another one. */
-  guard(options: GuardOptions = {}): AddressGuard {
-    const resolve: Resolve = async (hostname) => {
-      this.asked.push(hostname);
-      const found = DNS[hostname];
+  /** A guard that uses the tests' DNS unless `options` has another one. */
+  guard(options: SsrfGuardOptions = {}): SsrfGuard {
+    const resolveHost: ResolveHost = async (hostname) => {
+      this.dnsQueries.push(hostname);
+      const found = DNS_RECORDS[hostname];
       if (!found) throw Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' });
       return Promise.resolve(found.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })));
     };
-    return new AddressGuard({ resolve, ...options });
+    return new SsrfGuard({ resolveHost, ...options });
   }
 
-  client(guard: AddressGuard): HttpClient {
+  client(guard: SsrfGuard): HttpClient {
     const client = new HttpClient({ guard });
     this.clients.push(client);
     return client;
   }
 
-  /** What a client of its own brings from there. */
-  async download(url: string, options?: GuardOptions): Promise<string> {
-    const path = join(this.folder, 'picture');
+  /** Downloads a URL with a new guarded client and returns the text. */
+  async download(url: string, options?: SsrfGuardOptions): Promise<string> {
+    const path = join(this.folder, 'image');
     try {
       const limits = { maxBytes: 1_000, timeoutMs: 10_000 };
       await this.client(this.guard(options)).download(url, path, limits);
@@ -73,24 +78,24 @@ export class GuardedWorld {
     }
   }
 
-  /** That a download fails for this reason, and that nothing reached the victim. */
-  async expectRefused(url: string, reason: string, options?: GuardOptions): Promise<RequestFailed> {
-    const failure = await failureOf(this.download(url, options));
+  /** Asserts that a download is refused for this reason and that nothing reached the private server. */
+  async expectRefused(url: string, reason: string, options?: SsrfGuardOptions): Promise<RequestFailed> {
+    const failure = await expectRequestFailed(this.download(url, options));
     expect(failure).toMatchObject({ sent: 'no', reason, cause: { reason } });
-    expect(failure.cause).toBeInstanceOf(AddressRefused);
+    expect(failure.cause).toBeInstanceOf(UrlRefused);
     await this.expectNothingArrived();
     return failure;
   }
 
   async expectNothingArrived(): Promise<void> {
-    expect(this.victim.sockets.size).toBe(0);
+    expect(this.privateServer.sockets.size).toBe(0);
     await expect(readdir(this.folder)).resolves.toEqual([]);
   }
 }
 
-/** A DNS that gives one address at a time: the next one at every look-up, then 127.0.0.1. */
-export function changingDns(...answers: string[]): { resolve: Resolve } {
-  const resolve: Resolve = async () =>
-    Promise.resolve([{ address: answers.shift() ?? '127.0.0.1', family: 4 }]);
-  return { resolve };
+/** A DNS that returns the next of these addresses for each query, and then 127.0.0.1. */
+export function changingDns(...addresses: string[]): { resolveHost: ResolveHost } {
+  const resolveHost: ResolveHost = async () =>
+    Promise.resolve([{ address: addresses.shift() ?? '127.0.0.1', family: 4 }]);
+  return { resolveHost };
 }

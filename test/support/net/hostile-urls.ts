@@ -1,5 +1,5 @@
-/** What the tests' DNS answers; names that are not here are not known. */
-export const DNS: Readonly<Record<string, readonly string[]>> = {
+/** The records of the tests' DNS. Any other name does not exist. */
+export const DNS_RECORDS: Readonly<Record<string, readonly string[]>> = {
   'pictures.example': ['93.184.216.34', '2606:2800:220:1::1'],
   'pictures.example.': ['93.184.216.34', '2606:2800:220:1::1'],
   'intranet.': ['93.184.216.34'],
@@ -20,14 +20,14 @@ export const DNS: Readonly<Record<string, readonly string[]>> = {
   'metadata.google.internal': ['169.254.169.254'],
   'instance-data.ec2.internal': ['fd00:ec2::254'],
   'bucket.internal': ['10.0.0.9'],
-  // Some resolvers read every form of an address that C does, and a name with two dots at its end reaches them.
+  // Some resolvers accept every form of an address that C does, and a name with two trailing dots reaches them.
   '127.0.0.1..': ['127.0.0.1'],
   '127.0.0.1.nip.example': ['127.0.0.1'],
 };
 
-/** Each is a private host in some disguise. `PORT` stands for the port of a server that listens on 127.0.0.1. */
-export const PRIVATE_HOSTS: readonly string[] = [
-  // Loopback: all spellings of IPv4 that WHATWG reads.
+/** URLs of private hosts in various disguises. `PORT` stands for the port of a server that listens on 127.0.0.1. */
+export const PRIVATE_HOST_URLS: readonly string[] = [
+  // Loopback: all IPv4 notations that the WHATWG URL standard accepts.
   'http://127.0.0.1:PORT/',
   'http://127.0.0.1/',
   'https://127.0.0.1/',
@@ -60,7 +60,7 @@ export const PRIVATE_HOSTS: readonly string[] = [
   'http://ｌｏｃａｌｈｏｓｔ:PORT/',
   'http://ⓛocalhost:PORT/',
   'http://local\u00adhost:PORT/',
-  // Loopback and the like in IPv6, also inside other addresses.
+  // Loopback and other private IPv6 addresses, including IPv4 embedded in IPv6.
   'http://[::1]:PORT/',
   'http://[0:0:0:0:0:0:0:1]:PORT/',
   'http://[0000::0001]:PORT/',
@@ -85,7 +85,7 @@ export const PRIVATE_HOSTS: readonly string[] = [
   'http://[2001:db8::1]/',
   'http://[100::1]/',
   'http://[4000::1]/',
-  // What clouds answer to a machine about itself.
+  // Metadata services of cloud providers.
   'http://169.254.169.254/latest/meta-data/',
   'http://0xa9fea9fe/latest/meta-data/',
   'http://[::ffff:a9fe:a9fe]/latest/meta-data/',
@@ -112,7 +112,7 @@ export const PRIVATE_HOSTS: readonly string[] = [
   'http://240.0.0.1/',
   'http://255.255.255.255/',
   'http://10.0.0.1:6379/',
-  // By what DNS answers.
+  // Private by DNS.
   'http://loopback.example:PORT/',
   'https://loopback.example:PORT/',
   'http://loopback6.example:PORT/',
@@ -132,8 +132,8 @@ export const PRIVATE_HOSTS: readonly string[] = [
   'http://absolute./',
 ];
 
-/** Each is refused for what it is, whoever its host may be. */
-export const BAD_FORMS: readonly (readonly [url: string, reason: string])[] = [
+/** URLs that are refused whatever their host is. */
+export const INVALID_URLS: readonly (readonly [url: string, reason: string])[] = [
   ...[
     'file:///etc/passwd',
     'ftp://pictures.example/',
@@ -152,19 +152,19 @@ export const BAD_FORMS: readonly (readonly [url: string, reason: string])[] = [
     'http://pictures.example:99999/',
     'http://pictures example/',
     '',
-  ].map((url) => [url, 'the address is not an http or https URL'] as const),
+  ].map((url) => [url, 'the URL must be a valid http or https URL'] as const),
   ...[
     'http://user@pictures.example/',
     'http://user:password@pictures.example/',
     'http://:password@pictures.example/',
     'http://pictures.example:80@127.0.0.1/',
     'http://pictures.example%2F@127.0.0.1/',
-  ].map((url) => [url, 'the address holds a user name or a password'] as const),
+  ].map((url) => [url, 'the URL must not contain a user name or password'] as const),
   ...[0, 1, 22, 25, 53, 81, 110, 445, 1023].map(
     (port) =>
       [
         `http://pictures.example:${port}/`,
-        `port ${port} is used for other things than HTTP, which is at 80, 443, and 1024 and above`,
+        `port ${port} is not allowed; use 80, 443, or 1024 and above`,
       ] as const,
   ),
 ];

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
-/** Stands between a client and a server, and can be cut, as a network or a restart of the server would do it. */
+/** A proxy between a client and a server that can break connections, like a network failure or a restart of the server. */
 export class TcpProxy {
   private readonly sockets = new Set<Socket>();
   private server: Server | null = null;
@@ -16,8 +16,8 @@ export class TcpProxy {
     return proxy;
   }
 
-  /** A proxy before a database, and the address to use in its place. */
-  static async before(databaseUrl: string): Promise<{ proxy: TcpProxy; url: string }> {
+  /** Opens a proxy in front of a database, and returns the URL to use instead. */
+  static async inFrontOf(databaseUrl: string): Promise<{ proxy: TcpProxy; url: string }> {
     const url = new URL(databaseUrl);
     const proxy = await TcpProxy.open({ host: url.hostname, port: Number(url.port) });
     url.hostname = '127.0.0.1';
@@ -25,7 +25,7 @@ export class TcpProxy {
     return { proxy, url: url.href };
   }
 
-  /** Destroys every connection, and refuses new ones. */
+  /** Destroys all connections and refuses new ones. */
   async cut(): Promise<void> {
     const { server } = this;
     if (!server) return;
@@ -36,15 +36,15 @@ export class TcpProxy {
     await closed;
   }
 
-  /** Passes nothing on any more, on old connections and on new ones, as a network does that loses every packet. */
+  /** Forwards nothing any more on old and new connections, like a network that loses every packet. */
   freeze(): void {
     this.frozen = true;
     for (const socket of this.sockets) socket.unpipe().pause();
   }
 
-  /** Listens again, on the same port. */
+  /** Listens again on the same port. */
   async restore(): Promise<void> {
-    const server = createServer((client) => this.join(client));
+    const server = createServer((client) => this.pipeClient(client));
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(this.port, '127.0.0.1', resolve);
@@ -53,7 +53,7 @@ export class TcpProxy {
     this.port = (server.address() as AddressInfo).port;
   }
 
-  private join(client: Socket): void {
+  private pipeClient(client: Socket): void {
     const server = connect(this.target);
     for (const [from, to] of [
       [client, server],

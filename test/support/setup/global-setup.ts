@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import type { Config } from 'jest';
 
 /**
- * Once per test run, before the first test file: a Postgres with the migrated template database. It belongs to a child
- * process (test-postgres.ts) that ends it when its standard input closes, which happens however this process ends, killed
- * included. Jest loads this file as CommonJS, so it imports nothing of ours.
+ * Runs once, before the first test file. Starts a PostgreSQL with the migrated template database. It belongs to a child process
+ * (test-postgres.ts) that ends it when its standard input closes, which happens however this process ends, even by SIGKILL.
+ * Jest loads this file as CommonJS, so it imports no file of the project.
  */
 export default async function globalSetup(
   _global: unknown,

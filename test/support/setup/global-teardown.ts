@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 
-/** Once per test run, after the last test file: ends the Postgres of global-setup.ts, and waits until it is gone. */
+/** Runs once, after the last test file. Ends the PostgreSQL of global-setup.ts and waits until it has ended. */
 export default async function globalTeardown(): Promise<void> {
   const { darkroomTestPostgres: child } = globalThis as { darkroomTestPostgres?: ChildProcess };
   if (!child || child.exitCode !== null) return;

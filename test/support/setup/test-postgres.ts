@@ -1,7 +1,7 @@
 /**
- * The Postgres of one test run, as a process: prints the URL of its superuser when the template database is ready, and
- * ends and removes everything when its standard input closes. With TEST_DATABASE_URL (a superuser's, or one who may create
- * databases) it uses that server, and removes the template from it.
+ * The PostgreSQL of one test run, as a process. Prints the URL of its superuser when the template database is ready, and ends
+ * and removes everything when its standard input closes. With TEST_DATABASE_URL, the URL of a superuser or of a role that may
+ * create databases, it uses that server and drops the template from it at the end.
  */
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -13,11 +13,11 @@ import { EmbeddedPostgres } from '../../../src/db/embedded/embedded-postgres.js'
 import { migrate } from '../../../src/db/postgres/migrate.js';
 import { TEMPLATE_DATABASE } from './test-database.js';
 
-/** Two workers, each with a pool, a queue and a listener or two per test file; Postgres's own 100 is near. */
+/** Enough for two workers, each with a pool, a queue and some listeners per test file. PostgreSQL's default of 100 is close. */
 const MAX_CONNECTIONS = 200;
 
 process.stdout.on('error', () => undefined); // the run was ended before it began: clean up as always
-const released = once(process.stdin.resume(), 'close');
+const stdinClosed = once(process.stdin.resume(), 'close');
 const log = pino({ level: 'warn' }, pino.destination(process.stderr.fd));
 const dataDir = await mkdtemp(join(tmpdir(), 'darkroom-test-'));
 const given = process.env['TEST_DATABASE_URL'];
@@ -36,7 +36,7 @@ try {
   const templateUrl = withDatabase(adminUrl, TEMPLATE_DATABASE);
   await migrate({ databaseUrl: templateUrl, migrationsDir: resolve('prisma/migrations'), log });
   console.log(adminUrl);
-  await released;
+  await stdinClosed;
   if (!embedded) await asAdmin(adminUrl, `drop database if exists ${TEMPLATE_DATABASE} with (force)`);
 } finally {
   await embedded?.stop();

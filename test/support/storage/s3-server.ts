@@ -8,22 +8,22 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 
-/** Answers a request in the service's place, and returns true; or leaves it alone and returns false. */
-type Fault = (request: IncomingMessage, response: ServerResponse) => boolean;
+/** Answers a request instead of the S3 server and returns true, or leaves it alone and returns false. */
+type FaultHandler = (request: IncomingMessage, response: ServerResponse) => boolean;
 
-export const S3_BUCKET = 'pictures';
-/** The one pair of keys that s3rver knows. */
-export const S3_KEYS = { accessKey: 'S3RVER', secretKey: 'S3RVER' };
+export const S3_BUCKET = 'images';
+/** The only credentials that s3rver accepts. */
+export const S3_CREDENTIALS = { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' };
 
-/** A real S3 server on a port of this machine, behind a door that writes down what comes in and can fail on demand. */
+/** A real S3 server on a local port, behind a proxy that records requests and can fail on demand. */
 export class S3Server {
-  /** What came in since the last `forget`. */
+  /** Requests since the last `reset`. */
   readonly requests: { method: string; url: URL; headers: IncomingMessage['headers'] }[] = [];
-  fault: Fault = () => false;
+  fault: FaultHandler = () => false;
 
   private constructor(
     readonly endpoint: string,
-    private readonly door: Server,
+    private readonly proxy: Server,
     private readonly child: ChildProcess,
     private readonly folder: string,
   ) {}
@@ -35,26 +35,26 @@ export class S3Server {
       'bin/s3rver.js',
     );
     const options = ['-d', folder, '-a', '127.0.0.1', '-p', '0', '--silent', '--configure-bucket', S3_BUCKET];
-    // It makes the tokens of its pages with DES.
+    // s3rver creates its page tokens with DES, which OpenSSL 3 only offers as a legacy algorithm.
     const child = spawn(process.execPath, ['--openssl-legacy-provider', program, ...options], {
       env: { PATH: process.env.PATH },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    const port = await portOf(child);
-    const door = createServer((incoming, response) => {
+    const port = await readPort(child);
+    const proxy = createServer((incoming, response) => {
       const url = new URL(incoming.url ?? '/', server.endpoint);
       server.requests.push({ method: incoming.method ?? '', url, headers: incoming.headers });
       if (server.fault(incoming, response)) incoming.resume();
-      else passOn(incoming, response, port);
+      else forward(incoming, response, port);
     }).listen(0, '127.0.0.1');
-    await once(door, 'listening');
-    const endpoint = `http://127.0.0.1:${(door.address() as AddressInfo).port}`;
-    const server = new S3Server(endpoint, door, child, folder);
+    await once(proxy, 'listening');
+    const endpoint = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+    const server = new S3Server(endpoint, proxy, child, folder);
     return server;
   }
 
-  /** Forgets the requests and the fault. */
-  forget(): void {
+  /** Clears the recorded requests and the fault. */
+  reset(): void {
     this.requests.length = 0;
     this.fault = () => false;
   }
@@ -63,13 +63,13 @@ export class S3Server {
     const exited = once(this.child, 'exit');
     this.child.kill('SIGKILL');
     await exited;
-    this.door.closeAllConnections();
-    this.door.close();
+    this.proxy.closeAllConnections();
+    this.proxy.close();
     await rm(this.folder, { recursive: true, force: true });
   }
 }
 
-async function portOf(child: ChildProcess): Promise<number> {
+async function readPort(child: ChildProcess): Promise<number> {
   if (!child.stdout) throw new Error('The S3 server has no output.');
   for await (const line of createInterface(child.stdout)) {
     const port = /listening on .*:(\d+)$/.exec(line)?.[1];
@@ -77,15 +77,15 @@ async function portOf(child: ChildProcess): Promise<number> {
     child.stdout.resume();
     return Number(port);
   }
-  throw new Error('The S3 server ended before it listened.');
+  throw new Error('The S3 server exited before it listened.');
 }
 
-function passOn(incoming: IncomingMessage, response: ServerResponse, port: number): void {
+function forward(incoming: IncomingMessage, response: ServerResponse, port: number): void {
   const { method, url: path, headers } = incoming;
-  const outgoing = request({ host: '127.0.0.1', port, method, path, headers }, (answer) => {
-    response.writeHead(answer.statusCode ?? 500, answer.headers);
-    answer.pipe(response);
-    response.on('close', () => answer.destroy());
+  const outgoing = request({ host: '127.0.0.1', port, method, path, headers }, (upstreamResponse) => {
+    response.writeHead(upstreamResponse.statusCode ?? 500, upstreamResponse.headers);
+    upstreamResponse.pipe(response);
+    response.on('close', () => upstreamResponse.destroy());
   });
   outgoing.on('error', () => response.destroy());
   incoming.pipe(outgoing);

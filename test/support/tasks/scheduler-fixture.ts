@@ -1,52 +1,52 @@
 import { pino } from 'pino';
 import pg from 'pg';
 import { newId } from '../../../src/core/primitives/ids.js';
-import { type Ticket } from '../../../src/core/jobs.js';
+import { type SubmitJob } from '../../../src/core/jobs.js';
 import { type Task, type TaskPriority } from '../../../src/core/tasks/task.js';
 import { Database } from '../../../src/db/postgres/database.js';
-import { Tasks } from '../../../src/db/tasks/task-repository.js';
-import { TakingTurns } from '../../../src/services/tasks/fair-scheduler.js';
-import { TicketQueue } from '../crash/manual-job-queue.js';
+import { TaskRepository } from '../../../src/db/tasks/task-repository.js';
+import { FairScheduler } from '../../../src/services/tasks/fair-scheduler.js';
+import { ManualJobQueue } from '../crash/manual-job-queue.js';
 import { createTestDatabase, type TestDatabase } from '../setup/test-database.js';
 
 const log = pino({ level: 'silent' });
 
-/** Whose task it is. */
-export interface Asker {
+/** The owner of a task, and its priority. */
+export interface TaskOwner {
   workspaceId: string;
   endUserId?: string | null;
   priority?: TaskPriority;
 }
 
-/** An instance that takes turns, without an upstream. */
-export interface Instance {
+/** An instance that schedules tasks, without an upstream. */
+export interface SchedulerInstance {
   db: Database;
-  tasks: Tasks;
-  turns: TakingTurns;
+  tasks: TaskRepository;
+  scheduler: FairScheduler;
 }
 
-/** Queued tasks and their tickets in a real Postgres, and instances that take turns. */
-export class WaitingLine {
-  private readonly instances: Instance[] = [];
-  /** Since the last clear, in the order in which their turns came. */
-  readonly sent: Task[] = [];
+/** Queued tasks and their jobs in a real PostgreSQL, and instances that schedule them. */
+export class SchedulerFixture {
+  private readonly instances: SchedulerInstance[] = [];
+  /** Tasks claimed since the last reset, in the order of the claims. */
+  readonly submittedTasks: Task[] = [];
 
   private constructor(
     private readonly database: TestDatabase,
     readonly sql: pg.Pool,
-    readonly tickets: TicketQueue,
+    readonly jobQueue: ManualJobQueue,
   ) {}
 
-  static async open(): Promise<WaitingLine> {
+  static async open(): Promise<SchedulerFixture> {
     const database = await createTestDatabase();
     const sql = new pg.Pool({ connectionString: database.url, max: 4 });
-    return new WaitingLine(database, sql, new TicketQueue(sql));
+    return new SchedulerFixture(database, sql, new ManualJobQueue(sql));
   }
 
-  instance(): Instance {
+  addInstance(): SchedulerInstance {
     const db = new Database({ url: this.database.url, maxConnections: 10, log });
-    const tasks = new Tasks(db);
-    const instance = { db, tasks, turns: new TakingTurns(tasks, log) };
+    const tasks = new TaskRepository(db);
+    const instance = { db, tasks, scheduler: new FairScheduler(tasks, log) };
     this.instances.push(instance);
     return instance;
   }
@@ -57,62 +57,62 @@ export class WaitingLine {
     await this.database.drop();
   }
 
-  /** Nobody waits, and nobody has had a turn. */
-  async clear(): Promise<void> {
-    this.sent.length = 0;
-    await this.tickets.clear();
-    await this.sql.query(`TRUNCATE turns`);
-    await this.sql.query(`UPDATE turn_head SET workspace_id = NULL`);
+  /** Empties the queue and forgets whom the scheduler served. */
+  async reset(): Promise<void> {
+    this.submittedTasks.length = 0;
+    await this.jobQueue.clear();
+    await this.sql.query(`TRUNCATE scheduler_positions`);
+    await this.sql.query(`UPDATE scheduler_head SET workspace_id = NULL`);
     await this.sql.query(`UPDATE tasks SET status = 'CANCELED' WHERE status IN ('QUEUED', 'SUBMITTING')`);
   }
 
-  /** Asks for a task. Its id. */
-  async queue({ workspaceId, endUserId = null, priority = 'NORMAL' }: Asker): Promise<string> {
+  /** Creates a task and returns its ID. */
+  async enqueue({ workspaceId, endUserId = null, priority = 'NORMAL' }: TaskOwner): Promise<string> {
     const id = newId();
-    const [{ tasks } = this.instance()] = this.instances;
-    const wish = {
+    const [{ tasks } = this.addInstance()] = this.instances;
+    const request = {
       kind: 'GENERATE',
       prompt: 'a cat',
       model: 'flux-dev',
       size: null,
       requestedCount: 1,
     } as const;
-    const none = {
+    const unusedFields = {
       ...{
         sourceImageId: null,
         sourceImageUrl: null,
         idempotencyKey: null,
         retryOfId: null,
-        callbackUrl: null,
+        webhookUrl: null,
       },
       ...{ traceId: null, keyId: newId(), metadata: null, inputHash: Buffer.alloc(32), timeoutSeconds: 600 },
       ...{ unitPrice: null, currency: null },
     };
-    await tasks.insert({ id, workspaceId, endUserId, priority, ...wish, ...none }, 'test');
+    await tasks.insert({ id, workspaceId, endUserId, priority, ...request, ...unusedFields }, 'test');
     return id;
   }
 
-  async queueMany(count: number, asker: Asker): Promise<string[]> {
+  async enqueueMany(count: number, owner: TaskOwner): Promise<string[]> {
     const ids: string[] = [];
-    for (let n = 0; n < count; n += 1) ids.push(await this.queue(asker));
+    for (let n = 0; n < count; n += 1) ids.push(await this.enqueue(owner));
     return ids;
   }
 
-  /** A ticket that the queue gives out. */
-  async ticket(): Promise<Ticket> {
-    const ticket = await this.tickets.take(0);
-    if (!ticket) throw new Error('No ticket waits.');
-    return ticket;
+  /** Locks the next job. Throws when none is due. */
+  async takeJob(): Promise<SubmitJob> {
+    const job = await this.jobQueue.lockNextJob(0);
+    if (!job) throw new Error('No job is due.');
+    return job;
   }
 
-  /** Runs a ticket up to the sending; the task that it sends. */
-  async runTicket({ turns }: Instance): Promise<Task | null> {
-    const ticket = await this.tickets.take(0);
-    if (!ticket) return null;
-    const { task } = await turns.take(ticket);
-    // Before the ticket goes: that takes as long as it takes, and others overtake it.
-    if (task) this.sent.push(task);
-    await this.tickets.complete(ticket);
+  /** Runs the next job until it has claimed a task, and returns that task. */
+  async runNextJob({ scheduler }: SchedulerInstance): Promise<Task | null> {
+    const job = await this.jobQueue.lockNextJob(0);
+    if (!job) return null;
+    const { task } = await scheduler.claimNext(job);
+    // Recorded before the job is completed, because another claim can happen during that await.
+    if (task) this.submittedTasks.push(task);
+    await this.jobQueue.complete(job);
     return task ?? null;
   }
 

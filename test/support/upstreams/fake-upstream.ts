@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
-import { type Answerer, Peer, reply } from '../net/http-peer.js';
+import { type RequestHandler, TestHttpServer, reply } from '../net/test-http-server.js';
 import { waitFor } from '../wait-for.js';
 
-/** Where the upstream is told to call back. Nobody answers there: tests post to the same path of the app. */
+/** Base of the callback URLs. Nothing listens there. Tests post to the same path of the app instead. */
 const PUBLIC_URL = 'https://darkroom.example';
 
-/** What the service sends to `/flux/images`. */
-export interface Submission {
+/** The body that the service sends to `/flux/images`. */
+export interface SubmittedRequest {
   action: string;
   prompt: string;
   callback_url?: string;
@@ -16,80 +16,83 @@ export interface Submission {
 }
 
 /**
- * A stand-in for the provider that a test directs answer by answer: the sandbox shows what the provider does, this one
- * what it might. A real HTTP server; it also serves a picture, at every path that ends in `.png`.
+ * An upstream whose responses the test controls one by one: the sandbox does what the real upstream does, and this one
+ * anything it might do. It is a real HTTP server that also serves an image at every path ending in `.png`.
  */
 export class FakeUpstream {
-  /** Answers submissions and readings until a test says otherwise. */
-  submit: Answerer;
-  read: Answerer = reply(200, { items: [], count: 0 });
-  /** Pictures are sent when this has resolved. */
-  picturesMayGo: Promise<unknown> = Promise.resolve();
-  private submitted = 0;
+  /** Handles submissions. Accepts them by default. */
+  onSubmit: RequestHandler;
+  /** Handles reads. Knows no tasks by default. */
+  onRead: RequestHandler = reply(200, { items: [], count: 0 });
+  /** Images are sent once this has resolved. */
+  imagesReleased: Promise<unknown> = Promise.resolve();
+  private submissionCount = 0;
 
   private constructor(
-    private readonly peer: Peer,
-    readonly picture: Buffer,
+    private readonly server: TestHttpServer,
+    readonly imageBytes: Buffer,
   ) {
-    this.submit = (response) => reply(200, { task_id: `upstream-task-${++this.submitted}` })(response, NONE);
-    peer.answer = (response, received) => {
-      if (received.path.endsWith('.png')) void this.picturesMayGo.then(() => response.end(picture));
-      else if (received.path === '/flux/images') this.submit(response, received);
-      else this.read(response, received);
+    this.onSubmit = (response) =>
+      reply(200, { task_id: `upstream-task-${++this.submissionCount}` })(response, NO_REQUEST);
+    server.handler = (response, received) => {
+      if (received.path.endsWith('.png')) void this.imagesReleased.then(() => response.end(imageBytes));
+      else if (received.path === '/flux/images') this.onSubmit(response, received);
+      else this.onRead(response, received);
     };
   }
 
   static async open(): Promise<FakeUpstream> {
     const blue = { width: 16, height: 8, channels: 3, background: 'blue' } as const;
-    const peer = await Peer.open(reply(404, {}));
-    return new FakeUpstream(peer, await sharp({ create: blue }).png().toBuffer());
+    const server = await TestHttpServer.open(reply(404, {}));
+    return new FakeUpstream(server, await sharp({ create: blue }).png().toBuffer());
   }
 
-  /** What makes a service use it. */
+  /** Environment variables that make a service use this upstream. */
   get environment(): Record<string, string> {
-    return { FLUX_API_TOKEN: 'token-of-the-fake', FLUX_BASE_URL: this.peer.url, PUBLIC_URL };
+    return { FLUX_API_TOKEN: 'token-of-the-fake', FLUX_BASE_URL: this.server.url, PUBLIC_URL };
   }
 
-  pictureUrl(name: string): string {
-    return `${this.peer.url}/${name}.png`;
+  imageUrl(name: string): string {
+    return `${this.server.url}/${name}.png`;
   }
 
-  /** Whether anybody has asked for the picture. */
+  /** Whether the image was requested. */
   wasFetched(name: string): boolean {
-    return this.peer.received.some((received) => received.path === `/${name}.png`);
+    return this.server.requests.some((received) => received.path === `/${name}.png`);
   }
 
-  /** What was asked for with this prompt. */
-  submissions(prompt: string): Submission[] {
-    return this.peer.received
+  /** All submissions with this prompt. */
+  submissions(prompt: string): SubmittedRequest[] {
+    return this.server.requests
       .filter((received) => received.path === '/flux/images')
-      .map((received) => JSON.parse(received.body) as Submission)
+      .map((received) => JSON.parse(received.body) as SubmittedRequest)
       .filter((submission) => submission.prompt === prompt);
   }
 
-  /** Waits until the prompt was submitted; the path of its callback link. */
+  /** Waits for a submission of the prompt, and returns the path of its callback URL. */
   async callbackPath(prompt: string): Promise<string> {
     const [submission] = await waitFor(`a submission of "${prompt}"`, () => {
       const found = this.submissions(prompt);
       return found.length > 0 && found;
     });
     const link = submission?.callback_url ?? '';
-    if (!link.startsWith(`${PUBLIC_URL}/`)) throw new Error(`This is not a callback link of ours: ${link}`);
+    if (!link.startsWith(`${PUBLIC_URL}/`))
+      throw new Error(`The callback URL does not start with ${PUBLIC_URL}: ${link}`);
     return link.slice(PUBLIC_URL.length);
   }
 
-  /** The body of a callback that brings `count` pictures. */
-  success(count = 1, name = 'picture'): object {
+  /** The body of a callback with `count` images. */
+  successCallback(count = 1, name = 'image'): object {
     const data = Array.from({ length: count }, (_, index) => ({
       prompt: 'echoed',
-      image_url: this.pictureUrl(`${name}-${index}`),
+      image_url: this.imageUrl(`${name}-${index}`),
       seed: index,
       timings: { inference: 1.5 },
     }));
     return { success: true, task_id: 'named-by-callback', trace_id: 'trace-of-callback', data };
   }
 
-  failure(code: string): object {
+  failureCallback(code: string): object {
     return {
       success: false,
       task_id: 'named-by-callback',
@@ -98,16 +101,16 @@ export class FakeUpstream {
     };
   }
 
-  /** A body that the real upstream has sent, with its pictures at our address instead of links that have expired. */
+  /** A body recorded from the real upstream, with links to this server instead of the expired ones. */
   sample(name: string): Record<string, unknown> {
     const text = readFileSync(new URL(`../../contract/samples/${name}.json`, import.meta.url), 'utf8');
-    const here = text.replace(/https:\/\/[^"]*\/([^"/]+\.png)/g, `${this.peer.url}/$1`);
-    return JSON.parse(here) as Record<string, unknown>;
+    const withLocalUrls = text.replace(/https:\/\/[^"]*\/([^"/]+\.png)/g, `${this.server.url}/$1`);
+    return JSON.parse(withLocalUrls) as Record<string, unknown>;
   }
 
   close(): Promise<void> {
-    return this.peer.close();
+    return this.server.close();
   }
 }
 
-const NONE = { method: '', path: '', headers: {}, body: '', connection: undefined };
+const NO_REQUEST = { method: '', path: '', headers: {}, body: '', connection: undefined };

@@ -3,20 +3,20 @@ import { type AddressInfo } from 'node:net';
 import express from 'express';
 import { pino } from 'pino';
 import { Sandbox, type SandboxOptions } from '../../../src/sandbox/sandbox.js';
-import { type LedgerPage } from '../../../src/sandbox/state/charge-list.js';
+import { type ChargePage } from '../../../src/sandbox/state/charge-list.js';
 
-export interface Picture {
+export interface SandboxReplyImage {
   prompt: string;
   image_url: string;
   seed?: number | string;
   timings: number | { inference: number };
 }
-/** Every field that a reply, a callback or a task can have. */
-export interface Body {
+/** All fields that a reply, a callback or a task can have. */
+export interface SandboxBody {
   success?: boolean;
   task_id?: string;
   trace_id?: string;
-  data?: Picture[];
+  data?: SandboxReplyImage[];
   error?: { code: string; message: string };
   id?: string;
   type?: string;
@@ -25,22 +25,22 @@ export interface Body {
   finished_at?: number;
   elapsed?: number;
   request?: Record<string, unknown>;
-  response?: Body;
-  items?: Body[];
+  response?: SandboxBody;
+  items?: SandboxBody[];
   count?: number;
 }
-export interface Reply {
+export interface SandboxReply {
   status: number;
   headers: Headers;
   text: string;
-  body: Body;
+  body: SandboxBody;
 }
 interface CallOptions {
   token?: string | null;
-  raw?: string;
+  rawBody?: string;
 }
 
-/** A sandbox on a port of its own. Its pictures take no time unless the options or a prompt say otherwise. */
+/** A sandbox on its own port. Generations take no time unless the options or a prompt say otherwise. */
 export class SandboxUnderTest {
   private constructor(
     private readonly sandbox: Sandbox,
@@ -53,7 +53,7 @@ export class SandboxUnderTest {
     const log = pino({ level: 'silent' });
     const sandbox = new Sandbox({ publicUrl: () => url, log, delayMs: 0, ...options });
     const server = createServer(express().use('/sandbox', sandbox.router));
-    url = `${await listen(server)}/sandbox`;
+    url = `${await startListening(server)}/sandbox`;
     return new SandboxUnderTest(sandbox, server, url);
   }
 
@@ -66,29 +66,33 @@ export class SandboxUnderTest {
     await this.sandbox.close();
   }
 
-  images(body: object, options?: CallOptions): Promise<Reply> {
+  submit(body: object, options?: CallOptions): Promise<SandboxReply> {
     return this.post('/flux/images', body, options);
   }
 
-  /** A plain submission; the fields given are added to it. */
-  generate(prompt: string, fields: object = {}): Promise<Reply> {
-    return this.images({ action: 'generate', prompt, size: '256x256', ...fields });
+  /** Submits a simple request with additional fields. */
+  generate(prompt: string, fields: object = {}): Promise<SandboxReply> {
+    return this.submit({ action: 'generate', prompt, size: '256x256', ...fields });
   }
 
-  async task(id: string | undefined): Promise<Body> {
+  async task(id: string | undefined): Promise<SandboxBody> {
     return (await this.post('/flux/tasks', { action: 'retrieve', id })).body;
   }
 
-  async ledger(prompt?: string): Promise<LedgerPage> {
+  async charges(prompt?: string): Promise<ChargePage> {
     const query = prompt === undefined ? '' : `?prompt=${encodeURIComponent(prompt)}`;
-    return (await (await fetch(`${this.url}/ledger${query}`)).json()) as LedgerPage;
+    return (await (await fetch(`${this.url}/ledger${query}`)).json()) as ChargePage;
   }
 
-  async post(path: string, body: object, { token = 'test', raw }: CallOptions = {}): Promise<Reply> {
+  async post(
+    path: string,
+    body: object,
+    { token = 'test', rawBody }: CallOptions = {},
+  ): Promise<SandboxReply> {
     const response = await fetch(this.url + path, {
       method: 'POST',
       headers: token === null ? {} : { authorization: `Bearer ${token}` },
-      body: raw ?? JSON.stringify(body),
+      body: rawBody ?? JSON.stringify(body),
     });
     const text = await response.text();
     const isJson = response.headers.get('content-type')?.includes('json');
@@ -96,30 +100,30 @@ export class SandboxUnderTest {
       status: response.status,
       headers: response.headers,
       text,
-      body: isJson ? (JSON.parse(text) as Body) : {},
+      body: isJson ? (JSON.parse(text) as SandboxBody) : {},
     };
   }
 }
 
-/** Receives callbacks, and remembers what came. */
-export class CallbackReceiver {
-  readonly received: Body[] = [];
+/** A server that records the callbacks it receives. */
+export class CallbackServer {
+  readonly callbacks: SandboxBody[] = [];
   private constructor(
     private readonly server: Server,
     readonly url: string,
   ) {}
 
-  /** @param onArrival is awaited before a callback is answered */
-  static async start(onArrival: () => Promise<void> = async () => {}): Promise<CallbackReceiver> {
+  /** @param onArrival is awaited before each callback is answered */
+  static async start(onArrival: () => Promise<void> = async () => {}): Promise<CallbackServer> {
     const server = createServer((request, response) => {
       void readBody(request).then(async (body) => {
-        receiver.received.push(JSON.parse(body.toString()) as Body);
+        callbackServer.callbacks.push(JSON.parse(body.toString()) as SandboxBody);
         await onArrival();
         response.end();
       });
     });
-    const receiver = new CallbackReceiver(server, `${await listen(server)}/callback?secret=1`);
-    return receiver;
+    const callbackServer = new CallbackServer(server, `${await startListening(server)}/callback?secret=1`);
+    return callbackServer;
   }
 
   async stop(): Promise<void> {
@@ -127,17 +131,17 @@ export class CallbackReceiver {
   }
 }
 
-/** Serves one body at every path. */
-export async function serve(
+/** Serves the same body at every path. */
+export async function serveBody(
   status: number,
   body: Buffer | string,
   headers: Record<string, string> = {},
 ): Promise<{ url: string; stop(): Promise<void> }> {
   const server = createServer((_request, response) => response.writeHead(status, headers).end(body));
-  return { url: `${await listen(server)}/source`, stop: () => closeServer(server) };
+  return { url: `${await startListening(server)}/source`, stop: () => closeServer(server) };
 }
 
-async function listen(server: Server): Promise<string> {
+async function startListening(server: Server): Promise<string> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }

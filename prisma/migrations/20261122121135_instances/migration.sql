@@ -1,8 +1,0 @@
--- CreateTable
-CREATE TABLE "instances" (
-    "id" TEXT NOT NULL,
-    "started_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
-    "beat_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
-
-    CONSTRAINT "instances_pkey" PRIMARY KEY ("id")
-);

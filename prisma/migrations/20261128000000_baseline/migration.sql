@@ -1,0 +1,695 @@
+-- The whole schema, subject by subject, in the order of prisma/schema.prisma. Row-level security policies are not here:
+-- src/db/postgres/row-level-security.ts applies them at every start, because roles belong to the server and not to the
+-- database.
+
+
+-- Workspaces and access -----------------------------------------------------------------------------------------------
+
+CREATE TABLE workspaces (
+    id UUID NOT NULL,
+    name TEXT NOT NULL,
+    created_at TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    webhook_secret_version INTEGER NOT NULL DEFAULT 1,
+    webhook_previous_secret_expires_at TIMESTAMPTZ(3),
+    CONSTRAINT workspaces_pkey PRIMARY KEY (id)
+);
+
+CREATE TABLE api_keys (
+    id UUID NOT NULL,
+    workspace_id UUID NOT NULL,
+    name TEXT NOT NULL,
+    prefix TEXT NOT NULL,
+    last_four TEXT,
+    hash BYTEA NOT NULL,
+    scopes TEXT[],
+    limits JSONB NOT NULL DEFAULT '{}',
+    created_at TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    expires_at TIMESTAMPTZ(3),
+    revoked_at TIMESTAMPTZ(3),
+    last_used_at TIMESTAMPTZ(3),
+    CONSTRAINT api_keys_pkey PRIMARY KEY (id),
+    CONSTRAINT api_keys_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES workspaces (id)
+        ON DELETE RESTRICT ON UPDATE CASCADE
+);
+CREATE UNIQUE INDEX api_keys_hash_key ON api_keys (hash);
+CREATE INDEX api_keys_workspace_id_id_idx ON api_keys (workspace_id, id DESC);
+
+CREATE TABLE audit_log (
+    id UUID NOT NULL,
+    at TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    workspace_id UUID,
+    action TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    key_id UUID,
+    end_user_id TEXT,
+    client_address TEXT,
+    target_id TEXT,
+    data JSONB NOT NULL DEFAULT '{}',
+    CONSTRAINT audit_log_pkey PRIMARY KEY (id)
+);
+CREATE INDEX audit_log_workspace_id_id_idx ON audit_log (workspace_id, id DESC);
+
+-- The audit log is append-only, so that an action cannot be hidden afterwards.
+CREATE FUNCTION prevent_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'audit_log is append-only: % is not allowed', TG_OP
+        USING ERRCODE = 'restrict_violation', HINT = 'Insert a new entry that corrects the old one.';
+END $$;
+-- A statement trigger also fires for TRUNCATE and for statements that match no row.
+CREATE TRIGGER audit_log_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log
+    FOR EACH STATEMENT EXECUTE FUNCTION prevent_audit_change();
+
+
+-- Tasks and scheduling ------------------------------------------------------------------------------------------------
+
+CREATE TYPE task_kind AS ENUM ('GENERATE', 'EDIT');
+CREATE TYPE task_status AS ENUM
+    ('QUEUED', 'SUBMITTING', 'UNCONFIRMED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELED', 'EXPIRED');
+
+CREATE TABLE tasks (
+    id UUID NOT NULL,
+    workspace_id UUID NOT NULL,
+    kind task_kind NOT NULL,
+    status task_status NOT NULL DEFAULT 'QUEUED',
+    prompt TEXT NOT NULL,
+    model TEXT NOT NULL,
+    size TEXT,
+    requested_count SMALLINT NOT NULL,
+    delivered_count SMALLINT NOT NULL DEFAULT 0,
+    late_image_count SMALLINT NOT NULL DEFAULT 0,
+    pending_images SMALLINT NOT NULL DEFAULT 0,
+    pending_late_images SMALLINT NOT NULL DEFAULT 0,
+    source_image_id UUID,
+    source_image_url TEXT,
+    failure JSONB,
+    upstream_task_id TEXT,
+    upstream_trace_id TEXT,
+    attempts SMALLINT NOT NULL DEFAULT 0,
+    submission_id UUID,
+    submit_job_id BIGINT,
+    not_before TIMESTAMPTZ(3),
+    idempotency_key TEXT,
+    input_hash BYTEA NOT NULL,
+    metadata JSON,
+    retry_of_id UUID,
+    webhook_url TEXT,
+    key_id UUID,
+    end_user_id TEXT,
+    priority SMALLINT NOT NULL DEFAULT 1,
+    trace_id TEXT,
+    unit_price DECIMAL(24,8),
+    currency TEXT,
+    spent DECIMAL(24,8),
+    uncertain DECIMAL(24,8),
+    budget_mask SMALLINT,
+    created_at TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    submitted_at TIMESTAMPTZ(3),
+    finished_at TIMESTAMPTZ(3),
+    deadline_at TIMESTAMPTZ(3) NOT NULL,
+    checked_at TIMESTAMPTZ(3),
+    CONSTRAINT tasks_pkey PRIMARY KEY (id),
+    -- A negative count means that one image was counted off twice: the statement that does so must fail.
+    CONSTRAINT tasks_pending_images_not_negative CHECK (pending_images >= 0)
+);
+-- An idempotency key belongs to its end user, or to the workspace's own tasks: end users of one workspace cannot collide.
+CREATE UNIQUE INDEX tasks_workspace_id_end_user_id_idempotency_key_key
+    ON tasks (workspace_id, (coalesce(end_user_id, '')), idempotency_key);
+CREATE INDEX tasks_workspace_id_id_idx ON tasks (workspace_id, id DESC);
+CREATE INDEX tasks_workspace_id_status_id_idx ON tasks (workspace_id, status, id DESC);
+CREATE INDEX tasks_workspace_id_model_id_idx ON tasks (workspace_id, model, id DESC);
+-- The task list of one end user. Partial, because most tasks of a workspace without end users do not belong in it.
+CREATE INDEX tasks_workspace_id_end_user_id_id_idx ON tasks (workspace_id, end_user_id, id DESC)
+    WHERE end_user_id IS NOT NULL;
+-- The text search over prompts. 'simple' does not stem, because prompts come in many languages.
+CREATE INDEX tasks_prompt_search_idx ON tasks USING gin (to_tsvector('simple', prompt));
+-- The deadline sweep reads only active tasks, however long the history is.
+CREATE INDEX tasks_active_deadline_idx ON tasks (deadline_at)
+    WHERE status IN ('QUEUED', 'SUBMITTING', 'UNCONFIRMED', 'RUNNING');
+-- The reconciler takes the running tasks that it has not checked for the longest time.
+CREATE INDEX tasks_running_idx ON tasks ((coalesce(checked_at, submitted_at))) WHERE status = 'RUNNING';
+-- The reconciler also checks tasks that ended without a result, because the upstream may bill their images.
+CREATE INDEX tasks_ended_without_result_idx ON tasks (finished_at)
+    WHERE status IN ('CANCELED', 'EXPIRED') AND upstream_task_id IS NOT NULL AND late_image_count = 0;
+-- Counts the tasks in flight of one end user or key without reading those of the rest of the workspace.
+CREATE INDEX tasks_in_flight_idx ON tasks (workspace_id, end_user_id, key_id)
+    WHERE status IN ('QUEUED', 'SUBMITTING', 'UNCONFIRMED', 'RUNNING');
+-- A submit-task job submits at most one task at a time.
+CREATE UNIQUE INDEX tasks_submit_job_id_key ON tasks (submit_job_id) WHERE submit_job_id IS NOT NULL;
+-- The order of fair scheduling. All tasks of a workspace are adjacent, then those of each end user, and the next task of
+-- each end user comes first.
+CREATE INDEX tasks_scheduling_idx ON tasks (workspace_id, (coalesce(end_user_id, '') COLLATE "C"), priority DESC, id)
+    WHERE status = 'QUEUED' AND not_before IS NULL;
+-- Tasks that wait for their retry time. They are not in tasks_scheduling_idx until then.
+CREATE INDEX tasks_waiting_for_retry_idx ON tasks (not_before) WHERE status = 'QUEUED' AND not_before IS NOT NULL;
+
+-- A single row: the workspace that was served last. Locking it makes claims of tasks follow one another.
+CREATE TABLE scheduler_head (
+    singleton BOOLEAN NOT NULL DEFAULT true,
+    workspace_id UUID,
+    CONSTRAINT scheduler_head_pkey PRIMARY KEY (singleton),
+    -- With the primary key, this allows exactly one row.
+    CONSTRAINT scheduler_head_singleton_check CHECK (singleton)
+);
+INSERT INTO scheduler_head DEFAULT VALUES;
+
+-- The end user that was served last, for each workspace.
+CREATE TABLE scheduler_positions (
+    workspace_id UUID NOT NULL,
+    last_end_user_id TEXT NOT NULL,
+    CONSTRAINT scheduler_positions_pkey PRIMARY KEY (workspace_id)
+);
+
+-- Picks the next tasks by fair scheduling, one for each run of a submit-task job, in the order of the arrays. Workspaces
+-- are served round-robin in the order of their IDs, and so are the end users of each workspace. The next task is that of
+-- the first workspace and end user, after the one served last, that has a task to submit.
+--
+-- The outcome of each run:
+--   PICKED              this task is next
+--   ALREADY_SUBMITTING  the job has claimed this task before and must not claim another one
+--   RETRY               tasks became due: call again in a new statement, which sees them
+--   SUPERSEDED          the queue has given the job to another run
+--   NONE                no task is due, or the job does not exist any more
+--
+-- The function locks scheduler_head until the end of the transaction, so the next caller sees what became of these tasks.
+-- It changes no status and does not advance the positions. The calling statement does both (CLAIM_NEXT_TASKS in
+-- src/db/tasks/task-statements.ts).
+--
+-- Sorting and scanning are off because a cached plan outlives the queue that it was made for: a plan for an empty queue
+-- would sort a long one at every call. Only tasks_scheduling_idx returns this order without sorting.
+CREATE FUNCTION pick_next_tasks(submit_job_ids BIGINT[], job_attempts INTEGER[])
+RETURNS TABLE (ordinal INTEGER, submit_job_id BIGINT, outcome TEXT, task_id UUID) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_incremental_sort = off AS $$
+DECLARE
+    last_workspace UUID;
+    last_end_user TEXT;
+    last_end_users JSONB := '{}';
+    workspace UUID;
+    end_user TEXT;
+    latest_attempt INTEGER;
+    tasks_requeued BOOLEAN;
+    picked UUID[] := '{}';
+BEGIN
+    SELECT h.workspace_id INTO last_workspace FROM scheduler_head h FOR UPDATE;
+
+    -- Tasks whose retry time has come join the schedule.
+    UPDATE tasks SET not_before = NULL WHERE id IN (
+        SELECT t.id FROM tasks t WHERE t.status = 'QUEUED' AND t.not_before <= now() ORDER BY t.not_before LIMIT 100);
+    tasks_requeued := FOUND;
+
+    FOR n IN 1 .. cardinality(submit_job_ids) LOOP
+        ordinal := n;
+        submit_job_id := submit_job_ids[n];
+        task_id := NULL;
+
+        SELECT j.attempts INTO latest_attempt FROM graphile_worker.jobs j WHERE j.id = submit_job_ids[n];
+        IF NOT FOUND OR latest_attempt <> job_attempts[n] THEN
+            outcome := CASE WHEN latest_attempt IS NULL THEN 'NONE' ELSE 'SUPERSEDED' END;
+            RETURN NEXT;
+            CONTINUE;
+        END IF;
+
+        SELECT t.id INTO task_id FROM tasks t WHERE t.submit_job_id = submit_job_ids[n] AND t.status = 'SUBMITTING';
+        IF FOUND OR tasks_requeued THEN
+            outcome := CASE WHEN FOUND THEN 'ALREADY_SUBMITTING' ELSE 'RETRY' END;
+            RETURN NEXT;
+            CONTINUE;
+        END IF;
+
+        SELECT t.workspace_id INTO workspace FROM tasks t
+        WHERE t.status = 'QUEUED' AND t.not_before IS NULL AND t.deadline_at > now()
+          AND t.workspace_id > last_workspace AND t.id <> ALL (picked)
+        ORDER BY t.workspace_id, coalesce(t.end_user_id, '') COLLATE "C", t.priority DESC, t.id LIMIT 1;
+        IF NOT FOUND THEN
+            -- No workspace follows: start again with the first one.
+            SELECT t.workspace_id INTO workspace FROM tasks t
+            WHERE t.status = 'QUEUED' AND t.not_before IS NULL AND t.deadline_at > now() AND t.id <> ALL (picked)
+            ORDER BY t.workspace_id, coalesce(t.end_user_id, '') COLLATE "C", t.priority DESC, t.id LIMIT 1;
+        END IF;
+        IF NOT FOUND THEN
+            outcome := 'NONE';
+            RETURN NEXT;
+            CONTINUE;
+        END IF;
+
+        last_end_user := last_end_users ->> workspace::text;
+        IF last_end_user IS NULL THEN
+            SELECT p.last_end_user_id INTO last_end_user FROM scheduler_positions p WHERE p.workspace_id = workspace;
+        END IF;
+        SELECT t.id, coalesce(t.end_user_id, '') INTO task_id, end_user FROM tasks t
+        WHERE t.status = 'QUEUED' AND t.not_before IS NULL AND t.deadline_at > now() AND t.workspace_id = workspace
+          AND coalesce(t.end_user_id, '') COLLATE "C" > last_end_user AND t.id <> ALL (picked)
+        ORDER BY t.workspace_id, coalesce(t.end_user_id, '') COLLATE "C", t.priority DESC, t.id LIMIT 1;
+        IF NOT FOUND THEN
+            -- No end user follows: start again with the first one.
+            SELECT t.id, coalesce(t.end_user_id, '') INTO task_id, end_user FROM tasks t
+            WHERE t.status = 'QUEUED' AND t.not_before IS NULL AND t.deadline_at > now() AND t.workspace_id = workspace
+              AND t.id <> ALL (picked)
+            ORDER BY t.workspace_id, coalesce(t.end_user_id, '') COLLATE "C", t.priority DESC, t.id LIMIT 1;
+        END IF;
+        -- Another statement can have changed the task meanwhile, so that the workspace has none left.
+        outcome := CASE WHEN FOUND THEN 'PICKED' ELSE 'RETRY' END;
+        IF FOUND THEN
+            picked := picked || task_id;
+            last_workspace := workspace;
+            last_end_users := last_end_users || jsonb_build_object(workspace::text, end_user);
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+
+
+-- Images --------------------------------------------------------------------------------------------------------------
+
+CREATE TABLE images (
+    id UUID NOT NULL,
+    workspace_id UUID NOT NULL,
+    task_id UUID,
+    index SMALLINT NOT NULL,
+    late BOOLEAN NOT NULL DEFAULT false,
+    upstream_url TEXT,
+    seed TEXT,
+    inference_seconds DOUBLE PRECISION,
+    upstream_metadata JSONB,
+    parent_id UUID,
+    file_name TEXT,
+    end_user_id TEXT,
+    created_at TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    width INTEGER,
+    height INTEGER,
+    mime_type TEXT,
+    byte_size INTEGER,
+    sha256 BYTEA,
+    thumbhash BYTEA,
+    stored_at TIMESTAMPTZ(3),
+    lost_at TIMESTAMPTZ(3),
+    lost_reason TEXT,
+    deleted_at TIMESTAMPTZ(3),
+    CONSTRAINT images_pkey PRIMARY KEY (id),
+    CONSTRAINT images_task_id_fkey FOREIGN KEY (task_id) REFERENCES tasks (id) ON DELETE RESTRICT ON UPDATE CASCADE,
+    -- Ingesting an image has one outcome. A second one would count it off its task twice.
+    CONSTRAINT images_stored_or_lost CHECK (stored_at IS NULL OR lost_at IS NULL)
+);
+CREATE UNIQUE INDEX images_task_id_index_key ON images (task_id, index);
+CREATE INDEX images_parent_id_id_idx ON images (parent_id, id);
+-- Tells whether an image still uses the bytes of a blob.
+CREATE INDEX images_sha256_idx ON images (sha256);
+-- Retention deletes the oldest stored images first.
+CREATE INDEX images_retention_idx ON images (stored_at) WHERE deleted_at IS NULL;
+
+-- The bytes in the image store, one row for each content.
+CREATE TABLE blobs (
+    sha256 BYTEA NOT NULL,
+    check_at TIMESTAMPTZ(3),
+    CONSTRAINT blobs_pkey PRIMARY KEY (sha256)
+);
+CREATE INDEX blobs_check_at_idx ON blobs (check_at);
+
+CREATE TABLE uploads (
+    id UUID NOT NULL,
+    workspace_id UUID NOT NULL,
+    actor TEXT NOT NULL,
+    file_name TEXT,
+    end_user_id TEXT,
+    created_at TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    expires_at TIMESTAMPTZ(3) NOT NULL,
+    used_at TIMESTAMPTZ(3),
+    CONSTRAINT uploads_pkey PRIMARY KEY (id)
+);
+CREATE INDEX uploads_expires_at_idx ON uploads (expires_at);
+
+
+-- Event log -----------------------------------------------------------------------------------------------------------
+
+CREATE TABLE task_events (
+    seq BIGSERIAL NOT NULL,
+    id UUID NOT NULL DEFAULT gen_random_uuid(),
+    position BIGINT,
+    workspace_id UUID NOT NULL,
+    task_id UUID NOT NULL,
+    type TEXT NOT NULL,
+    at TIMESTAMPTZ(3) NOT NULL DEFAULT clock_timestamp(),
+    actor TEXT NOT NULL,
+    data JSONB NOT NULL DEFAULT '{}',
+    settles_task BOOLEAN NOT NULL DEFAULT false,
+    CONSTRAINT task_events_pkey PRIMARY KEY (seq),
+    CONSTRAINT task_events_task_id_fkey FOREIGN KEY (task_id) REFERENCES tasks (id)
+        ON DELETE RESTRICT ON UPDATE CASCADE
+);
+CREATE UNIQUE INDEX task_events_position_key ON task_events (position);
+CREATE INDEX task_events_task_id_position_idx ON task_events (task_id, position);
+CREATE INDEX task_events_workspace_id_position_idx ON task_events (workspace_id, position);
+-- seal_events() reads only the events that have no position yet, in the order in which they were written.
+CREATE INDEX task_events_unsealed_idx ON task_events (seq) WHERE position IS NULL;
+
+-- The event log is append-only. Sealing sets an event's position once, and nothing else about an event ever changes.
+CREATE FUNCTION prevent_event_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'task_events is append-only: % is not allowed', TG_OP
+        USING ERRCODE = 'restrict_violation', HINT = 'Insert a new event that corrects the old one.';
+END $$;
+CREATE TRIGGER task_events_no_delete BEFORE DELETE ON task_events
+    FOR EACH STATEMENT EXECUTE FUNCTION prevent_event_change();
+CREATE TRIGGER task_events_no_truncate BEFORE TRUNCATE ON task_events
+    FOR EACH STATEMENT EXECUTE FUNCTION prevent_event_change();
+-- Every column except position, which sealing sets.
+CREATE TRIGGER task_events_no_update
+    BEFORE UPDATE OF seq, id, workspace_id, task_id, type, at, actor, data, settles_task ON task_events
+    FOR EACH STATEMENT EXECUTE FUNCTION prevent_event_change();
+-- Clients hold cursors made from positions, so a position must not change once it is set.
+CREATE TRIGGER task_events_seal_once BEFORE UPDATE OF position ON task_events
+    FOR EACH ROW WHEN (OLD.position IS NOT NULL OR NEW.position IS NULL)
+    EXECUTE FUNCTION prevent_event_change();
+
+-- A single row: the last position of the log. Locking it makes positions contiguous. log_id identifies the log: cursors
+-- carry a tag made from it, so a cursor of another database is rejected.
+CREATE TABLE event_log_head (
+    singleton BOOLEAN NOT NULL DEFAULT true,
+    position BIGINT NOT NULL DEFAULT 0,
+    log_id UUID NOT NULL DEFAULT gen_random_uuid(),
+    CONSTRAINT event_log_head_pkey PRIMARY KEY (singleton),
+    -- With the primary key, this allows exactly one row.
+    CONSTRAINT event_log_head_singleton_check CHECK (singleton)
+);
+INSERT INTO event_log_head DEFAULT VALUES;
+
+-- Gives committed, unsealed events the next contiguous positions, in the order in which they were written, and notifies
+-- the readers. Returns the number of sealed events, or NULL while another session is sealing: call it again soon.
+--
+-- Call it as a statement of its own, outside a transaction, so that a suspended client cannot hold the lock on the head.
+-- The order of writing is the order of each task's history, because an event is written after its task's row is locked.
+CREATE FUNCTION seal_events(batch_size INTEGER) RETURNS INTEGER LANGUAGE plpgsql AS $$
+DECLARE
+    head BIGINT;
+    sealed INTEGER;
+BEGIN
+    SELECT h.position INTO head FROM event_log_head h FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    WITH next AS (
+        SELECT u.seq, row_number() OVER (ORDER BY u.seq) AS ordinal
+        FROM (SELECT e.seq FROM task_events e WHERE e.position IS NULL ORDER BY e.seq LIMIT batch_size) u
+    )
+    UPDATE task_events e SET position = head + next.ordinal FROM next WHERE e.seq = next.seq;
+    GET DIAGNOSTICS sealed = ROW_COUNT;
+    IF sealed > 0 THEN
+        UPDATE event_log_head SET position = head + sealed;
+        PERFORM pg_notify('darkroom_events', (head + sealed)::text);
+    END IF;
+    RETURN sealed;
+END $$;
+
+
+-- Upstream callbacks --------------------------------------------------------------------------------------------------
+
+CREATE TYPE callback_verdict AS ENUM
+    ('APPLIED', 'DUPLICATE', 'EARLY', 'LATE', 'UNKNOWN_TASK', 'CONFLICT', 'MALFORMED');
+
+CREATE TABLE callbacks (
+    id UUID NOT NULL,
+    received_at TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    workspace_id UUID,
+    task_id UUID NOT NULL,
+    verdict callback_verdict NOT NULL,
+    body BYTEA NOT NULL,
+    CONSTRAINT callbacks_pkey PRIMARY KEY (id)
+);
+CREATE INDEX callbacks_workspace_id_id_idx ON callbacks (workspace_id, id DESC);
+CREATE INDEX callbacks_task_id_idx ON callbacks (task_id);
+
+
+-- Webhooks ------------------------------------------------------------------------------------------------------------
+
+CREATE TYPE webhook_delivery_kind AS ENUM ('RESULT', 'LATE_RESULT');
+CREATE TYPE webhook_delivery_status AS ENUM ('PENDING', 'DELIVERED', 'ABANDONED');
+
+CREATE TABLE webhook_deliveries (
+    id UUID NOT NULL DEFAULT gen_random_uuid(),
+    seq BIGSERIAL NOT NULL,
+    workspace_id UUID NOT NULL,
+    task_id UUID NOT NULL,
+    kind webhook_delivery_kind NOT NULL,
+    status webhook_delivery_status NOT NULL DEFAULT 'PENDING',
+    endpoint TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    attempts_before_redelivery INTEGER NOT NULL DEFAULT 0,
+    next_attempt_at TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    created_at TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    CONSTRAINT webhook_deliveries_pkey PRIMARY KEY (id)
+);
+CREATE INDEX webhook_deliveries_task_id_seq_idx ON webhook_deliveries (task_id, seq);
+-- Finds the due deliveries of one endpoint after the other, so that a slow endpoint does not delay the others.
+CREATE INDEX webhook_deliveries_due_idx ON webhook_deliveries (endpoint, next_attempt_at) WHERE status = 'PENDING';
+
+CREATE TABLE webhook_attempts (
+    id UUID NOT NULL,
+    delivery_id UUID NOT NULL,
+    task_id UUID NOT NULL,
+    workspace_id UUID NOT NULL,
+    attempt_number INTEGER NOT NULL,
+    at TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    status_code INTEGER,
+    error_message TEXT,
+    latency_ms INTEGER NOT NULL,
+    response_body TEXT,
+    next_attempt_at TIMESTAMPTZ(3),
+    CONSTRAINT webhook_attempts_pkey PRIMARY KEY (id)
+);
+CREATE INDEX webhook_attempts_task_id_id_idx ON webhook_attempts (task_id, id DESC);
+
+
+-- Limits --------------------------------------------------------------------------------------------------------------
+-- These tables are UNLOGGED: they are written often and their rows live for seconds. After a crash of PostgreSQL they are
+-- empty, and counting starts again.
+
+CREATE UNLOGGED TABLE rate_limit_windows (
+    key TEXT NOT NULL,
+    ends_at TIMESTAMPTZ(3) NOT NULL,
+    total_granted INTEGER NOT NULL,
+    last_granted INTEGER NOT NULL,
+    CONSTRAINT rate_limit_windows_pkey PRIMARY KEY (key)
+);
+
+CREATE UNLOGGED TABLE in_flight_leases (
+    task_id UUID NOT NULL,
+    workspace_id UUID NOT NULL,
+    key_id UUID NOT NULL,
+    end_user_id TEXT,
+    expires_at TIMESTAMPTZ(3) NOT NULL,
+    CONSTRAINT in_flight_leases_pkey PRIMARY KEY (task_id)
+);
+CREATE INDEX in_flight_leases_workspace_id_idx ON in_flight_leases (workspace_id);
+
+-- Reserves room under the in-flight limits for a task that is about to be inserted. Returns NULL when every given limit
+-- has room, and otherwise the limit that is used up: 'key', 'endUser' or 'workspace'.
+--
+-- A task counts from here on: as a lease until it is inserted, and as a task until it has ended. Leases expire by
+-- themselves, in case the insert fails unnoticed. The lock serializes the callers of one workspace until they commit. Each
+-- statement below sees what was committed before it, so no task is missed. Each limit is counted by itself, and only up to
+-- the limit, so the cost does not grow with the tasks of the rest of the workspace.
+CREATE FUNCTION acquire_in_flight_lease(
+    p_task_id UUID, p_workspace_id UUID, p_key_id UUID, p_end_user_id TEXT,
+    key_limit INTEGER, end_user_limit INTEGER, workspace_limit INTEGER
+) RETURNS TEXT LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    in_flight_count INTEGER;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('darkroom in-flight ' || p_workspace_id::text, 0));
+    DELETE FROM in_flight_leases WHERE workspace_id = p_workspace_id AND expires_at <= clock_timestamp();
+    IF key_limit IS NOT NULL THEN
+        SELECT count(*) INTO in_flight_count FROM (
+            SELECT FROM tasks
+            WHERE workspace_id = p_workspace_id AND key_id = p_key_id
+              AND status IN ('QUEUED', 'SUBMITTING', 'UNCONFIRMED', 'RUNNING')
+            UNION ALL
+            SELECT FROM in_flight_leases
+            WHERE workspace_id = p_workspace_id AND key_id = p_key_id
+              AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = in_flight_leases.task_id)
+            LIMIT key_limit
+        ) AS in_flight;
+        IF in_flight_count >= key_limit THEN RETURN 'key'; END IF;
+    END IF;
+    IF end_user_limit IS NOT NULL THEN
+        SELECT count(*) INTO in_flight_count FROM (
+            SELECT FROM tasks
+            WHERE workspace_id = p_workspace_id AND end_user_id = p_end_user_id
+              AND status IN ('QUEUED', 'SUBMITTING', 'UNCONFIRMED', 'RUNNING')
+            UNION ALL
+            SELECT FROM in_flight_leases
+            WHERE workspace_id = p_workspace_id AND end_user_id = p_end_user_id
+              AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = in_flight_leases.task_id)
+            LIMIT end_user_limit
+        ) AS in_flight;
+        IF in_flight_count >= end_user_limit THEN RETURN 'endUser'; END IF;
+    END IF;
+    IF workspace_limit IS NOT NULL THEN
+        SELECT count(*) INTO in_flight_count FROM (
+            SELECT FROM tasks
+            WHERE workspace_id = p_workspace_id
+              AND status IN ('QUEUED', 'SUBMITTING', 'UNCONFIRMED', 'RUNNING')
+            UNION ALL
+            SELECT FROM in_flight_leases
+            WHERE workspace_id = p_workspace_id
+              AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = in_flight_leases.task_id)
+            LIMIT workspace_limit
+        ) AS in_flight;
+        IF in_flight_count >= workspace_limit THEN RETURN 'workspace'; END IF;
+    END IF;
+    INSERT INTO in_flight_leases (task_id, workspace_id, key_id, end_user_id, expires_at)
+    VALUES (p_task_id, p_workspace_id, p_key_id, p_end_user_id, clock_timestamp() + interval '30 seconds');
+    RETURN NULL;
+END $$;
+
+CREATE UNLOGGED TABLE connection_leases (
+    id UUID NOT NULL,
+    expires_at TIMESTAMPTZ(3) NOT NULL,
+    CONSTRAINT connection_leases_pkey PRIMARY KEY (id)
+);
+
+CREATE UNLOGGED TABLE connection_slots (
+    lease_id UUID NOT NULL,
+    subject TEXT NOT NULL,
+    slots INTEGER NOT NULL,
+    CONSTRAINT connection_slots_pkey PRIMARY KEY (lease_id, subject),
+    CONSTRAINT connection_slots_lease_id_fkey FOREIGN KEY (lease_id) REFERENCES connection_leases (id)
+        ON DELETE CASCADE ON UPDATE CASCADE
+);
+CREATE INDEX connection_slots_subject_idx ON connection_slots (subject);
+
+-- Grants connection slots to an instance and takes back those that it no longer needs. For each subject the instance gets
+-- the slots that it wants, but not more than the limit leaves beside the slots of other live instances, and not fewer than
+-- it has connections open. Returns the slots that it holds afterwards, or no row when its lease has expired: the instance
+-- must then create its lease again first.
+--
+-- The numbers are absolute, so repeating a call changes nothing. The locks serialize the callers that ask for the same
+-- subject until they commit, and are taken in one order to avoid deadlocks. The statements after the locks see what was
+-- committed before.
+CREATE FUNCTION adjust_connection_slots(
+    p_lease_id UUID, subjects TEXT[], open_connections INTEGER[], wanted_slots INTEGER[], max_slots INTEGER[]
+) RETURNS TABLE (slot_subject TEXT, granted_slots INTEGER) LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(requested.lock) FROM (
+        SELECT DISTINCT hashtextextended('darkroom connections ' || subject, 0) AS lock
+        FROM unnest(subjects) AS subject ORDER BY 1
+    ) AS requested;
+    IF NOT EXISTS (SELECT FROM connection_leases WHERE id = p_lease_id AND expires_at > clock_timestamp()) THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    WITH granted AS MATERIALIZED (
+        SELECT requested.subject, greatest(requested.open, least(requested.wanted, requested.max - (
+            SELECT coalesce(sum(other.slots), 0)::integer
+            FROM connection_slots other JOIN connection_leases lease ON lease.id = other.lease_id
+            WHERE other.subject = requested.subject AND other.lease_id <> p_lease_id
+              AND lease.expires_at > clock_timestamp()
+        ))) AS slots
+        FROM unnest(subjects, open_connections, wanted_slots, max_slots) AS requested(subject, open, wanted, max)
+    ), released AS (
+        DELETE FROM connection_slots old USING granted
+        WHERE old.lease_id = p_lease_id AND old.subject = granted.subject AND granted.slots = 0
+    ), saved AS (
+        INSERT INTO connection_slots AS old (lease_id, subject, slots)
+        SELECT p_lease_id, granted.subject, granted.slots FROM granted WHERE granted.slots > 0
+        ON CONFLICT (lease_id, subject) DO UPDATE SET slots = excluded.slots WHERE old.slots <> excluded.slots
+    )
+    SELECT granted.subject, granted.slots FROM granted;
+END $$;
+
+
+-- Billing -------------------------------------------------------------------------------------------------------------
+
+CREATE TYPE ledger_account AS ENUM ('budget', 'reserved', 'spent', 'uncertain');
+CREATE TYPE ledger_kind AS ENUM ('RESERVE', 'SETTLE', 'RELEASE', 'MARK_UNCERTAIN', 'ADJUST');
+-- Counters are locked in the order of this declaration.
+CREATE TYPE budget_scope AS ENUM ('END_USER', 'API_KEY', 'WORKSPACE');
+
+CREATE TABLE ledger_entries (
+    id BIGSERIAL NOT NULL,
+    -- The entries of one movement share the number of the transaction that inserted them.
+    transaction_id BIGINT NOT NULL DEFAULT ((pg_current_xact_id())::text)::bigint,
+    at TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    workspace_id UUID NOT NULL,
+    task_id UUID NOT NULL,
+    account ledger_account NOT NULL,
+    amount DECIMAL(24,8) NOT NULL,
+    currency TEXT NOT NULL,
+    kind ledger_kind NOT NULL,
+    CONSTRAINT ledger_entries_pkey PRIMARY KEY (id)
+);
+CREATE INDEX ledger_entries_task_id_idx ON ledger_entries (task_id);
+
+-- The ledger is append-only, so that every balance can be traced to its entries.
+CREATE FUNCTION prevent_ledger_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'ledger_entries is append-only: % is not allowed', TG_OP
+        USING ERRCODE = 'restrict_violation', HINT = 'Insert new entries that correct the old ones.';
+END $$;
+-- A statement trigger also fires for TRUNCATE and for statements that match no row.
+CREATE TRIGGER ledger_entries_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_entries
+    FOR EACH STATEMENT EXECUTE FUNCTION prevent_ledger_change();
+
+CREATE TABLE budgets (
+    workspace_id UUID NOT NULL,
+    scope budget_scope NOT NULL,
+    scope_id TEXT NOT NULL,
+    amount DECIMAL(24,8),
+    currency TEXT,
+    CONSTRAINT budgets_pkey PRIMARY KEY (workspace_id, scope, scope_id)
+);
+
+-- Every change of a counter is a new version of the same row. Free space on each page keeps those versions on it, so the
+-- index does not change with them.
+CREATE TABLE budget_counters (
+    workspace_id UUID NOT NULL,
+    scope budget_scope NOT NULL,
+    scope_id TEXT NOT NULL,
+    month DATE NOT NULL,
+    currency TEXT NOT NULL,
+    reserved DECIMAL(24,8) NOT NULL DEFAULT 0,
+    spent DECIMAL(24,8) NOT NULL DEFAULT 0,
+    uncertain DECIMAL(24,8) NOT NULL DEFAULT 0,
+    CONSTRAINT budget_counters_pkey PRIMARY KEY (workspace_id, scope, scope_id, month, currency)
+) WITH (fillfactor = 50);
+
+-- Records a movement of money of one task: the change of each account in the ledger, and the same changes in the counters
+-- of the budgets in the mask (1 workspace, 2 API key, 4 end user). The account 'budget' gets the amount that makes the
+-- entries sum to zero. Counters are locked in the order of their scopes, as by every other statement, to avoid deadlocks.
+CREATE FUNCTION record_ledger_movement(
+    p_task_id UUID, p_workspace_id UUID, p_key_id UUID, p_end_user_id TEXT, p_currency TEXT, p_budget_mask SMALLINT,
+    p_month DATE, p_kind ledger_kind, reserved_change NUMERIC, spent_change NUMERIC, uncertain_change NUMERIC
+) RETURNS VOID LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO ledger_entries (workspace_id, task_id, account, amount, currency, kind)
+    SELECT p_workspace_id, p_task_id, change.account::ledger_account, change.amount, p_currency, p_kind
+    FROM (VALUES ('budget', -(reserved_change + spent_change + uncertain_change)), ('reserved', reserved_change),
+                 ('spent', spent_change), ('uncertain', uncertain_change)) change (account, amount)
+    WHERE change.amount <> 0;
+    IF p_budget_mask <> 0 THEN
+        INSERT INTO budget_counters AS counter
+            (workspace_id, scope, scope_id, month, currency, reserved, spent, uncertain)
+        SELECT p_workspace_id, budget.scope::budget_scope, budget.scope_id, p_month, p_currency,
+               reserved_change, spent_change, uncertain_change
+        FROM (VALUES ('END_USER', p_end_user_id, 4), ('API_KEY', p_key_id::text, 2),
+                     ('WORKSPACE', p_workspace_id::text, 1)) budget (scope, scope_id, bit)
+        WHERE p_budget_mask & budget.bit <> 0 ORDER BY 2
+        ON CONFLICT (workspace_id, scope, scope_id, month, currency) DO UPDATE SET
+            reserved = counter.reserved + excluded.reserved, spent = counter.spent + excluded.spent,
+            uncertain = counter.uncertain + excluded.uncertain;
+    END IF;
+END $$;
+
+
+-- Instances and leases ------------------------------------------------------------------------------------------------
+
+CREATE TABLE instances (
+    id TEXT NOT NULL,
+    started_at TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    last_heartbeat_at TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    CONSTRAINT instances_pkey PRIMARY KEY (id)
+);
+
+CREATE TABLE leases (
+    name TEXT NOT NULL,
+    expires_at TIMESTAMPTZ(3) NOT NULL,
+    CONSTRAINT leases_pkey PRIMARY KEY (name)
+);

@@ -1,0 +1,21 @@
+/** Functions that release what was started, in the order of starting. */
+export type Cleanups = (() => Promise<unknown> | void)[];
+
+/**
+ * PostgreSQL may be down or unresponsive during a shutdown, so each cleanup that queries it has a timeout. All timeouts,
+ * the 6 s for running jobs and the 3.5 s for sockets together stay below the 15 s after which main.ts forces the exit.
+ */
+export const CLEANUP_TIMEOUT_MS = 1_000;
+export const WORKER_STOP_TIMEOUT_MS = 7_000;
+
+/** Waits for `work`. Rejects after `timeoutMs`, without cancelling the work. `name` identifies it in the message. */
+export async function withTimeout(timeoutMs: number, name: string, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const timedOut = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`Stopping ${name} took longer than ${timeoutMs} ms.`)),
+      timeoutMs,
+    );
+  });
+  await Promise.race([work, timedOut]).finally(() => clearTimeout(timer));
+}

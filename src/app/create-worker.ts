@@ -1,0 +1,41 @@
+import { UPSTREAM_JOB_FLAG } from '../core/jobs.js';
+import { InstanceRepository } from '../db/postgres/instance-repository.js';
+import { createJobHandlers } from '../jobs/handlers.js';
+import { Heartbeat } from '../queue/heartbeat.js';
+import { Worker } from '../queue/worker.js';
+import { type Adapters } from './adapters.js';
+import { type Services } from './services.js';
+import { type AppContext } from './app-context.js';
+
+/** Hourly is often enough, because retention is set in days. */
+const RETENTION_INTERVAL_MS = 3_600_000;
+const SWEEP_INTERVAL_MS = 60_000;
+/** A fifth of the shortest delay between two attempts. */
+const WEBHOOK_POLL_INTERVAL_MS = 1_000;
+/** Jobs in addition to those that wait for the upstream. Most of them ingest images. */
+const OTHER_JOBS_CONCURRENCY = 8;
+
+/** Creates the worker for queued and recurring jobs, without starting it. */
+export function createWorker(
+  { db, upstreamGate }: Adapters,
+  services: Services,
+  { config, log, tuning }: AppContext,
+): Worker {
+  const instances = new InstanceRepository(db);
+  return new Worker({
+    heartbeat: new Heartbeat(instances, log),
+    instances,
+    pool: db.pool,
+    handlers: createJobHandlers(services),
+    recurringIntervalsMs: {
+      'reconcile-tasks': tuning.reconcileIntervalMs ?? 1_000,
+      'deliver-due-webhooks': tuning.reconcileIntervalMs ?? WEBHOOK_POLL_INTERVAL_MS,
+      'delete-old-callbacks': RETENTION_INTERVAL_MS,
+      'delete-old-images': RETENTION_INTERVAL_MS,
+      'delete-unused-blobs': tuning.sweepIntervalMs ?? SWEEP_INTERVAL_MS,
+    },
+    forbiddenFlags: () => (upstreamGate.isBlocked ? [UPSTREAM_JOB_FLAG] : []),
+    concurrency: config.flux.maxConcurrentRequests + OTHER_JOBS_CONCURRENCY,
+    log,
+  });
+}

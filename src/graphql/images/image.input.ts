@@ -1,0 +1,56 @@
+import { GraphQLDateTime, GraphQLURL } from 'graphql-scalars';
+import { Field, ID, InputType, Int, ObjectType } from 'type-graphql';
+import { type Image } from '../../core/images/image.js';
+import { Payload } from '../relay/payload.type.js';
+import { ImageType } from './image.type.js';
+
+@InputType('CreateUploadInput', { description: 'Input for uploading an image.' })
+export class CreateUploadInput {
+  @Field(() => String, {
+    nullable: true,
+    description: 'File name, up to 255 characters. It is suggested again when the image is downloaded.',
+  })
+  fileName?: string | null;
+}
+
+@ObjectType('Upload', {
+  description:
+    'A signed link that accepts one image once, without an API key. Send the bytes with PUT, or a form with one file with POST. The response is `{"image": {"id", "url", "width", "height", "mimeType", "byteSize"}}`.',
+  simpleResolvers: true,
+})
+class UploadType {
+  @Field(() => ID, {
+    description: 'ID that the image gets once it is uploaded, for `sourceImageId` of `editImage`.',
+  })
+  imageId!: string;
+
+  @Field(() => GraphQLURL, { description: 'URL to send the image to. Anyone who has it can use it.' })
+  url!: string;
+
+  @Field(() => Int, { description: 'Maximum size of the image in bytes.' })
+  maxBytes!: number;
+
+  @Field(() => GraphQLDateTime, { description: 'Time when the link expires, 15 minutes after its creation.' })
+  expiresAt!: Date;
+}
+
+@ObjectType('CreateUploadPayload', { description: 'Output of `createUpload`.', simpleResolvers: true })
+export class CreateUploadPayload extends Payload {
+  @Field(() => UploadType, { nullable: true, description: 'The link. Null if there are `userErrors`.' })
+  upload!: UploadType | null;
+}
+
+@InputType('DeleteImageInput', { description: 'Input for deleting an image.' })
+export class DeleteImageInput {
+  @Field(() => ID, { description: 'ID of the image.' })
+  id!: string;
+}
+
+@ObjectType('DeleteImagePayload', { description: 'Output of `deleteImage`.', simpleResolvers: true })
+export class DeleteImagePayload extends Payload {
+  @Field(() => ImageType, {
+    nullable: true,
+    description: 'The deleted image: its record remains, its bytes do not. Null if there are `userErrors`.',
+  })
+  image!: Image | null;
+}

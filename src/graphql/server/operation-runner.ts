@@ -1,0 +1,149 @@
+import {
+  createSourceEventStream,
+  execute,
+  type ExecutionArgs,
+  type ExecutionResult,
+  type FormattedExecutionResult,
+  type GraphQLError,
+  type GraphQLFormattedError,
+  type GraphQLSchema,
+  OperationTypeNode,
+} from 'graphql';
+import { type Logger } from 'pino';
+import { type Caller } from '../../core/access/caller.js';
+import { DatabaseUnavailable, RateLimited } from '../../core/errors.js';
+import { type TaskEvent } from '../../core/events/task-event.js';
+import { type EventSink } from '../../core/events/event-sink.js';
+import { type RateLimits, type RateLimitStatus } from '../../services/limits/rate-limits.js';
+import {
+  type EventSubscription,
+  type EventSubscriptions,
+} from '../../services/events/event-subscriptions.js';
+import { type ContextFactory } from './context.js';
+import { createErrorFormatter } from './format-error.js';
+import {
+  type OperationCache,
+  type OperationRequest,
+  type PreparedOperation,
+  toGraphqlError,
+} from './operation-cache.js';
+
+/** Outcome of starting an operation. */
+export type StartResult =
+  /** The operation is invalid or over a limit. Nothing was executed. */
+  | { errors: GraphQLFormattedError[] }
+  /** The only result: of a query, a mutation, or a rejected subscription. */
+  | { result: FormattedExecutionResult }
+  /** A subscription runs. The sink gets each result as JSON until it completes or `unsubscribe` is called. */
+  | { unsubscribe: () => void };
+
+/**
+ * Runs GraphQL operations for long-lived connections. Subscriptions of callers with the same permissions share one
+ * rendering if their documents and variables are equal, except for the cursor: each event is then executed and
+ * serialized once for all of them.
+ */
+export class OperationRunner {
+  private readonly formatOne: (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError;
+
+  constructor(
+    private readonly schema: GraphQLSchema,
+    private readonly operations: OperationCache,
+    private readonly makeContext: ContextFactory,
+    private readonly eventSubscriptions: EventSubscriptions,
+    private readonly rateLimits: RateLimits,
+    log: Logger,
+  ) {
+    this.formatOne = createErrorFormatter(log);
+  }
+
+  /** Throws DatabaseUnavailable if a subscription cannot start because PostgreSQL is unavailable. */
+  async start(request: OperationRequest, caller: Caller, sink: EventSink): Promise<StartResult> {
+    const rateLimit = await this.checkRateLimit(caller);
+    if (rateLimit instanceof RateLimited) return { errors: this.formatErrors([toGraphqlError(rateLimit)]) };
+    const operation = this.operations.prepare(request);
+    if ('errors' in operation) return { errors: this.formatErrors(operation.errors) };
+    const args: ExecutionArgs = {
+      schema: this.schema,
+      document: operation.document,
+      operationName: request.operationName,
+      variableValues: request.variables,
+      contextValue: this.makeContext(caller, { rateLimit }),
+    };
+    if (operation.type !== OperationTypeNode.SUBSCRIPTION)
+      return { result: this.formatResult(await execute(args)) };
+    const source = await createSourceEventStream(args);
+    if (!(source instanceof SubscriptionSource)) {
+      throwIfDatabaseUnavailable(source as ExecutionResult);
+      return { result: this.formatResult(source as ExecutionResult) };
+    }
+    const render = (event: TaskEvent) => this.render(args, event);
+    return {
+      unsubscribe: this.eventSubscriptions.start(
+        source.subscription,
+        { cacheKey: renderingKeyOf(request, operation), render },
+        sink,
+      ),
+    };
+  }
+
+  /** Pushes every event known so far. Call it before connections are closed. */
+  flush(): Promise<void> {
+    return this.eventSubscriptions.flush();
+  }
+
+  private async checkRateLimit(caller: Caller): Promise<RateLimitStatus | RateLimited | null> {
+    try {
+      return await this.rateLimits.countRequests(caller, 1);
+    } catch (error) {
+      if (error instanceof RateLimited) return error;
+      throw error;
+    }
+  }
+
+  /** Throws DatabaseUnavailable, so that the event is rendered again later and no error takes its place. */
+  private async render(args: ExecutionArgs, event: TaskEvent): Promise<string> {
+    const result = await execute({ ...args, rootValue: event });
+    throwIfDatabaseUnavailable(result);
+    return JSON.stringify(this.formatResult(result));
+  }
+
+  private formatResult({ errors, ...result }: ExecutionResult): FormattedExecutionResult {
+    return errors ? { ...result, errors: this.formatErrors(errors) } : result;
+  }
+
+  private formatErrors(errors: readonly GraphQLError[]): GraphQLFormattedError[] {
+    return errors.map((error) => this.formatOne(error.toJSON(), error));
+  }
+}
+
+/** For a subscription an error result would be final. A thrown error lets the client reconnect. */
+function throwIfDatabaseUnavailable({ errors }: ExecutionResult): void {
+  const error = errors?.find(({ originalError }) => originalError instanceof DatabaseUnavailable);
+  if (error?.originalError) throw error.originalError;
+}
+
+/** The result of a subscription's resolver. It says which events to push, and EventSubscriptions pushes them. */
+class SubscriptionSource implements AsyncIterable<never> {
+  constructor(readonly subscription: EventSubscription) {}
+
+  [Symbol.asyncIterator](): never {
+    throw new Error('EventSubscriptions pushes the events of a subscription. They cannot be iterated.');
+  }
+}
+
+/** For the `subscribe` function of a subscription field. */
+export async function toSubscriptionSource(
+  subscription: Promise<EventSubscription>,
+): Promise<AsyncIterable<never>> {
+  return new SubscriptionSource(await subscription);
+}
+
+/** Requests with the same key render an event to the same JSON. */
+function renderingKeyOf(
+  { query, operationName, variables }: OperationRequest,
+  { afterVariable }: PreparedOperation,
+): string {
+  const variablesWithoutAfter = Object.entries(variables ?? {}).filter(([name]) => name !== afterVariable);
+  const sorted = variablesWithoutAfter.sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify([query, operationName ?? null, sorted]);
+}

@@ -1,0 +1,238 @@
+import express, { type Request, type Response, Router } from 'express';
+import { type Caller } from '../../core/access/caller.js';
+import { type GetClientAddress } from '../../core/access/client-address.js';
+import { BadRequest } from '../../core/errors.js';
+import { EVENT_TYPES, type EventType, type TaskEvent } from '../../core/events/task-event.js';
+import { type EventSink } from '../../core/events/event-sink.js';
+import { type Access, requireScope } from '../../services/access/access.js';
+import { type OpenConnections } from '../../services/limits/open-connections.js';
+import { type RateLimits } from '../../services/limits/rate-limits.js';
+import {
+  type Rendering,
+  type EventSubscription,
+  type EventSubscriptions,
+} from '../../services/events/event-subscriptions.js';
+import { EventStreamResponse, type StreamFormat } from './event-stream-response.js';
+import { onClose } from '../server/on-close.js';
+
+/** The same as over WebSocket, for a document and its variables. */
+const MAX_OPERATION_BODY = '64kb';
+/** Shorter than the idle timeouts of proxies, which are 60 s and sometimes 15 s. */
+const KEEP_ALIVE_MS = 12_000;
+
+interface StreamOperation {
+  query: string;
+  operationName?: string | null;
+  variables?: Record<string, unknown> | null;
+}
+
+/** Starts a GraphQL operation that sends its results to the sink, each as JSON. graphql/server/operation-runner.ts implements it. */
+export type StartOperation = (
+  operation: StreamOperation,
+  caller: Caller,
+  sink: EventSink,
+) => Promise<{ errors: object[] } | { result: object } | { unsubscribe: () => void }>;
+
+export interface EventStreamServices {
+  access: Access;
+  connections: OpenConnections;
+  eventSubscriptions: EventSubscriptions;
+  rateLimits: RateLimits;
+  startOperation: StartOperation;
+  clientAddressOf: GetClientAddress;
+}
+
+/**
+ * Serves server-sent events. `/graphql/stream` speaks graphql-sse in its distinct connections mode. `/events` and
+ * `/tasks/:id/events` are for EventSource and curl. The `id` of an event is its cursor, so browsers resume by themselves.
+ */
+export class EventStreamRoutes {
+  readonly router = Router();
+  private readonly openStreams = new Set<EventStreamResponse>();
+  private readonly keepAliveTimer: NodeJS.Timeout;
+  private readonly rendering: Rendering;
+
+  constructor(private readonly services: EventStreamServices) {
+    this.keepAliveTimer = setInterval(
+      () => this.openStreams.forEach((stream) => stream.keepAlive()),
+      KEEP_ALIVE_MS,
+    );
+    this.rendering = { cacheKey: 'event stream', render: (event) => Promise.resolve(this.render(event)) };
+    const { router } = this;
+    router.get('/events', async (request, response) => {
+      const caller = await this.authenticateReader(request);
+      const filter = {
+        types: parseEventTypes(request.query.types),
+        taskIds: parseList(request.query.taskIds),
+      };
+      await this.pushEvents(
+        response,
+        caller,
+        await services.eventSubscriptions.subscribeToWorkspace(caller, resumeCursorOf(request), filter),
+      );
+    });
+    router.get('/tasks/:id/events', async (request, response) => {
+      const caller = await this.authenticateReader(request);
+      const subscription = await services.eventSubscriptions.subscribeToTask(
+        caller,
+        request.params.id,
+        resumeCursorOf(request),
+      );
+      // Only the status 204 stops an EventSource from reconnecting after the end.
+      if (isFinished(subscription)) response.status(204).end();
+      else await this.pushEvents(response, caller, subscription);
+    });
+    router
+      .route('/graphql/stream')
+      .get((request, response) => this.runOperation(request, response, request.query))
+      .post(express.json({ limit: MAX_OPERATION_BODY }), (request, response) =>
+        this.runOperation(request, response, Object(request.body)),
+      )
+      .all((_request, response) => {
+        response.setHeader('allow', 'GET, POST');
+        response.status(405).json({
+          errors: [{ message: 'The method is not allowed. Send each operation with GET or POST.' }],
+        });
+      });
+  }
+
+  /** Pushes the pending events, then ends every stream. Clients reconnect to another instance and resume. */
+  async stop(): Promise<void> {
+    clearInterval(this.keepAliveTimer);
+    await this.services.eventSubscriptions.flush();
+    for (const stream of [...this.openStreams]) stream.endEarly('going-away', null);
+  }
+
+  /** Reads the credential from the header, or from the parameter of RFC 6750, 2.3, because an EventSource cannot set headers. */
+  private authenticate(request: Request): Promise<Caller> {
+    const { headers, query } = request;
+    const token = typeof query.access_token === 'string' ? `Bearer ${query.access_token}` : undefined;
+    const { access, clientAddressOf } = this.services;
+    return access.authenticate(headers.authorization ?? token, clientAddressOf(request));
+  }
+
+  /** Requires the scope `tasks:read`, as GraphQL subscriptions do. Throws Unauthenticated, Forbidden and RateLimited. */
+  private async authenticateReader(request: Request): Promise<Caller> {
+    const caller = await this.authenticate(request);
+    requireScope(caller, 'tasks:read');
+    await this.services.rateLimits.countRequests(caller, 1);
+    return caller;
+  }
+
+  private async pushEvents(
+    response: Response,
+    caller: Caller,
+    subscription: EventSubscription,
+  ): Promise<void> {
+    const stream = await this.openStream(response, caller, 'plain');
+    const unsubscribe = this.services.eventSubscriptions.start(subscription, this.rendering, stream);
+    onClose(response, unsubscribe);
+    stream.start();
+  }
+
+  private async runOperation(request: Request, response: Response, input: unknown): Promise<void> {
+    const caller = await this.authenticate(request);
+    const operation = parseOperation(input);
+    const stream = await this.openStream(response, caller, 'graphql');
+    const result = await this.services.startOperation(operation, caller, stream);
+    if ('errors' in result) {
+      sendErrors(response, result.errors);
+    } else if ('result' in result) {
+      stream.send(JSON.stringify(result.result));
+      stream.complete();
+    } else {
+      onClose(response, result.unsubscribe);
+      stream.start();
+    }
+  }
+
+  private async openStream(
+    response: Response,
+    caller: Caller,
+    format: StreamFormat,
+  ): Promise<EventStreamResponse> {
+    const stream = new EventStreamResponse(response, format);
+    const { release, acquired } = this.services.connections.acquire(caller, () =>
+      stream.endEarly('api-key-revoked', null),
+    );
+    this.openStreams.add(stream);
+    onClose(response, () => {
+      release();
+      this.openStreams.delete(stream);
+    });
+    await acquired;
+    return stream;
+  }
+
+  private render(event: TaskEvent): string {
+    const { id, type, at, actor, taskId, data } = event;
+    const cursor = this.services.eventSubscriptions.cursorOf(event);
+    return `id: ${cursor}\ndata: ${JSON.stringify({ id, cursor, type, at, actor, taskId, data })}\n\n`;
+  }
+}
+
+/** A browser that reconnects sends the ID of the last event. Otherwise the query parameter `after` is the start. */
+function resumeCursorOf({ headers, query }: Request): string | null {
+  const lastEventId = headers['last-event-id'];
+  if (typeof lastEventId === 'string' && lastEventId !== '') return lastEventId;
+  return typeof query.after === 'string' && query.after !== '' ? query.after : null;
+}
+
+/** Whether the task is settled and the client has seen all of its events. */
+function isFinished({
+  start: { initialEvent, settledPosition, position },
+  head,
+}: EventSubscription): boolean {
+  return !initialEvent && settledPosition !== null && position >= head;
+}
+
+/** Responds as GraphQL over HTTP does: 429 for a limit, 400 for an invalid operation. */
+function sendErrors(response: Response, errors: object[]): void {
+  const { extensions } = Object(errors[0]) as { extensions?: { retryAfterMs?: number } };
+  const retryAfterMs = extensions?.retryAfterMs;
+  if (retryAfterMs !== undefined)
+    response.setHeader('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1_000)));
+  response.status(retryAfterMs === undefined ? 400 : 429).json({ errors });
+}
+
+function parseList(value: unknown): string[] {
+  const values = Array.isArray(value) ? value : [value];
+  return values
+    .flatMap((text) => (typeof text === 'string' ? text.split(',') : []))
+    .filter((text) => text !== '');
+}
+
+function parseEventTypes(value: unknown): EventType[] {
+  return parseList(value).map((text) => {
+    const type = EVENT_TYPES.find((known) => known === text);
+    if (!type)
+      throw new BadRequest(
+        `Unknown event type "${text.slice(0, 50)}". Use any of: ${EVENT_TYPES.join(', ')}.`,
+      );
+    return type;
+  });
+}
+
+/** Parses an operation from a body or a query string. Throws BadRequest. */
+function parseOperation(input: unknown): StreamOperation {
+  const { query, operationName, variables } = Object(input) as Record<string, unknown>;
+  if (typeof query !== 'string' || query === '')
+    throw new BadRequest('`query` is missing. Send the GraphQL document as `query`.');
+  return {
+    query,
+    operationName: typeof operationName === 'string' ? operationName : null,
+    variables: parseVariables(variables),
+  };
+}
+
+/** The variables are an object in a body, and JSON text in a query string. */
+function parseVariables(value: unknown): Record<string, unknown> | null {
+  if (value === undefined || value === null || value === '') return null;
+  try {
+    const parsed: unknown = typeof value === 'string' ? JSON.parse(value) : value;
+    if (typeof parsed === 'object' && !Array.isArray(parsed)) return parsed as Record<string, unknown> | null;
+  } catch {
+    // Reported below.
+  }
+  throw new BadRequest('`variables` must be a JSON object.');
+}

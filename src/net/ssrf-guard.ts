@@ -1,0 +1,173 @@
+import { promises as dns, type LookupAddress } from 'node:dns';
+import { isIP, type LookupFunction } from 'node:net';
+import ipaddr from 'ipaddr.js';
+import { buildConnector } from 'undici';
+import { parseUrl } from '../core/primitives/url.js';
+
+/** A URL that must not be requested. `reason` is a clause for use inside a sentence, without path, query or IP address. */
+export class UrlRefused extends Error {
+  constructor(readonly reason: string) {
+    super(`The URL was refused: ${reason}.`);
+    this.name = 'UrlRefused';
+  }
+}
+
+/** Resolves a host name to all its addresses, like `dns.lookup` with `all: true`. Rejects when there is none. */
+export type ResolveHost = (hostname: string) => Promise<readonly LookupAddress[]>;
+
+export interface SsrfGuardOptions {
+  /** Private hosts to allow: `host` (any port) or `host:port`, IPv6 in brackets. Their URLs still pass the other checks. */
+  allowPrivateHosts?: readonly string[];
+  resolveHost?: ResolveHost;
+  /** DNS timeout of `assertPublicUrl`. Default 2 s, because a caller waits for the result. Connections have their own timeout. */
+  lookupTimeoutMs?: number;
+}
+
+const LOOKUP_TIMEOUT_MS = 2_000;
+/** Lower ports belong to mail, SSH, DNS and other services that might interpret an HTTP request as commands. */
+const MIN_UNPRIVILEGED_PORT = 1024;
+const DEFAULT_PORTS = new Map([
+  ['http:', 80],
+  ['https:', 443],
+]);
+/** All public IPv6 that IANA has allocated. ipaddr.js also calls ::7f00:1 (the obsolete form of 127.0.0.1) unicast. */
+const PUBLIC_IPV6 = ipaddr.parseCIDR('2000::/3');
+/** Azure's WireServer, which serves a machine's configuration. It is in a public range but answered inside the cloud. */
+const CLOUD_INTERNAL_ADDRESSES: readonly string[] = ['168.63.129.16'];
+
+/**
+ * Prevents server-side request forgery: URLs from callers and upstreams must not reach this machine, its network or a cloud's
+ * metadata service. Connections go to exactly the addresses that were checked, so DNS rebinding does not help an attacker.
+ */
+export class SsrfGuard {
+  private readonly allowedHosts: ReadonlySet<string>;
+  private readonly resolveHost: ResolveHost;
+  private readonly lookupTimeoutMs: number;
+
+  constructor(options: SsrfGuardOptions = {}) {
+    this.allowedHosts = new Set(options.allowPrivateHosts?.map(normalizeEntry));
+    // Without the usual ADDRCONFIG hint, so that addresses without a route from here are checked too.
+    this.resolveHost = options.resolveHost ?? ((hostname) => dns.lookup(hostname, { all: true }));
+    this.lookupTimeoutMs = options.lookupTimeoutMs ?? LOOKUP_TIMEOUT_MS;
+  }
+
+  /** Checks protocol, credentials and port of a URL, but not its host. Throws UrlRefused. */
+  checkUrl(url: string): URL {
+    const parsed = parseHttpUrl(url);
+    if (parsed.username || parsed.password) {
+      throw new UrlRefused('the URL must not contain a user name or password');
+    }
+    // `effectivePort` fills in the protocol's default. The other protocol's default is allowed as well.
+    const port = effectivePort(parsed);
+    if (port >= MIN_UNPRIVILEGED_PORT || port === 80 || port === 443) return parsed;
+    if (this.isAllowed(parsed.hostname, port)) return parsed;
+    throw new UrlRefused(`port ${port} is not allowed; use 80, 443, or ${MIN_UNPRIVILEGED_PORT} and above`);
+  }
+
+  /**
+   * Checks a URL that will be fetched later or by the upstream. Throws UrlRefused when it is invalid or leads to a private
+   * host. A host that DNS cannot resolve within `lookupTimeoutMs` passes.
+   */
+  async assertPublicUrl(url: string): Promise<void> {
+    const parsed = this.checkUrl(url);
+    const hostname = normalizeHostname(parsed.hostname);
+    if (this.isAllowed(hostname, effectivePort(parsed))) return;
+    if (isPrivateHost(hostname)) throw privateHostRefused();
+    if (isIP(hostname)) return;
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<null>((done) => (timer = setTimeout(done, this.lookupTimeoutMs, null)));
+    // Keep trailing dots: without them, the resolver might try the local search domain first and find another host.
+    const addresses = await Promise.race([this.resolveHost(parsed.hostname).catch(() => null), timeout]);
+    clearTimeout(timer);
+    if (addresses && !arePublic(addresses)) throw privateHostRefused();
+  }
+
+  /** A connector for undici that only connects to public addresses and allowed hosts. Fails with UrlRefused otherwise. */
+  createConnector(timeoutMs: number): buildConnector.connector {
+    const openAny = buildConnector({ timeout: timeoutMs });
+    const openPublic = buildConnector({ timeout: timeoutMs, lookup: this.lookup });
+    return (options, callback) => {
+      const port = Number(options.port || DEFAULT_PORTS.get(options.protocol));
+      if (this.isAllowed(options.hostname, port)) return openAny(options, callback);
+      // Node does not call `lookup` for IP addresses.
+      if (isPrivateHost(normalizeHostname(options.hostname))) return callback(privateHostRefused(), null);
+      openPublic(options, callback);
+    };
+  }
+
+  /** Replaces `dns.lookup` in connections. The socket connects to exactly the addresses that this returns. */
+  private readonly lookup: LookupFunction = (hostname, { all }, callback) => {
+    const checked = this.resolveHost(hostname).then((found) => {
+      if (!arePublic(found)) throw privateHostRefused();
+      const [first] = found;
+      if (first) return { first, found };
+      throw Object.assign(new Error('DNS returned no address for this host.'), { code: 'ENOTFOUND' });
+    });
+    checked.then(
+      ({ first, found }) => (all ? callback(null, [...found]) : callback(null, first.address, first.family)),
+      (error: NodeJS.ErrnoException) => callback(error, ''),
+    );
+  };
+
+  private isAllowed(hostname: string, port: number): boolean {
+    const host = normalizeHostname(hostname);
+    return this.allowedHosts.has(host) || this.allowedHosts.has(`[${host}]:${port}`);
+  }
+}
+
+/** Throws UrlRefused when the text is not a URL or has another protocol. */
+export function parseHttpUrl(url: string): URL {
+  const parsed = parseUrl(url);
+  if (parsed && DEFAULT_PORTS.has(parsed.protocol)) return parsed;
+  throw new UrlRefused('the URL must be a valid http or https URL');
+}
+
+/** Normalizes an entry of `allowPrivateHosts` the way URLs are, so that `LOCALHOST` and `127.1` match. */
+function normalizeEntry(entry: string): string {
+  const [, host = '', port] = /^(\[[^\]]*\]|[^:/?#@\\]+)(?::(\d{1,5}))?$/.exec(entry.trim()) ?? [];
+  const url = parseUrl(`http://${host}/`);
+  if (!url) throw new Error(`"${entry}" is not a valid host. Give host or host:port, with IPv6 in brackets.`);
+  const bare = normalizeHostname(url.hostname);
+  return port === undefined ? bare : `[${bare}]:${Number(port)}`;
+}
+
+/** The host of a parsed URL (already lower-case ASCII) without brackets and trailing dots. */
+function normalizeHostname(hostname: string): string {
+  if (hostname.startsWith('[')) return hostname.slice(1, -1);
+  let end = hostname.length;
+  while (hostname[end - 1] === '.') end -= 1;
+  return hostname.slice(0, end);
+}
+
+function effectivePort(url: URL): number {
+  return Number(url.port || DEFAULT_PORTS.get(url.protocol));
+}
+
+/** Whether a URL names a private IP address or localhost. Does not query DNS. */
+export function isPrivateUrl(url: string): boolean {
+  const parsed = parseUrl(url);
+  return parsed !== null && isPrivateHost(normalizeHostname(parsed.hostname));
+}
+
+/** Private IP addresses, and the names that always resolve to the local machine (RFC 6761). */
+function isPrivateHost(hostname: string): boolean {
+  return isIP(hostname) ? !isPublic(hostname) : /(^|\.)localhost$/.test(hostname);
+}
+
+/** The same reason for an IP address and a DNS result, so that callers learn nothing about names in the private network. */
+function privateHostRefused(): UrlRefused {
+  return new UrlRefused('its host is not on the public internet');
+}
+
+/** A single private address is enough to refuse a host, because the socket may connect to any of its addresses. */
+function arePublic(addresses: readonly LookupAddress[]): boolean {
+  return addresses.every(({ address }) => isPublic(address));
+}
+
+function isPublic(address: string): boolean {
+  if (!ipaddr.isValid(address) || CLOUD_INTERNAL_ADDRESSES.includes(address)) return false;
+  const parsed = ipaddr.parse(address);
+  // Ranges that embed another address (IPv4-mapped, 6to4, Teredo, NAT64) are not `unicast` for ipaddr.js.
+  if (parsed.range() !== 'unicast') return false;
+  return parsed.kind() === 'ipv4' || parsed.match(PUBLIC_IPV6);
+}

@@ -1,0 +1,80 @@
+import { type FluxErrorBody } from '../../core/flux-api/flux-error-codes.js';
+import { newId } from '../../core/primitives/ids.js';
+import { BoundedMap } from './bounded-map.js';
+import { type SandboxImageRequest } from '../http/parse-request.js';
+
+/** One image of a reply. `seed` and `timings` have several shapes, as in the real API. */
+export interface ReplyImage {
+  prompt: string;
+  image_url: string;
+  seed?: number | string;
+  timings: number | { inference: number };
+}
+
+/** The outcome of a generation: the body of a synchronous reply and of a callback, and a task's `response`. */
+export type GenerationOutcome =
+  | { success: true; task_id: string; trace_id: string; data: ReplyImage[] }
+  | { success: false; task_id: string; trace_id: string; error: FluxErrorBody };
+
+/** An accepted submission. Times are Unix milliseconds. */
+export interface SandboxTask {
+  readonly id: string;
+  readonly traceId: string;
+  readonly request: SandboxImageRequest;
+  readonly startedAtMs: number;
+  /** Null while the task runs. */
+  completion: { atMs: number; outcome: GenerationOutcome } | null;
+}
+
+/** The response of `/flux/tasks` for one ID: the task's fields, or an empty object for an unknown ID. */
+export type TaskView = Record<string, unknown>;
+
+/** Enough for any load test. The oldest are dropped first. */
+const MAX_TASKS = 100_000;
+
+/** All accepted submissions, and how `/flux/tasks` shows them. */
+export class SandboxTaskStore {
+  private readonly tasks = new BoundedMap<SandboxTask>(MAX_TASKS);
+
+  create(request: SandboxImageRequest): SandboxTask {
+    const task: SandboxTask = {
+      id: newId(),
+      traceId: newId(),
+      request,
+      startedAtMs: Date.now(),
+      completion: null,
+    };
+    this.tasks.set(task.id, task);
+    return task;
+  }
+
+  /** The task, or `{}` for an unknown ID. */
+  retrieve(id: string): TaskView {
+    const task = this.tasks.get(id);
+    return task ? toTaskView(task) : {};
+  }
+
+  /** The known tasks among the IDs, in their order and without duplicates. */
+  retrieveBatch(ids: readonly string[]): { items: TaskView[]; count: number } {
+    const items = [...new Set(ids)].flatMap((id) => {
+      const task = this.tasks.get(id);
+      return task ? [toTaskView(task)] : [];
+    });
+    return { items, count: items.length };
+  }
+}
+
+function toTaskView(task: SandboxTask): TaskView {
+  const started = task.startedAtMs / 1000;
+  const baseFields = { id: task.id, type: 'images', created_at: started, started_at: started };
+  const request = task.request.rawFields;
+  if (task.completion) {
+    const elapsed = (task.completion.atMs - task.startedAtMs) / 1000;
+    const finishedFields = { finished_at: task.completion.atMs / 1000, elapsed, trace_id: task.traceId };
+    return { ...baseFields, ...finishedFields, request, response: task.completion.outcome };
+  }
+  if (task.request.directives.hiccup) {
+    return { ...baseFields, request, response: { success: false, error: 'retrying' } };
+  }
+  return { ...baseFields, trace_id: task.traceId, request };
+}

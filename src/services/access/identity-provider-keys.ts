@@ -1,0 +1,104 @@
+import {
+  createRemoteJWKSet,
+  errors,
+  type FlattenedJWSInput,
+  type JWSHeaderParameters,
+  type RemoteJWKSet,
+} from 'jose';
+import { type Logger } from 'pino';
+import { IdentityProviderUnavailable } from '../../core/errors.js';
+
+/** Callers wait for these requests, so a provider that hangs must not hold them for long. */
+const FETCH_TIMEOUT_MS = 5_000;
+/** The minimum time between two lookups of unknown keys. It bounds requests to the provider when clients invent key IDs. */
+const COOLDOWN_MS = 10_000;
+/** The interval of background refreshes. A key that the provider withdraws is trusted for at most this long. */
+const REFRESH_INTERVAL_MS = 600_000;
+/** How long keys are trusted while the provider is down, so that signed-in people can keep working. */
+const MAX_KEY_AGE_MS = 12 * 3_600_000;
+/** After a failure, requests fail at once for this long instead of waiting for another timeout. */
+const FAILURE_COOLDOWN_MS = 3_000;
+
+/** Fetches an identity provider's public keys through its discovery document, caches them and refreshes them. */
+export class IdentityProviderKeys {
+  private jwks: Promise<RemoteJWKSet> | null = null;
+  private reloadedAt = 0;
+  private cooldownUntil = 0;
+
+  constructor(
+    /** Configured by the operator, so it is trusted even when its address is private. */
+    private readonly issuer: string,
+    private readonly log: Logger,
+    private readonly cooldownMs = COOLDOWN_MS,
+  ) {}
+
+  /**
+   * Resolves the key that a token names, for jose. Throws a JOSEError when the key does not exist, and
+   * IdentityProviderUnavailable when the keys cannot be fetched.
+   */
+  readonly findKey = async (header?: JWSHeaderParameters, token?: FlattenedJWSInput) => {
+    const jwks = await this.loadKeySet();
+    try {
+      return await jwks(header, token);
+    } catch (error) {
+      if (isTokenError(error)) throw error;
+      throw this.startCooldown(error);
+    }
+  };
+
+  /** Fetches the keys ahead of the first request. Never throws. A failure is logged. */
+  async prefetch(): Promise<void> {
+    await this.loadKeySet().catch(() => undefined);
+  }
+
+  private async loadKeySet(): Promise<RemoteJWKSet> {
+    if (!this.jwks && Date.now() < this.cooldownUntil) throw new IdentityProviderUnavailable();
+    this.jwks ??= this.discover();
+    const jwks = await this.jwks.catch((error: unknown) => {
+      this.jwks = null;
+      throw this.startCooldown(error);
+    });
+    const now = Date.now();
+    if (now > this.reloadedAt + REFRESH_INTERVAL_MS && now > this.cooldownUntil && !jwks.reloading) {
+      void this.reload(jwks).catch((error: unknown) => this.startCooldown(error));
+    }
+    return jwks;
+  }
+
+  private async discover(): Promise<RemoteJWKSet> {
+    const url = `${this.issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
+    const response = await fetch(url, { signal: AbortSignal.timeout(FETCH_TIMEOUT_MS), redirect: 'error' });
+    const document = Object(await response.json()) as { issuer?: unknown; jwks_uri?: unknown };
+    if (document.issuer !== this.issuer)
+      throw new Error(
+        `The discovery document names the issuer "${String(document.issuer)}". Set OIDC_ISSUER to it, or correct ${this.issuer}.`,
+      );
+    const jwks = createRemoteJWKSet(new URL(String(document.jwks_uri)), {
+      timeoutDuration: FETCH_TIMEOUT_MS,
+      cooldownDuration: this.cooldownMs,
+      cacheMaxAge: MAX_KEY_AGE_MS,
+    });
+    await this.reload(jwks);
+    return jwks;
+  }
+
+  private async reload(jwks: RemoteJWKSet): Promise<void> {
+    await jwks.reload();
+    this.reloadedAt = Date.now();
+  }
+
+  private startCooldown(error: unknown): IdentityProviderUnavailable {
+    if (error instanceof IdentityProviderUnavailable) return error;
+    this.cooldownUntil = Date.now() + FAILURE_COOLDOWN_MS;
+    this.log.warn({ err: error, issuer: this.issuer }, 'failed to fetch the keys of the identity provider');
+    return new IdentityProviderUnavailable(error);
+  }
+}
+
+/** Whether the token is at fault, and not the connection to the provider. */
+function isTokenError(error: unknown): boolean {
+  const { JWKSNoMatchingKey, JWKSMultipleMatchingKeys, JOSENotSupported, JWSInvalid } = errors;
+  return [JWKSNoMatchingKey, JWKSMultipleMatchingKeys, JOSENotSupported, JWSInvalid].some(
+    (known) => error instanceof known,
+  );
+}

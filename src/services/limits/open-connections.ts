@@ -1,0 +1,117 @@
+import { type Logger } from 'pino';
+import { type Caller } from '../../core/access/caller.js';
+import { TooManyConnections } from '../../core/errors.js';
+import { type ApiKeyRepository } from '../../db/access/api-key-repository.js';
+import { type Access } from '../access/access.js';
+import { type ConnectionLimits } from './connection-limits.js';
+import { type RateLimits } from './rate-limits.js';
+
+/** Together with Access's cache of 2.5 s, the streams of a revoked key and of its tokens end within 5 s. */
+const KEY_CHECK_MS = 2_000;
+
+const TOO_MANY_ADVICE = 'Close some, or share one connection between subscriptions.';
+
+interface OpenConnection {
+  caller: Caller;
+  onRevoked: () => void;
+}
+
+/** The slot of one connection. */
+export interface ConnectionSlot {
+  /** Releases the slot. It can be called at any time. */
+  release: () => void;
+  /** Resolves when the limits over all instances admit the connection. Rejects with TooManyConnections and releases the slot otherwise. */
+  acquired: Promise<void>;
+}
+
+/** Tracks open connections. It enforces their limits, and it ends them when their key or token expires or is revoked. */
+export class OpenConnections {
+  private readonly openByKey = new Map<string, Set<OpenConnection>>();
+  private readonly timer: NodeJS.Timeout;
+  private pendingCheck: Promise<void> | null = null;
+
+  constructor(
+    private readonly keys: ApiKeyRepository,
+    private readonly access: Access,
+    /** The maximum of one API key on this instance. */
+    private readonly maxPerKey: number,
+    private readonly rateLimits: RateLimits,
+    private readonly connectionLimits: ConnectionLimits,
+    private readonly log: Logger,
+  ) {
+    this.timer = setInterval(() => {
+      this.closeExpired();
+      this.pendingCheck ??= this.checkRevokedKeys().finally(() => {
+        this.pendingCheck = null;
+      });
+    }, KEY_CHECK_MS);
+  }
+
+  /**
+   * Counts a connection. `onRevoked` is called when its key or token expires or is revoked. Throws TooManyConnections when
+   * the limit of this instance is reached. `acquired` rejects with it when a limit over all instances is reached.
+   */
+  acquire(caller: Caller, onRevoked: () => void): ConnectionSlot {
+    const open = this.openByKey.get(caller.keyId) ?? new Set();
+    if (open.size >= this.maxPerKey) {
+      throw new TooManyConnections(
+        `This API key has reached its limit of ${this.maxPerKey} open connections on this instance. ${TOO_MANY_ADVICE}`,
+      );
+    }
+    const entry = { caller, onRevoked };
+    this.openByKey.set(caller.keyId, open.add(entry));
+    const releaseCallbacks: (() => void)[] = [];
+    const release = () => {
+      open.delete(entry);
+      if (open.size === 0 && this.openByKey.get(caller.keyId) === open) this.openByKey.delete(caller.keyId);
+      for (const releaseLimit of releaseCallbacks.splice(0)) releaseLimit();
+    };
+    const acquireLimits = async () => {
+      const result = await this.connectionLimits.acquire(this.rateLimits.connectionLimitsOf(caller));
+      if (typeof result === 'function') {
+        releaseCallbacks.push(result);
+        // The client disconnected while the slots were being acquired.
+        if (!open.has(entry)) release();
+        return;
+      }
+      release();
+      throw new TooManyConnections(
+        `${result.label} has reached its limit of ${result.limit} open connections. ${TOO_MANY_ADVICE}`,
+      );
+    };
+    return { release, acquired: acquireLimits() };
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.timer);
+    await this.pendingCheck;
+  }
+
+  /** Needs no query, because the expiry was known when the connection was opened. */
+  private closeExpired(): void {
+    const now = new Date();
+    for (const open of [...this.openByKey.values()]) {
+      for (const { caller, onRevoked } of [...open]) {
+        if (caller.expiresAt && caller.expiresAt <= now) onRevoked();
+      }
+    }
+  }
+
+  private async checkRevokedKeys(): Promise<void> {
+    // Only the identity provider can revoke its tokens, so those connections end when their token expires.
+    const ids = [...this.openByKey].flatMap(([id, open]) =>
+      [...open].some(({ caller }) => caller.credentialType !== 'IDENTITY_PROVIDER') ? [id] : [],
+    );
+    if (ids.length === 0) return;
+    try {
+      const activeKeyIds = await this.keys.findActive(ids);
+      for (const id of ids) {
+        if (activeKeyIds.has(id)) continue;
+        this.access.invalidateKey(id);
+        for (const { onRevoked } of [...(this.openByKey.get(id) ?? [])]) onRevoked();
+      }
+    } catch (error) {
+      this.log.warn({ err: error }, 'failed to check the API keys of open connections; trying again');
+    }
+  }
+}

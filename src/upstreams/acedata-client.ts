@@ -1,0 +1,190 @@
+import { type Logger } from 'pino';
+import { UpstreamError } from '../core/errors.js';
+import { HttpClient } from '../net/http-client.js';
+import { RequestFailed } from '../net/request-failed.js';
+import {
+  type UpstreamResponse,
+  errorFromResponse,
+  errorFromFailedRequest,
+  type RequestPurpose,
+} from './acedata-errors.js';
+import { toCallbackResult, toSubmitResult, toTaskResult } from './acedata-results.js';
+import {
+  type UpstreamAccepted,
+  type FluxMode,
+  type SubmitRequest,
+  type UpstreamSucceeded,
+  type UpstreamResult,
+} from './acedata-types.js';
+import { parseJson, parseReply, parseTasks, type WireReply } from './acedata-wire.js';
+
+export type * from './acedata-types.js';
+
+/** The `action` of an edit. The upstream's guide and its specification disagree about it. */
+export type EditAction = 'edit' | 'edits';
+
+export interface AceDataOptions {
+  /** With or without a trailing slash. */
+  baseUrl: string;
+  /** Must not be empty. */
+  token: string;
+  mode: FluxMode;
+  /** Fixes the `action` of edits. If absent, the first edit finds out which one works. */
+  editAction?: EditAction;
+  log: Logger;
+  /** Timeout for a submission in the modes `callback` and `async`. Default 1 min, because giving up makes a paid request ambiguous. */
+  submitTimeoutMs?: number;
+  /** Timeout for a submission in `wait` mode. Default 5 min; the upstream documents 5 s to 2 min. */
+  waitTimeoutMs?: number;
+  /** Default 30 s. */
+  readTimeoutMs?: number;
+  /** For TCP and TLS. Default 10 s. */
+  connectTimeoutMs?: number;
+}
+
+/** The upstream's limit for the number of tasks in one read. */
+export const MAX_READ_TASK_IDS = 50;
+
+/**
+ * Client for the Flux Images API of Ace Data Cloud. Sends each request once (an edit at most twice, see `submit`). The
+ * UpstreamError that it throws says whether and when to retry. Never logs tokens, links or prompts.
+ */
+export class AceDataClient {
+  private readonly http: HttpClient;
+  private readonly options: AceDataOptions;
+  private readonly baseUrl: string;
+  private editAction: EditAction;
+
+  constructor(options: AceDataOptions) {
+    this.options = options;
+    this.baseUrl = options.baseUrl.replace(/\/+$/, '');
+    this.editAction = options.editAction ?? 'edits';
+    this.http = new HttpClient({ connectTimeoutMs: options.connectTimeoutMs });
+  }
+
+  /**
+   * Requests images, which is billed. Throws UpstreamError, whose `outcome` tells whether images may be produced anyway. When
+   * the upstream refuses the `action` of an edit as unknown, the edit is sent once more with the other one.
+   */
+  async submit(request: SubmitRequest): Promise<UpstreamAccepted | UpstreamSucceeded> {
+    if (request.kind === 'GENERATE') return await this.sendSubmit(request, 'generate');
+    const action = this.editAction;
+    try {
+      return await this.sendSubmit(request, action);
+    } catch (error) {
+      if (this.options.editAction || !isUnknownAction(error)) throw error;
+      const otherAction = action === 'edits' ? 'edit' : 'edits';
+      this.options.log.info(
+        { refusedAction: action, action: otherAction },
+        'the upstream does not support this edit action; trying the other one',
+      );
+      const result = await this.sendSubmit(request, otherAction);
+      this.editAction = otherAction;
+      return result;
+    }
+  }
+
+  /**
+   * Reads the current results of these tasks by ID, in one request that is free. IDs unknown to the upstream are absent.
+   * Throws RangeError for more than 50 IDs, and UpstreamError when there is no usable response.
+   */
+  async readTasks(upstreamTaskIds: readonly string[]): Promise<Map<string, UpstreamResult>> {
+    const ids = [...new Set(upstreamTaskIds)];
+    if (ids.length > MAX_READ_TASK_IDS) {
+      throw new RangeError(`Cannot read ${ids.length} tasks at once. Pass at most ${MAX_READ_TASK_IDS} IDs.`);
+    }
+    if (ids.length === 0) return new Map();
+    const timeoutMs = this.options.readTimeoutMs ?? 30_000;
+    const response = await this.post('read', '/flux/tasks', { action: 'retrieve_batch', ids }, timeoutMs);
+    const tasks = isOk(response.status) ? parseTasks(response.json) : null;
+    if (tasks === null) throw errorFromResponse(response, 'read');
+    return new Map(
+      tasks.flatMap((task) =>
+        task.id !== null && ids.includes(task.id) ? [[task.id, toTaskResult(task)]] : [],
+      ),
+    );
+  }
+
+  /** Parses the body of a callback. Null when it is not JSON or not recognisable; it should be answered with status 400. */
+  parseCallback(body: Buffer): UpstreamResult | null {
+    const reply = parseReply(parseJson(body.toString('utf8')));
+    return reply && toCallbackResult(reply);
+  }
+
+  /** Waits for requests in progress, then closes the connections. */
+  async close(): Promise<void> {
+    await this.http.close();
+  }
+
+  /** Closes the connections at once, when the process ends. Submissions in progress end as `unknown`. */
+  async destroy(): Promise<void> {
+    await this.http.destroy();
+  }
+
+  private async sendSubmit(
+    request: SubmitRequest,
+    action: 'generate' | EditAction,
+  ): Promise<UpstreamAccepted | UpstreamSucceeded> {
+    const { mode, submitTimeoutMs = 60_000, waitTimeoutMs = 300_000 } = this.options;
+    const timeoutMs = mode === 'wait' ? waitTimeoutMs : submitTimeoutMs;
+    const response = await this.post(
+      'submit',
+      '/flux/images',
+      buildSubmitBody(request, action, mode),
+      timeoutMs,
+    );
+    const result = isOk(response.status) && response.reply ? toSubmitResult(response.reply) : null;
+    if (result === null) throw errorFromResponse(response, 'submit');
+    return result;
+  }
+
+  private async post(
+    purpose: RequestPurpose,
+    path: string,
+    body: object,
+    timeoutMs: number,
+  ): Promise<UpstreamResponse & { json: unknown }> {
+    try {
+      const response = await this.http.postJson(this.baseUrl + path, body, {
+        headers: { authorization: `Bearer ${this.options.token}` },
+        timeoutMs,
+        freshConnection: purpose === 'submit',
+      });
+      const json = parseJson(response.body);
+      const reply = this.redactToken(parseReply(response.body.trim() === '' ? {} : json));
+      return { status: response.status, headers: response.headers, reply, json };
+    } catch (error) {
+      throw error instanceof RequestFailed ? errorFromFailedRequest(error, purpose) : error;
+    }
+  }
+
+  /** Removes our token from an error message that quotes it, because that message may be passed on. */
+  private redactToken(reply: WireReply | null): WireReply | null {
+    if (!reply?.error?.message) return reply;
+    const message = reply.error.message.replaceAll(this.options.token, '(token)');
+    return { ...reply, error: { ...reply.error, message } };
+  }
+}
+
+/** Omits fields without a value, because the upstream does not document how it treats null. */
+function buildSubmitBody(request: SubmitRequest, action: 'generate' | EditAction, mode: FluxMode): object {
+  const { prompt, model, size, count, sourceImageUrl, callbackUrl } = request;
+  return {
+    action,
+    prompt,
+    model,
+    ...(size !== null && { size }),
+    ...(action === 'generate' ? { count } : sourceImageUrl !== null && { image_url: sourceImageUrl }),
+    ...(mode === 'async' && { async: true }),
+    ...(mode !== 'wait' && callbackUrl !== null && { callback_url: callbackUrl }),
+  };
+}
+
+function isUnknownAction(error: unknown): boolean {
+  if (!(error instanceof UpstreamError) || error.outcome !== 'refused') return false;
+  return error.failure.upstreamCode === 'api_not_implemented';
+}
+
+function isOk(status: number): boolean {
+  return status >= 200 && status < 300;
+}

@@ -1,0 +1,24 @@
+import { expect, test } from '@jest/globals';
+import { filesBelow, readText } from '../support/docs/markdown.js';
+
+const page = readText('docs/OPERATIONS.md');
+
+test('every log message that OPERATIONS.md quotes exists in the code', () => {
+  const sources = filesBelow('src', '.ts').map(readText).join('\n');
+  // The other phrases in backticks are commands, SQL and messages with a value in them.
+  const quotes = [...page.matchAll(/`([a-z][\w-]*(?:\s[\w-]+){2,})`/g)].map(([, text = '']) =>
+    text.replace(/\s/g, ' '),
+  );
+  const messages = quotes.filter((text) => !/^(npm|node|pg_dump|systemctl|docker) /.test(text));
+  expect(new Set(messages).size).toBeGreaterThanOrEqual(6);
+  expect(messages.filter((message) => !sources.includes(message))).toEqual([]);
+});
+
+test('every npm script that the documentation mentions exists', () => {
+  const { scripts } = JSON.parse(readText('package.json')) as { scripts: Record<string, string> };
+  const pages = ['README.md', 'CONTRIBUTING.md', ...filesBelow('docs', '.md')];
+  const mentioned = pages.flatMap((path) =>
+    [...readText(path).matchAll(/npm run ([\w:]+)/g)].map(([, name]) => name),
+  );
+  expect(mentioned.filter((name) => !Object.hasOwn(scripts, name ?? ''))).toEqual([]);
+});

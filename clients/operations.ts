@@ -26,11 +26,11 @@ export type ApiKey = {
   __typename?: 'ApiKey';
   /** Time when the key was created. */
   createdAt: Scalars['DateTime']['output'];
-  /** Time when the key expires. Null if it does not. */
+  /** Time when the key expires. Null if it does not expire. */
   expiresAt?: Maybe<Scalars['DateTime']['output']>;
   /** ID of the API key. It is not secret. */
   id: Scalars['ID']['output'];
-  /** Last four characters of the key. Null if they were not recorded. */
+  /** Last four characters of the key. Null for an old key, for which they were not recorded. */
   lastFour?: Maybe<Scalars['String']['output']>;
   /** Time when the key was last used, accurate to about a minute. Null if it never was. */
   lastUsedAt?: Maybe<Scalars['DateTime']['output']>;
@@ -38,9 +38,9 @@ export type ApiKey = {
   limits: Limits;
   /** Display name, as in the `actor` of events and audit entries. */
   name: Scalars['String']['output'];
-  /** First characters of the key, to recognize it by. */
+  /** First characters of the key. They help to recognize it and are not secret. */
   prefix: Scalars['String']['output'];
-  /** Time when the key was revoked. Null if it was not. */
+  /** Time when the key was revoked. Null if it was not revoked. */
   revokedAt?: Maybe<Scalars['DateTime']['output']>;
   /** Scopes of the key, such as "tasks:write". */
   scopes: Array<Scalars['String']['output']>;
@@ -60,7 +60,7 @@ export type ApiKeyConnection = {
 /** A list item with its cursor. */
 export type ApiKeyEdge = {
   __typename?: 'ApiKeyEdge';
-  /** Opaque cursor of this item, for `after`. */
+  /** Opaque cursor of this item. Pass it as `after` to get the items that follow. */
   cursor: Scalars['String']['output'];
   /** The item. */
   node: ApiKey;
@@ -78,39 +78,39 @@ export type AuditAction =
   | 'AUTHENTICATION_FAILED'
   /** A budget was set, changed or removed. */
   | 'BUDGET_CHANGED'
-  /** A callback of the upstream was processed again. */
+  /** A stored upstream callback was processed again. */
   | 'CALLBACK_REPLAYED'
-  /** A client token was created. `targetId` is its `jti`. */
+  /** A client token was created. `targetId` is the ID of the token, its JWT claim `jti`. */
   | 'CLIENT_TOKEN_CREATED'
   /** An image was deleted. */
   | 'IMAGE_DELETED'
-  /** A redelivery of the results of a task to its `webhookUrl` was requested. */
+  /** Posting the results of a task to its `webhookUrl` again was requested. */
   | 'WEBHOOK_REDELIVERED'
   /** The secret that signs webhooks was replaced. */
   | 'WEBHOOK_SECRET_ROTATED'
   /** An API key of this workspace created another workspace. */
   | 'WORKSPACE_CREATED';
 
-/** A privileged action recorded in the audit log. Entries are immutable. */
+/** A privileged action or a rejected credential, recorded in the audit log. Entries are immutable. */
 export type AuditEntry = {
   __typename?: 'AuditEntry';
   /** The action. */
   action: AuditAction;
-  /** Name of the API key that performed the action. */
+  /** Name of the API key that performed the action. "anonymous" if a credential of no known key was rejected, "identity provider" for its tokens, "first start" and "key:create" for keys that Darkroom itself created. */
   actor: Scalars['String']['output'];
   /** Time of the action. */
   at: Scalars['DateTime']['output'];
   /** IP address of the client. Null if it is unknown. */
   clientAddress?: Maybe<Scalars['String']['output']>;
-  /** Details, depending on the action. It never contains secrets. */
+  /** Details of the action as a JSON object. Its fields depend on the action. It never contains secrets. */
   data: Scalars['JSON']['output'];
   /** End user of the client token that performed the action. Null if there was none. */
   endUserId?: Maybe<Scalars['String']['output']>;
   /** ID of the entry. */
   id: Scalars['ID']['output'];
-  /** ID of the API key that performed the action. Null if none was involved. */
+  /** ID of the API key that performed the action. Null if there was none. */
   keyId?: Maybe<Scalars['ID']['output']>;
-  /** ID of the object that was acted on. */
+  /** ID of the object that was acted on. Null if there was none. */
   targetId?: Maybe<Scalars['String']['output']>;
 };
 
@@ -128,7 +128,7 @@ export type AuditEntryConnection = {
 /** A list item with its cursor. */
 export type AuditEntryEdge = {
   __typename?: 'AuditEntryEdge';
-  /** Opaque cursor of this item, for `after`. */
+  /** Opaque cursor of this item. Pass it as `after` to get the items that follow. */
   cursor: Scalars['String']['output'];
   /** The item. */
   node: AuditEntry;
@@ -155,17 +155,17 @@ export type Budget = {
   limit: Scalars['String']['output'];
   /** Month that the amounts are for, as YYYY-MM. */
   month: Scalars['String']['output'];
-  /** The limit minus `reserved`, `spent` and `uncertain`. It is negative if images arrived late, more images than requested arrived, or the limit was lowered. */
+  /** `limit` minus `reserved`, `spent` and `uncertain`. It can be negative if images arrived late, if more images arrived than were requested, or if the limit was lowered. */
   remaining: Scalars['String']['output'];
-  /** Highest cost that tasks which are not final yet can reach. */
+  /** Maximum total cost of the tasks that are not final yet. */
   reserved: Scalars['String']['output'];
   /** Whose spending the budget limits. */
   scope: BudgetScope;
   /** ID of the workspace or API key, or the workspace's own ID of the end user. */
   scopeId: Scalars['ID']['output'];
-  /** Cost of the delivered images. */
+  /** Cost of the delivered images, including late ones. */
   spent: Scalars['String']['output'];
-  /** Cost that the upstream may have charged for tasks canceled or expired after they were sent. It moves to `spent` if late images arrive. */
+  /** Cost that the upstream may have charged for tasks that were canceled or expired after they were sent. It moves to `spent` if late images arrive, and is released if the upstream reports a failure. */
   uncertain: Scalars['String']['output'];
 };
 
@@ -183,7 +183,7 @@ export type BudgetConnection = {
 /** A list item with its cursor. */
 export type BudgetEdge = {
   __typename?: 'BudgetEdge';
-  /** Opaque cursor of this item, for `after`. */
+  /** Opaque cursor of this item. Pass it as `after` to get the items that follow. */
   cursor: Scalars['String']['output'];
   /** The item. */
   node: Budget;
@@ -198,16 +198,16 @@ export type BudgetScope =
   /** All tasks of the workspace. */
   | 'WORKSPACE';
 
-/** A POST from the upstream to the callback URL of a task, and its effect. */
+/** A POST from the upstream to the callback URL of a task, and its effect. It is deleted after the retention period that the operator has set, by default 30 days. */
 export type Callback = {
   __typename?: 'Callback';
-  /** Body as it was received. Bytes that are not UTF-8 are shown as replacement characters. */
+  /** Body of the POST as text, unchanged. Bytes that are not valid UTF-8 become replacement characters (U+FFFD). */
   body: Scalars['String']['output'];
   /** ID of the callback, a UUIDv7. */
   id: Scalars['ID']['output'];
   /** Time when the callback was received. */
   receivedAt: Scalars['DateTime']['output'];
-  /** Task whose callback URL received the POST. */
+  /** Task whose callback URL received the POST. Null if it does not exist. */
   task?: Maybe<Task>;
   /** Effect of the callback. */
   verdict: CallbackVerdict;
@@ -227,7 +227,7 @@ export type CallbackConnection = {
 /** A list item with its cursor. */
 export type CallbackEdge = {
   __typename?: 'CallbackEdge';
-  /** Opaque cursor of this item, for `after`. */
+  /** Opaque cursor of this item. Pass it as `after` to get the items that follow. */
   cursor: Scalars['String']['output'];
   /** The item. */
   node: Callback;
@@ -243,26 +243,26 @@ export type CallbackFilter = {
 
 /** Effect of an upstream callback. */
 export type CallbackVerdict =
-  /** It completed the task. */
+  /** The callback completed the task. */
   | 'APPLIED'
-  /** It contradicts the result that the task already had. Nothing changed. */
+  /** The callback reports a failure, but the task has already succeeded. Nothing changed. */
   | 'CONFLICT'
   /** The task had this result already. Nothing changed. */
   | 'DUPLICATE'
-  /** It completed the task before the upstream's response to the submission was processed. */
+  /** The callback completed the task before the upstream's response to the submission was processed. */
   | 'EARLY'
   /** The task was already final, without images. Images in the callback are kept as late images. */
   | 'LATE'
-  /** Its body could not be parsed. The task continues. */
+  /** The body of the callback could not be parsed. The task continues. */
   | 'MALFORMED'
-  /** No task has the ID in its URL. */
+  /** No task has the ID in the callback URL. Nothing changed. */
   | 'UNKNOWN_TASK';
 
 /** Effect of canceling a task. */
 export type CancelOutcome =
   /** The task was final already. Nothing changed. */
   | 'ALREADY_FINISHED'
-  /** The task was canceled, but the upstream cannot be stopped and may bill it. Images that still arrive are kept as late images. */
+  /** The task was canceled after it was sent to the upstream. The upstream cannot be stopped and may bill the task. Images that still arrive are kept as late images. */
   | 'ALREADY_SENT'
   /** The task was canceled before anything was sent to the upstream. */
   | 'NOT_SENT';
@@ -286,13 +286,13 @@ export type CancelTaskPayload = {
 
 /** Input for creating an API key. */
 export type CreateApiKeyInput = {
-  /** Time when the key expires. Omitted: it does not. */
+  /** Time when the key expires, in the future and at most ten years away. Omitted: it does not expire. */
   expiresAt?: InputMaybe<Scalars['DateTime']['input']>;
   /** Usage limits for the key. Omitted: no limits of its own. */
   limits?: InputMaybe<LimitsInput>;
   /** Display name, 1 to 100 characters. It becomes the `actor` of events and audit entries. */
   name: Scalars['String']['input'];
-  /** Scopes of the key, such as "tasks:write". The caller cannot grant a scope that it does not have. */
+  /** Scopes of the key: one or more of tasks:read, tasks:write, images:write, audit:read, keys:admin, workspaces:admin. The caller cannot grant a scope that it does not have. */
   scopes: Array<Scalars['String']['input']>;
 };
 
@@ -301,7 +301,7 @@ export type CreateApiKeyPayload = {
   __typename?: 'CreateApiKeyPayload';
   /** The new API key. Null if there are `userErrors`. */
   apiKey?: Maybe<ApiKey>;
-  /** The API key itself, shown only here. Null if there are `userErrors`. */
+  /** The new API key itself. It is shown only here. Null if there are `userErrors`. */
   secret?: Maybe<Scalars['String']['output']>;
   /** Every problem with the input. Empty on success. */
   userErrors: Array<UserError>;
@@ -309,13 +309,13 @@ export type CreateApiKeyPayload = {
 
 /** Input for creating a client token. */
 export type CreateClientTokenInput = {
-  /** Your ID of the end user that the token is for, 1 to 255 characters. The token then sees and creates only what belongs to that end user. Omitted: it sees the whole workspace. */
+  /** Your own ID of the end user that the token is for, 1 to 255 characters. The token then sees and creates only what belongs to that end user. Omitted: it sees the whole workspace. */
   endUserId?: InputMaybe<Scalars['String']['input']>;
-  /** Seconds until the token expires, from 60 to 86400 (a day). Default: 3600. A token never outlives its API key. */
+  /** Seconds until the token expires, from 60 to 86400 (a day). Default: 3600 (an hour). A token never outlives its API key. */
   expiresInSeconds?: InputMaybe<Scalars['Int']['input']>;
-  /** Usage limits for the token, none above the limits of its API key, which apply as well. Omitted: only those of the key. */
+  /** Usage limits for the token. They must not exceed the limits of its API key, which apply as well. Omitted: only the limits of the key apply. */
   limits?: InputMaybe<LimitsInput>;
-  /** Scopes of the token, out of tasks:read, tasks:write, images:write, audit:read. The API key cannot grant a scope that it does not have. */
+  /** Scopes of the token: one or more of tasks:read, tasks:write, images:write, audit:read. The API key cannot grant a scope that it does not have. */
   scopes: Array<Scalars['String']['input']>;
   /** IDs of the tasks that the token may see, 1 to 100. The token then cannot create anything. Omitted: all tasks. */
   taskIds?: InputMaybe<Array<Scalars['ID']['input']>>;
@@ -326,7 +326,7 @@ export type CreateClientTokenPayload = {
   __typename?: 'CreateClientTokenPayload';
   /** Time when the token expires. Null if there are `userErrors`. */
   expiresAt?: Maybe<Scalars['DateTime']['output']>;
-  /** The token, to be sent like an API key: `Authorization: Bearer …`. It is not stored. Null if there are `userErrors`. */
+  /** The token itself. It is sent like an API key: `Authorization: Bearer …`. It is shown only here and is not stored. Null if there are `userErrors`. */
   token?: Maybe<Scalars['String']['output']>;
   /** Every problem with the input. Empty on success. */
   userErrors: Array<UserError>;
@@ -334,14 +334,14 @@ export type CreateClientTokenPayload = {
 
 /** Input for uploading an image. */
 export type CreateUploadInput = {
-  /** File name, up to 255 characters. It is suggested again when the image is downloaded. */
+  /** File name, up to 255 characters. The file name that browsers suggest for downloads is derived from it. */
   fileName?: InputMaybe<Scalars['String']['input']>;
 };
 
 /** Output of `createUpload`. */
 export type CreateUploadPayload = {
   __typename?: 'CreateUploadPayload';
-  /** The link. Null if there are `userErrors`. */
+  /** The upload link. Null if there are `userErrors`. */
   upload?: Maybe<Upload>;
   /** Every problem with the input. Empty on success. */
   userErrors: Array<UserError>;
@@ -351,7 +351,7 @@ export type CreateUploadPayload = {
 export type CreateWorkspaceInput = {
   /** Display name, 1 to 100 characters. */
   name: Scalars['String']['input'];
-  /** Scopes of the workspace's first API key. The caller cannot grant a scope that it does not have. */
+  /** Scopes of the workspace's first API key: one or more of tasks:read, tasks:write, images:write, audit:read, keys:admin, workspaces:admin. The caller cannot grant a scope that it does not have. */
   scopes: Array<Scalars['String']['input']>;
 };
 
@@ -360,7 +360,7 @@ export type CreateWorkspacePayload = {
   __typename?: 'CreateWorkspacePayload';
   /** The workspace's first API key. Null if there are `userErrors`. */
   apiKey?: Maybe<ApiKey>;
-  /** The API key itself, shown only here. Null if there are `userErrors`. */
+  /** The API key itself. It is shown only here. Null if there are `userErrors`. */
   secret?: Maybe<Scalars['String']['output']>;
   /** Every problem with the input. Empty on success. */
   userErrors: Array<UserError>;
@@ -377,7 +377,7 @@ export type DeleteImageInput = {
 /** Output of `deleteImage`. */
 export type DeleteImagePayload = {
   __typename?: 'DeleteImagePayload';
-  /** The deleted image: its record remains, its bytes do not. Null if there are `userErrors`. */
+  /** The deleted image. Its record remains. Null if there are `userErrors`. */
   image?: Maybe<Image>;
   /** Every problem with the input. Empty on success. */
   userErrors: Array<UserError>;
@@ -385,27 +385,27 @@ export type DeleteImagePayload = {
 
 /** Input for editing an image. It needs exactly one source: `sourceImageId` or `sourceImageUrl`. */
 export type EditImageInput = {
-  /** Your ID of the end user that the request is for, 1 to 255 characters. Omit it when you use the client token of an end user. */
+  /** Your own ID of the end user that the request is for, 1 to 255 characters. Omit it if the client token is limited to an end user. */
   endUserId?: InputMaybe<Scalars['String']['input']>;
-  /** 1 to 255 characters. A repeated key with the same input returns the existing task, and with other input the error IDEMPOTENCY_CONFLICT. Default: the header `Idempotency-Key`. */
+  /** Key that makes it safe to send the request again, 1 to 255 characters. A repeated key with the same input returns the existing task. With different input, it gives the user error IDEMPOTENCY_CONFLICT. Default: the header `Idempotency-Key`. */
   idempotencyKey?: InputMaybe<Scalars['String']['input']>;
-  /** Any JSON value of your own, up to 4 KB. It is returned unchanged. */
+  /** Any JSON value of your own, up to 4,096 bytes. `Task.metadata` returns it unchanged. */
   metadata?: InputMaybe<Scalars['JSON']['input']>;
   /** Name of a model from `models` with `canEdit`. Default: flux-kontext-pro. */
   model?: InputMaybe<Scalars['String']['input']>;
-  /** Order among the queued tasks of the same end user. It does not affect other end users or workspaces. */
+  /** Priority among the queued tasks of the same end user. It does not affect other end users or workspaces. */
   priority?: InputMaybe<TaskPriority>;
   /** Text that describes the change, 1 to 4,000 characters. */
   prompt: Scalars['String']['input'];
   /** Aspect ratio such as "16:9". Default: that of the source image. */
   size?: InputMaybe<Scalars['String']['input']>;
-  /** ID of the image to edit: one that was generated, edited or uploaded here. */
+  /** ID of the image to edit. It must be stored in Darkroom: generated, edited or uploaded. */
   sourceImageId?: InputMaybe<Scalars['ID']['input']>;
-  /** Direct http or https URL of the image to edit. */
+  /** Public http or https URL of the image to edit, up to 2,048 characters. It must lead directly to the image, not to a page. */
   sourceImageUrl?: InputMaybe<Scalars['String']['input']>;
   /** Seconds until the task expires, from 10 to 3600. Default: 600. */
   timeoutSeconds?: InputMaybe<Scalars['Int']['input']>;
-  /** Public http or https URL to which the result is posted, up to 2,048 characters. See docs/PROTOCOL.md, "Webhooks". */
+  /** Public http or https URL to which the result is posted, up to 2,048 characters. Omitted: no webhook. See docs/PROTOCOL.md, "Webhooks". */
   webhookUrl?: InputMaybe<Scalars['String']['input']>;
 };
 
@@ -445,23 +445,23 @@ export type FluxModel = {
 export type GenerateImagesInput = {
   /** Number of images, from 1 to the model's `maxCount`. The upstream may deliver fewer. */
   count?: InputMaybe<Scalars['Int']['input']>;
-  /** Your ID of the end user that the request is for, 1 to 255 characters. Omit it when you use the client token of an end user. */
+  /** Your own ID of the end user that the request is for, 1 to 255 characters. Omit it if the client token is limited to an end user. */
   endUserId?: InputMaybe<Scalars['String']['input']>;
-  /** 1 to 255 characters. A repeated key with the same input returns the existing task, and with other input the error IDEMPOTENCY_CONFLICT. Default: the header `Idempotency-Key`. */
+  /** Key that makes it safe to send the request again, 1 to 255 characters. A repeated key with the same input returns the existing task. With different input, it gives the user error IDEMPOTENCY_CONFLICT. Default: the header `Idempotency-Key`. */
   idempotencyKey?: InputMaybe<Scalars['String']['input']>;
-  /** Any JSON value of your own, up to 4 KB. It is returned unchanged. */
+  /** Any JSON value of your own, up to 4,096 bytes. `Task.metadata` returns it unchanged. */
   metadata?: InputMaybe<Scalars['JSON']['input']>;
-  /** Name of a model from `models`. Default: flux-dev. */
+  /** Name of a model from `models` with `canGenerate`. Default: flux-dev. */
   model?: InputMaybe<Scalars['String']['input']>;
-  /** Order among the queued tasks of the same end user. It does not affect other end users or workspaces. */
+  /** Priority among the queued tasks of the same end user. It does not affect other end users or workspaces. */
   priority?: InputMaybe<TaskPriority>;
   /** Text that describes the images, 1 to 4,000 characters. */
   prompt: Scalars['String']['input'];
-  /** Size in pixels as WIDTHxHEIGHT, or an aspect ratio such as "16:9". The model decides which one. Default: its `defaultSize`. */
+  /** Size in pixels such as "1024x768", or an aspect ratio such as "16:9", depending on the model. Default: the `defaultSize` of the model. */
   size?: InputMaybe<Scalars['String']['input']>;
   /** Seconds until the task expires, from 10 to 3600. Default: 600. */
   timeoutSeconds?: InputMaybe<Scalars['Int']['input']>;
-  /** Public http or https URL to which the result is posted, up to 2,048 characters. See docs/PROTOCOL.md, "Webhooks". */
+  /** Public http or https URL to which the result is posted, up to 2,048 characters. Omitted: no webhook. See docs/PROTOCOL.md, "Webhooks". */
   webhookUrl?: InputMaybe<Scalars['String']['input']>;
 };
 
@@ -476,7 +476,7 @@ export type GenerateImagesPayload = {
   userErrors: Array<UserError>;
 };
 
-/** A finished image, generated, edited or uploaded. Its dimensions, type and placeholder are null until Darkroom has stored its copy, a moment after the task succeeded. The event IMAGE_STORED reports that. */
+/** A finished image: generated, edited or uploaded. Its width, height, type, size, hash and placeholder are null until Darkroom has stored its copy, usually a moment after the task succeeded. The event IMAGE_STORED reports that the copy is stored. After the event IMAGE_LOST, these fields stay null. */
 export type Image = {
   __typename?: 'Image';
   /** Size of the stored original in bytes. */
@@ -489,41 +489,41 @@ export type Image = {
   height?: Maybe<Scalars['Int']['output']>;
   /** ID of the image, a UUIDv7. */
   id: Scalars['ID']['output'];
-  /** 0-based position in the upstream's result. */
+  /** 0-based position in the upstream's result. 0 for an upload. */
   index: Scalars['Int']['output'];
-  /** Inference time in seconds, as reported by the upstream. */
+  /** Inference time in seconds, as reported by the upstream. Null if the upstream reported none. */
   inferenceSeconds?: Maybe<Scalars['Float']['output']>;
   /** MIME type such as "image/png", determined by decoding the bytes. */
   mimeType?: Maybe<Scalars['String']['output']>;
   /** Image that this one was edited from. Null if there is none or Darkroom does not store it. */
   parent?: Maybe<Image>;
-  /** Seed reported by the upstream. The same seed and prompt reproduce the image. */
+  /** Seed reported by the upstream. The same seed and prompt reproduce the image. Null if the upstream reported none. */
   seed?: Maybe<Scalars['String']['output']>;
   /** SHA-256 of the stored original, in hexadecimal. */
   sha256?: Maybe<Scalars['String']['output']>;
-  /** Time when Darkroom's copy was complete. Null until then. */
+  /** Time when Darkroom had stored its copy of the image. Null until then. */
   storedAt?: Maybe<Scalars['DateTime']['output']>;
   /** Task that created the image. Null for an upload. */
   task?: Maybe<Task>;
-  /** ThumbHash in base64: a placeholder to show while the image loads. */
+  /** ThumbHash (a blurred preview of about 25 bytes) in base64. Show it as a placeholder while the image loads. */
   thumbhash?: Maybe<Scalars['String']['output']>;
-  /** The upstream's own URL, for the record. It expires, so use `url`. Null for an upload. */
+  /** URL of the image at the upstream, for reference. It expires, so use `url` instead. Null for an upload. */
   upstreamUrl?: Maybe<Scalars['URL']['output']>;
-  /** URL of Darkroom's copy. Anyone who has it can read the image without an API key. It does not expire, unless the operator has set a lifetime. */
+  /** Signed link to Darkroom's copy. Anyone who has it can read the image without an API key. It does not expire unless the operator has set a lifetime. */
   url: Scalars['URL']['output'];
   /** Width in pixels, after EXIF orientation. */
   width?: Maybe<Scalars['Int']['output']>;
 };
 
 
-/** A finished image, generated, edited or uploaded. Its dimensions, type and placeholder are null until Darkroom has stored its copy, a moment after the task succeeded. The event IMAGE_STORED reports that. */
+/** A finished image: generated, edited or uploaded. Its width, height, type, size, hash and placeholder are null until Darkroom has stored its copy, usually a moment after the task succeeded. The event IMAGE_STORED reports that the copy is stored. After the event IMAGE_LOST, these fields stay null. */
 export type ImageEditsArgs = {
   after?: InputMaybe<Scalars['String']['input']>;
   first?: Scalars['Int']['input'];
 };
 
 
-/** A finished image, generated, edited or uploaded. Its dimensions, type and placeholder are null until Darkroom has stored its copy, a moment after the task succeeded. The event IMAGE_STORED reports that. */
+/** A finished image: generated, edited or uploaded. Its width, height, type, size, hash and placeholder are null until Darkroom has stored its copy, usually a moment after the task succeeded. The event IMAGE_STORED reports that the copy is stored. After the event IMAGE_LOST, these fields stay null. */
 export type ImageUrlArgs = {
   format?: InputMaybe<ImageFormat>;
   width?: InputMaybe<Scalars['Int']['input']>;
@@ -543,7 +543,7 @@ export type ImageConnection = {
 /** A list item with its cursor. */
 export type ImageEdge = {
   __typename?: 'ImageEdge';
-  /** Opaque cursor of this item, for `after`. */
+  /** Opaque cursor of this item. Pass it as `after` to get the items that follow. */
   cursor: Scalars['String']['output'];
   /** The item. */
   node: Image;
@@ -555,159 +555,159 @@ export type ImageFormat =
   | 'AVIF'
   /** JPEG. Transparent areas become white. */
   | 'JPEG'
-  /** The format of the stored image. Without a width, the stored bytes. */
+  /** The format of the stored image. Without a `width`, the stored bytes are served unchanged. */
   | 'ORIGINAL'
   /** PNG. */
   | 'PNG'
   /** WebP. */
   | 'WEBP';
 
-/** Usage limits of an API key. Null means no limit of its own. */
+/** Usage limits of an API key. A field is null if the key has no limit of its own. The limits that the operator has set then apply. */
 export type Limits = {
   __typename?: 'Limits';
-  /** Open connections: WebSockets and event streams. */
+  /** Maximum number of connections open at the same time: WebSockets, event streams, and requests to the Flux API that wait for their result. */
   connections?: Maybe<Scalars['Int']['output']>;
-  /** Tasks in flight: created and not final yet. */
+  /** Maximum number of tasks in flight at the same time. A task is in flight from its creation until it is final. */
   generationsInFlight?: Maybe<Scalars['Int']['output']>;
-  /** New tasks per minute. */
+  /** Maximum number of new tasks per minute. */
   generationsPerMinute?: Maybe<Scalars['Int']['output']>;
-  /** Requests per minute. */
+  /** Maximum number of requests per minute. Each GraphQL operation counts as a request. */
   requestsPerMinute?: Maybe<Scalars['Int']['output']>;
 };
 
-/** Usage limits of an API key or client token, each from 1 to 1000000. Omitted: no limit of its own. */
+/** Usage limits of an API key or client token, each from 1 to 1000000. An omitted field sets no limit of its own. */
 export type LimitsInput = {
-  /** Open connections: WebSockets and event streams. */
+  /** Maximum number of connections open at the same time: WebSockets, event streams, and requests to the Flux API that wait for their result. */
   connections?: InputMaybe<Scalars['Int']['input']>;
-  /** Tasks in flight: created and not final yet. */
+  /** Maximum number of tasks in flight at the same time. A task is in flight from its creation until it is final. */
   generationsInFlight?: InputMaybe<Scalars['Int']['input']>;
-  /** New tasks per minute. */
+  /** Maximum number of new tasks per minute. */
   generationsPerMinute?: InputMaybe<Scalars['Int']['input']>;
-  /** Requests per minute. */
+  /** Maximum number of requests per minute. Each GraphQL operation counts as a request. */
   requestsPerMinute?: InputMaybe<Scalars['Int']['input']>;
 };
 
-/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
+/** Write operations. Each takes one `input`. Problems that the caller can fix are returned as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type Mutation = {
   __typename?: 'Mutation';
-  /** Cancels a task. If it has not been sent to the upstream yet, it never will be. A task that was sent cannot be stopped. Requires the scope `tasks:write`. */
+  /** Cancels a task. A task that has not been sent to the upstream is never sent. A task that was sent cannot be stopped, and the upstream may bill it. Requires the scope `tasks:write`. */
   cancelTask: CancelTaskPayload;
-  /** Creates an API key for the workspace and returns it, this one time. Requires the scope `keys:admin`. */
+  /** Creates an API key for the workspace. Only this response contains the key itself. Requires the scope `keys:admin`. */
   createApiKey: CreateApiKeyPayload;
   /** Creates a short-lived token for a browser, which can be limited to one end user or to certain tasks. It has no more permissions than its API key and becomes invalid with it. Requires an API key with the scope `tasks:read`. A client token cannot create tokens. */
   createClientToken: CreateClientTokenPayload;
-  /** Creates a signed link for uploading an image of your own, to be edited. Browsers can use the link. Requires the scope `images:write`. */
+  /** Creates a signed link for uploading an image that you want to edit. A browser can use the link without an API key. Requires the scope `images:write`. */
   createUpload: CreateUploadPayload;
-  /** Creates another workspace and its first API key, which is returned this one time. Requires the scope `workspaces:admin`. */
+  /** Creates another workspace and its first API key. Only this response contains the key itself. Requires the scope `workspaces:admin`. */
   createWorkspace: CreateWorkspacePayload;
-  /** Deletes an image for good. Its URLs then return 410, and its bytes are removed unless another image has the same ones. The history remains. Requires the scope `images:write`. */
+  /** Deletes an image permanently. Its URLs then return 410. Its bytes are removed unless another image has the same bytes. Its record and events remain. Requires the scope `images:write`. */
   deleteImage: DeleteImagePayload;
-  /** Requests an edit of an image. It makes the same promises as `generateImages`. Requires the scope `tasks:write`. */
+  /** Requests an edit of an image and returns a task at once. The guarantees of `generateImages` apply. Requires the scope `tasks:write`. */
   editImage: EditImagePayload;
-  /** Requests images for a text prompt. It returns a task at once. Subscribe to `taskUpdated` to follow it. An acknowledged task always reaches a final status, and a request that may have reached the upstream is never sent again. Requires the scope `tasks:write`. */
+  /** Requests images for a text prompt and returns a task at once. Subscribe to `taskUpdated` to follow the task. An acknowledged task always reaches a final status, and a request that may have reached the upstream is never sent again. Requires the scope `tasks:write`. */
   generateImages: GenerateImagesPayload;
-  /** Posts the results of a task to its `webhookUrl` again, now and with the full number of attempts. It also works for results that were delivered or abandoned. The `webhook-id` stays the same. Requires the scope `tasks:write`. */
+  /** Posts the results of a task to its `webhookUrl` again, now and with up to eight attempts. Results that were delivered or abandoned can be posted again, too. The `webhook-id` stays the same. Requires the scope `tasks:write`. */
   redeliverWebhook: RedeliverWebhookPayload;
-  /** Processes a stored callback again, as if it had just been received. It does nothing if its result has been applied. Requires the scopes `audit:read` and `tasks:write`. */
+  /** Processes a stored callback again, as if it had just been received. Nothing changes if the result was already applied. Requires the scopes `audit:read` and `tasks:write`. */
   replayCallback: ReplayCallbackPayload;
-  /** Creates a new task that repeats the request of a final one, and links it by `retryOf`. The upstream can bill both. Darkroom never takes that risk on its own. Requires the scope `tasks:write`. */
+  /** Creates a new task with the input of a final one. `Task.retryOf` of the new task links the two. The upstream may bill both tasks, so Darkroom never does this on its own. Requires the scope `tasks:write`. */
   retryTask: RetryTaskPayload;
-  /** Revokes an API key. Within 5 seconds every instance rejects it and closes its streams and those of its client tokens. Revoking a revoked key changes nothing. Requires the scope `keys:admin`. */
+  /** Revokes an API key. Within 5 seconds, every instance rejects the key and its client tokens, and closes their streams. Revoking a revoked key changes nothing. Requires the scope `keys:admin`. */
   revokeApiKey: RevokeApiKeyPayload;
-  /** Creates an API key with the name, scopes, limits and expiry of an existing one, which stays valid for the grace period. The new key has its own ID. Requires the scope `keys:admin` and every scope of the key. */
+  /** Creates an API key with the name, scopes, limits and expiry of an existing one, but with its own ID. The existing key stays valid for the grace period. Requires the scope `keys:admin` and every scope of the key. */
   rotateApiKey: RotateApiKeyPayload;
-  /** Replaces the secret that signs webhooks. During the grace period webhooks carry signatures of both secrets, so that endpoints can switch over. Requires the scope `keys:admin`. */
+  /** Replaces the secret that signs webhooks. During the grace period, webhooks carry signatures of both secrets, so that endpoints can change to the new one. Requires the scope `keys:admin`. */
   rotateWebhookSecret: RotateWebhookSecretPayload;
-  /** Sets, changes or removes a monthly spending limit. It applies at once, and counts what the current month has cost so far. Requires the scope `workspaces:admin` for WORKSPACE and `keys:admin` for the others. */
+  /** Sets, changes or removes a monthly spending limit. It includes what the current month has cost so far. Requires the scope `workspaces:admin` for WORKSPACE and `keys:admin` for the others. */
   setBudget: SetBudgetPayload;
 };
 
 
-/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
+/** Write operations. Each takes one `input`. Problems that the caller can fix are returned as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationCancelTaskArgs = {
   input: CancelTaskInput;
 };
 
 
-/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
+/** Write operations. Each takes one `input`. Problems that the caller can fix are returned as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationCreateApiKeyArgs = {
   input: CreateApiKeyInput;
 };
 
 
-/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
+/** Write operations. Each takes one `input`. Problems that the caller can fix are returned as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationCreateClientTokenArgs = {
   input: CreateClientTokenInput;
 };
 
 
-/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
+/** Write operations. Each takes one `input`. Problems that the caller can fix are returned as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationCreateUploadArgs = {
   input: CreateUploadInput;
 };
 
 
-/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
+/** Write operations. Each takes one `input`. Problems that the caller can fix are returned as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationCreateWorkspaceArgs = {
   input: CreateWorkspaceInput;
 };
 
 
-/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
+/** Write operations. Each takes one `input`. Problems that the caller can fix are returned as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationDeleteImageArgs = {
   input: DeleteImageInput;
 };
 
 
-/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
+/** Write operations. Each takes one `input`. Problems that the caller can fix are returned as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationEditImageArgs = {
   input: EditImageInput;
 };
 
 
-/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
+/** Write operations. Each takes one `input`. Problems that the caller can fix are returned as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationGenerateImagesArgs = {
   input: GenerateImagesInput;
 };
 
 
-/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
+/** Write operations. Each takes one `input`. Problems that the caller can fix are returned as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationRedeliverWebhookArgs = {
   input: RedeliverWebhookInput;
 };
 
 
-/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
+/** Write operations. Each takes one `input`. Problems that the caller can fix are returned as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationReplayCallbackArgs = {
   input: ReplayCallbackInput;
 };
 
 
-/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
+/** Write operations. Each takes one `input`. Problems that the caller can fix are returned as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationRetryTaskArgs = {
   input: RetryTaskInput;
 };
 
 
-/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
+/** Write operations. Each takes one `input`. Problems that the caller can fix are returned as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationRevokeApiKeyArgs = {
   input: RevokeApiKeyInput;
 };
 
 
-/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
+/** Write operations. Each takes one `input`. Problems that the caller can fix are returned as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationRotateApiKeyArgs = {
   input: RotateApiKeyInput;
 };
 
 
-/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
+/** Write operations. Each takes one `input`. Problems that the caller can fix are returned as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationRotateWebhookSecretArgs = {
   input: RotateWebhookSecretInput;
 };
 
 
-/** Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
+/** Write operations. Each takes one `input`. Problems that the caller can fix are returned as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md. */
 export type MutationSetBudgetArgs = {
   input: SetBudgetInput;
 };
@@ -715,9 +715,9 @@ export type MutationSetBudgetArgs = {
 /** Position of a page in its list, as in the Relay specification. */
 export type PageInfo = {
   __typename?: 'PageInfo';
-  /** Cursor of the last item: the `after` of the next page. Null on an empty page. */
+  /** Cursor of the last item. Pass it as `after` to get the next page. Null on an empty page. */
   endCursor?: Maybe<Scalars['String']['output']>;
-  /** Event log cursor for `after` of a subscription, which then delivers every event that this page does not reflect. Set by `tasks` and `taskEvents`, also on an empty page. Null in other lists. */
+  /** Event log cursor to pass as `after` to a subscription. The subscription then delivers every event that this page does not reflect. Set by the queries `tasks` and `taskEvents`, even on an empty page. Null in other lists. */
   eventCursor?: Maybe<Scalars['String']['output']>;
   /** Whether more items follow this page. */
   hasNextPage: Scalars['Boolean']['output'];
@@ -745,9 +745,9 @@ export type Query = {
   apiKeys: ApiKeyConnection;
   /** Audit log of the workspace, newest first. Requires the scope `audit:read`. */
   auditLog: AuditEntryConnection;
-  /** Budgets of the workspace and how much of them is used: those of end users, then of API keys, then its own. Requires the scope `audit:read`. */
+  /** Budgets of the workspace and how much of them is used in a month: those of end users, then of API keys, then of the workspace. Requires the scope `audit:read`. */
   budgets: BudgetConnection;
-  /** Callbacks of the upstream for tasks of the workspace, newest first. Requires the scope `audit:read`. */
+  /** Stored upstream callbacks for tasks of the workspace, newest first. Requires the scope `audit:read`. */
   callbacks: CallbackConnection;
   /** One image. Null if no image has this ID. Requires the scope `tasks:read`. */
   image?: Maybe<Image>;
@@ -757,7 +757,7 @@ export type Query = {
   rateLimit?: Maybe<RateLimit>;
   /** One task. Null if no task has this ID. Requires the scope `tasks:read`. */
   task?: Maybe<Task>;
-  /** Events of the workspace, oldest first and without an age limit. Cursors are those of the subscription: read to the last page, then subscribe after its `pageInfo.eventCursor` to miss nothing. Requires the scope `tasks:read`. */
+  /** Events of the workspace, oldest first and without an age limit. The subscription uses the same cursors. To miss nothing, read to the last page, then subscribe after its `pageInfo.eventCursor`. Requires the scope `tasks:read`. */
   taskEvents: TaskEventConnection;
   /** Tasks of the workspace, newest first. Requires the scope `tasks:read`. */
   tasks: TaskConnection;
@@ -838,10 +838,10 @@ export type QueryUsageArgs = {
   to: Scalars['DateTime']['input'];
 };
 
-/** State of the request limit that is closest to being used up: that of the API key, the end user or the workspace. Several instances count together, so `remaining` can be a few percent too high. */
+/** State of a request limit. Of the limits of the API key, client token, end user and workspace, it is the one with the fewest requests left. All instances share the limit, so `remaining` is accurate to a few percent. */
 export type RateLimit = {
   __typename?: 'RateLimit';
-  /** Requests that this HTTP request counted as: one per operation in it. */
+  /** Number of requests that this HTTP request or WebSocket operation counted as. Each operation counts as one. */
   cost: Scalars['Int']['output'];
   /** Requests allowed per minute. */
   limit: Scalars['Int']['output'];
@@ -881,11 +881,11 @@ export type ReplayCallbackPayload = {
   userErrors: Array<UserError>;
 };
 
-/** Input for repeating a task. The upstream can bill the new task as well. */
+/** Input for repeating a task. The upstream may bill the new task as well. */
 export type RetryTaskInput = {
   /** ID of the task to repeat. It must be final. */
   id: Scalars['ID']['input'];
-  /** 1 to 255 characters. A repeated key for the same task returns the existing retry. Default: the header `Idempotency-Key`. */
+  /** Key that makes it safe to send the request again, 1 to 255 characters. A repeated key for the same task returns the existing retry. Default: the header `Idempotency-Key`. */
   idempotencyKey?: InputMaybe<Scalars['String']['input']>;
 };
 
@@ -926,7 +926,7 @@ export type RotateApiKeyPayload = {
   __typename?: 'RotateApiKeyPayload';
   /** The new API key. Null if there are `userErrors`. */
   apiKey?: Maybe<ApiKey>;
-  /** The API key itself, shown only here. Null if there are `userErrors`. */
+  /** The new API key itself. It is shown only here. Null if there are `userErrors`. */
   secret?: Maybe<Scalars['String']['output']>;
   /** Every problem with the input. Empty on success. */
   userErrors: Array<UserError>;
@@ -951,18 +951,18 @@ export type RotateWebhookSecretPayload = {
 export type SetBudgetInput = {
   /** Maximum spending per month: a non-negative decimal number as a string, such as "12.50", with up to 12 digits before and 8 after the point. Null or omitted removes the budget. */
   amount?: InputMaybe<Scalars['String']['input']>;
-  /** Currency code of the price list, such as USD. It can be omitted if the price list has only one. */
+  /** ISO 4217 code of a currency in the price list, such as USD. It can be omitted if the price list has only one currency. */
   currency?: InputMaybe<Scalars['String']['input']>;
   /** Whose spending to limit. */
   scope: BudgetScope;
-  /** ID of an API key of the workspace, or the workspace's own ID of an end user. For WORKSPACE it is the caller's workspace, and can be omitted. */
+  /** ID of an API key of the workspace, or the workspace's own ID of an end user, 1 to 255 characters. Required for both. For WORKSPACE it can be omitted, and must be the ID of the caller's workspace otherwise. */
   scopeId?: InputMaybe<Scalars['ID']['input']>;
 };
 
 /** Output of `setBudget`. */
 export type SetBudgetPayload = {
   __typename?: 'SetBudgetPayload';
-  /** The budget and its use in the current month. Null if it was removed or there are `userErrors`. */
+  /** The budget with its amounts in the current month. Null if it was removed or there are `userErrors`. */
   budget?: Maybe<Budget>;
   /** Every problem with the input. Empty on success. */
   userErrors: Array<UserError>;
@@ -971,9 +971,9 @@ export type SetBudgetPayload = {
 /** Event streams, over WebSocket (`/graphql`) or server-sent events (`/graphql/stream`). See docs/PROTOCOL.md, "Subscriptions". */
 export type Subscription = {
   __typename?: 'Subscription';
-  /** Events of the workspace, each exactly once and in order, from `after` or from now on. The stream does not complete. To resume after a disconnect, pass the cursor of the last event you handled. Requires the scope `tasks:read`. */
+  /** Events of the workspace, each exactly once and in order. Without `after`, the stream starts with the next event. The stream does not complete. To resume after a disconnect, pass the cursor of the last event you handled. Requires the scope `tasks:read`. */
   taskEvents: TaskEvent;
-  /** Events of one task, each exactly once and in order. The stream completes when the task is final and each of its images is stored or lost. Without `after`, the first event is the task's latest one, as its current state. Requires the scope `tasks:read`. */
+  /** Events of one task, each exactly once and in order. The stream completes when the task is final and each of its images is stored or lost. Without `after`, the stream starts with the latest event of the task, so that you learn its current state. Requires the scope `tasks:read`. */
   taskUpdated: TaskEvent;
 };
 
@@ -1000,13 +1000,13 @@ export type Task = {
   createdAt: Scalars['DateTime']['output'];
   /** Time when the task expires if it is not final by then. */
   deadlineAt: Scalars['DateTime']['output'];
-  /** Number of images that the upstream delivered before the task was final. It can be lower than `requestedCount`. */
+  /** Number of images in the upstream's result, without late images. It can be lower than `requestedCount`. */
   deliveredCount: Scalars['Int']['output'];
   /** The workspace's own ID of the end user that the task is for. Null if it is for none. */
   endUserId?: Maybe<Scalars['String']['output']>;
   /** Reason why the task has no images. Null unless it failed or expired. */
   error?: Maybe<TaskError>;
-  /** Event log cursor from just before the task was read. A subscription with this `after` misses no event. It can deliver events that this result already reflects. */
+  /** Event log cursor from just before the task was read. Pass it as `after` to a subscription to miss no event. The subscription can deliver events that this result already reflects. */
   eventCursor: Scalars['String']['output'];
   /** Events of the task, oldest first. */
   events: TaskEventConnection;
@@ -1016,31 +1016,31 @@ export type Task = {
   id: Scalars['ID']['output'];
   /** Idempotency key of the request. Null if it had none. */
   idempotencyKey?: Maybe<Scalars['String']['output']>;
-  /** Images in the upstream's order, without late ones: see `lateImages`. */
+  /** Images in the order of the upstream's result. Late images are in `lateImages` instead. */
   images: Array<Image>;
   /** Whether the task generates or edits images. */
   kind: TaskKind;
   /** Images that arrived after the task was final. */
   lateImages: Array<Image>;
-  /** JSON value of the request, unchanged. */
+  /** `metadata` of the request, unchanged. Null if the request had none. */
   metadata?: Maybe<Scalars['JSON']['output']>;
   /** Name of the model. See `models`. */
   model: Scalars['String']['output'];
-  /** Order among the queued tasks of the same end user. */
+  /** Priority among the queued tasks of the same end user. */
   priority: TaskPriority;
   /** Prompt of the request, unchanged. */
   prompt: Scalars['String']['output'];
-  /** 1-based position in the queue, assuming no new tasks arrive. Workspaces alternate, then the end users of each, and priority and age order the tasks of an end user: see docs/PROTOCOL.md, "Fair scheduling". Null unless the status is QUEUED. */
+  /** 1-based position in the queue, assuming no new tasks arrive. Workspaces alternate, and so do the end users of a workspace. The tasks of an end user are ordered by priority, then by age. See docs/PROTOCOL.md, "Fair scheduling". Null unless the status is QUEUED. */
   queuePosition?: Maybe<Scalars['Int']['output']>;
   /** Number of images requested. */
   requestedCount: Scalars['Int']['output'];
   /** Task that this one repeats. Null if it repeats none. */
   retryOf?: Maybe<Task>;
-  /** Size in pixels as WIDTHxHEIGHT, or an aspect ratio, depending on the model. Null for an edit that keeps the aspect ratio of its source. */
+  /** Size in pixels such as "1024x768", or an aspect ratio such as "16:9", depending on the model. Null for an edit that keeps the aspect ratio of its source. */
   size?: Maybe<Scalars['String']['output']>;
-  /** Source image of an edit. Null if Darkroom does not store it. */
+  /** Source image of an edit. Null if the task is not an edit, or if Darkroom does not store the image. */
   sourceImage?: Maybe<Image>;
-  /** URL of the source image of an edit. Null if the source was given by ID. */
+  /** URL of the source image of an edit. Null if the task is not an edit, or if the source is an image in Darkroom. */
   sourceImageUrl?: Maybe<Scalars['URL']['output']>;
   /** Current state of the task. */
   status: TaskStatus;
@@ -1050,7 +1050,7 @@ export type Task = {
   upstreamTaskId?: Maybe<Scalars['String']['output']>;
   /** Trace ID to quote to the upstream's support. Null until it is known. */
   upstreamTraceId?: Maybe<Scalars['String']['output']>;
-  /** Results posted or to post to `webhookUrl`, newest first. Empty if the task has none. */
+  /** Deliveries of results to `webhookUrl`, newest first. Empty if the task has no `webhookUrl` or no result yet. */
   webhookDeliveries: WebhookDeliveryConnection;
   /** URL to which the result is posted. Null if the request had none. */
   webhookUrl?: Maybe<Scalars['URL']['output']>;
@@ -1086,16 +1086,16 @@ export type TaskCost = {
   __typename?: 'TaskCost';
   /** ISO 4217 currency code, such as USD. Null if the price was unknown. */
   currency?: Maybe<Scalars['String']['output']>;
-  /** Highest expected cost: the price at the time of the request, times the requested images. Null if the price was unknown. */
+  /** Highest expected cost: the price of an image at the time of the request, times `requestedCount`. Null if the price was unknown. */
   estimated?: Maybe<Scalars['String']['output']>;
-  /** Cost of the delivered images, including late ones. Null until the task is final, and if the price was unknown. Also null for a task that was canceled or expired after it was sent and has no result: the upstream may have billed it. */
+  /** Cost of the delivered images, including late ones. Null until the task is final, or if the price was unknown. Also null if the task was canceled or expired after it was sent, until a late result arrives. The upstream may have billed such a task. */
   final?: Maybe<Scalars['String']['output']>;
 };
 
 /** A list item with its cursor. */
 export type TaskEdge = {
   __typename?: 'TaskEdge';
-  /** Opaque cursor of this item, for `after`. */
+  /** Opaque cursor of this item. Pass it as `after` to get the items that follow. */
   cursor: Scalars['String']['output'];
   /** The item. */
   node: Task;
@@ -1116,7 +1116,7 @@ export type TaskError = {
   upstreamTraceId?: Maybe<Scalars['String']['output']>;
 };
 
-/** A change to a task. Events are immutable. They are both the history of the task and what subscriptions deliver. */
+/** A change to a task or its images. Events are immutable. They form the history of the task, and subscriptions deliver them. */
 export type TaskEvent = {
   __typename?: 'TaskEvent';
   /** Name of the API key that caused the event, or the part of Darkroom that did: "submitter", "upstream callback", "reconciler", "deadline", "image store", "retention", "webhook delivery". */
@@ -1149,7 +1149,7 @@ export type TaskEventConnection = {
 /** A list item with its cursor. */
 export type TaskEventEdge = {
   __typename?: 'TaskEventEdge';
-  /** Opaque cursor of this item, for `after`. */
+  /** Opaque cursor of this item. Pass it as `after` to get the items that follow. */
   cursor: Scalars['String']['output'];
   /** The item. */
   node: TaskEvent;
@@ -1167,13 +1167,13 @@ export type TaskEventFilter = {
 export type TaskEventType =
   /** An image was deleted. Its URLs return 410. */
   | 'IMAGE_DELETED'
-  /** The upstream's URL yielded no image, and it will not be requested again. */
+  /** An image could not be downloaded from the upstream's URL. No further attempt is made. */
   | 'IMAGE_LOST'
-  /** Darkroom's copy of an image is complete. `data` has what a page needs to lay it out. */
+  /** Darkroom's copy of an image is complete. `data` holds its width, height, type, size in bytes and placeholder. */
   | 'IMAGE_STORED'
   /** Images arrived after the task was final. They are kept as late images. */
   | 'LATE_RESULT_RECEIVED'
-  /** An attempt to submit created nothing. The next one is made at `data.retryAt`. */
+  /** An attempt to submit created nothing. The next attempt is made at `data.retryAt`. */
   | 'SUBMIT_REJECTED'
   /** An attempt to submit may or may not have reached the upstream. It is not repeated. */
   | 'SUBMIT_UNCONFIRMED'
@@ -1217,7 +1217,7 @@ export type TaskKind =
   /** Generates images from a text prompt. */
   | 'GENERATE';
 
-/** Order among the queued tasks of one end user. It does not affect other end users or workspaces. */
+/** Priority among the queued tasks of one end user. It does not affect other end users or workspaces. */
 export type TaskPriority =
   /** Before tasks with NORMAL and LOW priority. */
   | 'HIGH'
@@ -1234,7 +1234,7 @@ export type TaskStatus =
   | 'EXPIRED'
   /** Finished without an image. `error` says why. */
   | 'FAILED'
-  /** Waiting to be sent to the upstream. A task returns to this status when an attempt certainly created nothing and can be repeated. */
+  /** Waiting to be sent to the upstream. A task returns to this status if an attempt certainly created nothing and will be repeated. */
   | 'QUEUED'
   /** Accepted by the upstream, which is working on it. */
   | 'RUNNING'
@@ -1245,12 +1245,12 @@ export type TaskStatus =
   /** The request may or may not have reached the upstream. It is never sent again, so that nothing is paid for twice. A result that arrives still completes the task. */
   | 'UNCONFIRMED';
 
-/** A signed link that accepts one image once, without an API key. Send the bytes with PUT, or a form with one file with POST. The response is `{"image": {"id", "url", "width", "height", "mimeType", "byteSize"}}`. */
+/** A signed link for uploading one image without an API key. Sending again returns the same image. Send the bytes with PUT, or a form with one file with POST. The response is `{"image": {"id", "url", "width", "height", "mimeType", "byteSize"}}`. */
 export type Upload = {
   __typename?: 'Upload';
   /** Time when the link expires, 15 minutes after its creation. */
   expiresAt: Scalars['DateTime']['output'];
-  /** ID that the image gets once it is uploaded, for `sourceImageId` of `editImage`. */
+  /** ID that the image has once it is uploaded. Pass it as `sourceImageId` to `editImage`. */
   imageId: Scalars['ID']['output'];
   /** Maximum size of the image in bytes. */
   maxBytes: Scalars['Int']['output'];
@@ -1261,21 +1261,21 @@ export type Upload = {
 /** Totals of a group of tasks. Each group has one currency, and tasks without a known price form a group of their own. Amounts are decimal numbers as strings. */
 export type UsageGroup = {
   __typename?: 'UsageGroup';
-  /** Cost of the delivered images. Null if the price was unknown. */
+  /** Cost of the delivered images, including late ones. Null if the price was unknown. */
   cost?: Maybe<Scalars['String']['output']>;
   /** ISO 4217 currency code. Null if the price was unknown at the time of the request. */
   currency?: Maybe<Scalars['String']['output']>;
-  /** Value of the attribute: the day as YYYY-MM-DD, the model, or the ID of the API key or end user. Null for tasks without one. */
+  /** Value of the attribute that usage is grouped by: the day as YYYY-MM-DD in UTC, the model, or the ID of the API key or end user. Null for tasks without an API key or end user. */
   groupKey?: Maybe<Scalars['String']['output']>;
   /** Number of images delivered, including late ones. */
   imageCount: Scalars['Int']['output'];
   /** Name of the API key. Null if usage is grouped by another attribute. */
   keyName?: Maybe<Scalars['String']['output']>;
-  /** Highest cost that the tasks which are not final yet can reach. Null if the price was unknown. */
+  /** Maximum total cost of the tasks that are not final yet. Null if the price was unknown. */
   reserved?: Maybe<Scalars['String']['output']>;
   /** Number of tasks requested, whatever their status. */
   taskCount: Scalars['Int']['output'];
-  /** Cost that the upstream may have charged for tasks canceled or expired after they were sent. Null if the price was unknown. */
+  /** Cost that the upstream may have charged for tasks that were canceled or expired after they were sent. Null if the price was unknown. */
   uncertain?: Maybe<Scalars['String']['output']>;
 };
 
@@ -1293,7 +1293,7 @@ export type UsageGroupConnection = {
 /** A list item with its cursor. */
 export type UsageGroupEdge = {
   __typename?: 'UsageGroupEdge';
-  /** Opaque cursor of this item, for `after`. */
+  /** Opaque cursor of this item. Pass it as `after` to get the items that follow. */
   cursor: Scalars['String']['output'];
   /** The item. */
   node: UsageGroup;
@@ -1310,12 +1310,12 @@ export type UsageGrouping =
   /** Model of the task. */
   | 'MODEL';
 
-/** A problem with the input that the caller can fix. The mutation has changed nothing. */
+/** A problem with the input of a mutation that the caller can fix. The mutation changed nothing. */
 export type UserError = {
   __typename?: 'UserError';
   /** Stable code in SCREAMING_CASE, listed in docs/ERRORS.md. */
   code: Scalars['String']['output'];
-  /** Path of the offending argument, such as ["input", "size"]. */
+  /** Path of the offending argument, such as ["input", "size"]. Null if the problem is not in one argument. */
   field?: Maybe<Array<Scalars['String']['output']>>;
   /** Human-readable sentence: what is wrong and how to fix it. */
   message: Scalars['String']['output'];
@@ -1324,19 +1324,19 @@ export type UserError = {
 /** The caller: an API key, a client token, or a token of the configured identity provider. */
 export type Viewer = {
   __typename?: 'Viewer';
-  /** End user whose tasks and images the caller is limited to. Null if it is not limited to one. */
+  /** End user whose tasks and images the caller is limited to. Null if the caller is not limited to an end user. */
   endUserId?: Maybe<Scalars['String']['output']>;
-  /** Time when the API key or token expires. Null if it does not. */
+  /** Time when the API key or token expires. Null if it does not expire. */
   expiresAt?: Maybe<Scalars['DateTime']['output']>;
-  /** ID of the API key. For a client token, of the API key that created it. For a token of the identity provider, an ID that stands for the provider. */
+  /** ID of the API key. A client token has the ID of the API key that created it. A token of the identity provider has an ID that stands for the provider. */
   keyId: Scalars['ID']['output'];
-  /** Name of the API key, as in the `actor` of events and audit entries. */
+  /** Name of the API key, as in the `actor` of events and audit entries. "identity provider" for a token of the identity provider. */
   keyName: Scalars['String']['output'];
-  /** First characters of the API key, to recognize it by. */
+  /** First characters of the API key. They help to recognize it and are not secret. Empty for a token of the identity provider. */
   keyPrefix: Scalars['String']['output'];
   /** Scopes of the caller, such as "tasks:write". */
   scopes: Array<Scalars['String']['output']>;
-  /** IDs of the tasks that the caller is limited to. Null if it is not limited to any. */
+  /** IDs of the tasks that the caller is limited to. Null if the caller is not limited to certain tasks. */
   taskIds?: Maybe<Array<Scalars['ID']['output']>>;
   /** ID of the workspace that owns everything the caller sees and creates. */
   workspaceId: Scalars['ID']['output'];
@@ -1344,7 +1344,7 @@ export type Viewer = {
   workspaceName: Scalars['String']['output'];
 };
 
-/** One HTTP POST of a webhook delivery. Attempts of deliveries that are not pending are deleted after the retention period. */
+/** One HTTP POST of a webhook delivery. Unless the delivery is pending, it is deleted after the retention period that the operator has set, by default 30 days. */
 export type WebhookAttempt = {
   __typename?: 'WebhookAttempt';
   /** Time when the attempt was made. */
@@ -1357,7 +1357,7 @@ export type WebhookAttempt = {
   id: Scalars['ID']['output'];
   /** Milliseconds until the response or the failure. The timeout is 15 seconds. */
   latencyMs: Scalars['Int']['output'];
-  /** Time for which this attempt scheduled the next one. Null if it succeeded, was the last, or another attempt was begun meanwhile. */
+  /** Time for which the next attempt was scheduled after this one. Null if this attempt succeeded, was the last one, or another attempt had begun in the meantime. */
   nextAttemptAt?: Maybe<Scalars['DateTime']['output']>;
   /** First 1,024 bytes of the response body, as text. Null if there was no response. */
   responseBody?: Maybe<Scalars['String']['output']>;
@@ -1379,33 +1379,33 @@ export type WebhookAttemptConnection = {
 /** A list item with its cursor. */
 export type WebhookAttemptEdge = {
   __typename?: 'WebhookAttemptEdge';
-  /** Opaque cursor of this item, for `after`. */
+  /** Opaque cursor of this item. Pass it as `after` to get the items that follow. */
   cursor: Scalars['String']['output'];
   /** The item. */
   node: WebhookAttempt;
 };
 
-/** A result to post to the task's `webhookUrl`. Attempts continue until the endpoint accepts it or the last scheduled one has failed. */
+/** A result that is posted to the task's `webhookUrl`. Attempts continue until the endpoint accepts the result, responds with 410, or the eighth attempt has failed, usually more than a day after the first. */
 export type WebhookDelivery = {
   __typename?: 'WebhookDelivery';
-  /** Number of attempts begun, including those before a redelivery. */
+  /** Number of attempts that have begun, including those before a redelivery. */
   attemptCount: Scalars['Int']['output'];
   /** Attempts to deliver the result, newest first. */
   attempts: WebhookAttemptConnection;
   /** Time when the result became ready to post. */
   createdAt: Scalars['DateTime']['output'];
-  /** ID of the delivery: the header `webhook-id` of every attempt, also after a redelivery. */
+  /** ID of the delivery. Every attempt sends it in the header `webhook-id`, also after a redelivery. */
   id: Scalars['ID']['output'];
   /** Which result is posted. */
   kind: WebhookDeliveryKind;
-  /** Time when the next attempt is due. While an attempt is in progress, the time when it counts as lost. Null unless the status is PENDING. */
+  /** Time when the next attempt is due. During an attempt, the time when that attempt is considered lost and is repeated. Null unless the status is PENDING. */
   nextAttemptAt?: Maybe<Scalars['DateTime']['output']>;
   /** State of the delivery. */
   status: WebhookDeliveryStatus;
 };
 
 
-/** A result to post to the task's `webhookUrl`. Attempts continue until the endpoint accepts it or the last scheduled one has failed. */
+/** A result that is posted to the task's `webhookUrl`. Attempts continue until the endpoint accepts the result, responds with 410, or the eighth attempt has failed, usually more than a day after the first. */
 export type WebhookDeliveryAttemptsArgs = {
   after?: InputMaybe<Scalars['String']['input']>;
   first?: Scalars['Int']['input'];
@@ -1425,7 +1425,7 @@ export type WebhookDeliveryConnection = {
 /** A list item with its cursor. */
 export type WebhookDeliveryEdge = {
   __typename?: 'WebhookDeliveryEdge';
-  /** Opaque cursor of this item, for `after`. */
+  /** Opaque cursor of this item. Pass it as `after` to get the items that follow. */
   cursor: Scalars['String']['output'];
   /** The item. */
   node: WebhookDelivery;
@@ -1447,10 +1447,10 @@ export type WebhookDeliveryStatus =
   /** An attempt is due at `nextAttemptAt`, or in progress. */
   | 'PENDING';
 
-/** Secret that signs the workspace's webhooks, as Standard Webhooks defines it. */
+/** Secret that signs the workspace's webhooks, as defined by Standard Webhooks (https://www.standardwebhooks.com). */
 export type WebhookSecret = {
   __typename?: 'WebhookSecret';
-  /** Time until which webhooks are also signed with the previous secret. Null if they are not. */
+  /** Time until which webhooks are also signed with the previous secret. Null if they are signed with one secret only. */
   previousSecretExpiresAt?: Maybe<Scalars['DateTime']['output']>;
   /** `whsec_` followed by 32 bytes in base64. Webhook endpoints verify signatures with it. */
   secret: Scalars['String']['output'];

@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { type Environment, describeReadError, readSecretFiles } from './secret-files.js';
+import { type Environment, describeReadError, readSecretFiles, SECRET_VARIABLES } from './secret-files.js';
 import { type LOG_LEVELS, type EnvironmentValues, environmentSchema } from './variables.js';
 import { ConfigInvalid } from '../core/errors.js';
 import { type Limits } from '../core/limits/limits.js';
 import { parsePriceFile } from '../core/billing/price-file.js';
 import { type Price } from '../core/billing/prices.js';
 import { type QueryLimits } from '../graphql/limits/query-limits.js';
+
+const MAX_SHOWN_LENGTH = 100;
 
 /** The validated configuration with its defaults. .env.example explains each variable. */
 export interface Config {
@@ -99,7 +101,7 @@ export function readConfig(environment: Environment): Config {
   const variables = readSecretFiles(environment, errors);
   const parsed = environmentSchema.safeParse(variables);
   for (const { path, message } of parsed.error?.issues ?? [])
-    errors.push(`${path.slice(0, 1).join('.')}: ${message}`);
+    errors.push(describeError(String(path[0]), message, variables));
   if (
     parsed.success &&
     parsed.data.FLUX_MODE === 'callback' &&
@@ -112,7 +114,8 @@ export function readConfig(environment: Environment): Config {
   }
   if (parsed.success && parsed.data.IMAGE_STORE === 's3') {
     for (const name of ['S3_ENDPOINT', 'S3_BUCKET', 'S3_ACCESS_KEY', 'S3_SECRET_KEY'] as const) {
-      if (parsed.data[name] === undefined) errors.push(`${name}: is required for IMAGE_STORE=s3`);
+      if (parsed.data[name] === undefined)
+        errors.push(`${name}: is required for IMAGE_STORE=s3. Set it, or use IMAGE_STORE=disk`);
     }
   }
   const prices = readPrices(variables.PRICES_FILE, errors);
@@ -121,12 +124,12 @@ export function readConfig(environment: Environment): Config {
     (parsed.data.OIDC_ISSUER === undefined) !== (parsed.data.OIDC_AUDIENCE === undefined)
   ) {
     errors.push(
-      'OIDC_ISSUER: must be set together with OIDC_AUDIENCE. Without an audience, tokens for other services would be accepted',
+      'OIDC_ISSUER: must be set together with OIDC_AUDIENCE. Set both, or neither. Without an audience, tokens for other services would be accepted',
     );
   }
   if (!parsed.success || errors.length > 0) {
     throw new ConfigInvalid(
-      `The configuration is invalid:\n${errors.map((error) => `  ${error}`).join('\n')}`,
+      `The configuration is invalid:\n${[...new Set(errors)].map((error) => `  ${error}`).join('\n')}`,
     );
   }
   const values = parsed.data;
@@ -186,6 +189,15 @@ export function readConfig(environment: Environment): Config {
     prices,
     logLevel: values.LOG_LEVEL,
   };
+}
+
+/** Adds the value, unless it is a secret or a URL that may contain a password. */
+function describeError(name: string, message: string, variables: Environment): string {
+  const value = variables[name] ?? '';
+  const isSecret = SECRET_VARIABLES.some((secret) => secret === name) || value.includes('@');
+  return isSecret
+    ? `${name}: ${message}`
+    : `${name}: ${message} (value: "${value.slice(0, MAX_SHOWN_LENGTH)}")`;
 }
 
 function readS3Config(values: EnvironmentValues): S3Config | null {

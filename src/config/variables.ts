@@ -13,7 +13,16 @@ const httpUrl = z
   })
   .transform((url) => url.replace(/\/+$/, ''));
 
-const positiveInteger = () => z.coerce.number('must be a number').int().min(1, 'must be at least 1');
+/** A whole number. Every invalid value has the same message, which gives the range. */
+const integer = (min: number, max?: number, unit = '') => {
+  const range = max === undefined ? `, at least ${min}` : ` from ${min} to ${max}`;
+  const error = `must be a whole number${unit && ` of ${unit}`}${range}`;
+  return z.coerce
+    .number(error)
+    .int(error)
+    .min(min, error)
+    .max(max ?? Number.MAX_SAFE_INTEGER, error);
+};
 
 const NO_LIMITS = 'none';
 /**
@@ -41,12 +50,7 @@ const limitsSchema = (defaultValue = NO_LIMITS) =>
 /** The environment variables, their valid values and their defaults. .env.example explains them. */
 export const environmentSchema = z.object({
   HOST: z.string().default('127.0.0.1'),
-  PORT: z.coerce
-    .number('must be a number')
-    .int()
-    .min(0, 'must be 0 to 65535')
-    .max(65535, 'must be 0 to 65535')
-    .default(4000),
+  PORT: integer(0, 65_535).default(4000),
   PUBLIC_URL: httpUrl.optional(),
   DATABASE_URL: z
     .url({
@@ -58,12 +62,7 @@ export const environmentSchema = z.object({
   FLUX_BASE_URL: httpUrl.default('https://api.acedata.cloud'),
   FLUX_API_TOKEN: z.string().optional(),
   FLUX_MODE: z.enum(['callback', 'async', 'wait'], 'must be callback, async or wait').optional(),
-  UPSTREAM_CONCURRENCY: z.coerce
-    .number('must be a number')
-    .int()
-    .min(1, 'must be 1 to 200')
-    .max(200, 'must be 1 to 200')
-    .default(24),
+  UPSTREAM_CONCURRENCY: integer(1, 200).default(24),
   FLUX_EDIT_ACTION: z.enum(['edit', 'edits'], 'must be edit or edits').optional(),
   ROLES: z
     .string()
@@ -101,35 +100,15 @@ export const environmentSchema = z.object({
     )
     .default(''),
   S3_REDIRECT: z.enum(['true', 'false'], 'must be true or false').default('false'),
-  MAX_IMAGE_BYTES: z.coerce
-    .number('must be a number of bytes')
-    .int()
-    .min(1_024, 'must be at least 1024')
-    .default(50 * 1024 * 1024),
-  IMAGE_URL_TTL_SECONDS: z.coerce
-    .number('must be a number of seconds')
-    .int()
-    .min(60, 'must be at least 60')
-    .optional(),
-  IMAGE_RETENTION_DAYS: z.coerce
-    .number('must be a number of days')
-    .int()
-    .min(1, 'must be at least 1')
-    .optional(),
+  MAX_IMAGE_BYTES: integer(1_024, undefined, 'bytes').default(50 * 1024 * 1024),
+  IMAGE_URL_TTL_SECONDS: integer(60, undefined, 'seconds').optional(),
+  IMAGE_RETENTION_DAYS: integer(1, undefined, 'days').optional(),
   ALLOW_PRIVATE_HOSTS: z.string().default('').transform(splitList),
-  CALLBACK_RETENTION_DAYS: z.coerce
-    .number('must be a number of days')
-    .int()
-    .min(1, 'must be at least 1')
-    .default(30),
+  CALLBACK_RETENTION_DAYS: integer(1, undefined, 'days').default(30),
   PRICES_FILE: z.string().optional(),
-  PUSH_BUFFER_EVENTS: z.coerce.number('must be a number').int().min(1, 'must be at least 1').default(1_000),
-  EVENT_REPLAY_DAYS: z.coerce
-    .number('must be a number of days')
-    .int()
-    .min(1, 'must be at least 1')
-    .default(30),
-  CONNECTIONS_PER_KEY: z.coerce.number('must be a number').int().min(1, 'must be at least 1').default(20_000),
+  PUSH_BUFFER_EVENTS: integer(1).default(1_000),
+  EVENT_REPLAY_DAYS: integer(1, undefined, 'days').default(30),
+  CONNECTIONS_PER_KEY: integer(1).default(20_000),
   ALLOWED_ORIGINS: z
     .string()
     .transform((text) => text.split(',').map((origin) => origin.trim()))
@@ -148,20 +127,15 @@ export const environmentSchema = z.object({
   OIDC_AUDIENCE: z.string().optional(),
   OIDC_WORKSPACE_CLAIM: z.string().default('workspace'),
   OIDC_SCOPE_CLAIM: z.string().default('scope'),
-  TRUST_PROXY: z.coerce
-    .number('must be a number of proxies')
-    .int()
-    .min(0, 'must be 0 to 10')
-    .max(10, 'must be 0 to 10')
-    .default(0),
-  QUERY_MAX_TOKENS: positiveInteger().default(2_000),
-  QUERY_MAX_DEPTH: positiveInteger().default(15),
-  QUERY_MAX_ALIASES: positiveInteger().default(30),
-  QUERY_MAX_DIRECTIVES: positiveInteger().default(30),
-  QUERY_MAX_ROOT_FIELDS: positiveInteger().default(20),
-  QUERY_MAX_LIST_SIZE: positiveInteger().default(1_000),
-  QUERY_MAX_COST: positiveInteger().default(10_000),
-  OPERATIONS_PER_REQUEST: positiveInteger().default(1),
+  TRUST_PROXY: integer(0, 10).default(0),
+  QUERY_MAX_TOKENS: integer(1).default(2_000),
+  QUERY_MAX_DEPTH: integer(1).default(15),
+  QUERY_MAX_ALIASES: integer(1).default(30),
+  QUERY_MAX_DIRECTIVES: integer(1).default(30),
+  QUERY_MAX_ROOT_FIELDS: integer(1).default(20),
+  QUERY_MAX_LIST_SIZE: integer(1).default(1_000),
+  QUERY_MAX_COST: integer(1).default(10_000),
+  OPERATIONS_PER_REQUEST: integer(1).default(1),
   INTROSPECTION: z.enum(['on', 'off'], 'must be on or off').default('on'),
   GRAPHQL_IDE: z.enum(['on', 'off'], 'must be on or off').optional(),
   LIMITS_PER_KEY: limitsSchema(),

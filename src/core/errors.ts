@@ -105,8 +105,12 @@ export class UnknownAction extends AppError {
   static readonly code = 'UNKNOWN_ACTION';
   readonly code = UnknownAction.code;
   readonly httpStatus = 400;
-  constructor(actions: readonly string[]) {
-    super(`\`action\` is missing or unknown. Use one of: ${actions.join(', ')}.`);
+  constructor(action: unknown, actions: readonly string[]) {
+    const problem =
+      typeof action === 'string'
+        ? `Unknown \`action\` "${action.slice(0, 50)}".`
+        : '`action` is missing or not a string.';
+    super(`${problem} Use one of: ${actions.join(', ')}.`);
   }
 }
 
@@ -191,9 +195,14 @@ export class PayloadTooLarge extends AppError {
   static readonly code = 'PAYLOAD_TOO_LARGE';
   readonly code = PayloadTooLarge.code;
   readonly httpStatus = 413;
-  constructor(limit: string) {
-    super(`The body is larger than ${limit}, the limit of this route. Send a smaller one.`);
+  constructor(limitBytes: number) {
+    super(`The body is larger than ${formatBytes(limitBytes)}, the limit of this route. Send a smaller one.`);
   }
+}
+
+function formatBytes(bytes: number): string {
+  if (bytes % 1_048_576 === 0) return `${bytes / 1_048_576} MB`;
+  return bytes % 1_024 === 0 ? `${bytes / 1_024} kB` : `${bytes} bytes`;
 }
 
 // --- Database and image store ---
@@ -232,8 +241,11 @@ export class StoreUnavailable extends AppError {
   readonly code = StoreUnavailable.code;
   readonly httpStatus = 503;
   override readonly expected = false;
-  constructor(reason: string, options?: { cause?: unknown }) {
-    super(`The image store is unavailable: ${reason}. Try again in a few seconds.`, options);
+  constructor(
+    reason: string,
+    { cause, advice = 'Try again in a few seconds.' }: { cause?: unknown; advice?: string } = {},
+  ) {
+    super(`The image store is unavailable: ${reason}. ${advice}`, { cause });
   }
 }
 

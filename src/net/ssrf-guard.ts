@@ -126,7 +126,10 @@ export function parseHttpUrl(url: string): URL {
 function normalizeEntry(entry: string): string {
   const [, host = '', port] = /^(\[[^\]]*\]|[^:/?#@\\]+)(?::(\d{1,5}))?$/.exec(entry.trim()) ?? [];
   const url = parseUrl(`http://${host}/`);
-  if (!url) throw new Error(`"${entry}" is not a valid host. Give host or host:port, with IPv6 in brackets.`);
+  if (!url)
+    throw new Error(
+      `ALLOW_PRIVATE_HOSTS contains "${entry}", which is not a host. Use host or host:port, with IPv6 in brackets.`,
+    );
   const bare = normalizeHostname(url.hostname);
   return port === undefined ? bare : `[${bare}]:${Number(port)}`;
 }

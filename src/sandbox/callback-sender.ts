@@ -31,7 +31,7 @@ export class SandboxCallbackSender {
       const status = await this.http.post(url, outcome);
       this.log.debug({ taskId, status }, 'a callback was answered');
     } catch (err) {
-      this.log.warn({ taskId, err }, 'a callback was not answered');
+      this.log.warn({ taskId, err }, 'failed to send a callback');
     }
   }
 }

@@ -14,7 +14,7 @@ export async function writeStreamToFile(source: Readable, path: string, maxBytes
   const limitLength = async function* (chunks: AsyncIterable<Buffer>) {
     for await (const chunk of chunks) {
       byteSize += chunk.length;
-      if (byteSize > maxBytes) throw new PayloadTooLarge(`${Math.floor(maxBytes / 1024 / 1024)} MB`);
+      if (byteSize > maxBytes) throw new PayloadTooLarge(maxBytes);
       yield chunk;
     }
   };

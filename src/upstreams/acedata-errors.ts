@@ -48,7 +48,7 @@ const CREDENTIALS: ErrorRule = {
 };
 const DISABLED: ErrorRule = {
   code: 'UPSTREAM_DISABLED',
-  message: 'The application is disabled at the upstream. Ask the operator to enable it, then retry the task.',
+  message: "The upstream has disabled Darkroom's access. Ask the operator to enable it, then retry the task.",
   retryable: true,
   retryDelaysMs: NO_RETRY,
 };
@@ -163,8 +163,8 @@ function unknownOutcomeError(
 ): UpstreamError {
   const isSubmit = purpose === 'submit';
   const advice = isSubmit
-    ? 'The request may have arrived, so it is not sent again, which could be billed twice. ' +
-      'A late result is still saved. Send a new request only if none arrives.'
+    ? 'The request may have arrived. It is not sent again, because it could be billed twice. ' +
+      'A result that still arrives is saved. Send a new request only if none arrives.'
     : 'Reading changes nothing. Try again later.';
   const message = `The upstream returned no usable response: ${description}. ${advice}`;
   const failure = buildFailure(

@@ -138,6 +138,7 @@ describe('the configuration', () => {
     ]);
     expect(errors.join('\n')).not.toMatch(/hunter2|short-secret/);
     for (const error of errors) expect(error).toMatch(/: must /);
+    expect(errors[0]).toBe('PORT: must be a whole number from 0 to 65535 (value: "65536")');
   });
 
   test.each(['-1', '1.5', 'http', '65536'])('rejects the port %s', (PORT) => {

@@ -110,6 +110,6 @@ test.each([
   'a b',
 ])('an invalid entry is refused: %j', (entry) => {
   expect(() => new SsrfGuard(allow(entry))).toThrow(
-    `"${entry}" is not a valid host. Give host or host:port, with IPv6 in brackets.`,
+    `ALLOW_PRIVATE_HOSTS contains "${entry}", which is not a host. Use host or host:port, with IPv6 in brackets.`,
   );
 });

@@ -29,7 +29,7 @@ function aspectRatioError(model: FluxModel, size: string): string | null {
   const accepted = `${model.name} takes one of the aspect ratios ${model.aspectRatios.join(' ')}`;
   return dimensions
     ? `${accepted}. The closest to ${size} is ${closestAspectRatio(model.aspectRatios, dimensions)}.`
-    : `${accepted}.`;
+    : `"${size.slice(0, 50)}" is not a size. ${accepted}.`;
 }
 
 function pixelSizeError(model: FluxModel, rule: PixelSizeConstraints, size: string): string | null {
@@ -38,7 +38,7 @@ function pixelSizeError(model: FluxModel, rule: PixelSizeConstraints, size: stri
   const ratio = parseAspectRatio(size);
   if (ratio) return `${accepted}. For ${size}, use ${formatDimensions(scaleToArea(rule, ratio))}.`;
   const dimensions = parsePixels(size);
-  if (!dimensions) return `${accepted}, such as ${model.defaultSize}.`;
+  if (!dimensions) return `"${size.slice(0, 50)}" is not a size. ${accepted}, such as ${model.defaultSize}.`;
   const down = mapDimensions(dimensions, (side) => roundToAllowedSide(rule, side, Math.floor));
   const up = mapDimensions(dimensions, (side) => roundToAllowedSide(rule, side, Math.ceil));
   if (formatDimensions(down) === size) return null;

@@ -75,10 +75,9 @@ async function runInitdb(
   } catch (cause) {
     const { stderr } = cause as { stderr?: string };
     throw new Error(
-      `The embedded PostgreSQL could not create its files in ${cluster}: ${stderr?.trim() || String(cause)}`,
-      {
-        cause,
-      },
+      `The embedded PostgreSQL could not create its files in ${cluster}. Correct the cause, or set DATABASE_URL to your own ` +
+        `PostgreSQL. Cause: ${stderr?.trim() || String(cause)}`,
+      { cause },
     );
   }
 }

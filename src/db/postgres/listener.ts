@@ -36,7 +36,9 @@ export class NotificationListener {
     });
     this.client = client;
     client.on('notification', ({ payload }) => onNotification(payload ?? ''));
-    client.on('error', (error) => log.warn({ error: error.message }, 'the listening connection was lost'));
+    client.on('error', (error) =>
+      log.warn({ error: error.message }, 'the connection for database notifications was lost; reconnecting'),
+    );
     client.on('end', () => this.reconnect(client));
     try {
       await client.connect();
@@ -46,7 +48,7 @@ export class NotificationListener {
     } catch (error) {
       log.warn(
         { error: error instanceof Error ? error.message : String(error) },
-        'cannot listen for events yet',
+        'cannot listen for database notifications; retrying',
       );
       this.reconnect(client);
     }

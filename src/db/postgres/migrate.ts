@@ -117,7 +117,7 @@ async function applyMigration(client: Client, { name, sql, checksum }: Migration
   } catch (cause) {
     await client.query('rollback').catch(() => undefined);
     throw new Error(
-      `The migration ${name} failed${errorLocation(sql, cause)}: ${(cause as Error).message}. None of it was applied.`,
+      `The migration ${name} failed${errorLocation(sql, cause)}: ${(cause as Error).message}. None of it was applied. Correct the cause, then start Darkroom again.`,
       {
         cause,
       },

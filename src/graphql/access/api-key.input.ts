@@ -1,5 +1,6 @@
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Field, ID, InputType, Int, ObjectType } from 'type-graphql';
+import { SCOPES } from '../../core/access/caller.js';
 import { type ApiKey } from '../../services/access/api-keys.js';
 import { LimitsType } from '../limits/limits.type.js';
 import { Payload } from '../relay/payload.type.js';
@@ -13,14 +14,14 @@ export class CreateApiKeyInput {
   name!: string;
 
   @Field(() => [String], {
-    description:
-      'Scopes of the key, such as "tasks:write". The caller cannot grant a scope that it does not have.',
+    description: `Scopes of the key: one or more of ${SCOPES.join(', ')}. The caller cannot grant a scope that it does not have.`,
   })
   scopes!: string[];
 
   @Field(() => GraphQLDateTime, {
     nullable: true,
-    description: 'Time when the key expires. Omitted: it does not.',
+    description:
+      'Time when the key expires, in the future and at most ten years away. Omitted: it does not expire.',
   })
   expiresAt?: Date | null;
 
@@ -60,7 +61,7 @@ abstract class ApiKeySecretPayload extends Payload {
 
   @Field(() => String, {
     nullable: true,
-    description: 'The API key itself, shown only here. Null if there are `userErrors`.',
+    description: 'The new API key itself. It is shown only here. Null if there are `userErrors`.',
   })
   secret!: string | null;
 }

@@ -31,7 +31,7 @@ export class ApiKeyResolver {
   @Authorized('keys:admin')
   @Mutation(() => CreateApiKeyPayload, {
     description:
-      'Creates an API key for the workspace and returns it, this one time. Requires the scope `keys:admin`.',
+      'Creates an API key for the workspace. Only this response contains the key itself. Requires the scope `keys:admin`.',
   })
   createApiKey(
     @Ctx() { caller }: Context,
@@ -45,7 +45,7 @@ export class ApiKeyResolver {
   @Authorized('keys:admin')
   @Mutation(() => RevokeApiKeyPayload, {
     description:
-      'Revokes an API key. Within 5 seconds every instance rejects it and closes its streams and those of its client tokens. Revoking a revoked key changes nothing. Requires the scope `keys:admin`.',
+      'Revokes an API key. Within 5 seconds, every instance rejects the key and its client tokens, and closes their streams. Revoking a revoked key changes nothing. Requires the scope `keys:admin`.',
   })
   revokeApiKey(
     @Ctx() { caller }: Context,
@@ -57,7 +57,7 @@ export class ApiKeyResolver {
   @Authorized('keys:admin')
   @Mutation(() => RotateApiKeyPayload, {
     description:
-      'Creates an API key with the name, scopes, limits and expiry of an existing one, which stays valid for the grace period. The new key has its own ID. Requires the scope `keys:admin` and every scope of the key.',
+      'Creates an API key with the name, scopes, limits and expiry of an existing one, but with its own ID. The existing key stays valid for the grace period. Requires the scope `keys:admin` and every scope of the key.',
   })
   rotateApiKey(
     @Ctx() { caller }: Context,
@@ -73,7 +73,7 @@ export class ApiKeyResolver {
   @Authorized('workspaces:admin')
   @Mutation(() => CreateWorkspacePayload, {
     description:
-      'Creates another workspace and its first API key, which is returned this one time. Requires the scope `workspaces:admin`.',
+      'Creates another workspace and its first API key. Only this response contains the key itself. Requires the scope `workspaces:admin`.',
   })
   createWorkspace(
     @Ctx() { caller }: Context,

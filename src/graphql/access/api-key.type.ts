@@ -17,12 +17,14 @@ export class ApiKeyType {
   @Field(() => String, { description: 'Display name, as in the `actor` of events and audit entries.' })
   name!: string;
 
-  @Field(() => String, { description: 'First characters of the key, to recognize it by.' })
+  @Field(() => String, {
+    description: 'First characters of the key. They help to recognize it and are not secret.',
+  })
   prefix!: string;
 
   @Field(() => String, {
     nullable: true,
-    description: 'Last four characters of the key. Null if they were not recorded.',
+    description: 'Last four characters of the key. Null for an old key, for which they were not recorded.',
   })
   lastFour!: string | null;
 
@@ -37,13 +39,13 @@ export class ApiKeyType {
 
   @Field(() => GraphQLDateTime, {
     nullable: true,
-    description: 'Time when the key expires. Null if it does not.',
+    description: 'Time when the key expires. Null if it does not expire.',
   })
   expiresAt!: Date | null;
 
   @Field(() => GraphQLDateTime, {
     nullable: true,
-    description: 'Time when the key was revoked. Null if it was not.',
+    description: 'Time when the key was revoked. Null if it was not revoked.',
   })
   revokedAt!: Date | null;
 

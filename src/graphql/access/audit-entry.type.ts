@@ -15,12 +15,14 @@ registerEnumType(AuditActionEnum, {
     API_KEY_ROTATED: {
       description: "An API key was rotated. `data` holds the new key's ID and the grace period in seconds.",
     },
-    CLIENT_TOKEN_CREATED: { description: 'A client token was created. `targetId` is its `jti`.' },
+    CLIENT_TOKEN_CREATED: {
+      description: 'A client token was created. `targetId` is the ID of the token, its JWT claim `jti`.',
+    },
     WORKSPACE_CREATED: { description: 'An API key of this workspace created another workspace.' },
     WEBHOOK_SECRET_ROTATED: { description: 'The secret that signs webhooks was replaced.' },
-    CALLBACK_REPLAYED: { description: 'A callback of the upstream was processed again.' },
+    CALLBACK_REPLAYED: { description: 'A stored upstream callback was processed again.' },
     WEBHOOK_REDELIVERED: {
-      description: 'A redelivery of the results of a task to its `webhookUrl` was requested.',
+      description: 'Posting the results of a task to its `webhookUrl` again was requested.',
     },
     IMAGE_DELETED: { description: 'An image was deleted.' },
     BUDGET_CHANGED: { description: 'A budget was set, changed or removed.' },
@@ -32,7 +34,8 @@ registerEnumType(AuditActionEnum, {
 });
 
 @ObjectType('AuditEntry', {
-  description: 'A privileged action recorded in the audit log. Entries are immutable.',
+  description:
+    'A privileged action or a rejected credential, recorded in the audit log. Entries are immutable.',
   simpleResolvers: true,
 })
 export class AuditEntryType {
@@ -45,12 +48,15 @@ export class AuditEntryType {
   @Field(() => AuditActionEnum, { description: 'The action.' })
   action!: AuditAction;
 
-  @Field(() => String, { description: 'Name of the API key that performed the action.' })
+  @Field(() => String, {
+    description:
+      'Name of the API key that performed the action. "anonymous" if a credential of no known key was rejected, "identity provider" for its tokens, "first start" and "key:create" for keys that Darkroom itself created.',
+  })
   actor!: string;
 
   @Field(() => ID, {
     nullable: true,
-    description: 'ID of the API key that performed the action. Null if none was involved.',
+    description: 'ID of the API key that performed the action. Null if there was none.',
   })
   keyId!: string | null;
 
@@ -63,10 +69,16 @@ export class AuditEntryType {
   @Field(() => String, { nullable: true, description: 'IP address of the client. Null if it is unknown.' })
   clientAddress!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'ID of the object that was acted on.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'ID of the object that was acted on. Null if there was none.',
+  })
   targetId!: string | null;
 
-  @Field(() => GraphQLJSON, { description: 'Details, depending on the action. It never contains secrets.' })
+  @Field(() => GraphQLJSON, {
+    description:
+      'Details of the action as a JSON object. Its fields depend on the action. It never contains secrets.',
+  })
   data!: Record<string, unknown>;
 }
 

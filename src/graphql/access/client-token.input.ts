@@ -7,14 +7,14 @@ import { Payload } from '../relay/payload.type.js';
 @InputType('CreateClientTokenInput', { description: 'Input for creating a client token.' })
 export class CreateClientTokenInput {
   @Field(() => [String], {
-    description: `Scopes of the token, out of ${CLIENT_TOKEN_SCOPES.join(', ')}. The API key cannot grant a scope that it does not have.`,
+    description: `Scopes of the token: one or more of ${CLIENT_TOKEN_SCOPES.join(', ')}. The API key cannot grant a scope that it does not have.`,
   })
   scopes!: string[];
 
   @Field(() => String, {
     nullable: true,
     description:
-      'Your ID of the end user that the token is for, 1 to 255 characters. The token then sees and creates only what belongs to that end user. Omitted: it sees the whole workspace.',
+      'Your own ID of the end user that the token is for, 1 to 255 characters. The token then sees and creates only what belongs to that end user. Omitted: it sees the whole workspace.',
   })
   endUserId?: string | null;
 
@@ -28,14 +28,14 @@ export class CreateClientTokenInput {
   @Field(() => Int, {
     nullable: true,
     description:
-      'Seconds until the token expires, from 60 to 86400 (a day). Default: 3600. A token never outlives its API key.',
+      'Seconds until the token expires, from 60 to 86400 (a day). Default: 3600 (an hour). A token never outlives its API key.',
   })
   expiresInSeconds?: number | null;
 
   @Field(() => LimitsType, {
     nullable: true,
     description:
-      'Usage limits for the token, none above the limits of its API key, which apply as well. Omitted: only those of the key.',
+      'Usage limits for the token. They must not exceed the limits of its API key, which apply as well. Omitted: only the limits of the key apply.',
   })
   limits?: LimitsType | null;
 }
@@ -48,7 +48,7 @@ export class CreateClientTokenPayload extends Payload {
   @Field(() => String, {
     nullable: true,
     description:
-      'The token, to be sent like an API key: `Authorization: Bearer …`. It is not stored. Null if there are `userErrors`.',
+      'The token itself. It is sent like an API key: `Authorization: Bearer …`. It is shown only here and is not stored. Null if there are `userErrors`.',
   })
   token!: string | null;
 

@@ -16,14 +16,20 @@ class ViewerType {
 
   @Field(() => ID, {
     description:
-      'ID of the API key. For a client token, of the API key that created it. For a token of the identity provider, an ID that stands for the provider.',
+      'ID of the API key. A client token has the ID of the API key that created it. A token of the identity provider has an ID that stands for the provider.',
   })
   keyId!: string;
 
-  @Field(() => String, { description: 'Name of the API key, as in the `actor` of events and audit entries.' })
+  @Field(() => String, {
+    description:
+      'Name of the API key, as in the `actor` of events and audit entries. "identity provider" for a token of the identity provider.',
+  })
   keyName!: string;
 
-  @Field(() => String, { description: 'First characters of the API key, to recognize it by.' })
+  @Field(() => String, {
+    description:
+      'First characters of the API key. They help to recognize it and are not secret. Empty for a token of the identity provider.',
+  })
   keyPrefix!: string;
 
   @Field(() => [String], { description: 'Scopes of the caller, such as "tasks:write".' })
@@ -32,19 +38,20 @@ class ViewerType {
   @Field(() => String, {
     nullable: true,
     description:
-      'End user whose tasks and images the caller is limited to. Null if it is not limited to one.',
+      'End user whose tasks and images the caller is limited to. Null if the caller is not limited to an end user.',
   })
   endUserId!: string | null;
 
   @Field(() => [ID], {
     nullable: true,
-    description: 'IDs of the tasks that the caller is limited to. Null if it is not limited to any.',
+    description:
+      'IDs of the tasks that the caller is limited to. Null if the caller is not limited to certain tasks.',
   })
   taskIds!: readonly string[] | null;
 
   @Field(() => GraphQLDateTime, {
     nullable: true,
-    description: 'Time when the API key or token expires. Null if it does not.',
+    description: 'Time when the API key or token expires. Null if it does not expire.',
   })
   expiresAt!: Date | null;
 }

@@ -1,5 +1,6 @@
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Field, ID, InputType, ObjectType } from 'type-graphql';
+import { SCOPES } from '../../core/access/caller.js';
 import { type ApiKey, type Workspace } from '../../services/access/api-keys.js';
 import { Payload } from '../relay/payload.type.js';
 import { ApiKeyType } from './api-key.type.js';
@@ -25,8 +26,7 @@ export class CreateWorkspaceInput {
   name!: string;
 
   @Field(() => [String], {
-    description:
-      "Scopes of the workspace's first API key. The caller cannot grant a scope that it does not have.",
+    description: `Scopes of the workspace's first API key: one or more of ${SCOPES.join(', ')}. The caller cannot grant a scope that it does not have.`,
   })
   scopes!: string[];
 }
@@ -47,7 +47,7 @@ export class CreateWorkspacePayload extends Payload {
 
   @Field(() => String, {
     nullable: true,
-    description: 'The API key itself, shown only here. Null if there are `userErrors`.',
+    description: 'The API key itself. It is shown only here. Null if there are `userErrors`.',
   })
   secret!: string | null;
 }

@@ -13,13 +13,13 @@ export class BudgetResolver {
   @Authorized('audit:read')
   @Query(() => BudgetConnection, {
     description:
-      'Budgets of the workspace and how much of them is used: those of end users, then of API keys, then its own. Requires the scope `audit:read`.',
+      'Budgets of the workspace and how much of them is used in a month: those of end users, then of API keys, then of the workspace. Requires the scope `audit:read`.',
   })
   async budgets(
     @Ctx() { caller }: Context,
     @Arg('month', () => String, {
       nullable: true,
-      description: 'Month as YYYY-MM. Default: the current month.',
+      description: 'Month in UTC, as YYYY-MM. Default: the current month.',
     })
     month: string | null,
     @Args() { first, after }: PageArgs,
@@ -31,7 +31,7 @@ export class BudgetResolver {
   @Authorized()
   @Mutation(() => SetBudgetPayload, {
     description:
-      'Sets, changes or removes a monthly spending limit. It applies at once, and counts what the current month has cost so far. Requires the scope `workspaces:admin` for WORKSPACE and `keys:admin` for the others.',
+      'Sets, changes or removes a monthly spending limit. It includes what the current month has cost so far. Requires the scope `workspaces:admin` for WORKSPACE and `keys:admin` for the others.',
   })
   setBudget(
     @Ctx() { caller }: Context,

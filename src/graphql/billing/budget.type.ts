@@ -37,21 +37,21 @@ export class BudgetType {
   @Field(() => String, { description: 'Maximum spending per month.' })
   limit!: string;
 
-  @Field(() => String, { description: 'Highest cost that tasks which are not final yet can reach.' })
+  @Field(() => String, { description: 'Maximum total cost of the tasks that are not final yet.' })
   reserved!: string;
 
-  @Field(() => String, { description: 'Cost of the delivered images.' })
+  @Field(() => String, { description: 'Cost of the delivered images, including late ones.' })
   spent!: string;
 
   @Field(() => String, {
     description:
-      'Cost that the upstream may have charged for tasks canceled or expired after they were sent. It moves to `spent` if late images arrive.',
+      'Cost that the upstream may have charged for tasks that were canceled or expired after they were sent. It moves to `spent` if late images arrive, and is released if the upstream reports a failure.',
   })
   uncertain!: string;
 
   @Field(() => String, {
     description:
-      'The limit minus `reserved`, `spent` and `uncertain`. It is negative if images arrived late, more images than requested arrived, or the limit was lowered.',
+      '`limit` minus `reserved`, `spent` and `uncertain`. It can be negative if images arrived late, if more images arrived than were requested, or if the limit was lowered.',
   })
   remaining!: string;
 }
@@ -70,7 +70,7 @@ export class SetBudgetInput {
   @Field(() => ID, {
     nullable: true,
     description:
-      "ID of an API key of the workspace, or the workspace's own ID of an end user. For WORKSPACE it is the caller's workspace, and can be omitted.",
+      "ID of an API key of the workspace, or the workspace's own ID of an end user, 1 to 255 characters. Required for both. For WORKSPACE it can be omitted, and must be the ID of the caller's workspace otherwise.",
   })
   scopeId?: string | null;
 
@@ -84,7 +84,7 @@ export class SetBudgetInput {
   @Field(() => String, {
     nullable: true,
     description:
-      'Currency code of the price list, such as USD. It can be omitted if the price list has only one.',
+      'ISO 4217 code of a currency in the price list, such as USD. It can be omitted if the price list has only one currency.',
   })
   currency?: string | null;
 }
@@ -94,7 +94,7 @@ export class SetBudgetPayload extends Payload {
   @Field(() => BudgetType, {
     nullable: true,
     description:
-      'The budget and its use in the current month. Null if it was removed or there are `userErrors`.',
+      'The budget with its amounts in the current month. Null if it was removed or there are `userErrors`.',
   })
   budget!: Budget | null;
 }

@@ -18,7 +18,9 @@ registerEnumType(UsageGroupingEnum, {
 
 @ArgsType()
 export class UsageArgs extends PageArgs {
-  @Field(() => GraphQLDateTime, { description: 'Start of the period, inclusive.' })
+  @Field(() => GraphQLDateTime, {
+    description: 'Start of the period, inclusive. A task counts at the time of its request.',
+  })
   from!: Date;
 
   @Field(() => GraphQLDateTime, {
@@ -42,7 +44,7 @@ export class UsageGroupType {
   @Field(() => String, {
     nullable: true,
     description:
-      'Value of the attribute: the day as YYYY-MM-DD, the model, or the ID of the API key or end user. Null for tasks without one.',
+      'Value of the attribute that usage is grouped by: the day as YYYY-MM-DD in UTC, the model, or the ID of the API key or end user. Null for tasks without an API key or end user.',
   })
   groupKey!: string | null;
 
@@ -66,21 +68,20 @@ export class UsageGroupType {
 
   @Field(() => String, {
     nullable: true,
-    description: 'Cost of the delivered images. Null if the price was unknown.',
+    description: 'Cost of the delivered images, including late ones. Null if the price was unknown.',
   })
   cost!: string | null;
 
   @Field(() => String, {
     nullable: true,
-    description:
-      'Highest cost that the tasks which are not final yet can reach. Null if the price was unknown.',
+    description: 'Maximum total cost of the tasks that are not final yet. Null if the price was unknown.',
   })
   reserved!: string | null;
 
   @Field(() => String, {
     nullable: true,
     description:
-      'Cost that the upstream may have charged for tasks canceled or expired after they were sent. Null if the price was unknown.',
+      'Cost that the upstream may have charged for tasks that were canceled or expired after they were sent. Null if the price was unknown.',
   })
   uncertain!: string | null;
 }

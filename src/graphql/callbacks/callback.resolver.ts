@@ -22,7 +22,7 @@ export class CallbackResolver {
   @Authorized('audit:read')
   @Query(() => CallbackConnection, {
     description:
-      'Callbacks of the upstream for tasks of the workspace, newest first. Requires the scope `audit:read`.',
+      'Stored upstream callbacks for tasks of the workspace, newest first. Requires the scope `audit:read`.',
   })
   async callbacks(
     @Ctx() { caller }: Context,
@@ -39,7 +39,7 @@ export class CallbackResolver {
   @Authorized('audit:read', 'tasks:write')
   @Mutation(() => ReplayCallbackPayload, {
     description:
-      'Processes a stored callback again, as if it had just been received. It does nothing if its result has been applied. Requires the scopes `audit:read` and `tasks:write`.',
+      'Processes a stored callback again, as if it had just been received. Nothing changes if the result was already applied. Requires the scopes `audit:read` and `tasks:write`.',
   })
   replayCallback(
     @Ctx() { caller }: Context,
@@ -53,14 +53,15 @@ export class CallbackResolver {
 
   @FieldResolver(() => TaskType, {
     nullable: true,
-    description: 'Task whose callback URL received the POST.',
+    description: 'Task whose callback URL received the POST. Null if it does not exist.',
   })
   task(@Root() callback: Callback, @Ctx() { tasks }: Context): Promise<Task | null> {
     return tasks.load(callback.taskId);
   }
 
   @FieldResolver(() => String, {
-    description: 'Body as it was received. Bytes that are not UTF-8 are shown as replacement characters.',
+    description:
+      'Body of the POST as text, unchanged. Bytes that are not valid UTF-8 become replacement characters (U+FFFD).',
   })
   body(@Root() callback: Callback): string {
     return Buffer.from(callback.body).toString('utf8');

@@ -9,23 +9,27 @@ registerEnumType(CallbackVerdictEnum, {
   name: 'CallbackVerdict',
   description: 'Effect of an upstream callback.',
   valuesConfig: {
-    APPLIED: { description: 'It completed the task.' },
+    APPLIED: { description: 'The callback completed the task.' },
     DUPLICATE: { description: 'The task had this result already. Nothing changed.' },
     EARLY: {
-      description: "It completed the task before the upstream's response to the submission was processed.",
+      description:
+        "The callback completed the task before the upstream's response to the submission was processed.",
     },
     LATE: {
       description:
         'The task was already final, without images. Images in the callback are kept as late images.',
     },
-    UNKNOWN_TASK: { description: 'No task has the ID in its URL.' },
-    CONFLICT: { description: 'It contradicts the result that the task already had. Nothing changed.' },
-    MALFORMED: { description: 'Its body could not be parsed. The task continues.' },
+    UNKNOWN_TASK: { description: 'No task has the ID in the callback URL. Nothing changed.' },
+    CONFLICT: {
+      description: 'The callback reports a failure, but the task has already succeeded. Nothing changed.',
+    },
+    MALFORMED: { description: 'The body of the callback could not be parsed. The task continues.' },
   },
 });
 
 @ObjectType('Callback', {
-  description: 'A POST from the upstream to the callback URL of a task, and its effect.',
+  description:
+    'A POST from the upstream to the callback URL of a task, and its effect. It is deleted after the retention period that the operator has set, by default 30 days.',
   simpleResolvers: true,
 })
 export class CallbackType {

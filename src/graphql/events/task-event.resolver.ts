@@ -30,7 +30,8 @@ interface TaskEventsArgs {
   filter?: TaskEventFilterInput | null;
 }
 
-const AFTER_DESCRIPTION = 'Event log cursor. Only later events are delivered.';
+const AFTER_DESCRIPTION =
+  'Event log cursor, by default at most 30 days old. Only later events are delivered. An older cursor gives the error CURSOR_EXPIRED.';
 const FILTER_DESCRIPTION = 'Conditions. Omitted: all events.';
 
 @Resolver(() => TaskEventType)
@@ -40,7 +41,7 @@ export class TaskEventResolver {
   @Authorized('tasks:read')
   @Query(() => TaskEventConnection, {
     description:
-      'Events of the workspace, oldest first and without an age limit. Cursors are those of the subscription: read to the last page, then subscribe after its `pageInfo.eventCursor` to miss nothing. Requires the scope `tasks:read`.',
+      'Events of the workspace, oldest first and without an age limit. The subscription uses the same cursors. To miss nothing, read to the last page, then subscribe after its `pageInfo.eventCursor`. Requires the scope `tasks:read`.',
   })
   async taskEvents(
     @Ctx() { caller }: Context,
@@ -54,7 +55,7 @@ export class TaskEventResolver {
   @Authorized('tasks:read')
   @Subscription(() => TaskEventType, {
     description:
-      "Events of one task, each exactly once and in order. The stream completes when the task is final and each of its images is stored or lost. Without `after`, the first event is the task's latest one, as its current state. Requires the scope `tasks:read`.",
+      'Events of one task, each exactly once and in order. The stream completes when the task is final and each of its images is stored or lost. Without `after`, the stream starts with the latest event of the task, so that you learn its current state. Requires the scope `tasks:read`.',
     subscribe: ({ args, context }: SubscribeResolverData<unknown, TaskUpdatedArgs, Context>) =>
       toSubscriptionSource(
         context.eventSubscriptions.subscribeToTask(context.caller, args.id, args.after ?? null),
@@ -72,7 +73,7 @@ export class TaskEventResolver {
   @Subscription(() => TaskEventType, {
     name: 'taskEvents',
     description:
-      'Events of the workspace, each exactly once and in order, from `after` or from now on. The stream does not complete. To resume after a disconnect, pass the cursor of the last event you handled. Requires the scope `tasks:read`.',
+      'Events of the workspace, each exactly once and in order. Without `after`, the stream starts with the next event. The stream does not complete. To resume after a disconnect, pass the cursor of the last event you handled. Requires the scope `tasks:read`.',
     subscribe: ({ args, context }: SubscribeResolverData<unknown, TaskEventsArgs, Context>) =>
       toSubscriptionSource(
         context.eventSubscriptions.subscribeToWorkspace(

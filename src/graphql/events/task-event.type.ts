@@ -13,7 +13,7 @@ registerEnumType(TaskEventTypeEnum, {
     TASK_REQUESTED: { description: 'The request was acknowledged.' },
     TASK_SUBMITTED: { description: 'The upstream accepted the task.' },
     SUBMIT_REJECTED: {
-      description: 'An attempt to submit created nothing. The next one is made at `data.retryAt`.',
+      description: 'An attempt to submit created nothing. The next attempt is made at `data.retryAt`.',
     },
     SUBMIT_UNCONFIRMED: {
       description: 'An attempt to submit may or may not have reached the upstream. It is not repeated.',
@@ -28,10 +28,11 @@ registerEnumType(TaskEventTypeEnum, {
       description: 'Images arrived after the task was final. They are kept as late images.',
     },
     IMAGE_STORED: {
-      description: "Darkroom's copy of an image is complete. `data` has what a page needs to lay it out.",
+      description:
+        "Darkroom's copy of an image is complete. `data` holds its width, height, type, size in bytes and placeholder.",
     },
     IMAGE_LOST: {
-      description: "The upstream's URL yielded no image, and it will not be requested again.",
+      description: "An image could not be downloaded from the upstream's URL. No further attempt is made.",
     },
     IMAGE_DELETED: { description: 'An image was deleted. Its URLs return 410.' },
     WEBHOOK_DELIVERED: { description: 'The webhook endpoint accepted the result.' },
@@ -48,7 +49,7 @@ const ACTORS = Object.values(EVENT_ACTORS)
 
 @ObjectType('TaskEvent', {
   description:
-    'A change to a task. Events are immutable. They are both the history of the task and what subscriptions deliver.',
+    'A change to a task or its images. Events are immutable. They form the history of the task, and subscriptions deliver them.',
   simpleResolvers: true,
 })
 export class TaskEventType {

@@ -8,19 +8,20 @@ import { ImageType } from './image.type.js';
 export class CreateUploadInput {
   @Field(() => String, {
     nullable: true,
-    description: 'File name, up to 255 characters. It is suggested again when the image is downloaded.',
+    description:
+      'File name, up to 255 characters. The file name that browsers suggest for downloads is derived from it.',
   })
   fileName?: string | null;
 }
 
 @ObjectType('Upload', {
   description:
-    'A signed link that accepts one image once, without an API key. Send the bytes with PUT, or a form with one file with POST. The response is `{"image": {"id", "url", "width", "height", "mimeType", "byteSize"}}`.',
+    'A signed link for uploading one image without an API key. Sending again returns the same image. Send the bytes with PUT, or a form with one file with POST. The response is `{"image": {"id", "url", "width", "height", "mimeType", "byteSize"}}`.',
   simpleResolvers: true,
 })
 class UploadType {
   @Field(() => ID, {
-    description: 'ID that the image gets once it is uploaded, for `sourceImageId` of `editImage`.',
+    description: 'ID that the image has once it is uploaded. Pass it as `sourceImageId` to `editImage`.',
   })
   imageId!: string;
 
@@ -36,7 +37,10 @@ class UploadType {
 
 @ObjectType('CreateUploadPayload', { description: 'Output of `createUpload`.', simpleResolvers: true })
 export class CreateUploadPayload extends Payload {
-  @Field(() => UploadType, { nullable: true, description: 'The link. Null if there are `userErrors`.' })
+  @Field(() => UploadType, {
+    nullable: true,
+    description: 'The upload link. Null if there are `userErrors`.',
+  })
   upload!: UploadType | null;
 }
 
@@ -50,7 +54,7 @@ export class DeleteImageInput {
 export class DeleteImagePayload extends Payload {
   @Field(() => ImageType, {
     nullable: true,
-    description: 'The deleted image: its record remains, its bytes do not. Null if there are `userErrors`.',
+    description: 'The deleted image. Its record remains. Null if there are `userErrors`.',
   })
   image!: Image | null;
 }

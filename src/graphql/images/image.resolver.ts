@@ -56,7 +56,7 @@ export class ImageResolver {
   @Authorized('images:write')
   @Mutation(() => CreateUploadPayload, {
     description:
-      'Creates a signed link for uploading an image of your own, to be edited. Browsers can use the link. Requires the scope `images:write`.',
+      'Creates a signed link for uploading an image that you want to edit. A browser can use the link without an API key. Requires the scope `images:write`.',
   })
   createUpload(
     @Ctx() { caller }: Context,
@@ -69,7 +69,7 @@ export class ImageResolver {
   @Authorized('images:write')
   @Mutation(() => DeleteImagePayload, {
     description:
-      'Deletes an image for good. Its URLs then return 410, and its bytes are removed unless another image has the same ones. The history remains. Requires the scope `images:write`.',
+      'Deletes an image permanently. Its URLs then return 410. Its bytes are removed unless another image has the same bytes. Its record and events remain. Requires the scope `images:write`.',
   })
   deleteImage(
     @Ctx() { caller }: Context,
@@ -80,13 +80,13 @@ export class ImageResolver {
 
   @FieldResolver(() => GraphQLURL, {
     description:
-      "URL of Darkroom's copy. Anyone who has it can read the image without an API key. It does not expire, unless the operator has set a lifetime.",
+      "Signed link to Darkroom's copy. Anyone who has it can read the image without an API key. It does not expire unless the operator has set a lifetime.",
   })
   url(
     @Root() image: Image,
     @Arg('width', () => Int, {
       nullable: true,
-      description: `Width in pixels, one of ${IMAGE_WIDTHS.join(', ')}. An image that is narrower keeps its width. Default: the width of the stored image.`,
+      description: `Width in pixels, one of ${IMAGE_WIDTHS.join(', ')}. A narrower image keeps its width. Default: the width of the stored image.`,
     })
     width: number | null,
     @Arg('format', () => ImageFormatEnum, {
@@ -119,7 +119,8 @@ export class ImageResolver {
 
   @FieldResolver(() => String, {
     nullable: true,
-    description: 'ThumbHash in base64: a placeholder to show while the image loads.',
+    description:
+      'ThumbHash (a blurred preview of about 25 bytes) in base64. Show it as a placeholder while the image loads.',
   })
   thumbhash(@Root() image: Image): string | null {
     return image.thumbhash && Buffer.from(image.thumbhash).toString('base64');

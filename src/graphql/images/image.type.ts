@@ -5,19 +5,20 @@ import { createConnectionType } from '../relay/connection.type.js';
 
 @ObjectType('Image', {
   description:
-    'A finished image, generated, edited or uploaded. Its dimensions, type and placeholder are null until Darkroom has stored its copy, a moment after the task succeeded. The event IMAGE_STORED reports that.',
+    'A finished image: generated, edited or uploaded. Its width, height, type, size, hash and placeholder are null until Darkroom has stored its copy, usually a moment after the task succeeded. The event IMAGE_STORED reports that the copy is stored. After the event IMAGE_LOST, these fields stay null.',
   simpleResolvers: true,
 })
 export class ImageType {
   @Field(() => ID, { description: 'ID of the image, a UUIDv7.' })
   id!: string;
 
-  @Field(() => Int, { description: "0-based position in the upstream's result." })
+  @Field(() => Int, { description: "0-based position in the upstream's result. 0 for an upload." })
   index!: number;
 
   @Field(() => GraphQLURL, {
     nullable: true,
-    description: "The upstream's own URL, for the record. It expires, so use `url`. Null for an upload.",
+    description:
+      'URL of the image at the upstream, for reference. It expires, so use `url` instead. Null for an upload.',
   })
   upstreamUrl!: string | null;
 
@@ -38,19 +39,21 @@ export class ImageType {
 
   @Field(() => String, {
     nullable: true,
-    description: 'Seed reported by the upstream. The same seed and prompt reproduce the image.',
+    description:
+      'Seed reported by the upstream. The same seed and prompt reproduce the image. Null if the upstream reported none.',
   })
   seed!: string | null;
 
   @Field(() => Float, {
     nullable: true,
-    description: 'Inference time in seconds, as reported by the upstream.',
+    description:
+      'Inference time in seconds, as reported by the upstream. Null if the upstream reported none.',
   })
   inferenceSeconds!: number | null;
 
   @Field(() => GraphQLDateTime, {
     nullable: true,
-    description: "Time when Darkroom's copy was complete. Null until then.",
+    description: 'Time when Darkroom had stored its copy of the image. Null until then.',
   })
   storedAt!: Date | null;
 
@@ -71,7 +74,10 @@ registerEnumType(ImageFormatEnum, {
   name: 'ImageFormat',
   description: 'Format in which an image is served.',
   valuesConfig: {
-    ORIGINAL: { description: 'The format of the stored image. Without a width, the stored bytes.' },
+    ORIGINAL: {
+      description:
+        'The format of the stored image. Without a `width`, the stored bytes are served unchanged.',
+    },
     PNG: { description: 'PNG.' },
     JPEG: { description: 'JPEG. Transparent areas become white.' },
     WEBP: { description: 'WebP.' },

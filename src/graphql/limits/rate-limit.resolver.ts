@@ -4,14 +4,17 @@ import { type Context } from '../server/context.js';
 
 @ObjectType('RateLimit', {
   description:
-    'State of the request limit that is closest to being used up: that of the API key, the end user or the workspace. Several instances count together, so `remaining` can be a few percent too high.',
+    'State of a request limit. Of the limits of the API key, client token, end user and workspace, it is the one with the fewest requests left. All instances share the limit, so `remaining` is accurate to a few percent.',
   simpleResolvers: true,
 })
 class RateLimitType {
   @Field(() => Int, { description: 'Requests allowed per minute.' })
   limit!: number;
 
-  @Field(() => Int, { description: 'Requests that this HTTP request counted as: one per operation in it.' })
+  @Field(() => Int, {
+    description:
+      'Number of requests that this HTTP request or WebSocket operation counted as. Each operation counts as one.',
+  })
   cost!: number;
 
   @Field(() => Int, { description: 'Requests left until `resetAt`.' })

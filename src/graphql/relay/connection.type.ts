@@ -17,14 +17,14 @@ class PageInfoType {
 
   @Field(() => String, {
     nullable: true,
-    description: 'Cursor of the last item: the `after` of the next page. Null on an empty page.',
+    description: 'Cursor of the last item. Pass it as `after` to get the next page. Null on an empty page.',
   })
   endCursor!: string | null;
 
   @Field(() => String, {
     nullable: true,
     description:
-      'Event log cursor for `after` of a subscription, which then delivers every event that this page does not reflect. Set by `tasks` and `taskEvents`, also on an empty page. Null in other lists.',
+      'Event log cursor to pass as `after` to a subscription. The subscription then delivers every event that this page does not reflect. Set by the queries `tasks` and `taskEvents`, even on an empty page. Null in other lists.',
   })
   eventCursor!: string | null;
 }
@@ -37,7 +37,9 @@ export function createConnectionType<Node extends object>(
 ) {
   @ObjectType(`${name}Edge`, { description: 'A list item with its cursor.', simpleResolvers: true })
   class Edge {
-    @Field(() => String, { description: 'Opaque cursor of this item, for `after`.' })
+    @Field(() => String, {
+      description: 'Opaque cursor of this item. Pass it as `after` to get the items that follow.',
+    })
     cursor!: string;
 
     @Field(() => nodeType, { description: 'The item.' })

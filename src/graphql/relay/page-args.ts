@@ -6,7 +6,10 @@ export class PageArgs {
   @Field(() => Int, { description: 'Page size, from 1 to 100.' })
   first = 20;
 
-  @Field(() => String, { nullable: true, description: '`endCursor` of the previous page.' })
+  @Field(() => String, {
+    nullable: true,
+    description: '`endCursor` of the previous page. Omitted: the first page.',
+  })
   after?: string | null;
 }
 

@@ -3,7 +3,8 @@ import { InputRejected } from '../../core/errors.js';
 import { type UserError } from '../../core/primitives/user-error.js';
 
 @ObjectType('UserError', {
-  description: 'A problem with the input that the caller can fix. The mutation has changed nothing.',
+  description:
+    'A problem with the input of a mutation that the caller can fix. The mutation changed nothing.',
   simpleResolvers: true,
 })
 export class UserErrorType {
@@ -15,7 +16,8 @@ export class UserErrorType {
 
   @Field(() => [String], {
     nullable: true,
-    description: 'Path of the offending argument, such as ["input", "size"].',
+    description:
+      'Path of the offending argument, such as ["input", "size"]. Null if the problem is not in one argument.',
   })
   field!: string[] | null;
 }

@@ -109,7 +109,7 @@ function describeRootTypes(schema: GraphQLSchema): void {
     ],
     [
       schema.getMutationType(),
-      'Write operations. Each takes one `input` and returns problems that the caller can fix as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md.',
+      'Write operations. Each takes one `input`. Problems that the caller can fix are returned as `userErrors`. Other failures are GraphQL errors with a code from docs/ERRORS.md.',
     ],
     [
       schema.getSubscriptionType(),

@@ -10,7 +10,7 @@ abstract class ImageRequestInput {
   @Field(() => String, {
     nullable: true,
     description:
-      'Public http or https URL to which the result is posted, up to 2,048 characters. See docs/PROTOCOL.md, "Webhooks".',
+      'Public http or https URL to which the result is posted, up to 2,048 characters. Omitted: no webhook. See docs/PROTOCOL.md, "Webhooks".',
   })
   webhookUrl?: string | null;
 
@@ -18,27 +18,27 @@ abstract class ImageRequestInput {
     nullable: true,
     defaultValue: 'NORMAL',
     description:
-      'Order among the queued tasks of the same end user. It does not affect other end users or workspaces.',
+      'Priority among the queued tasks of the same end user. It does not affect other end users or workspaces.',
   })
   priority?: TaskPriority | null;
 
   @Field(() => GraphQLJSON, {
     nullable: true,
-    description: 'Any JSON value of your own, up to 4 KB. It is returned unchanged.',
+    description: 'Any JSON value of your own, up to 4,096 bytes. `Task.metadata` returns it unchanged.',
   })
   metadata?: unknown;
 
   @Field(() => String, {
     nullable: true,
     description:
-      'Your ID of the end user that the request is for, 1 to 255 characters. Omit it when you use the client token of an end user.',
+      'Your own ID of the end user that the request is for, 1 to 255 characters. Omit it if the client token is limited to an end user.',
   })
   endUserId?: string | null;
 
   @Field(() => String, {
     nullable: true,
     description:
-      '1 to 255 characters. A repeated key with the same input returns the existing task, and with other input the error IDEMPOTENCY_CONFLICT. Default: the header `Idempotency-Key`.',
+      'Key that makes it safe to send the request again, 1 to 255 characters. A repeated key with the same input returns the existing task. With different input, it gives the user error IDEMPOTENCY_CONFLICT. Default: the header `Idempotency-Key`.',
   })
   idempotencyKey?: string | null;
 
@@ -54,13 +54,16 @@ export class GenerateImagesInput extends ImageRequestInput {
   @Field(() => String, { description: 'Text that describes the images, 1 to 4,000 characters.' })
   prompt!: string;
 
-  @Field(() => String, { nullable: true, description: 'Name of a model from `models`. Default: flux-dev.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Name of a model from `models` with `canGenerate`. Default: flux-dev.',
+  })
   model?: string | null;
 
   @Field(() => String, {
     nullable: true,
     description:
-      'Size in pixels as WIDTHxHEIGHT, or an aspect ratio such as "16:9". The model decides which one. Default: its `defaultSize`.',
+      'Size in pixels such as "1024x768", or an aspect ratio such as "16:9", depending on the model. Default: the `defaultSize` of the model.',
   })
   size?: string | null;
 
@@ -82,13 +85,14 @@ export class EditImageInput extends ImageRequestInput {
 
   @Field(() => ID, {
     nullable: true,
-    description: 'ID of the image to edit: one that was generated, edited or uploaded here.',
+    description: 'ID of the image to edit. It must be stored in Darkroom: generated, edited or uploaded.',
   })
   sourceImageId?: string | null;
 
   @Field(() => String, {
     nullable: true,
-    description: 'Direct http or https URL of the image to edit.',
+    description:
+      'Public http or https URL of the image to edit, up to 2,048 characters. It must lead directly to the image, not to a page.',
   })
   sourceImageUrl?: string | null;
 

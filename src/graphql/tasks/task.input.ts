@@ -52,7 +52,7 @@ registerEnumType(CancelOutcomeEnum, {
     NOT_SENT: { description: 'The task was canceled before anything was sent to the upstream.' },
     ALREADY_SENT: {
       description:
-        'The task was canceled, but the upstream cannot be stopped and may bill it. Images that still arrive are kept as late images.',
+        'The task was canceled after it was sent to the upstream. The upstream cannot be stopped and may bill the task. Images that still arrive are kept as late images.',
     },
     ALREADY_FINISHED: { description: 'The task was final already. Nothing changed.' },
   },
@@ -80,7 +80,7 @@ export class CancelTaskPayload extends Payload {
 }
 
 @InputType('RetryTaskInput', {
-  description: 'Input for repeating a task. The upstream can bill the new task as well.',
+  description: 'Input for repeating a task. The upstream may bill the new task as well.',
 })
 export class RetryTaskInput {
   @Field(() => ID, { description: 'ID of the task to repeat. It must be final.' })
@@ -89,7 +89,7 @@ export class RetryTaskInput {
   @Field(() => String, {
     nullable: true,
     description:
-      '1 to 255 characters. A repeated key for the same task returns the existing retry. Default: the header `Idempotency-Key`.',
+      'Key that makes it safe to send the request again, 1 to 255 characters. A repeated key for the same task returns the existing retry. Default: the header `Idempotency-Key`.',
   })
   idempotencyKey?: string | null;
 }

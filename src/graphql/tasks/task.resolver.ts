@@ -49,7 +49,7 @@ export class TaskResolver {
   @Authorized('tasks:write')
   @Mutation(() => GenerateImagesPayload, {
     description:
-      'Requests images for a text prompt. It returns a task at once. Subscribe to `taskUpdated` to follow it. An acknowledged task always reaches a final status, and a request that may have reached the upstream is never sent again. Requires the scope `tasks:write`.',
+      'Requests images for a text prompt and returns a task at once. Subscribe to `taskUpdated` to follow the task. An acknowledged task always reaches a final status, and a request that may have reached the upstream is never sent again. Requires the scope `tasks:write`.',
   })
   generateImages(
     @Ctx() context: Context,
@@ -62,7 +62,7 @@ export class TaskResolver {
   @Authorized('tasks:write')
   @Mutation(() => EditImagePayload, {
     description:
-      'Requests an edit of an image. It makes the same promises as `generateImages`. Requires the scope `tasks:write`.',
+      'Requests an edit of an image and returns a task at once. The guarantees of `generateImages` apply. Requires the scope `tasks:write`.',
   })
   editImage(
     @Ctx() context: Context,
@@ -75,7 +75,7 @@ export class TaskResolver {
   @Authorized('tasks:write')
   @Mutation(() => CancelTaskPayload, {
     description:
-      'Cancels a task. If it has not been sent to the upstream yet, it never will be. A task that was sent cannot be stopped. Requires the scope `tasks:write`.',
+      'Cancels a task. A task that has not been sent to the upstream is never sent. A task that was sent cannot be stopped, and the upstream may bill it. Requires the scope `tasks:write`.',
   })
   cancelTask(
     @Ctx() { caller }: Context,
@@ -87,7 +87,7 @@ export class TaskResolver {
   @Authorized('tasks:write')
   @Mutation(() => RetryTaskPayload, {
     description:
-      'Creates a new task that repeats the request of a final one, and links it by `retryOf`. The upstream can bill both. Darkroom never takes that risk on its own. Requires the scope `tasks:write`.',
+      'Creates a new task with the input of a final one. `Task.retryOf` of the new task links the two. The upstream may bill both tasks, so Darkroom never does this on its own. Requires the scope `tasks:write`.',
   })
   retryTask(
     @Ctx() context: Context,
@@ -126,7 +126,7 @@ export class TaskResolver {
   }
 
   @FieldResolver(() => [ImageType], {
-    description: "Images in the upstream's order, without late ones: see `lateImages`.",
+    description: "Images in the order of the upstream's result. Late images are in `lateImages` instead.",
   })
   async images(@Root() task: Task, @Ctx() { imagesByTask }: Context): Promise<Image[]> {
     return (await imagesByTask.load(task.id)).filter((image) => !image.late);
@@ -139,7 +139,8 @@ export class TaskResolver {
 
   @FieldResolver(() => ImageType, {
     nullable: true,
-    description: 'Source image of an edit. Null if Darkroom does not store it.',
+    description:
+      'Source image of an edit. Null if the task is not an edit, or if Darkroom does not store the image.',
   })
   sourceImage(@Root() task: Task, @Ctx() { images }: Context): Promise<Image | null> | null {
     return task.sourceImageId ? images.load(task.sourceImageId) : null;
@@ -156,7 +157,7 @@ export class TaskResolver {
   @FieldResolver(() => Int, {
     nullable: true,
     description:
-      '1-based position in the queue, assuming no new tasks arrive. Workspaces alternate, then the end users of each, and priority and age order the tasks of an end user: see docs/PROTOCOL.md, "Fair scheduling". Null unless the status is QUEUED.',
+      '1-based position in the queue, assuming no new tasks arrive. Workspaces alternate, and so do the end users of a workspace. The tasks of an end user are ordered by priority, then by age. See docs/PROTOCOL.md, "Fair scheduling". Null unless the status is QUEUED.',
   })
   queuePosition(@Root() task: Task, @Ctx() { queuePositions }: Context): Promise<number | null> | null {
     return task.status === 'QUEUED' ? queuePositions.load(task.id) : null;
@@ -177,7 +178,7 @@ export class TaskResolver {
 
   @FieldResolver(() => String, {
     description:
-      'Event log cursor from just before the task was read. A subscription with this `after` misses no event. It can deliver events that this result already reflects.',
+      'Event log cursor from just before the task was read. Pass it as `after` to a subscription to miss no event. The subscription can deliver events that this result already reflects.',
   })
   eventCursor(@Root() task: Task): string {
     return this.history.cursorAt(BigInt(task.eventLogPosition));

@@ -28,7 +28,7 @@ registerEnumType(TaskStatusEnum, {
   valuesConfig: {
     QUEUED: {
       description:
-        'Waiting to be sent to the upstream. A task returns to this status when an attempt certainly created nothing and can be repeated.',
+        'Waiting to be sent to the upstream. A task returns to this status if an attempt certainly created nothing and will be repeated.',
     },
     SUBMITTING: { description: 'Being sent to the upstream.' },
     UNCONFIRMED: {
@@ -49,7 +49,7 @@ export const TaskPriorityEnum = Object.fromEntries(TASK_PRIORITIES.map((priority
 registerEnumType(TaskPriorityEnum, {
   name: 'TaskPriority',
   description:
-    'Order among the queued tasks of one end user. It does not affect other end users or workspaces.',
+    'Priority among the queued tasks of one end user. It does not affect other end users or workspaces.',
   valuesConfig: {
     LOW: { description: 'After tasks with NORMAL and HIGH priority.' },
     NORMAL: { description: 'The default. Tasks of equal priority are sent oldest first.' },
@@ -90,14 +90,14 @@ export class TaskCostType {
   @Field(() => String, {
     nullable: true,
     description:
-      'Highest expected cost: the price at the time of the request, times the requested images. Null if the price was unknown.',
+      'Highest expected cost: the price of an image at the time of the request, times `requestedCount`. Null if the price was unknown.',
   })
   estimated!: string | null;
 
   @Field(() => String, {
     nullable: true,
     description:
-      'Cost of the delivered images, including late ones. Null until the task is final, and if the price was unknown. Also null for a task that was canceled or expired after it was sent and has no result: the upstream may have billed it.',
+      'Cost of the delivered images, including late ones. Null until the task is final, or if the price was unknown. Also null if the task was canceled or expired after it was sent, until a late result arrives. The upstream may have billed such a task.',
   })
   final!: string | null;
 
@@ -128,7 +128,7 @@ export class TaskType {
   @Field(() => String, {
     nullable: true,
     description:
-      'Size in pixels as WIDTHxHEIGHT, or an aspect ratio, depending on the model. Null for an edit that keeps the aspect ratio of its source.',
+      'Size in pixels such as "1024x768", or an aspect ratio such as "16:9", depending on the model. Null for an edit that keeps the aspect ratio of its source.',
   })
   size!: string | null;
 
@@ -137,13 +137,14 @@ export class TaskType {
 
   @Field(() => Int, {
     description:
-      'Number of images that the upstream delivered before the task was final. It can be lower than `requestedCount`.',
+      "Number of images in the upstream's result, without late images. It can be lower than `requestedCount`.",
   })
   deliveredCount!: number;
 
   @Field(() => GraphQLURL, {
     nullable: true,
-    description: 'URL of the source image of an edit. Null if the source was given by ID.',
+    description:
+      'URL of the source image of an edit. Null if the task is not an edit, or if the source is an image in Darkroom.',
   })
   sourceImageUrl!: string | null;
 
@@ -159,7 +160,7 @@ export class TaskType {
   })
   upstreamTraceId!: string | null;
 
-  @Field(() => TaskPriorityEnum, { description: 'Order among the queued tasks of the same end user.' })
+  @Field(() => TaskPriorityEnum, { description: 'Priority among the queued tasks of the same end user.' })
   priority!: TaskPriority;
 
   @Field(() => String, {
@@ -180,7 +181,10 @@ export class TaskType {
   })
   webhookUrl!: string | null;
 
-  @Field(() => GraphQLJSON, { nullable: true, description: 'JSON value of the request, unchanged.' })
+  @Field(() => GraphQLJSON, {
+    nullable: true,
+    description: '`metadata` of the request, unchanged. Null if the request had none.',
+  })
   metadata!: unknown;
 
   @Field(() => GraphQLDateTime, { description: 'Time when the request was acknowledged.' })

@@ -12,7 +12,8 @@ export class TaskWebhooksResolver {
   constructor(private readonly webhookSender: WebhookSender) {}
 
   @FieldResolver(() => WebhookDeliveryConnection, {
-    description: 'Results posted or to post to `webhookUrl`, newest first. Empty if the task has none.',
+    description:
+      'Deliveries of results to `webhookUrl`, newest first. Empty if the task has no `webhookUrl` or no result yet.',
   })
   async webhookDeliveries(@Root() task: Task, @Args() { first, after }: PageArgs) {
     return toConnection(await this.webhookSender.pageOfDeliveries(task, first, after ?? null));

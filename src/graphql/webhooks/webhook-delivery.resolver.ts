@@ -26,7 +26,7 @@ export class WebhookDeliveryResolver {
   @Authorized('tasks:write')
   @Mutation(() => RedeliverWebhookPayload, {
     description:
-      'Posts the results of a task to its `webhookUrl` again, now and with the full number of attempts. It also works for results that were delivered or abandoned. The `webhook-id` stays the same. Requires the scope `tasks:write`.',
+      'Posts the results of a task to its `webhookUrl` again, now and with up to eight attempts. Results that were delivered or abandoned can be posted again, too. The `webhook-id` stays the same. Requires the scope `tasks:write`.',
   })
   redeliverWebhook(
     @Ctx() { caller }: Context,

@@ -39,12 +39,13 @@ registerEnumType(WebhookDeliveryStatusEnum, {
 
 @ObjectType('WebhookDelivery', {
   description:
-    "A result to post to the task's `webhookUrl`. Attempts continue until the endpoint accepts it or the last scheduled one has failed.",
+    "A result that is posted to the task's `webhookUrl`. Attempts continue until the endpoint accepts the result, responds with 410, or the eighth attempt has failed, usually more than a day after the first.",
   simpleResolvers: true,
 })
 export class WebhookDeliveryType {
   @Field(() => ID, {
-    description: 'ID of the delivery: the header `webhook-id` of every attempt, also after a redelivery.',
+    description:
+      'ID of the delivery. Every attempt sends it in the header `webhook-id`, also after a redelivery.',
   })
   id!: string;
 
@@ -60,17 +61,19 @@ export class WebhookDeliveryType {
   @Field(() => GraphQLDateTime, {
     nullable: true,
     description:
-      'Time when the next attempt is due. While an attempt is in progress, the time when it counts as lost. Null unless the status is PENDING.',
+      'Time when the next attempt is due. During an attempt, the time when that attempt is considered lost and is repeated. Null unless the status is PENDING.',
   })
   nextAttemptAt!: Date | null;
 
-  @Field(() => Int, { description: 'Number of attempts begun, including those before a redelivery.' })
+  @Field(() => Int, {
+    description: 'Number of attempts that have begun, including those before a redelivery.',
+  })
   attemptCount!: number;
 }
 
 @ObjectType('WebhookAttempt', {
   description:
-    'One HTTP POST of a webhook delivery. Attempts of deliveries that are not pending are deleted after the retention period.',
+    'One HTTP POST of a webhook delivery. Unless the delivery is pending, it is deleted after the retention period that the operator has set, by default 30 days.',
   simpleResolvers: true,
 })
 export class WebhookAttemptType {
@@ -112,7 +115,7 @@ export class WebhookAttemptType {
   @Field(() => GraphQLDateTime, {
     nullable: true,
     description:
-      'Time for which this attempt scheduled the next one. Null if it succeeded, was the last, or another attempt was begun meanwhile.',
+      'Time for which the next attempt was scheduled after this one. Null if this attempt succeeded, was the last one, or another attempt had begun in the meantime.',
   })
   nextAttemptAt!: Date | null;
 }

@@ -23,7 +23,7 @@ export class WebhookSecretResolver {
   @Authorized('keys:admin')
   @Mutation(() => RotateWebhookSecretPayload, {
     description:
-      'Replaces the secret that signs webhooks. During the grace period webhooks carry signatures of both secrets, so that endpoints can switch over. Requires the scope `keys:admin`.',
+      'Replaces the secret that signs webhooks. During the grace period, webhooks carry signatures of both secrets, so that endpoints can change to the new one. Requires the scope `keys:admin`.',
   })
   rotateWebhookSecret(
     @Ctx() { caller }: Context,

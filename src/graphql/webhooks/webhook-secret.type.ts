@@ -4,7 +4,8 @@ import { type WebhookSecret } from '../../services/webhooks/webhook-secrets.js';
 import { Payload } from '../relay/payload.type.js';
 
 @ObjectType('WebhookSecret', {
-  description: "Secret that signs the workspace's webhooks, as Standard Webhooks defines it.",
+  description:
+    "Secret that signs the workspace's webhooks, as defined by Standard Webhooks (https://www.standardwebhooks.com).",
   simpleResolvers: true,
 })
 export class WebhookSecretType {
@@ -15,7 +16,8 @@ export class WebhookSecretType {
 
   @Field(() => GraphQLDateTime, {
     nullable: true,
-    description: 'Time until which webhooks are also signed with the previous secret. Null if they are not.',
+    description:
+      'Time until which webhooks are also signed with the previous secret. Null if they are signed with one secret only.',
   })
   previousSecretExpiresAt!: Date | null;
 }

@@ -234,5 +234,5 @@ function parseVariables(value: unknown): Record<string, unknown> | null {
   } catch {
     // Reported below.
   }
-  throw new BadRequest('`variables` must be a JSON object.');
+  throw new BadRequest('`variables` is not a JSON object. Send an object, or leave it out.');
 }

@@ -35,7 +35,7 @@ function requireActionFields(body: unknown, actions: readonly string[]): JsonFie
     throw new BadRequest('The body is not a JSON object. Send one with "content-type: application/json".');
   }
   const fields = body as JsonFields;
-  if (!actions.some((action) => action === fields.action)) throw new UnknownAction(actions);
+  if (!actions.some((action) => action === fields.action)) throw new UnknownAction(fields.action, actions);
   return fields;
 }
 

@@ -24,7 +24,7 @@ export function uploadRoutes(uploads: Uploads, signedLinks: SignedLinks, maxByte
   const router = express.Router();
   router.put('/uploads/:id', async (request, response) => {
     if (Number(request.headers['content-length'] ?? 0) > maxBytes) {
-      throw new PayloadTooLarge(`${Math.floor(maxBytes / 1024 / 1024)} MB`);
+      throw new PayloadTooLarge(maxBytes);
     }
     await receive(request, response, bodyStreamOf(request));
   });

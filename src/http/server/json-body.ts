@@ -21,16 +21,20 @@ export async function readJsonBody(request: IncomingMessage, maxBytes: number): 
   try {
     body = JSON.parse(bytes.toString());
   } catch (error) {
-    throw new BadRequest('The request body is not valid JSON.', { cause: error });
+    throw new BadRequest('The request body is not valid JSON. Correct it and send it again.', {
+      cause: error,
+    });
   }
   if (typeof body !== 'object' || body === null)
-    throw new BadRequest('The request body is not a JSON object or list.');
+    throw new BadRequest(
+      'The request body is not a JSON object or list. Send an object with the GraphQL document as `query`.',
+    );
   return body;
 }
 
 async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   const { 'content-length': length, 'content-encoding': encoding = 'identity' } = request.headers;
-  const tooLarge = new PayloadTooLarge(`${maxBytes / (1024 * 1024)} MB`);
+  const tooLarge = new PayloadTooLarge(maxBytes);
   if (Number(length) > maxBytes) throw tooLarge;
   const decode = DECODERS[encoding.toLowerCase()];
   if (!decode && encoding.toLowerCase() !== 'identity') {
@@ -59,7 +63,9 @@ async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buf
     );
     request.on('close', () => {
       if (!request.complete)
-        reject(new BadRequest('The connection was closed before the request body was complete.'));
+        reject(
+          new BadRequest('The connection was closed before the request body was complete. Send it again.'),
+        );
     });
   });
 }

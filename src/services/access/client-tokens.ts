@@ -88,7 +88,7 @@ export class ClientTokens {
     }
     const found = new Set((await this.tasks.findMany(caller, ids.filter(isId))).map(({ id }) => id));
     if (ids.every((id) => found.has(id))) return [];
-    const message = 'taskIds has an ID of a task that is not in your workspace.';
+    const message = 'taskIds has an ID without a task in your workspace. Remove it.';
     return [{ code: 'NOT_FOUND', message, field }];
   }
 }

@@ -29,7 +29,7 @@ export function validateScopes(
       return [{ code: 'INVALID_SCOPES', message, field }];
     }
     if (callerScopes.includes(scope)) return [];
-    const message = `Your key does not have the scope "${scope}", so it cannot grant it. Use a key that has it.`;
+    const message = `Your API key or token does not have the scope "${scope}", so it cannot grant it. Use one that has it.`;
     return [{ code: 'SCOPE_NOT_HELD', message, field }];
   });
 }
@@ -38,6 +38,6 @@ export function validateScopes(
 export function validateExpiry(expiresAt: Date | null): UserError[] {
   const lifetimeMs = expiresAt ? expiresAt.getTime() - Date.now() : 1;
   if (lifetimeMs > 0 && lifetimeMs <= MAX_LIFETIME_MS) return [];
-  const message = 'expiresAt must be in the future and at most ten years away.';
+  const message = `expiresAt is ${expiresAt?.toISOString()}. Use a time in the future, at most ten years away.`;
   return [{ code: 'INVALID_EXPIRY', message, field: ['input', 'expiresAt'] }];
 }

@@ -46,7 +46,7 @@ export class Usage {
     validateRange(query);
     const rows = await findUsage(this.db, caller, query, null, MAX_EXPORT_ROWS + 1);
     if (rows.length <= MAX_EXPORT_ROWS) return rows;
-    throw new BadRequest(`The range has more than ${MAX_EXPORT_ROWS} groups. Use a shorter range.`);
+    throw new BadRequest(`The period has more than ${MAX_EXPORT_ROWS} groups. Use a shorter one.`);
   }
 }
 

@@ -62,7 +62,7 @@ export function fluxReplyOf(
   }
   if (resultImages.every((image) => image.lostAt)) {
     const message =
-      'The images were made, but the URLs that the upstream returned do not serve them. Send a new request.';
+      'The images were generated, but could not be downloaded from the upstream. Send a new request.';
     return { success: false, ...ids, error: fluxError('api_error', message) };
   }
   return {

@@ -30,8 +30,8 @@ const SMALL_FILE_CACHE_BYTES = 16 * 1024 * 1024;
 /** Lifetime of a presigned URL. Browsers follow it at once. */
 const PRESIGNED_URL_TTL_SECONDS = 300;
 const MAX_FILE_NAME_LENGTH = 60;
-const NO_IMAGE = 'There is no image at this URL.';
-const IMAGE_DELETED = 'This image was deleted.';
+const NO_IMAGE = 'No image exists at this URL. Query `Image.url` for the right one.';
+const IMAGE_DELETED = 'This image was deleted. It cannot be restored.';
 /**
  * Variants that are being made or wait for it. Two are made at a time, an AVIF takes up to 3 s, and browsers do not
  * wait a minute.
@@ -147,8 +147,10 @@ export class ImageServing {
     this.sizes.delete(error.key);
     this.imageCache.delete(imageId);
     await this.findServable(imageId);
-    const reason = 'the bytes of this image are missing (`npm run store:verify` reports more)';
-    throw new StoreUnavailable(reason, { cause: error });
+    throw new StoreUnavailable('the bytes of this image are missing', {
+      cause: error,
+      advice: 'Ask the operator to run `npm run store:verify`.',
+    });
   }
 
   private async sizeOfVariant(key: StoreKey, sha256: Uint8Array, variantSpec: VariantSpec): Promise<number> {
@@ -157,7 +159,7 @@ export class ImageServing {
       let inProgress = this.variantsInProgress.get(key);
       if (!inProgress) {
         if (this.variantsInProgress.size >= MAX_QUEUED_VARIANTS)
-          throw new StoreUnavailable('too many other variants are being made');
+          throw new StoreUnavailable('too many other variants are being created');
         inProgress = this.makeVariantFile(key, sha256, variantSpec).finally(() =>
           this.variantsInProgress.delete(key),
         );

@@ -102,10 +102,14 @@ export class Uploads {
         reservedUntil,
       );
       if (!isCompleted && !(await this.uploads.find(uploadId))?.usedAt)
-        throw new StoreUnavailable('storing took too long, so the image must be sent again');
+        throw new StoreUnavailable('storing the image took too long', { advice: 'Send it again.' });
       return await this.imageOf(upload);
     } catch (error) {
-      throw error instanceof ImageUnavailable ? new BadRequest(error.message, { cause: error }) : error;
+      throw error instanceof ImageUnavailable
+        ? new BadRequest(`${error.message} Send another PNG, JPEG, WebP, GIF or AVIF image.`, {
+            cause: error,
+          })
+        : error;
     } finally {
       await Promise.all([rm(receivedPath, { force: true }), rm(normalizedPath, { force: true })]);
     }
@@ -119,7 +123,8 @@ export class Uploads {
 
   private async imageOf({ id, workspaceId }: { id: string; workspaceId: string }): Promise<Image> {
     const [image] = await this.images.findMany(workspaceVisibility(workspaceId), [id]);
-    if (!image || image.deletedAt) throw new Gone('This image was deleted.');
+    if (!image || image.deletedAt)
+      throw new Gone('This image was deleted. Request a new upload link with `createUpload`.');
     return image;
   }
 }

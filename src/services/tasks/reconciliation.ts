@@ -80,12 +80,12 @@ function expiryFailure(task: Task): TaskFailure {
   if (task.status === 'UNCONFIRMED' || task.status === 'SUBMITTING') {
     const message =
       'The request may have reached the upstream, but no result arrived before the deadline. It was not sent again. ' +
-      'A new request may be billed a second time. An image that still arrives is kept as late.';
+      'An image that still arrives is kept in `lateImages`. A new request may be billed a second time.';
     return { ...common, code: 'SUBMIT_UNCONFIRMED', message };
   }
   const message =
     task.status === 'QUEUED'
-      ? 'The task could not be submitted before its deadline. Nothing was made. Send a new request.'
+      ? 'The task could not be submitted before its deadline. No image was generated. Send a new request.'
       : 'The upstream did not finish before the deadline. Send a new request, perhaps with a longer timeout.';
   return { ...common, code: 'DEADLINE_EXCEEDED', message };
 }

@@ -70,7 +70,7 @@ export class SourceImages {
     }
     if (this.signedLinks.imageUrlForUpstream(imageId) === null) {
       const message =
-        'The upstream cannot fetch this image from Darkroom. Set PUBLIC_URL to a public address of this service.';
+        'The upstream cannot fetch this image, because Darkroom has no public URL. Ask the operator to set PUBLIC_URL, or use sourceImageUrl.';
       throw new InputRejected([{ code: 'PUBLIC_URL_REQUIRED', message, field }]);
     }
   }

@@ -99,10 +99,13 @@ describe('foreign data', () => {
     const unread = new Set<string>();
     for (const probe of queries.filter(({ argumentValue }) => argumentValue.form === 'id')) {
       unread.add(probe.argument.coordinate);
-      for (const id of probeValues.identifiersToSend(probe, attacker).slice(0, 3)) {
+      // Not every object has what the argument selects: a task may have no callbacks, for example.
+      for (const id of probeValues.identifiersToSend(probe, attacker)) {
         const variables = probeVariables(probe, victim.own, id);
         const { text } = await runner.client.graphql(victim.apiKey, probe.root.document, variables);
-        if (text.includes(id)) unread.delete(probe.argument.coordinate);
+        if (!text.includes(id)) continue;
+        unread.delete(probe.argument.coordinate);
+        break;
       }
     }
     expect([...unread]).toEqual([]);

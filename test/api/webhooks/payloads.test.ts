@@ -101,7 +101,7 @@ describe('the webhook of a task', () => {
     await app.postBody(task.path, successBody(2, [0, 1]));
     const error = {
       code: 'api_error',
-      message: expect.stringMatching(/do not serve them. Send a new request/),
+      message: expect.stringMatching(/could not be downloaded from the upstream. Send a new request/),
     };
     const [received] = await waitForRequests(task);
     expect(webhookPayloadOf(received)).toEqual({

@@ -9,7 +9,11 @@ const MAX_REDIRECTS = 3;
 
 /** Fetches the source images of edits and posts callbacks. */
 export class SandboxHttpClient {
-  private readonly agent = new Agent({ connect: { timeout: TIMEOUT_MS } });
+  /**
+   * One connection per request (`pipelining: 0`). On a kept connection that the server is just closing, a callback would
+   * be lost by chance, because it is posted once.
+   */
+  private readonly agent = new Agent({ pipelining: 0, connect: { timeout: TIMEOUT_MS } });
   private readonly redirectingAgent = this.agent.compose(
     interceptors.redirect({ maxRedirections: MAX_REDIRECTS }),
   );

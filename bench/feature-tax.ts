@@ -20,8 +20,8 @@ const GOALS = { query: 1, create: 0.5 };
 
 /** Limits that are counted but never reached. */
 const LIMITS = {
-  LIMITS_PER_KEY: 'requestsPerMinute=10000000,generationsPerMinute=10000000',
-  LIMITS_PER_WORKSPACE: 'requestsPerMinute=10000000,generationsPerMinute=10000000',
+  LIMITS_PER_KEY: 'requestsPerMinute=1000000,generationsPerMinute=1000000',
+  LIMITS_PER_WORKSPACE: 'requestsPerMinute=1000000,generationsPerMinute=1000000',
 };
 
 const FLOOR = new URL('./feature-tax-floor.js', import.meta.url);

@@ -37,7 +37,7 @@ import { Reconciliation } from '../services/tasks/reconciliation.js';
 import { SourceImages } from '../services/tasks/source-images.js';
 import { AuthenticationFailures } from '../services/access/authentication-failures.js';
 import { Results } from '../services/tasks/results.js';
-import { BudgetEnforcement } from '../services/billing/budget-enforcement.js';
+import { RequestPricing } from '../services/billing/request-pricing.js';
 import { TaskControl } from '../services/tasks/task-control.js';
 import { TokenSigning } from '../services/access/token-signing.js';
 import { Uploads } from '../services/images/uploads.js';
@@ -90,7 +90,7 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     upstreamGate,
     signedLinks,
     new SourceImages(images, signedLinks, urlGuards),
-    new BudgetEnforcement(priceList, budgetRepository),
+    new RequestPricing(priceList, budgetRepository),
     rateLimits,
     log,
   );

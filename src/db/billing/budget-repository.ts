@@ -4,7 +4,7 @@ import { type Budget, type BudgetScope, utcMonth } from '../../core/billing/mone
 import { type Visibility } from '../../core/access/visibility.js';
 import { insertAuditSql, auditParameter } from '../access/audit-repository.js';
 import { type Database } from '../postgres/database.js';
-import { budgetScopesSql } from './budget-statements.js';
+import { budgetScopesSql } from './budget-enforcement.js';
 import { utcMonthSql } from './ledger-statements.js';
 
 /** Identifies a row of `budgets`. */

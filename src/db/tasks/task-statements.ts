@@ -1,5 +1,5 @@
 import { enqueueWebhookSql } from '../webhooks/webhook-statements.js';
-import { lockBudgetsSql, BUDGET_MASK_SQL, hasBudgetRoomSql } from '../billing/budget-statements.js';
+import { lockBudgetsSql, BUDGET_MASK_SQL, hasBudgetRoomSql } from '../billing/budget-enforcement.js';
 import { ledgerMovementSql, COST_COLUMNS } from '../billing/ledger-statements.js';
 import { isTaskVisibleSql } from '../access/visibility-filter.js';
 

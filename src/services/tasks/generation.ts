@@ -25,7 +25,7 @@ import {
   type ValidImageRequest,
 } from './request-validation.js';
 import { isFinalResult, type Results, upstreamIdsOf } from './results.js';
-import { type BudgetEnforcement } from '../billing/budget-enforcement.js';
+import { type RequestPricing } from '../billing/request-pricing.js';
 import { FairScheduler } from './fair-scheduler.js';
 
 /**
@@ -66,7 +66,7 @@ export class Generation {
     private readonly upstreamGate: UpstreamGate,
     private readonly signedLinks: SignedLinks,
     private readonly sourceImages: SourceImages,
-    private readonly budgetEnforcement: BudgetEnforcement,
+    private readonly pricing: RequestPricing,
     private readonly rateLimits: RateLimits,
     private readonly log: Logger,
   ) {
@@ -99,7 +99,7 @@ export class Generation {
       traceId,
       keyId,
       endUserId,
-      ...this.budgetEnforcement.priceOf(request.model),
+      ...this.pricing.priceOf(request.model),
     };
     const admission = await this.admit(caller, request, newTask);
     if ('replayed' in admission) return admission;
@@ -148,7 +148,7 @@ export class Generation {
       }
       const replayed = await this.findReplayed(newTask);
       if (replayed) return replayed;
-      await this.budgetEnforcement.throwIfOverBudget(newTask, attempt);
+      await this.pricing.throwIfOverBudget(newTask, attempt);
     }
   }
 

@@ -37,7 +37,7 @@ import { RateLimits, RATE_LIMIT_WINDOW_MS } from '../../../src/services/limits/r
 import { Reconciliation } from '../../../src/services/tasks/reconciliation.js';
 import { SourceImages } from '../../../src/services/tasks/source-images.js';
 import { Results } from '../../../src/services/tasks/results.js';
-import { BudgetEnforcement } from '../../../src/services/billing/budget-enforcement.js';
+import { RequestPricing } from '../../../src/services/billing/request-pricing.js';
 import { TaskControl } from '../../../src/services/tasks/task-control.js';
 import { TestHttpServer, type ReceivedRequest, reply } from '../net/test-http-server.js';
 import { callerWith } from '../access/callers.js';
@@ -164,7 +164,7 @@ export class SystemUnderTest {
         gate,
         signedLinks,
         new SourceImages(this.images, signedLinks, guards),
-        new BudgetEnforcement(PRICES, new BudgetRepository(db)),
+        new RequestPricing(PRICES, new BudgetRepository(db)),
         noLimits,
         silent,
       );

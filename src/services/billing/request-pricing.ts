@@ -14,8 +14,11 @@ const BUDGET_LABELS: Record<BudgetScope, string> = {
   END_USER: "this end user's budget",
 };
 
-/** Prices requests and explains why a budget rejects them. The statement that inserts a task enforces the budgets. */
-export class BudgetEnforcement {
+/**
+ * Prices requests and explains why a budget rejects them. The statement that inserts a task enforces the budgets
+ * (src/db/billing/budget-enforcement.ts).
+ */
+export class RequestPricing {
   constructor(
     private readonly priceList: PriceList,
     private readonly budgets: BudgetRepository,

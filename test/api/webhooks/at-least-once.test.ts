@@ -136,7 +136,7 @@ test('A response that arrives during a database outage is recorded after the out
   await proxy.cut();
   respond();
   await waitFor('the service to notice the outage', () =>
-    app.logLines.some((line) => line.includes('trying again')),
+    app.logLines.some((line) => line.includes('retrying a write')),
   );
   await proxy.restore();
   await waitFor('/readyz', async () => (await app.get('/readyz')).status === 200);

@@ -113,7 +113,9 @@ describe.each([
     const caller = { ...CALLER, workspaceId };
     const { upload } = await paused.create(caller, null);
     const token = new URL(upload.url).searchParams.get('t') ?? '';
-    await expect(paused.receive(upload.imageId, token, Readable.from([bytes]))).rejects.toThrow(/sent again/);
+    await expect(paused.receive(upload.imageId, token, Readable.from([bytes]))).rejects.toThrow(
+      /Send it again/,
+    );
 
     const resumed = new Uploads(uploads, images, blobs, store, signedLinks, MAX_BYTES);
     const image = await resumed.receive(upload.imageId, token, Readable.from([bytes]));

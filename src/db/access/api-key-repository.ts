@@ -5,6 +5,7 @@ import { newId } from '../../core/primitives/ids.js';
 import { type Limits } from '../../core/limits/limits.js';
 import { insertAuditSql, auditParameter } from './audit-repository.js';
 import { type Database } from '../postgres/database.js';
+import { statement } from '../postgres/statement.js';
 
 /** An API key without its secret. */
 export interface ApiKey {
@@ -101,6 +102,25 @@ const MARK_USED = {
   text: 'UPDATE api_keys SET last_used_at = now() WHERE id = ANY($1::uuid[])',
 };
 
+const LOCK_FIRST_KEY = statement(
+  'lock-first-key',
+  `SELECT pg_advisory_xact_lock(hashtext('darkroom first key'))`,
+);
+const FIND_ANY = statement('find-any-key', 'SELECT FROM api_keys LIMIT 1');
+const INSERT_DEFAULT_WORKSPACE = statement<{ workspaceId: string }>(
+  'insert-default-workspace',
+  `INSERT INTO workspaces (id, name) VALUES (:workspaceId, 'default')`,
+);
+const INSERT_FIRST = statement<Omit<NewApiKey, 'limits'> & { limits: string; audit: string }>(
+  'insert-first-key',
+  `
+  WITH key AS (
+    ${INSERT_KEY_INTO} VALUES (:id, :workspaceId, :name, :prefix, :lastFour, :hash, :scopes, :limits::jsonb, :expiresAt)
+    RETURNING *
+  ),${insertAuditSql(':audit', 'key')}
+  SELECT`,
+);
+
 /** The rows of `api_keys`. */
 export class ApiKeyRepository {
   constructor(private readonly db: Database) {}
@@ -176,16 +196,18 @@ export class ApiKeyRepository {
    */
   async insertFirst({ prefix, lastFour, hash }: ApiKeyHint & { hash: Buffer }): Promise<boolean> {
     return this.db.transaction(async (query) => {
-      await query(`SELECT pg_advisory_xact_lock(hashtext('darkroom first key'))`, []);
-      if ((await query('SELECT 1 FROM api_keys LIMIT 1', [])).length > 0) return false;
+      await query(LOCK_FIRST_KEY, {});
+      if ((await query(FIND_ANY, {})).length > 0) return false;
       const [id, workspaceId, name] = [newId(), newId(), 'first key'];
-      await query(`INSERT INTO workspaces (id, name) VALUES ($1, 'default')`, [workspaceId]);
+      await query(INSERT_DEFAULT_WORKSPACE, { workspaceId });
       const key = { id, workspaceId, name, prefix, lastFour, hash, scopes: SCOPES };
       const audit = keyCreatedEntry(SYSTEM_ACTORS.firstStart, key);
-      await query(INSERT.text, [
-        ...insertKeyValues({ ...key, limits: {}, expiresAt: null }),
-        auditParameter(audit),
-      ]);
+      await query(INSERT_FIRST, {
+        ...key,
+        limits: '{}',
+        expiresAt: null,
+        audit: auditParameter(audit),
+      });
       return true;
     });
   }

@@ -1,29 +1,39 @@
 import { type Database } from '../postgres/database.js';
+import { statement } from '../postgres/statement.js';
 
 /** Much longer than the time between storing bytes and inserting the row that uses them, one statement later. */
 const PROTECTION_MINUTES = 10;
 /** Gives other blobs precedence, and a store that was briefly unavailable time to come back. */
 const RETRY_MINUTES = 10;
 
-const PROTECT = {
-  name: 'protect-blob',
-  text: `
-  INSERT INTO blobs (sha256, check_at) VALUES ($1, now() + interval '${PROTECTION_MINUTES} minutes')
+const PROTECT = statement<{ sha256: Uint8Array }, { protectedUntil: Date }>(
+  'protect-blob',
+  `
+  INSERT INTO blobs (sha256, check_at) VALUES (:sha256, now() + interval '${PROTECTION_MINUTES} minutes')
   ON CONFLICT (sha256) DO UPDATE SET check_at = excluded.check_at
   RETURNING check_at AS "protectedUntil"`,
-};
-const CLAIM_DUE_BLOB = `
+);
+const CLAIM_DUE_BLOB = statement<object, { sha256: Buffer; isUsed: boolean }>(
+  'claim-due-blob',
+  `
   SELECT sha256, EXISTS (
     SELECT FROM images WHERE images.sha256 = blobs.sha256 AND images.deleted_at IS NULL
   ) AS "isUsed"
-  FROM blobs WHERE check_at <= now() ORDER BY check_at LIMIT 1 FOR UPDATE SKIP LOCKED`;
-const CLEAR_CHECK = 'UPDATE blobs SET check_at = NULL WHERE sha256 = $1';
-const DELETE_BLOB = 'DELETE FROM blobs WHERE sha256 = $1';
-const POSTPONE = `UPDATE blobs SET check_at = now() + interval '${RETRY_MINUTES} minutes' WHERE sha256 = $1`;
-const FIND_EXISTING = {
-  name: 'find-existing-blobs',
-  text: `SELECT encode(sha256, 'hex') AS sha256 FROM blobs WHERE sha256 = ANY($1::bytea[])`,
-};
+  FROM blobs WHERE check_at <= now() ORDER BY check_at LIMIT 1 FOR UPDATE SKIP LOCKED`,
+);
+const CLEAR_CHECK = statement<{ sha256: Buffer }>(
+  'clear-blob-check',
+  'UPDATE blobs SET check_at = NULL WHERE sha256 = :sha256',
+);
+const DELETE_BLOB = statement<{ sha256: Buffer }>('delete-blob', 'DELETE FROM blobs WHERE sha256 = :sha256');
+const POSTPONE = statement<{ sha256: Buffer }>(
+  'postpone-blob-check',
+  `UPDATE blobs SET check_at = now() + interval '${RETRY_MINUTES} minutes' WHERE sha256 = :sha256`,
+);
+const FIND_EXISTING = statement<{ sha256s: readonly Buffer[] }, { sha256: string }>(
+  'find-existing-blobs',
+  `SELECT encode(sha256, 'hex') AS sha256 FROM blobs WHERE sha256 = ANY(:sha256s::bytea[])`,
+);
 
 /**
  * SQL of a query for a statement that assigns a blob to an image. The arguments are the parameters of its hash and of the end
@@ -45,16 +55,16 @@ export class BlobRepository {
 
   /** Protects bytes that are about to be stored from removal until the returned time, 10 minutes from now. */
   async protect(sha256: Uint8Array): Promise<Date> {
-    const [row] = await this.db.run<{ protectedUntil: Date }>(PROTECT, [sha256]);
+    const [row] = await this.db.query(PROTECT, { sha256 });
     if (!row) throw new Error('An upsert returned no row.');
     return row.protectedUntil;
   }
 
   /** Those of these hashes, in hex, that have a row. */
   async findExisting(sha256s: readonly string[]): Promise<Set<string>> {
-    const rows = await this.db.run<{ sha256: string }>(FIND_EXISTING, [
-      sha256s.map((hex) => Buffer.from(hex, 'hex')),
-    ]);
+    const rows = await this.db.query(FIND_EXISTING, {
+      sha256s: sha256s.map((hex) => Buffer.from(hex, 'hex')),
+    });
     return new Set(rows.map((row) => row.sha256));
   }
 
@@ -64,10 +74,11 @@ export class BlobRepository {
    */
   async sweepOne(remove: (sha256: Buffer) => Promise<boolean>): Promise<boolean> {
     return this.db.transaction(async (query) => {
-      const [due] = await query<{ sha256: Buffer; isUsed: boolean }>(CLAIM_DUE_BLOB, []);
+      const [due] = await query(CLAIM_DUE_BLOB, {});
       if (!due) return false;
-      if (due.isUsed) await query(CLEAR_CHECK, [due.sha256]);
-      else await query((await remove(due.sha256)) ? DELETE_BLOB : POSTPONE, [due.sha256]);
+      const { sha256, isUsed } = due;
+      if (isUsed) await query(CLEAR_CHECK, { sha256 });
+      else await query((await remove(sha256)) ? DELETE_BLOB : POSTPONE, { sha256 });
       return true;
     });
   }

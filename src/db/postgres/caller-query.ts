@@ -1,33 +1,30 @@
 import pg from 'pg';
+import { type bind, statement } from './statement.js';
 
 /** A role that owns nothing, cannot log in, and reads the rows of one workspace only. row-level-security.ts creates it. */
 export const CALLER_ROLE = 'darkroom_caller';
 
 /** Assumes the caller's role in a workspace until the transaction ends. Returns no row. */
-export const ENTER_WORKSPACE = {
-  name: 'enter-workspace',
-  text: `
+export const ENTER_WORKSPACE = statement<{ workspaceId: string; planCacheMode: string }>(
+  'enter-workspace',
+  `
   SELECT WHERE set_config('role', '${CALLER_ROLE}', true) IS NULL
-            OR set_config('darkroom.workspace_id', $1, true) IS NULL
-            OR set_config('plan_cache_mode', $2, true) IS NULL`,
-};
+            OR set_config('darkroom.workspace_id', :workspaceId, true) IS NULL
+            OR set_config('plan_cache_mode', :planCacheMode, true) IS NULL`,
+);
 
-/** A statement of a caller, and the caller's workspace. */
-export interface CallerStatement {
-  workspaceId: string;
-  name: string;
-  text: string;
-  values: unknown[];
-  /** Whether one plan is good for all values. */
-  useGenericPlan: boolean;
-}
+/** A statement and its values, as `bind` returns them. */
+type BoundStatement = ReturnType<typeof bind>;
 
-/** The parameters of ENTER_WORKSPACE. */
-export function enterWorkspaceValues({
+/** The parameters of ENTER_WORKSPACE. `useGenericPlan`: one plan of the caller's statement is good for all values. */
+export function enterWorkspaceParameters({
   workspaceId,
   useGenericPlan,
-}: Pick<CallerStatement, 'workspaceId' | 'useGenericPlan'>) {
-  return [workspaceId, useGenericPlan ? 'force_generic_plan' : 'auto'];
+}: {
+  workspaceId: string;
+  useGenericPlan: boolean;
+}) {
+  return { workspaceId, planCacheMode: useGenericPlan ? 'force_generic_plan' : 'auto' };
 }
 
 /** The parts of a query and its connection that pg's types leave out. */
@@ -48,10 +45,11 @@ interface QueryHandlers {
  * for one role and planned again whenever the role changes.
  */
 export function createCallerQuery<Row extends object>(
-  statement: CallerStatement,
+  enterWorkspace: BoundStatement,
+  callerStatement: BoundStatement,
   done: (error: Error | null, result: { rows: Row[] }) => void,
 ): pg.Submittable {
-  const { name, text, values } = statement;
+  const { name, text, values } = callerStatement;
   const query = new pg.Query({ name: `caller-${name}`, text, values }, done as () => void);
   const { submit, handleCommandComplete } = query as unknown as QueryHandlers;
   let workspaceEntered = false;
@@ -60,7 +58,7 @@ export function createCallerQuery<Row extends object>(
       const { stream } = connection;
       stream.cork();
       try {
-        connection.bind({ statement: ENTER_WORKSPACE.name, values: enterWorkspaceValues(statement) });
+        connection.bind({ statement: enterWorkspace.name, values: enterWorkspace.values });
         connection.execute({});
         const error = submit.call(query, connection);
         // No Sync was sent then, so the connection cannot be used any more.

@@ -2,13 +2,9 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { type Logger } from 'pino';
 import { DatabaseUnavailable } from '../../core/errors.js';
-import {
-  createCallerQuery,
-  type CallerStatement,
-  ENTER_WORKSPACE,
-  enterWorkspaceValues,
-} from './caller-query.js';
-import { PrismaClient } from '../generated/client.js';
+import { CALLER_ROLE, createCallerQuery, ENTER_WORKSPACE, enterWorkspaceParameters } from './caller-query.js';
+import { bind, type Statement as NamedStatement, statement } from './statement.js';
+import { type Prisma, PrismaClient } from '../generated/client.js';
 
 export interface DatabaseOptions {
   url: string;
@@ -17,16 +13,18 @@ export interface DatabaseOptions {
   log: Logger;
 }
 
-/** A statement that is prepared once per connection under its name. */
+/** A statement with positional values. */
 export interface Statement {
   name: string;
   text: string;
-  /**
-   * For `runAsCaller`: one plan is good for all values, so the statement is planned once per connection. By default PostgreSQL
-   * plans some statements at every execution, which takes longer than a lookup by IDs itself.
-   */
   useGenericPlan?: boolean;
 }
+
+/** Runs one statement and returns its rows. */
+type Query = <Parameters extends object, Row extends object>(
+  statement: NamedStatement<Parameters, Row>,
+  parameters: Parameters,
+) => Promise<Row[]>;
 
 /** How long a request waits for a free or new connection before it fails with DatabaseUnavailable. */
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -40,6 +38,7 @@ const IDLE_TIMEOUT_MS = 300_000;
  * memory, connections), and a deadlock, whose victim has written nothing and can be retried.
  */
 const UNAVAILABLE_SQLSTATES = /^(08...|53...|57P0[1-4]|40P01)$/;
+const PROBE_ROW_SECURITY = statement('probe-row-security', 'SELECT FROM tasks LIMIT 0');
 /** The role does not exist, we may not assume it, it may not read, or it does not find the tables. */
 const ROW_SECURITY_MISSING_STATES = /^(22023|42501|42P01)$/;
 const UNAVAILABLE_CODES = new Set([
@@ -52,7 +51,7 @@ const UNAVAILABLE_CODES = new Set([
   'EHOSTUNREACH',
 ]);
 
-/** The database pool: Prisma Client for reads and administration, `run` for the hot statements. */
+/** The database pool: Prisma Client, and `query` for the statements that Prisma cannot make or that are hot. */
 export class Database {
   readonly pool: pg.Pool;
   readonly prisma: PrismaClient;
@@ -80,15 +79,34 @@ export class Database {
   }
 
   /** Runs one statement, in any workspace. Throws DatabaseUnavailable when PostgreSQL cannot be reached, and other errors unchanged. */
+  async query<Parameters extends object, Row extends object>(
+    statement: NamedStatement<Parameters, Row>,
+    parameters: Parameters,
+  ): Promise<Row[]> {
+    const config = bind(statement, parameters);
+    return this.translateUnavailable(async () => (await this.pool.query<Row>(config)).rows);
+  }
+
+  /**
+   * Runs a caller's statement. Row-level security restricts it to rows of this workspace, in addition to its own conditions.
+   * `query` is for background work and for the writes of callers.
+   */
+  async queryAsCaller<Parameters extends object, Row extends object>(
+    workspaceId: string,
+    statement: NamedStatement<Parameters, Row>,
+    parameters: Parameters,
+  ): Promise<Row[]> {
+    if (!(await this.hasRowSecurity())) return this.query(statement, parameters);
+    const { useGenericPlan } = statement;
+    const config = bind(statement, parameters);
+    return this.translateUnavailable(() => this.executeAsCaller({ workspaceId, useGenericPlan }, config));
+  }
+
   async run<Row extends object>(statement: Statement, values: unknown[]): Promise<Row[]> {
     const { name, text } = statement;
     return this.translateUnavailable(async () => (await this.pool.query<Row>({ name, text, values })).rows);
   }
 
-  /**
-   * Runs a caller's statement. Row-level security restricts it to rows of this workspace, in addition to its own conditions.
-   * `run` is for background work and for the writes of callers.
-   */
   async runAsCaller<Row extends object>(
     workspaceId: string,
     statement: Statement,
@@ -97,7 +115,7 @@ export class Database {
     if (!(await this.hasRowSecurity())) return this.run(statement, values);
     const { name, text, useGenericPlan = false } = statement;
     return this.translateUnavailable(() =>
-      this.executeAsCaller<Row>({ workspaceId, name, text, values, useGenericPlan }),
+      this.executeAsCaller({ workspaceId, useGenericPlan }, { name, text, values }),
     );
   }
 
@@ -110,19 +128,20 @@ export class Database {
   }
 
   /**
-   * Calls `work` with a connection that has an open transaction. Commits when `work` resolves, and rolls back when it rejects.
-   * For the few places that must hold a lock while they do something else.
+   * Calls `work` with a function that runs statements in one transaction. Commits when `work` resolves, and rolls back when it
+   * rejects. For the few places that must hold a lock while they do something else.
    */
-  async transaction<Result>(
-    work: (query: <Row extends object>(text: string, values: unknown[]) => Promise<Row[]>) => Promise<Result>,
-  ): Promise<Result> {
+  async transaction<Result>(work: (query: Query) => Promise<Result>): Promise<Result> {
     return this.translateUnavailable(async () => {
       const client = await this.pool.connect();
       try {
         await client.query('BEGIN');
-        const result = await work(async <Row extends object>(text: string, values: unknown[]) => {
-          return (await client.query<Row>(text, values)).rows;
-        });
+        const result = await work(
+          async <Parameters extends object, Row extends object>(
+            statement: NamedStatement<Parameters, Row>,
+            parameters: Parameters,
+          ) => (await client.query<Row>(bind(statement, parameters))).rows,
+        );
         await client.query('COMMIT');
         client.release();
         return result;
@@ -134,9 +153,26 @@ export class Database {
     });
   }
 
-  /** Runs a read through Prisma Client. Throws the same errors as `run`. */
+  /** Runs a query through Prisma Client, in any workspace. Throws the same errors as `query`. */
   async withPrisma<Result>(query: (prisma: PrismaClient) => Promise<Result>): Promise<Result> {
     return this.translateUnavailable(() => query(this.prisma));
+  }
+
+  /**
+   * Runs a caller's read through Prisma Client. Row-level security restricts it to rows of this workspace, in addition to its
+   * own conditions. It takes three more round trips than `queryAsCaller`, so it is for reads that are not hot.
+   */
+  async withPrismaAsCaller<Result>(
+    workspaceId: string,
+    query: (prisma: PrismaClient) => Prisma.PrismaPromise<Result>,
+  ): Promise<Result> {
+    if (!(await this.hasRowSecurity())) return this.withPrisma(query);
+    return this.translateUnavailable(async () => {
+      const enterWorkspace = this.prisma.$executeRaw`
+        SELECT set_config('role', ${CALLER_ROLE}, true), set_config('darkroom.workspace_id', ${workspaceId}, true)`;
+      const [, result] = await this.prisma.$transaction([enterWorkspace, query(this.prisma)]);
+      return result;
+    });
   }
 
   /** Resolves when the database responds. Throws DatabaseUnavailable otherwise. */
@@ -152,15 +188,9 @@ export class Database {
   }
 
   private async probeRowSecurity(): Promise<boolean> {
-    const probe = {
-      workspaceId: '',
-      name: 'probe-row-security',
-      text: 'SELECT FROM tasks LIMIT 0',
-      values: [],
-      useGenericPlan: false,
-    };
     try {
-      await this.translateUnavailable(() => this.executeAsCaller(probe));
+      const context = { workspaceId: '', useGenericPlan: false };
+      await this.translateUnavailable(() => this.executeAsCaller(context, bind(PROBE_ROW_SECURITY, {})));
       return true;
     } catch (error) {
       if (!(error instanceof pg.DatabaseError && ROW_SECURITY_MISSING_STATES.test(error.code ?? '')))
@@ -174,17 +204,21 @@ export class Database {
     }
   }
 
-  private async executeAsCaller<Row extends object>(statement: CallerStatement): Promise<Row[]> {
+  private async executeAsCaller<Row extends object>(
+    context: { workspaceId: string; useGenericPlan: boolean },
+    config: { name: string; text: string; values: unknown[] },
+  ): Promise<Row[]> {
     const client = await this.pool.connect();
     try {
+      const enterWorkspace = bind(ENTER_WORKSPACE, enterWorkspaceParameters(context));
       if (!this.preparedClients.has(client)) {
-        await client.query({ ...ENTER_WORKSPACE, values: enterWorkspaceValues(statement) });
+        await client.query(enterWorkspace);
         this.preparedClients.add(client);
       }
       const rows = await new Promise<Row[]>((resolve, reject) => {
         const done = (error: Error | null, result: { rows: Row[] }) =>
           error ? reject(error) : resolve(result.rows);
-        client.query(createCallerQuery(statement, done));
+        client.query(createCallerQuery(enterWorkspace, config, done));
       });
       client.release();
       return rows;

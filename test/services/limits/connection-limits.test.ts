@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { pino } from 'pino';
 import { ConnectionSlotRepository } from '../../../src/db/limits/connection-slot-repository.js';
 import { Database } from '../../../src/db/postgres/database.js';
+import { statement } from '../../../src/db/postgres/statement.js';
 import { type ConnectionLimit, ConnectionLimits } from '../../../src/services/limits/connection-limits.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 import { waitFor } from '../../support/wait-for.js';
@@ -180,7 +181,7 @@ describe('while PostgreSQL is unavailable', () => {
     let done = Promise.resolve();
     await new Promise<void>((locked) => {
       done = locker.db.transaction(async (query) => {
-        await query('LOCK TABLE connection_slots IN ACCESS EXCLUSIVE MODE', []);
+        await query(statement('lock-slots', 'LOCK TABLE connection_slots IN ACCESS EXCLUSIVE MODE'), {});
         locked();
         await released;
       });

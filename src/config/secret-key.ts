@@ -5,7 +5,9 @@ import { ConfigInvalid } from '../core/errors.js';
 import { newId } from '../core/primitives/ids.js';
 
 /** The length of an HMAC-SHA-256. */
-const SECRET_BYTES = 32;
+const RANDOM_BYTES = 32;
+/** The key is the text of the file, so that it can also be set as SECRET_KEY or SECRET_KEY_PREVIOUS. */
+const KEY_LENGTH = Buffer.alloc(RANDOM_BYTES).toString('base64').length;
 
 /**
  * Returns the installation's secret key. The first start creates it in the data directory, readable only by its owner. The
@@ -14,16 +16,16 @@ const SECRET_BYTES = 32;
 export async function loadOrCreateSecretKey(dataDir: string): Promise<Buffer> {
   const path = join(dataDir, 'secret-key');
   const key = (await readKey(path)) ?? (await createKey(dataDir, path));
-  if (key.length >= SECRET_BYTES) return key;
+  if (key.length >= KEY_LENGTH) return key;
   throw new ConfigInvalid(
-    `${path} does not hold a key of ${SECRET_BYTES} bytes. Restore it from a backup, or delete it to create a new key. ` +
+    `${path} does not hold a key of ${KEY_LENGTH} characters. Restore it from a backup, or delete it to create a new key. ` +
       'With a new key, existing links, cursors, client tokens and webhook secrets stop working.',
   );
 }
 
 async function readKey(path: string): Promise<Buffer | null> {
   try {
-    return Buffer.from((await readFile(path, 'utf8')).trim(), 'base64');
+    return Buffer.from((await readFile(path, 'utf8')).trim());
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
@@ -34,7 +36,7 @@ async function createKey(dataDir: string, path: string): Promise<Buffer> {
   const temporaryPath = join(dataDir, `.secret-key-${newId()}`);
   await mkdir(dataDir, { recursive: true });
   try {
-    const text = `${randomBytes(SECRET_BYTES).toString('base64')}\n`;
+    const text = `${randomBytes(RANDOM_BYTES).toString('base64')}\n`;
     await writeFile(temporaryPath, text, { mode: 0o600, flag: 'wx', flush: true });
     // Unlike a rename, a link does not replace the key of an instance that was faster.
     await link(temporaryPath, path).catch((error: NodeJS.ErrnoException) => {

@@ -277,15 +277,16 @@ describe('.env.example', () => {
 });
 
 describe('the secret key of an installation', () => {
-  test('is created once, stored, and readable only by its owner', async () => {
+  test('is created once, readable only by its owner, and can be moved to SECRET_KEY_PREVIOUS', async () => {
     const dataDir = join(folder, 'new', 'data');
     const keys = await Promise.all(Array.from({ length: 5 }, () => loadOrCreateSecretKey(dataDir)));
-    expect(keys[0]).toHaveLength(32);
+    expect(keys[0]).toHaveLength(44);
     for (const key of keys) expect(key).toEqual(keys[0]);
     expect((await stat(join(dataDir, 'secret-key'))).mode & 0o777).toBe(0o600);
     await expect(loadOrCreateSecretKey(dataDir)).resolves.toEqual(keys[0]);
     const text = await readFile(join(dataDir, 'secret-key'), 'utf8');
-    expect(Buffer.from(text.trim(), 'base64')).toEqual(keys[0]);
+    const rotated = readConfig({ SECRET_KEY: 'x'.repeat(32), SECRET_KEY_PREVIOUS: text.trim() });
+    expect(rotated.previousSecretKeys).toEqual([keys[0]]);
   });
 
   test('is written atomically, also if several instances start at once', async () => {

@@ -8,8 +8,12 @@ import { Pool } from 'undici';
 import { EVENT_ACTORS } from '../src/core/events/task-event.js';
 import { newId } from '../src/core/primitives/ids.js';
 import { Signer } from '../src/core/access/signer.js';
-import { TRANSITION_TASK } from '../src/db/tasks/task-statements.js';
-import { type TaskTransition, transitionTaskValues } from '../src/db/tasks/task-repository.js';
+import { bind } from '../src/db/postgres/statement.js';
+import {
+  type TaskTransition,
+  TRANSITION_TASK,
+  transitionTaskParameters,
+} from '../src/db/tasks/task-transition.js';
 import { helperArgs } from './support/helper.js';
 import { serveLoad } from './support/load.js';
 import { callbackBody, callbackPath, imageUrl } from './support/running-tasks.js';
@@ -54,8 +58,8 @@ async function createStatementLane(): Promise<(lane: number) => Promise<void>> {
   }
   return async (lane) => {
     const id = nextId();
-    const values = transitionTaskValues(id, 'SUCCEEDED', successMove(id));
-    const result = await clients[lane]?.query({ ...TRANSITION_TASK, values });
+    const parameters = transitionTaskParameters(id, 'SUCCEEDED', successMove(id));
+    const result = await clients[lane]?.query(bind(TRANSITION_TASK, parameters));
     if (result?.rowCount !== 1) throw new Error('The statement updated no task.');
   };
 }

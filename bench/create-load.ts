@@ -3,8 +3,8 @@
  * `[pg, database url, workspace id]` it sends the service's SQL statement directly to PostgreSQL.
  */
 import pg from 'pg';
-import { INSERT_TASK } from '../src/db/tasks/task-statements.js';
-import { insertTaskValues } from '../src/db/tasks/task-repository.js';
+import { bind } from '../src/db/postgres/statement.js';
+import { INSERT_TASK, insertTaskParameters } from '../src/db/tasks/task-row.js';
 import { GraphqlClient } from './support/graphql-client.js';
 import { helperArgs } from './support/helper.js';
 import { serveLoad } from './support/load.js';
@@ -31,10 +31,8 @@ async function createPgLanes(databaseUrl: string, workspaceId: string): Promise<
       client.on('error', () => process.exit(1)); // the server was stopped
       await client.connect();
       return async () => {
-        const { rowCount } = await client.query({
-          ...INSERT_TASK,
-          values: insertTaskValues(newTask(workspaceId), 'bench'),
-        });
+        const parameters = insertTaskParameters(newTask(workspaceId), 'bench');
+        const { rowCount } = await client.query(bind(INSERT_TASK, parameters));
         if (rowCount !== 1) throw new Error('The statement wrote no task.');
       };
     }),

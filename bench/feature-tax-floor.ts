@@ -9,8 +9,8 @@ import { expressMiddleware } from '@as-integrations/express5';
 import cors from 'cors';
 import express from 'express';
 import pg from 'pg';
-import { INSERT_TASK } from '../src/db/tasks/task-statements.js';
-import { insertTaskValues } from '../src/db/tasks/task-repository.js';
+import { bind } from '../src/db/postgres/statement.js';
+import { INSERT_TASK, insertTaskParameters } from '../src/db/tasks/task-row.js';
 import { helperArgs, serveCommands } from './support/helper.js';
 import { newTask } from './support/new-task.js';
 
@@ -37,8 +37,8 @@ const resolvers = {
   },
   Mutation: {
     generateImages: async (_root: unknown, { input }: { input: { prompt: string } }) => {
-      const values = insertTaskValues({ ...newTask(workspaceId), prompt: input.prompt }, 'bench');
-      const { rows } = await pool.query<Record<string, unknown>>({ ...INSERT_TASK, values });
+      const parameters = insertTaskParameters({ ...newTask(workspaceId), prompt: input.prompt }, 'bench');
+      const { rows } = await pool.query<Record<string, unknown>>(bind(INSERT_TASK, parameters));
       return { task: { ...rows[0], eventCursor: '' }, replayed: false, userErrors: [] };
     },
   },

@@ -2,8 +2,9 @@ import { performance } from 'node:perf_hooks';
 import { pino } from 'pino';
 import { workspaceVisibility } from '../src/core/access/visibility.js';
 import { Database, type Statement } from '../src/db/postgres/database.js';
+import { type Statement as NamedStatement } from '../src/db/postgres/statement.js';
 import { ImageRepository } from '../src/db/images/image-repository.js';
-import { pageOfTasks, type TaskFilter } from '../src/db/tasks/task-pages.js';
+import { type TaskFilter } from '../src/db/tasks/task-pages.js';
 import { TaskRepository } from '../src/db/tasks/task-repository.js';
 import { fillHistory, RARE_WORD } from './history-fill.js';
 import { type Bench, median, printHeader, printTable, roundTo } from './support/bench.js';
@@ -19,12 +20,26 @@ const GOAL = 0.9;
 
 /** Runs the same statements without row-level security. */
 class UnrestrictedDatabase extends Database {
+  override queryAsCaller<Parameters extends object, Row extends object>(
+    _workspaceId: string,
+    statement: NamedStatement<Parameters, Row>,
+    parameters: Parameters,
+  ) {
+    return this.query(statement, parameters);
+  }
   override runAsCaller<Row extends object>(_workspaceId: string, statement: Statement, values: unknown[]) {
     return this.run<Row>(statement, values);
   }
 }
 /** With row-level security, and with plans chosen by PostgreSQL as without it. */
 class ReplannedDatabase extends Database {
+  override queryAsCaller<Parameters extends object, Row extends object>(
+    workspaceId: string,
+    statement: NamedStatement<Parameters, Row>,
+    parameters: Parameters,
+  ) {
+    return super.queryAsCaller(workspaceId, { ...statement, useGenericPlan: false }, parameters);
+  }
   override runAsCaller<Row extends object>(workspaceId: string, statement: Statement, values: unknown[]) {
     return super.runAsCaller<Row>(workspaceId, { ...statement, useGenericPlan: false }, values);
   }
@@ -32,6 +47,12 @@ class ReplannedDatabase extends Database {
 /** With row-level security also for finding the IDs of a page. */
 class FullyRestrictedDatabase extends Database {
   workspaceId = '';
+  override query<Parameters extends object, Row extends object>(
+    statement: NamedStatement<Parameters, Row>,
+    parameters: Parameters,
+  ) {
+    return this.queryAsCaller(this.workspaceId, statement, parameters);
+  }
   override run<Row extends object>(statement: Statement, values: unknown[]) {
     return this.runAsCaller<Row>(this.workspaceId, statement, values);
   }
@@ -70,7 +91,8 @@ export const rls: Bench = async ({ seconds = DEFAULT_SECONDS, release }) => {
   const someIds = (count: number) =>
     Array.from({ length: count }, () => ids[(next += 1) % ids.length] as string);
   const find = (db: Database) => new TaskRepository(db).findMany(visibility, someIds(1));
-  const page = (filter: TaskFilter) => (db: Database) => pageOfTasks(db, visibility, filter, null, 21);
+  const page = (filter: TaskFilter) => (db: Database) =>
+    new TaskRepository(db).page(visibility, filter, { before: null, limit: 21 });
   const unconfirmed = page({ statuses: ['UNCONFIRMED'] });
   const rare = page({ search: RARE_WORD });
   const imagesOf = (db: Database) => new ImageRepository(db).findByTasks(workspaceId, someIds(20));

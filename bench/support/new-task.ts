@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { newId } from '../../src/core/primitives/ids.js';
-import { type NewTask } from '../../src/db/tasks/task-repository.js';
+import { type NewTask } from '../../src/db/tasks/task-row.js';
 
 export const PROMPT =
   'a white siamese cat on a windowsill, late afternoon light, 35 mm, shallow depth of field';

@@ -133,7 +133,7 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     tuning.pollUpstreamAfterMs ?? 10_000,
     tuning.reconcileIntervalMs ?? 1_000,
   );
-  const history = new History(db, tasks, images, events, cursors);
+  const history = new History(tasks, images, events, cursors);
   const { push } = config;
   const broadcasterOptions = {
     cursors,

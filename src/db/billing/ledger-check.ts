@@ -1,13 +1,14 @@
 import { type Database } from '../postgres/database.js';
+import { statement } from '../postgres/statement.js';
 
 /**
  * Compares all records of money in one snapshot. It finds movements whose entries do not sum to zero, tasks whose ledger, row
  * and images disagree, and budget counters that differ from the ledger of the tasks that they count. All agree at any time,
  * also while tasks are running.
  */
-export const LEDGER_DRIFT = {
-  name: 'find-ledger-drift',
-  text: `
+export const LEDGER_DRIFT = statement<object, LedgerDrift>(
+  'find-ledger-drift',
+  `
   WITH balance AS (
     SELECT task_id, sum(amount) FILTER (WHERE account = 'reserved') AS reserved,
            sum(amount) FILTER (WHERE account = 'spent') AS spent,
@@ -52,7 +53,7 @@ export const LEDGER_DRIFT = {
          (SELECT count(*)::int FROM expected) AS "taskCount", (SELECT count(*)::int FROM ledger_entries) AS "entryCount",
          (SELECT count(*)::int FROM budget_counters) AS "counterCount"
   FROM finding`,
-};
+);
 
 /** The result of a ledger check. */
 export interface LedgerDrift {
@@ -68,7 +69,7 @@ export interface LedgerDrift {
 
 /** Reads the whole ledger, so it is for operators and tests, not for requests. */
 export async function findLedgerDrift(db: Database): Promise<LedgerDrift> {
-  const [row] = await db.run<LedgerDrift>(LEDGER_DRIFT, []);
+  const [row] = await db.query(LEDGER_DRIFT, {});
   if (!row) throw new Error('The ledger check returned no row.');
   return row;
 }

@@ -22,17 +22,23 @@ interface AccountChanges {
 }
 
 /**
- * SQL of a CTE that records a movement for the task of the CTE `task`, in the ledger and in the counters of its budgets. The
- * statement must count the rows of `movement`, because PostgreSQL does not run a SELECT that nothing reads. Nothing is
- * recorded for a task without a price, or when the condition is false. A function does the work because it costs nothing
- * then: as further CTEs the same inserts made every statement a fifth slower.
+ * SQL of a CTE named `movement` that records a movement for the tasks of the CTE `task`, in the ledger and in the counters of
+ * their budgets. The statement must count the rows of `movement`, because PostgreSQL does not run a SELECT that nothing reads.
+ * Nothing is recorded for a task without a price, or when `condition` is false. A function does the work because it costs
+ * nothing then: as further CTEs the same inserts made every statement a fifth slower.
  */
-export function ledgerMovementSql(kind: string, changes: AccountChanges, condition = 'true'): string {
-  const { reserved = '0', spent = '0', uncertain = '0' } = changes;
+export function ledgerMovementSql(options: {
+  task: string;
+  kind: string;
+  changes: AccountChanges;
+  condition?: string;
+}): string {
+  const { task, kind, condition = 'true' } = options;
+  const { reserved = '0', spent = '0', uncertain = '0' } = options.changes;
   return `
   movement AS (
     SELECT record_ledger_movement(id, workspace_id, key_id, end_user_id, currency, budget_mask,
                                   ${utcMonthSql('created_at')}, (${kind})::ledger_kind, ${reserved}, ${spent}, ${uncertain})
-    FROM task WHERE unit_price IS NOT NULL AND ${condition}
+    FROM ${task} WHERE unit_price IS NOT NULL AND ${condition}
   )`;
 }

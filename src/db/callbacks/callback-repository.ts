@@ -4,7 +4,7 @@ import { type Visibility } from '../../core/access/visibility.js';
 import { type Database } from '../postgres/database.js';
 import { namedStatement } from '../postgres/named-statement.js';
 import { coversWorkspace, visibilityValues, isTaskVisibleSql } from '../access/visibility-filter.js';
-import { type RawCallback } from '../tasks/task-repository.js';
+import { type RawCallback } from '../tasks/task-transition.js';
 
 /** For callbacks without a new result. The statement that changes the task saves the others. */
 const SAVE = {

@@ -1,116 +1,94 @@
-import { type CallbackVerdict } from '../../core/callbacks/callback.js';
-import { type EventData, type EventType } from '../../core/events/task-event.js';
-import { type TaskFailure } from '../../core/tasks/task-failure.js';
-import { type UpstreamMetadata } from '../../core/images/image.js';
-import { type NewJob, type SubmitJob } from '../../core/jobs.js';
+import { type EventType } from '../../core/events/task-event.js';
+import { type SubmitJob } from '../../core/jobs.js';
 import { type Visibility } from '../../core/access/visibility.js';
-import {
-  isFinal,
-  statusesBefore,
-  type Task,
-  TASK_PRIORITIES,
-  type TaskKind,
-  type TaskPriority,
-  type TaskStatus,
-} from '../../core/tasks/task.js';
+import { type Task, type TaskStatus } from '../../core/tasks/task.js';
+import { isTaskVisibleSql } from '../access/visibility-filter.js';
 import { type Database } from '../postgres/database.js';
-import { visibilityValues } from '../access/visibility-filter.js';
+import { statement } from '../postgres/statement.js';
+import { addLateImages, type LateImages, releaseUncertain } from './late-images.js';
+import { findQueuePositions } from './queue-positions.js';
 import {
-  CLAIM_NEXT_TASKS,
-  CLAIM_FOR_RECONCILIATION,
-  REPLACE_SUBMIT_JOB,
-  FIND_OVERDUE,
-  FIND_SUBMISSION,
-  FIND_TASK,
-  FIND_TASKS,
-  FIND_TASK_BY_IDEMPOTENCY_KEY,
-  INSERT_TASK,
-  ADD_LATE_IMAGES,
+  claimForReconciliation,
+  claimNextTasks,
+  replaceSubmitJob,
+  type TaskClaim,
+  type TaskClaimResult,
+  type TaskToReconcile,
+} from './task-claims.js';
+import { findPageOfTaskIds, type TaskFilter } from './task-pages.js';
+import { INSERT_TASK, insertTaskParameters, type NewTask, TASK_COLUMNS } from './task-row.js';
+import {
+  type TaskTransition,
   TRANSITION_TASK,
-  SET_UPSTREAM_TASK_ID,
-  RELEASE_UNCERTAIN,
-  CLEAR_CHECKED_AT,
-} from './task-statements.js';
+  type TransitionedTask,
+  transitionTaskParameters,
+} from './task-transition.js';
 
-/** A task to insert. */
-export interface NewTask {
-  id: string;
+const FIND_TASK = statement<{ id: string }, Task>(
+  'find-task',
+  `SELECT ${TASK_COLUMNS} FROM tasks task WHERE task.id = :id`,
+);
+
+const FIND_SUBMISSION = statement<{ id: string; submissionId: string }, Task>(
+  'find-submission',
+  `SELECT ${TASK_COLUMNS} FROM tasks task
+   WHERE task.id = :id AND task.submission_id = :submissionId AND task.status = 'SUBMITTING'`,
+);
+
+/** A request with an idempotency key. */
+interface IdempotentRequest {
   workspaceId: string;
-  kind: TaskKind;
-  prompt: string;
-  model: string;
-  size: string | null;
-  requestedCount: number;
-  sourceImageId: string | null;
-  sourceImageUrl: string | null;
-  idempotencyKey: string | null;
-  inputHash: Buffer;
-  metadata: unknown;
-  timeoutSeconds: number;
-  retryOfId: string | null;
-  webhookUrl: string | null;
-  traceId: string | null;
-  keyId: string;
   endUserId: string | null;
-  priority: TaskPriority;
-  /** Price of one image, as a decimal. Null, like `currency`: unknown. */
-  unitPrice: string | null;
-  currency: string | null;
+  idempotencyKey: string;
+  inputHash: Buffer;
 }
 
-/** An image of a result, to insert. */
-export interface NewImage {
+const FIND_TASK_BY_IDEMPOTENCY_KEY = statement<IdempotentRequest, Task & { sameInput: boolean }>(
+  'find-task-by-idempotency-key',
+  `SELECT ${TASK_COLUMNS}, task.input_hash = :inputHash AS "sameInput"
+   FROM tasks task
+   WHERE task.workspace_id = :workspaceId AND coalesce(task.end_user_id, '') = coalesce(:endUserId::text, '')
+     AND task.idempotency_key = :idempotencyKey`,
+  { useGenericPlan: true },
+);
+
+/**
+ * Looks tasks up one by one; OFFSET 0 keeps the planner from flattening the subquery. With `id = ANY` the planner reads the
+ * whole workspace if most other workspaces are small: 5 ms with 16,000 tasks.
+ */
+const FIND_TASKS = statement<Visibility & { ids: readonly string[] }, Task>(
+  'find-tasks',
+  `
+  SELECT ${TASK_COLUMNS} FROM (SELECT DISTINCT unnest(:ids::uuid[]) AS id) given CROSS JOIN LATERAL (
+    SELECT * FROM tasks task WHERE task.id = given.id AND ${isTaskVisibleSql('task')} OFFSET 0) task`,
+  { useGenericPlan: true },
+);
+
+const FIND_OVERDUE = statement<{ limit: number }, Task>(
+  'find-overdue-tasks',
+  `SELECT ${TASK_COLUMNS} FROM tasks task
+   WHERE status IN ('QUEUED', 'SUBMITTING', 'UNCONFIRMED', 'RUNNING') AND deadline_at < now()
+   ORDER BY deadline_at LIMIT :limit`,
+);
+
+const SET_UPSTREAM_TASK_ID = statement<{
   id: string;
-  index: number;
-  upstreamUrl: string;
-  seed: string | null;
-  inferenceSeconds: number | null;
-  upstreamMetadata: UpstreamMetadata;
-}
+  upstreamTaskId: string;
+  upstreamTraceId: string | null;
+}>(
+  'set-upstream-task-id',
+  `UPDATE tasks SET upstream_task_id = coalesce(upstream_task_id, :upstreamTaskId),
+                    upstream_trace_id = coalesce(upstream_trace_id, :upstreamTraceId),
+                    submitted_at = coalesce(submitted_at, now())
+   WHERE id = :id`,
+);
 
-/** The changes that one commit makes together with a change of status. */
-export interface TaskTransition<Type extends EventType = EventType> {
-  /** Narrows the statuses that the task may have before. It never allows more than `TRANSITIONS` of core/tasks/task.ts. */
-  fromStatuses?: readonly TaskStatus[];
-  event?: { type: Type; actor: string; data: EventData[Type] };
-  jobs?: NewJob[];
-  images?: NewImage[];
-  failure?: TaskFailure;
-  upstreamTaskId?: string | null;
-  upstreamTraceId?: string | null;
-  /** Identifies the run that makes the task SUBMITTING. */
-  submissionId?: string;
-  /** ID of the job of that run. */
-  submitJobId?: string;
-  /** Earliest time of the next submission of a task that goes back to the queue. */
-  notBefore?: Date;
-  /** The callback that causes the transition. It is saved with its verdict. */
-  callback?: RawCallback;
-  /** Makes the transition conditional on this being the latest submission attempt. */
-  expectedAttempt?: number;
-}
+const CLEAR_CHECKED_AT = statement<{ ids: readonly string[] }>(
+  'clear-checked-at',
+  `UPDATE tasks SET checked_at = NULL WHERE id = ANY(:ids::uuid[])`,
+);
 
-/** A task after its transition, and the verdict on the callback that caused it. */
-export type TransitionedTask = Task & { verdict: CallbackVerdict | null };
-
-/** A run of a submit job that claims a task, and the ID of the submission. */
-export interface TaskClaim extends SubmitJob {
-  submissionId: string;
-}
-
-/** The outcome of `pick_next_tasks` for one claim, and the task if it was made SUBMITTING. */
-export type TaskClaimResult =
-  | { outcome: 'PICKED'; task: Task | null }
-  | { outcome: 'ALREADY_SUBMITTING'; taskId: string }
-  | { outcome: 'RETRY' | 'SUPERSEDED' | 'NONE' };
-
-/** A callback's ID and its unparsed body. */
-export interface RawCallback {
-  id: string;
-  body: Uint8Array;
-}
-
-/** The rows of `tasks`. Every method is one statement and throws DatabaseUnavailable when PostgreSQL cannot be reached. */
+/** The rows of `tasks`. Every write is one statement. Every method throws DatabaseUnavailable when PostgreSQL cannot be reached. */
 export class TaskRepository {
   constructor(private readonly db: Database) {}
 
@@ -119,7 +97,7 @@ export class TaskRepository {
    * budget has no room; `BudgetRepository.explainRejection` returns the budgets.
    */
   async insert(task: NewTask, actor: string): Promise<Task | null> {
-    const [row] = await this.db.run<Task>(INSERT_TASK, insertTaskValues(task, actor));
+    const [row] = await this.db.query(INSERT_TASK, insertTaskParameters(task, actor));
     return row ?? null;
   }
 
@@ -129,37 +107,8 @@ export class TaskRepository {
     status: TaskStatus,
     transition: TaskTransition<Type> = {},
   ): Promise<TransitionedTask | null> {
-    const [row] = await this.db.run<TransitionedTask>(
-      TRANSITION_TASK,
-      transitionTaskValues(id, status, transition),
-    );
+    const [row] = await this.db.query(TRANSITION_TASK, transitionTaskParameters(id, status, transition));
     return row ?? null;
-  }
-
-  /**
-   * Claims a task for each run of a submit job by fair scheduling, makes it SUBMITTING, and returns the outcomes in the order of
-   * the claims:
-   * - PICKED: the task was claimed. With a null task, claim again.
-   * - RETRY: claim again.
-   * - ALREADY_SUBMITTING: the job has claimed a task before, and does not get another one.
-   * - SUPERSEDED: the queue has given the job to another run.
-   * - NONE: no task is due.
-   */
-  async claimNextTasks(claims: readonly TaskClaim[]): Promise<TaskClaimResult[]> {
-    const attempts = claims.map(({ attempt }) => attempt);
-    const submissionIds = claims.map(({ submissionId }) => submissionId);
-    const submitJobIds = claims.map(({ id }) => id);
-    // CLAIM_NEXT_TASKS takes arrays where TRANSITION_TASK takes the values of one task, and no task ID at the end.
-    const values = transitionTaskValues('', 'SUBMITTING', {})
-      .with(0, attempts)
-      .with(17, submissionIds)
-      .with(19, submitJobIds);
-    type Row = Task & { outcome: TaskClaimResult['outcome']; pickedTaskId: string };
-    const rows = await this.db.run<Row>(CLAIM_NEXT_TASKS, values.slice(0, -1));
-    return rows.map(({ outcome, pickedTaskId, ...task }) => {
-      if (outcome === 'PICKED') return { outcome, task: (task.id as string | null) === null ? null : task };
-      return outcome === 'ALREADY_SUBMITTING' ? { outcome, taskId: pickedTaskId } : { outcome };
-    });
   }
 
   /**
@@ -179,139 +128,83 @@ export class TaskRepository {
     });
   }
 
-  /** Queues another submit job in place of one that is about to give up unused. False when another run has the job. */
-  async replaceSubmitJob({ id, attempt, taskId }: SubmitJob, runAt: Date): Promise<boolean> {
-    return (await this.db.run(REPLACE_SUBMIT_JOB, [id, attempt, taskId, runAt])).length > 0;
+  /** Claims a task for each run of a submit job. See `claimNextTasks` for the outcomes, in the order of the claims. */
+  async claimNextTasks(claims: readonly TaskClaim[]): Promise<TaskClaimResult[]> {
+    return claimNextTasks(this.db, claims);
+  }
+
+  /** Queues a new submit job to replace one that is about to end without a task. False when another run has the old job. */
+  async replaceSubmitJob(submitJob: SubmitJob, runAt: Date): Promise<boolean> {
+    return replaceSubmitJob(this.db, submitJob, runAt);
   }
 
   /** A task of any workspace, for background work. Transports use `findMany`, which checks the visibility. */
   async find(id: string): Promise<Task | null> {
-    const [row] = await this.db.run<Task>(FIND_TASK, [id]);
+    const [row] = await this.db.query(FIND_TASK, { id });
     return row ?? null;
   }
 
   /** The task if this run made it SUBMITTING and it still is. */
   async findSubmission(id: string, submissionId: string): Promise<Task | null> {
-    const [row] = await this.db.run<Task>(FIND_SUBMISSION, [id, submissionId]);
+    const [row] = await this.db.query(FIND_SUBMISSION, { id, submissionId });
     return row ?? null;
   }
 
   /** The visible tasks among these IDs, in no order. */
-  async findMany(visibility: Visibility, ids: readonly string[]): Promise<Task[]> {
-    return this.db.runAsCaller<Task>(visibility.workspaceId, FIND_TASKS, [
-      ids,
-      ...visibilityValues(visibility),
-    ]);
+  async findMany({ workspaceId, endUserId, taskIds }: Visibility, ids: readonly string[]): Promise<Task[]> {
+    return this.db.queryAsCaller(workspaceId, FIND_TASKS, { workspaceId, endUserId, taskIds, ids });
+  }
+
+  /** A page of the visible tasks, newest first, below the task `before`. */
+  async page(
+    visibility: Visibility,
+    filter: TaskFilter,
+    page: { before: string | null; limit: number },
+  ): Promise<Task[]> {
+    const ids = await findPageOfTaskIds(this.db, { visibility, filter, ...page });
+    if (ids.length === 0) return [];
+    const tasks = await this.findMany(visibility, ids);
+    return tasks.sort((one, other) => (one.id < other.id ? 1 : -1));
+  }
+
+  /** The 1-based positions in the queue of those tasks of the workspace that are queued, by ID. */
+  async queuePositions(workspaceId: string, ids: readonly string[]): Promise<Map<string, number>> {
+    return findQueuePositions(this.db, workspaceId, ids);
   }
 
   /** The task with an idempotency key, for an end user or for none, and whether it was created from the same input. */
-  async findByIdempotencyKey(
-    { workspaceId, endUserId }: Pick<NewTask, 'workspaceId' | 'endUserId'>,
-    idempotencyKey: string,
-    inputHash: Buffer,
-  ): Promise<(Task & { sameInput: boolean }) | null> {
-    const values = [workspaceId, idempotencyKey, inputHash, endUserId];
-    type Row = Task & { sameInput: boolean };
-    const [row] = await this.db.runAsCaller<Row>(workspaceId, FIND_TASK_BY_IDEMPOTENCY_KEY, values);
+  async findByIdempotencyKey(request: IdempotentRequest): Promise<(Task & { sameInput: boolean }) | null> {
+    const [row] = await this.db.queryAsCaller(request.workspaceId, FIND_TASK_BY_IDEMPOTENCY_KEY, request);
     return row ?? null;
   }
 
   /** Adds the images of a result that arrived after the end of the task, and its callback. False when they were added before. */
-  async addLateImages(
-    id: string,
-    images: NewImage[],
-    actor: string,
-    callback?: RawCallback,
-  ): Promise<boolean> {
-    const values = [id, JSON.stringify(images), actor, callback?.id ?? null, callback?.body ?? null];
-    const [row] = await this.db.run<{ addedCount: number }>(ADD_LATE_IMAGES, values);
-    return (row?.addedCount ?? 0) > 0;
+  async addLateImages(id: string, late: LateImages): Promise<boolean> {
+    return addLateImages(this.db, id, late);
   }
 
   /** Releases the uncertain amount of a task for which the upstream reports that it made nothing. */
   async releaseUncertain(id: string): Promise<void> {
-    await this.db.run(RELEASE_UNCERTAIN, [id]);
+    await releaseUncertain(this.db, id);
   }
 
   /** Sets the upstream's IDs of a task whose callback arrived before the response to its submission. */
   async setUpstreamTaskId(id: string, upstreamTaskId: string, upstreamTraceId: string | null): Promise<void> {
-    await this.db.run(SET_UPSTREAM_TASK_ID, [id, upstreamTaskId, upstreamTraceId]);
+    await this.db.query(SET_UPSTREAM_TASK_ID, { id, upstreamTaskId, upstreamTraceId });
   }
 
   /** Up to `limit` tasks, running or ended without a result, that were not checked for `olderThanMs`. Marks them as checked now. */
-  async claimForReconciliation(
-    olderThanMs: number,
-    limit: number,
-  ): Promise<{ id: string; upstreamTaskId: string }[]> {
-    return this.db.run(CLAIM_FOR_RECONCILIATION, [olderThanMs, limit]);
+  async claimForReconciliation(olderThanMs: number, limit: number): Promise<TaskToReconcile[]> {
+    return claimForReconciliation(this.db, { olderThanMs, limit });
   }
 
   /** Marks tasks as not checked, because the upstream did not answer. */
   async clearCheckedAt(ids: readonly string[]): Promise<void> {
-    await this.db.run(CLEAR_CHECKED_AT, [ids]);
+    await this.db.query(CLEAR_CHECKED_AT, { ids });
   }
 
   /** Up to `limit` active tasks whose deadline has passed. */
   async findOverdue(limit: number): Promise<Task[]> {
-    return this.db.run<Task>(FIND_OVERDUE, [limit]);
+    return this.db.query(FIND_OVERDUE, { limit });
   }
-}
-
-/** The parameters of INSERT_TASK. */
-export function insertTaskValues(task: NewTask, actor: string): unknown[] {
-  const { kind, model, size, requestedCount } = task;
-  return [
-    task.id,
-    task.workspaceId,
-    kind,
-    task.prompt,
-    model,
-    size,
-    requestedCount,
-    task.sourceImageId,
-    task.sourceImageUrl,
-    task.idempotencyKey,
-    task.inputHash,
-    task.metadata === undefined || task.metadata === null ? null : JSON.stringify(task.metadata),
-    task.timeoutSeconds,
-    actor,
-    JSON.stringify({ kind, model, size, requestedCount }),
-    task.retryOfId,
-    task.webhookUrl,
-    task.traceId,
-    task.keyId,
-    task.endUserId,
-    TASK_PRIORITIES.indexOf(task.priority),
-    task.unitPrice,
-    task.currency,
-  ];
-}
-
-/** The parameters of TRANSITION_TASK. */
-export function transitionTaskValues(id: string, status: TaskStatus, transition: TaskTransition): unknown[] {
-  const allowed = statusesBefore(status);
-  const images = transition.images ?? [];
-  return [
-    transition.expectedAttempt ?? null,
-    status,
-    transition.fromStatuses ? allowed.filter((from) => transition.fromStatuses?.includes(from)) : allowed,
-    status === 'SUBMITTING' ? 1 : 0,
-    transition.failure ? JSON.stringify(transition.failure) : null,
-    transition.upstreamTaskId ?? null,
-    transition.upstreamTraceId ?? null,
-    status === 'RUNNING' || status === 'SUCCEEDED',
-    isFinal(status),
-    images.length,
-    JSON.stringify(images),
-    transition.event?.type ?? null,
-    transition.event?.actor ?? null,
-    JSON.stringify(transition.event?.data ?? {}),
-    JSON.stringify(transition.jobs ?? []),
-    transition.callback?.id ?? null,
-    transition.callback?.body ?? null,
-    transition.submissionId ?? null,
-    transition.notBefore ?? null,
-    transition.submitJobId ?? null,
-    id,
-  ];
 }

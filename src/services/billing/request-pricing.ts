@@ -3,7 +3,7 @@ import { type UserError } from '../../core/primitives/user-error.js';
 import { type BudgetScope } from '../../core/billing/money.js';
 import { type PriceList } from '../../core/billing/prices.js';
 import { type BudgetRepository, type BudgetCheck } from '../../db/billing/budget-repository.js';
-import { type NewTask } from '../../db/tasks/task-repository.js';
+import { type NewTask } from '../../db/tasks/task-row.js';
 
 /** Other requests can release and take the same room between attempts. After this many, the request is rejected. */
 const MAX_ATTEMPTS = 5;

@@ -2,7 +2,8 @@ import { type Logger } from 'pino';
 import { newId } from '../../core/primitives/ids.js';
 import { type SubmitJob } from '../../core/jobs.js';
 import { type Task } from '../../core/tasks/task.js';
-import { type TaskClaim, type TaskClaimResult, type TaskRepository } from '../../db/tasks/task-repository.js';
+import { type TaskClaim, type TaskClaimResult } from '../../db/tasks/task-claims.js';
+import { type TaskRepository } from '../../db/tasks/task-repository.js';
 import { retryUntilDatabaseReturns } from '../database-retry.js';
 
 /** What one run of a submit job has to do. When both fields are absent, there is nothing to submit. */

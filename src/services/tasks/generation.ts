@@ -8,7 +8,9 @@ import { newId } from '../../core/primitives/ids.js';
 import { type SubmitJob } from '../../core/jobs.js';
 import { type Task, type TaskKind } from '../../core/tasks/task.js';
 import { type CallbackRepository } from '../../db/callbacks/callback-repository.js';
-import { type NewTask, type RawCallback, type TaskRepository } from '../../db/tasks/task-repository.js';
+import { type TaskRepository } from '../../db/tasks/task-repository.js';
+import { type NewTask } from '../../db/tasks/task-row.js';
+import { type RawCallback } from '../../db/tasks/task-transition.js';
 import { type EventLog } from '../../event-log/event-log.js';
 import { type AceDataClient, type UpstreamResult } from '../../upstreams/acedata-client.js';
 import { PROBE_DELAY_MS, type Reachability, type UpstreamGate } from '../../upstreams/upstream-gate.js';
@@ -281,9 +283,9 @@ export class Generation {
    * that request had different input.
    */
   private async findReplayed(newTask: NewTask): Promise<RequestResult | null> {
-    const { idempotencyKey, inputHash } = newTask;
+    const { idempotencyKey } = newTask;
     if (idempotencyKey === null) return null;
-    const found = await this.tasks.findByIdempotencyKey(newTask, idempotencyKey, inputHash);
+    const found = await this.tasks.findByIdempotencyKey({ ...newTask, idempotencyKey });
     if (!found) return null;
     if (found.sameInput) return { task: found, replayed: true };
     const message =

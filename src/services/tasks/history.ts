@@ -5,11 +5,9 @@ import { type TaskEvent } from '../../core/events/task-event.js';
 import { isId } from '../../core/primitives/ids.js';
 import { type Image } from '../../core/images/image.js';
 import { type Task } from '../../core/tasks/task.js';
-import { type Database } from '../../db/postgres/database.js';
 import { type EventFilter, type EventRepository } from '../../db/events/event-repository.js';
 import { type ImageRepository } from '../../db/images/image-repository.js';
-import { findQueuePositions } from '../../db/tasks/queue-positions.js';
-import { pageOfTasks, type TaskFilter } from '../../db/tasks/task-pages.js';
+import { type TaskFilter } from '../../db/tasks/task-pages.js';
 import { type TaskRepository } from '../../db/tasks/task-repository.js';
 import { invalidCursor, type Page, toPage, validatePageSize } from '../pagination.js';
 
@@ -18,7 +16,6 @@ export type { Page, TaskFilter };
 /** Reads tasks, images and events for a caller. Those of another workspace are treated as if they did not exist. */
 export class History {
   constructor(
-    private readonly db: Database,
     private readonly taskRepository: TaskRepository,
     private readonly imageRepository: ImageRepository,
     private readonly eventRepository: EventRepository,
@@ -35,7 +32,7 @@ export class History {
    * Queue positions, from 1, of the tasks with these IDs, in the given order. Null for each task that is not queued.
    */
   async queuePositions(caller: Caller, ids: readonly string[]): Promise<(number | null)[]> {
-    const positions = await findQueuePositions(this.db, caller.workspaceId, ids);
+    const positions = await this.taskRepository.queuePositions(caller.workspaceId, ids);
     return ids.map((id) => positions.get(id) ?? null);
   }
 
@@ -68,7 +65,7 @@ export class History {
     if ([filter.search ?? '', ...(filter.models ?? [])].some((text) => text.includes('\0'))) {
       throw new BadRequest('The filter contains a NUL character. Remove it.');
     }
-    const read = () => pageOfTasks(this.db, caller, filter, after, first + 1);
+    const read = () => this.taskRepository.page(caller, filter, { before: after, limit: first + 1 });
     const { rows, position } = await this.readWithPosition(read, (task) => BigInt(task.eventLogPosition));
     const page = toPage(rows, first, after !== null, (task) => task.id);
     return { ...page, eventCursor: this.cursors.encode(position) };

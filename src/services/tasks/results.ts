@@ -1,11 +1,7 @@
 import { type CallbackVerdict } from '../../core/callbacks/callback.js';
 import { newId } from '../../core/primitives/ids.js';
-import {
-  type TransitionedTask,
-  type NewImage,
-  type RawCallback,
-  type TaskRepository,
-} from '../../db/tasks/task-repository.js';
+import { type TaskRepository } from '../../db/tasks/task-repository.js';
+import { type NewImage, type RawCallback, type TransitionedTask } from '../../db/tasks/task-transition.js';
 import { type EventLog } from '../../event-log/event-log.js';
 import { type UpstreamImage, type UpstreamResult } from '../../upstreams/acedata-client.js';
 
@@ -78,7 +74,8 @@ export class Results {
       await this.tasks.releaseUncertain(taskId);
       return 'LATE';
     }
-    const wasAdded = await this.tasks.addLateImages(taskId, result.images.map(toNewImage), actor, callback);
+    const images = result.images.map(toNewImage);
+    const wasAdded = await this.tasks.addLateImages(taskId, { images, actor, callback });
     this.events.requestSeal();
     return wasAdded ? 'LATE' : 'DUPLICATE';
   }

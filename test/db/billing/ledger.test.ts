@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { newId } from '../../../src/core/primitives/ids.js';
-import { INSERT_TASK } from '../../../src/db/tasks/task-statements.js';
-import { insertTaskValues } from '../../../src/db/tasks/task-repository.js';
+import { bind } from '../../../src/db/postgres/statement.js';
+import { INSERT_TASK, insertTaskParameters } from '../../../src/db/tasks/task-row.js';
 import { waitFor } from '../../support/wait-for.js';
 import { KEY_ID, END_USER_ID, LedgerFixture, WORKSPACE_ID } from '../../support/billing/ledger-fixture.js';
 
@@ -255,10 +255,8 @@ describe('a budget with room for one task', () => {
     try {
       await client.query('BEGIN');
       const first = world.buildTask(1, { workspaceId, keyId });
-      expect(await client.query({ ...INSERT_TASK, values: insertTaskValues(first, 'test') })).toHaveProperty(
-        'rowCount',
-        1,
-      );
+      const insert = bind(INSERT_TASK, insertTaskParameters(first, 'test'));
+      expect(await client.query(insert)).toHaveProperty('rowCount', 1);
       const second = world.tryRequest(1, { workspaceId, keyId });
       await waitFor('the second insert to wait', async () => {
         const { rowCount } = await world.sql.query(

@@ -8,10 +8,10 @@ import { AuditRepository } from '../../../src/db/access/audit-repository.js';
 import { BudgetRepository } from '../../../src/db/billing/budget-repository.js';
 import { CallbackRepository } from '../../../src/db/callbacks/callback-repository.js';
 import { Database, type Statement } from '../../../src/db/postgres/database.js';
+import { type Statement as NamedStatement } from '../../../src/db/postgres/statement.js';
 import { EventRepository } from '../../../src/db/events/event-repository.js';
 import { ImageRepository } from '../../../src/db/images/image-repository.js';
 import { WebhookRepository } from '../../../src/db/webhooks/webhook-repository.js';
-import { pageOfTasks } from '../../../src/db/tasks/task-pages.js';
 import { TaskRepository } from '../../../src/db/tasks/task-repository.js';
 import { findUsage } from '../../../src/db/billing/usage-query.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
@@ -22,6 +22,20 @@ function withoutWorkspaceConditions({ name, text, useGenericPlan = false }: Stat
   return { name: `unconditional-${name}`, text: unconditional, useGenericPlan };
 }
 class WithoutConditions extends Database {
+  override queryAsCaller<Parameters extends object, Row extends object>(
+    workspaceId: string,
+    statement: NamedStatement<Parameters, Row>,
+    parameters: Parameters,
+  ) {
+    const unconditional = { ...statement, ...withoutWorkspaceConditions(statement) };
+    return super.queryAsCaller(workspaceId, unconditional, parameters);
+  }
+  override query<Parameters extends object, Row extends object>(
+    statement: NamedStatement<Parameters, Row>,
+    parameters: Parameters,
+  ) {
+    return super.query({ ...statement, ...withoutWorkspaceConditions(statement) }, parameters);
+  }
   override runAsCaller<Row extends object>(workspaceId: string, statement: Statement, values: unknown[]) {
     return super.runAsCaller<Row>(workspaceId, withoutWorkspaceConditions(statement), values);
   }
@@ -30,6 +44,13 @@ class WithoutConditions extends Database {
   }
 }
 class WithoutAnyProtection extends WithoutConditions {
+  override queryAsCaller<Parameters extends object, Row extends object>(
+    _workspaceId: string,
+    statement: NamedStatement<Parameters, Row>,
+    parameters: Parameters,
+  ) {
+    return this.query(statement, parameters);
+  }
   override runAsCaller<Row extends object>(_workspaceId: string, statement: Statement, values: unknown[]) {
     return this.run<Row>(statement, values);
   }
@@ -52,15 +73,19 @@ const READS: [string, (db: Database, reach: Visibility) => Promise<unknown[]>][]
     'a task by its key',
     async (db) =>
       some(
-        await new TaskRepository(db).findByIdempotencyKey(
-          { workspaceId: ours.workspaceId, endUserId: null },
-          'key',
-          Buffer.of(),
-        ),
+        await new TaskRepository(db).findByIdempotencyKey({
+          workspaceId: ours.workspaceId,
+          endUserId: null,
+          idempotencyKey: 'key',
+          inputHash: Buffer.of(),
+        }),
       ),
   ],
-  ['a page of tasks', (db, reach) => pageOfTasks(db, reach, {}, null, 10)],
-  ['a page of tasks by words', (db, reach) => pageOfTasks(db, reach, { search: 'theirs' }, null, 10)],
+  ['a page of tasks', (db, reach) => new TaskRepository(db).page(reach, {}, { before: null, limit: 10 })],
+  [
+    'a page of tasks by words',
+    (db, reach) => new TaskRepository(db).page(reach, { search: 'theirs' }, { before: null, limit: 10 }),
+  ],
   ['images by id', (db, reach) => new ImageRepository(db).findMany(reach, [theirs.imageId])],
   ['images of tasks', (db) => new ImageRepository(db).findByTasks(ours.workspaceId, [theirs.taskId])],
   ['edits of an image', (db, reach) => new ImageRepository(db).pageOfEdits(reach, theirs.imageId, null, 10)],

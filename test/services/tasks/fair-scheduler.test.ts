@@ -3,7 +3,7 @@ import { DatabaseUnavailable } from '../../../src/core/errors.js';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { type SubmitJob } from '../../../src/core/jobs.js';
 import { type Task } from '../../../src/core/tasks/task.js';
-import { type Statement } from '../../../src/db/postgres/database.js';
+import { type Statement } from '../../../src/db/postgres/statement.js';
 import { waitFor } from '../../support/wait-for.js';
 import { type SchedulerInstance, SchedulerFixture } from '../../support/tasks/scheduler-fixture.js';
 
@@ -35,12 +35,15 @@ function interceptClaim(
   { db }: SchedulerInstance,
   claim: (run: () => Promise<unknown>) => Promise<never>,
 ): void {
-  const run = db.run.bind(db);
+  const query = db.query.bind(db);
   let isFirst = true;
-  db.run = async <Row extends object>(statement: Statement, values: unknown[]): Promise<Row[]> => {
-    if (statement.name !== 'claim-next-tasks' || !isFirst) return run<Row>(statement, values);
+  db.query = async <Parameters extends object, Row extends object>(
+    statement: Statement<Parameters, Row>,
+    parameters: Parameters,
+  ): Promise<Row[]> => {
+    if (statement.name !== 'claim-next-tasks' || !isFirst) return query(statement, parameters);
     isFirst = false;
-    return claim(() => run(statement, values));
+    return claim(() => query(statement, parameters));
   };
 }
 
@@ -114,7 +117,7 @@ describe('a run of a submit job', () => {
     const [first = '', second] = await fixture.enqueueMany(2, owner);
     const job = await fixture.takeJob();
     expect(job.taskId).toBe(first);
-    await instance.tasks.transitionTo(first, 'SUBMITTING', { submissionId: newId() });
+    await instance.tasks.transitionTo(first, 'SUBMITTING');
     await expect(instance.scheduler.claimNext(job)).resolves.toMatchObject({ task: { id: second } });
     await expect(fixture.statuses([first])).resolves.toEqual(['SUBMITTING']);
   });

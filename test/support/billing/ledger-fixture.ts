@@ -6,7 +6,9 @@ import { type Task } from '../../../src/core/tasks/task.js';
 import { BudgetRepository } from '../../../src/db/billing/budget-repository.js';
 import { Database } from '../../../src/db/postgres/database.js';
 import { findLedgerDrift } from '../../../src/db/billing/ledger-check.js';
-import { type NewImage, type NewTask, TaskRepository } from '../../../src/db/tasks/task-repository.js';
+import { TaskRepository } from '../../../src/db/tasks/task-repository.js';
+import { type NewTask } from '../../../src/db/tasks/task-row.js';
+import { type NewImage } from '../../../src/db/tasks/task-transition.js';
 import { createTestDatabase, type TestDatabase } from '../setup/test-database.js';
 
 export const WORKSPACE_ID = newId();
@@ -80,7 +82,8 @@ export class LedgerFixture {
   fail = (id: string) => this.tasks.transitionTo(id, 'FAILED', { failure: FAILURE });
   cancel = (id: string) => this.tasks.transitionTo(id, 'CANCELED');
   expire = (id: string) => this.tasks.transitionTo(id, 'EXPIRED', { failure: FAILURE });
-  late = (id: string, count: number) => this.tasks.addLateImages(id, newImages(count), 'test');
+  late = (id: string, count: number) =>
+    this.tasks.addLateImages(id, { images: newImages(count), actor: 'test' });
   reportFailed = (id: string) => this.tasks.releaseUncertain(id);
 
   /** The ledger entries of the task, in the order of writing, as `KIND account amount`. */

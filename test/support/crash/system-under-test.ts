@@ -17,6 +17,7 @@ import { BlobRepository } from '../../../src/db/images/blob-repository.js';
 import { BudgetRepository } from '../../../src/db/billing/budget-repository.js';
 import { CallbackRepository } from '../../../src/db/callbacks/callback-repository.js';
 import { Database, type Statement } from '../../../src/db/postgres/database.js';
+import { type Statement as NamedStatement } from '../../../src/db/postgres/statement.js';
 import { EventRepository } from '../../../src/db/events/event-repository.js';
 import { InFlightRepository } from '../../../src/db/limits/in-flight-repository.js';
 import { ImageRepository } from '../../../src/db/images/image-repository.js';
@@ -124,10 +125,17 @@ export class SystemUnderTest {
     private readonly allCallers: readonly Caller[],
   ) {
     this.jobQueue = new ManualJobQueue(sql);
-    const run = db.run.bind(db);
+    const [run, query] = [db.run.bind(db), db.query.bind(db)];
     db.run = async <Row extends object>(statement: Statement, values: unknown[]): Promise<Row[]> => {
       await this.pauseHook(statement.name);
       return run<Row>(statement, values);
+    };
+    db.query = async <Parameters extends object, Row extends object>(
+      statement: NamedStatement<Parameters, Row>,
+      parameters: Parameters,
+    ): Promise<Row[]> => {
+      await this.pauseHook(statement.name);
+      return query(statement, parameters);
     };
     this.tasks = new TaskRepository(db);
     this.images = new ImageRepository(db);

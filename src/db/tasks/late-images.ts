@@ -1,0 +1,92 @@
+import { ledgerMovementSql } from '../billing/ledger-statements.js';
+import { type Database } from '../postgres/database.js';
+import { statement } from '../postgres/statement.js';
+import { NEW_IMAGE_COLUMNS, type NewImage, type RawCallback } from './task-transition.js';
+
+interface LateImagesParameters {
+  id: string;
+  images: string;
+  actor: string;
+  callbackId: string | null;
+  callbackBody: Uint8Array | null;
+}
+
+const ADD_LATE_IMAGES = statement<LateImagesParameters, { addedCount: number }>(
+  'add-late-images',
+  `
+  WITH task AS (
+    SELECT * FROM tasks
+    WHERE id = :id AND status IN ('FAILED', 'CANCELED', 'EXPIRED') FOR NO KEY UPDATE
+  ), image AS (
+    INSERT INTO images (id, workspace_id, task_id, index, upstream_url, seed, inference_seconds, upstream_metadata, parent_id, late)
+    SELECT new.id, task.workspace_id, task.id, new.index, new."upstreamUrl", new.seed, new."inferenceSeconds",
+           new."upstreamMetadata", task.source_image_id, true
+    FROM task, jsonb_to_recordset(:images::jsonb) AS new(${NEW_IMAGE_COLUMNS})
+    -- ON CONFLICT alone could deadlock: it waits, with the task locked, for a transaction that stores the image and waits for the task.
+    WHERE NOT EXISTS (SELECT FROM images present WHERE present.task_id = task.id AND present.index = new.index)
+    ON CONFLICT (task_id, index) DO NOTHING
+    RETURNING id, index
+  ), counted AS (
+    UPDATE tasks SET pending_late_images = tasks.pending_late_images + (SELECT count(*) FROM image),
+                     late_image_count = tasks.late_image_count + (SELECT count(*) FROM image),
+                     spent = tasks.spent + tasks.unit_price * (SELECT count(*) FROM image),
+                     uncertain = tasks.uncertain * 0
+    FROM task WHERE tasks.id = task.id AND EXISTS (SELECT FROM image)
+  ), event AS (
+    INSERT INTO task_events (workspace_id, task_id, type, actor, data)
+    SELECT workspace_id, id, 'LATE_RESULT_RECEIVED', :actor,
+           jsonb_build_object('deliveredCount', (SELECT count(*) FROM image), 'imageIds', (SELECT jsonb_agg(id ORDER BY index) FROM image))
+    FROM task WHERE EXISTS (SELECT FROM image)
+  ), job AS (
+    SELECT graphile_worker.add_job('ingest-images', json_build_object('taskId', id)) FROM task
+    WHERE EXISTS (SELECT FROM image)
+  ), callback AS (
+    INSERT INTO callbacks (id, workspace_id, task_id, verdict, body)
+    SELECT :callbackId::uuid, workspace_id, id, 'LATE', :callbackBody
+    FROM task WHERE :callbackId::uuid IS NOT NULL AND EXISTS (SELECT FROM image)
+    ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict
+  ),${ledgerMovementSql({
+    task: 'task',
+    kind: `'ADJUST'`,
+    changes: { spent: 'unit_price * (SELECT count(*) FROM image)', uncertain: '-uncertain' },
+    condition: 'EXISTS (SELECT FROM image)',
+  })}
+  SELECT (SELECT count(*) FROM image)::int AS "addedCount", (SELECT count(*) FROM job) AS jobs,
+         (SELECT count(*) FROM movement) AS moved`,
+);
+
+/** Images that were paid for and arrived after their task had ended. The callback is the one that they arrived in. */
+export interface LateImages {
+  images: NewImage[];
+  actor: string;
+  callback?: RawCallback;
+}
+
+/** Adds images to a task that keeps its status. False when they were added before. */
+export async function addLateImages(db: Database, id: string, late: LateImages): Promise<boolean> {
+  const { images, actor, callback } = late;
+  const [row] = await db.query(ADD_LATE_IMAGES, {
+    id,
+    images: JSON.stringify(images),
+    actor,
+    callbackId: callback?.id ?? null,
+    callbackBody: callback?.body ?? null,
+  });
+  return (row?.addedCount ?? 0) > 0;
+}
+
+const RELEASE_UNCERTAIN = statement<{ id: string }>(
+  'release-uncertain',
+  `
+  WITH task AS (
+    SELECT * FROM tasks WHERE id = :id AND uncertain > 0 FOR NO KEY UPDATE
+  ), released AS (
+    UPDATE tasks SET uncertain = 0 FROM task WHERE tasks.id = task.id
+  ),${ledgerMovementSql({ task: 'task', kind: `'ADJUST'`, changes: { uncertain: '-uncertain' } })}
+  SELECT count(*) FROM movement`,
+);
+
+/** Releases the uncertain amount of a task for which the upstream reports that it made nothing. */
+export async function releaseUncertain(db: Database, id: string): Promise<void> {
+  await db.query(RELEASE_UNCERTAIN, { id });
+}

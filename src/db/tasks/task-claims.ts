@@ -1,0 +1,125 @@
+import { type SubmitJob } from '../../core/jobs.js';
+import { type Task } from '../../core/tasks/task.js';
+import { type Database } from '../postgres/database.js';
+import { statement } from '../postgres/statement.js';
+import { TASK_COLUMNS } from './task-row.js';
+import { transitionParameters, transitionTaskSql } from './task-transition.js';
+
+/** A run of a submit job that claims a task, and the ID of the submission. */
+export interface TaskClaim extends SubmitJob {
+  submissionId: string;
+}
+
+/** The outcome of `pick_next_tasks` for one claim, and the task if it was made SUBMITTING. */
+export type TaskClaimResult =
+  | { outcome: 'PICKED'; task: Task | null }
+  | { outcome: 'ALREADY_SUBMITTING'; taskId: string }
+  | { outcome: 'RETRY' | 'SUPERSEDED' | 'NONE' };
+
+type ClaimParameters = ReturnType<typeof transitionParameters> &
+  Record<'submitJobIds' | 'submissionIds', string[]> & { attempts: number[] };
+type ClaimRow = Task & { outcome: TaskClaimResult['outcome']; pickedTaskId: string };
+
+/**
+ * Moves the tasks that `pick_next_tasks` selects to SUBMITTING, each for its submit job, and advances fair scheduling in the
+ * same commit. The statement does not see changes that committed while it waited for the lock of the scheduler. A picked task
+ * can therefore fail to change, and its job claims again.
+ */
+const CLAIM_NEXT_TASKS = statement<ClaimParameters, ClaimRow>(
+  'claim-next-tasks',
+  `${transitionTaskSql({
+    ctesBefore: `pick AS MATERIALIZED (
+    -- Joined by ordinal, because one job can be in the batch twice: for a run that was taken for dead, and for the next one.
+    SELECT picked.*, claim.submission_id
+    FROM pick_next_tasks(:submitJobIds::bigint[], :attempts::integer[]) picked
+    JOIN unnest(:submissionIds::uuid[]) WITH ORDINALITY AS claim(submission_id, ordinal) USING (ordinal)
+  ), `,
+    taskSql: `FROM pick WHERE id = pick.task_id AND pick.outcome = 'PICKED'`,
+    submissionIdSql: 'pick.submission_id',
+    submitJobIdSql: 'pick.submit_job_id',
+  })}, claimed AS (
+    SELECT task.workspace_id, coalesce(task.end_user_id, '') AS end_user_id, pick.ordinal
+    FROM task JOIN pick ON pick.task_id = task.id
+  ), head AS (
+    UPDATE scheduler_head SET workspace_id = last.workspace_id
+    FROM (SELECT workspace_id FROM claimed ORDER BY ordinal DESC LIMIT 1) last
+  ), position AS (
+    INSERT INTO scheduler_positions (workspace_id, last_end_user_id)
+    SELECT DISTINCT ON (workspace_id) workspace_id, end_user_id FROM claimed ORDER BY workspace_id, ordinal DESC
+    ON CONFLICT (workspace_id) DO UPDATE SET last_end_user_id = excluded.last_end_user_id
+  )
+  SELECT pick.outcome, pick.task_id AS "pickedTaskId", ${TASK_COLUMNS}
+  FROM pick LEFT JOIN task ON task.id = pick.task_id ORDER BY pick.ordinal`,
+);
+
+/**
+ * Claims a task for each run of a submit job by fair scheduling, makes it SUBMITTING, and returns the outcomes in the order of
+ * the claims:
+ * - PICKED: the task was claimed. With a null task, claim again.
+ * - RETRY: claim again.
+ * - ALREADY_SUBMITTING: the job has claimed a task before, and does not get another one.
+ * - SUPERSEDED: the queue has given the job to another run.
+ * - NONE: no task is due.
+ */
+export async function claimNextTasks(db: Database, claims: readonly TaskClaim[]): Promise<TaskClaimResult[]> {
+  const rows = await db.query(CLAIM_NEXT_TASKS, {
+    ...transitionParameters('SUBMITTING', {}),
+    submitJobIds: claims.map(({ id }) => id),
+    attempts: claims.map(({ attempt }) => attempt),
+    submissionIds: claims.map(({ submissionId }) => submissionId),
+  });
+  return rows.map(({ outcome, pickedTaskId, ...task }) => {
+    if (outcome === 'PICKED') return { outcome, task: (task.id as string | null) === null ? null : task };
+    return outcome === 'ALREADY_SUBMITTING' ? { outcome, taskId: pickedTaskId } : { outcome };
+  });
+}
+
+const REPLACE_SUBMIT_JOB = statement<SubmitJob & { runAt: Date }>(
+  'replace-submit-job',
+  `
+  SELECT graphile_worker.add_job('submit-task', json_build_object('taskId', :taskId::uuid), run_at := :runAt,
+                                 flags := ARRAY['upstream'])
+  FROM graphile_worker.jobs WHERE id = :id AND attempts = :attempt`,
+);
+
+/** Queues a new submit job to replace one that is about to end without a task. False when another run has the old job. */
+export async function replaceSubmitJob(db: Database, submitJob: SubmitJob, runAt: Date): Promise<boolean> {
+  return (await db.query(REPLACE_SUBMIT_JOB, { ...submitJob, runAt })).length > 0;
+}
+
+/** A submitted task to ask the upstream about. */
+export interface TaskToReconcile {
+  id: string;
+  upstreamTaskId: string;
+}
+
+/**
+ * Claims running tasks first, then submitted tasks that ended without a result. The latter are checked for an hour, at growing
+ * intervals: again after a fifth of the time since their end.
+ */
+const CLAIM_FOR_RECONCILIATION = statement<{ olderThanMs: number; limit: number }, TaskToReconcile>(
+  'claim-tasks-for-reconciliation',
+  `
+  WITH running AS (
+    SELECT id FROM tasks
+    WHERE status = 'RUNNING' AND upstream_task_id IS NOT NULL
+      AND coalesce(checked_at, submitted_at) < now() - make_interval(secs => :olderThanMs / 1000.0)
+    ORDER BY coalesce(checked_at, submitted_at) LIMIT :limit FOR UPDATE SKIP LOCKED
+  ), ended_without_result AS (
+    SELECT id FROM tasks
+    WHERE status IN ('CANCELED', 'EXPIRED') AND upstream_task_id IS NOT NULL AND late_image_count = 0
+      AND finished_at BETWEEN now() - interval '1 hour' AND now() - interval '15 seconds'
+      AND (checked_at IS NULL OR checked_at < now() - greatest(interval '15 seconds', (now() - finished_at) / 5))
+    ORDER BY finished_at DESC LIMIT :limit - (SELECT count(*) FROM running) FOR UPDATE SKIP LOCKED
+  )
+  UPDATE tasks SET checked_at = now() WHERE id IN (SELECT id FROM running UNION ALL SELECT id FROM ended_without_result)
+  RETURNING id, upstream_task_id AS "upstreamTaskId"`,
+);
+
+/** Up to `limit` tasks, running or ended without a result, that were not checked for `olderThanMs`. Marks them as checked now. */
+export async function claimForReconciliation(
+  db: Database,
+  { olderThanMs, limit }: { olderThanMs: number; limit: number },
+): Promise<TaskToReconcile[]> {
+  return db.query(CLAIM_FOR_RECONCILIATION, { olderThanMs, limit });
+}

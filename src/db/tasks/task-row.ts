@@ -1,0 +1,83 @@
+import { type Task, TASK_PRIORITIES } from '../../core/tasks/task.js';
+import { BUDGET_MASK_SQL, hasBudgetRoomSql, lockBudgetsSql } from '../billing/budget-enforcement.js';
+import { COST_COLUMNS, ledgerMovementSql } from '../billing/ledger-statements.js';
+import { statement } from '../postgres/statement.js';
+
+/** The columns of `Task`, for every statement that returns one. The table, CTE or alias must be named `task`. */
+export const TASK_COLUMNS = `
+  task.id, task.workspace_id AS "workspaceId", task.kind, task.status, task.prompt, task.model, task.size,
+  task.requested_count AS "requestedCount", task.delivered_count AS "deliveredCount",
+  task.pending_images AS "pendingImages", task.source_image_id AS "sourceImageId",
+  task.source_image_url AS "sourceImageUrl", task.failure, task.upstream_task_id AS "upstreamTaskId",
+  task.upstream_trace_id AS "upstreamTraceId", task.attempts, task.idempotency_key AS "idempotencyKey",
+  task.metadata, task.retry_of_id AS "retryOfId", task.webhook_url AS "webhookUrl", task.trace_id AS "traceId",
+  task.key_id AS "keyId", task.end_user_id AS "endUserId",
+  (ARRAY['LOW', 'NORMAL', 'HIGH'])[task.priority + 1] AS priority, ${COST_COLUMNS},
+  task.created_at AS "createdAt", task.submitted_at AS "submittedAt",
+  task.finished_at AS "finishedAt", task.deadline_at AS "deadlineAt",
+  (SELECT head.position::text FROM event_log_head head) AS "eventLogPosition"`;
+
+/** A task to insert: the fields of `Task` that the request decides. */
+export interface NewTask extends Omit<
+  Task,
+  | 'status'
+  | 'deliveredCount'
+  | 'pendingImages'
+  | 'failure'
+  | 'upstreamTaskId'
+  | 'upstreamTraceId'
+  | 'attempts'
+  | 'estimatedCost'
+  | 'finalCost'
+  | 'createdAt'
+  | 'submittedAt'
+  | 'finishedAt'
+  | 'deadlineAt'
+  | 'eventLogPosition'
+> {
+  keyId: string;
+  inputHash: Buffer;
+  timeoutSeconds: number;
+  /** Price of one image, as a decimal. Null, like `currency`: unknown. */
+  unitPrice: string | null;
+}
+
+/**
+ * Inserts the task, its first event, its submit job and its reservation in one commit. Returns no row when the idempotency key
+ * is taken or a budget has no room.
+ */
+export const INSERT_TASK = statement<ReturnType<typeof insertTaskParameters>, Task>(
+  'insert-task',
+  `
+  WITH ${lockBudgetsSql({ workspace: ':workspaceId', key: ':keyId', endUser: ':endUserId', currency: ':currency' })}, task AS (
+    INSERT INTO tasks (id, workspace_id, kind, prompt, model, size, requested_count, source_image_id,
+                       source_image_url, idempotency_key, input_hash, metadata, deadline_at,
+                       retry_of_id, webhook_url, trace_id, key_id, end_user_id, priority,
+                       unit_price, currency, spent, uncertain, budget_mask)
+    SELECT :id, :workspaceId, :kind, :prompt, :model, :size, :requestedCount, :sourceImageId,
+           :sourceImageUrl, :idempotencyKey, :inputHash, :metadata::json, now() + make_interval(secs => :timeoutSeconds),
+           :retryOfId, :webhookUrl, :traceId, :keyId, :endUserId, :priorityRank,
+           :unitPrice::numeric, :currency, :unitPrice::numeric * 0, :unitPrice::numeric * 0, ${BUDGET_MASK_SQL}
+    WHERE ${hasBudgetRoomSql(':unitPrice::numeric * :requestedCount::smallint', ':currency')}
+    ON CONFLICT (workspace_id, (coalesce(end_user_id, '')), idempotency_key) DO NOTHING
+    RETURNING *
+  ), event AS (
+    INSERT INTO task_events (workspace_id, task_id, type, actor, data)
+    SELECT workspace_id, id, 'TASK_REQUESTED', :actor, :eventData::jsonb FROM task
+  ), job AS (
+    SELECT graphile_worker.add_job('submit-task', json_build_object('taskId', id), flags := ARRAY['upstream']) FROM task
+  ),${ledgerMovementSql({ task: 'task', kind: "'RESERVE'", changes: { reserved: 'unit_price * requested_count' } })}
+  SELECT ${TASK_COLUMNS}, (SELECT count(*) FROM job) AS jobs, (SELECT count(*) FROM movement) AS moved FROM task`,
+);
+
+/** The parameters of INSERT_TASK. */
+export function insertTaskParameters(task: NewTask, actor: string) {
+  const { kind, model, size, requestedCount } = task;
+  return {
+    ...task,
+    metadata: task.metadata === undefined || task.metadata === null ? null : JSON.stringify(task.metadata),
+    priorityRank: TASK_PRIORITIES.indexOf(task.priority),
+    actor,
+    eventData: JSON.stringify({ kind, model, size, requestedCount }),
+  };
+}

@@ -1,4 +1,5 @@
 import { type Database } from '../postgres/database.js';
+import { statement } from '../postgres/statement.js';
 
 /** The workspace, API key and end user that a task counts for. */
 export interface TaskOwner {
@@ -14,11 +15,18 @@ export interface InFlightLimits {
   workspace: number | null;
 }
 
-const ACQUIRE = {
-  name: 'acquire-in-flight-lease',
-  text: `SELECT acquire_in_flight_lease($1, $2, $3, $4, $5, $6, $7) AS "exceededLimit"`,
-};
-const RELEASE = { name: 'release-in-flight-lease', text: 'DELETE FROM in_flight_leases WHERE task_id = $1' };
+const ACQUIRE = statement<
+  { taskId: string } & TaskOwner & InFlightLimits,
+  { exceededLimit: keyof InFlightLimits | null }
+>(
+  'acquire-in-flight-lease',
+  `
+  SELECT acquire_in_flight_lease(:taskId, :workspaceId, :keyId, :endUserId, :key, :endUser, :workspace) AS "exceededLimit"`,
+);
+const RELEASE = statement<{ taskId: string }>(
+  'release-in-flight-lease',
+  'DELETE FROM in_flight_leases WHERE task_id = :taskId',
+);
 
 /** The rows of `in_flight_leases`. The limits are exact even when several instances insert tasks at the same time. */
 export class InFlightRepository {
@@ -30,15 +38,12 @@ export class InFlightRepository {
     owner: TaskOwner,
     limits: InFlightLimits,
   ): Promise<keyof InFlightLimits | null> {
-    const { workspaceId, keyId, endUserId } = owner;
-    const { key, endUser, workspace } = limits;
-    const values = [taskId, workspaceId, keyId, endUserId, key, endUser, workspace];
-    const [row] = await this.db.run<{ exceededLimit: keyof InFlightLimits | null }>(ACQUIRE, values);
+    const [row] = await this.db.query(ACQUIRE, { taskId, ...owner, ...limits });
     return row?.exceededLimit ?? null;
   }
 
   /** Gives the room back when the task was not inserted after all. */
   async release(taskId: string): Promise<void> {
-    await this.db.run(RELEASE, [taskId]);
+    await this.db.query(RELEASE, { taskId });
   }
 }

@@ -1,4 +1,13 @@
 import { type Database } from '../postgres/database.js';
+import { statement } from '../postgres/statement.js';
+
+/** What an instance wants of a rate limit: up to `requested` of `limit` for each `windowMs`. */
+export interface RateLimitRequest {
+  key: string;
+  requested: number;
+  limit: number;
+  windowMs: number;
+}
 
 /** What an instance was granted of a rate limit. */
 export interface RateLimitGrant {
@@ -12,29 +21,28 @@ export interface RateLimitGrant {
 }
 
 /** Grants no more than what is left of the window. When the window has ended, a new one begins with the whole limit. */
-const ACQUIRE = {
-  name: 'acquire-rate-limit',
-  text: `
+const ACQUIRE = statement<RateLimitRequest, RateLimitGrant>(
+  'acquire-rate-limit',
+  `
   INSERT INTO rate_limit_windows AS old (key, ends_at, total_granted, last_granted)
-  SELECT $1, date_bin(length, clock_timestamp(), 'epoch') + length, least($2::int, $3::int), least($2::int, $3::int)
-  FROM (SELECT make_interval(secs => $4 / 1000.0) AS length) AS time
+  SELECT :key, date_bin(length, clock_timestamp(), 'epoch') + length, least(:requested::int, :limit::int), least(:requested::int, :limit::int)
+  FROM (SELECT make_interval(secs => :windowMs / 1000.0) AS length) AS time
   ON CONFLICT (key) DO UPDATE SET
     last_granted = CASE WHEN old.ends_at < excluded.ends_at THEN excluded.last_granted
-                        ELSE greatest(0, least($2::int, $3::int - old.total_granted)) END,
+                        ELSE greatest(0, least(:requested::int, :limit::int - old.total_granted)) END,
     total_granted = CASE WHEN old.ends_at < excluded.ends_at THEN excluded.last_granted
-                         ELSE old.total_granted + greatest(0, least($2::int, $3::int - old.total_granted)) END,
+                         ELSE old.total_granted + greatest(0, least(:requested::int, :limit::int - old.total_granted)) END,
     ends_at = greatest(old.ends_at, excluded.ends_at)
   RETURNING last_granted AS granted, total_granted AS "totalGranted",
             extract(epoch FROM ends_at - clock_timestamp())::float8 * 1000 AS "remainingMs", ends_at AS "windowEndsAt"`,
-};
+);
 
 /** The rows of `rate_limit_windows`: how much of each rate limit all instances together have been granted. */
 export class RateLimitRepository {
   constructor(private readonly db: Database) {}
 
-  /** Acquires up to `requested` of a limit of `limit` for each `windowMs`. */
-  async acquire(key: string, requested: number, limit: number, windowMs: number): Promise<RateLimitGrant> {
-    const [row] = await this.db.run<RateLimitGrant>(ACQUIRE, [key, requested, limit, windowMs]);
+  async acquire(request: RateLimitRequest): Promise<RateLimitGrant> {
+    const [row] = await this.db.query(ACQUIRE, request);
     if (!row) throw new Error('Acquiring from a rate limit returned no row.');
     return row;
   }

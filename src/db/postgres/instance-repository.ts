@@ -1,18 +1,19 @@
 import { type Database } from './database.js';
+import { statement } from './statement.js';
 
-const HEARTBEAT = {
-  name: 'instance-heartbeat',
-  text: `INSERT INTO instances (id) VALUES ($1) ON CONFLICT (id) DO UPDATE SET last_heartbeat_at = now()`,
-};
-const RELEASE_JOBS = {
-  name: 'release-jobs-of-dead-instances',
-  text: `
+const HEARTBEAT = statement<{ id: string }>(
+  'instance-heartbeat',
+  'INSERT INTO instances (id) VALUES (:id) ON CONFLICT (id) DO UPDATE SET last_heartbeat_at = now()',
+);
+const RELEASE_JOBS = statement<{ olderThanMs: number }, { id: string }>(
+  'release-jobs-of-dead-instances',
+  `
   WITH dead AS (
-    DELETE FROM instances WHERE last_heartbeat_at < now() - make_interval(secs => $1 / 1000.0) RETURNING id
+    DELETE FROM instances WHERE last_heartbeat_at < now() - make_interval(secs => :olderThanMs / 1000.0) RETURNING id
   ), unregistered AS (
     -- A queue can be suspended, lose its row, resume, lock jobs and die before its next heartbeat.
     SELECT DISTINCT locked_by AS id FROM graphile_worker.jobs
-    WHERE locked_at < now() - make_interval(secs => $1 / 1000.0)
+    WHERE locked_at < now() - make_interval(secs => :olderThanMs / 1000.0)
       AND NOT EXISTS (SELECT FROM instances WHERE instances.id = locked_by)
   ), lost AS (
     SELECT id FROM dead UNION SELECT id FROM unregistered
@@ -20,13 +21,14 @@ const RELEASE_JOBS = {
     SELECT graphile_worker.force_unlock_workers(array_agg(id)) FROM lost HAVING count(*) > 0
   )
   SELECT lost.id FROM lost WHERE EXISTS (SELECT FROM released)`,
-};
-const FIND_LOCKED_JOBS = {
-  name: 'find-jobs-locked-by-queue',
-  text: `SELECT id FROM graphile_worker.jobs
-         WHERE locked_by = $1 AND locked_at < now() - make_interval(secs => $2 / 1000.0)`,
-};
-const DEREGISTER = { name: 'deregister-instance', text: 'DELETE FROM instances WHERE id = $1' };
+);
+const FIND_LOCKED_JOBS = statement<{ lockedBy: string; olderThanMs: number }, { id: string }>(
+  'find-jobs-locked-by-queue',
+  `
+  SELECT id FROM graphile_worker.jobs
+  WHERE locked_by = :lockedBy AND locked_at < now() - make_interval(secs => :olderThanMs / 1000.0)`,
+);
+const DEREGISTER = statement<{ id: string }>('deregister-instance', 'DELETE FROM instances WHERE id = :id');
 
 /** The rows of `instances`: the queues that are alive. */
 export class InstanceRepository {
@@ -34,7 +36,7 @@ export class InstanceRepository {
 
   /** Records that the queue with this ID is alive now. */
   async heartbeat(id: string): Promise<void> {
-    await this.db.run(HEARTBEAT, [id]);
+    await this.db.query(HEARTBEAT, { id });
   }
 
   /**
@@ -42,16 +44,16 @@ export class InstanceRepository {
    * long, so that other instances run them. Returns the IDs of these queues.
    */
   async releaseJobsOfDeadInstances(olderThanMs: number): Promise<string[]> {
-    return (await this.db.run<{ id: string }>(RELEASE_JOBS, [olderThanMs])).map(({ id }) => id);
+    return (await this.db.query(RELEASE_JOBS, { olderThanMs })).map(({ id }) => id);
   }
 
   /** The jobs that a queue has locked for longer than `olderThanMs`. */
   async findJobsLockedBy(id: string, olderThanMs: number): Promise<string[]> {
-    return (await this.db.run<{ id: string }>(FIND_LOCKED_JOBS, [id, olderThanMs])).map((job) => job.id);
+    return (await this.db.query(FIND_LOCKED_JOBS, { lockedBy: id, olderThanMs })).map((job) => job.id);
   }
 
   /** Records that the queue with this ID has stopped and holds no jobs. */
   async deregister(id: string): Promise<void> {
-    await this.db.run(DEREGISTER, [id]);
+    await this.db.query(DEREGISTER, { id });
   }
 }

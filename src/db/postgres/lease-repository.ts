@@ -1,17 +1,19 @@
 import { type Database } from './database.js';
+import { statement } from './statement.js';
 
-const ACQUIRE = {
-  name: 'acquire-lease',
-  text: `
-  INSERT INTO leases (name, expires_at) VALUES ($1, now() + make_interval(secs => $2 / 1000.0))
+const ACQUIRE = statement<{ name: string; durationMs: number }>(
+  'acquire-lease',
+  `
+  INSERT INTO leases (name, expires_at) VALUES (:name, now() + make_interval(secs => :durationMs / 1000.0))
   ON CONFLICT (name) DO UPDATE SET expires_at = excluded.expires_at WHERE leases.expires_at <= now()
   RETURNING name`,
-};
-const EXTEND = {
-  name: 'extend-lease',
-  text: `
-  UPDATE leases SET expires_at = greatest(expires_at, now() + make_interval(secs => $2 / 1000.0)) WHERE name = $1`,
-};
+);
+const EXTEND = statement<{ name: string; durationMs: number }>(
+  'extend-lease',
+  `
+  UPDATE leases SET expires_at = greatest(expires_at, now() + make_interval(secs => :durationMs / 1000.0))
+  WHERE name = :name`,
+);
 
 /** The rows of `leases`: periodic work that one instance does for all. */
 export class LeaseRepository {
@@ -19,11 +21,11 @@ export class LeaseRepository {
 
   /** Whether this instance got the lease. No instance gets it again for `durationMs`. */
   async acquire(name: string, durationMs: number): Promise<boolean> {
-    return (await this.db.run(ACQUIRE, [name, durationMs])).length > 0;
+    return (await this.db.query(ACQUIRE, { name, durationMs })).length > 0;
   }
 
   /** Makes the lease last for at least `durationMs` from now. */
   async extend(name: string, durationMs: number): Promise<void> {
-    await this.db.run(EXTEND, [name, durationMs]);
+    await this.db.query(EXTEND, { name, durationMs });
   }
 }

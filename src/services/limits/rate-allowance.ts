@@ -77,7 +77,12 @@ export class RateAllowance {
   private async takeChunk(count: number, limit: number): Promise<void> {
     const requestedAt = performance.now();
     const chunk = Math.max(count, Math.ceil(limit / CHUNKS_PER_LIMIT));
-    const grant = await this.rateLimits.acquire(this.name, chunk, limit, this.windowMs);
+    const grant = await this.rateLimits.acquire({
+      key: this.name,
+      requested: chunk,
+      limit,
+      windowMs: this.windowMs,
+    });
     const endsAt = requestedAt + grant.remainingMs;
     // What is left of an earlier window expires with it.
     if (endsAt - this.endsAt > this.windowMs / 2) this.remainingHere = 0;

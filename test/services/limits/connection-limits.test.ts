@@ -73,24 +73,24 @@ describe('on several instances', () => {
     const idle = Array.from({ length: 5 }, () => new Instance());
     for (const instance of idle) expect(await instance.open(limitOf(1_000))).toBe(true);
     const busy = new Instance();
-    const run = jest.spyOn(busy.db, 'run');
+    const query = jest.spyOn(busy.db, 'query');
     let opened = 5;
     for (let time = 0; time < 2_000; time += 1) opened += (await busy.open(limitOf(1_000))) ? 1 : 0;
     expect(opened).toBeGreaterThanOrEqual(950);
     expect(opened).toBeLessThanOrEqual(1_000);
     // One statement for each 0.5 % of the limit, and one for each rejected connection.
-    const adjustments = run.mock.calls.filter(([{ name }]) => name === 'adjust-connection-slots');
+    const adjustments = query.mock.calls.filter(([{ name }]) => name === 'adjust-connection-slots');
     expect(adjustments.length).toBeGreaterThan(0);
     expect(adjustments.length).toBeLessThanOrEqual(201 + (2_000 - opened) + 10);
   });
 
   test('concurrent connections need only a few statements, however many limits they have', async () => {
     const instance = new Instance();
-    const run = jest.spyOn(instance.db, 'run');
+    const query = jest.spyOn(instance.db, 'query');
     const users = Array.from({ length: 300 }, (_, user) => limitOf(20, `user ${user}`));
     const opened = await Promise.all(users.map((user) => instance.open(user, limitOf(250, 'workspace'))));
     expect(opened.filter(Boolean)).toHaveLength(250);
-    const adjustments = run.mock.calls.filter(([{ name }]) => name === 'adjust-connection-slots');
+    const adjustments = query.mock.calls.filter(([{ name }]) => name === 'adjust-connection-slots');
     expect(adjustments.length).toBeGreaterThan(0);
     expect(adjustments.length).toBeLessThanOrEqual(12);
   });
@@ -135,18 +135,21 @@ describe('the slots of an instance', () => {
   test('count again when it returns after its lease was deleted', async () => {
     const [one, other] = [new Instance(SHORT_LEASE_MS), new Instance(SHORT_LEASE_MS)];
     expect(await one.openMany(2, limitOf(3))).toBe(2);
-    const run = jest.spyOn(one.db, 'run').mockRejectedValue(new Error('unavailable'));
+    const query = jest.spyOn(one.db, 'query').mockRejectedValue(new Error('unavailable'));
     await waitFor('one of its slots', () => other.open(limitOf(3)));
     await waitFor('another one', () => other.open(limitOf(3)));
     await waitFor('the deletion of its lease', async () => {
-      const leases = await other.db.run({ name: 'leases', text: 'SELECT FROM connection_leases' }, []);
+      const leases = await other.db.query(statement('leases', 'SELECT FROM connection_leases'), {});
       return leases.length === 1;
     });
-    run.mockRestore();
+    query.mockRestore();
+    const countSlots = statement<object, { count: number }>(
+      'count-slots',
+      'SELECT coalesce(sum(slots), 0)::int AS count FROM connection_slots',
+    );
     const waitForSlots = (count: number) =>
       waitFor(`${count} slots`, async () => {
-        const text = 'SELECT coalesce(sum(slots), 0)::int AS count FROM connection_slots';
-        const [row] = await other.db.run<{ count: number }>({ name: 'count-slots', text }, []);
+        const [row] = await other.db.query(countSlots, {});
         return row?.count === count;
       });
     await waitForSlots(4);
@@ -159,9 +162,9 @@ describe('the slots of an instance', () => {
 describe('while PostgreSQL is unavailable', () => {
   test('every connection is admitted, and counts when PostgreSQL is back', async () => {
     const [one, other] = [new Instance(SHORT_LEASE_MS), new Instance(SHORT_LEASE_MS)];
-    const run = jest.spyOn(one.db, 'run').mockRejectedValue(new Error('unavailable'));
+    const query = jest.spyOn(one.db, 'query').mockRejectedValue(new Error('unavailable'));
     expect(await one.openMany(6, limitOf(3))).toBe(6);
-    run.mockRestore();
+    query.mockRestore();
     await waitFor('the connections to count', async () => {
       const isAdmitted = await other.open(limitOf(3));
       if (isAdmitted) other.close(1);
@@ -195,8 +198,8 @@ describe('while PostgreSQL is unavailable', () => {
 
 /** Waits until the instance has renewed its lease a number of times. */
 async function waitForRenewals({ db }: Instance, count: number): Promise<void> {
-  const run = jest.spyOn(db, 'run');
-  const renewals = () => run.mock.calls.filter(([{ name }]) => name === 'renew-connection-lease').length;
+  const query = jest.spyOn(db, 'query');
+  const renewals = () => query.mock.calls.filter(([{ name }]) => name === 'renew-connection-lease').length;
   await waitFor(`${count} renewals`, () => renewals() >= count);
-  run.mockRestore();
+  query.mockRestore();
 }

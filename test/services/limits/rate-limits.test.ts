@@ -21,10 +21,10 @@ let statements = 0;
 beforeAll(async () => {
   database = await createTestDatabase();
   db = new Database({ url: database.url, maxConnections: 10, log });
-  const run = db.run.bind(db);
-  db.run = (statement, values) => {
+  const query = db.query.bind(db);
+  db.query = (statement, parameters) => {
     statements += 1;
-    return run(statement, values);
+    return query(statement, parameters);
   };
 });
 afterEach(() => {
@@ -184,8 +184,8 @@ describe('a window', () => {
 test('every request is admitted while PostgreSQL is unavailable, and counting resumes afterwards', async () => {
   const limits = instance({ key: { requestsPerMinute: 2 } });
   const caller = callerWith();
-  const run = jest.spyOn(db, 'run').mockRejectedValue(new Error('unavailable'));
+  const query = jest.spyOn(db, 'query').mockRejectedValue(new Error('unavailable'));
   await expect(countAdmitted([limits], caller, 10)).resolves.toBe(10);
-  run.mockRestore();
+  query.mockRestore();
   await expect(countAdmitted([limits], caller, 10)).resolves.toBe(2);
 });

@@ -175,7 +175,7 @@ describe('the event log', () => {
     log.requestSeal();
     await waitFor(
       'sealing',
-      async () => (await events.readTaskAfter(workspaceId, taskId, 0n, 10)).length === 3,
+      async () => (await events.readTaskAfter({ workspaceId, taskId }, 0n, 10)).length === 3,
     );
     expect(log.recent.eventsAfter(0n, 10)).toEqual([]);
     const subscription = subscribe(log, taskId, await events.headPosition());
@@ -192,7 +192,7 @@ describe('the event log', () => {
     const taskId = await addTask();
     await writeEvents(taskId, 1, 1);
     await log.stop();
-    expect((await events.readTaskAfter(workspaceId, taskId, 0n, 1))[0]?.data).toEqual({ n: 1 });
+    expect((await events.readTaskAfter({ workspaceId, taskId }, 0n, 1))[0]?.data).toEqual({ n: 1 });
     log.requestSeal();
     expect(log['sealing']).toBeNull();
   });

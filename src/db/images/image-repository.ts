@@ -1,12 +1,13 @@
 import { type NewAuditEntry } from '../../core/access/audit-entry.js';
 import { type Image, type ImageProperties } from '../../core/images/image.js';
-import { type EventData } from '../../core/events/task-event.js';
+import { type EventData, type EventType } from '../../core/events/task-event.js';
 import { type Visibility } from '../../core/access/visibility.js';
 import { enqueueWebhookSql } from '../webhooks/webhook-statements.js';
 import { insertAuditSql, auditParameter } from '../access/audit-repository.js';
 import { lockProtectedBlobSql } from './blob-repository.js';
 import { type Database } from '../postgres/database.js';
-import { isImageVisibleSql, visibilityValues } from '../access/visibility-filter.js';
+import { statement } from '../postgres/statement.js';
+import { isImageVisibleSql } from '../access/visibility-filter.js';
 
 /** The columns of `Image`. */
 const COLUMNS = `
@@ -16,66 +17,94 @@ const COLUMNS = `
   image.sha256, image.thumbhash, image.stored_at AS "storedAt", image.lost_at AS "lostAt",
   image.lost_reason AS "lostReason", image.deleted_at AS "deletedAt", image.file_name AS "fileName"`;
 
-const FIND_IMAGES = {
-  name: 'find-images',
-  text: `SELECT ${COLUMNS} FROM images image WHERE ${isImageVisibleSql('image', 1)} AND image.id = ANY($4::uuid[])`,
-  useGenericPlan: true,
-};
+const FIND_IMAGES = statement<Visibility & { ids: readonly string[] }, Image>(
+  'find-images',
+  `SELECT ${COLUMNS} FROM images image WHERE ${isImageVisibleSql('image')} AND image.id = ANY(:ids::uuid[])`,
+  { useGenericPlan: true },
+);
 
-const FIND_IMAGES_OF_TASKS = {
-  name: 'find-images-of-tasks',
-  text: `SELECT ${COLUMNS} FROM images image
-         WHERE image.workspace_id = $1 AND image.task_id = ANY($2::uuid[]) ORDER BY image.index`,
-  useGenericPlan: true,
-};
+const FIND_IMAGES_OF_TASKS = statement<{ workspaceId: string; taskIds: readonly string[] }, Image>(
+  'find-images-of-tasks',
+  `
+  SELECT ${COLUMNS} FROM images image
+  WHERE image.workspace_id = :workspaceId AND image.task_id = ANY(:taskIds::uuid[]) ORDER BY image.index`,
+  { useGenericPlan: true },
+);
 
-const PAGE_OF_EDITS = {
-  name: 'page-of-edits',
-  text: `SELECT ${COLUMNS} FROM images image
-         WHERE ${isImageVisibleSql('image', 1)} AND image.parent_id = $4 AND ($5::uuid IS NULL OR image.id > $5)
-         ORDER BY image.id LIMIT $6`,
-  useGenericPlan: true,
-};
+/** The edits of the image `parentId` after the image `after`. */
+interface PageOfEdits {
+  parentId: string;
+  after: string | null;
+  limit: number;
+}
+const PAGE_OF_EDITS = statement<Visibility & PageOfEdits, Image>(
+  'page-of-edits',
+  `
+  SELECT ${COLUMNS} FROM images image
+  WHERE ${isImageVisibleSql('image')} AND image.parent_id = :parentId AND (:after::uuid IS NULL OR image.id > :after)
+  ORDER BY image.id LIMIT :limit`,
+  { useGenericPlan: true },
+);
 
+/** What every change of an image needs. `data` is the JSON of its event. */
+interface ImageUpdate {
+  id: string;
+  actor: string;
+  data: string;
+}
 /** The image is neither stored, lost nor deleted. */
 const IS_PENDING = 'stored_at IS NULL AND lost_at IS NULL AND deleted_at IS NULL';
 /** Marks an image as stored, counts it off its task, and writes the event. The last image of an ended task settles the task. */
-const MARK_STORED = {
-  name: 'mark-image-stored',
-  text: updateImageSql({
-    columns: `width = $5, height = $6, mime_type = $7, byte_size = $8, sha256 = $9, thumbhash = $10, stored_at = now()`,
+const MARK_STORED = statement<ImageUpdate & ImageProperties & { protectedUntil: Date }, { written: boolean }>(
+  'mark-image-stored',
+  updateImageSql({
+    event: 'IMAGE_STORED',
+    columns: `width = :width, height = :height, mime_type = :mimeType, byte_size = :byteSize, sha256 = :sha256,
+              thumbhash = :thumbhash, stored_at = now()`,
     condition: IS_PENDING,
-    precondition: lockProtectedBlobSql('$9', '$11'),
+    precondition: lockProtectedBlobSql(':sha256', ':protectedUntil'),
   }),
-};
-const MARK_LOST = {
-  name: 'mark-image-lost',
-  text: updateImageSql({ columns: `lost_reason = $5, lost_at = now()`, condition: IS_PENDING }),
-};
+);
+const MARK_LOST = statement<ImageUpdate & { reason: string }>(
+  'mark-image-lost',
+  updateImageSql({
+    event: 'IMAGE_LOST',
+    columns: `lost_reason = :reason, lost_at = now()`,
+    condition: IS_PENDING,
+  }),
+);
 /** Also works for a pending image, which is then pending no longer. Makes the sweep check the blob of the image soon. */
-const MARK_DELETED = {
-  name: 'mark-image-deleted',
-  text: updateImageSql({
+const MARK_DELETED = statement<ImageUpdate & { workspaceId: string; audit: string }>(
+  'mark-image-deleted',
+  updateImageSql({
+    event: 'IMAGE_DELETED',
     columns: 'deleted_at = now()',
-    condition: 'deleted_at IS NULL AND workspace_id = $5',
+    condition: 'deleted_at IS NULL AND workspace_id = :workspaceId',
     sideEffect: `UPDATE blobs SET check_at = greatest(check_at, now()) FROM image WHERE blobs.sha256 = image.sha256`,
-    extraCtes: `,${insertAuditSql('$6', 'image')}`,
+    extraCtes: `,${insertAuditSql(':audit', 'image')}`,
   }),
-};
+);
 
 /** The statement returns a row if the image meets the condition. `written` is false if the precondition has no row. */
-function updateImageSql(options: {
+function updateImageSql({
+  event,
+  columns,
+  condition,
+  precondition = 'SELECT',
+  sideEffect = 'SELECT',
+  extraCtes = '',
+}: {
+  event: EventType;
   columns: string;
   condition: string;
   precondition?: string;
   sideEffect?: string;
   extraCtes?: string;
 }): string {
-  const { columns, condition, precondition = 'SELECT', sideEffect = 'SELECT', extraCtes = '' } = options;
   return `
   WITH before AS (
     SELECT id, late, stored_at IS NULL AND lost_at IS NULL AS pending FROM images
-    WHERE id = $1 AND ${condition} FOR NO KEY UPDATE
+    WHERE id = :id AND ${condition} FOR NO KEY UPDATE
   ), precondition AS (${precondition}), image AS (
     UPDATE images SET ${columns} FROM before, precondition WHERE images.id = before.id
     RETURNING images.id, workspace_id, task_id, images.sha256, before.late, before.pending
@@ -85,24 +114,25 @@ function updateImageSql(options: {
     RETURNING tasks.id, tasks.workspace_id, tasks.webhook_url, pending_images, pending_late_images, image.late
   ), event AS (
     INSERT INTO task_events (workspace_id, task_id, type, actor, data, settles_task)
-    SELECT workspace_id, task_id, $2, $3, $4::jsonb, coalesce((SELECT pending_images = 0 AND NOT late FROM task), false)
+    SELECT workspace_id, task_id, '${event}', :actor, :data::jsonb,
+           coalesce((SELECT pending_images = 0 AND NOT late FROM task), false)
     FROM image WHERE task_id IS NOT NULL
   ), side_effect AS (${sideEffect}
-  ),${enqueueWebhookSql(`CASE WHEN late THEN 'LATE_RESULT' ELSE 'RESULT' END`, 'CASE WHEN late THEN pending_late_images ELSE pending_images END = 0')}${extraCtes}
+  ),${enqueueWebhookSql({
+    task: 'task',
+    kind: `CASE WHEN late THEN 'LATE_RESULT' ELSE 'RESULT' END`,
+    condition: 'CASE WHEN late THEN pending_late_images ELSE pending_images END = 0',
+  })}${extraCtes}
   SELECT image.id IS NOT NULL AS written, (SELECT count(*) FROM wake) AS woken
   FROM before LEFT JOIN image ON image.id = before.id`;
 }
 
-const FIND_STORED_BEFORE = {
-  name: 'find-images-stored-before',
-  text: `SELECT id, workspace_id AS "workspaceId", index FROM images
-         WHERE stored_at < $1 AND deleted_at IS NULL ORDER BY stored_at LIMIT $2`,
-};
-const LIST_STORED = {
-  name: 'list-stored-images',
-  text: `SELECT id, upstream_url AS "upstreamUrl", encode(sha256, 'hex') AS sha256 FROM images
-         WHERE id > $1 AND stored_at IS NOT NULL AND deleted_at IS NULL ORDER BY id LIMIT $2`,
-};
+const LIST_STORED = statement<{ after: string; limit: number }, StoredImage>(
+  'list-stored-images',
+  `
+  SELECT id, upstream_url AS "upstreamUrl", encode(sha256, 'hex') AS sha256 FROM images
+  WHERE id > :after AND stored_at IS NOT NULL AND deleted_at IS NULL ORDER BY id LIMIT :limit`,
+);
 
 /** The rows of `images`. */
 export class ImageRepository {
@@ -119,15 +149,12 @@ export class ImageRepository {
 
   /** The visible images among these IDs, in no order. */
   async findMany(visibility: Visibility, ids: readonly string[]): Promise<Image[]> {
-    return this.db.runAsCaller<Image>(visibility.workspaceId, FIND_IMAGES, [
-      ...visibilityValues(visibility),
-      ids,
-    ]);
+    return this.db.queryAsCaller(visibility.workspaceId, FIND_IMAGES, { ...visibility, ids });
   }
 
   /** The images of these tasks of the workspace, late ones included, in the upstream's order. */
   async findByTasks(workspaceId: string, taskIds: readonly string[]): Promise<Image[]> {
-    return this.db.runAsCaller<Image>(workspaceId, FIND_IMAGES_OF_TASKS, [workspaceId, taskIds]);
+    return this.db.queryAsCaller(workspaceId, FIND_IMAGES_OF_TASKS, { workspaceId, taskIds });
   }
 
   /** The images of a task of any workspace, in the upstream's order, for background work. */
@@ -137,15 +164,9 @@ export class ImageRepository {
     );
   }
 
-  /** A page of the edits of an image, oldest first, after the image `after`. */
-  async pageOfEdits(
-    visibility: Visibility,
-    parentId: string,
-    after: string | null,
-    limit: number,
-  ): Promise<Image[]> {
-    const values = [...visibilityValues(visibility), parentId, after, limit];
-    return this.db.runAsCaller<Image>(visibility.workspaceId, PAGE_OF_EDITS, values);
+  /** A page of the edits of an image, oldest first. */
+  async pageOfEdits(visibility: Visibility, page: PageOfEdits): Promise<Image[]> {
+    return this.db.queryAsCaller(visibility.workspaceId, PAGE_OF_EDITS, { ...visibility, ...page });
   }
 
   /**
@@ -153,59 +174,61 @@ export class ImageRepository {
    * image is pending, but its bytes were protected only until `protectedUntil` and may be gone. Store them again.
    */
   async markStored(
-    image: Image,
-    properties: ImageProperties,
-    protectedUntil: Date,
-    actor: string,
+    { id, index }: Image,
+    { properties, ...options }: { properties: ImageProperties; protectedUntil: Date; actor: string },
   ): Promise<boolean> {
-    const { width, height, mimeType, byteSize, sha256, thumbhash } = properties;
+    const { width, height, mimeType, byteSize, thumbhash } = properties;
     const data: EventData['IMAGE_STORED'] = {
-      imageId: image.id,
-      index: image.index,
+      imageId: id,
+      index,
       width,
       height,
       mimeType,
       byteSize,
       thumbhash: thumbhash.toString('base64'),
     };
-    const values = [width, height, mimeType, byteSize, sha256, thumbhash, protectedUntil];
-    const args = [image.id, 'IMAGE_STORED', actor, JSON.stringify(data), ...values];
-    return (await this.db.run<{ written: boolean }>(MARK_STORED, args)).every(({ written }) => written);
+    const parameters = { id, data: JSON.stringify(data), ...properties, ...options };
+    return (await this.db.query(MARK_STORED, parameters)).every(({ written }) => written);
   }
 
   /** Marks an image as lost and writes IMAGE_LOST with the reason. Does nothing when the image is not pending. */
-  async markLost(image: Image, reason: string, actor: string): Promise<void> {
-    const data: EventData['IMAGE_LOST'] = { imageId: image.id, index: image.index, reason };
-    await this.db.run(MARK_LOST, [image.id, 'IMAGE_LOST', actor, JSON.stringify(data), reason]);
+  async markLost({ id, index }: Image, reason: string, actor: string): Promise<void> {
+    const data: EventData['IMAGE_LOST'] = { imageId: id, index, reason };
+    await this.db.query(MARK_LOST, { id, actor, data: JSON.stringify(data), reason });
   }
 
   /** Marks an image as deleted and writes IMAGE_DELETED. False when the workspace has no such image. */
   async markDeleted(
-    image: Pick<Image, 'id' | 'workspaceId' | 'index'>,
-    reason: EventData['IMAGE_DELETED']['reason'],
-    actor: string,
-    audit: NewAuditEntry | null = null,
+    { id, workspaceId, index }: Pick<Image, 'id' | 'workspaceId' | 'index'>,
+    options: { reason: EventData['IMAGE_DELETED']['reason']; actor: string; audit?: NewAuditEntry },
   ): Promise<boolean> {
-    const data: EventData['IMAGE_DELETED'] = { imageId: image.id, index: image.index, reason };
-    const values = [
-      image.id,
-      'IMAGE_DELETED',
+    const { reason, actor, audit } = options;
+    const data: EventData['IMAGE_DELETED'] = { imageId: id, index, reason };
+    const rows = await this.db.query(MARK_DELETED, {
+      id,
+      workspaceId,
       actor,
-      JSON.stringify(data),
-      image.workspaceId,
-      auditParameter(audit),
-    ];
-    return (await this.db.run(MARK_DELETED, values)).length > 0;
+      data: JSON.stringify(data),
+      audit: auditParameter(audit),
+    });
+    return rows.length > 0;
   }
 
   /** Up to `limit` images that were stored before `time`, oldest first, without deleted ones. */
   async findStoredBefore(time: Date, limit: number): Promise<Pick<Image, 'id' | 'workspaceId' | 'index'>[]> {
-    return this.db.run(FIND_STORED_BEFORE, [time, limit]);
+    return this.db.withPrisma((prisma) =>
+      prisma.image.findMany({
+        where: { storedAt: { lt: time }, deletedAt: null },
+        select: { id: true, workspaceId: true, index: true },
+        orderBy: { storedAt: 'asc' },
+        take: limit,
+      }),
+    );
   }
 
   /** A page of all stored images, by ID, after the image `after`. */
   async listStored(after: string, limit: number): Promise<StoredImage[]> {
-    return this.db.run<StoredImage>(LIST_STORED, [after, limit]);
+    return this.db.query(LIST_STORED, { after, limit });
   }
 }
 

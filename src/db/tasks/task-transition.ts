@@ -110,7 +110,7 @@ export function transitionTaskSql({
     FROM task WHERE :callbackId::uuid IS NOT NULL
     ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict
     RETURNING verdict
-  ),${enqueueWebhookSql(`'RESULT'`, ':isFinal AND pending_images = 0')}`;
+  ),${enqueueWebhookSql({ task: 'task', kind: `'RESULT'`, condition: ':isFinal AND pending_images = 0' })}`;
 }
 
 /** The parameters of `transitionTaskSql`. */

@@ -1,5 +1,5 @@
 import { type NewAuditEntry } from '../../core/access/audit-entry.js';
-import { type EventData } from '../../core/events/task-event.js';
+import { type EventData, type EventType } from '../../core/events/task-event.js';
 import { minIdAt } from '../../core/primitives/ids.js';
 import {
   type WebhookAttempt,
@@ -9,6 +9,7 @@ import {
 } from '../../core/webhooks/webhook-delivery.js';
 import { insertAuditSql, auditParameter } from '../access/audit-repository.js';
 import { type Database } from '../postgres/database.js';
+import { statement } from '../postgres/statement.js';
 
 /**
  * Claims due deliveries: for each endpoint as many as it has capacity for, the oldest first. Endpoints that have accepted a
@@ -19,9 +20,9 @@ import { type Database } from '../postgres/database.js';
  * Joined rows are looked up one by one, because the planner cannot know how few they are and would read all of `tasks`.
  * Times are rounded to milliseconds, so a delivery that is due now can appear half a millisecond early.
  */
-const CLAIM = {
-  name: 'claim-webhook-deliveries',
-  text: `
+const CLAIM = statement<{ capacities: string; limit: number; leaseMs: number }, ClaimedWebhookDelivery>(
+  'claim-webhook-deliveries',
+  `
   WITH RECURSIVE endpoints AS (
     (SELECT endpoint FROM webhook_deliveries WHERE status = 'PENDING' ORDER BY endpoint LIMIT 1)
     UNION ALL
@@ -29,8 +30,8 @@ const CLAIM = {
             WHERE next.status = 'PENDING' AND next.endpoint > endpoints.endpoint ORDER BY next.endpoint LIMIT 1)
     FROM endpoints WHERE endpoints.endpoint IS NOT NULL
   ), capacity AS (
-    SELECT endpoints.endpoint, known.value IS NOT NULL AS known, least(coalesce(known.value::int, 1), $2) AS attempts
-    FROM endpoints LEFT JOIN jsonb_each_text($1::jsonb) known ON known.key = endpoints.endpoint
+    SELECT endpoints.endpoint, known.value IS NOT NULL AS known, least(coalesce(known.value::int, 1), :limit) AS attempts
+    FROM endpoints LEFT JOIN jsonb_each_text(:capacities::jsonb) known ON known.key = endpoints.endpoint
   ), chosen AS (
     SELECT candidate.id FROM capacity CROSS JOIN LATERAL (
       SELECT id, next_attempt_at FROM webhook_deliveries delivery
@@ -40,14 +41,14 @@ const CLAIM = {
           WHERE earlier.task_id = delivery.task_id AND earlier.seq < delivery.seq AND earlier.status = 'PENDING'))
       ORDER BY next_attempt_at LIMIT capacity.attempts
     ) candidate
-    ORDER BY capacity.known DESC, candidate.next_attempt_at LIMIT $2
+    ORDER BY capacity.known DESC, candidate.next_attempt_at LIMIT :limit
   ), due AS (
     SELECT id FROM webhook_deliveries
     WHERE id = ANY (ARRAY(SELECT id FROM chosen)) AND status = 'PENDING' AND next_attempt_at <= now() + interval '1 ms'
     FOR UPDATE SKIP LOCKED
   )
   UPDATE webhook_deliveries delivery
-  SET attempts = attempts + 1, next_attempt_at = now() + make_interval(secs => $3 / 1000.0)
+  SET attempts = attempts + 1, next_attempt_at = now() + make_interval(secs => :leaseMs / 1000.0)
   WHERE id = ANY (ARRAY(SELECT id FROM due))
   RETURNING id, workspace_id AS "workspaceId", task_id AS "taskId", kind, endpoint, attempts AS "attemptNumber",
             attempts - attempts_before_redelivery AS "attemptSinceRedelivery",
@@ -55,89 +56,112 @@ const CLAIM = {
             (SELECT webhook_secret_version FROM workspaces WHERE workspaces.id = workspace_id) AS "secretVersion",
             (SELECT coalesce(webhook_previous_secret_expires_at > now(), false) FROM workspaces
              WHERE workspaces.id = workspace_id) AS "usesPreviousSecret"`,
-};
+);
 
 /**
  * Records the result of one attempt. The delivery does not change if another attempt has ended it. A failure does not change
  * it either if another attempt has begun or a redelivery was requested meanwhile: that one decides what comes next.
  */
-const RECORD_ATTEMPT = {
-  name: 'record-webhook-attempt',
-  text: `
+const RECORD_ATTEMPT = statement<
+  Omit<WebhookAttempt, 'id'> & {
+    deliveryId: string;
+    attemptSinceRedelivery: number;
+    status: WebhookDeliveryStatus;
+    attemptId: string;
+    eventType: EventType | null;
+    actor: string | null;
+    eventData: string | null;
+  }
+>(
+  'record-webhook-attempt',
+  `
   WITH delivery AS (
     UPDATE webhook_deliveries
-    SET status = $3::webhook_delivery_status, next_attempt_at = coalesce($4, next_attempt_at)
-    WHERE id = $1 AND status = 'PENDING'
-      AND ($3 = 'DELIVERED' OR attempts = $2 AND attempts - attempts_before_redelivery = $14)
+    SET status = :status::webhook_delivery_status, next_attempt_at = coalesce(:nextAttemptAt, next_attempt_at)
+    WHERE id = :deliveryId AND status = 'PENDING'
+      AND (:status = 'DELIVERED'
+           OR attempts = :attemptNumber AND attempts - attempts_before_redelivery = :attemptSinceRedelivery)
     RETURNING workspace_id, task_id
   ), attempt AS (
     INSERT INTO webhook_attempts (id, delivery_id, task_id, workspace_id, attempt_number, at, status_code, error_message,
                                   latency_ms, response_body, next_attempt_at)
-    SELECT $5, id, task_id, workspace_id, $2, $6, $7, $8, $9, $10, CASE WHEN EXISTS (SELECT FROM delivery) THEN $4 END
-    FROM webhook_deliveries WHERE id = $1
+    SELECT :attemptId, id, task_id, workspace_id, :attemptNumber, :at, :statusCode, :errorMessage, :latencyMs,
+           :responseBody, CASE WHEN EXISTS (SELECT FROM delivery) THEN :nextAttemptAt END
+    FROM webhook_deliveries WHERE id = :deliveryId
     ON CONFLICT (id) DO NOTHING
   ), event AS (
     INSERT INTO task_events (workspace_id, task_id, type, actor, data)
-    SELECT workspace_id, task_id, $11, $12, $13::jsonb FROM delivery WHERE $11::text IS NOT NULL
+    SELECT workspace_id, task_id, :eventType, :actor, :eventData::jsonb FROM delivery WHERE :eventType::text IS NOT NULL
   )
   SELECT count(*)::int AS changed FROM delivery`,
-};
+);
 
-const RELEASE_CLAIMS = {
-  name: 'release-webhook-claims',
-  text: `
+const RELEASE_CLAIMS = statement<{ ids: string[]; attemptNumbers: number[] }>(
+  'release-webhook-claims',
+  `
   UPDATE webhook_deliveries delivery SET next_attempt_at = now()
-  FROM unnest($1::uuid[], $2::int[]) AS interrupted(id, attempt_number)
+  FROM unnest(:ids::uuid[], :attemptNumbers::int[]) AS interrupted(id, attempt_number)
   WHERE delivery.id = interrupted.id AND delivery.attempts = interrupted.attempt_number AND delivery.status = 'PENDING'`,
-};
+);
 
-const REDELIVER = {
-  name: 'redeliver-webhooks',
-  text: `
+const REDELIVER = statement<
+  { workspaceId: string; taskId: string; audit: string },
+  { deliveryCount: number }
+>(
+  'redeliver-webhooks',
+  `
   WITH delivery AS (
     UPDATE webhook_deliveries SET status = 'PENDING', next_attempt_at = now(), attempts_before_redelivery = attempts
-    WHERE workspace_id = $1 AND task_id = $2 RETURNING task_id
+    WHERE workspace_id = :workspaceId AND task_id = :taskId RETURNING task_id
   ), wake AS (
     SELECT graphile_worker.add_job('deliver-webhook', json_build_object('taskId', task_id))
     FROM (SELECT DISTINCT task_id FROM delivery) task
-  ),${insertAuditSql('$3', 'delivery')}
+  ),${insertAuditSql(':audit', 'delivery')}
   SELECT (SELECT count(*) FROM delivery)::int AS "deliveryCount", (SELECT count(*) FROM wake) AS woken`,
-};
+);
 
-const PAGE_OF_DELIVERIES = {
-  name: 'page-of-webhook-deliveries',
-  text: `
+/** A page of the deliveries or attempts of a task, newest first, older than the one with the ID `before`. */
+interface Page {
+  workspaceId: string;
+  taskId: string;
+  before: string | null;
+  limit: number;
+}
+const PAGE_OF_DELIVERIES = statement<Page, WebhookDeliverySummary>(
+  'page-of-webhook-deliveries',
+  `
   SELECT id, workspace_id AS "workspaceId", task_id AS "taskId", kind, status, created_at AS "createdAt",
          CASE WHEN status = 'PENDING' THEN next_attempt_at END AS "nextAttemptAt", attempts AS "attemptCount"
   FROM webhook_deliveries
-  WHERE workspace_id = $1 AND task_id = $2
-    AND ($3::uuid IS NULL OR seq < (SELECT seq FROM webhook_deliveries WHERE id = $3 AND task_id = $2))
-  ORDER BY seq DESC LIMIT $4`,
-};
+  WHERE workspace_id = :workspaceId AND task_id = :taskId
+    AND (:before::uuid IS NULL OR seq < (SELECT seq FROM webhook_deliveries WHERE id = :before AND task_id = :taskId))
+  ORDER BY seq DESC LIMIT :limit`,
+);
 
 /** `task_id` selects the index. A task has few deliveries, so that `delivery_id` needs none. */
-const PAGE_OF_ATTEMPTS = {
-  name: 'page-of-webhook-attempts',
-  text: `
+const PAGE_OF_ATTEMPTS = statement<Page & { deliveryId: string }, WebhookAttempt>(
+  'page-of-webhook-attempts',
+  `
   SELECT id, attempt_number AS "attemptNumber", at, status_code AS "statusCode", error_message AS "errorMessage",
          latency_ms AS "latencyMs", response_body AS "responseBody", next_attempt_at AS "nextAttemptAt"
   FROM webhook_attempts
-  WHERE workspace_id = $1 AND task_id = $2 AND delivery_id = $3 AND ($4::uuid IS NULL OR id < $4)
-  ORDER BY id DESC LIMIT $5`,
-};
+  WHERE workspace_id = :workspaceId AND task_id = :taskId AND delivery_id = :deliveryId
+    AND (:before::uuid IS NULL OR id < :before)
+  ORDER BY id DESC LIMIT :limit`,
+);
 
 /** Keeps all attempts of a delivery that is still pending, however old they are. */
-const DELETE_OLD_ATTEMPTS = {
-  name: 'delete-old-webhook-attempts',
-  text: `
+const DELETE_OLD_ATTEMPTS = statement<{ beforeId: string; limit: number }>(
+  'delete-old-webhook-attempts',
+  `
   DELETE FROM webhook_attempts WHERE id IN (
     SELECT attempt.id FROM webhook_attempts attempt
-    WHERE attempt.id < $1
+    WHERE attempt.id < :beforeId
       AND NOT EXISTS (
         SELECT FROM webhook_deliveries delivery WHERE delivery.id = attempt.delivery_id AND delivery.status = 'PENDING')
-    ORDER BY attempt.id LIMIT $2)
+    ORDER BY attempt.id LIMIT :limit)
   RETURNING id`,
-};
+);
 
 /** A delivery whose next attempt is ours, with the secret to sign it with. */
 export interface ClaimedWebhookDelivery extends WebhookDelivery {
@@ -174,7 +198,7 @@ export class WebhookRepository {
     limit: number,
     leaseMs: number,
   ): Promise<ClaimedWebhookDelivery[]> {
-    return this.db.run<ClaimedWebhookDelivery>(CLAIM, [JSON.stringify(capacityByEndpoint), limit, leaseMs]);
+    return this.db.query(CLAIM, { capacities: JSON.stringify(capacityByEndpoint), limit, leaseMs });
   }
 
   /** Records the result of an attempt. Safe to repeat. */
@@ -182,49 +206,43 @@ export class WebhookRepository {
     delivery: Pick<ClaimedWebhookDelivery, 'id' | 'attemptNumber' | 'attemptSinceRedelivery'>,
     { status, attempt, event }: WebhookAttemptResult,
   ): Promise<void> {
-    const { id, at, statusCode, errorMessage, latencyMs, responseBody, nextAttemptAt } = attempt;
-    const attemptValues = [id, at, statusCode, errorMessage, latencyMs, responseBody];
-    const eventValues = [
-      event?.type ?? null,
-      event?.actor ?? null,
-      event ? JSON.stringify(event.data) : null,
-    ];
-    await this.db.run(RECORD_ATTEMPT, [
-      delivery.id,
-      delivery.attemptNumber,
+    await this.db.query(RECORD_ATTEMPT, {
+      ...attempt,
+      attemptId: attempt.id,
+      deliveryId: delivery.id,
+      attemptNumber: delivery.attemptNumber,
+      attemptSinceRedelivery: delivery.attemptSinceRedelivery,
       status,
-      nextAttemptAt,
-      ...attemptValues,
-      ...eventValues,
-      delivery.attemptSinceRedelivery,
-    ]);
+      eventType: event?.type ?? null,
+      actor: event?.actor ?? null,
+      eventData: event ? JSON.stringify(event.data) : null,
+    });
   }
 
   /** Makes deliveries due again whose attempts were interrupted. */
   async releaseClaims(
     interrupted: readonly Pick<ClaimedWebhookDelivery, 'id' | 'attemptNumber'>[],
   ): Promise<void> {
-    const ids = interrupted.map(({ id }) => id);
-    const attemptNumbers = interrupted.map(({ attemptNumber }) => attemptNumber);
-    await this.db.run(RELEASE_CLAIMS, [ids, attemptNumbers]);
+    await this.db.query(RELEASE_CLAIMS, {
+      ids: interrupted.map(({ id }) => id),
+      attemptNumbers: interrupted.map(({ attemptNumber }) => attemptNumber),
+    });
   }
 
   /** Makes all deliveries of the task due again, with all attempts ahead of them. Returns the number of deliveries. */
   async redeliver(workspaceId: string, taskId: string, audit: NewAuditEntry): Promise<number> {
-    const values = [workspaceId, taskId, auditParameter(audit)];
-    const [row] = await this.db.run<{ deliveryCount: number }>(REDELIVER, values);
+    const [row] = await this.db.query(REDELIVER, { workspaceId, taskId, audit: auditParameter(audit) });
     return row?.deliveryCount ?? 0;
   }
 
   /** A page of the deliveries of a task of the workspace, newest first, older than the delivery `before`. */
   async pageOfDeliveries(
-    workspaceId: string,
-    taskId: string,
+    { workspaceId, taskId }: { workspaceId: string; taskId: string },
     before: string | null,
     limit: number,
   ): Promise<WebhookDeliverySummary[]> {
-    const values = [workspaceId, taskId, before, limit];
-    return this.db.runAsCaller<WebhookDeliverySummary>(workspaceId, PAGE_OF_DELIVERIES, values);
+    const page = { workspaceId, taskId, before, limit };
+    return this.db.queryAsCaller(workspaceId, PAGE_OF_DELIVERIES, page);
   }
 
   /** A page of the attempts of a delivery, newest first, older than the attempt `before`. */
@@ -233,12 +251,12 @@ export class WebhookRepository {
     before: string | null,
     limit: number,
   ): Promise<WebhookAttempt[]> {
-    const values = [workspaceId, taskId, id, before, limit];
-    return this.db.runAsCaller<WebhookAttempt>(workspaceId, PAGE_OF_ATTEMPTS, values);
+    const page = { workspaceId, taskId, deliveryId: id, before, limit };
+    return this.db.queryAsCaller(workspaceId, PAGE_OF_ATTEMPTS, page);
   }
 
   /** Deletes up to `limit` attempts from before `time` whose delivery is not pending. Returns the number of deleted attempts. */
   async deleteAttemptsBefore(time: Date, limit: number): Promise<number> {
-    return (await this.db.run(DELETE_OLD_ATTEMPTS, [minIdAt(time), limit])).length;
+    return (await this.db.query(DELETE_OLD_ATTEMPTS, { beforeId: minIdAt(time), limit })).length;
   }
 }

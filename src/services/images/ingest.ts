@@ -88,11 +88,15 @@ export class ImageIngest {
       const { sha256, byteSize } = await this.download(url, path);
       crashIfArmed('image-downloaded');
       const properties = await inspectImage(path);
-      const reservedUntil = await this.blobs.protect(sha256);
+      const protectedUntil = await this.blobs.protect(sha256);
       await this.store.put(originalKey(sha256), path);
       crashIfArmed('image-bytes-stored');
-      const stored = { ...properties, sha256, byteSize };
-      if (!(await this.images.markStored(image, stored, reservedUntil, EVENT_ACTORS.imageStore)))
+      const isStored = await this.images.markStored(image, {
+        properties: { ...properties, sha256, byteSize },
+        protectedUntil,
+        actor: EVENT_ACTORS.imageStore,
+      });
+      if (!isStored)
         throw new StoreUnavailable(
           'storing an image took so long that its bytes may have been removed again',
         );

@@ -42,9 +42,9 @@ export class Retention {
    */
   async deleteImage(caller: Caller, id: string): Promise<{ image: Image }> {
     const [image] = isId(id) ? await this.images.findMany(caller, [id]) : [];
-    const { keyName } = caller;
     const audit = image && newAuditEntry(caller, 'IMAGE_DELETED', image.id, { taskId: image.taskId });
-    if (!image || !(await this.images.markDeleted(image, 'REQUESTED', keyName, audit))) {
+    const options = { reason: 'REQUESTED', actor: caller.keyName, audit } as const;
+    if (!image || !(await this.images.markDeleted(image, options))) {
       const message = 'No image with this ID in your workspace.';
       throw new InputRejected([{ code: 'NOT_FOUND', message, field: ['input', 'id'] }]);
     }
@@ -58,7 +58,8 @@ export class Retention {
     const cutoff = new Date(Date.now() - this.retentionDays * DAY_MS);
     for (let hasMore = true; hasMore;) {
       const expired = await this.images.findStoredBefore(cutoff, RETENTION_BATCH_SIZE);
-      for (const image of expired) await this.images.markDeleted(image, 'RETENTION', EVENT_ACTORS.retention);
+      for (const image of expired)
+        await this.images.markDeleted(image, { reason: 'RETENTION', actor: EVENT_ACTORS.retention });
       this.events.requestSeal();
       hasMore = expired.length === RETENTION_BATCH_SIZE;
       if (expired.length > 0) this.log.info({ count: expired.length }, 'images deleted by retention');

@@ -80,7 +80,11 @@ export class History {
   ): Promise<Page<Image>> {
     validatePageSize(first);
     if (after !== null && !isId(after)) throw invalidCursor();
-    const rows = await this.imageRepository.pageOfEdits(caller, imageId, after, first + 1);
+    const rows = await this.imageRepository.pageOfEdits(caller, {
+      parentId: imageId,
+      after,
+      limit: first + 1,
+    });
     return toPage(rows, first, after !== null, (image) => image.id);
   }
 
@@ -92,7 +96,7 @@ export class History {
   ): Promise<Page<TaskEvent>> {
     validatePageSize(first);
     const position = after === null ? 0n : this.cursors.decode(after);
-    const rows = await this.eventRepository.readTaskAfter(workspaceId, id, position, first + 1);
+    const rows = await this.eventRepository.readTaskAfter({ workspaceId, taskId: id }, position, first + 1);
     return toPage(rows, first, after !== null, (event) => this.cursors.encode(event.position));
   }
 
@@ -115,7 +119,11 @@ export class History {
     const read = async () =>
       isAlwaysEmpty
         ? []
-        : this.eventRepository.readVisibleAfter(caller, startPosition, first + 1, validFilter);
+        : this.eventRepository.readVisibleAfter(caller, {
+            position: startPosition,
+            limit: first + 1,
+            ...validFilter,
+          });
     const { rows, position } = await this.readWithPosition(read, () => startPosition);
     const page = toPage(rows, first, after !== null, (event) => this.cursors.encode(event.position));
     return { ...page, eventCursor: page.cursors.at(-1) ?? this.cursors.encode(position) };

@@ -130,7 +130,7 @@ export class WebhookSender {
     after: string | null,
   ): Promise<Page<WebhookDeliverySummary>> {
     validatePage(first, after);
-    const rows = await this.deliveries.pageOfDeliveries(workspaceId, id, after, first + 1);
+    const rows = await this.deliveries.pageOfDeliveries({ workspaceId, taskId: id }, after, first + 1);
     return toPage(rows, first, after !== null, (delivery) => delivery.id);
   }
 

@@ -4,6 +4,7 @@ import pino from 'pino';
 import { DatabaseUnavailable } from '../../../src/core/errors.js';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { Database } from '../../../src/db/postgres/database.js';
+import { statement } from '../../../src/db/postgres/statement.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 import { waitFor } from '../../support/wait-for.js';
 
@@ -32,81 +33,82 @@ afterAll(async () => {
   await own.drop();
 });
 
-const statement = (name: string, text: string) => ({ name, text });
-const SESSION = statement(
+const SESSION = statement<object, { pid: number }>(
   'session',
   `SELECT pg_backend_pid() AS pid, current_user::text AS role, current_setting('plan_cache_mode') AS plans,
           coalesce(current_setting('darkroom.workspace_id', true), '') AS workspace`,
 );
 const ALL_TASKS = statement('all-tasks', 'SELECT workspace_id AS "workspaceId" FROM tasks');
-const session = async () => (await db.run<{ pid: number }>(SESSION, []))[0];
+const session = async () => (await db.query(SESSION, {}))[0];
 
 describe("a caller's statement", () => {
   test('reads only its own workspace when it has no condition on the workspace', async () => {
-    expect(await db.runAsCaller(ours, ALL_TASKS, [])).toEqual([{ workspaceId: ours }, { workspaceId: ours }]);
-    expect(await db.runAsCaller(theirs, ALL_TASKS, [])).toEqual([{ workspaceId: theirs }]);
-    expect(await db.run(ALL_TASKS, [])).toHaveLength(3);
+    expect(await db.queryAsCaller(ours, ALL_TASKS, {})).toEqual([
+      { workspaceId: ours },
+      { workspaceId: ours },
+    ]);
+    expect(await db.queryAsCaller(theirs, ALL_TASKS, {})).toEqual([{ workspaceId: theirs }]);
+    expect(await db.query(ALL_TASKS, {})).toHaveLength(3);
   });
 
   test('reads nothing of another workspace that it names', async () => {
-    const asking = statement('tasks-of', 'SELECT id FROM tasks WHERE workspace_id = $1');
-    expect(await db.runAsCaller(ours, asking, [theirs])).toEqual([]);
+    const asking = statement('tasks-of', 'SELECT id FROM tasks WHERE workspace_id = :theirs');
+    expect(await db.queryAsCaller(ours, asking, { theirs })).toEqual([]);
   });
 
   test('reads nothing without a workspace', async () => {
-    expect(await db.runAsCaller('', ALL_TASKS, [])).toEqual([]);
+    expect(await db.queryAsCaller('', ALL_TASKS, {})).toEqual([]);
   });
 
   test('resets the role and the workspace of its connection', async () => {
     const before = await session();
     const during = { ...before, role: 'darkroom_caller', workspace: ours };
-    expect(await db.runAsCaller(ours, SESSION, [])).toEqual([during]);
+    expect(await db.queryAsCaller(ours, SESSION, {})).toEqual([during]);
     expect(
-      await db.runAsCaller(ours, { ...SESSION, name: 'planned-once', useGenericPlan: true }, []),
+      await db.queryAsCaller(ours, { ...SESSION, name: 'planned-once', useGenericPlan: true }, {}),
     ).toEqual([{ ...during, plans: 'force_generic_plan' }]);
     expect(await session()).toEqual(before);
   });
 
   test('resets its connection after a failure, and the connection stays usable', async () => {
     const before = await session();
-    const failing = statement('failing', 'SELECT 1 / $1::int AS result');
-    await expect(db.runAsCaller(ours, failing, [0])).rejects.toMatchObject({ code: '22012' });
+    const failing = statement('failing', 'SELECT 1 / :divisor::int AS result');
+    await expect(db.queryAsCaller(ours, failing, { divisor: 0 })).rejects.toMatchObject({ code: '22012' });
     expect(await session()).toEqual(before);
-    expect(await db.runAsCaller(ours, failing, [1])).toEqual([{ result: 1 }]);
+    expect(await db.queryAsCaller(ours, failing, { divisor: 1 })).toEqual([{ result: 1 }]);
   });
 
   test('is prepared again after a failed preparation', async () => {
     const early = statement('early', 'SELECT made_later() AS result');
-    await expect(db.runAsCaller(ours, early, [])).rejects.toMatchObject({ code: '42883' });
+    await expect(db.queryAsCaller(ours, early, {})).rejects.toMatchObject({ code: '42883' });
     await admin.query('CREATE FUNCTION made_later() RETURNS int LANGUAGE sql AS $$ SELECT 7 $$');
-    expect(await db.runAsCaller(ours, early, [])).toEqual([{ result: 7 }]);
+    expect(await db.queryAsCaller(ours, early, {})).toEqual([{ result: 7 }]);
   });
 
   test('keeps its connection usable after a workspace that is not a UUID', async () => {
-    await expect(db.runAsCaller('nonsense', ALL_TASKS, [])).rejects.toMatchObject({ code: '22P02' });
-    expect(await db.runAsCaller(theirs, ALL_TASKS, [])).toHaveLength(1);
+    await expect(db.queryAsCaller('nonsense', ALL_TASKS, {})).rejects.toMatchObject({ code: '22P02' });
+    expect(await db.queryAsCaller(theirs, ALL_TASKS, {})).toHaveLength(1);
   });
 
   test('keeps its connection usable after a value that cannot be sent', async () => {
     const circle: Record<string, unknown> = {};
     circle['itself'] = circle;
-    const sending = statement('sending', 'SELECT $1::jsonb AS result');
-    await expect(db.runAsCaller(ours, sending, [circle])).rejects.toThrow('circular');
-    expect(await db.runAsCaller(ours, sending, [{}])).toEqual([{ result: {} }]);
+    const sending = statement('sending', 'SELECT :value::jsonb AS result');
+    await expect(db.queryAsCaller(ours, sending, { value: circle })).rejects.toThrow('circular');
+    expect(await db.queryAsCaller(ours, sending, { value: {} })).toEqual([{ result: {} }]);
   });
 
   test('is prepared once per connection, and planned once with useGenericPlan', async () => {
-    const counted = {
-      ...statement('counted', 'SELECT id FROM tasks WHERE id = ANY($1::uuid[])'),
+    const counted = statement('counted', 'SELECT id FROM tasks WHERE id = ANY(:ids::uuid[])', {
       useGenericPlan: true,
-    };
-    for (let times = 0; times < 8; times += 1) await db.runAsCaller(ours, counted, [[newId()]]);
+    });
+    for (let times = 0; times < 8; times += 1) await db.queryAsCaller(ours, counted, { ids: [newId()] });
     const plans = statement(
       'plans',
       `SELECT generic_plans::int AS generic, custom_plans::int AS custom FROM pg_prepared_statements
        WHERE name = 'caller-counted'`,
     );
-    expect(await db.run(plans, [])).toEqual([{ generic: 8, custom: 0 }]);
+    expect(await db.query(plans, {})).toEqual([{ generic: 8, custom: 0 }]);
   });
 
   test.each([
@@ -116,12 +118,12 @@ describe("a caller's statement", () => {
     ['SELECT * FROM ledger_entries'],
     ['SELECT * FROM graphile_worker.jobs'],
   ])('may not %s', async (text) => {
-    await expect(db.runAsCaller(ours, statement(text, text), [])).rejects.toMatchObject({ code: '42501' });
+    await expect(db.queryAsCaller(ours, statement(text, text), {})).rejects.toMatchObject({ code: '42501' });
   });
 
   test('throws DatabaseUnavailable when its connection is terminated', async () => {
     await admin.query('SELECT pg_advisory_lock(14)');
-    const waiting = db.runAsCaller(ours, statement('waiting', 'SELECT pg_advisory_lock(14)'), []);
+    const waiting = db.queryAsCaller(ours, statement('waiting', 'SELECT pg_advisory_lock(14)'), {});
     const refused = expect(waiting).rejects.toThrow(DatabaseUnavailable);
     await waitFor('the end of the one that waits', async () => {
       const { rowCount } = await admin.query(
@@ -131,7 +133,7 @@ describe("a caller's statement", () => {
       return rowCount === 1;
     });
     await refused;
-    expect(await db.runAsCaller(ours, ALL_TASKS, [])).toHaveLength(2);
+    expect(await db.queryAsCaller(ours, ALL_TASKS, {})).toHaveLength(2);
   });
 });
 
@@ -140,8 +142,8 @@ test('statements of two workspaces and background work share connections, and ea
   try {
     const counts = await Promise.all(
       Array.from({ length: 300 }, async (_, turn) => {
-        if (turn % 3 === 0) return (await shared.run(ALL_TASKS, [])).length;
-        return (await shared.runAsCaller(turn % 3 === 1 ? ours : theirs, ALL_TASKS, [])).length;
+        if (turn % 3 === 0) return (await shared.query(ALL_TASKS, {})).length;
+        return (await shared.queryAsCaller(turn % 3 === 1 ? ours : theirs, ALL_TASKS, {})).length;
       }),
     );
     expect(counts).toEqual(Array.from({ length: 300 }, (_, turn) => [3, 2, 1][turn % 3]));

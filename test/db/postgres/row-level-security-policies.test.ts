@@ -5,6 +5,7 @@ import { Client } from 'pg';
 import pino from 'pino';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { Database } from '../../../src/db/postgres/database.js';
+import { statement } from '../../../src/db/postgres/statement.js';
 import { EventRepository } from '../../../src/db/events/event-repository.js';
 import { migrate } from '../../../src/db/postgres/migrate.js';
 import { workspaceVisibility } from '../../../src/core/access/visibility.js';
@@ -104,7 +105,7 @@ describe('a login that owns the tables and is not a superuser', () => {
     const db = new Database({ url, maxConnections: 2, log: loud });
     await work(db, new TaskRepository(db), warnings).finally(() => db.close());
   }
-  const ALL_TASKS = { name: 'all-tasks', text: 'SELECT id FROM tasks' };
+  const ALL_TASKS = statement('all-tasks', 'SELECT id FROM tasks');
 
   test('serves callers without row-level security when the role is unavailable, and logs that once', async () => {
     await start(async (db, tasks, warnings) => {
@@ -113,7 +114,7 @@ describe('a login that owns the tables and is not a superuser', () => {
       expect(await tasks.findMany(workspaceVisibility(one.workspaceId), [one.id, other.id])).toMatchObject([
         { id: one.id },
       ]);
-      expect(await db.runAsCaller(one.workspaceId, ALL_TASKS, [])).toHaveLength(2);
+      expect(await db.queryAsCaller(one.workspaceId, ALL_TASKS, {})).toHaveLength(2);
       expect(await db.hasRowSecurity()).toBe(false);
       expect(warnings).toEqual([expect.stringContaining('row-level security is off')]);
     });
@@ -124,7 +125,7 @@ describe('a login that owns the tables and is not a superuser', () => {
     await start(async (db, tasks, warnings) => {
       const [one, other] = [newTask(newId()), newTask(newId())];
       for (const task of [one, other]) expect(await tasks.insert(task, 'test')).not.toBeNull();
-      expect(await db.runAsCaller(one.workspaceId, ALL_TASKS, [])).toEqual([{ id: one.id }]);
+      expect(await db.queryAsCaller(one.workspaceId, ALL_TASKS, {})).toEqual([{ id: one.id }]);
       expect(warnings).toEqual([]);
     });
   });
@@ -132,13 +133,13 @@ describe('a login that owns the tables and is not a superuser', () => {
   test('sees its rows again after the next start when a restored database lacks the policies', async () => {
     let tasks: unknown[] = [];
     await start(async (db) => {
-      tasks = await db.run(ALL_TASKS, []);
+      tasks = await db.query(ALL_TASKS, {});
       await db.pool.query('DROP POLICY owner_access ON tasks; DROP POLICY caller_access ON tasks');
-      expect(await db.run(ALL_TASKS, [])).toEqual([]);
+      expect(await db.query(ALL_TASKS, {})).toEqual([]);
     });
     await start(async (db) => {
-      expect(await db.run(ALL_TASKS, [])).toEqual(tasks);
-      expect(await db.runAsCaller(newId(), ALL_TASKS, [])).toEqual([]);
+      expect(await db.query(ALL_TASKS, {})).toEqual(tasks);
+      expect(await db.queryAsCaller(newId(), ALL_TASKS, {})).toEqual([]);
     });
     expect(tasks).not.toEqual([]);
   });
@@ -146,22 +147,22 @@ describe('a login that owns the tables and is not a superuser', () => {
   test('still sees its rows when an administrator has run the migrations as well', async () => {
     await start(async (db) => {
       await migrate({ databaseUrl: theirs.url, migrationsDir, log });
-      expect(await db.run(ALL_TASKS, [])).not.toEqual([]);
+      expect(await db.query(ALL_TASKS, {})).not.toEqual([]);
     });
   });
 
   test('does background work in all workspaces despite forced row-level security', async () => {
     await start(async (db, tasks) => {
-      const { length } = await db.run(ALL_TASKS, []);
+      const { length } = await db.query(ALL_TASKS, {});
       const task = newTask(newId());
       await tasks.insert(task, 'test');
       await tasks.transitionTo(task.id, 'CANCELED', {
         event: { type: 'TASK_CANCELED', actor: 'test', data: { outcome: 'NOT_SENT' } },
       });
-      expect(await db.run(ALL_TASKS, [])).toHaveLength(length + 1);
+      expect(await db.query(ALL_TASKS, {})).toHaveLength(length + 1);
       const events = new EventRepository(db);
       expect(await events.seal(1_000)).toBeGreaterThanOrEqual(2);
-      const written = await events.readTaskAfter(task.workspaceId, task.id, 0n, 10);
+      const written = await events.readTaskAfter({ ...task, taskId: task.id }, 0n, 10);
       expect(written.map(({ type }) => type)).toEqual(['TASK_REQUESTED', 'TASK_CANCELED']);
     });
   });

@@ -17,9 +17,10 @@ import { findUsage } from '../../../src/db/billing/usage-query.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 
 /** Removes a statement's own conditions on the workspace, so that it reads the rows of all workspaces. */
-function withoutWorkspaceConditions({ name, text, useGenericPlan = false }: Statement): Statement {
+function withoutWorkspaceConditions<Given extends { name: string; text: string }>(statement: Given): Given {
+  const { name, text } = statement;
   const unconditional = text.replace(/[\w.]*\bworkspace_id = (\$\d+)(::uuid)?/g, '$1::uuid IS NOT NULL');
-  return { name: `unconditional-${name}`, text: unconditional, useGenericPlan };
+  return { ...statement, name: `unconditional-${name}`, text: unconditional };
 }
 class WithoutConditions extends Database {
   override queryAsCaller<Parameters extends object, Row extends object>(
@@ -27,14 +28,13 @@ class WithoutConditions extends Database {
     statement: NamedStatement<Parameters, Row>,
     parameters: Parameters,
   ) {
-    const unconditional = { ...statement, ...withoutWorkspaceConditions(statement) };
-    return super.queryAsCaller(workspaceId, unconditional, parameters);
+    return super.queryAsCaller(workspaceId, withoutWorkspaceConditions(statement), parameters);
   }
   override query<Parameters extends object, Row extends object>(
     statement: NamedStatement<Parameters, Row>,
     parameters: Parameters,
   ) {
-    return super.query({ ...statement, ...withoutWorkspaceConditions(statement) }, parameters);
+    return super.query(withoutWorkspaceConditions(statement), parameters);
   }
   override runAsCaller<Row extends object>(workspaceId: string, statement: Statement, values: unknown[]) {
     return super.runAsCaller<Row>(workspaceId, withoutWorkspaceConditions(statement), values);
@@ -88,12 +88,16 @@ const READS: [string, (db: Database, reach: Visibility) => Promise<unknown[]>][]
   ],
   ['images by id', (db, reach) => new ImageRepository(db).findMany(reach, [theirs.imageId])],
   ['images of tasks', (db) => new ImageRepository(db).findByTasks(ours.workspaceId, [theirs.taskId])],
-  ['edits of an image', (db, reach) => new ImageRepository(db).pageOfEdits(reach, theirs.imageId, null, 10)],
+  [
+    'edits of an image',
+    (db, reach) =>
+      new ImageRepository(db).pageOfEdits(reach, { parentId: theirs.imageId, after: null, limit: 10 }),
+  ],
   ['a callback', async (db, reach) => some(await new CallbackRepository(db).find(reach, theirs.callbackId))],
   ['a page of callbacks', (db, reach) => new CallbackRepository(db).page(reach, {}, null, 10)],
   [
     'webhook deliveries of a task',
-    (db) => new WebhookRepository(db).pageOfDeliveries(ours.workspaceId, theirs.taskId, null, 10),
+    (db) => new WebhookRepository(db).pageOfDeliveries({ ...ours, taskId: theirs.taskId }, null, 10),
   ],
   [
     'webhook attempts of a delivery',
@@ -104,9 +108,12 @@ const READS: [string, (db: Database, reach: Visibility) => Promise<unknown[]>][]
   ],
   [
     'events of a task',
-    (db) => new EventRepository(db).readTaskAfter(ours.workspaceId, theirs.taskId, 0n, 10),
+    (db) => new EventRepository(db).readTaskAfter({ ...ours, taskId: theirs.taskId }, 0n, 10),
   ],
-  ['events of all tasks', (db, reach) => new EventRepository(db).readVisibleAfter(reach, 0n, 10)],
+  [
+    'events of all tasks',
+    (db, reach) => new EventRepository(db).readVisibleAfter(reach, { position: 0n, limit: 10 }),
+  ],
   ['usage', (db, reach) => findUsage(db, reach, { ...month, groupBy: 'MODEL' }, null, 10)],
   ['a key', async (db) => some(await new ApiKeyRepository(db).find(ours.workspaceId, theirs.keyId))],
   ['a page of keys', (db) => new ApiKeyRepository(db).page(ours.workspaceId, null, 10)],

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { newId } from '../../../src/core/primitives/ids.js';
-import { type Database, type Statement } from '../../../src/db/postgres/database.js';
+import { type Database } from '../../../src/db/postgres/database.js';
+import { type Statement } from '../../../src/db/postgres/statement.js';
 import { WebhookRepository } from '../../../src/db/webhooks/webhook-repository.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 import { addTasksWithDueWebhooks } from '../../support/webhooks/received-webhooks.js';
@@ -36,15 +37,23 @@ interface Plan {
 }
 /** The tables that a claim scans, and the pages that it reads, with the generic plan of a prepared statement. */
 async function claimPlan(capacity: Record<string, number>, limit: number) {
-  let claim = '';
-  const db = { run: (statement: Statement) => Promise.resolve(((claim = statement.text), [])) };
+  let claim = { text: '', parameterNames: [] as readonly string[] };
+  const db = { query: (statement: Statement<object, object>) => Promise.resolve(((claim = statement), [])) };
   await new WebhookRepository(db as unknown as Database).claim({}, 1, 1);
+  const parameters: Record<string, { type: string; sql: string }> = {
+    capacities: { type: 'jsonb', sql: `'${JSON.stringify(capacity)}'` },
+    limit: { type: 'int', sql: `${limit}` },
+    leaseMs: { type: 'int', sql: '20000' },
+  };
+  const inOrder = claim.parameterNames.map((name) => parameters[name]);
+  const types = inOrder.map((parameter) => parameter?.type).join();
+  const values = inOrder.map((parameter) => parameter?.sql).join();
   await sql.query('DEALLOCATE ALL');
   await sql.query('SET plan_cache_mode = force_generic_plan');
-  await sql.query(`PREPARE claim (jsonb, int, int) AS ${claim}`);
+  await sql.query(`PREPARE claim (${types}) AS ${claim.text}`);
   await sql.query('BEGIN');
   const { rows } = await sql.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
-    `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE claim ('${JSON.stringify(capacity)}', ${limit}, 20000)`,
+    `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE claim (${values})`,
   );
   await sql.query('ROLLBACK');
   const plan = rows[0]?.['QUERY PLAN'][0].Plan;

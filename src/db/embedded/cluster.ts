@@ -7,16 +7,20 @@ import { workingDirectoryPath, postgresEnvironment, type OsAccount } from './ser
 import type { PostgresBinaries } from './binaries.js';
 import { CLUSTER_USER, wrongOwnerError, clusterPaths, isProcessAlive } from './postmaster.js';
 
+interface ClusterOptions {
+  dataDir: string;
+  binaries: PostgresBinaries;
+  account: OsAccount | undefined;
+  /** False: initdb does not wait for the disk. */
+  durable: boolean;
+}
+
 /**
  * Creates a cluster and its password if they do not exist, and returns the password. The cluster is created in a staging
  * folder and renamed when it is complete. So a crash leaves no partial cluster, and one of two concurrent processes wins.
  */
-export async function ensureCluster(
-  dataDir: string,
-  binaries: PostgresBinaries,
-  account: OsAccount | undefined,
-  durable: boolean,
-): Promise<string> {
+export async function ensureCluster(options: ClusterOptions): Promise<string> {
+  const { dataDir, account } = options;
   const paths = clusterPaths(dataDir);
   const hasCluster = await exists(join(paths.cluster, 'PG_VERSION'));
   if (hasCluster && !(await exists(paths.password))) {
@@ -37,7 +41,7 @@ export async function ensureCluster(
       for (const path of [stagingDir, cluster, join(stagingDir, 'password')])
         await chown(path, account.uid, account.gid);
     }
-    await runInitdb(cluster, binaries, account, durable);
+    await runInitdb(cluster, options);
     await rename(cluster, paths.cluster);
   } catch (error) {
     const lostRace = await exists(join(paths.cluster, 'PG_VERSION'));
@@ -50,12 +54,7 @@ export async function ensureCluster(
 
 const STAGING_PREFIX = 'postgres-draft-';
 
-async function runInitdb(
-  cluster: string,
-  binaries: PostgresBinaries,
-  account: OsAccount | undefined,
-  durable: boolean,
-): Promise<void> {
+async function runInitdb(cluster: string, { binaries, account, durable }: ClusterOptions): Promise<void> {
   const locationArgs = [
     '-D',
     workingDirectoryPath(cluster, account),

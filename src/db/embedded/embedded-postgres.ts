@@ -1,8 +1,9 @@
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
 import type { Logger } from 'pino';
+import { TIMED_OUT, withTimeout } from '../../core/primitives/async.js';
 import { choosePostgresAccount } from './server-account.js';
 import { findBinaries } from './binaries.js';
 import { ensureCluster } from './cluster.js';
@@ -48,17 +49,16 @@ export class EmbeddedPostgres {
   /** URL of the database "darkroom". The port changes at each start. */
   readonly url: string;
   readonly pid: number;
+  private ownerConnection: Client | undefined;
   private stopping: Promise<void> | undefined;
 
   private constructor(
     private readonly server: PostgresServer,
-    private ownerConnection: Client,
-    private readonly adminUrl: string,
+    private readonly password: string,
     private readonly log: Logger,
   ) {
     this.pid = server.pid;
-    this.url = adminUrl.replace(/postgres$/, CLUSTER_DATABASE);
-    this.reclaimOnDisconnect();
+    this.url = clusterUrl(server.port, password, CLUSTER_DATABASE);
   }
 
   /**
@@ -72,35 +72,27 @@ export class EmbeddedPostgres {
     await mkdir(dataDir, { recursive: true });
     const account = await choosePostgresAccount(cluster);
     const binaries = await findBinaries(account);
-    const password = await ensureCluster(dataDir, binaries, account, durable);
+    const password = await ensureCluster({ dataDir, binaries, account, durable });
     for (let attempt = 1; ; attempt += 1) {
       await stopOrphanedServer(dataDir, password, log);
       try {
-        const settings = serverSettings(durable, options.maxConnections);
+        const settings = serverSettings({ durable, maxConnections: options.maxConnections });
         const server = await startServer({ program: binaries.postgres, cluster, account, settings, log });
-        return await EmbeddedPostgres.takeOwnership(server, password, log);
+        const postgres = new EmbeddedPostgres(server, password, log);
+        await postgres.claim().catch(async (error: unknown) => {
+          await stopServer(server, log);
+          throw error;
+        });
+        log.info({ postgresPid: server.pid, port: server.port }, 'embedded Postgres started');
+        return postgres;
       } catch (error) {
         const shouldRetry =
           error instanceof ServerStartFailed && error.isTransient && attempt < MAX_START_ATTEMPTS;
         if (!shouldRetry) throw error;
         log.debug({ err: error, attempt }, 'starting Postgres again');
-        await pause(RETRY_DELAY_MS * attempt);
+        await delay(RETRY_DELAY_MS * attempt);
       }
     }
-  }
-
-  private static async takeOwnership(
-    server: PostgresServer,
-    password: string,
-    log: Logger,
-  ): Promise<EmbeddedPostgres> {
-    const adminUrl = clusterUrl(server.port, password, 'postgres');
-    const owner = await connectAsOwner(adminUrl).catch(async (error: unknown) => {
-      await stopServer(server, log);
-      throw error;
-    });
-    log.info({ postgresPid: server.pid, port: server.port }, 'embedded Postgres started');
-    return new EmbeddedPostgres(server, owner, adminUrl, log);
   }
 
   /** Calls back once when PostgreSQL ends without a call of `stop`. */
@@ -116,32 +108,26 @@ export class EmbeddedPostgres {
    */
   async stop(): Promise<void> {
     this.stopping ??= stopServer(this.server, this.log).then(() =>
-      this.ownerConnection.end().catch(() => undefined),
+      this.ownerConnection?.end().catch(() => undefined),
     );
     return this.stopping;
   }
 
-  private reclaimOnDisconnect(): void {
-    this.ownerConnection.once('end', () => {
-      void this.reclaim().catch((error: unknown) =>
-        this.log.warn({ err: error }, 'the embedded Postgres is unclaimed'),
-      );
-    });
+  /** Claims the server, and again whenever the connection that holds the claim ends. */
+  private async claim(): Promise<void> {
+    this.ownerConnection = await connectAsOwner(clusterUrl(this.server.port, this.password, 'postgres'));
+    this.ownerConnection.once('end', () => void this.reclaim());
   }
 
   private async reclaim(): Promise<void> {
-    while (
-      !this.stopping &&
-      this.server.process.exitCode === null &&
-      this.server.process.signalCode === null
-    ) {
-      const owner = await connectAsOwner(this.adminUrl).catch(() => undefined);
-      if (owner) {
-        this.ownerConnection = owner;
-        this.reclaimOnDisconnect();
-        return;
-      }
-      await pause(RECLAIM_INTERVAL_MS);
+    const server = this.server.process;
+    while (!this.stopping && server.exitCode === null && server.signalCode === null) {
+      const isClaimed = await this.claim().then(
+        () => true,
+        () => false,
+      );
+      if (isClaimed) return;
+      await delay(RECLAIM_INTERVAL_MS);
     }
   }
 }
@@ -156,7 +142,7 @@ async function connectAsOwner(adminUrl: string): Promise<Client> {
       throw new Error(
         'Another Darkroom has just claimed the PostgreSQL of this DATA_DIR. Stop it, or set another DATA_DIR.',
       );
-    const { rowCount } = await client.query('select from pg_database where datname = $1', [CLUSTER_DATABASE]);
+    const { rowCount } = await client.query(`select from pg_database where datname = '${CLUSTER_DATABASE}'`);
     if (rowCount === 0) await client.query(`create database ${CLUSTER_DATABASE}`);
     return client;
   } catch (error) {
@@ -173,17 +159,19 @@ async function stopServer(server: PostgresServer, log: Logger): Promise<void> {
   ];
   for (const [signal, timeoutMs] of steps) {
     server.process.kill(signal);
-    const cancel = new AbortController();
-    const timeout = pause(timeoutMs, 'late', { signal: cancel.signal }).catch(() => 'cancelled');
-    const outcome = await Promise.race([server.exited, timeout]);
-    cancel.abort();
-    if (outcome !== 'late') return;
+    if ((await withTimeout(server.exited, timeoutMs)) !== TIMED_OUT) return;
     log.warn({ postgresPid: server.pid, signal }, 'the embedded Postgres does not stop');
   }
 }
 
 /** Moderate settings, because the machine runs other programs too. All others are the defaults of PostgreSQL. */
-function serverSettings(durable: boolean, maxConnections = 100): Record<string, string | number> {
+function serverSettings({
+  durable,
+  maxConnections = 100,
+}: {
+  durable: boolean;
+  maxConnections?: number;
+}): Record<string, string | number> {
   return {
     max_connections: maxConnections,
     shared_buffers: '128MB',

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Client, DatabaseError } from 'pg';
 import type { Logger } from 'pino';
@@ -36,9 +36,9 @@ export function clusterUrl(port: number, password: string, database: string): st
 
 /** Makes the caller the owner for as long as `client` is connected. False when another process is the owner. */
 export async function tryBecomeOwner(client: Client): Promise<boolean> {
-  const { rows } = await client.query<{ claimed: boolean }>('select pg_try_advisory_lock($1) as claimed', [
-    OWNER_LOCK_KEY,
-  ]);
+  const { rows } = await client.query<{ claimed: boolean }>(
+    `select pg_try_advisory_lock(${OWNER_LOCK_KEY}) as claimed`,
+  );
   return rows[0]?.claimed === true;
 }
 
@@ -68,7 +68,7 @@ export async function stopOrphanedServer(dataDir: string, password: string, log:
           'another DATA_DIR or DATABASE_URL.',
       );
     }
-    await pause(50);
+    await delay(50);
   }
 }
 
@@ -79,10 +79,9 @@ async function isOrphan(server: RunningServer, dataDir: string, password: string
   try {
     await client.connect();
     const { rows } = await client.query<{ owned: boolean; young: boolean }>(
-      `select exists (select from pg_locks where locktype = 'advisory' and classid = 0 and objid = $1
+      `select exists (select from pg_locks where locktype = 'advisory' and classid = 0 and objid = ${OWNER_LOCK_KEY}
                       and database = (select oid from pg_database where datname = current_database())) as owned,
-              now() - pg_postmaster_start_time() < make_interval(secs => $2) as young`,
-      [OWNER_LOCK_KEY, UNOWNED_GRACE_SECONDS],
+              now() - pg_postmaster_start_time() < make_interval(secs => ${UNOWNED_GRACE_SECONDS}) as young`,
     );
     if (rows[0]?.owned) {
       throw new Error(

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createServer, type AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Logger } from 'pino';
+import { TIMED_OUT, withTimeout } from '../../core/primitives/async.js';
 import { workingDirectoryPath, postgresEnvironment, type OsAccount } from './server-account.js';
 
 /** Before it is ready, a server replays up to max_wal_size, 1 GB, after a power failure: some seconds, plus a margin. */
@@ -69,10 +70,10 @@ export async function startServer(options: {
       if (line.includes('database system is ready to accept connections')) done();
     });
     child.once('error', fail).once('close', () => fail(new ServerStartFailed(lines)));
-    setTimeout(() => fail(new ServerStartFailed([...lines, 'not ready in time'])), READY_TIMEOUT_MS).unref();
   });
   try {
-    await ready;
+    if ((await withTimeout(ready, READY_TIMEOUT_MS)) === TIMED_OUT)
+      throw new ServerStartFailed([...lines, 'not ready in time']);
   } catch (error) {
     child.kill('SIGQUIT');
     await exited;

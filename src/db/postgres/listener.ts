@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { type Logger } from 'pino';
 
@@ -19,15 +20,14 @@ export interface NotificationListenerOptions {
  */
 export class NotificationListener {
   private client: pg.Client | null = null;
-  private timer: NodeJS.Timeout | null = null;
   private failures = 0;
-  private closed = false;
+  private readonly closing = new AbortController();
 
   constructor(private readonly options: NotificationListenerOptions) {}
 
   /** Connects now, or as soon as PostgreSQL can be reached. Never throws. */
   async start(): Promise<void> {
-    if (this.closed) return;
+    if (this.closing.signal.aborted) return;
     const { url, channel, log, onNotification, onListening } = this.options;
     const client = new pg.Client({
       connectionString: url,
@@ -55,17 +55,20 @@ export class NotificationListener {
   }
 
   async close(): Promise<void> {
-    this.closed = true;
-    if (this.timer) clearTimeout(this.timer);
+    this.closing.abort();
     await this.client?.end().catch(() => undefined);
   }
 
   private reconnect(client: pg.Client): void {
-    if (this.closed || this.client !== client) return;
+    const { signal } = this.closing;
+    if (signal.aborted || this.client !== client) return;
     this.client = null;
     client.end().catch(() => undefined);
-    const delay = RECONNECT_DELAYS_MS[Math.min(this.failures, RECONNECT_DELAYS_MS.length - 1)] ?? 1_000;
+    const delayMs = RECONNECT_DELAYS_MS[Math.min(this.failures, RECONNECT_DELAYS_MS.length - 1)] ?? 1_000;
     this.failures += 1;
-    this.timer = setTimeout(() => void this.start(), delay);
+    delay(delayMs, undefined, { signal }).then(
+      () => this.start(),
+      () => undefined,
+    );
   }
 }

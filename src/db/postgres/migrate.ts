@@ -5,6 +5,7 @@ import { Logger as QueueLogger, runMigrations as installQueue } from 'graphile-w
 import { Client, DatabaseError } from 'pg';
 import type { Logger } from 'pino';
 import { applyRowSecurity } from './row-level-security.js';
+import { bind, statement } from './statement.js';
 
 export interface MigrateOptions {
   databaseUrl: string;
@@ -36,7 +37,7 @@ export async function migrate({ databaseUrl, migrationsDir, log }: MigrateOption
     await client.connect().catch((cause: unknown) => {
       throw connectionError(databaseUrl, cause);
     });
-    await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK_KEY]);
+    await client.query(`select pg_advisory_lock(${MIGRATION_LOCK_KEY})`);
     await installQueue({ connectionString: databaseUrl, logger: queueLogger(log), maxPoolSize: 1 });
     const pending = await findPending(client, migrations, log);
     for (const migration of pending) {
@@ -103,24 +104,25 @@ async function findPending(client: Client, migrations: Migration[], log: Logger)
   return migrations.filter(({ name }) => !applied.has(name));
 }
 
+const RECORD_MIGRATION = statement<{ id: string; checksum: string; name: string; startedAt: Date }>(
+  'record-migration',
+  `
+  insert into _prisma_migrations (id, checksum, migration_name, started_at, finished_at, applied_steps_count)
+  values (:id, :checksum, :name, :startedAt, clock_timestamp(), 1)`,
+);
+
 async function applyMigration(client: Client, { name, sql, checksum }: Migration): Promise<void> {
   const startedAt = new Date();
   await client.query('begin');
   try {
     await client.query(sql);
-    await client.query(
-      `insert into _prisma_migrations (id, checksum, migration_name, started_at, finished_at, applied_steps_count)
-       values ($1, $2, $3, $4, clock_timestamp(), 1)`,
-      [randomUUID(), checksum, name, startedAt],
-    );
+    await client.query(bind(RECORD_MIGRATION, { id: randomUUID(), checksum, name, startedAt }));
     await client.query('commit');
   } catch (cause) {
     await client.query('rollback').catch(() => undefined);
     throw new Error(
       `The migration ${name} failed${errorLocation(sql, cause)}: ${(cause as Error).message}. None of it was applied. Correct the cause, then start Darkroom again.`,
-      {
-        cause,
-      },
+      { cause },
     );
   }
 }

@@ -1,5 +1,6 @@
 import { type Client, DatabaseError } from 'pg';
 import { CALLER_ROLE } from './caller-query.js';
+import { bind, statement } from './statement.js';
 
 /** The tables that statements of callers read. They write nothing: see docs/decisions/0014-row-level-security.md. */
 const CALLER_READABLE_TABLES = [
@@ -20,6 +21,33 @@ const CALLER_READABLE_TABLES = [
 const IN_CURRENT_WORKSPACE = `workspace_id = nullif(current_setting('darkroom.workspace_id', true), '')::uuid`;
 
 /**
+ * The tables with rows of workspaces that lack this policy for this role, or for their owner if the role is null. A policy is
+ * recognized by its name, so a policy with another condition needs another name.
+ */
+const TABLES_WITHOUT_POLICY = statement<
+  { policy: string; role: string | null },
+  { name: string; owner: string }
+>(
+  'find-tables-without-policy',
+  `
+  SELECT quote_ident(relname) AS name, quote_ident(pg_get_userbyid(relowner)) AS owner FROM pg_class
+  WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace
+    AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = pg_class.oid AND attname = 'workspace_id' AND NOT attisdropped)
+    AND NOT (relrowsecurity AND relforcerowsecurity AND EXISTS (
+      SELECT FROM pg_policies
+      WHERE schemaname = current_schema() AND tablename = relname AND policyname = :policy
+        AND coalesce(:role, pg_get_userbyid(relowner)) = ANY (roles)))
+  ORDER BY 1`,
+);
+const TABLES_WITHOUT_GRANT = statement<{ tables: readonly string[] }, { name: string }>(
+  'find-tables-without-grant',
+  `
+  SELECT quote_ident(relname) AS name FROM pg_class
+  WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace AND relname = ANY (:tables)
+    AND NOT has_table_privilege('${CALLER_ROLE}', oid, 'SELECT')`,
+);
+
+/**
  * Ensures that callers read only rows of their own workspace, whatever a statement says. Callers get a role that owns nothing,
  * and every table with a column `workspace_id` gets policies, including the tables of later migrations. Background work spans
  * workspaces and has a policy for the owner of the tables, as whom the service logs in.
@@ -29,29 +57,28 @@ const IN_CURRENT_WORKSPACE = `workspace_id = nullif(current_setting('darkroom.wo
  * nothing when everything is in place. Without the role, callers have no policy, and `Database.hasRowSecurity` returns false.
  */
 export async function applyRowSecurity(client: Client): Promise<void> {
-  for (const { name, owner } of await findTablesWithoutPolicy(client, 'owner_access', null)) {
+  const unprotected = await client.query<{ name: string; owner: string }>(
+    bind(TABLES_WITHOUT_POLICY, { policy: 'owner_access', role: null }),
+  );
+  for (const { name, owner } of unprotected.rows) {
     await client.query(`
       ALTER TABLE ${name} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
       DROP POLICY IF EXISTS owner_access ON ${name};
       CREATE POLICY owner_access ON ${name} TO ${owner} USING (true)`);
   }
   if (!(await ensureCallerRole(client))) return;
-  for (const { name } of await findTablesWithoutPolicy(client, 'caller_access', CALLER_ROLE)) {
+  const unreadable = await client.query<{ name: string }>(
+    bind(TABLES_WITHOUT_POLICY, { policy: 'caller_access', role: CALLER_ROLE }),
+  );
+  for (const { name } of unreadable.rows) {
     await client.query(`
       DROP POLICY IF EXISTS caller_access ON ${name};
       CREATE POLICY caller_access ON ${name} FOR SELECT TO ${CALLER_ROLE} USING (${IN_CURRENT_WORKSPACE})`);
   }
-  const { rows } = await client.query<{ name: string }>(TABLES_WITHOUT_GRANT, [CALLER_READABLE_TABLES]);
-  for (const { name } of rows) await client.query(`GRANT SELECT ON ${name} TO ${CALLER_ROLE}`);
-}
-
-/**
- * The tables with rows of workspaces that lack this policy for this role, or for their owner if the role is null. A policy is
- * recognized by its name, so a policy with another condition needs another name.
- */
-async function findTablesWithoutPolicy(client: Client, policy: string, role: string | null) {
-  const { rows } = await client.query<{ name: string; owner: string }>(TABLES_WITHOUT_POLICY, [policy, role]);
-  return rows;
+  const ungranted = await client.query<{ name: string }>(
+    bind(TABLES_WITHOUT_GRANT, { tables: CALLER_READABLE_TABLES }),
+  );
+  for (const { name } of ungranted.rows) await client.query(`GRANT SELECT ON ${name} TO ${CALLER_ROLE}`);
 }
 
 /** Creates the role and our membership in it if they are missing. Other services can do the same on this server concurrently. */
@@ -72,18 +99,3 @@ async function trySql(client: Client, sql: string): Promise<boolean> {
     throw error;
   }
 }
-
-const TABLES_WITHOUT_POLICY = `
-  SELECT quote_ident(relname) AS name, quote_ident(pg_get_userbyid(relowner)) AS owner FROM pg_class
-  WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace
-    AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = pg_class.oid AND attname = 'workspace_id' AND NOT attisdropped)
-    AND NOT (relrowsecurity AND relforcerowsecurity AND EXISTS (
-      SELECT FROM pg_policies
-      WHERE schemaname = current_schema() AND tablename = relname AND policyname = $1
-        AND coalesce($2, pg_get_userbyid(relowner)) = ANY (roles)))
-  ORDER BY 1`;
-
-const TABLES_WITHOUT_GRANT = `
-  SELECT quote_ident(relname) AS name FROM pg_class
-  WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace AND relname = ANY ($1)
-    AND NOT has_table_privilege('${CALLER_ROLE}', oid, 'SELECT')`;

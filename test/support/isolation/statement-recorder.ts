@@ -39,12 +39,16 @@ export class StatementRecorder {
     });
     // Statements behind row-level security do not go through `query` of the pool.
     const databasePrototype = Database.prototype as unknown as {
-      executeAsCaller: (this: Database, statement: { name: string }) => unknown;
+      executeAsCaller: (this: Database, context: object, config: { name: string }) => unknown;
     };
     const { executeAsCaller } = databasePrototype;
-    jest.spyOn(databasePrototype, 'executeAsCaller').mockImplementation(function (this: Database, statement) {
-      record(statement.name);
-      return executeAsCaller.call(this, statement);
+    jest.spyOn(databasePrototype, 'executeAsCaller').mockImplementation(function (
+      this: Database,
+      context,
+      config,
+    ) {
+      record(config.name);
+      return executeAsCaller.call(this, context, config);
     });
   }
 

@@ -4,6 +4,7 @@ import { newId } from '../src/core/primitives/ids.js';
 import { type SubmitJob } from '../src/core/jobs.js';
 import { Database } from '../src/db/postgres/database.js';
 import { migrate } from '../src/db/postgres/migrate.js';
+import { statement } from '../src/db/postgres/statement.js';
 import { TaskRepository } from '../src/db/tasks/task-repository.js';
 import { FairScheduler } from '../src/services/tasks/fair-scheduler.js';
 import { type Bench, printHeader, printTable, quantile, roundTo } from './support/bench.js';
@@ -69,19 +70,25 @@ async function openDatabase(scratch: Scratch, release: RegisterRelease): Promise
 /** Queues 10,000 tasks with their jobs, and returns the jobs as if the queue had locked them. */
 async function fillQueue(db: Database, workspaces: number, endUsers: number): Promise<SubmitJob[]> {
   const ids = Array.from({ length: workspaces }, newId);
-  const text = `
+  const fill = statement<{ ids: string[]; workspaces: number; endUsers: number }>(
+    'fill',
+    `
     WITH task AS (
       INSERT INTO tasks (id, workspace_id, end_user_id, kind, prompt, model, requested_count, input_hash, deadline_at)
-      SELECT gen_random_uuid(), ($1::uuid[])[1 + n % $2], 'user ' || n % $3, 'GENERATE', 'a cat', 'flux-dev', 1, '',
+      SELECT gen_random_uuid(), (:ids::uuid[])[1 + n % :workspaces], 'user ' || n % :endUsers, 'GENERATE', 'a cat', 'flux-dev', 1, '',
              now() + interval '1 hour'
       FROM generate_series(1, 10000) n RETURNING id
     ), job AS (
       SELECT graphile_worker.add_job('submit-task', json_build_object('taskId', id), flags := ARRAY['upstream']) FROM task
-    ) SELECT count(*) FROM job`;
-  await db.run({ name: 'fill', text }, [ids, workspaces, endUsers]);
-  const lockJobs = `UPDATE graphile_worker._private_jobs SET attempts = 1, locked_by = 'bench', locked_at = now()
-                RETURNING id, attempts AS attempt, payload->>'taskId' AS "taskId"`;
-  return db.run<SubmitJob>({ name: 'take', text: lockJobs }, []);
+    ) SELECT count(*) FROM job`,
+  );
+  await db.query(fill, { ids, workspaces, endUsers });
+  const lockJobs = statement<object, SubmitJob>(
+    'take',
+    `UPDATE graphile_worker._private_jobs SET attempts = 1, locked_by = 'bench', locked_at = now()
+     RETURNING id, attempts AS attempt, payload->>'taskId' AS "taskId"`,
+  );
+  return db.query(lockJobs, {});
 }
 
 async function measureClaims(db: Database, submitJobs: SubmitJob[], concurrency: number) {

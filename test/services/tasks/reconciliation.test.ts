@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { Database } from '../../../src/db/postgres/database.js';
 import { type LeaseRepository } from '../../../src/db/postgres/lease-repository.js';
+import { statement } from '../../../src/db/postgres/statement.js';
 import { TaskRepository } from '../../../src/db/tasks/task-repository.js';
 import { type EventLog } from '../../../src/event-log/event-log.js';
 import { type AceDataClient, type UpstreamResult } from '../../../src/upstreams/acedata-client.js';
@@ -67,15 +68,18 @@ test('polls an expired task for late images, at growing intervals', async () => 
   await poller.reconcile();
   expect(polledIds).toHaveLength(1);
 
-  const makeDue = `UPDATE tasks SET checked_at = now() - interval '16 seconds' WHERE id = $1`;
-  await db.run({ name: 'checked-long-ago', text: makeDue }, [ids.due]);
+  const makeDue = statement<{ id: string }>(
+    'checked-long-ago',
+    `UPDATE tasks SET checked_at = now() - interval '16 seconds' WHERE id = :id`,
+  );
+  await db.query(makeDue, { id: ids.due });
   await poller.reconcile();
   expect(polledIds).toEqual([[ids.due], [ids.due]]);
   expect(await tasks.find(ids.due)).toMatchObject({ status: 'EXPIRED' });
-  const lateImages = { name: 'late-images', text: 'SELECT late FROM images WHERE task_id = $1' };
-  expect(await db.run(lateImages, [ids.due])).toEqual([{ late: true }]);
+  const lateImages = statement<{ id: string }>('late-images', 'SELECT late FROM images WHERE task_id = :id');
+  expect(await db.query(lateImages, { id: ids.due })).toEqual([{ late: true }]);
 
-  await db.run({ name: 'checked-long-ago', text: makeDue }, [ids.due]);
+  await db.query(makeDue, { id: ids.due });
   await poller.reconcile();
   expect(polledIds).toHaveLength(2);
 });
@@ -83,29 +87,27 @@ test('polls an expired task for late images, at growing intervals', async () => 
 /** Inserts a task that expired `ago`. Its upstream ID equals its ID. */
 async function insertExpiredTask(ago: string): Promise<string> {
   const id = newId();
-  await db.run(
-    {
-      name: 'expired-task',
-      text: `INSERT INTO tasks (id, workspace_id, kind, status, prompt, model, requested_count, input_hash, deadline_at,
-                                finished_at, upstream_task_id)
-             VALUES ($1, $1, 'GENERATE', 'EXPIRED', 'a cat', 'flux-dev', 1, '', now() - $2::interval,
-                     now() - $2::interval, $3)`,
-    },
-    [id, ago, id],
+  const insert = statement<{ id: string; ago: string; upstreamTaskId: string }>(
+    'expired-task',
+    `
+    INSERT INTO tasks (id, workspace_id, kind, status, prompt, model, requested_count, input_hash, deadline_at,
+                       finished_at, upstream_task_id)
+    VALUES (:id, :id, 'GENERATE', 'EXPIRED', 'a cat', 'flux-dev', 1, '', now() - :ago::interval,
+            now() - :ago::interval, :upstreamTaskId)`,
   );
+  await db.query(insert, { id, ago, upstreamTaskId: id });
   return id;
 }
 
 async function insertOverdueTask(tasks: TaskRepository): Promise<string> {
   const id = newId();
-  await db.run(
-    {
-      name: 'overdue-task',
-      text: `INSERT INTO tasks (id, workspace_id, kind, status, prompt, model, requested_count, input_hash, deadline_at)
-             VALUES ($1, $1, 'GENERATE', 'SUBMITTING', 'a cat', 'flux-dev', 1, '', now() - interval '1 second')`,
-    },
-    [id],
+  const insert = statement<{ id: string }>(
+    'overdue-task',
+    `
+    INSERT INTO tasks (id, workspace_id, kind, status, prompt, model, requested_count, input_hash, deadline_at)
+    VALUES (:id, :id, 'GENERATE', 'SUBMITTING', 'a cat', 'flux-dev', 1, '', now() - interval '1 second')`,
   );
+  await db.query(insert, { id });
   expect(await tasks.find(id)).toMatchObject({ status: 'SUBMITTING' });
   return id;
 }

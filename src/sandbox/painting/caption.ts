@@ -1,114 +1,85 @@
-import { CAP_HEIGHT, DESCENDER_DEPTH, plainText, textPaths, textWidth } from './stroke-font.js';
+import { createRequire } from 'node:module';
+import sharp, { type OverlayOptions } from 'sharp';
+import { type ImageSize } from './image-size.js';
 
-/** Laid-out text for an image: the prompt in several lines and a small line of details below it. */
-export interface Caption {
-  lines: string[];
+/** What to write on an image: the prompt in at most four lines, and a fainter line of details below it. */
+export interface CaptionOptions {
+  prompt: string;
   detail: string;
-  /** Pixels per font unit, for the lines and for the detail. */
-  scale: number;
-  detailScale: number;
-  /** Pixels from the top of the first line to the bottom of the detail. */
-  height: number;
+  /** As #rrggbb. */
+  ink: string;
+  imageSize: ImageSize;
+  /** In pixels. */
+  maxWidth: number;
 }
 
+/** Text as a transparent image, to be composited. Its size is in pixels. */
+export interface Caption extends ImageSize {
+  overlay: OverlayOptions;
+}
+
+/** A font from npm, because a minimal server has none. It has Latin, Greek and Cyrillic letters. */
+const FONT_FILE = createRequire(import.meta.url).resolve(
+  '@expo-google-fonts/didact-gothic/400Regular/DidactGothic_400Regular.ttf',
+);
 /** On a shorter side than this no text is legible. */
 const MIN_SIDE = 128;
-/** Chosen by eye: capitals are 27 pixels high for a side of 1024 pixels. */
-const SCALE_PER_PIXEL = 1.9 / 1024;
-/** Capitals of 10 and 8 pixels, the smallest legible sizes. */
-const MIN_SCALE = 0.72;
-const MIN_DETAIL_SCALE = 0.58;
-const DETAIL_TO_LINE = 0.56;
-/** Distance from the bottom of a line to the top of the next, in font units. */
-const LEADING = 11;
-const DETAIL_LEADING = 13;
-/** A text that needs more lines than `large` is set smaller, in at most `small` lines. */
-const MAX_LINES = { large: 2, small: 4 } as const;
+/** Font sizes in pixels. Chosen by eye for a side of 1024 pixels, and not legible below the minimum. */
+const FONT_SIZE = { perPixel: 38 / 1024, min: 14 };
+const DETAIL_TO_PROMPT = 0.56;
+const MIN_DETAIL_SIZE = 11;
+/** A prompt that needs more lines than `large` is set smaller, in at most `small` lines. */
+const MAX_LINES = { large: 2, small: 4 };
 const SMALL_SCALE = 0.78;
+/** From line to line, in font sizes: measured for this font, and chosen for the detail. */
+const LINE_HEIGHT = 1.26;
+const DETAIL_LINE_HEIGHT = 1.5;
+/** Not even narrow letters fit more often into four lines. */
+const MAX_CHARACTERS = 600;
 
-/** Lays out the text for an image of this size, at most `maxWidth` pixels wide. Null when the image is too small for text. */
-export function layOutCaption(
-  prompt: string,
-  detail: string,
-  imageSize: { width: number; height: number },
-  maxWidth: number,
-): Caption | null {
-  const side = Math.min(imageSize.width, imageSize.height);
+/** Renders the caption for an image of this size. Null when the image is too small for text. */
+export async function renderCaption(options: CaptionOptions): Promise<Caption | null> {
+  const side = Math.min(options.imageSize.width, options.imageSize.height);
   if (side < MIN_SIDE) return null;
-  const large = Math.max(MIN_SCALE, side * SCALE_PER_PIXEL);
-  const small = Math.max(MIN_SCALE, large * SMALL_SCALE);
-  const text = plainText(prompt) || 'untitled';
-  const fits = wrap(text, maxWidth / large).length <= MAX_LINES.large;
-  const scale = fits ? large : small;
-  const lines = truncateLines(
-    wrap(text, maxWidth / scale),
-    fits ? MAX_LINES.large : MAX_LINES.small,
-    maxWidth / scale,
-  );
-  const detailScale = Math.max(MIN_DETAIL_SCALE, large * DETAIL_TO_LINE);
-  const [detailLine = ''] = truncateLines(
-    wrap(plainText(detail), maxWidth / detailScale),
-    1,
-    maxWidth / detailScale,
-  );
-  const height = linesHeight(lines.length) * scale + (DETAIL_LEADING + CAP_HEIGHT) * detailScale;
-  return { lines, detail: detailLine, scale, detailScale, height };
-}
-
-/** The caption as SVG with its upper left corner at (x, y) in pixels. The detail is fainter. */
-export function drawCaption(caption: Caption, x: number, y: number, ink: string): string {
-  const pitch = CAP_HEIGHT + LEADING;
-  const lines = caption.lines.map(
-    (line, index) => `<g transform="translate(0 ${index * pitch})">${textPaths(line)}</g>`,
-  );
-  const detailY =
-    y + linesHeight(caption.lines.length) * caption.scale + DETAIL_LEADING * caption.detailScale;
-  const stroke = `fill="none" stroke="${ink}" stroke-linecap="round" stroke-linejoin="round"`;
-  return (
-    `<g ${stroke} stroke-width="1.9" transform="translate(${x} ${y}) scale(${caption.scale})">${lines.join('')}</g>` +
-    `<g ${stroke} stroke-width="1.8" stroke-opacity=".68" transform="translate(${x} ${detailY}) ` +
-    `scale(${caption.detailScale})">${textPaths(caption.detail)}</g>`
-  );
-}
-
-function linesHeight(count: number): number {
-  return count * CAP_HEIGHT + (count - 1) * LEADING + DESCENDER_DEPTH;
-}
-
-function wrap(text: string, maxWidth: number): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(/\s+/).flatMap((long) => splitWord(long, maxWidth))) {
-    const longer = line === '' ? word : `${line} ${word}`;
-    if (textWidth(longer) <= maxWidth) {
-      line = longer;
-    } else {
-      if (line !== '') lines.push(line);
-      line = word;
-    }
+  const large = Math.max(FONT_SIZE.min, Math.round(side * FONT_SIZE.perPixel));
+  const small = Math.max(FONT_SIZE.min, Math.round(large * SMALL_SCALE));
+  const detailSize = Math.max(MIN_DETAIL_SIZE, Math.round(large * DETAIL_TO_PROMPT));
+  const characters = [...printable(options.prompt)];
+  const render = async (length: number, size: number, maxLines: number) => {
+    const text = characters.slice(0, length).join('').trim() + (length < characters.length ? '…' : '');
+    const caption = await renderText({ ...options, prompt: text || 'untitled', size, detailSize });
+    const maxHeight = maxLines * LINE_HEIGHT * size + DETAIL_LINE_HEIGHT * detailSize;
+    return { caption, excess: caption.height / maxHeight };
+  };
+  let length = Math.min(characters.length, MAX_CHARACTERS);
+  let attempt = await render(length, large, MAX_LINES.large);
+  while (attempt.excess > 1 && length > 0) {
+    attempt = await render(length, small, MAX_LINES.small);
+    length = Math.floor(length / Math.max(attempt.excess, 1.05));
   }
-  return line === '' ? lines : [...lines, line];
+  return attempt.caption;
 }
 
-/** Splits a word that is wider than a line, such as a long link or text in a script without spaces. */
-function splitWord(word: string, maxWidth: number): string[] {
-  if (textWidth(word) <= maxWidth) return [word];
-  const pieces: string[] = [];
-  let piece = '';
-  for (const character of word) {
-    if (piece !== '' && textWidth(piece + character) > maxWidth) {
-      pieces.push(piece);
-      piece = '';
-    }
-    piece += character;
-  }
-  return [...pieces, piece];
+async function renderText(options: CaptionOptions & { size: number; detailSize: number }): Promise<Caption> {
+  const { prompt, detail, ink, maxWidth, size, detailSize } = options;
+  // Pango's unit is 1/1024 of a pixel at 72 dpi.
+  const detailStyle = `size="${detailSize * 1024}" line_height="${DETAIL_LINE_HEIGHT}" alpha="68%"`;
+  const text = `<span foreground="${ink}">${escape(prompt)}\n<span ${detailStyle}>${escape(detail)}</span></span>`;
+  const font = { font: `Didact Gothic ${size}`, fontfile: FONT_FILE, dpi: 72 };
+  const { data, info } = await sharp({
+    text: { text, ...font, width: Math.floor(maxWidth), wrap: 'word-char', rgba: true },
+  })
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  return { width: info.width, height: info.height, overlay: { input: data, raw: info } };
 }
 
-function truncateLines(lines: string[], maxLines: number, maxWidth: number): string[] {
-  if (lines.length <= maxLines) return lines;
-  const visible = lines.slice(0, maxLines);
-  let last = visible[maxLines - 1] ?? '';
-  while (last !== '' && textWidth(`${last}…`) > maxWidth) last = last.slice(0, -1);
-  return [...visible.slice(0, -1), `${last.replace(/[\s,.;:–-]+$/, '')}…`];
+/** Without control characters and lone surrogates, which Pango refuses. */
+function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cs}\s]+/gu, ' ').trim();
+}
+
+/** The text as Pango markup. */
+function escape(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
 }

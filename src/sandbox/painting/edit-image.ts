@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
-import sharp, { type Matrix3x3, type Sharp } from 'sharp';
-import { drawCaption, layOutCaption } from './caption.js';
-import { round } from './landscape.js';
+import sharp, { type Sharp } from 'sharp';
+import { renderCaption } from './caption.js';
 import { EDIT_MAX_SIDE, type ImageSize } from './image-size.js';
 
 /** Everything that determines an edit, in addition to the bytes of the source. */
@@ -14,56 +13,14 @@ export interface EditParameters {
   size: ImageSize | null;
 }
 
-/** Colour grades as matrices from the source's channels to the result's. Chosen by eye. */
-const GRADES: readonly { name: string; matrix: Matrix3x3 }[] = [
-  {
-    name: 'sepia',
-    matrix: [
-      [0.45, 0.72, 0.18],
-      [0.36, 0.63, 0.16],
-      [0.26, 0.48, 0.12],
-    ],
-  },
-  {
-    name: 'silver',
-    matrix: [
-      [0.34, 0.62, 0.12],
-      [0.34, 0.62, 0.12],
-      [0.36, 0.64, 0.16],
-    ],
-  },
-  {
-    name: 'dusk',
-    matrix: [
-      [0.82, 0.16, 0.22],
-      [0.1, 0.62, 0.14],
-      [0.22, 0.2, 1],
-    ],
-  },
-  {
-    name: 'glade',
-    matrix: [
-      [0.62, 0.26, 0.02],
-      [0.14, 0.98, 0.06],
-      [0.1, 0.32, 0.56],
-    ],
-  },
-  {
-    name: 'ember',
-    matrix: [
-      [1.1, 0.22, 0],
-      [0.2, 0.72, 0.02],
-      [0.12, 0.16, 0.5],
-    ],
-  },
-  {
-    name: 'glacier',
-    matrix: [
-      [0.56, 0.18, 0.12],
-      [0.1, 0.78, 0.2],
-      [0.1, 0.3, 0.92],
-    ],
-  },
+/** Colour grades, chosen by eye. `linear` multiplies red, green and blue, and then adds to them. */
+const GRADES: readonly [name: string, apply: (image: Sharp) => Sharp][] = [
+  ['sepia', (image) => image.tint('#b08a50')],
+  ['silver', (image) => image.tint('#8890a0')],
+  ['dusk', (image) => image.linear([0.95, 0.75, 1.05], [12, 4, 24])],
+  ['glade', (image) => image.modulate({ saturation: 0.7 }).linear([0.85, 1.05, 0.85], [0, 10, 0])],
+  ['ember', (image) => image.linear([1.15, 0.85, 0.65], [12, 4, 0])],
+  ['glacier', (image) => image.modulate({ saturation: 0.6 }).linear([0.8, 0.98, 1.1], [0, 8, 18])],
 ];
 
 /** Colours of the border and of the text on it. */
@@ -78,44 +35,25 @@ const MAX_SOURCE_PIXELS = 64_000_000;
  * @throws Error when the source is not a readable image.
  */
 export async function editImage(source: Buffer, parameters: EditParameters): Promise<Buffer> {
+  const { caption: prompt, model, seed } = parameters;
   const { width, height } = parameters.size ?? (await editedSize(source));
-  const hash = createHash('sha256').update(parameters.caption).digest().readUInt32LE(0);
-  const grade = GRADES[hash % GRADES.length] ?? {
-    name: 'plain',
-    matrix: [
-      [1, 0, 0],
-      [0, 1, 0],
-      [0, 0, 1],
-    ],
-  };
+  const hash = createHash('sha256').update(prompt).digest().readUInt32LE(0);
+  const [grade, applyGrade] = GRADES[hash % GRADES.length] as (typeof GRADES)[number];
   const border = Math.round(Math.min(width, height) * 0.045);
-  const detail = `${parameters.model} · ${width}×${height} · ${grade.name} · seed ${parameters.seed}`;
-  const caption = layOutCaption(parameters.caption, detail, { width, height }, width - border * 2);
-  const footerHeight = caption ? Math.round(border * 1.9 + caption.height) : border;
-  const window = {
-    width: Math.max(1, width - border * 2),
-    height: Math.max(1, height - border - footerHeight),
-  };
-  const graded = await open(source)
+  const detail = `${model} · ${width}×${height} · ${grade} · seed ${seed}`;
+  const text = { prompt, detail, ink: INK_COLOR, imageSize: { width, height } };
+  const caption = await renderCaption({ ...text, maxWidth: width - border * 2 });
+  const footer = caption ? Math.round(border * 1.9 + caption.height) : border;
+  const print = { width: width - border * 2, height: height - border - footer };
+  const upright = open(source)
     .rotate()
-    .resize({ ...window, fit: 'cover' })
-    .flatten({ background: PAPER_COLOR })
-    .toColourspace('srgb')
-    .recomb(grade.matrix)
-    .png({ compressionLevel: 0 })
-    .toBuffer();
-  const overlay = Buffer.from(
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">` +
-      `<rect x="${border - 0.5}" y="${border - 0.5}" width="${window.width + 1}" height="${window.height + 1}" ` +
-      `fill="none" stroke="${INK_COLOR}" stroke-opacity=".35"/>` +
-      (caption ? drawCaption(caption, border, round(height - footerHeight + border * 0.85), INK_COLOR) : '') +
-      '</svg>',
-  );
-  return sharp({ create: { width, height, channels: 3, background: PAPER_COLOR } })
-    .composite([
-      { input: graded, left: border, top: border },
-      { input: overlay, left: 0, top: 0 },
-    ])
+    .resize({ ...print, fit: 'cover' });
+  const graded = await applyGrade(upright.flatten({ background: PAPER_COLOR }).toColourspace('srgb'))
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  return sharp(graded.data, { raw: graded.info })
+    .extend({ top: border, bottom: footer, left: border, right: border, background: PAPER_COLOR })
+    .composite(caption ? [{ ...caption.overlay, left: border, top: height - footer + border }] : [])
     .removeAlpha()
     .png({ compressionLevel: 4 })
     .toBuffer();

@@ -7,84 +7,46 @@ export interface Palette {
   /** Distant and near hills. */
   far: string;
   near: string;
-  /** Lights, ribbons, flowers. */
-  accents: readonly [string, string, string];
+  /** Lights and ribbons. */
+  accents: readonly string[];
   isNight: boolean;
 }
 
-function palette(
-  sky: Palette['sky'],
-  [light, far, near]: readonly [string, string, string],
-  accents: Palette['accents'],
-  isNight = false,
-): Palette {
-  return { sky, light, far, near, accents, isNight };
-}
+/** In the order of the fields of a palette. */
+type Colours = readonly [string, string, string, string, string, string, string, string, string];
 
 /** Chosen by eye. Each has a warm and a cool side. */
-export const PALETTES: readonly [Palette, ...Palette[]] = [
-  palette(
-    ['#3b4a86', '#e58f86', '#ffdca3'],
-    ['#fff3d0', '#c98a93', '#2c2a4c'],
-    ['#ffd98e', '#ff9e80', '#f7c6c7'],
-  ),
-  palette(
-    ['#0b1033', '#27336f', '#6b6fae'],
-    ['#f6f1de', '#4d5796', '#0a0d26'],
-    ['#7df0c8', '#8fb7ff', '#d6a4ff'],
-    true,
-  ),
-  palette(
-    ['#6fb1d8', '#b9dcea', '#fdf1d8'],
-    ['#fffbe8', '#9cc3c8', '#1f4a4e'],
-    ['#ffe29a', '#f5a97f', '#8fd3c0'],
-  ),
-  palette(
-    ['#4b2a63', '#c9507a', '#ffb27a'],
-    ['#ffe6b3', '#a24a78', '#2a1338'],
-    ['#ffcf70', '#ff7f8f', '#f3a6ff'],
-  ),
-  palette(
-    ['#86a7a0', '#c4d5c0', '#f3ecd2'],
-    ['#fffbe6', '#a3b9a5', '#22382f'],
-    ['#f5e6a8', '#e0b97d', '#b5d6b2'],
-  ),
-  palette(
-    ['#071a2c', '#0f4257', '#3f8c93'],
-    ['#eaf8f1', '#2b6875', '#04121d'],
-    ['#69f0ae', '#5ad1e6', '#c6ffdd'],
-    true,
-  ),
-  palette(
-    ['#8a6bb8', '#d9a6cf', '#ffe3d6'],
-    ['#fff6e9', '#b08ac0', '#3a2559'],
-    ['#ffd6e8', '#c8b6ff', '#ffe5a8'],
-  ),
-  palette(
-    ['#d98e4f', '#f2c078', '#fff0c9'],
-    ['#fffdf0', '#d79a62', '#5b2a1c'],
-    ['#fff1b8', '#ff9f68', '#e86a5c'],
-  ),
-  palette(
-    ['#160c2a', '#3d1e56', '#8c4a7c'],
-    ['#ffe9d6', '#5a3270', '#0f071d'],
-    ['#ffb86b', '#ff6f91', '#9d8cff'],
-    true,
-  ),
-  palette(
-    ['#2f5d8c', '#7fb4cf', '#ffe1c4'],
-    ['#fff4df', '#7d9fb8', '#16304a'],
-    ['#ffc9a3', '#ffe8a1', '#a9dcf0'],
-  ),
+const DAYS: readonly Colours[] = [
+  ['#3b4a86', '#e58f86', '#ffdca3', '#fff3d0', '#c98a93', '#2c2a4c', '#ffd98e', '#ff9e80', '#f7c6c7'],
+  ['#6fb1d8', '#b9dcea', '#fdf1d8', '#fffbe8', '#9cc3c8', '#1f4a4e', '#ffe29a', '#f5a97f', '#8fd3c0'],
+  ['#4b2a63', '#c9507a', '#ffb27a', '#ffe6b3', '#a24a78', '#2a1338', '#ffcf70', '#ff7f8f', '#f3a6ff'],
+  ['#86a7a0', '#c4d5c0', '#f3ecd2', '#fffbe6', '#a3b9a5', '#22382f', '#f5e6a8', '#e0b97d', '#b5d6b2'],
+  ['#8a6bb8', '#d9a6cf', '#ffe3d6', '#fff6e9', '#b08ac0', '#3a2559', '#ffd6e8', '#c8b6ff', '#ffe5a8'],
+  ['#d98e4f', '#f2c078', '#fff0c9', '#fffdf0', '#d79a62', '#5b2a1c', '#fff1b8', '#ff9f68', '#e86a5c'],
+  ['#2f5d8c', '#7fb4cf', '#ffe1c4', '#fff4df', '#7d9fb8', '#16304a', '#ffc9a3', '#ffe8a1', '#a9dcf0'],
 ];
+const NIGHTS: readonly Colours[] = [
+  ['#0b1033', '#27336f', '#6b6fae', '#f6f1de', '#4d5796', '#0a0d26', '#7df0c8', '#8fb7ff', '#d6a4ff'],
+  ['#071a2c', '#0f4257', '#3f8c93', '#eaf8f1', '#2b6875', '#04121d', '#69f0ae', '#5ad1e6', '#c6ffdd'],
+  ['#160c2a', '#3d1e56', '#8c4a7c', '#ffe9d6', '#5a3270', '#0f071d', '#ffb86b', '#ff6f91', '#9d8cff'],
+];
+
+export const NIGHT_PALETTES: readonly Palette[] = NIGHTS.map((colours) => ({
+  ...toPalette(colours),
+  isNight: true,
+}));
+export const PALETTES: readonly Palette[] = [...DAYS.map(toPalette), ...NIGHT_PALETTES];
+
+function toPalette([zenith, middle, horizon, light, far, near, ...accents]: Colours): Palette {
+  return { sky: [zenith, middle, horizon], light, far, near, accents, isNight: false };
+}
 
 /** Mixes two colours. `fraction` 0 is `from` and 1 is `to`. */
 export function blend(from: string, to: string, fraction: number): string {
-  const [a, b] = [channels(from), channels(to)];
-  const mixed = a.map((value, index) => Math.round(value + ((b[index] ?? value) - value) * fraction));
-  return `#${mixed.map((value) => value.toString(16).padStart(2, '0')).join('')}`;
-}
-
-function channels(colour: string): number[] {
-  return [1, 3, 5].map((at) => Number.parseInt(colour.slice(at, at + 2), 16));
+  const mixed = [1, 3, 5].map((at) => {
+    const channel = (colour: string) => Number.parseInt(colour.slice(at, at + 2), 16);
+    const value = Math.round(channel(from) * (1 - fraction) + channel(to) * fraction);
+    return value.toString(16).padStart(2, '0');
+  });
+  return `#${mixed.join('')}`;
 }

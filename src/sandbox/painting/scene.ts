@@ -1,53 +1,41 @@
 import {
   areaBelow,
-  circle,
+  type Canvas,
   drawOrb,
   drawPines,
   drawRidges,
   drawSky,
+  type Orb,
   ridgeLine,
-  round,
-  verticalGradient,
-  type Canvas,
 } from './landscape.js';
-import { blend, PALETTES } from './palette.js';
+import { blend, NIGHT_PALETTES, PALETTES } from './palette.js';
 import { SeededRandom } from './seeded-random.js';
+import { band, element, radialGradient, verticalGradient } from './svg.js';
 
-type Scene = (canvas: Canvas) => string;
-
-const SCENES: readonly [Scene, ...Scene[]] = [hills, mountains, sea, bokeh, aurora];
+const SCENES: readonly ((canvas: Canvas) => string)[] = [
+  (canvas) => land(canvas, 'soft'),
+  (canvas) => land(canvas, 'rugged'),
+  sea,
+  bokeh,
+  aurora,
+];
 
 /** Draws a scene of this size in pixels as SVG elements. `seedText` alone determines which scene it is and how it looks. */
 export function drawScene(seedText: string, width: number, height: number): string {
   const random = new SeededRandom(seedText);
   const palette = random.pick(PALETTES);
   const canvas = { width, height, unit: Math.min(width, height), random, palette };
-  return random.pick(SCENES)(canvas) + vignette();
+  const vignette = radialGradient('vignette', { 45: '#00000000', 100: '#00000042' }, 0.8);
+  return random.pick(SCENES)(canvas) + vignette + band(0, height, 'url(#vignette)');
 }
 
-function hills(canvas: Canvas): string {
-  const horizon = canvas.height * canvas.random.between(0.5, 0.58);
-  return openLand(canvas, horizon) + drawRidges(canvas, horizon, 6, false);
-}
-
-function mountains(canvas: Canvas): string {
-  const horizon = canvas.height * canvas.random.between(0.48, 0.56);
-  return openLand(canvas, horizon) + drawRidges(canvas, horizon, 4, true);
-}
-
-/** A sky with the sun or moon above the land, and a few birds by day. */
-function openLand(canvas: Canvas, horizon: number): string {
-  const { random, width, unit } = canvas;
-  const orb = {
-    x: width * random.between(0.22, 0.78),
-    y: horizon * random.between(0.38, 0.72),
-    radius: unit * random.between(0.05, 0.095),
-  };
-  return (
-    drawSky(canvas, horizon * 1.15) +
-    drawOrb(canvas, orb) +
-    (canvas.palette.isNight ? '' : birds(canvas, horizon))
-  );
+/** The sun or moon over hills or mountains. */
+function land(canvas: Canvas, relief: 'soft' | 'rugged'): string {
+  const { random, width, height, unit } = canvas;
+  const horizon = height * random.between(0.49, 0.57);
+  const radius = unit * random.between(0.05, 0.095);
+  const orb = { x: width * random.between(0.22, 0.78), y: horizon * random.between(0.38, 0.72), radius };
+  return drawSky(canvas, horizon * 1.15) + drawOrb(canvas, orb) + drawRidges(canvas, horizon, relief);
 }
 
 function sea(canvas: Canvas): string {
@@ -55,102 +43,90 @@ function sea(canvas: Canvas): string {
   const horizon = height * random.between(0.48, 0.56);
   const radius = unit * random.between(0.08, 0.13);
   const orb = { x: width * random.between(0.3, 0.7), y: horizon - radius * random.between(0.1, 1.6), radius };
-  const island = ridgeLine(canvas, horizon + unit * 0.012, unit * 0.05, false).map(
-    ([x, y]): [number, number] => [x, Math.min(y, horizon + 1)],
-  );
-  const water = verticalGradient('water', [
-    [0, blend(palette.sky[2], palette.far, 0.45), 1],
-    [1, palette.near, 1],
-  ]);
+  const island = ridgeLine(canvas, { base: horizon + unit * 0.012, rise: unit * 0.05, relief: 'soft' });
   return (
     drawSky(canvas, horizon) +
     drawOrb(canvas, orb) +
-    `<path d="${areaBelow(canvas, island)}" fill="${blend(palette.far, palette.near, 0.35)}"/>` +
-    `${water}<rect y="${round(horizon)}" width="100%" height="${round(height - horizon)}" fill="url(#water)"/>` +
+    areaBelow(canvas, island, blend(palette.far, palette.near, 0.35)) +
+    verticalGradient('water', { 0: blend(palette.sky[2], palette.far, 0.45), 100: palette.near }) +
+    band(horizon, height - horizon, 'url(#water)') +
     glitter(canvas, horizon, orb)
   );
 }
 
 /** The reflection on the water: short strokes, longer and further apart in the foreground. */
-function glitter(canvas: Canvas, horizon: number, orb: { x: number; radius: number }): string {
-  const { random, width, height, unit, palette } = canvas;
+function glitter({ random, width, height, unit, palette }: Canvas, horizon: number, orb: Orb): string {
   return Array.from({ length: 150 }, () => {
     const nearness = random.next() ** 1.5;
     const onPath = random.next() < 0.62;
-    const spread = orb.radius * (0.7 + nearness * 1.8);
-    const x = onPath ? orb.x + (random.next() + random.next() - 1) * spread : random.between(0, width);
-    const half = unit * (0.006 + 0.045 * nearness) * random.between(0.4, 1.2);
-    const y = horizon + 2 + (height - horizon) * nearness;
-    const opacity = (onPath ? 0.6 : 0.16) * random.between(0.4, 1) * (1 - nearness * 0.45);
-    return `<ellipse cx="${round(x)}" cy="${round(y)}" rx="${round(half)}" ry="${round(unit * (0.0012 + 0.0022 * nearness))}" fill="${palette.light}" fill-opacity="${round(opacity)}"/>`;
+    const spread = random.aroundZero() * orb.radius * (0.7 + nearness * 1.8);
+    return element('ellipse', {
+      cx: onPath ? orb.x + spread : random.between(0, width),
+      cy: horizon + 2 + (height - horizon) * nearness,
+      rx: unit * (0.006 + 0.045 * nearness) * random.between(0.4, 1.2),
+      ry: unit * (0.0012 + 0.0022 * nearness),
+      fill: palette.light,
+      'fill-opacity': (onPath ? 0.6 : 0.16) * random.between(0.4, 1) * (1 - nearness * 0.45),
+    });
   }).join('');
 }
 
 /** Out-of-focus lights on a dark background. */
-function bokeh(canvas: Canvas): string {
-  const { random, width, height, unit, palette } = canvas;
-  const ground = verticalGradient('ground', [
-    [0, blend(palette.near, palette.sky[0], 0.2), 1],
-    [0.6, blend(palette.near, palette.far, 0.28), 1],
-    [1, blend(palette.near, '#000000', 0.35), 1],
-  ]);
-  const colours = [...palette.accents, palette.light];
-  const discs = colours.map(
-    (colour, index) =>
-      `<radialGradient id="disc${index}"><stop offset="0" stop-color="${colour}" stop-opacity=".42"/>` +
-      `<stop offset=".86" stop-color="${colour}" stop-opacity=".56"/><stop offset=".93" stop-color="${colour}" ` +
-      `stop-opacity=".8"/><stop offset="1" stop-color="${colour}" stop-opacity="0"/></radialGradient>` +
-      `<radialGradient id="glow${index}"><stop offset="0" stop-color="${colour}" stop-opacity=".5"/>` +
-      `<stop offset="1" stop-color="${colour}" stop-opacity="0"/></radialGradient>`,
-  );
-  const any = () => Math.floor(random.next() * colours.length);
-  const glows = Array.from({ length: 6 }, () =>
-    circle(
-      random.between(0, width),
-      random.between(0.1, 0.8) * height,
-      unit * random.between(0.3, 0.6),
-      `url(#glow${any()})`,
-      0.34,
-    ),
+function bokeh({ random, width, height, unit, palette: { near, far, sky, accents, light } }: Canvas): string {
+  const ground = {
+    0: blend(near, sky[0], 0.2),
+    60: blend(near, far, 0.28),
+    100: blend(near, '#000000', 0.35),
+  };
+  const discs = [...accents, light].map((colour, index) =>
+    radialGradient(`disc${index}`, {
+      0: `${colour}6b`,
+      86: `${colour}8f`,
+      93: `${colour}cc`,
+      100: `${colour}00`,
+    }),
   );
   const lights = Array.from({ length: 54 }, (_, index) => {
     const closeness = (index / 54) ** 2;
-    const y = height * (0.44 + (random.next() + random.next() - 1) * 0.42);
-    const radius = unit * (0.012 + 0.085 * closeness * random.between(0.5, 1));
-    return circle(random.between(0, width), y, radius, `url(#disc${any()})`, 0.95 - 0.5 * closeness);
+    const cy = height * (0.44 + random.aroundZero() * 0.42);
+    const r = unit * (0.012 + 0.085 * closeness * random.between(0.5, 1));
+    const fill = `url(#disc${Math.floor(random.between(0, discs.length))})`;
+    return element('circle', {
+      cx: random.between(0, width),
+      cy,
+      r,
+      fill,
+      'fill-opacity': 0.95 - 0.5 * closeness,
+    });
   });
-  return `${ground}${discs.join('')}<rect width="100%" height="100%" fill="url(#ground)"/>${glows.join('')}${lights.join('')}`;
+  const background = verticalGradient('ground', ground) + band(0, height, 'url(#ground)');
+  return background + discs.join('') + lights.join('');
 }
 
 /** Curtains of light over a dark forest. Always at night, in the palette's accents. */
 function aurora(canvas: Canvas): string {
   const { random, height, unit } = canvas;
-  const night = PALETTES.filter((palette) => palette.isNight);
-  const palette = night[Math.floor(random.next() * night.length)] ?? canvas.palette;
-  const dark = { ...canvas, palette };
+  const palette = random.pick(NIGHT_PALETTES);
+  const night = { ...canvas, palette };
   const horizon = height * 0.7;
-  const curtains = palette.accents.map((colour, index) => curtain(dark, colour, index)).join('');
-  const far = ridgeLine(dark, horizon, unit * 0.1, true);
-  const close = ridgeLine(dark, horizon + height * 0.09, unit * 0.06, false);
+  const curtains = palette.accents.map((colour, index) => curtain(night, `curtain${index}`, colour)).join('');
+  const far = ridgeLine(night, { base: horizon, rise: unit * 0.1, relief: 'rugged' });
+  const near = ridgeLine(night, { base: horizon + height * 0.09, rise: unit * 0.06, relief: 'soft' });
   return (
-    drawSky(dark, horizon * 1.2) +
+    drawSky(night, horizon * 1.2) +
     curtains +
-    `<path d="${areaBelow(dark, far)}" fill="${blend(palette.far, palette.near, 0.55)}"/>` +
-    drawPines(dark, close, 0.13, palette.near) +
-    `<path d="${areaBelow(dark, close)}" fill="${palette.near}"/>`
+    areaBelow(night, far, blend(palette.far, palette.near, 0.55)) +
+    drawPines(night, near, { size: 0.13, fill: palette.near }) +
+    areaBelow(night, near, palette.near)
   );
 }
 
-function curtain(canvas: Canvas, colour: string, index: number): string {
+/** Rays side by side along a wavy line, which overlap and become taller and shorter. */
+function curtain(canvas: Canvas, id: string, colour: string): string {
   const { random, width, height } = canvas;
-  const id = `curtain${index}`;
-  const gradient = verticalGradient(id, [
-    [0, colour, 0],
-    [0.72, colour, 0.55],
-    [0.93, colour, 0.85],
-    [1, colour, 0],
-  ]);
-  const foot = ridgeLine(canvas, height * random.between(0.36, 0.56), height * 0.2, false);
+  const stops = { 0: `${colour}00`, 72: `${colour}43`, 93: `${colour}68`, 100: `${colour}00` };
+  const base = height * random.between(0.36, 0.56);
+  const foot = ridgeLine(canvas, { base, rise: height * 0.2, relief: 'soft' });
   const wave = random.between(0.08, 0.2);
   const start = random.between(0, 6);
   const step = width / (foot.length - 1);
@@ -158,27 +134,14 @@ function curtain(canvas: Canvas, colour: string, index: number): string {
     const strength = 0.5 + 0.5 * Math.sin(at * wave + start);
     const tall = height * (0.16 + 0.22 * strength) * random.between(0.85, 1.1);
     const opacity = 0.1 + 0.5 * strength * random.between(0.75, 1);
-    return `<rect x="${round(x - step)}" y="${round(y - tall)}" width="${round(step * 3)}" height="${round(tall)}" fill="url(#${id})" fill-opacity="${round(opacity * 0.48)}"/>`;
+    return element('rect', {
+      x: x - step,
+      y: y - tall,
+      width: step * 3,
+      height: tall,
+      fill: `url(#${id})`,
+      'fill-opacity': opacity,
+    });
   });
-  return gradient + rays.join('');
-}
-
-function birds(canvas: Canvas, horizon: number): string {
-  const { random, width, unit, palette } = canvas;
-  const [x, y] = [width * random.between(0.15, 0.75), horizon * random.between(0.2, 0.5)];
-  const flock = Array.from({ length: 5 }, () => {
-    const wing = unit * random.between(0.008, 0.016);
-    const [left, top] = [x + unit * random.between(-0.1, 0.1), y + unit * random.between(-0.05, 0.05)];
-    const half = `q${round(wing * 0.5)} ${round(-wing * 0.6)} ${round(wing)} 0`;
-    return `M${round(left)} ${round(top)}${half}${half}`;
-  });
-  return `<path d="${flock.join('')}" fill="none" stroke="${palette.near}" stroke-opacity=".55" stroke-width="${round(unit * 0.0022)}" stroke-linecap="round"/>`;
-}
-
-function vignette(): string {
-  return (
-    '<radialGradient id="vignette" r=".8"><stop offset=".45" stop-color="#000" stop-opacity="0"/>' +
-    '<stop offset="1" stop-color="#000" stop-opacity=".26"/></radialGradient>' +
-    '<rect width="100%" height="100%" fill="url(#vignette)"/>'
-  );
+  return verticalGradient(id, stops) + rays.join('');
 }

@@ -1,12 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import { findModel, FLUX_MODELS, type FluxModel } from '../../../src/core/tasks/models.js';
-import { layOutCaption } from '../../../src/sandbox/painting/caption.js';
+import { renderCaption } from '../../../src/sandbox/painting/caption.js';
 import { BoundedMap } from '../../../src/sandbox/state/bounded-map.js';
 import { paintImage, type PaintingParameters } from '../../../src/sandbox/painting/paint-image.js';
 import { resolveImageSize } from '../../../src/sandbox/painting/image-size.js';
 import { RecentBufferCache } from '../../../src/sandbox/state/recent-buffer-cache.js';
-import { textPaths, textWidth } from '../../../src/sandbox/painting/stroke-font.js';
 import { SandboxUnderTest, serveBody } from '../../support/upstreams/sandbox-under-test.js';
 
 const parameters: PaintingParameters = {
@@ -45,7 +44,7 @@ describe('painting', () => {
   });
 
   test('paints a prompt full of markup and unknown characters', async () => {
-    const caption = '</svg><script>&"\' 一只猫 🐈 \u0000 constructor';
+    const caption = '</svg><script>&"\' 一只猫 مرحبا 🐈 \u0000\u0007 \ud83d constructor';
     await expect(paintImage({ ...parameters, caption })).resolves.toBeInstanceOf(Buffer);
   });
 });
@@ -66,26 +65,50 @@ describe('sizes', () => {
 });
 
 describe('captions', () => {
-  const imageSize = { width: 1024, height: 1024 };
+  const render = async (prompt: string, side = 1024) => {
+    const imageSize = { width: side, height: side };
+    const caption = await renderCaption({
+      prompt,
+      detail: 'seed 1',
+      ink: '#ffffff',
+      imageSize,
+      maxWidth: side - 100,
+    });
+    if (!caption) throw new Error('no caption');
+    return caption;
+  };
 
-  test('wrap at words and never exceed the maximum width', () => {
-    const caption = layOutCaption('a quick brown fox jumps over '.repeat(5), 'detail', imageSize, 900);
-    expect(caption?.lines.length).toBeGreaterThan(1);
-    for (const line of caption?.lines ?? []) {
-      expect(textWidth(line) * (caption?.scale ?? 0)).toBeLessThanOrEqual(900);
+  test('wrap at words, and within a word that is wider than the image', async () => {
+    const line = await render('a quick brown fox');
+    for (const prompt of ['a quick brown fox jumps over '.repeat(3), 'x'.repeat(80)]) {
+      const lines = await render(prompt);
+      expect(lines.width).toBeLessThanOrEqual(924);
+      expect(lines.height).toBeGreaterThan(line.height);
     }
   });
 
-  test('end a prompt that is too long with an ellipsis, even without spaces', () => {
-    for (const prompt of ['word '.repeat(400), 'x'.repeat(2000)]) {
-      const lines = layOutCaption(prompt, 'detail', imageSize, 900)?.lines ?? [];
-      expect(lines).toHaveLength(4);
-      expect(lines[3]).toMatch(/…$/);
+  test.each(['word '.repeat(400), 'W'.repeat(2000), '猫'.repeat(2000)])(
+    'show four lines at most of a prompt that is too long',
+    async (prompt) => {
+      for (const side of [128, 256, 1440]) {
+        const { height, width } = await render(prompt, side);
+        expect(width).toBeLessThanOrEqual(side - 100);
+        expect(height).toBeLessThan(Math.max(14, side * 0.03) * 6.5);
+      }
+    },
+  );
+
+  test('show markup as text', async () => {
+    const plain = await render('big cat');
+    for (const prompt of ['<b>big</b> cat', '&lt;big cat', '<span size="999999">big cat']) {
+      expect((await render(prompt)).width).toBeGreaterThan(plain.width);
+      expect((await render(prompt)).height).toBeLessThan(plain.height + 12);
     }
   });
 
-  test('write no character of the text into the SVG', () => {
-    expect(textPaths('<b>&amp;é一')).toMatch(/^(<path transform="translate\([\d.]+ 0\)" d="[\w .-]+"\/>)+$/);
+  test('have letters with accents', async () => {
+    const [plain, accented] = [await render('E'), await render('É')];
+    expect(accented.height).toBeGreaterThan(plain.height);
   });
 });
 

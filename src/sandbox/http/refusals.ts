@@ -1,4 +1,4 @@
-import { BoundedMap } from '../state/bounded-map.js';
+import { LRUCache } from 'lru-cache';
 import { ApiRefusal } from './api-refusal.js';
 import { type SandboxImageRequest } from './parse-request.js';
 
@@ -8,12 +8,12 @@ export class PlainStringRefusal extends Error {
   readonly body = { error: 'upstream unavailable' };
 }
 
-/** Number of prompts whose refusals are counted. The oldest are dropped first. */
+/** Number of prompts whose refusals are counted. The least recently used are dropped first. */
 const MAX_PROMPTS = 10_000;
 
 /** Refuses submissions whose prompt requests it, and counts the refusals of prompts that limit them with `times`. */
 export class RefusalCounter {
-  private readonly countsByPrompt = new BoundedMap<number>(MAX_PROMPTS);
+  private readonly countsByPrompt = new LRUCache<string, number>({ max: MAX_PROMPTS });
 
   /** @throws ApiRefusal or PlainStringRefusal when the submission must be refused. */
   throwIfRefused({ prompt, directives }: SandboxImageRequest): void {

@@ -1,4 +1,3 @@
-import { BoundedMap } from './bounded-map.js';
 import { type SandboxImageRequest } from '../http/parse-request.js';
 
 /** One generation that the real API would have billed. */
@@ -27,10 +26,10 @@ const MAX_ENTRIES = 100_000;
 
 /** The successful generations, oldest first. Failed ones are not billed. */
 export class ChargeList {
-  private readonly entries = new BoundedMap<Charge>(MAX_ENTRIES);
+  private readonly entries: Charge[] = [];
 
   add(taskId: string, request: SandboxImageRequest, imageCount: number): void {
-    this.entries.set(taskId, {
+    this.entries.push({
       taskId,
       prompt: request.prompt,
       model: request.model.name,
@@ -39,11 +38,12 @@ export class ChargeList {
       hasCallback: request.callbackUrl !== null,
       at: new Date().toISOString(),
     });
+    if (this.entries.length > MAX_ENTRIES) this.entries.shift();
   }
 
   /** The charges whose prompt contains `text`. An empty text matches all. */
   page(text = ''): ChargePage {
-    const generations = this.entries.values().filter((entry) => entry.prompt.includes(text));
+    const generations = this.entries.filter((entry) => entry.prompt.includes(text));
     const images = generations.reduce((sum, entry) => sum + entry.count, 0);
     return { generations, total: generations.length, images };
   }

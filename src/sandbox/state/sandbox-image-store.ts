@@ -1,8 +1,7 @@
+import { LRUCache } from 'lru-cache';
 import { newId } from '../../core/primitives/ids.js';
-import { BoundedMap } from './bounded-map.js';
 import { type Directives } from '../directives.js';
 import { paintImage, type PaintingParameters } from '../painting/paint-image.js';
-import { RecentBufferCache } from './recent-buffer-cache.js';
 
 /** An image with a link. `parameters` is null for an edit, which cannot be painted again and has only its bytes. */
 export interface SandboxImage {
@@ -20,12 +19,31 @@ const MAX_EDIT_BYTES = 256 * 1024 * 1024;
 const MAX_CACHED_PAINTINGS = 64;
 const MAX_CACHED_PAINTING_BYTES = 64 * 1024 * 1024;
 
-/** The images behind the links: parameters to paint them on request, and the bytes of the latest edits. */
+const sizeOf = (bytes: Buffer) => bytes.length;
+
+/**
+ * The images behind the links: parameters to paint them on request, and the bytes of the latest edits. The least recently used
+ * are dropped first.
+ */
 export class SandboxImageStore {
-  private readonly images = new BoundedMap<SandboxImage>(MAX_IMAGES);
-  private readonly edits = new RecentBufferCache(MAX_EDITS, MAX_EDIT_BYTES);
-  private readonly painted = new RecentBufferCache(MAX_CACHED_PAINTINGS, MAX_CACHED_PAINTING_BYTES);
-  private readonly painting = new Map<string, Promise<Buffer>>();
+  // With `max` the cache would allocate all its places at once.
+  private readonly images = new LRUCache<string, SandboxImage>({
+    maxSize: MAX_IMAGES,
+    sizeCalculation: () => 1,
+  });
+  private readonly edits = new LRUCache<string, Buffer>({
+    max: MAX_EDITS,
+    maxSize: MAX_EDIT_BYTES,
+    sizeCalculation: sizeOf,
+  });
+  private readonly painted = new LRUCache<string, Buffer, PaintingParameters>({
+    max: MAX_CACHED_PAINTINGS,
+    maxSize: MAX_CACHED_PAINTING_BYTES,
+    sizeCalculation: sizeOf,
+    fetchMethod: (_key, _stale, { context }) => paintImage(context),
+    // An image that is dropped while it is painted is still delivered.
+    ignoreFetchAbort: true,
+  });
 
   /** Registers an image that is painted when it is first requested. Returns its ID. */
   addGenerated(parameters: PaintingParameters, fault: Directives['image']): string {
@@ -35,34 +53,24 @@ export class SandboxImageStore {
   /** Stores the PNG of an edit. Returns its ID. */
   addEdit(png: Buffer, fault: Directives['image']): string {
     const id = this.add(null, fault);
-    this.edits.put(id, png);
+    this.edits.set(id, png);
     return id;
   }
 
-  /** The image with this ID, or undefined when it never existed or was dropped as one of the oldest. */
+  /** The image with this ID, or undefined when it never existed or was dropped. */
   find(id: string): SandboxImage | undefined {
     return this.images.get(id);
   }
 
   /** The PNG, or null for an edit that is no longer kept. */
-  async readPng(image: SandboxImage): Promise<Buffer | null> {
-    return image.parameters ? this.paint(image.parameters) : (this.edits.get(image.id) ?? null);
+  async readPng({ id, parameters }: SandboxImage): Promise<Buffer | null> {
+    if (!parameters) return this.edits.get(id) ?? null;
+    return this.painted.forceFetch(JSON.stringify(parameters), { context: parameters });
   }
 
   private add(parameters: PaintingParameters | null, fault: Directives['image']): string {
     const id = newId();
     this.images.set(id, { id, parameters, fault });
     return id;
-  }
-
-  private async paint(parameters: PaintingParameters): Promise<Buffer> {
-    const key = JSON.stringify(parameters);
-    const cached = this.painted.get(key) ?? this.painting.get(key);
-    if (cached) return cached;
-    const painting = paintImage(parameters).finally(() => this.painting.delete(key));
-    this.painting.set(key, painting);
-    const png = await painting;
-    this.painted.put(key, png);
-    return png;
   }
 }

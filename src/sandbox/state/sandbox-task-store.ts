@@ -1,6 +1,6 @@
+import { LRUCache } from 'lru-cache';
 import { type FluxErrorBody } from '../../core/flux-api/flux-error-codes.js';
 import { newId } from '../../core/primitives/ids.js';
-import { BoundedMap } from './bounded-map.js';
 import { type SandboxImageRequest } from '../http/parse-request.js';
 
 /** One image of a reply. `seed` and `timings` have several shapes, as in the real API. */
@@ -29,12 +29,16 @@ export interface SandboxTask {
 /** The response of `/flux/tasks` for one ID: the task's fields, or an empty object for an unknown ID. */
 export type TaskView = Record<string, unknown>;
 
-/** Enough for any load test. The oldest are dropped first. */
+/** Enough for any load test. The least recently used are dropped first. */
 const MAX_TASKS = 100_000;
 
 /** All accepted submissions, and how `/flux/tasks` shows them. */
 export class SandboxTaskStore {
-  private readonly tasks = new BoundedMap<SandboxTask>(MAX_TASKS);
+  // With `max` the cache would allocate all its places at once.
+  private readonly tasks = new LRUCache<string, SandboxTask>({
+    maxSize: MAX_TASKS,
+    sizeCalculation: () => 1,
+  });
 
   create(request: SandboxImageRequest): SandboxTask {
     const task: SandboxTask = {

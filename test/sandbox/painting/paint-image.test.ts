@@ -2,10 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import { findModel, FLUX_MODELS, type FluxModel } from '../../../src/core/tasks/models.js';
 import { renderCaption } from '../../../src/sandbox/painting/caption.js';
-import { BoundedMap } from '../../../src/sandbox/state/bounded-map.js';
 import { paintImage, type PaintingParameters } from '../../../src/sandbox/painting/paint-image.js';
 import { resolveImageSize } from '../../../src/sandbox/painting/image-size.js';
-import { RecentBufferCache } from '../../../src/sandbox/state/recent-buffer-cache.js';
 import { SandboxUnderTest, serveBody } from '../../support/upstreams/sandbox-under-test.js';
 
 const parameters: PaintingParameters = {
@@ -198,24 +196,5 @@ describe('edits', () => {
     expect((await edit(large.url)).body.error).toEqual({ code: 'api_error', message: 'fetch failed' });
     expect((await edit(page.url)).body.error).toMatchObject({ code: 'api_error' });
     await Promise.all([large.stop(), page.stop()]);
-  });
-});
-
-describe('bounded memory', () => {
-  test('drops the oldest entries of a map over its limit', () => {
-    const map = new BoundedMap<number>(2);
-    for (const [index, key] of ['a', 'b', 'a', 'c'].entries()) map.set(key, index);
-    expect([map.get('b'), map.values()]).toEqual([undefined, [2, 3]]);
-  });
-
-  test('drops the least recently used buffers, by number and by size', () => {
-    const bytes = new RecentBufferCache(2, 100);
-    bytes.put('a', Buffer.alloc(40));
-    bytes.put('b', Buffer.alloc(40));
-    bytes.get('a');
-    bytes.put('c', Buffer.alloc(40));
-    expect(['a', 'b', 'c'].map((key) => bytes.get(key)?.length)).toEqual([40, undefined, 40]);
-    bytes.put('d', Buffer.alloc(90));
-    expect(['a', 'c', 'd'].map((key) => bytes.get(key)?.length)).toEqual([undefined, undefined, 90]);
   });
 });

@@ -1,8 +1,8 @@
-import { bulkhead } from 'cockatiel';
+import { Semaphore } from 'async-mutex';
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import { ImageUnavailable, StoreUnavailable } from '../../core/errors.js';
 import { type ImageFormat } from '../../core/images/image.js';
-import { estimateDecodingBytes, DECODING_MEMORY_BYTES, MemoryBudget } from './decoding-memory.js';
+import { estimateDecodingBytes, DECODING_MEMORY_BYTES } from './decoding-memory.js';
 import { detectFileFormat, DECODABLE_FORMATS, type DecodableFormat } from './image-format.js';
 
 /** Larger images are not photographs, and take seconds to decode even row by row. */
@@ -17,8 +17,9 @@ const MACHINE_ERROR = /system error|out of memory|timeout/;
 sharp.cache(false);
 sharp.concurrency(1);
 
-const decodeSlots = bulkhead(MAX_CONCURRENT_DECODES, Infinity);
-const memoryBudget = new MemoryBudget(DECODING_MEMORY_BYTES);
+const decodeSlots = new Semaphore(MAX_CONCURRENT_DECODES);
+/** Counts megabytes, because a release takes the semaphore time in proportion to its free units. */
+const freeMegabytes = new Semaphore(Math.floor(DECODING_MEMORY_BYTES / 1e6));
 
 /** An image's header. Width and height apply after the EXIF rotation. */
 export interface ImageHeader {
@@ -53,7 +54,7 @@ export async function decode<T>(
 ): Promise<T> {
   const sourceFormat = await detectFileFormat(path);
   if (!sourceFormat) throw unreadableImage(`its format must be one of ${DECODABLE_FORMATS.join(', ')}`);
-  return decodeSlots.execute(async () => {
+  return decodeSlots.runExclusive(async () => {
     try {
       const metadata = await sharp(path, { limitInputPixels: false }).metadata();
       const header = readHeader(sourceFormat, metadata);
@@ -65,8 +66,9 @@ export async function decode<T>(
       });
       if (bytes > DECODING_MEMORY_BYTES) throw unreadableImage(tooLargeReason(header, format));
       const image = sharp(path, { limitInputPixels: MAX_PIXELS, sequentialRead: true, autoOrient: true });
-      return await memoryBudget.runWithBytes(bytes, () =>
-        process(image.timeout({ seconds: DECODE_TIMEOUT_SECONDS }), header),
+      return await freeMegabytes.runExclusive(
+        () => process(image.timeout({ seconds: DECODE_TIMEOUT_SECONDS }), header),
+        Math.ceil(bytes / 1e6),
       );
     } catch (error) {
       throw translateDecodeError(error, path, options.outputPath);

@@ -78,24 +78,3 @@ function encoderBytesPerPixel(format: ImageFormat, hasAlpha: boolean): number {
 function bytesPerPixel({ channels, depth }: Metadata): number {
   return channels * SAMPLE_BYTES[depth];
 }
-
-/** Limits the total memory of concurrent work. */
-export class MemoryBudget {
-  private usedBytes = 0;
-  private waiters: (() => void)[] = [];
-
-  constructor(private readonly totalBytes: number) {}
-
-  /** Runs `work` once this many bytes are free. Work that needs more than the total runs alone. Rejects when `work` rejects. */
-  async runWithBytes<T>(bytes: number, work: () => Promise<T>): Promise<T> {
-    while (this.usedBytes > 0 && this.usedBytes + bytes > this.totalBytes)
-      await new Promise<void>((resolve) => this.waiters.push(resolve));
-    this.usedBytes += bytes;
-    try {
-      return await work();
-    } finally {
-      this.usedBytes -= bytes;
-      for (const wake of this.waiters.splice(0)) wake();
-    }
-  }
-}

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import { decode } from '../../../src/storage/processing/decode.js';
-import { MemoryBudget } from '../../../src/storage/processing/decoding-memory.js';
 
 let folder: string;
 let path: string;
@@ -36,31 +35,27 @@ describe('decoding', () => {
     expect(most).toBe(2);
   });
 
-  test('waits for free memory, and runs work that needs more than the total alone', async () => {
-    const budget = new MemoryBudget(100);
-    const order: string[] = [];
-    const begin = (name: string, bytes: number) => {
-      let end: () => void = () => undefined;
-      const done = budget.runWithBytes(bytes, async () => {
-        order.push(name);
-        await new Promise<void>((resolve) => (end = resolve));
+  test('waits for free memory, also after a failure', async () => {
+    const large = join(folder, 'large');
+    const blank = { create: { width: 2000, height: 1500, channels: 3, background: '#00f' } } as const;
+    await sharp(blank).png().toFile(large);
+    let endFirst: (reason: Error) => void = () => undefined;
+    let first: Promise<never> | undefined;
+    await new Promise<void>((resolve) => {
+      // Encoding as AVIF takes about 120 of the 160 MB.
+      first = decode(large, { format: 'avif' }, () => {
+        resolve();
+        return new Promise<never>((_, reject) => (endFirst = reject));
       });
-      return { done, end: () => end() };
-    };
-    const [half, rest] = [begin('half', 50), begin('rest', 50)];
-    const more = begin('more', 500);
-    expect(order).toEqual(['half', 'rest']);
-    half.end();
-    await half.done;
-    expect(order).toEqual(['half', 'rest']);
-    rest.end();
-    await rest.done;
-    const failed = budget.runWithBytes(100, () => Promise.reject(new Error('broken')));
-    await Promise.resolve();
-    expect(order).toEqual(['half', 'rest', 'more']);
-    more.end();
-    await expect(failed).rejects.toThrow('broken');
-    await expect(budget.runWithBytes(100, () => Promise.resolve('free again'))).resolves.toBe('free again');
+    });
+    let secondHasStarted = false;
+    const second = decode(large, { format: 'avif' }, () => Promise.resolve((secondHasStarted = true)));
+    // Takes far longer than `second` needs to read its header.
+    await sharp(large).stats();
+    expect(secondHasStarted).toBe(false);
+    endFirst(new TypeError('first failed'));
+    await expect(first).rejects.toThrow('first failed');
+    await expect(second).resolves.toBe(true);
   });
 
   test('does not blame the image for an error of the caller', async () => {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { open, rm, type FileHandle } from 'node:fs/promises';
+import { buffer } from 'node:stream/consumers';
 import { type Dispatcher } from 'undici';
 import { BodyTooLarge } from './request-failed.js';
 
@@ -22,27 +23,15 @@ export class FileWriteFailed extends Error {
 
 /** Reads the whole body into memory. Throws BodyTooLarge above `maxBytes`. */
 export async function readBody({ body }: BodySource, maxBytes: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let receivedBytes = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    receivedBytes += chunk.length;
-    if (receivedBytes > maxBytes) throw new BodyTooLarge(maxBytes);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+  return buffer(readChunks(body, maxBytes));
 }
 
 /** The first `maxBytes` of the body, or what arrived before the connection broke. A longer body is cut off with its connection. */
 export async function readPrefix({ body }: BodySource, maxBytes: number): Promise<Buffer> {
   body.on('error', () => undefined);
   const chunks: Buffer[] = [];
-  let receivedBytes = 0;
   try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      chunks.push(chunk);
-      receivedBytes += chunk.length;
-      if (receivedBytes > maxBytes) break;
-    }
+    for await (const chunk of readChunks(body, maxBytes)) chunks.push(chunk);
   } catch {
     // Only the status matters, and it has arrived.
   }
@@ -64,7 +53,7 @@ export async function writeBodyToFile(
     if (Number(headers['content-length']) > maxBytes) throw new BodyTooLarge(maxBytes);
     const handle = await translateDiskErrors(open(path, 'wx'));
     try {
-      return await copyToFile(body as AsyncIterable<Buffer>, handle, maxBytes);
+      return await copyToFile(readChunks(body, maxBytes), handle);
     } catch (error) {
       await rm(path, { force: true });
       throw error;
@@ -74,17 +63,12 @@ export async function writeBodyToFile(
   }
 }
 
-async function copyToFile(
-  body: AsyncIterable<Buffer>,
-  handle: FileHandle,
-  maxBytes: number,
-): Promise<DownloadedFile> {
+async function copyToFile(chunks: AsyncIterable<Buffer>, handle: FileHandle): Promise<DownloadedFile> {
   const hash = createHash('sha256');
   let byteSize = 0;
   try {
-    for await (const chunk of body) {
+    for await (const chunk of chunks) {
       byteSize += chunk.length;
-      if (byteSize > maxBytes) throw new BodyTooLarge(maxBytes);
       hash.update(chunk);
       await translateDiskErrors(handle.appendFile(chunk));
     }
@@ -92,6 +76,16 @@ async function copyToFile(
     await translateDiskErrors(handle.close());
   }
   return { byteSize, sha256: hash.digest() };
+}
+
+/** Throws BodyTooLarge after the chunk that exceeds `maxBytes`. */
+async function* readChunks(body: BodySource['body'], maxBytes: number): AsyncGenerator<Buffer, void, void> {
+  let byteSize = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    yield chunk;
+    byteSize += chunk.length;
+    if (byteSize > maxBytes) throw new BodyTooLarge(maxBytes);
+  }
 }
 
 async function translateDiskErrors<Result>(work: Promise<Result>): Promise<Result> {

@@ -69,9 +69,8 @@ export class HttpClient {
 
   /** Posts `body` as JSON and returns the response as text, at most 10 MB. Does not follow redirects. */
   async postJson(url: string, body: unknown, options: PostOptions): Promise<HttpResponse<string>> {
-    const read: BodyReader<string> = async (response) =>
-      (await readBody(response, MAX_RESPONSE_BYTES)).toString('utf8');
-    return this.post(url, JSON.stringify(body), options, read);
+    const read: BodyReader<Buffer> = (response) => readBody(response, MAX_RESPONSE_BYTES);
+    return this.post(url, { ...options, body: JSON.stringify(body), read });
   }
 
   /**
@@ -81,12 +80,13 @@ export class HttpClient {
   async postJsonText(
     url: string,
     json: string,
-    maxResponseBytes: number,
-    options: PostOptions,
+    { maxResponseBytes, ...options }: PostOptions & { maxResponseBytes: number },
   ): Promise<HttpResponse<string>> {
-    const read: BodyReader<string> = async (response) =>
-      (await readPrefix(response, maxResponseBytes)).toString('utf8');
-    return this.post(url, json, options, read);
+    return this.post(url, {
+      ...options,
+      body: json,
+      read: (response) => readPrefix(response, maxResponseBytes),
+    });
   }
 
   /**
@@ -123,21 +123,27 @@ export class HttpClient {
 
   private async post(
     url: string,
-    body: string,
-    options: PostOptions,
-    read: BodyReader<string>,
+    {
+      headers,
+      body,
+      timeoutMs,
+      freshConnection,
+      read,
+    }: PostOptions & { body: string; read: BodyReader<Buffer> },
   ): Promise<HttpResponse<string>> {
     const target = this.checkUrl(url);
-    const dedicated = options.freshConnection ? this.openDedicatedClient(target.origin) : null;
+    const dedicated = freshConnection ? this.openDedicatedClient(target.origin) : null;
     try {
-      const exchange = {
+      const response = await this.exchange(target, {
         method: 'POST',
-        headers: { ...options.headers, 'content-type': 'application/json', accept: 'application/json' },
+        headers: { ...headers, 'content-type': 'application/json', accept: 'application/json' },
         body,
-        timeoutMs: options.timeoutMs,
-        signal: AbortSignal.timeout(options.timeoutMs),
-      } as const;
-      return await this.exchange(dedicated ?? this.agent, target, exchange, read);
+        timeoutMs,
+        signal: AbortSignal.timeout(timeoutMs),
+        dispatcher: dedicated ?? this.agent,
+        read,
+      });
+      return { ...response, body: response.body.toString('utf8') };
     } finally {
       if (dedicated) await this.destroyDedicatedClient(dedicated);
     }
@@ -151,7 +157,8 @@ export class HttpClient {
     const signal = AbortSignal.timeout(timeoutMs);
     let target = this.checkUrl(url);
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects += 1) {
-      const response = await this.exchange(this.agent, target, { method: 'GET', timeoutMs, signal }, read);
+      const options = { method: 'GET', timeoutMs, signal, dispatcher: this.agent, read } as const;
+      const response = await this.exchange(target, options);
       const { location } = response.headers;
       if (!REDIRECT_STATUSES.includes(response.status) || typeof location !== 'string') return response;
       target = this.checkUrl(location, target);
@@ -182,13 +189,11 @@ export class HttpClient {
   }
 
   private async exchange<Body>(
-    baseDispatcher: Dispatcher,
     target: URL,
-    { timeoutMs, ...options }: ExchangeOptions,
-    read: BodyReader<Body>,
+    { timeoutMs, read, ...options }: ExchangeOptions<Body>,
   ): Promise<HttpResponse<Body>> {
     let sent: SentStatus = 'no';
-    const dispatcher = baseDispatcher.compose(
+    const dispatcher = options.dispatcher.compose(
       beforeSend((abort) => {
         // undici does not check the signal while it connects, so the timeout may already have expired.
         if (options.signal.aborted) return abort(options.signal.reason as Error);
@@ -209,11 +214,13 @@ export class HttpClient {
   }
 }
 
-interface ExchangeOptions {
+interface ExchangeOptions<Body> {
+  dispatcher: Dispatcher;
   method: 'GET' | 'POST';
   headers?: Record<string, string>;
   body?: string;
   signal: AbortSignal;
   timeoutMs: number;
+  read: BodyReader<Body>;
 }
 type BodyReader<Body> = (response: Dispatcher.ResponseData) => Promise<Body>;

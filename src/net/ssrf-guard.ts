@@ -2,6 +2,7 @@ import { promises as dns, type LookupAddress } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { buildConnector } from 'undici';
+import { TIMED_OUT, withTimeout } from '../core/primitives/async.js';
 import { parseUrl } from '../core/primitives/url.js';
 
 /** A URL that must not be requested. `reason` is a clause for use inside a sentence, without path, query or IP address. */
@@ -74,12 +75,10 @@ export class SsrfGuard {
     if (this.isAllowed(hostname, effectivePort(parsed))) return;
     if (isPrivateHost(hostname)) throw privateHostRefused();
     if (isIP(hostname)) return;
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<null>((done) => (timer = setTimeout(done, this.lookupTimeoutMs, null)));
     // Keep trailing dots: without them, the resolver might try the local search domain first and find another host.
-    const addresses = await Promise.race([this.resolveHost(parsed.hostname).catch(() => null), timeout]);
-    clearTimeout(timer);
-    if (addresses && !arePublic(addresses)) throw privateHostRefused();
+    const lookup = this.resolveHost(parsed.hostname).catch((): LookupAddress[] => []);
+    const addresses = await withTimeout(lookup, this.lookupTimeoutMs);
+    if (addresses !== TIMED_OUT && !arePublic(addresses)) throw privateHostRefused();
   }
 
   /** A connector for undici that only connects to public addresses and allowed hosts. Fails with UrlRefused otherwise. */

@@ -187,7 +187,7 @@ export class ImageServing {
     const variantPath = await this.store.createTemporaryPath();
     try {
       await writeStreamToFile(await this.store.open(originalKey(sha256)), originalPath);
-      await createVariant(originalPath, variantPath, width, format);
+      await createVariant(originalPath, variantPath, { width, format });
       await this.store.put(key, variantPath);
     } finally {
       await Promise.all([rm(originalPath, { force: true }), rm(variantPath, { force: true })]);

@@ -211,9 +211,10 @@ export class WebhookSender {
 
   private async post(delivery: ClaimedWebhookDelivery, body: string, at: Date): Promise<AttemptResponse> {
     const headers = { ...this.secrets.signatureHeaders(delivery, body, at), 'user-agent': 'Darkroom' };
-    const options = { headers, timeoutMs: this.options.timeoutMs };
+    const { timeoutMs } = this.options;
+    const options = { headers, timeoutMs, maxResponseBytes: MAX_STORED_RESPONSE_BYTES };
     try {
-      const response = await this.http.postJsonText(delivery.url, body, MAX_STORED_RESPONSE_BYTES, options);
+      const response = await this.http.postJsonText(delivery.url, body, options);
       const latencyMs = Date.now() - at.getTime();
       return {
         statusCode: response.status,

@@ -10,8 +10,7 @@ import { encode } from './encode.js';
 export async function createVariant(
   path: string,
   outputPath: string,
-  width: number | null,
-  format: ImageFormat,
+  { width, format }: { width: number | null; format: ImageFormat },
 ): Promise<void> {
   const options: DecodeOptions = { format, outputPath, ...(width === null ? {} : { maxWidth: width }) };
   await decode(path, options, async (image) => {

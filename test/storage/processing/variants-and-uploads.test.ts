@@ -53,7 +53,7 @@ async function pixelAt(path: string, left: number, top: number): Promise<number[
 describe('a variant', () => {
   test.each(IMAGE_FORMATS)('has format %s and the requested width', async (format) => {
     const [from, to] = [await fileWith(await photo().png().toBuffer()), newPath()];
-    await createVariant(from, to, 200, format);
+    await createVariant(from, to, { width: 200, format });
     await expect(inspectImage(to)).resolves.toMatchObject({
       width: 200,
       height: 150,
@@ -65,7 +65,7 @@ describe('a variant', () => {
     const from = await fileWith(await photo().png().toBuffer());
     for (const width of [null, 400, 1440]) {
       const to = newPath();
-      await createVariant(from, to, width, 'webp');
+      await createVariant(from, to, { width, format: 'webp' });
       await expect(inspectImage(to)).resolves.toMatchObject({ width: 400, height: 300 });
     }
   });
@@ -73,7 +73,7 @@ describe('a variant', () => {
   test('is upright, and its width applies after the rotation', async () => {
     const from = await fileWith(await photo().jpeg().withMetadata({ orientation: 6 }).toBuffer());
     const to = newPath();
-    await createVariant(from, to, 150, 'png');
+    await createVariant(from, to, { width: 150, format: 'png' });
     await expect(sharp(to).metadata()).resolves.toMatchObject({ width: 150, height: 200 });
     // After a rotation by 90 degrees clockwise, the left side is at the top.
     expect((await pixelAt(to, 75, 20))[0]).toBeGreaterThan(200);
@@ -85,7 +85,7 @@ describe('a variant', () => {
     await expect(sharp(from).metadata()).resolves.toMatchObject({ hasProfile: true });
     for (const format of IMAGE_FORMATS) {
       const to = newPath();
-      await createVariant(from, to, null, format);
+      await createVariant(from, to, { width: null, format });
       const { exif, xmp, icc, iptc } = await sharp(to).metadata();
       expect([exif, xmp, icc, iptc]).toEqual([undefined, undefined, undefined, undefined]);
     }
@@ -94,27 +94,31 @@ describe('a variant', () => {
   test('has a white background in a format without transparency', async () => {
     const transparent = sharp({ create: { width: 9, height: 9, channels: 4, background: '#0000' } });
     const [from, to] = [await fileWith(await transparent.png().toBuffer()), newPath()];
-    await createVariant(from, to, null, 'jpeg');
+    await createVariant(from, to, { width: null, format: 'jpeg' });
     await expect(pixelAt(to, 4, 4)).resolves.toEqual([255, 255, 255]);
   });
 
   test('is refused when it would take too much memory at its width, and created at a smaller width', async () => {
     const [from, to] = [await fileWith(await plain(4000, 3000).png().toBuffer()), newPath()];
-    const error: unknown = await createVariant(from, to, null, 'avif').catch((reason: unknown) => reason);
+    const error: unknown = await createVariant(from, to, { width: null, format: 'avif' }).catch(
+      (reason: unknown) => reason,
+    );
     expect(error).toBeInstanceOf(ImageUnavailable);
     expect((error as ImageUnavailable).message).toMatch(/4000 x 3000 .* avif/);
     expect((error as ImageUnavailable).retryable).toBe(false);
-    await createVariant(from, to, 256, 'avif');
+    await createVariant(from, to, { width: 256, format: 'avif' });
     await expect(inspectImage(to)).resolves.toMatchObject({ width: 256 });
   });
 
   test('blames the disk, not the image, when it cannot be written', async () => {
     const from = await fileWith(await photo().png().toBuffer());
-    await expect(createVariant(from, join(folder, 'absent', 'x'), 64, 'webp')).rejects.toThrow(
-      StoreUnavailable,
-    );
+    await expect(
+      createVariant(from, join(folder, 'absent', 'x'), { width: 64, format: 'webp' }),
+    ).rejects.toThrow(StoreUnavailable);
     const broken = await fileWith(Buffer.from('not an image'));
-    await expect(createVariant(broken, newPath(), 64, 'webp')).rejects.toThrow(ImageUnavailable);
+    await expect(createVariant(broken, newPath(), { width: 64, format: 'webp' })).rejects.toThrow(
+      ImageUnavailable,
+    );
   });
 });
 

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { copyFile, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Readable } from 'node:stream';
-import { errorCode, diskError, IncomingFiles, nullIfNotFound } from './incoming-files.js';
+import { errorCode, IncomingFiles, nullIfNotFound, translateDiskErrors } from './incoming-files.js';
 import {
   assertStoreKey,
   type ByteRange,
@@ -142,12 +142,4 @@ async function* listNames(folder: string): AsyncGenerator<string, void, undefine
   const directory = await translateDiskErrors(() => opendir(folder).catch(nullIfNotFound));
   if (!directory) return;
   for await (const entry of directory) yield entry.name;
-}
-
-async function translateDiskErrors<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw diskError(error);
-  }
 }

@@ -14,32 +14,26 @@ export class IncomingFiles {
 
   /** The path of a new file. Creates the folder, and rejects with StoreUnavailable when it cannot. */
   async createPath(): Promise<string> {
-    try {
-      await mkdir(this.directory, { recursive: true });
-    } catch (error) {
-      throw diskError(error);
-    }
+    await translateDiskErrors(() => mkdir(this.directory, { recursive: true }));
     return join(this.directory, newId());
   }
 
   /** Rejects with StoreUnavailable when no file can be written, or when the disk has less than 100 MB of free space. */
   async check(): Promise<void> {
     const path = await this.createPath();
-    try {
+    const { bavail, bsize } = await translateDiskErrors(async () => {
       // Only a write reveals that a disk has become read-only.
       await writeFile(path, 'write test').finally(() => rm(path, { force: true }));
-      const { bavail, bsize } = await statfs(this.directory);
-      if (bavail * bsize >= MIN_FREE_BYTES) return;
-    } catch (error) {
-      throw diskError(error);
-    }
-    throw new StoreUnavailable(`the disk has less than ${MIN_FREE_BYTES / 1024 / 1024} MB of free space`);
+      return statfs(this.directory);
+    });
+    if (bavail * bsize < MIN_FREE_BYTES)
+      throw new StoreUnavailable(`the disk has less than ${MIN_FREE_BYTES / 1024 / 1024} MB of free space`);
   }
 
   /** Removes files that have not been written to for an hour, and returns their number. */
   async cleanUp(): Promise<number> {
-    let removed = 0;
-    try {
+    return translateDiskErrors(async () => {
+      let removed = 0;
       await mkdir(this.directory, { recursive: true });
       for await (const entry of await opendir(this.directory)) {
         const path = join(this.directory, entry.name);
@@ -48,18 +42,18 @@ export class IncomingFiles {
         await rm(path, { force: true });
         removed += 1;
       }
-    } catch (error) {
-      throw diskError(error);
-    }
-    return removed;
+      return removed;
+    });
   }
 }
 
 /** Wraps an error of the file system. Its message contains no path, because /readyz shows it. */
-export function diskError(error: unknown): StoreUnavailable {
-  return new StoreUnavailable(`the disk reported ${errorCode(error) ?? 'an unknown error'}`, {
-    cause: error,
-  });
+export async function translateDiskErrors<Result>(work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (cause) {
+    throw new StoreUnavailable(`the disk reported ${errorCode(cause) ?? 'an unknown error'}`, { cause });
+  }
 }
 
 /** For `catch`: returns null when the file does not exist, and rethrows any other error. */

@@ -105,9 +105,12 @@ function translateDecodeError(error: unknown, path: string, outputPath: string |
   if (outputPath !== undefined && error.message.includes(outputPath))
     return new StoreUnavailable('a file could not be written to disk', { cause: error });
   const reason = error.message.replaceAll(path, 'the file').replace(/\s+/g, ' ').slice(0, MAX_REASON_LENGTH);
-  return unreadableImage(reason, MACHINE_ERROR.test(error.message), error);
+  return unreadableImage(reason, { retryable: MACHINE_ERROR.test(error.message), cause: error });
 }
 
-function unreadableImage(reason: string, retryable = false, cause?: unknown): ImageUnavailable {
+function unreadableImage(
+  reason: string,
+  { retryable = false, cause }: { retryable?: boolean; cause?: unknown } = {},
+): ImageUnavailable {
   return new ImageUnavailable(`The image cannot be read: ${reason}.`, retryable, { cause });
 }

@@ -41,9 +41,7 @@ export function estimateDecodingBytes(metadata: Metadata, output: DecodeOutput):
   const frameBytes = width * height * frameBytesPerPixel(metadata);
   // Rows are decoded from top to bottom, so rotating needs the whole image in memory.
   const rotationBytes = orientation > 1 ? output.pixels * bytesPerPixel(metadata) : 0;
-  const encoderBytes = output.format
-    ? output.pixels * encoderBytesPerPixel(output.format, metadata.hasAlpha)
-    : 0;
+  const encoderBytes = output.format ? output.pixels * encoderBytesPerPixel(output.format, metadata) : 0;
   // CMYK is converted by a colour profile, which keeps the same number of rows again.
   return rowBytes * (space === 'cmyk' ? 2 : 1) + frameBytes + rotationBytes + encoderBytes;
 }
@@ -68,7 +66,7 @@ function frameBytesPerPixel(metadata: Metadata): number {
 }
 
 /** What an encoder keeps for every pixel in addition to the rows, with the settings of `encode.ts`. */
-function encoderBytesPerPixel(format: ImageFormat, hasAlpha: boolean): number {
+function encoderBytesPerPixel(format: ImageFormat, { hasAlpha }: Metadata): number {
   if (format === 'avif') return hasAlpha ? 50 : 36;
   // Transparency goes through a separate, lossless encoder.
   if (format === 'webp') return hasAlpha ? 34 : 6;

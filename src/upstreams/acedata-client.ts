@@ -95,7 +95,8 @@ export class AceDataClient {
     }
     if (ids.length === 0) return new Map();
     const timeoutMs = this.options.readTimeoutMs ?? 30_000;
-    const response = await this.post('read', '/flux/tasks', { action: 'retrieve_batch', ids }, timeoutMs);
+    const body = { action: 'retrieve_batch', ids };
+    const response = await this.post('/flux/tasks', { purpose: 'read', body, timeoutMs });
     const tasks = isOk(response.status) ? parseTasks(response.json) : null;
     if (tasks === null) throw errorFromResponse(response, 'read');
     return new Map(
@@ -127,22 +128,16 @@ export class AceDataClient {
   ): Promise<UpstreamAccepted | UpstreamSucceeded> {
     const { mode, submitTimeoutMs = 60_000, waitTimeoutMs = 300_000 } = this.options;
     const timeoutMs = mode === 'wait' ? waitTimeoutMs : submitTimeoutMs;
-    const response = await this.post(
-      'submit',
-      '/flux/images',
-      buildSubmitBody(request, action, mode),
-      timeoutMs,
-    );
+    const body = buildSubmitBody(request, action, mode);
+    const response = await this.post('/flux/images', { purpose: 'submit', body, timeoutMs });
     const result = isOk(response.status) && response.reply ? toSubmitResult(response.reply) : null;
     if (result === null) throw errorFromResponse(response, 'submit');
     return result;
   }
 
   private async post(
-    purpose: RequestPurpose,
     path: string,
-    body: object,
-    timeoutMs: number,
+    { purpose, body, timeoutMs }: { purpose: RequestPurpose; body: object; timeoutMs: number },
   ): Promise<UpstreamResponse & { json: unknown }> {
     try {
       const response = await this.http.postJson(this.baseUrl + path, body, {

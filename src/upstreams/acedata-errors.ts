@@ -9,13 +9,12 @@ interface ErrorRule {
   code: TaskErrorCode;
   message: string;
   retryable: boolean;
-  /** Delays of the automatic retries. Empty for none. */
-  retryDelaysMs: readonly number[];
+  /** Delays of the automatic retries. None if absent. */
+  retryDelaysMs?: readonly number[];
   /** Whether to include the upstream's message, because it helps the caller. */
   quotesUpstream?: boolean;
 }
 
-const NO_RETRY: readonly number[] = [];
 /** The upstream's documentation recommends these delays for 429. */
 const RATE_LIMIT_RETRY_DELAYS_MS: readonly number[] = [1_000, 2_000, 4_000, 8_000, 16_000];
 /** The upstream's documentation recommends a few retries. */
@@ -32,32 +31,27 @@ const OUT_OF_CREDIT: ErrorRule = {
   code: 'UPSTREAM_OUT_OF_CREDIT',
   message: 'The upstream account is out of credit. Ask the operator to top it up, then retry the task.',
   retryable: true,
-  retryDelaysMs: NO_RETRY,
 };
 const CONTENT_REJECTED: ErrorRule = {
   code: 'CONTENT_REJECTED',
   message: "The upstream's content moderation rejected the request. Change the prompt or the source image.",
   retryable: false,
-  retryDelaysMs: NO_RETRY,
 };
 const CREDENTIALS: ErrorRule = {
   code: 'UPSTREAM_CREDENTIALS',
   message: "The upstream rejected Darkroom's API token. Ask the operator to renew it, then retry the task.",
   retryable: true,
-  retryDelaysMs: NO_RETRY,
 };
 const DISABLED: ErrorRule = {
   code: 'UPSTREAM_DISABLED',
   message: "The upstream has disabled Darkroom's access. Ask the operator to enable it, then retry the task.",
   retryable: true,
-  retryDelaysMs: NO_RETRY,
 };
 const BAD_REQUEST: ErrorRule = {
   code: 'UPSTREAM_BAD_REQUEST',
   message:
     'The upstream rejected the request as invalid. Check the model, size and source image, then send a new request.',
   retryable: false,
-  retryDelaysMs: NO_RETRY,
   quotesUpstream: true,
 };
 const RATE_LIMITED: ErrorRule = {
@@ -73,7 +67,7 @@ const FAILED: ErrorRule = {
   retryDelaysMs: FAILURE_RETRY_DELAYS_MS,
 };
 /** The upstream reported an unknown error or none. Such a generation may have been billed, so it is not retried automatically. */
-const UNEXPLAINED_FAILURE: ErrorRule = { ...FAILED, retryDelaysMs: NO_RETRY };
+const UNEXPLAINED_FAILURE: ErrorRule = { ...FAILED, retryDelaysMs: [] };
 
 /** The documented codes except `timeout`, which does not tell whether the request was processed. */
 const RULES_BY_CODE = new Map<string, ErrorRule>([
@@ -119,27 +113,26 @@ export function errorFromResponse(
 ): UpstreamError {
   const rule = findRefusalRule(status, reply);
   if (reply === null || rule === null) {
-    return unknownOutcomeError(purpose, describeResponse(status, reply), reply);
+    return unknownOutcomeError({ purpose, reason: describeResponse(status, reply), reply });
   }
-  const failure = failureFromRule(rule, reply.error, reply.traceId);
+  const failure = toFailure(rule, reply.error, reply.traceId);
   const retryAfterMs =
     rule === RATE_LIMITED ? parseRetryAfter(headers['retry-after'], MAX_RETRY_AFTER_MS) : null;
-  const retryDelaysMs =
-    retryAfterMs === null ? rule.retryDelaysMs : rule.retryDelaysMs.map(() => retryAfterMs);
+  const retryDelaysMs = (rule.retryDelaysMs ?? []).map((delayMs) => retryAfterMs ?? delayMs);
   return new UpstreamError(failure.message, 'refused', failure, retryDelaysMs);
 }
 
 /** Turns a request without a complete response into an error. */
 export function errorFromFailedRequest(cause: RequestFailed, purpose: RequestPurpose): UpstreamError {
-  if (cause.sent === 'maybe') return unknownOutcomeError(purpose, cause.reason, null, cause);
+  if (cause.sent === 'maybe') return unknownOutcomeError({ purpose, reason: cause.reason, cause });
   const message = `The upstream could not be reached: ${cause.reason}. Nothing was sent. Try again later.`;
-  const failure = buildFailure('UPSTREAM_UNREACHABLE', message, true, null);
+  const failure = toFailure({ code: 'UPSTREAM_UNREACHABLE', message, retryable: true });
   return new UpstreamError(message, 'not-sent', failure, UNREACHABLE_RETRY_DELAYS_MS, { cause });
 }
 
 /** The failure of a task that a callback or a read reports. Mapped by the error code alone, because there is no HTTP status. */
 export function failureFromResult(error: WireError | null, traceId: string | null): TaskFailure {
-  return failureFromRule(RULES_BY_CODE.get(error?.code ?? '') ?? UNEXPLAINED_FAILURE, error, traceId);
+  return toFailure(RULES_BY_CODE.get(error?.code ?? '') ?? UNEXPLAINED_FAILURE, error, traceId);
 }
 
 function findRefusalRule(status: number, reply: WireReply | null): ErrorRule | null {
@@ -155,25 +148,23 @@ function findRefusalRule(status: number, reply: WireReply | null): ErrorRule | n
   return code !== null && status < 300 ? UNEXPLAINED_FAILURE : null;
 }
 
-function unknownOutcomeError(
-  purpose: RequestPurpose,
-  description: string,
-  reply: WireReply | null,
-  cause?: unknown,
-): UpstreamError {
+function unknownOutcomeError(options: {
+  purpose: RequestPurpose;
+  /** A clause. */
+  reason: string;
+  reply?: WireReply | null;
+  cause?: unknown;
+}): UpstreamError {
+  const { purpose, reason, reply, cause } = options;
   const isSubmit = purpose === 'submit';
   const advice = isSubmit
     ? 'The request may have arrived. It is not sent again, because it could be billed twice. ' +
       'A result that still arrives is saved. Send a new request only if none arrives.'
     : 'Reading changes nothing. Try again later.';
-  const message = `The upstream returned no usable response: ${description}. ${advice}`;
-  const failure = buildFailure(
-    isSubmit ? 'SUBMIT_UNCONFIRMED' : 'UPSTREAM_FAILED',
-    message,
-    !isSubmit,
-    reply,
-  );
-  return new UpstreamError(message, 'unknown', failure, NO_RETRY, { cause });
+  const message = `The upstream returned no usable response: ${reason}. ${advice}`;
+  const code = isSubmit ? 'SUBMIT_UNCONFIRMED' : 'UPSTREAM_FAILED';
+  const failure = toFailure({ code, message, retryable: !isSubmit }, reply?.error, reply?.traceId);
+  return new UpstreamError(message, 'unknown', failure, [], { cause });
 }
 
 function describeResponse(status: number, reply: WireReply | null): string {
@@ -181,30 +172,14 @@ function describeResponse(status: number, reply: WireReply | null): string {
   return reply.error?.code === 'timeout' ? 'it timed out' : `status ${status} without a known error code`;
 }
 
-function buildFailure(
-  code: TaskErrorCode,
-  message: string,
-  retryable: boolean,
-  reply: WireReply | null,
+function toFailure(
+  { code, message, retryable, quotesUpstream }: Omit<ErrorRule, 'retryDelaysMs'>,
+  error?: WireError | null,
+  traceId?: string | null,
 ): TaskFailure {
-  const upstreamCode = reply?.error?.code ?? null;
-  return { code, message, retryable, upstreamCode, upstreamTraceId: reply?.traceId ?? null };
-}
-
-function failureFromRule(
-  rule: ErrorRule,
-  error: WireError | null,
-  upstreamTraceId: string | null,
-): TaskFailure {
-  const { code, retryable } = rule;
-  const quote = rule.quotesUpstream ? sanitizeQuote(error?.message ?? null) : '';
-  return {
-    code,
-    message: rule.message + quote,
-    retryable,
-    upstreamCode: error?.code ?? null,
-    upstreamTraceId,
-  };
+  const quote = quotesUpstream ? sanitizeQuote(error?.message ?? null) : '';
+  const ids = { upstreamCode: error?.code ?? null, upstreamTraceId: traceId ?? null };
+  return { code, message: message + quote, retryable, ...ids };
 }
 
 /** The upstream's message, shortened and without links and long strings that could be secrets. */

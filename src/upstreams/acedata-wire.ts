@@ -1,46 +1,93 @@
+import { z } from 'zod';
 import { type UpstreamImage } from './acedata-types.js';
 import { parseUrl } from '../core/primitives/url.js';
 
 /**
- * Parses the upstream's JSON without trusting its shape. A field of an unexpected type counts as absent, and nothing here
- * throws. Hand-written, because a schema that accepts every shape seen so far would be longer than these functions.
+ * Schemas of the upstream's JSON, which do not trust its shape: a field of an unexpected type counts as absent and becomes null.
  */
-
-export interface WireError {
-  /** Null when the error is a bare string or an object without a code. */
-  code: string | null;
-  message: string | null;
-}
-
-/** The common shape of replies, callbacks and the `response` of a task that was read. */
-export interface WireReply {
-  taskId: string | null;
-  traceId: string | null;
-  /** Null when the field is missing. */
-  success: boolean | null;
-  /** Null when there is no `data`. Entries without an http(s) URL are omitted. */
-  images: UpstreamImage[] | null;
-  error: WireError | null;
-}
-
-export interface WireTask {
-  id: string | null;
-  traceId: string | null;
-  isFinished: boolean;
-  response: WireReply;
-}
-
-type JsonObject = Record<string, unknown>;
 
 /** Real seeds and timings have tens of characters. */
 const MAX_REPORTED_LENGTH = 1_024;
 /** NUL and lone surrogates, as JSON escapes them. PostgreSQL rejects both. */
 const UNSTORABLE_CHARACTERS = /\\u(?:0000|d[89a-f])/;
 
+const orNull = <Schema extends z.ZodType>(schema: Schema) => schema.nullable().catch(null);
+/** IDs and seeds arrive as text or as a number. NUL and lone surrogates are removed, because PostgreSQL rejects them. */
+const requiredText = z
+  .union([z.string(), z.number()])
+  .transform((value) =>
+    String(value)
+      .replace(/\0|\p{Surrogate}/gu, '')
+      .trim(),
+  )
+  .refine((value) => value !== '');
+const text = orNull(requiredText);
+/** Only `{inference}` is a duration. A plain number turned out to be the current time in Unix seconds. */
+const timingsSchema = orNull(z.object({ inference: z.number().nonnegative() }));
+
+const imageSchema = z
+  .object({
+    image_url: requiredText.refine((url) => /^https?:$/.test(parseUrl(url)?.protocol ?? '')),
+    seed: z.unknown().optional(),
+    timings: z.unknown().optional(),
+  })
+  .transform(({ image_url, seed, timings }): UpstreamImage => ({
+    upstreamUrl: image_url,
+    seed: text.parse(seed),
+    inferenceSeconds: timingsSchema.parse(timings)?.inference ?? null,
+    upstreamMetadata: { seed: keepIfStorable(seed), timings: keepIfStorable(timings) },
+  }));
+
+const errorSchema = z.union([
+  z.object({ code: text, message: text }),
+  requiredText.transform((message) => ({ code: null, message })),
+]);
+
+const replySchema = z
+  .object({
+    task_id: text,
+    trace_id: text,
+    success: orNull(z.boolean()),
+    data: orNull(listOf(imageSchema)),
+    error: orNull(errorSchema),
+  })
+  .transform(({ task_id: taskId, trace_id: traceId, success, data: images, error }) => ({
+    ...{ taskId, traceId, success },
+    /** Null when there is no `data`. Entries without an http(s) URL are omitted. */
+    images,
+    /** Its code is null when the error is a bare string or an object without a code. */
+    error,
+  }));
+
+const taskSchema = z
+  .object({
+    id: text,
+    trace_id: text,
+    finished_at: text,
+    response: replySchema.catch(() => replySchema.parse({})),
+  })
+  .transform(({ id, trace_id, finished_at, response }) => ({
+    id: id ?? response.taskId,
+    traceId: response.traceId ?? trace_id,
+    isFinished: finished_at !== null,
+    response,
+  }));
+
+const tasksSchema = z.union([
+  z.object({ items: listOf(taskSchema) }).transform(({ items }) => items),
+  z.strictObject({}).transform(() => []),
+  taskSchema.refine(({ id }) => id !== null).transform((task) => [task]),
+]);
+
+export type WireError = z.output<typeof errorSchema>;
+/** The common shape of replies, callbacks and the `response` of a task that was read. */
+export type WireReply = z.output<typeof replySchema>;
+export type WireTask = z.output<typeof taskSchema>;
+
 /** The value, or undefined when the text is not valid JSON. */
-export function parseJson(text: string): unknown {
+export function parseJson(json: string): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(json);
   } catch {
     return undefined;
   }
@@ -48,14 +95,7 @@ export function parseJson(text: string): unknown {
 
 /** Null when the value is not a JSON object. */
 export function parseReply(value: unknown): WireReply | null {
-  if (!isJsonObject(value)) return null;
-  return {
-    taskId: parseText(value['task_id']),
-    traceId: parseText(value['trace_id']),
-    success: typeof value['success'] === 'boolean' ? value['success'] : null,
-    images: Array.isArray(value['data']) ? parseImages(value['data']) : null,
-    error: parseError(value['error']),
-  };
+  return replySchema.safeParse(value).data ?? null;
 }
 
 /**
@@ -63,76 +103,20 @@ export function parseReply(value: unknown): WireReply | null {
  * ID. Null for anything else, which must not be mistaken for "no such task".
  */
 export function parseTasks(value: unknown): WireTask[] | null {
-  if (!isJsonObject(value)) return null;
-  if (Array.isArray(value['items'])) return value['items'].filter(isJsonObject).map(parseTask);
-  if (Object.keys(value).length === 0) return [];
-  return parseText(value['id']) === null ? null : [parseTask(value)];
+  return tasksSchema.safeParse(value).data ?? null;
 }
 
-function parseTask(task: JsonObject): WireTask {
-  const response = parseReply(isJsonObject(task['response']) ? task['response'] : {});
-  return {
-    id: parseText(task['id']) ?? response?.taskId ?? null,
-    traceId: response?.traceId ?? parseText(task['trace_id']),
-    isFinished: parseText(task['finished_at']) !== null,
-    response: response ?? EMPTY_REPLY,
-  };
-}
-
-const EMPTY_REPLY: WireReply = { taskId: null, traceId: null, success: null, images: null, error: null };
-
-function parseError(error: unknown): WireError | null {
-  if (isJsonObject(error)) return { code: parseText(error['code']), message: parseText(error['message']) };
-  const message = parseText(error);
-  return message === null ? null : { code: null, message };
-}
-
-function parseImages(data: unknown[]): UpstreamImage[] {
-  return data.filter(isJsonObject).flatMap((entry) => {
-    const url = parseText(entry['image_url']);
-    if (url === null || !isHttpUrl(url)) return [];
-    const { seed, timings } = entry;
-    const upstreamMetadata = { seed: keepIfStorable(seed), timings: keepIfStorable(timings) };
-    return [
-      {
-        upstreamUrl: url,
-        seed: parseText(seed),
-        inferenceSeconds: parseInferenceSeconds(timings),
-        upstreamMetadata,
-      },
-    ];
-  });
+/** A list without the entries that have another shape. */
+function listOf<Entry>(schema: z.ZodType<Entry>) {
+  return z.array(orNull(schema)).transform((entries) => entries.filter((entry) => entry !== null));
 }
 
 /** Undefined for a value that PostgreSQL would reject together with the whole result, or that is unreasonably long. */
 function keepIfStorable(value: unknown): unknown {
   try {
-    const text = JSON.stringify(value) ?? '';
-    return text.length > MAX_REPORTED_LENGTH || UNSTORABLE_CHARACTERS.test(text) ? undefined : value;
+    const json = JSON.stringify(value) ?? '';
+    return json.length > MAX_REPORTED_LENGTH || UNSTORABLE_CHARACTERS.test(json) ? undefined : value;
   } catch {
     return undefined; // nested too deeply for JSON.stringify
   }
-}
-
-/** Only `{inference}` is a duration. A plain number turned out to be the current time in Unix seconds. */
-function parseInferenceSeconds(timings: unknown): number | null {
-  const seconds = isJsonObject(timings) ? timings['inference'] : null;
-  return typeof seconds === 'number' && seconds >= 0 ? seconds : null;
-}
-
-/**
- * A non-empty text, or a number as text, because IDs and seeds arrive as either. NUL and lone surrogates are removed, because
- * PostgreSQL rejects them.
- */
-function parseText(value: unknown): string | null {
-  if (typeof value === 'number') return String(value);
-  return (typeof value === 'string' && value.replace(/\0|\p{Surrogate}/gu, '').trim()) || null;
-}
-
-function isHttpUrl(text: string): boolean {
-  return ['http:', 'https:'].includes(parseUrl(text)?.protocol ?? '');
-}
-
-function isJsonObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -107,8 +107,8 @@ export class Sandbox {
       const callback = outcomePromise.then((result) => this.callbackSender.send(task, result));
       if (directives.callback === 'early') await callback;
       this.trackBackground(callback);
-      if (outcome) sendReply(response, directives.reply, statusOf(outcome), outcome);
-      else sendReply(response, directives.reply, 200, acceptedReply(task));
+      const status = outcome ? statusOf(outcome) : 200;
+      sendReply(response, { fault: directives.reply, status, body: outcome ?? acceptedReply(task) });
     } catch (error) {
       if (!this.closeController.signal.aborted) throw error;
       response.destroy();

@@ -41,6 +41,8 @@ describe('parseDirectives', () => {
     'images=5',
     'hiccup=1',
     'x=1',
+    '__proto__=1',
+    'images=',
   ])('refuses %s and lists the valid directives', (option) => {
     const parse = () => parseDirectives(`p [sandbox: ${option}]`);
     for (const name of [

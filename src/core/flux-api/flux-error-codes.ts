@@ -23,11 +23,6 @@ export type FluxErrorCode = keyof typeof FLUX_ERRORS;
 /** All error codes, in the order of the table. */
 export const FLUX_ERROR_CODES = Object.keys(FLUX_ERRORS) as FluxErrorCode[];
 
-/** Whether the text is an error code of the Flux API. */
-export function isFluxErrorCode(text: string): text is FluxErrorCode {
-  return Object.hasOwn(FLUX_ERRORS, text);
-}
-
 /** The `error` object in an error response of the Flux API. */
 export interface FluxErrorBody {
   code: FluxErrorCode;

@@ -1,4 +1,4 @@
-import { Agent, interceptors, type Dispatcher } from 'undici';
+import { Agent, interceptors, request } from 'undici';
 import { ApiRefusal } from './api-refusal.js';
 
 /** For source images and callbacks, from the start of the request to the end of the response. */
@@ -13,7 +13,11 @@ export class SandboxHttpClient {
    * One connection per request (`pipelining: 0`). On a kept connection that the server is just closing, a callback would
    * be lost by chance, because it is posted once.
    */
-  private readonly agent = new Agent({ pipelining: 0, connect: { timeout: TIMEOUT_MS } });
+  private readonly agent = new Agent({
+    pipelining: 0,
+    connect: { timeout: TIMEOUT_MS },
+    maxResponseSize: MAX_SOURCE_BYTES,
+  });
   private readonly redirectingAgent = this.agent.compose(
     interceptors.redirect({ maxRedirections: MAX_REDIRECTS }),
   );
@@ -27,16 +31,10 @@ export class SandboxHttpClient {
    */
   async fetchSource(url: string): Promise<Buffer> {
     try {
-      const response = await this.request(this.redirectingAgent, url, 'GET');
-      const chunks: Buffer[] = [];
-      let size = 0;
-      for await (const chunk of response.body as AsyncIterable<Buffer>) {
-        size += chunk.length;
-        if (size > MAX_SOURCE_BYTES) throw new Error(`larger than ${MAX_SOURCE_BYTES} bytes`);
-        chunks.push(chunk);
-      }
-      if (response.statusCode >= 300) throw new Error(`answered ${response.statusCode}`);
-      return Buffer.concat(chunks);
+      const { statusCode, body } = await this.request(url, { dispatcher: this.redirectingAgent });
+      const bytes = Buffer.from(await body.bytes());
+      if (statusCode >= 300) throw new Error(`answered ${statusCode}`);
+      return bytes;
     } catch (cause) {
       throw new ApiRefusal('api_error', 'fetch failed', { cause });
     }
@@ -44,7 +42,9 @@ export class SandboxHttpClient {
 
   /** Posts `body` as JSON, once, and returns the status. Rejects when no response arrives within 10 s. */
   async post(url: string, body: unknown): Promise<number> {
-    const response = await this.request(this.agent, url, 'POST', JSON.stringify(body));
+    const headers = { 'content-type': 'application/json' };
+    const options = { dispatcher: this.agent, method: 'POST', headers, body: JSON.stringify(body) } as const;
+    const response = await this.request(url, options);
     await response.body.dump();
     return response.statusCode;
   }
@@ -54,17 +54,8 @@ export class SandboxHttpClient {
     await this.agent.destroy();
   }
 
-  private async request(
-    dispatcher: Dispatcher,
-    url: string,
-    method: 'GET' | 'POST',
-    body?: string,
-  ): Promise<Dispatcher.ResponseData> {
-    const { origin, pathname, search } = new URL(url);
-    return dispatcher.request({
-      ...{ origin, path: pathname + search, method, body },
-      headers: body === undefined ? {} : { 'content-type': 'application/json' },
-      signal: AbortSignal.any([this.signal, AbortSignal.timeout(TIMEOUT_MS)]),
-    });
+  private request(url: string, options: Parameters<typeof request>[1]): ReturnType<typeof request> {
+    const signal = AbortSignal.any([this.signal, AbortSignal.timeout(TIMEOUT_MS)]);
+    return request(url, { ...options, signal });
   }
 }

@@ -18,9 +18,7 @@ const HTML_502 = `<html>
 /** Sends the reply to a submission, or the fault that its prompt requests instead. */
 export function sendReply(
   response: Response,
-  fault: Directives['reply'],
-  status: number,
-  body: object,
+  { fault, status, body }: { fault: Directives['reply']; status: number; body: object },
 ): void {
   switch (fault) {
     case 'dropped':

@@ -34,24 +34,11 @@ export async function startTransports(
   const clientAddressOf = createClientAddressReader(config.trustedProxyCount);
   const createContext = createContextFactory(history, eventSubscriptions);
   const { maxOperationsPerRequest, ide, ...documentPolicy } = config.graphql;
-  const operationCache = new OperationCache(schema, documentPolicy);
-  const graphql = await createGraphqlOverHttp(
-    schema,
-    operationCache,
-    createContext,
-    rateLimits,
-    maxOperationsPerRequest,
-    log,
-  );
+  const operations = new OperationCache(schema, documentPolicy);
+  const graphqlServices = { schema, operations, createContext, rateLimits, log };
+  const graphql = await createGraphqlOverHttp({ ...graphqlServices, maxOperationsPerRequest });
   cleanups.push(() => graphql.stop());
-  const operationRunner = new OperationRunner(
-    schema,
-    operationCache,
-    createContext,
-    eventSubscriptions,
-    rateLimits,
-    log,
-  );
+  const operationRunner = new OperationRunner({ ...graphqlServices, eventSubscriptions });
   const webSockets = createGraphqlOverWebSocket(
     { operationRunner, access, connections, clientAddressOf, log },
     config.push.allowedOrigins,

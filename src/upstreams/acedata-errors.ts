@@ -119,7 +119,7 @@ export function errorFromResponse(
   const retryAfterMs =
     rule === RATE_LIMITED ? parseRetryAfter(headers['retry-after'], MAX_RETRY_AFTER_MS) : null;
   const retryDelaysMs = (rule.retryDelaysMs ?? []).map((delayMs) => retryAfterMs ?? delayMs);
-  return new UpstreamError(failure.message, 'refused', failure, retryDelaysMs);
+  return new UpstreamError('refused', failure, { retryDelaysMs });
 }
 
 /** Turns a request without a complete response into an error. */
@@ -127,7 +127,7 @@ export function errorFromFailedRequest(cause: RequestFailed, purpose: RequestPur
   if (cause.sent === 'maybe') return unknownOutcomeError({ purpose, reason: cause.reason, cause });
   const message = `The upstream could not be reached: ${cause.reason}. Nothing was sent. Try again later.`;
   const failure = toFailure({ code: 'UPSTREAM_UNREACHABLE', message, retryable: true });
-  return new UpstreamError(message, 'not-sent', failure, UNREACHABLE_RETRY_DELAYS_MS, { cause });
+  return new UpstreamError('not-sent', failure, { retryDelaysMs: UNREACHABLE_RETRY_DELAYS_MS, cause });
 }
 
 /** The failure of a task that a callback or a read reports. Mapped by the error code alone, because there is no HTTP status. */
@@ -164,7 +164,7 @@ function unknownOutcomeError(options: {
   const message = `The upstream returned no usable response: ${reason}. ${advice}`;
   const code = isSubmit ? 'SUBMIT_UNCONFIRMED' : 'UPSTREAM_FAILED';
   const failure = toFailure({ code, message, retryable: !isSubmit }, reply?.error, reply?.traceId);
-  return new UpstreamError(message, 'unknown', failure, [], { cause });
+  return new UpstreamError('unknown', failure, { retryDelaysMs: [], cause });
 }
 
 function describeResponse(status: number, reply: WireReply | null): string {

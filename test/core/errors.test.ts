@@ -71,7 +71,7 @@ describe('an upstream error', () => {
   } as const;
 
   test('says when to try again, with jitter, and when to give up', () => {
-    const error = new errors.UpstreamError('reason', 'refused', failure, [1_000, 8_000]);
+    const error = new errors.UpstreamError('refused', failure, { retryDelaysMs: [1_000, 8_000] });
     for (let run = 0; run < 100; run += 1) {
       expect(error.retryAfterMs(1)).toBeGreaterThanOrEqual(1_000);
       expect(error.retryAfterMs(1)).toBeLessThanOrEqual(1_250);
@@ -81,7 +81,7 @@ describe('an upstream error', () => {
   });
 
   test('of a request that may have arrived never allows another attempt, whatever its delays are', () => {
-    const error = new errors.UpstreamError('reason', 'unknown', failure, [1_000]);
+    const error = new errors.UpstreamError('unknown', failure, { retryDelaysMs: [1_000] });
     expect(error.retryAfterMs(1)).toBeNull();
   });
 });

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Webhook } from 'standardwebhooks';
 import { FLUX_ERRORS } from '../../src/core/flux-api/flux-error-codes.js';
-import { FLUX_CODE_BY_APP_ERROR, toFluxError } from '../../src/http/flux-api/flux-error-reply.js';
+import { FLUX_REQUEST_ERRORS, OTHER_FLUX_ERROR } from '../../src/http/flux-api/flux-error-reply.js';
 import { FLUX_CODE_BY_TASK_ERROR } from '../../src/services/flux-api/flux-reply.js';
 import { type FluxServer, startDarkroom, startSandbox } from '../support/flux-api/flux-servers.js';
 import { expectShape } from '../support/flux-api/upstream-samples.js';
@@ -136,11 +136,8 @@ test('ERRORS.md lists the Flux API code and the status of every error code', () 
     /^## In the Flux API$(.*?)^## /ms.exec(readFileSync('docs/ERRORS.md', 'utf8')) ?? [];
   const rows = [...section.matchAll(/^\| `(\w+)` +\| `(\w+)` +\| (\d+) /gm)];
   const documented = rows.map(([, code, fluxCode, status]) => [code, fluxCode, Number(status)]);
-  const others = ['DATABASE_UNAVAILABLE', 'INTERNAL_SERVER_ERROR'];
-  const ofRequests = [...Object.keys(FLUX_CODE_BY_APP_ERROR), ...others].map((code) => {
-    const { code: fluxCode, status } = toFluxError(code);
-    return [code, fluxCode, status];
-  });
+  const errors = Object.entries({ ...FLUX_REQUEST_ERRORS, INTERNAL_SERVER_ERROR: OTHER_FLUX_ERROR });
+  const ofRequests = errors.map(([code, { code: fluxCode, status }]) => [code, fluxCode, status]);
   const ofTasks = Object.entries(FLUX_CODE_BY_TASK_ERROR).map(([code, fluxCode]) => [
     code,
     fluxCode,

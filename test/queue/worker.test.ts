@@ -113,7 +113,7 @@ describe('a job', () => {
 
   test('that throws a permanent error is not retried', async () => {
     const { runs } = await startWorker(() => {
-      throw new ImageUnavailable('hopeless', false);
+      throw new ImageUnavailable('hopeless', { retryable: false });
     });
     await addJob('ingest-images', 'c');
     await waitFor('the job to finish', async () => runs.length === 1 && (await readJobs()).length === 0);
@@ -121,7 +121,7 @@ describe('a job', () => {
 
   test('that throws a retryable error stays queued', async () => {
     await startWorker(() => {
-      throw new ImageUnavailable('later', true);
+      throw new ImageUnavailable('later', { retryable: true });
     });
     await addJob('ingest-images', 'd');
     await waitFor('the failure', async () => (await readJobs())[0]?.last_error?.includes('later'));

@@ -15,10 +15,10 @@ import {
 import { BadRequest } from '../../core/errors.js';
 import { type Image, IMAGE_FORMATS, IMAGE_WIDTHS } from '../../core/images/image.js';
 import { type Task } from '../../core/tasks/task.js';
-import { SignedLinks } from '../../services/access/signed-links.js';
-import { Retention } from '../../services/images/retention.js';
-import { Uploads } from '../../services/images/uploads.js';
-import { History } from '../../services/tasks/history.js';
+import { type SignedLinks } from '../../services/access/signed-links.js';
+import { type Retention } from '../../services/images/retention.js';
+import { type Uploads } from '../../services/images/uploads.js';
+import { type History } from '../../services/tasks/history.js';
 import { toConnection } from '../relay/connection.type.js';
 import { PageArgs } from '../relay/page-args.js';
 import { withUserErrors } from '../relay/payload.type.js';
@@ -32,14 +32,16 @@ import {
 } from './image.input.js';
 import { ImageConnection, ImageFormatEnum, ImageType } from './image.type.js';
 
+interface ImageServices {
+  signedLinks: SignedLinks;
+  history: History;
+  uploads: Uploads;
+  retention: Retention;
+}
+
 @Resolver(() => ImageType)
 export class ImageResolver {
-  constructor(
-    private readonly signedLinks: SignedLinks,
-    private readonly history: History,
-    private readonly uploads: Uploads,
-    private readonly retention: Retention,
-  ) {}
+  constructor(private readonly services: ImageServices) {}
 
   @Authorized('tasks:read')
   @Query(() => ImageType, {
@@ -63,7 +65,7 @@ export class ImageResolver {
     @Arg('input', () => CreateUploadInput, { description: 'The image to upload.' })
     { fileName }: CreateUploadInput,
   ) {
-    return withUserErrors({ upload: null }, () => this.uploads.create(caller, fileName ?? null));
+    return withUserErrors({ upload: null }, () => this.services.uploads.create(caller, fileName ?? null));
   }
 
   @Authorized('images:write')
@@ -75,7 +77,7 @@ export class ImageResolver {
     @Ctx() { caller }: Context,
     @Arg('input', () => DeleteImageInput, { description: 'The image to delete.' }) { id }: DeleteImageInput,
   ) {
-    return withUserErrors({ image: null }, () => this.retention.deleteImage(caller, id));
+    return withUserErrors({ image: null }, () => this.services.retention.deleteImage(caller, id));
   }
 
   @FieldResolver(() => GraphQLURL, {
@@ -99,14 +101,17 @@ export class ImageResolver {
       throw new BadRequest(`Unsupported image width ${width}. Use one of: ${IMAGE_WIDTHS.join(', ')}.`);
     }
     const imageFormat = IMAGE_FORMATS.find((name) => name.toUpperCase() === format);
-    return this.signedLinks.imageUrl(image.id, { width: width ?? null, format: imageFormat ?? null });
+    return this.services.signedLinks.imageUrl(image.id, {
+      width: width ?? null,
+      format: imageFormat ?? null,
+    });
   }
 
   @FieldResolver(() => ImageConnection, {
     description: 'Images that were edited from this one, oldest first.',
   })
   async edits(@Root() image: Image, @Ctx() { caller }: Context, @Args() { first, after }: PageArgs) {
-    return toConnection(await this.history.pageOfEdits(caller, image.id, first, after ?? null));
+    return toConnection(await this.services.history.pageOfEdits(caller, image.id, first, after ?? null));
   }
 
   @FieldResolver(() => String, {

@@ -1,7 +1,7 @@
 import { OperationTypeNode } from 'graphql';
 import { BadRequest } from '../../core/errors.js';
 import { type OperationCache } from '../server/operation-cache.js';
-import { type PersistedQueries } from '../server/persisted-queries.js';
+import { type PersistedQueries } from '../server/apollo-caches.js';
 import { assertWithinLimit } from './query-limits.js';
 
 const SUBSCRIPTION_OVER_HTTP_MESSAGE =
@@ -45,16 +45,10 @@ export class ComplexityCheck {
     if (typeof queryText !== 'string' || queryText === '' || !isRecord(variables)) return 0;
     const name = typeof operationName === 'string' ? operationName : null;
     const prepared = this.operations.prepare({ query: queryText, operationName: name, variables });
-    if (!('errors' in prepared)) {
-      if (prepared.type === OperationTypeNode.SUBSCRIPTION)
-        throw new BadRequest(SUBSCRIPTION_OVER_HTTP_MESSAGE);
-      return prepared.cost;
-    }
-    const [complexityError] = prepared.errors.filter(
-      ({ extensions: { code } }) => code === 'QUERY_TOO_COMPLEX',
-    );
-    if (complexityError) throw complexityError;
-    return 0;
+    if ('errors' in prepared) return 0;
+    if (prepared.type === OperationTypeNode.SUBSCRIPTION)
+      throw new BadRequest(SUBSCRIPTION_OVER_HTTP_MESSAGE);
+    return prepared.cost;
   }
 }
 

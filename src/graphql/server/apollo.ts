@@ -5,15 +5,16 @@ import {
   ApolloServerPluginLandingPageDisabled,
   ApolloServerPluginUsageReportingDisabled,
 } from '@apollo/server/plugin/disabled';
-import { type GraphQLSchema } from 'graphql';
+import { GraphQLError, type GraphQLSchema } from 'graphql';
 import { type Logger } from 'pino';
 import { type Caller } from '../../core/access/caller.js';
+import { toPublicError } from '../../core/public-error.js';
 import { type RateLimits, type RateLimitStatus } from '../../services/limits/rate-limits.js';
 import { ComplexityCheck } from '../limits/complexity-check.js';
 import { type Context, type ContextFactory } from './context.js';
 import { createErrorFormatter } from './format-error.js';
-import { type OperationCache, toGraphqlError } from './operation-cache.js';
-import { PersistedQueries } from './persisted-queries.js';
+import { createDocumentStore, PersistedQueries } from './apollo-caches.js';
+import { type OperationCache } from './operation-cache.js';
 
 /** An HTTP request with a parsed body, from an authenticated caller. */
 export interface GraphqlRequest {
@@ -40,15 +41,18 @@ export interface GraphqlOverHttp {
   stop(): Promise<void>;
 }
 
+export interface GraphqlOverHttpServices {
+  schema: GraphQLSchema;
+  operations: OperationCache;
+  createContext: ContextFactory;
+  rateLimits: RateLimits;
+  maxOperationsPerRequest: number;
+  log: Logger;
+}
+
 /** GraphQL over HTTP. Apollo's landing page from a CDN and its usage reports are off, so that no data leaves the server. */
-export async function createGraphqlOverHttp(
-  schema: GraphQLSchema,
-  operations: OperationCache,
-  makeContext: ContextFactory,
-  rateLimits: RateLimits,
-  maxOperationsPerRequest: number,
-  log: Logger,
-): Promise<GraphqlOverHttp> {
+export async function createGraphqlOverHttp(services: GraphqlOverHttpServices): Promise<GraphqlOverHttp> {
+  const { schema, operations, createContext, rateLimits, maxOperationsPerRequest, log } = services;
   const { introspection, limits } = operations.policy;
   const persistedQueries = new PersistedQueries();
   const complexityCheck = new ComplexityCheck(operations, persistedQueries, maxOperationsPerRequest);
@@ -58,12 +62,7 @@ export async function createGraphqlOverHttp(
     hideSchemaDetailsFromClientErrors: !introspection,
     allowBatchedHttpRequests: maxOperationsPerRequest > 1,
     parseOptions: { maxTokens: limits.tokens },
-    // Documents were parsed and validated before Apollo sees them. It finds them by the hash of their text and does not parse again.
-    documentStore: {
-      get: (key) => Promise.resolve(operations.findByTextHash(key.slice(-64))),
-      set: () => Promise.resolve(),
-      delete: () => Promise.resolve(),
-    },
+    documentStore: createDocumentStore(operations),
     persistedQueries: { cache: persistedQueries },
     includeStacktraceInErrorResponses: false,
     stopOnTerminationSignals: false,
@@ -93,7 +92,7 @@ export async function createGraphqlOverHttp(
         } catch (error) {
           throw toGraphqlError(error);
         }
-        return makeContext(caller, { rateLimit, idempotencyKey, traceId });
+        return createContext(caller, { rateLimit, idempotencyKey, traceId });
       },
     });
     if (response.body.kind !== 'complete') throw new Error('Incremental delivery is not supported.');
@@ -101,4 +100,12 @@ export async function createGraphqlOverHttp(
     return { status, headers: responseHeaders, body: response.body.string, rateLimit };
   };
   return { execute, stop: () => server.stop() };
+}
+
+/** Wraps an error that rejects the whole request. Apollo takes the status and the headers from it, and hands it to `formatError`. */
+function toGraphqlError(error: unknown): GraphQLError {
+  const { message, code, status, headers } = toPublicError(error);
+  const http = { status, headers: new Map(Object.entries(headers)) };
+  const originalError = error instanceof Error ? error : undefined;
+  return new GraphQLError(message, { originalError, extensions: { code, http } });
 }

@@ -1,45 +1,31 @@
-import { unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import { type Logger } from 'pino';
-import { AppError, RateLimited } from '../../core/errors.js';
-import { newId } from '../../core/primitives/ids.js';
+import { AppError } from '../../core/errors.js';
+import { type PublicError, reportError, UNKNOWN_ERROR_CODE } from '../../core/public-error.js';
+
+export type FormatError = (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError;
 
 /**
- * Turns any error of a GraphQL operation into what the client sees. An AppError keeps its message and code, and so does
- * an error of graphql-js about the document. Everything else is masked, with an ID that is also in the log. Stack traces
- * are never sent.
+ * Turns any error of a GraphQL operation into what the client sees. An error of graphql-js or Apollo about the request
+ * keeps its message and code. The error that a resolver threw is translated.
  */
-export function createErrorFormatter(
-  log: Logger,
-): (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError {
-  return (formatted, error) => {
-    const original = unwrapResolverError(error);
-    const { message, locations, path, extensions } = formatted;
-    if (original instanceof AppError) {
-      if (!original.expected) log.error({ err: original }, 'GraphQL request failed');
-      const retryExtension = original instanceof RateLimited && { retryAfterMs: original.retryAfterMs };
-      return {
-        message: original.message,
-        locations,
-        path,
-        extensions: { code: original.code, ...retryExtension },
-      };
-    }
-    const isAboutDocument = original instanceof GraphQLError && extensions?.code !== 'INTERNAL_SERVER_ERROR';
-    if (isAboutDocument) {
-      const { code, retryAfterMs } = extensions ?? {};
-      const retryExtension = retryAfterMs !== undefined && { retryAfterMs };
-      return { message, locations, path, extensions: { code, ...retryExtension } };
-    }
-
-    const errorId = newId();
-    log.error({ err: original, errorId }, 'GraphQL request failed unexpectedly');
-    const maskedMessage = `Internal server error. Quote the error ID ${errorId} to the operator, whose log has the cause.`;
-    return {
-      message: maskedMessage,
-      locations,
-      path,
-      extensions: { code: 'INTERNAL_SERVER_ERROR', errorId },
-    };
+export function createErrorFormatter(log: Logger): FormatError {
+  return ({ message, locations, path }, error) => {
+    const code = requestErrorCode(error);
+    if (code !== null) return { message, locations, path, extensions: { code } };
+    const cause = error instanceof GraphQLError ? (error.originalError ?? error) : error;
+    return { ...toFormattedError(reportError(cause, log)), locations, path };
   };
+}
+
+/** The GraphQL form of a translated error. */
+export function toFormattedError({ message, code, details }: PublicError): GraphQLFormattedError {
+  return { message, extensions: { code, ...details } };
+}
+
+/** The code of an error about the request. Null for any other. graphql-js gives errors about variables no code. */
+function requestErrorCode(error: unknown): unknown {
+  if (!(error instanceof GraphQLError) || error.path || error.originalError instanceof AppError) return null;
+  const { code = 'BAD_USER_INPUT' } = error.extensions;
+  return code === UNKNOWN_ERROR_CODE ? null : code;
 }

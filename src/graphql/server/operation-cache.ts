@@ -14,7 +14,7 @@ import {
   visit,
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
-import { AppError, QueryTooComplex, RateLimited } from '../../core/errors.js';
+import { QueryTooComplex } from '../../core/errors.js';
 import { type CostFunction, costOfOperation } from '../limits/query-cost.js';
 import {
   assertWithinLimit,
@@ -29,6 +29,9 @@ const MAX_CACHED_TOKENS = 100_000;
 const MAX_CACHED_TEXT_LENGTH = 64 * 1024;
 /** For each error graphql-js searches all names of the schema for suggestions, which takes time. */
 const MAX_VALIDATION_ERRORS = 20;
+/** Parts of messages of graphql-js. test/contract/graphql-internals.test.ts fails if a new version words them differently. */
+const TOKEN_LIMIT_MESSAGE = /tokens\. Parsing aborted/;
+const SUGGESTIONS = / Did you mean .*\?$/s;
 
 /** An operation as a client sent it. */
 export interface OperationRequest {
@@ -75,7 +78,10 @@ export class OperationCache {
     readonly policy: DocumentPolicy,
   ) {}
 
-  /** Prepares an operation. An invalid document gives errors with the same codes on every transport, and is not cached. */
+  /**
+   * Prepares an operation. An invalid document gives errors with the same codes on every transport, and is not cached.
+   * Throws QueryTooComplex.
+   */
   prepare({ query, operationName, variables }: OperationRequest): PrepareResult {
     const validated = this.documents.get(query) ?? this.parseAndValidate(query);
     if ('errors' in validated) return validated;
@@ -94,14 +100,10 @@ export class OperationCache {
       operations.set(operation, details);
     }
     const { costOf, afterVariable } = details;
-    try {
-      checkVariableLimits(variables, this.policy.limits);
-      const cost = costOf(variables ?? {});
-      assertWithinLimit(this.policy.limits.cost, cost, 'cost points');
-      return { document, type: operation.operation, cost, afterVariable };
-    } catch (error) {
-      return { errors: [toGraphqlError(error)] };
-    }
+    checkVariableLimits(variables, this.policy.limits);
+    const cost = costOf(variables ?? {});
+    assertWithinLimit(this.policy.limits.cost, cost, 'cost points');
+    return { document, type: operation.operation, cost, afterVariable };
   }
 
   /** Finds a cached document by the hexadecimal SHA-256 of its text. */
@@ -111,20 +113,14 @@ export class OperationCache {
 
   private parseAndValidate(query: string): ValidatedDocument | { errors: readonly GraphQLError[] } {
     const { limits, introspection } = this.policy;
-    try {
-      const document = parse(query, { maxTokens: limits.tokens });
-      checkDocumentLimits(document, limits);
-      const rules = introspection ? specifiedRules : [...specifiedRules, NoSchemaIntrospectionCustomRule];
-      const errors = validate(this.schema, document, rules, { maxErrors: MAX_VALIDATION_ERRORS });
-      if (errors.length > 0)
-        return { errors: withErrorCode(errors, 'GRAPHQL_VALIDATION_FAILED', introspection) };
-      return this.cache(query, document);
-    } catch (error) {
-      if (error instanceof GraphQLError && !/tokens\. Parsing aborted/.test(error.message)) {
-        return { errors: withErrorCode([error], 'GRAPHQL_PARSE_FAILED', true) };
-      }
-      return { errors: [toGraphqlError(toQueryTooComplex(error, limits))] };
-    }
+    const document = parseWithinLimit(query, limits.tokens);
+    if (document instanceof GraphQLError) return { errors: [withCode(document, 'GRAPHQL_PARSE_FAILED')] };
+    checkDocumentLimits(document, limits);
+    const rules = introspection ? specifiedRules : [...specifiedRules, NoSchemaIntrospectionCustomRule];
+    const errors = validate(this.schema, document, rules, { maxErrors: MAX_VALIDATION_ERRORS });
+    if (errors.length === 0) return this.cache(query, document);
+    const shownErrors = introspection ? errors : errors.map(withoutSuggestions);
+    return { errors: shownErrors.map((error) => withCode(error, 'GRAPHQL_VALIDATION_FAILED')) };
   }
 
   private cache(query: string, document: DocumentNode): ValidatedDocument {
@@ -138,22 +134,16 @@ export class OperationCache {
   }
 }
 
-/** Converts an aborted parse. The parser is recursive, so that deep nesting can overflow the stack below the token limit. */
-function toQueryTooComplex(error: unknown, { tokens }: QueryLimits): unknown {
-  if (error instanceof GraphQLError) return new QueryTooComplex(`more than ${tokens} tokens (the limit)`);
-  return error instanceof RangeError ? new QueryTooComplex('too many levels of nesting') : error;
-}
-
-/** Converts an AppError to a GraphQLError with the HTTP status for Apollo. Rethrows anything else. */
-export function toGraphqlError(error: unknown): GraphQLError {
-  if (error instanceof GraphQLError) return error;
-  if (!(error instanceof AppError)) throw error;
-  const { message, code, httpStatus: status } = error;
-  if (!(error instanceof RateLimited))
-    return new GraphQLError(message, { extensions: { code, http: { status } } });
-  const headers = new Map([['retry-after', String(error.retryAfterSeconds)]]);
-  const { retryAfterMs } = error;
-  return new GraphQLError(message, { extensions: { code, retryAfterMs, http: { status, headers } } });
+/** Returns a syntax error. Throws QueryTooComplex, because the recursive parser can overflow the stack below the token limit. */
+function parseWithinLimit(query: string, maxTokens: number): DocumentNode | GraphQLError {
+  try {
+    return parse(query, { maxTokens });
+  } catch (error) {
+    if (error instanceof RangeError) throw new QueryTooComplex('too many levels of nesting');
+    if (!(error instanceof GraphQLError)) throw error;
+    if (!TOKEN_LIMIT_MESSAGE.test(error.message)) return error;
+    throw new QueryTooComplex(`more than ${maxTokens} tokens (the limit)`);
+  }
 }
 
 function afterVariableOf(document: DocumentNode, operation: OperationDefinitionNode): string | null {
@@ -173,14 +163,11 @@ function afterVariableOf(document: DocumentNode, operation: OperationDefinitionN
   return uses === 1 ? name : null;
 }
 
-/** Suggestions reveal names of the schema, so they are removed when introspection is off. */
-function withErrorCode(
-  errors: readonly GraphQLError[],
-  code: string,
-  keepSuggestions: boolean,
-): GraphQLError[] {
-  return errors.map(({ message, nodes, source, positions }) => {
-    const shownMessage = keepSuggestions ? message : message.replace(/ Did you mean .*\?$/s, '');
-    return new GraphQLError(shownMessage, { nodes, source, positions, extensions: { code } });
-  });
+/** Suggestions reveal names of the schema. */
+function withoutSuggestions({ message, nodes, source, positions }: GraphQLError): GraphQLError {
+  return new GraphQLError(message.replace(SUGGESTIONS, ''), { nodes, source, positions });
+}
+
+function withCode({ message, nodes, source, positions }: GraphQLError, code: string): GraphQLError {
+  return new GraphQLError(message, { nodes, source, positions, extensions: { code } });
 }

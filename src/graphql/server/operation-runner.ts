@@ -11,31 +11,35 @@ import {
 } from 'graphql';
 import { type Logger } from 'pino';
 import { type Caller } from '../../core/access/caller.js';
-import { DatabaseUnavailable, RateLimited } from '../../core/errors.js';
+import { DatabaseUnavailable } from '../../core/errors.js';
 import { type TaskEvent } from '../../core/events/task-event.js';
 import { type EventSink } from '../../core/events/event-sink.js';
-import { type RateLimits, type RateLimitStatus } from '../../services/limits/rate-limits.js';
+import { type RateLimits } from '../../services/limits/rate-limits.js';
 import {
   type EventSubscription,
   type EventSubscriptions,
 } from '../../services/events/event-subscriptions.js';
 import { type ContextFactory } from './context.js';
-import { createErrorFormatter } from './format-error.js';
-import {
-  type OperationCache,
-  type OperationRequest,
-  type PreparedOperation,
-  toGraphqlError,
-} from './operation-cache.js';
+import { createErrorFormatter, type FormatError } from './format-error.js';
+import { type OperationCache, type OperationRequest, type PreparedOperation } from './operation-cache.js';
 
 /** Outcome of starting an operation. */
 export type StartResult =
-  /** The operation is invalid or over a limit. Nothing was executed. */
+  /** The operation is invalid. Nothing was executed. */
   | { errors: GraphQLFormattedError[] }
   /** The only result: of a query, a mutation, or a rejected subscription. */
   | { result: FormattedExecutionResult }
   /** A subscription runs. The sink gets each result as JSON until it completes or `unsubscribe` is called. */
   | { unsubscribe: () => void };
+
+export interface OperationRunnerServices {
+  schema: GraphQLSchema;
+  operations: OperationCache;
+  createContext: ContextFactory;
+  eventSubscriptions: EventSubscriptions;
+  rateLimits: RateLimits;
+  log: Logger;
+}
 
 /**
  * Runs GraphQL operations for long-lived connections. Subscriptions of callers with the same permissions share one
@@ -43,31 +47,27 @@ export type StartResult =
  * serialized once for all of them.
  */
 export class OperationRunner {
-  private readonly formatOne: (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError;
+  private readonly formatOne: FormatError;
 
-  constructor(
-    private readonly schema: GraphQLSchema,
-    private readonly operations: OperationCache,
-    private readonly makeContext: ContextFactory,
-    private readonly eventSubscriptions: EventSubscriptions,
-    private readonly rateLimits: RateLimits,
-    log: Logger,
-  ) {
-    this.formatOne = createErrorFormatter(log);
+  constructor(private readonly services: OperationRunnerServices) {
+    this.formatOne = createErrorFormatter(services.log);
   }
 
-  /** Throws DatabaseUnavailable if a subscription cannot start because PostgreSQL is unavailable. */
+  /**
+   * Throws what rejects the operation as a whole: RateLimited, QueryTooComplex, and DatabaseUnavailable also when only the
+   * start of a subscription needs PostgreSQL.
+   */
   async start(request: OperationRequest, caller: Caller, sink: EventSink): Promise<StartResult> {
-    const rateLimit = await this.checkRateLimit(caller);
-    if (rateLimit instanceof RateLimited) return { errors: this.formatErrors([toGraphqlError(rateLimit)]) };
-    const operation = this.operations.prepare(request);
+    const { schema, operations, createContext, eventSubscriptions, rateLimits } = this.services;
+    const rateLimit = await rateLimits.countRequests(caller, 1);
+    const operation = operations.prepare(request);
     if ('errors' in operation) return { errors: this.formatErrors(operation.errors) };
     const args: ExecutionArgs = {
-      schema: this.schema,
+      schema,
       document: operation.document,
       operationName: request.operationName,
       variableValues: request.variables,
-      contextValue: this.makeContext(caller, { rateLimit }),
+      contextValue: createContext(caller, { rateLimit }),
     };
     if (operation.type !== OperationTypeNode.SUBSCRIPTION)
       return { result: this.formatResult(await execute(args)) };
@@ -78,7 +78,7 @@ export class OperationRunner {
     }
     const render = (event: TaskEvent) => this.render(args, event);
     return {
-      unsubscribe: this.eventSubscriptions.start(
+      unsubscribe: eventSubscriptions.start(
         source.subscription,
         { cacheKey: renderingKeyOf(request, operation), render },
         sink,
@@ -88,16 +88,7 @@ export class OperationRunner {
 
   /** Pushes every event known so far. Call it before connections are closed. */
   flush(): Promise<void> {
-    return this.eventSubscriptions.flush();
-  }
-
-  private async checkRateLimit(caller: Caller): Promise<RateLimitStatus | RateLimited | null> {
-    try {
-      return await this.rateLimits.countRequests(caller, 1);
-    } catch (error) {
-      if (error instanceof RateLimited) return error;
-      throw error;
-    }
+    return this.services.eventSubscriptions.flush();
   }
 
   /** Throws DatabaseUnavailable, so that the event is rendered again later and no error takes its place. */

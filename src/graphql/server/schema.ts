@@ -80,11 +80,11 @@ export async function buildExecutableSchema(services: SchemaServices): Promise<G
 }
 
 function createResolvers(services: SchemaServices): object[] {
-  const { signedLinks, history, webhookSender } = services;
+  const { history, webhookSender } = services;
   return [
     new TaskResolver(services.generation, services.taskControl, history),
     new FluxModelResolver(),
-    new ImageResolver(signedLinks, history, services.uploads, services.retention),
+    new ImageResolver(services),
     new TaskEventResolver(history),
     new CallbackResolver(services.callbackInbox),
     new TaskWebhooksResolver(webhookSender),

@@ -3,10 +3,12 @@ import { CloseCode, MessageType, parseMessage, type Message } from 'graphql-ws';
 import { type Logger } from 'pino';
 import { type RawData, type WebSocket } from 'ws';
 import { type Caller } from '../../core/access/caller.js';
-import { AppError, TooManyConnections, Unauthenticated } from '../../core/errors.js';
+import { TooManyConnections } from '../../core/errors.js';
 import { type StreamEndReason, type EventSink } from '../../core/events/event-sink.js';
+import { reportError } from '../../core/public-error.js';
 import { type Access } from '../../services/access/access.js';
 import { type OpenConnections } from '../../services/limits/open-connections.js';
+import { toFormattedError } from './format-error.js';
 import { type OperationRequest } from './operation-cache.js';
 import { type OperationRunner } from './operation-runner.js';
 
@@ -35,6 +37,12 @@ export const CLOSE_FRAMES = {
   tooSlow: { code: 4480, reason: 'Too slow' },
 } as const;
 
+/** How the socket closes if the connection is refused with this HTTP status. */
+const CLOSE_FRAMES_BY_STATUS: Readonly<Record<number, { code: number; reason: string }>> = {
+  401: CLOSE_FRAMES.forbidden,
+  429: CLOSE_FRAMES.tooManyConnections,
+};
+
 /** A web page needs a handful. Each one uses memory while it is open. */
 const MAX_OPERATIONS_PER_CONNECTION = 100;
 /** Long enough for thousands of clients that reconnect at once and wait for each other. */
@@ -43,6 +51,13 @@ const INIT_TIMEOUT_MS = 10_000;
 interface RunningOperation {
   /** Null while the operation starts, and for queries and mutations. */
   unsubscribe: (() => void) | null;
+}
+
+interface WebSocketConnection {
+  socket: WebSocket;
+  /** The TCP stream under the WebSocket. */
+  duplex: Duplex;
+  clientAddress: string | null;
 }
 
 export interface WebSocketServices {
@@ -67,12 +82,10 @@ export class WebSocketSession {
   private releaseSlot: (() => void) | null = null;
 
   constructor(
-    readonly socket: WebSocket,
-    /** The TCP stream under the WebSocket. */
-    readonly duplex: Duplex,
-    private readonly clientAddress: string | null,
+    readonly connection: WebSocketConnection,
     private readonly services: WebSocketServices,
   ) {
+    const { socket } = connection;
     this.initTimer = setTimeout(() => this.close(CLOSE_FRAMES.initTimeout), INIT_TIMEOUT_MS);
     socket.on('message', (data, isBinary) =>
       isBinary ? this.close(CLOSE_FRAMES.badRequest) : this.receive(data),
@@ -80,8 +93,13 @@ export class WebSocketSession {
     socket.on('close', () => this.dispose());
   }
 
+  private get isOpen(): boolean {
+    const { socket } = this.connection;
+    return socket.readyState === socket.OPEN;
+  }
+
   close({ code, reason }: { code: number; reason: string }): void {
-    this.socket.close(code, reason);
+    this.connection.socket.close(code, reason);
     this.dispose();
   }
 
@@ -91,7 +109,7 @@ export class WebSocketSession {
   }
 
   send(message: object): void {
-    this.socket.send(JSON.stringify(message));
+    this.connection.socket.send(JSON.stringify(message));
   }
 
   private dispose(): void {
@@ -103,7 +121,7 @@ export class WebSocketSession {
   }
 
   private receive(data: RawData): void {
-    if (this.socket.readyState !== this.socket.OPEN) return;
+    if (!this.isOpen) return;
     let message: Message;
     try {
       message = parseMessage(decodeText(data));
@@ -138,20 +156,18 @@ export class WebSocketSession {
     const { access, connections, log } = this.services;
     try {
       const authorization = params?.['authorization'] ?? params?.['Authorization'];
-      const caller = await access.authenticate(authorization, this.clientAddress);
-      if (this.socket.readyState !== this.socket.OPEN) return;
+      const caller = await access.authenticate(authorization, this.connection.clientAddress);
+      if (!this.isOpen) return;
       const { release, acquired } = connections.acquire(caller, () => this.close(CLOSE_FRAMES.forbidden));
       this.releaseSlot = release;
       await acquired;
-      if (this.socket.readyState !== this.socket.OPEN) return;
+      if (!this.isOpen) return;
       this.caller = caller;
       clearTimeout(this.initTimer);
       this.send({ type: MessageType.ConnectionAck });
     } catch (error) {
-      if (error instanceof Unauthenticated) return this.close(CLOSE_FRAMES.forbidden);
-      if (error instanceof TooManyConnections) return this.close(CLOSE_FRAMES.tooManyConnections);
-      log.warn({ err: error }, 'WebSocket connection could not be authenticated');
-      this.close(CLOSE_FRAMES.tryAgainLater);
+      const { status } = reportError(error, log);
+      this.close(CLOSE_FRAMES_BY_STATUS[status] ?? CLOSE_FRAMES.tryAgainLater);
     }
   }
 
@@ -159,15 +175,14 @@ export class WebSocketSession {
     if (!this.caller) return this.close(CLOSE_FRAMES.unauthorized);
     if (this.operations.has(id)) return this.close(CLOSE_FRAMES.subscriberAlreadyExists);
     if (this.operations.size >= MAX_OPERATIONS_PER_CONNECTION)
-      return this.sendError(id, tooManyOperationsError);
+      return this.reject(id, new TooManyConnections(TOO_MANY_OPERATIONS));
     const operation: RunningOperation = { unsubscribe: null };
     this.operations.set(id, operation);
     const sink = new WebSocketSink(this, id);
     const result = await this.services.operationRunner
       .start(request, this.caller, sink)
       .catch((error: unknown) => {
-        this.services.log.error({ err: error }, 'WebSocket operation failed');
-        this.close(CLOSE_FRAMES.tryAgainLater);
+        if (this.operations.get(id) === operation) this.reject(id, error);
         return null;
       });
     if (!result || this.operations.get(id) !== operation) {
@@ -184,15 +199,15 @@ export class WebSocketSession {
     }
   }
 
-  private sendError(id: string, error: AppError): void {
-    const { message, code } = error;
-    this.send({ id, type: MessageType.Error, payload: [{ message, extensions: { code } }] });
+  /** Ends an operation that could not start. A client reconnects and resumes after 1013, but an `error` is final. */
+  private reject(id: string, error: unknown): void {
+    const publicError = reportError(error, this.services.log);
+    if (publicError.status === 503) return this.close(CLOSE_FRAMES.tryAgainLater);
+    this.send({ id, type: MessageType.Error, payload: [toFormattedError(publicError)] });
   }
 }
 
-const tooManyOperationsError = new TooManyConnections(
-  `This connection has reached its limit of ${MAX_OPERATIONS_PER_CONNECTION} open operations. Complete some, or subscribe to the whole workspace with taskEvents.`,
-);
+const TOO_MANY_OPERATIONS = `This connection has reached its limit of ${MAX_OPERATIONS_PER_CONNECTION} open operations. Complete some, or subscribe to the whole workspace with taskEvents.`;
 
 /** Sends the results of one subscription. Everything but the payload is serialized when it starts. */
 class WebSocketSink implements EventSink {
@@ -206,17 +221,18 @@ class WebSocketSink implements EventSink {
   }
 
   get bufferedBytes(): number {
-    return this.session.socket.bufferedAmount;
+    return this.session.connection.socket.bufferedAmount;
   }
 
   send(text: string): void {
-    this.session.socket.send(`${this.prefix}${text}}`);
+    this.session.connection.socket.send(`${this.prefix}${text}}`);
   }
 
   batch(work: () => void): void {
-    this.session.duplex.cork();
+    const { duplex } = this.session.connection;
+    duplex.cork();
     work();
-    this.session.duplex.uncork();
+    duplex.uncork();
   }
 
   complete(): void {

@@ -42,7 +42,7 @@ export function createGraphqlOverWebSocket(
       socket.close(CLOSE_FRAMES.subprotocolNotAcceptable.code, CLOSE_FRAMES.subprotocolNotAcceptable.reason);
       return;
     }
-    new WebSocketSession(socket, duplex, clientAddress, services);
+    new WebSocketSession({ socket, duplex, clientAddress }, services);
     socket.on('pong', () => awaitingPong.delete(socket));
   };
   const keepAliveTimer = setInterval(() => {

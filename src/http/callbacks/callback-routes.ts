@@ -1,4 +1,4 @@
-import express, { type Router } from 'express';
+import express, { type RequestHandler, type Router } from 'express';
 import { BadRequest, Unauthenticated } from '../../core/errors.js';
 import { newId } from '../../core/primitives/ids.js';
 import { type SignedLinks } from '../../services/access/signed-links.js';
@@ -14,14 +14,15 @@ const MAX_CALLBACK_BODY = '10mb';
  */
 export function callbackRoutes(generation: Generation, signedLinks: SignedLinks): Router {
   const router = express.Router();
+  const authenticate: RequestHandler<{ taskId: string; token: string }> = ({ params }, _response, next) => {
+    if (signedLinks.isValidCallbackToken(params.taskId, params.token)) return next();
+    throw new Unauthenticated(
+      'The callback link is invalid. Post to the link that the task was submitted with.',
+    );
+  };
   const rawBody = express.raw({ type: () => true, limit: MAX_CALLBACK_BODY });
-  router.post('/callbacks/flux/:taskId/:token', rawBody, async (request, response) => {
-    const { taskId, token } = request.params;
-    if (!signedLinks.isValidCallbackToken(taskId, token)) {
-      throw new Unauthenticated(
-        'The callback link is invalid. Post to the link that the task was submitted with.',
-      );
-    }
+  router.post('/callbacks/flux/:taskId/:token', authenticate, rawBody, async (request, response) => {
+    const { taskId } = request.params;
     const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
     const verdict = await generation.receiveCallback(taskId, { id: newId(), body });
     if (verdict === 'MALFORMED') {

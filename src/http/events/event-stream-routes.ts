@@ -1,4 +1,4 @@
-import express, { type Request, type Response, Router } from 'express';
+import express, { type Request, type RequestHandler, type Response, Router } from 'express';
 import { type Caller } from '../../core/access/caller.js';
 import { type GetClientAddress } from '../../core/access/client-address.js';
 import { BadRequest } from '../../core/errors.js';
@@ -13,7 +13,9 @@ import {
   type EventSubscriptions,
 } from '../../services/events/event-subscriptions.js';
 import { EventStreamResponse, type StreamFormat } from './event-stream-response.js';
+import { callerOf } from '../access/authorize.js';
 import { onClose } from '../server/on-close.js';
+import { graphqlErrorBody, withErrorBody } from '../server/reply-with-error.js';
 
 /** The same as over WebSocket, for a document and its variables. */
 const MAX_OPERATION_BODY = '64kb';
@@ -82,17 +84,22 @@ export class EventStreamRoutes {
       if (isFinished(subscription)) response.status(204).end();
       else await this.pushEvents(response, caller, subscription);
     });
+    const authenticate: RequestHandler = async (request, response, next) => {
+      response.locals.caller = await this.authenticate(request);
+      next();
+    };
     router
       .route('/graphql/stream')
-      .get((request, response) => this.runOperation(request, response, request.query))
+      .all(withErrorBody(graphqlErrorBody), authenticate)
+      .get((request, response) => this.runOperation(response, request.query))
       .post(express.json({ limit: MAX_OPERATION_BODY }), (request, response) =>
-        this.runOperation(request, response, Object(request.body)),
+        this.runOperation(response, request.body),
       )
       .all((_request, response) => {
-        response.setHeader('allow', 'GET, POST');
-        response.status(405).json({
-          errors: [{ message: 'The method is not allowed. Send each operation with GET or POST.' }],
-        });
+        const message = 'The method is not allowed. Send each operation with GET or POST.';
+        // Apollo Server uses the same status and code at /graphql.
+        response.status(405).set({ allow: 'GET, POST', 'cache-control': 'no-store' });
+        response.json({ errors: [{ message, extensions: { code: BadRequest.code } }] });
       });
   }
 
@@ -130,13 +137,13 @@ export class EventStreamRoutes {
     stream.start();
   }
 
-  private async runOperation(request: Request, response: Response, input: unknown): Promise<void> {
-    const caller = await this.authenticate(request);
+  private async runOperation(response: Response, input: unknown): Promise<void> {
+    const caller = callerOf(response);
     const operation = parseOperation(input);
     const stream = await this.openStream(response, caller, 'graphql');
     const result = await this.services.startOperation(operation, caller, stream);
     if ('errors' in result) {
-      sendErrors(response, result.errors);
+      response.status(400).set('cache-control', 'no-store').json(result);
     } else if ('result' in result) {
       stream.send(JSON.stringify(result.result));
       stream.complete();
@@ -184,15 +191,6 @@ function isFinished({
   head,
 }: EventSubscription): boolean {
   return !initialEvent && settledPosition !== null && position >= head;
-}
-
-/** Responds as GraphQL over HTTP does: 429 for a limit, 400 for an invalid operation. */
-function sendErrors(response: Response, errors: object[]): void {
-  const { extensions } = Object(errors[0]) as { extensions?: { retryAfterMs?: number } };
-  const retryAfterMs = extensions?.retryAfterMs;
-  if (retryAfterMs !== undefined)
-    response.setHeader('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1_000)));
-  response.status(retryAfterMs === undefined ? 400 : 429).json({ errors });
 }
 
 function parseList(value: unknown): string[] {

@@ -4,9 +4,10 @@ import { FLUX_ERRORS } from '../../core/flux-api/flux-error-codes.js';
 import { type FluxApi } from '../../services/flux-api/flux-api.js';
 import { type HeldRequests } from '../../services/flux-api/held-requests.js';
 import { parseImagesRequest, parseTasksRequest } from './flux-body.js';
-import { handleFluxError } from './flux-error-reply.js';
+import { fluxErrorBody } from './flux-error-reply.js';
 import { callerOf, type AuthServices, authorize } from '../access/authorize.js';
 import { onClose } from '../server/on-close.js';
+import { withErrorBody } from '../server/reply-with-error.js';
 
 const MAX_BODY_SIZE = '1mb';
 
@@ -19,6 +20,7 @@ export function fluxRoutes(auth: AuthServices, api: FluxApi, heldRequests: HeldR
   // Accepts every JSON value, so that our own message answers a body that is not an object.
   const jsonBody = express.json({ limit: MAX_BODY_SIZE, strict: false });
 
+  router.use('/flux', withErrorBody(fluxErrorBody));
   router.post('/flux/images', authorize(auth, 'tasks:write'), jsonBody, async (request, response) => {
     const caller = callerOf(response);
     const traceId = traceIdOf(response);
@@ -53,7 +55,6 @@ export function fluxRoutes(auth: AuthServices, api: FluxApi, heldRequests: HeldR
   router.use('/flux', () => {
     throw new NotFound('Unknown API. Use POST /flux/images or POST /flux/tasks.');
   });
-  router.use('/flux', handleFluxError);
   return router;
 }
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { FLUX_ERRORS, type FluxErrorCode } from '../../core/flux-api/flux-error-codes.js';
 import { FLUX_CODE_BY_TASK_ERROR } from '../../services/flux-api/flux-reply.js';
-import { FLUX_CODE_BY_APP_ERROR, toFluxError } from './flux-error-reply.js';
+import { FLUX_REQUEST_ERRORS, OTHER_FLUX_ERROR } from './flux-error-reply.js';
 import {
   acceptedReply,
   errorReply,
@@ -100,10 +100,7 @@ function imagesOperation(): object {
         headers: traceHeader,
         content: jsonContent(anyOf(resultReply, acceptedReply)),
       },
-      ...errorResponses(
-        [...Object.keys(FLUX_CODE_BY_APP_ERROR), 'API_ERROR'],
-        Object.values(FLUX_CODE_BY_TASK_ERROR),
-      ),
+      ...errorResponses(Object.keys(FLUX_REQUEST_ERRORS), Object.values(FLUX_CODE_BY_TASK_ERROR)),
     },
     callbacks: { result: { '{$request.body#/callback_url}': { post: webhookOperation() } } },
   };
@@ -126,7 +123,7 @@ function webhookOperation(): object {
 }
 
 function tasksOperation(): object {
-  const codes = Object.keys(FLUX_CODE_BY_APP_ERROR).filter((code) => !IMAGES_ONLY_CODES.includes(code));
+  const codes = Object.keys(FLUX_REQUEST_ERRORS).filter((code) => !IMAGES_ONLY_CODES.includes(code));
   return {
     operationId: 'readTasks',
     summary: 'Read one or several tasks',
@@ -138,7 +135,7 @@ function tasksOperation(): object {
         headers: traceHeader,
         content: jsonContent(anyOf(taskReply, tasksReply, unknownTaskReply)),
       },
-      ...errorResponses([...codes, 'API_ERROR'], []),
+      ...errorResponses(codes, []),
     },
   };
 }
@@ -149,7 +146,8 @@ function errorResponses(
   taskErrorCodes: readonly FluxErrorCode[],
 ): Record<string, object> {
   const fluxErrors = [
-    ...appErrorCodes.map(toFluxError),
+    ...appErrorCodes.map((code) => FLUX_REQUEST_ERRORS[code] ?? OTHER_FLUX_ERROR),
+    OTHER_FLUX_ERROR,
     ...taskErrorCodes.map((code) => ({ code, status: FLUX_ERRORS[code].status })),
   ];
   const codesByStatus = new Map<number, Set<FluxErrorCode>>();

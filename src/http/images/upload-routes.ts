@@ -44,8 +44,7 @@ function bodyStreamOf(request: Request): PassThrough {
     request.resume();
   });
   request.once('close', () => {
-    if (!request.complete)
-      body.destroy(new BadRequest('The connection was closed before the body was complete. Send it again.'));
+    if (!request.complete) body.destroy(Object.assign(new Error('aborted'), { type: 'request.aborted' }));
   });
   return request.pipe(body);
 }
@@ -54,8 +53,7 @@ function bodyStreamOf(request: Request): PassThrough {
 function firstFileOf(request: Request): PassThrough {
   const form = parserOf(request);
   const file = new PassThrough();
-  const fail = (cause: Error) =>
-    file.destroy(new BadRequest('The form is malformed. Send multipart/form-data with one file.', { cause }));
+  const fail = (error: Error) => file.destroy(Object.assign(error, { type: 'form.malformed' }));
   let hasFile = false;
   form.on('file', (_field, bytes) => {
     hasFile = true;
@@ -79,7 +77,7 @@ function parserOf({ headers }: Request): BusboyInstance {
   }
   try {
     return new Busboy({ headers: { ...headers, 'content-type': contentType }, limits: { files: 1 } });
-  } catch (cause) {
-    throw new BadRequest('The content type has no valid boundary. Let the HTTP client set it.', { cause });
+  } catch (error) {
+    throw Object.assign(error as Error, { type: 'form.boundary.missing' });
   }
 }

@@ -1,4 +1,3 @@
-import { type RateLimited } from '../../core/errors.js';
 import { type RateLimitStatus } from '../../services/limits/rate-limits.js';
 
 /** The response headers that pages of other origins may read. */
@@ -15,9 +14,4 @@ export function rateLimitHeaders({
     ratelimit: `"requests";r=${remaining};t=${Math.ceil(resetsInMs / 1_000)}`,
     'ratelimit-policy': `"requests";q=${limit};w=${windowMs / 1_000}`,
   };
-}
-
-/** Returns the `Retry-After` header for a rate-limited request. */
-export function retryAfterHeaders(error: RateLimited): [string, string][] {
-  return [['retry-after', String(error.retryAfterSeconds)]];
 }

@@ -7,12 +7,13 @@ import {
 import { type Logger } from 'pino';
 import { type Caller } from '../../core/access/caller.js';
 import { type GetClientAddress } from '../../core/access/client-address.js';
-import { AppError } from '../../core/errors.js';
 import { newId } from '../../core/primitives/ids.js';
+import { reportError } from '../../core/public-error.js';
 import { type Access } from '../../services/access/access.js';
 import { type RateLimitStatus } from '../../services/limits/rate-limits.js';
 import { readJsonBody } from './json-body.js';
 import { EXPOSED_HEADERS, rateLimitHeaders } from '../limits/rate-limit-headers.js';
+import { graphqlErrorBody } from './reply-with-error.js';
 import { securityHeaders } from './security-headers.js';
 
 /** Executes the GraphQL request of an authenticated caller. graphql/server/apollo.ts implements it. */
@@ -37,7 +38,7 @@ export interface GraphqlHandlerServices {
   log: Logger;
 }
 
-const MAX_BODY_BYTES = 1024 * 1024;
+const JSON_CONTENT_TYPE = 'application/json; charset=utf-8';
 
 /** Whether `createGraphqlHandler` handles the request. Express answers the preflights of all paths. */
 export function isGraphqlRequest({ method, url = '' }: IncomingMessage): boolean {
@@ -65,11 +66,16 @@ export function createGraphqlHandler({
     try {
       const { method = 'GET', url = '', headers } = request;
       const caller = await access.authenticate(headers.authorization, clientAddressOf(request));
-      const body = method === 'GET' ? {} : await readJsonBody(request, MAX_BODY_BYTES);
+      const body = method === 'GET' ? {} : await readJsonBody(request);
       const search = url.replace(/^[^?]*/, '');
       return await executeGraphql({ method, headers, search, body, traceId }, caller);
     } catch (error) {
-      return toErrorResponse(error, traceId, log);
+      const publicError = reportError(error, log.child({ reqId: traceId }), traceId);
+      return {
+        status: publicError.status,
+        headers: Object.entries({ 'content-type': JSON_CONTENT_TYPE, ...publicError.headers }),
+        body: JSON.stringify(graphqlErrorBody(publicError)),
+      };
     }
   };
   const handle = async (request: IncomingMessage, response: ServerResponse, traceId: string) => {
@@ -87,7 +93,7 @@ export function createGraphqlHandler({
   };
   return (request, response) => {
     const traceId = newId();
-    response.once('close', createRequestLogger(log, request, response, traceId));
+    response.once('close', createRequestLogger({ log, request, response, reqId: traceId }));
     handle(request, response, traceId).catch((error: unknown) => {
       log.error({ err: error, reqId: traceId }, 'failed to send a GraphQL response');
       response.destroy();
@@ -105,26 +111,18 @@ function corsHeaders(
   return { vary: 'Origin', 'access-control-allow-origin': origin };
 }
 
-function toErrorResponse(error: unknown, traceId: string, log: Logger): GraphqlHttpResponse {
-  const appError = error instanceof AppError ? error : null;
-  if (!appError?.expected) log.error({ err: error, reqId: traceId }, 'a request failed');
-  const code = appError?.code ?? 'INTERNAL_SERVER_ERROR';
-  const message =
-    appError?.message ??
-    `Internal server error. Quote the request ID ${traceId} to the operator, whose log has the cause.`;
-  const headers: [string, string][] = [['content-type', 'application/json; charset=utf-8']];
-  const status = appError?.httpStatus ?? 500;
-  if (status === 401) headers.push(['www-authenticate', 'Bearer']);
-  return { status, headers, body: JSON.stringify({ errors: [{ message, extensions: { code } }] }) };
-}
-
 /** Writes the same log line that pino-http writes for all other paths. */
-function createRequestLogger(
-  log: Logger,
-  request: IncomingMessage,
-  response: ServerResponse,
-  reqId: string,
-): () => void {
+function createRequestLogger({
+  log,
+  request,
+  response,
+  reqId,
+}: {
+  log: Logger;
+  request: IncomingMessage;
+  response: ServerResponse;
+  reqId: string;
+}): () => void {
   const start = performance.now();
   return () => {
     const { statusCode, writableFinished } = response;

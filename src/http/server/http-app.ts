@@ -1,8 +1,9 @@
+import { type RequestListener } from 'node:http';
 import cors from 'cors';
-import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express';
+import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
 import { type Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
-import { NotFound, RateLimited } from '../../core/errors.js';
+import { NotFound } from '../../core/errors.js';
 import { newId } from '../../core/primitives/ids.js';
 import { type GetClientAddress } from '../../core/access/client-address.js';
 import { type Access } from '../../services/access/access.js';
@@ -13,7 +14,6 @@ import { type ImageServing } from '../../services/images/image-serving.js';
 import { type TokenSigning } from '../../services/access/token-signing.js';
 import { type RateLimits } from '../../services/limits/rate-limits.js';
 import { type Uploads } from '../../services/images/uploads.js';
-import { toAppError } from './to-app-error.js';
 import { type Usage } from '../../services/billing/usage.js';
 import { callbackRoutes } from '../callbacks/callback-routes.js';
 import { type EventStreamRoutes } from '../events/event-stream-routes.js';
@@ -21,7 +21,8 @@ import { healthRoutes } from './health-routes.js';
 import { openapiRoutes } from '../flux-api/openapi-routes.js';
 import { imageRoutes } from '../images/image-routes.js';
 import { jwksRoutes } from '../access/jwks-routes.js';
-import { EXPOSED_HEADERS, retryAfterHeaders } from '../limits/rate-limit-headers.js';
+import { EXPOSED_HEADERS } from '../limits/rate-limit-headers.js';
+import { replyWithError } from './reply-with-error.js';
 import { helmetMiddleware } from './security-headers.js';
 import { uploadRoutes } from '../images/upload-routes.js';
 import { usageRoutes } from '../billing/usage-routes.js';
@@ -56,7 +57,7 @@ const PREFLIGHT_MAX_AGE_SECONDS = 7_200;
  * Creates the Express app for every path but `/graphql`, which graphql-handler.ts serves. Every response has a request ID.
  * Without the role `api` it serves health checks and the optional routes only.
  */
-export function createHttpApp(services: HttpServices, roles: { api: boolean }): Express {
+export function createHttpApp(services: HttpServices, roles: { api: boolean }): RequestListener {
   const { allowedOrigins, log } = services;
   const app = express();
   app.disable('x-powered-by');
@@ -100,8 +101,10 @@ export function createHttpApp(services: HttpServices, roles: { api: boolean }): 
   app.use((_request, _response, next) =>
     next(new NotFound('Nothing exists at this path. The GraphQL endpoint is /graphql.')),
   );
-  app.use(handleError);
-  return app;
+  return (request, response) => {
+    const [expressRequest, expressResponse] = [request as Request, response as Response];
+    app(expressRequest, expressResponse, (error) => replyWithError(error, expressRequest, expressResponse));
+  };
 }
 
 function mountApiRoutes(app: Express, services: HttpServices): void {
@@ -123,21 +126,4 @@ export function redactUrl(url: string): string {
 const noStore: RequestHandler = (_request, response, next) => {
   response.setHeader('cache-control', 'no-store');
   next();
-};
-
-const handleError: ErrorRequestHandler = (error: unknown, request, response, _next) => {
-  const appError = toAppError(error);
-  if (!appError?.expected) request.log.error({ err: error }, 'a request failed');
-  if (response.headersSent) {
-    response.destroy();
-    return;
-  }
-  const requestId = String(response.getHeader('x-request-id'));
-  const code = appError?.code ?? 'INTERNAL_SERVER_ERROR';
-  const message =
-    appError?.message ??
-    `Internal server error. Quote the request ID ${requestId} to the operator, whose log has the cause.`;
-  if (appError instanceof RateLimited) response.setHeaders(new Map(retryAfterHeaders(appError)));
-  if (appError?.httpStatus === 401) response.setHeader('www-authenticate', 'Bearer');
-  response.status(appError?.httpStatus ?? 500).json({ error: { code, message } });
 };

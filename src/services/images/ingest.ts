@@ -117,16 +117,19 @@ export class ImageIngest {
         (cause instanceof UrlRefused && cause.reason) ||
         (cause instanceof BodyTooLarge && `it serves more than ${cause.maxBytes} bytes`);
       if (reason)
-        throw new ImageUnavailable(`The upstream's image URL was refused: ${reason}.`, false, {
+        throw new ImageUnavailable(`The upstream's image URL was refused: ${reason}.`, {
+          retryable: false,
           cause: error,
         });
-      throw new ImageUnavailable("The upstream's image URL could not be read.", true, { cause: error });
+      throw new ImageUnavailable("The upstream's image URL could not be read.", {
+        retryable: true,
+        cause: error,
+      });
     });
     if (response.file) return response.file;
     const retryable = response.status >= 500 || response.status === 429 || response.status === 404;
-    throw new ImageUnavailable(
-      `The upstream's image URL answered with status ${response.status}.`,
+    throw new ImageUnavailable(`The upstream's image URL answered with status ${response.status}.`, {
       retryable,
-    );
+    });
   }
 }

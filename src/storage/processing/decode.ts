@@ -112,5 +112,5 @@ function unreadableImage(
   reason: string,
   { retryable = false, cause }: { retryable?: boolean; cause?: unknown } = {},
 ): ImageUnavailable {
-  return new ImageUnavailable(`The image cannot be read: ${reason}.`, retryable, { cause });
+  return new ImageUnavailable(`The image cannot be read: ${reason}.`, { retryable, cause });
 }

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { z } from 'zod';
 import { FLUX_ERRORS, type FluxErrorCode } from '../../../src/core/flux-api/flux-error-codes.js';
-import { FLUX_CODE_BY_APP_ERROR, toFluxError } from '../../../src/http/flux-api/flux-error-reply.js';
+import { FLUX_REQUEST_ERRORS, OTHER_FLUX_ERROR } from '../../../src/http/flux-api/flux-error-reply.js';
 import { FLUX_CODE_BY_TASK_ERROR } from '../../../src/services/flux-api/flux-reply.js';
 import { fluxClientFor, type FluxClient } from '../../support/flux-api/flux-servers.js';
 import { TestApp } from '../../support/app/test-app.js';
@@ -91,7 +91,7 @@ describe('/openapi.json', () => {
           Object.keys(content['application/json'].examples ?? {}).map((code) => `${status} ${code}`),
         )
         .sort();
-    const rows = [...Object.keys(FLUX_CODE_BY_APP_ERROR), 'any other'].map(toFluxError);
+    const rows = [...Object.values(FLUX_REQUEST_ERRORS), OTHER_FLUX_ERROR];
     const ofTasks = Object.values(FLUX_CODE_BY_TASK_ERROR).map((code: FluxErrorCode) => ({
       code,
       status: FLUX_ERRORS[code].status,
@@ -107,6 +107,7 @@ describe('/openapi.json', () => {
       '413 bad_request',
       '429 too_many_requests',
       '500 api_error',
+      '503 api_error',
     ]);
   });
 

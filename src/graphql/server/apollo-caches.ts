@@ -1,9 +1,18 @@
+import { type DocumentNode } from 'graphql';
 import { LRUCache } from 'lru-cache';
+import { type OperationCache } from './operation-cache.js';
+
+/**
+ * What relies on the keys that Apollo Server computes for its caches. They are not documented, so
+ * test/contract/apollo-internals.test.ts checks them against the installed version.
+ */
 
 /** Limit for all documents together. Those of one frontend have some tens of kilobytes. */
 const MAX_CHARACTERS = 4 * 1024 * 1024;
-/** Apollo's prefix of the hash in cache keys. */
-const APOLLO_KEY_PREFIX = 'apq:';
+/** Apollo's prefix of the hash in the keys of persisted queries. */
+const PERSISTED_QUERY_PREFIX = 'apq:';
+/** The key of a document ends with the SHA-256 of its text in hexadecimal. */
+const TEXT_HASH_LENGTH = 64;
 
 /** Cache of Apollo's automatic persisted queries: clients send a document once with its hash, and later only the hash. */
 export class PersistedQueries {
@@ -29,6 +38,16 @@ export class PersistedQueries {
   findText(extensions: unknown): string | undefined {
     const { persistedQuery } = Object(extensions) as { persistedQuery?: { sha256Hash?: unknown } };
     const hash = persistedQuery?.sha256Hash;
-    return typeof hash === 'string' ? this.texts.get(APOLLO_KEY_PREFIX + hash) : undefined;
+    return typeof hash === 'string' ? this.texts.get(PERSISTED_QUERY_PREFIX + hash) : undefined;
   }
+}
+
+/** Documents were parsed and validated before Apollo sees them. It finds them here and does not parse again. */
+export function createDocumentStore(operations: Pick<OperationCache, 'findByTextHash'>) {
+  return {
+    get: (key: string): Promise<DocumentNode | undefined> =>
+      Promise.resolve(operations.findByTextHash(key.slice(-TEXT_HASH_LENGTH))),
+    set: () => Promise.resolve(),
+    delete: () => Promise.resolve(),
+  };
 }

@@ -69,21 +69,17 @@ export class OperationRunner {
       variableValues: request.variables,
       contextValue: createContext(caller, { rateLimit }),
     };
-    if (operation.type !== OperationTypeNode.SUBSCRIPTION)
-      return { result: this.formatResult(await execute(args)) };
+    if (operation.type !== OperationTypeNode.SUBSCRIPTION) return this.resultOf(await execute(args));
     const source = await createSourceEventStream(args);
-    if (!(source instanceof SubscriptionSource)) {
-      throwIfDatabaseUnavailable(source as ExecutionResult);
-      return { result: this.formatResult(source as ExecutionResult) };
+    if (source instanceof SubscriptionSource) {
+      const rendering = {
+        cacheKey: renderingKeyOf(request, operation),
+        render: (event: TaskEvent) => this.render(args, event),
+      };
+      return { unsubscribe: eventSubscriptions.start(source.subscription, rendering, sink) };
     }
-    const render = (event: TaskEvent) => this.render(args, event);
-    return {
-      unsubscribe: eventSubscriptions.start(
-        source.subscription,
-        { cacheKey: renderingKeyOf(request, operation), render },
-        sink,
-      ),
-    };
+    throwIfDatabaseUnavailable(source as ExecutionResult);
+    return this.resultOf(source as ExecutionResult);
   }
 
   /** Pushes every event known so far. Call it before connections are closed. */
@@ -96,6 +92,14 @@ export class OperationRunner {
     const result = await execute({ ...args, rootValue: event });
     throwIfDatabaseUnavailable(result);
     return JSON.stringify(this.formatResult(result));
+  }
+
+  /** An error without a path is about the variables. The operation was then not executed. */
+  private resultOf(result: ExecutionResult): StartResult {
+    const { errors = [] } = result;
+    return errors.some(({ path }) => !path)
+      ? { errors: this.formatErrors(errors) }
+      : { result: this.formatResult(result) };
   }
 
   private formatResult({ errors, ...result }: ExecutionResult): FormattedExecutionResult {

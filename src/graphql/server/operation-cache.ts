@@ -29,7 +29,7 @@ const MAX_CACHED_TOKENS = 100_000;
 const MAX_CACHED_TEXT_LENGTH = 64 * 1024;
 /** For each error graphql-js searches all names of the schema for suggestions, which takes time. */
 const MAX_VALIDATION_ERRORS = 20;
-/** Parts of messages of graphql-js. test/contract/graphql-internals.test.ts fails if a new version words them differently. */
+/** Parts of messages of graphql-js. test/contract/apollo-internals.test.ts fails if a new version words them differently. */
 const TOKEN_LIMIT_MESSAGE = /tokens\. Parsing aborted/;
 const SUGGESTIONS = / Did you mean .*\?$/s;
 

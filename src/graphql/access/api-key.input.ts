@@ -1,9 +1,8 @@
 import { GraphQLDateTime } from 'graphql-scalars';
-import { Field, ID, InputType, Int, ObjectType } from 'type-graphql';
+import { Field, ID, InputType, Int } from 'type-graphql';
 import { SCOPES } from '../../core/access/caller.js';
-import { type ApiKey } from '../../services/access/api-keys.js';
 import { LimitsType } from '../limits/limits.type.js';
-import { Payload } from '../relay/payload.type.js';
+import { createPayloadType, type PayloadFields } from '../relay/payload.type.js';
 import { ApiKeyType } from './api-key.type.js';
 
 @InputType('CreateApiKeyInput', { description: 'Input for creating an API key.' })
@@ -51,32 +50,12 @@ export class RotateApiKeyInput {
   gracePeriodSeconds?: number | null;
 }
 
-@ObjectType('ApiKeySecretPayload', { simpleResolvers: true })
-abstract class ApiKeySecretPayload extends Payload {
-  @Field(() => ApiKeyType, {
-    nullable: true,
-    description: 'The new API key. Null if there are `userErrors`.',
-  })
-  apiKey!: ApiKey | null;
-
-  @Field(() => String, {
-    nullable: true,
-    description: 'The new API key itself. It is shown only here. Null if there are `userErrors`.',
-  })
-  secret!: string | null;
-}
-
-@ObjectType('CreateApiKeyPayload', { description: 'Output of `createApiKey`.', simpleResolvers: true })
-export class CreateApiKeyPayload extends ApiKeySecretPayload {}
-
-@ObjectType('RotateApiKeyPayload', { description: 'Output of `rotateApiKey`.', simpleResolvers: true })
-export class RotateApiKeyPayload extends ApiKeySecretPayload {}
-
-@ObjectType('RevokeApiKeyPayload', { description: 'Output of `revokeApiKey`.', simpleResolvers: true })
-export class RevokeApiKeyPayload extends Payload {
-  @Field(() => ApiKeyType, {
-    nullable: true,
-    description: 'The revoked API key. Null if there are `userErrors`.',
-  })
-  apiKey!: ApiKey | null;
-}
+const NEW_KEY_FIELDS: PayloadFields = {
+  apiKey: [ApiKeyType, 'The new API key.'],
+  secret: [String, 'The new API key itself. It is shown only here.'],
+};
+export const CreateApiKeyPayload = createPayloadType('createApiKey', NEW_KEY_FIELDS);
+export const RotateApiKeyPayload = createPayloadType('rotateApiKey', NEW_KEY_FIELDS);
+export const RevokeApiKeyPayload = createPayloadType('revokeApiKey', {
+  apiKey: [ApiKeyType, 'The revoked API key.'],
+});

@@ -38,8 +38,7 @@ export class ApiKeyResolver {
     @Arg('input', () => CreateApiKeyInput, { description: 'Name, scopes, expiry and limits of the key.' })
     input: CreateApiKeyInput,
   ) {
-    const failurePayload = { apiKey: null, secret: null };
-    return withUserErrors(failurePayload, () => this.apiKeyService.create(caller, input));
+    return withUserErrors(() => this.apiKeyService.create(caller, input));
   }
 
   @Authorized('keys:admin')
@@ -51,7 +50,7 @@ export class ApiKeyResolver {
     @Ctx() { caller }: Context,
     @Arg('input', () => RevokeApiKeyInput, { description: 'The key to revoke.' }) { id }: RevokeApiKeyInput,
   ) {
-    return withUserErrors({ apiKey: null }, () => this.apiKeyService.revoke(caller, id));
+    return withUserErrors(() => this.apiKeyService.revoke(caller, id));
   }
 
   @Authorized('keys:admin')
@@ -64,10 +63,7 @@ export class ApiKeyResolver {
     @Arg('input', () => RotateApiKeyInput, { description: 'The key to replace, and the grace period.' })
     { id, gracePeriodSeconds }: RotateApiKeyInput,
   ) {
-    const failurePayload = { apiKey: null, secret: null };
-    return withUserErrors(failurePayload, () =>
-      this.apiKeyService.rotate(caller, id, gracePeriodSeconds ?? null),
-    );
+    return withUserErrors(() => this.apiKeyService.rotate(caller, id, gracePeriodSeconds ?? null));
   }
 
   @Authorized('workspaces:admin')
@@ -82,7 +78,6 @@ export class ApiKeyResolver {
     })
     { name, scopes }: CreateWorkspaceInput,
   ) {
-    const failurePayload = { workspace: null, apiKey: null, secret: null };
-    return withUserErrors(failurePayload, () => this.apiKeyService.createWorkspace(caller, name, scopes));
+    return withUserErrors(() => this.apiKeyService.createWorkspace(caller, name, scopes));
   }
 }

@@ -1,36 +1,22 @@
 import { GraphQLDateTime, GraphQLJSON } from 'graphql-scalars';
-import { Field, ID, InputType, ObjectType, registerEnumType } from 'type-graphql';
-import { AUDIT_ACTIONS, type AuditAction } from '../../core/access/audit-entry.js';
+import { Field, ID, InputType, ObjectType } from 'type-graphql';
+import { type AuditAction } from '../../core/access/audit-entry.js';
 import { createConnectionType } from '../relay/connection.type.js';
+import { createEnumType } from '../server/enum-type.js';
 
-const AuditActionEnum = Object.fromEntries(AUDIT_ACTIONS.map((action) => [action, action])) as {
-  [Action in AuditAction]: Action;
-};
-registerEnumType(AuditActionEnum, {
-  name: 'AuditAction',
-  description: 'Kind of an audit entry.',
-  valuesConfig: {
-    API_KEY_CREATED: { description: 'An API key was created. `data` holds its name and scopes.' },
-    API_KEY_REVOKED: { description: 'An API key was revoked.' },
-    API_KEY_ROTATED: {
-      description: "An API key was rotated. `data` holds the new key's ID and the grace period in seconds.",
-    },
-    CLIENT_TOKEN_CREATED: {
-      description: 'A client token was created. `targetId` is the ID of the token, its JWT claim `jti`.',
-    },
-    WORKSPACE_CREATED: { description: 'An API key of this workspace created another workspace.' },
-    WEBHOOK_SECRET_ROTATED: { description: 'The secret that signs webhooks was replaced.' },
-    CALLBACK_REPLAYED: { description: 'A stored upstream callback was processed again.' },
-    WEBHOOK_REDELIVERED: {
-      description: 'Posting the results of a task to its `webhookUrl` again was requested.',
-    },
-    IMAGE_DELETED: { description: 'An image was deleted.' },
-    BUDGET_CHANGED: { description: 'A budget was set, changed or removed.' },
-    AUTHENTICATION_FAILED: {
-      description:
-        'An API key or client token was rejected `data.count` times within a minute. `data.kind` says why. Entries for unknown keys are visible only to callers with the scope `workspaces:admin`.',
-    },
-  },
+const AuditActionEnum = createEnumType<AuditAction>('AuditAction', 'Kind of an audit entry.', {
+  API_KEY_CREATED: 'An API key was created. `data` holds its name and scopes.',
+  API_KEY_REVOKED: 'An API key was revoked.',
+  API_KEY_ROTATED: "An API key was rotated. `data` holds the new key's ID and the grace period in seconds.",
+  CLIENT_TOKEN_CREATED: 'A client token was created. `targetId` is the ID of the token, its JWT claim `jti`.',
+  WORKSPACE_CREATED: 'An API key of this workspace created another workspace.',
+  WEBHOOK_SECRET_ROTATED: 'The secret that signs webhooks was replaced.',
+  CALLBACK_REPLAYED: 'A stored upstream callback was processed again.',
+  WEBHOOK_REDELIVERED: 'Posting the results of a task to its `webhookUrl` again was requested.',
+  IMAGE_DELETED: 'An image was deleted.',
+  BUDGET_CHANGED: 'A budget was set, changed or removed.',
+  AUTHENTICATION_FAILED:
+    'An API key or client token was rejected `data.count` times within a minute. `data.kind` says why. Entries for unknown keys are visible only to callers with the scope `workspaces:admin`.',
 });
 
 @ObjectType('AuditEntry', {

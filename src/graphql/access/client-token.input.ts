@@ -1,8 +1,8 @@
 import { GraphQLDateTime } from 'graphql-scalars';
-import { Field, ID, InputType, Int, ObjectType } from 'type-graphql';
+import { Field, ID, InputType, Int } from 'type-graphql';
 import { CLIENT_TOKEN_SCOPES } from '../../core/access/caller.js';
 import { LimitsType } from '../limits/limits.type.js';
-import { Payload } from '../relay/payload.type.js';
+import { createPayloadType } from '../relay/payload.type.js';
 
 @InputType('CreateClientTokenInput', { description: 'Input for creating a client token.' })
 export class CreateClientTokenInput {
@@ -40,21 +40,10 @@ export class CreateClientTokenInput {
   limits?: LimitsType | null;
 }
 
-@ObjectType('CreateClientTokenPayload', {
-  description: 'Output of `createClientToken`.',
-  simpleResolvers: true,
-})
-export class CreateClientTokenPayload extends Payload {
-  @Field(() => String, {
-    nullable: true,
-    description:
-      'The token itself. It is sent like an API key: `Authorization: Bearer …`. It is shown only here and is not stored. Null if there are `userErrors`.',
-  })
-  token!: string | null;
-
-  @Field(() => GraphQLDateTime, {
-    nullable: true,
-    description: 'Time when the token expires. Null if there are `userErrors`.',
-  })
-  expiresAt!: Date | null;
-}
+export const CreateClientTokenPayload = createPayloadType('createClientToken', {
+  token: [
+    String,
+    'The token itself. It is sent like an API key: `Authorization: Bearer …`. It is shown only here and is not stored.',
+  ],
+  expiresAt: [GraphQLDateTime, 'Time when the token expires.'],
+});

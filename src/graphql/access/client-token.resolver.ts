@@ -21,6 +21,6 @@ export class ClientTokenResolver {
     })
     input: CreateClientTokenInput,
   ) {
-    return withUserErrors({ token: null, expiresAt: null }, () => this.clientTokens.create(caller, input));
+    return withUserErrors(() => this.clientTokens.create(caller, input));
   }
 }

@@ -1,8 +1,7 @@
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Field, ID, InputType, ObjectType } from 'type-graphql';
 import { SCOPES } from '../../core/access/caller.js';
-import { type ApiKey, type Workspace } from '../../services/access/api-keys.js';
-import { Payload } from '../relay/payload.type.js';
+import { createPayloadType } from '../relay/payload.type.js';
 import { ApiKeyType } from './api-key.type.js';
 
 @ObjectType('Workspace', {
@@ -31,23 +30,8 @@ export class CreateWorkspaceInput {
   scopes!: string[];
 }
 
-@ObjectType('CreateWorkspacePayload', { description: 'Output of `createWorkspace`.', simpleResolvers: true })
-export class CreateWorkspacePayload extends Payload {
-  @Field(() => WorkspaceType, {
-    nullable: true,
-    description: 'The new workspace. Null if there are `userErrors`.',
-  })
-  workspace!: Workspace | null;
-
-  @Field(() => ApiKeyType, {
-    nullable: true,
-    description: "The workspace's first API key. Null if there are `userErrors`.",
-  })
-  apiKey!: ApiKey | null;
-
-  @Field(() => String, {
-    nullable: true,
-    description: 'The API key itself. It is shown only here. Null if there are `userErrors`.',
-  })
-  secret!: string | null;
-}
+export const CreateWorkspacePayload = createPayloadType('createWorkspace', {
+  workspace: [WorkspaceType, 'The new workspace.'],
+  apiKey: [ApiKeyType, "The workspace's first API key."],
+  secret: [String, 'The API key itself. It is shown only here.'],
+});

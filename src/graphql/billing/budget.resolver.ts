@@ -38,7 +38,7 @@ export class BudgetResolver {
     @Arg('input', () => SetBudgetInput, { description: 'Whose spending to limit, and to how much.' })
     input: SetBudgetInput,
   ) {
-    return withUserErrors({ budget: null }, async () => ({
+    return withUserErrors(async () => ({
       budget: await this.budgetService.set(caller, input),
     }));
   }

@@ -1,17 +1,13 @@
-import { Field, ID, InputType, ObjectType, registerEnumType } from 'type-graphql';
-import { type Budget, BUDGET_SCOPES, type BudgetScope } from '../../core/billing/money.js';
+import { Field, ID, InputType, ObjectType } from 'type-graphql';
+import { type Budget, type BudgetScope } from '../../core/billing/money.js';
 import { createConnectionType } from '../relay/connection.type.js';
 import { Payload } from '../relay/payload.type.js';
+import { createEnumType } from '../server/enum-type.js';
 
-const BudgetScopeEnum = Object.fromEntries(BUDGET_SCOPES.map((scope) => [scope, scope]));
-registerEnumType(BudgetScopeEnum, {
-  name: 'BudgetScope',
-  description: 'Whose spending a budget limits.',
-  valuesConfig: {
-    WORKSPACE: { description: 'All tasks of the workspace.' },
-    API_KEY: { description: 'Tasks requested with one API key.' },
-    END_USER: { description: 'Tasks requested for one end user.' },
-  },
+const BudgetScopeEnum = createEnumType<BudgetScope>('BudgetScope', 'Whose spending a budget limits.', {
+  WORKSPACE: 'All tasks of the workspace.',
+  API_KEY: 'Tasks requested with one API key.',
+  END_USER: 'Tasks requested for one end user.',
 });
 
 @ObjectType('Budget', {

@@ -1,20 +1,20 @@
 import { GraphQLDateTime } from 'graphql-scalars';
-import { ArgsType, Field, Int, ObjectType, registerEnumType } from 'type-graphql';
-import { USAGE_GROUPINGS, type UsageGrouping } from '../../core/billing/money.js';
+import { ArgsType, Field, Int, ObjectType } from 'type-graphql';
+import { type UsageGrouping } from '../../core/billing/money.js';
 import { createConnectionType } from '../relay/connection.type.js';
 import { PageArgs } from '../relay/page-args.js';
+import { createEnumType } from '../server/enum-type.js';
 
-const UsageGroupingEnum = Object.fromEntries(USAGE_GROUPINGS.map((grouping) => [grouping, grouping]));
-registerEnumType(UsageGroupingEnum, {
-  name: 'UsageGrouping',
-  description: 'Attribute that usage is grouped by.',
-  valuesConfig: {
-    DAY: { description: 'Day of the request, in UTC.' },
-    MODEL: { description: 'Model of the task.' },
-    API_KEY: { description: 'API key that the request was made with.' },
-    END_USER: { description: 'End user that the request was for.' },
+const UsageGroupingEnum = createEnumType<UsageGrouping>(
+  'UsageGrouping',
+  'Attribute that usage is grouped by.',
+  {
+    DAY: 'Day of the request, in UTC.',
+    MODEL: 'Model of the task.',
+    API_KEY: 'API key that the request was made with.',
+    END_USER: 'End user that the request was for.',
   },
-});
+);
 
 @ArgsType()
 export class UsageArgs extends PageArgs {

@@ -46,7 +46,7 @@ export class CallbackResolver {
     @Arg('input', () => ReplayCallbackInput, { description: 'The callback to replay.' })
     { id }: ReplayCallbackInput,
   ) {
-    return withUserErrors({ callback: null }, async () => ({
+    return withUserErrors(async () => ({
       callback: await this.callbackInbox.replay(caller, id),
     }));
   }

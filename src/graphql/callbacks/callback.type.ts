@@ -1,31 +1,23 @@
 import { GraphQLDateTime } from 'graphql-scalars';
-import { Field, ID, InputType, ObjectType, registerEnumType } from 'type-graphql';
-import { type Callback, CALLBACK_VERDICTS, type CallbackVerdict } from '../../core/callbacks/callback.js';
+import { Field, ID, InputType, ObjectType } from 'type-graphql';
+import { type CallbackVerdict } from '../../core/callbacks/callback.js';
 import { createConnectionType } from '../relay/connection.type.js';
-import { Payload } from '../relay/payload.type.js';
+import { createPayloadType } from '../relay/payload.type.js';
+import { createEnumType } from '../server/enum-type.js';
 
-export const CallbackVerdictEnum = Object.fromEntries(CALLBACK_VERDICTS.map((verdict) => [verdict, verdict]));
-registerEnumType(CallbackVerdictEnum, {
-  name: 'CallbackVerdict',
-  description: 'Effect of an upstream callback.',
-  valuesConfig: {
-    APPLIED: { description: 'The callback completed the task.' },
-    DUPLICATE: { description: 'The task had this result already. Nothing changed.' },
-    EARLY: {
-      description:
-        "The callback completed the task before the upstream's response to the submission was processed.",
-    },
-    LATE: {
-      description:
-        'The task was already final, without images. Images in the callback are kept as late images.',
-    },
-    UNKNOWN_TASK: { description: 'No task has the ID in the callback URL. Nothing changed.' },
-    CONFLICT: {
-      description: 'The callback reports a failure, but the task has already succeeded. Nothing changed.',
-    },
-    MALFORMED: { description: 'The body of the callback could not be parsed. The task continues.' },
+export const CallbackVerdictEnum = createEnumType<CallbackVerdict>(
+  'CallbackVerdict',
+  'Effect of an upstream callback.',
+  {
+    APPLIED: 'The callback completed the task.',
+    DUPLICATE: 'The task had this result already. Nothing changed.',
+    EARLY: "The callback completed the task before the upstream's response to the submission was processed.",
+    LATE: 'The task was already final, without images. Images in the callback are kept as late images.',
+    UNKNOWN_TASK: 'No task has the ID in the callback URL. Nothing changed.',
+    CONFLICT: 'The callback reports a failure, but the task has already succeeded. Nothing changed.',
+    MALFORMED: 'The body of the callback could not be parsed. The task continues.',
   },
-});
+);
 
 @ObjectType('Callback', {
   description:
@@ -63,11 +55,6 @@ export class ReplayCallbackInput {
   id!: string;
 }
 
-@ObjectType('ReplayCallbackPayload', { description: 'Output of `replayCallback`.', simpleResolvers: true })
-export class ReplayCallbackPayload extends Payload {
-  @Field(() => CallbackType, {
-    nullable: true,
-    description: 'The callback with its new verdict. Null if there are `userErrors`.',
-  })
-  callback!: Callback | null;
-}
+export const ReplayCallbackPayload = createPayloadType('replayCallback', {
+  callback: [CallbackType, 'The callback with its new verdict.'],
+});

@@ -1,47 +1,31 @@
 import { GraphQLDateTime, GraphQLJSON } from 'graphql-scalars';
-import { Field, ID, InputType, ObjectType, registerEnumType } from 'type-graphql';
-import { EVENT_ACTORS, EVENT_TYPES, type EventType } from '../../core/events/task-event.js';
+import { Field, ID, InputType, ObjectType } from 'type-graphql';
+import { EVENT_ACTORS, type EventType } from '../../core/events/task-event.js';
 import { createConnectionType } from '../relay/connection.type.js';
+import { createEnumType } from '../server/enum-type.js';
 
-export const TaskEventTypeEnum = Object.fromEntries(EVENT_TYPES.map((type) => [type, type])) as {
-  [Type in EventType]: Type;
-};
-registerEnumType(TaskEventTypeEnum, {
-  name: 'TaskEventType',
-  description: 'Kind of an event. docs/PROTOCOL.md describes the `data` of each.',
-  valuesConfig: {
-    TASK_REQUESTED: { description: 'The request was acknowledged.' },
-    TASK_SUBMITTED: { description: 'The upstream accepted the task.' },
-    SUBMIT_REJECTED: {
-      description: 'An attempt to submit created nothing. The next attempt is made at `data.retryAt`.',
-    },
-    SUBMIT_UNCONFIRMED: {
-      description: 'An attempt to submit may or may not have reached the upstream. It is not repeated.',
-    },
-    TASK_SUCCEEDED: {
-      description: 'The result arrived. IMAGE_STORED or IMAGE_LOST follows for each image.',
-    },
-    TASK_FAILED: { description: 'The task finished without an image.' },
-    TASK_CANCELED: { description: 'The caller canceled the task.' },
-    TASK_EXPIRED: { description: 'The task was not finished by its deadline.' },
-    LATE_RESULT_RECEIVED: {
-      description: 'Images arrived after the task was final. They are kept as late images.',
-    },
-    IMAGE_STORED: {
-      description:
-        "Darkroom's copy of an image is complete. `data` holds its width, height, type, size in bytes and placeholder.",
-    },
-    IMAGE_LOST: {
-      description: "An image could not be downloaded from the upstream's URL. No further attempt is made.",
-    },
-    IMAGE_DELETED: { description: 'An image was deleted. Its URLs return 410.' },
-    WEBHOOK_DELIVERED: { description: 'The webhook endpoint accepted the result.' },
-    WEBHOOK_ABANDONED: {
-      description:
-        'The result is no longer posted to the webhook endpoint: the last attempt failed, or the endpoint responded with 410. `redeliverWebhook` starts over.',
-    },
+export const TaskEventTypeEnum = createEnumType<EventType>(
+  'TaskEventType',
+  'Kind of an event. docs/PROTOCOL.md describes the `data` of each.',
+  {
+    TASK_REQUESTED: 'The request was acknowledged.',
+    TASK_SUBMITTED: 'The upstream accepted the task.',
+    SUBMIT_REJECTED: 'An attempt to submit created nothing. The next attempt is made at `data.retryAt`.',
+    SUBMIT_UNCONFIRMED: 'An attempt to submit may or may not have reached the upstream. It is not repeated.',
+    TASK_SUCCEEDED: 'The result arrived. IMAGE_STORED or IMAGE_LOST follows for each image.',
+    TASK_FAILED: 'The task finished without an image.',
+    TASK_CANCELED: 'The caller canceled the task.',
+    TASK_EXPIRED: 'The task was not finished by its deadline.',
+    LATE_RESULT_RECEIVED: 'Images arrived after the task was final. They are kept as late images.',
+    IMAGE_STORED:
+      "Darkroom's copy of an image is complete. `data` holds its width, height, type, size in bytes and placeholder.",
+    IMAGE_LOST: "An image could not be downloaded from the upstream's URL. No further attempt is made.",
+    IMAGE_DELETED: 'An image was deleted. Its URLs return 410.',
+    WEBHOOK_DELIVERED: 'The webhook endpoint accepted the result.',
+    WEBHOOK_ABANDONED:
+      'The result is no longer posted to the webhook endpoint: the last attempt failed, or the endpoint responded with 410. `redeliverWebhook` starts over.',
   },
-});
+);
 
 const ACTORS = Object.values(EVENT_ACTORS)
   .map((actor) => `"${actor}"`)

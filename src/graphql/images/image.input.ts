@@ -1,7 +1,6 @@
 import { GraphQLDateTime, GraphQLURL } from 'graphql-scalars';
 import { Field, ID, InputType, Int, ObjectType } from 'type-graphql';
-import { type Image } from '../../core/images/image.js';
-import { Payload } from '../relay/payload.type.js';
+import { createPayloadType } from '../relay/payload.type.js';
 import { ImageType } from './image.type.js';
 
 @InputType('CreateUploadInput', { description: 'Input for uploading an image.' })
@@ -35,14 +34,9 @@ class UploadType {
   expiresAt!: Date;
 }
 
-@ObjectType('CreateUploadPayload', { description: 'Output of `createUpload`.', simpleResolvers: true })
-export class CreateUploadPayload extends Payload {
-  @Field(() => UploadType, {
-    nullable: true,
-    description: 'The upload link. Null if there are `userErrors`.',
-  })
-  upload!: UploadType | null;
-}
+export const CreateUploadPayload = createPayloadType('createUpload', {
+  upload: [UploadType, 'The upload link.'],
+});
 
 @InputType('DeleteImageInput', { description: 'Input for deleting an image.' })
 export class DeleteImageInput {
@@ -50,11 +44,6 @@ export class DeleteImageInput {
   id!: string;
 }
 
-@ObjectType('DeleteImagePayload', { description: 'Output of `deleteImage`.', simpleResolvers: true })
-export class DeleteImagePayload extends Payload {
-  @Field(() => ImageType, {
-    nullable: true,
-    description: 'The deleted image. Its record remains. Null if there are `userErrors`.',
-  })
-  image!: Image | null;
-}
+export const DeleteImagePayload = createPayloadType('deleteImage', {
+  image: [ImageType, 'The deleted image. Its record remains.'],
+});

@@ -65,7 +65,7 @@ export class ImageResolver {
     @Arg('input', () => CreateUploadInput, { description: 'The image to upload.' })
     { fileName }: CreateUploadInput,
   ) {
-    return withUserErrors({ upload: null }, () => this.services.uploads.create(caller, fileName ?? null));
+    return withUserErrors(() => this.services.uploads.create(caller, fileName ?? null));
   }
 
   @Authorized('images:write')
@@ -77,7 +77,7 @@ export class ImageResolver {
     @Ctx() { caller }: Context,
     @Arg('input', () => DeleteImageInput, { description: 'The image to delete.' }) { id }: DeleteImageInput,
   ) {
-    return withUserErrors({ image: null }, () => this.services.retention.deleteImage(caller, id));
+    return withUserErrors(() => this.services.retention.deleteImage(caller, id));
   }
 
   @FieldResolver(() => GraphQLURL, {

@@ -1,4 +1,4 @@
-import { Field, ObjectType } from 'type-graphql';
+import { type ClassType, Field, ObjectType } from 'type-graphql';
 import { InputRejected } from '../../core/errors.js';
 import { type UserError } from '../../core/primitives/user-error.js';
 
@@ -29,15 +29,30 @@ export abstract class Payload {
   userErrors!: readonly UserErrorType[];
 }
 
-/** Runs the service call of a mutation. An InputRejected becomes the `userErrors` of `failurePayload`. */
-export async function withUserErrors<Success extends object, Failure extends object>(
-  failurePayload: Failure,
+/** Fields by name, each with its type and description. They are null if there are `userErrors`. */
+export type PayloadFields = Record<string, [type: object, description: string]>;
+
+/** Creates the output type of a mutation. */
+export function createPayloadType(mutation: string, fields: PayloadFields): ClassType<Payload> {
+  const name = `${mutation.charAt(0).toUpperCase()}${mutation.slice(1)}Payload`;
+  @ObjectType(name, { description: `Output of \`${mutation}\`.`, simpleResolvers: true })
+  class MutationPayload extends Payload {}
+  for (const [field, [type, text]] of Object.entries(fields)) {
+    const options = { nullable: true, description: `${text} Null if there are \`userErrors\`.` };
+    Field(() => type, options)(MutationPayload.prototype, field);
+  }
+  return MutationPayload;
+}
+
+/** Runs the service call of a mutation. An InputRejected becomes `userErrors`, with `otherFields` that must not be null. */
+export async function withUserErrors<Success extends object>(
   mutate: () => Promise<Success>,
-): Promise<(Success | Failure) & { userErrors: readonly UserError[] }> {
+  otherFields: Partial<Success> = {},
+): Promise<(Success | Partial<Success>) & { userErrors: readonly UserError[] }> {
   try {
     return { ...(await mutate()), userErrors: [] };
   } catch (error) {
     if (!(error instanceof InputRejected)) throw error;
-    return { ...failurePayload, userErrors: error.errors };
+    return { ...otherFields, userErrors: error.errors };
   }
 }

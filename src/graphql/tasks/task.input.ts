@@ -1,14 +1,9 @@
 import { GraphQLDateTime } from 'graphql-scalars';
-import { Field, ID, InputType, ObjectType, registerEnumType } from 'type-graphql';
-import {
-  CANCEL_OUTCOMES,
-  type CancelOutcome,
-  type Task,
-  type TaskKind,
-  type TaskStatus,
-} from '../../core/tasks/task.js';
-import { Payload } from '../relay/payload.type.js';
+import { Field, ID, InputType } from 'type-graphql';
+import { type CancelOutcome, type TaskKind, type TaskStatus } from '../../core/tasks/task.js';
+import { createPayloadType } from '../relay/payload.type.js';
 import { TaskKindEnum, TaskStatusEnum, TaskType } from './task.type.js';
+import { createEnumType } from '../server/enum-type.js';
 
 @InputType('TaskFilter', { description: 'Conditions on tasks. A task must meet all of them.' })
 export class TaskFilterInput {
@@ -44,18 +39,11 @@ export class TaskFilterInput {
   search?: string | null;
 }
 
-const CancelOutcomeEnum = Object.fromEntries(CANCEL_OUTCOMES.map((outcome) => [outcome, outcome]));
-registerEnumType(CancelOutcomeEnum, {
-  name: 'CancelOutcome',
-  description: 'Effect of canceling a task.',
-  valuesConfig: {
-    NOT_SENT: { description: 'The task was canceled before anything was sent to the upstream.' },
-    ALREADY_SENT: {
-      description:
-        'The task was canceled after it was sent to the upstream. The upstream cannot be stopped and may bill the task. Images that still arrive are kept as late images.',
-    },
-    ALREADY_FINISHED: { description: 'The task was final already. Nothing changed.' },
-  },
+const CancelOutcomeEnum = createEnumType<CancelOutcome>('CancelOutcome', 'Effect of canceling a task.', {
+  NOT_SENT: 'The task was canceled before anything was sent to the upstream.',
+  ALREADY_SENT:
+    'The task was canceled after it was sent to the upstream. The upstream cannot be stopped and may bill the task. Images that still arrive are kept as late images.',
+  ALREADY_FINISHED: 'The task was final already. Nothing changed.',
 });
 
 @InputType('CancelTaskInput', { description: 'Input for canceling a task.' })
@@ -64,20 +52,10 @@ export class CancelTaskInput {
   id!: string;
 }
 
-@ObjectType('CancelTaskPayload', { description: 'Output of `cancelTask`.', simpleResolvers: true })
-export class CancelTaskPayload extends Payload {
-  @Field(() => TaskType, {
-    nullable: true,
-    description: 'The task in its current state. Null if there are `userErrors`.',
-  })
-  task!: Task | null;
-
-  @Field(() => CancelOutcomeEnum, {
-    nullable: true,
-    description: 'Effect of the request. Null if there are `userErrors`.',
-  })
-  outcome!: CancelOutcome | null;
-}
+export const CancelTaskPayload = createPayloadType('cancelTask', {
+  task: [TaskType, 'The task in its current state.'],
+  outcome: [CancelOutcomeEnum, 'Effect of the request.'],
+});
 
 @InputType('RetryTaskInput', {
   description: 'Input for repeating a task. The upstream may bill the new task as well.',
@@ -94,8 +72,6 @@ export class RetryTaskInput {
   idempotencyKey?: string | null;
 }
 
-@ObjectType('RetryTaskPayload', { description: 'Output of `retryTask`.', simpleResolvers: true })
-export class RetryTaskPayload extends Payload {
-  @Field(() => TaskType, { nullable: true, description: 'The new task. Null if there are `userErrors`.' })
-  task!: Task | null;
-}
+export const RetryTaskPayload = createPayloadType('retryTask', {
+  task: [TaskType, 'The new task.'],
+});

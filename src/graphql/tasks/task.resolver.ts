@@ -81,7 +81,7 @@ export class TaskResolver {
     @Ctx() { caller }: Context,
     @Arg('input', () => CancelTaskInput, { description: 'The task to cancel.' }) { id }: CancelTaskInput,
   ) {
-    return withUserErrors({ task: null, outcome: null }, () => this.taskControl.cancel(caller, id));
+    return withUserErrors(() => this.taskControl.cancel(caller, id));
   }
 
   @Authorized('tasks:write')
@@ -95,9 +95,7 @@ export class TaskResolver {
   ) {
     const { caller, traceId } = context;
     const idempotencyKey = input.idempotencyKey ?? context.idempotencyKey;
-    return withUserErrors({ task: null }, () =>
-      this.taskControl.retry(caller, input.id, idempotencyKey, traceId),
-    );
+    return withUserErrors(() => this.taskControl.retry(caller, input.id, idempotencyKey, traceId));
   }
 
   @Authorized('tasks:read')
@@ -191,8 +189,8 @@ export class TaskResolver {
 
   private requestTask({ caller, idempotencyKey, traceId }: Context, kind: TaskKind, input: ImageRequest) {
     const request = { ...input, idempotencyKey: input.idempotencyKey ?? idempotencyKey };
-    return withUserErrors({ task: null, replayed: false }, () =>
-      this.generation.request(caller, kind, request, { traceId }),
-    );
+    return withUserErrors(() => this.generation.request(caller, kind, request, { traceId }), {
+      replayed: false,
+    });
   }
 }

@@ -1,61 +1,40 @@
 import { GraphQLDateTime, GraphQLJSON, GraphQLURL } from 'graphql-scalars';
-import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
-import {
-  TASK_KINDS,
-  TASK_PRIORITIES,
-  TASK_STATUSES,
-  type TaskKind,
-  type TaskPriority,
-  type TaskStatus,
-} from '../../core/tasks/task.js';
+import { Field, ID, Int, ObjectType } from 'type-graphql';
+import { type TaskKind, type TaskPriority, type TaskStatus } from '../../core/tasks/task.js';
 import { createConnectionType } from '../relay/connection.type.js';
+import { createEnumType } from '../server/enum-type.js';
 
-export const TaskKindEnum = Object.fromEntries(TASK_KINDS.map((kind) => [kind, kind]));
-registerEnumType(TaskKindEnum, {
-  name: 'TaskKind',
-  description: 'Operation that a task performs.',
-  valuesConfig: {
-    GENERATE: { description: 'Generates images from a text prompt.' },
-    EDIT: { description: 'Edits an existing image as the prompt describes.' },
-  },
+export const TaskKindEnum = createEnumType<TaskKind>('TaskKind', 'Operation that a task performs.', {
+  GENERATE: 'Generates images from a text prompt.',
+  EDIT: 'Edits an existing image as the prompt describes.',
 });
 
-export const TaskStatusEnum = Object.fromEntries(TASK_STATUSES.map((status) => [status, status]));
-registerEnumType(TaskStatusEnum, {
-  name: 'TaskStatus',
-  description:
-    'State of a task. SUCCEEDED, FAILED, CANCELED and EXPIRED are final: a task never leaves them.',
-  valuesConfig: {
-    QUEUED: {
-      description:
-        'Waiting to be sent to the upstream. A task returns to this status if an attempt certainly created nothing and will be repeated.',
-    },
-    SUBMITTING: { description: 'Being sent to the upstream.' },
-    UNCONFIRMED: {
-      description:
-        'The request may or may not have reached the upstream. It is never sent again, so that nothing is paid for twice. A result that arrives still completes the task.',
-    },
-    RUNNING: { description: 'Accepted by the upstream, which is working on it.' },
-    SUCCEEDED: {
-      description: 'Finished with at least one image, possibly fewer than requested. See `deliveredCount`.',
-    },
-    FAILED: { description: 'Finished without an image. `error` says why.' },
-    CANCELED: { description: 'Canceled by the caller.' },
-    EXPIRED: { description: 'Not finished by its deadline. `error` says what is known.' },
+export const TaskStatusEnum = createEnumType<TaskStatus>(
+  'TaskStatus',
+  'State of a task. SUCCEEDED, FAILED, CANCELED and EXPIRED are final: a task never leaves them.',
+  {
+    QUEUED:
+      'Waiting to be sent to the upstream. A task returns to this status if an attempt certainly created nothing and will be repeated.',
+    SUBMITTING: 'Being sent to the upstream.',
+    UNCONFIRMED:
+      'The request may or may not have reached the upstream. It is never sent again, so that nothing is paid for twice. A result that arrives still completes the task.',
+    RUNNING: 'Accepted by the upstream, which is working on it.',
+    SUCCEEDED: 'Finished with at least one image, possibly fewer than requested. See `deliveredCount`.',
+    FAILED: 'Finished without an image. `error` says why.',
+    CANCELED: 'Canceled by the caller.',
+    EXPIRED: 'Not finished by its deadline. `error` says what is known.',
   },
-});
+);
 
-export const TaskPriorityEnum = Object.fromEntries(TASK_PRIORITIES.map((priority) => [priority, priority]));
-registerEnumType(TaskPriorityEnum, {
-  name: 'TaskPriority',
-  description:
-    'Priority among the queued tasks of one end user. It does not affect other end users or workspaces.',
-  valuesConfig: {
-    LOW: { description: 'After tasks with NORMAL and HIGH priority.' },
-    NORMAL: { description: 'The default. Tasks of equal priority are sent oldest first.' },
-    HIGH: { description: 'Before tasks with NORMAL and LOW priority.' },
+export const TaskPriorityEnum = createEnumType<TaskPriority>(
+  'TaskPriority',
+  'Priority among the queued tasks of one end user. It does not affect other end users or workspaces.',
+  {
+    LOW: 'After tasks with NORMAL and HIGH priority.',
+    NORMAL: 'The default. Tasks of equal priority are sent oldest first.',
+    HIGH: 'Before tasks with NORMAL and LOW priority.',
   },
-});
+);
 
 @ObjectType('TaskError', { description: 'Reason why a task has no images.', simpleResolvers: true })
 export class TaskErrorType {

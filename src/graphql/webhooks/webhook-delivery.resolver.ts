@@ -33,7 +33,7 @@ export class WebhookDeliveryResolver {
     @Arg('input', () => RedeliverWebhookInput, { description: 'The task whose results to post.' })
     { taskId }: RedeliverWebhookInput,
   ) {
-    return withUserErrors({ task: null }, async () => ({
+    return withUserErrors(async () => ({
       task: await this.webhookSender.redeliver(caller, taskId),
     }));
   }

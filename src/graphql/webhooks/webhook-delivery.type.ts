@@ -1,41 +1,32 @@
 import { GraphQLDateTime } from 'graphql-scalars';
-import { Field, ID, InputType, Int, ObjectType, registerEnumType } from 'type-graphql';
-import { type Task } from '../../core/tasks/task.js';
+import { Field, ID, InputType, Int, ObjectType } from 'type-graphql';
 import {
-  WEBHOOK_DELIVERY_KINDS,
-  WEBHOOK_DELIVERY_STATUSES,
   type WebhookDeliveryKind,
   type WebhookDeliveryStatus,
 } from '../../core/webhooks/webhook-delivery.js';
 import { createConnectionType } from '../relay/connection.type.js';
-import { Payload } from '../relay/payload.type.js';
+import { createPayloadType } from '../relay/payload.type.js';
 import { TaskType } from '../tasks/task.type.js';
+import { createEnumType } from '../server/enum-type.js';
 
-const WebhookDeliveryKindEnum = Object.fromEntries(WEBHOOK_DELIVERY_KINDS.map((kind) => [kind, kind]));
-registerEnumType(WebhookDeliveryKindEnum, {
-  name: 'WebhookDeliveryKind',
-  description: 'Which result a webhook delivery posts.',
-  valuesConfig: {
-    RESULT: { description: 'The final state of the task, with its images or its error.' },
-    LATE_RESULT: { description: 'Images that arrived after the task was final.' },
+const WebhookDeliveryKindEnum = createEnumType<WebhookDeliveryKind>(
+  'WebhookDeliveryKind',
+  'Which result a webhook delivery posts.',
+  {
+    RESULT: 'The final state of the task, with its images or its error.',
+    LATE_RESULT: 'Images that arrived after the task was final.',
   },
-});
-
-const WebhookDeliveryStatusEnum = Object.fromEntries(
-  WEBHOOK_DELIVERY_STATUSES.map((status) => [status, status]),
 );
-registerEnumType(WebhookDeliveryStatusEnum, {
-  name: 'WebhookDeliveryStatus',
-  description: 'State of a webhook delivery.',
-  valuesConfig: {
-    PENDING: { description: 'An attempt is due at `nextAttemptAt`, or in progress.' },
-    DELIVERED: { description: 'The endpoint responded with a status from 200 to 299.' },
-    ABANDONED: {
-      description:
-        'The last attempt failed, or the endpoint responded with 410. `redeliverWebhook` starts over.',
-    },
+
+const WebhookDeliveryStatusEnum = createEnumType<WebhookDeliveryStatus>(
+  'WebhookDeliveryStatus',
+  'State of a webhook delivery.',
+  {
+    PENDING: 'An attempt is due at `nextAttemptAt`, or in progress.',
+    DELIVERED: 'The endpoint responded with a status from 200 to 299.',
+    ABANDONED: 'The last attempt failed, or the endpoint responded with 410. `redeliverWebhook` starts over.',
   },
-});
+);
 
 @ObjectType('WebhookDelivery', {
   description:
@@ -137,11 +128,6 @@ export class RedeliverWebhookInput {
   taskId!: string;
 }
 
-@ObjectType('RedeliverWebhookPayload', {
-  description: 'Output of `redeliverWebhook`.',
-  simpleResolvers: true,
-})
-export class RedeliverWebhookPayload extends Payload {
-  @Field(() => TaskType, { nullable: true, description: 'The task. Null if there are `userErrors`.' })
-  task!: Task | null;
-}
+export const RedeliverWebhookPayload = createPayloadType('redeliverWebhook', {
+  task: [TaskType, 'The task.'],
+});

@@ -30,7 +30,7 @@ export class WebhookSecretResolver {
     @Arg('input', () => RotateWebhookSecretInput, { description: 'The grace period.' })
     { gracePeriodSeconds }: RotateWebhookSecretInput,
   ) {
-    return withUserErrors({ webhookSecret: null }, async () => ({
+    return withUserErrors(async () => ({
       webhookSecret: await this.webhookSecrets.rotate(caller, gracePeriodSeconds ?? null),
     }));
   }

@@ -1,7 +1,6 @@
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Field, InputType, Int, ObjectType } from 'type-graphql';
-import { type WebhookSecret } from '../../services/webhooks/webhook-secrets.js';
-import { Payload } from '../relay/payload.type.js';
+import { createPayloadType } from '../relay/payload.type.js';
 
 @ObjectType('WebhookSecret', {
   description:
@@ -32,14 +31,6 @@ export class RotateWebhookSecretInput {
   gracePeriodSeconds?: number | null;
 }
 
-@ObjectType('RotateWebhookSecretPayload', {
-  description: 'Output of `rotateWebhookSecret`.',
-  simpleResolvers: true,
-})
-export class RotateWebhookSecretPayload extends Payload {
-  @Field(() => WebhookSecretType, {
-    nullable: true,
-    description: 'The new secret. Null if there are `userErrors`.',
-  })
-  webhookSecret!: WebhookSecret | null;
-}
+export const RotateWebhookSecretPayload = createPayloadType('rotateWebhookSecret', {
+  webhookSecret: [WebhookSecretType, 'The new secret.'],
+});

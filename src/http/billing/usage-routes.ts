@@ -1,21 +1,19 @@
+import { type Options, stringify } from 'csv-stringify/sync';
 import express, { type Request, type Router } from 'express';
 import { BadRequest } from '../../core/errors.js';
-import { USAGE_GROUPINGS, type UsageGroup } from '../../core/billing/money.js';
+import { USAGE_GROUPINGS } from '../../core/billing/money.js';
 import { type Usage, type UsageQuery } from '../../services/billing/usage.js';
 import { callerOf, type AuthServices, authorize } from '../access/authorize.js';
 
-const COLUMNS = [
-  'groupKey',
-  'keyName',
-  'taskCount',
-  'imageCount',
-  'currency',
-  'cost',
-  'reserved',
-  'uncertain',
-] as const;
 /** Spreadsheets would evaluate a cell with such a beginning as a formula. */
 const FORMULA_PREFIX = /^\s*[=+\-@]|^[\t\r]/;
+const CSV_OPTIONS: Options = {
+  header: true,
+  columns: ['groupKey', 'keyName', 'taskCount', 'imageCount', 'currency', 'cost', 'reserved', 'uncertain'],
+  record_delimiter: 'windows',
+  quoted_match: /^['\s]/,
+  cast: { string: (text) => (FORMULA_PREFIX.test(text) ? `'${text}` : text) },
+};
 
 /** Serves usage as CSV (RFC 4180), for spreadsheets. */
 export function usageRoutes(auth: AuthServices, usage: Usage): Router {
@@ -29,7 +27,7 @@ export function usageRoutes(auth: AuthServices, usage: Usage): Router {
       .set('cache-control', 'no-store')
       .set('content-disposition', `attachment; filename="usage-${groupBy.toLowerCase()}-${days}.csv"`)
       .type('text/csv')
-      .send([COLUMNS.join(','), ...groups.map(csvRow), ''].join('\r\n'));
+      .send(stringify(groups, CSV_OPTIONS));
   });
   return router;
 }
@@ -50,15 +48,4 @@ function parseTime(text: unknown, name: string): Date {
   throw new BadRequest(
     `\`${name}\` must be a date such as 2026-07-01, or a time such as 2026-07-01T12:00:00Z.`,
   );
-}
-
-function csvRow(group: UsageGroup): string {
-  return COLUMNS.map((column) => csvCell(group[column])).join(',');
-}
-
-function csvCell(value: string | number | null): string {
-  if (value === null) return '';
-  const text = String(value);
-  const escaped = FORMULA_PREFIX.test(text) ? `'${text}` : text;
-  return /^['\s]|[",\r\n]/.test(escaped) ? `"${escaped.replaceAll('"', '""')}"` : escaped;
 }

@@ -13,6 +13,7 @@ import {
   Kind,
   type OperationDefinitionNode,
   SchemaMetaFieldDef,
+  type SelectionNode,
   type SelectionSetNode,
   TypeMetaFieldDef,
   TypeNameMetaFieldDef,
@@ -36,7 +37,7 @@ export type CostFunction = (variables: Readonly<Record<string, unknown>>) => num
 
 /**
  * Calculates the cost of a valid operation. checkDocumentLimits must have counted its fields, which bounds the work of
- * expanding its fragments. The part that does not depend on variables is added up once, for all requests.
+ * expanding its fragments. The document is walked once, for all requests.
  */
 export function costOfOperation(
   schema: GraphQLSchema,
@@ -46,89 +47,59 @@ export function costOfOperation(
   const fragments = new Map<string, FragmentDefinitionNode>();
   for (const definition of document.definitions)
     if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
+  const fragmentCosts = new Map<string, CostFunction>();
   const variableDefaults = variableDefaultsOf(operation);
 
-  const costOfField = (node: FieldNode, typeName: string): Cost => {
+  const costOfField = (node: FieldNode, typeName: string): CostFunction => {
     const field = findField(schema, typeName, node.name.value);
-    if (!field) return fixedCost(1);
+    if (!field) return () => 1;
     const isPaid = typeName === 'Mutation' && PAID_MUTATIONS.has(field.name);
     const ownCost = isPaid ? PAID_MUTATION_COST : 1;
     const type = getNamedType(field.type);
-    if (!node.selectionSet || !isCompositeType(type)) return fixedCost(ownCost);
-    const inner = costOfSelectionSet(node.selectionSet, type.name);
-    const pageSize = pageSizeOf(field, node, variableDefaults);
-    if (typeof pageSize === 'function') {
-      return {
-        fixed: ownCost,
-        byVariables: (variables) => pageSize(variables) * evaluateCost(inner, variables),
-      };
-    }
+    if (!node.selectionSet || !isCompositeType(type)) return () => ownCost;
+    const innerCost = costOfSelectionSet(node.selectionSet, type.name);
     const isPlainList = isListType(getNullableType(field.type)) && !/Connection$|^__/.test(typeName);
-    return multiplyCost(pageSize ?? (isPlainList ? ASSUMED_LIST_SIZE : 1), inner, ownCost);
+    const listSize = isPlainList ? ASSUMED_LIST_SIZE : 1;
+    const size = pageSizeOf(field, node, variableDefaults) ?? (() => listSize);
+    return (variables) => ownCost + size(variables) * innerCost(variables);
   };
-  const costOfSelectionSet = (set: SelectionSetNode, typeName: string): Cost => {
-    const parts = set.selections.map((selection): Cost => {
-      if (selection.kind === Kind.FIELD) return costOfField(selection, typeName);
-      if (selection.kind === Kind.INLINE_FRAGMENT) {
-        return costOfSelectionSet(selection.selectionSet, selection.typeCondition?.name.value ?? typeName);
-      }
-      const fragment = fragments.get(selection.name.value);
-      return fragment
-        ? costOfSelectionSet(fragment.selectionSet, fragment.typeCondition.name.value)
-        : fixedCost(0);
-    });
-    return sumCosts(parts);
+  // Shared by all spreads, so that the functions of a document take memory in proportion to its text.
+  const costOfFragment = (name: string): CostFunction => {
+    const fragment = fragments.get(name);
+    if (!fragment) return () => 0;
+    const cost =
+      fragmentCosts.get(name) ?? costOfSelectionSet(fragment.selectionSet, fragment.typeCondition.name.value);
+    fragmentCosts.set(name, cost);
+    return cost;
+  };
+  const costOfSelection = (selection: SelectionNode, typeName: string): CostFunction => {
+    if (selection.kind === Kind.FIELD) return costOfField(selection, typeName);
+    if (selection.kind === Kind.FRAGMENT_SPREAD) return costOfFragment(selection.name.value);
+    return costOfSelectionSet(selection.selectionSet, selection.typeCondition?.name.value ?? typeName);
+  };
+  const costOfSelectionSet = ({ selections }: SelectionSetNode, typeName: string): CostFunction => {
+    const costs = selections.map((selection) => costOfSelection(selection, typeName));
+    return (variables) => costs.reduce((total, costOf) => total + costOf(variables), 0);
   };
 
-  const root = schema.getRootType(operation.operation)?.name ?? '';
-  const cost = costOfSelectionSet(operation.selectionSet, root);
-  return (variables) => evaluateCost(cost, variables);
+  return costOfSelectionSet(operation.selectionSet, schema.getRootType(operation.operation)?.name ?? '');
 }
 
-interface Cost {
-  fixed: number;
-  byVariables: CostFunction | null;
-}
-
-function fixedCost(fixed: number): Cost {
-  return { fixed, byVariables: null };
-}
-
-function evaluateCost({ fixed, byVariables }: Cost, variables: Readonly<Record<string, unknown>>): number {
-  return byVariables ? fixed + byVariables(variables) : fixed;
-}
-
-function multiplyCost(factor: number, { fixed, byVariables }: Cost, ownCost: number): Cost {
-  return {
-    fixed: ownCost + factor * fixed,
-    byVariables: byVariables && ((variables) => factor * byVariables(variables)),
-  };
-}
-
-function sumCosts(parts: readonly Cost[]): Cost {
-  const varying = parts.flatMap((part) => part.byVariables ?? []);
-  return {
-    fixed: parts.reduce((total, part) => total + part.fixed, 0),
-    byVariables:
-      varying.length === 0
-        ? null
-        : (variables) => varying.reduce((total, costOf) => total + costOf(variables), 0),
-  };
-}
-
-/** Requested page size of a connection: a number, or a function of the variables. Null for a field without pages. */
+/** Requested page size of a connection. Null for a field without pages. */
 function pageSizeOf(
   field: GraphQLField<unknown, unknown>,
   node: FieldNode,
   defaults: ReadonlyMap<string, unknown>,
-): number | CostFunction | null {
+): CostFunction | null {
   const firstArgument = field.args.find(({ name }) => name === 'first');
   if (!firstArgument) return null;
   const value = node.arguments?.find(({ name }) => name.value === 'first')?.value;
-  if (value?.kind === Kind.INT) return clampPageSize(Number(value.value));
-  if (value?.kind !== Kind.VARIABLE) return clampPageSize(firstArgument.defaultValue);
-  const name = value.name.value;
-  return (variables) => clampPageSize(variables[name] ?? defaults.get(name) ?? firstArgument.defaultValue);
+  if (value?.kind === Kind.VARIABLE) {
+    const name = value.name.value;
+    return (variables) => clampPageSize(variables[name] ?? defaults.get(name) ?? firstArgument.defaultValue);
+  }
+  const size = clampPageSize(value?.kind === Kind.INT ? Number(value.value) : firstArgument.defaultValue);
+  return () => size;
 }
 
 function clampPageSize(size: unknown): number {

@@ -37,10 +37,7 @@ export class ConfigInvalid extends appError('CONFIG_INVALID', 500) {}
 
 // --- Access ---
 
-/**
- * The API key or token is missing, malformed, unknown, revoked or expired. All of these get the same response, so
- * that a caller cannot find out which keys exist.
- */
+/** The API key or token is missing, malformed, unknown, revoked or expired. One response for all hides which keys exist. */
 export class Unauthenticated extends appError('UNAUTHENTICATED', 401) {
   constructor(
     message = 'The API key or token is missing or not valid. Send it as "Authorization: Bearer dk_…".',
@@ -62,10 +59,7 @@ export class Forbidden extends appError('FORBIDDEN', 403) {
 /** The token of a signed link is missing, wrong or expired. */
 export class LinkInvalid extends appError('LINK_INVALID', 403) {}
 
-/**
- * An identity provider's token cannot be verified, because the provider's keys are not cached and it does not
- * respond.
- */
+/** An identity provider's token cannot be verified, because its keys are not cached and it does not respond. */
 export class IdentityProviderUnavailable extends appError('IDENTITY_PROVIDER_UNAVAILABLE', 503) {
   constructor(cause?: unknown) {
     super(
@@ -148,14 +142,11 @@ export class QueryTooComplex extends appError('QUERY_TOO_COMPLEX', 400) {
 
 /** The request body exceeds the limit of its route. */
 export class PayloadTooLarge extends appError('PAYLOAD_TOO_LARGE', 413) {
-  constructor(limitBytes: number) {
-    super(`The body is larger than ${formatBytes(limitBytes)}, the limit of this route. Send a smaller one.`);
+  constructor(bytes: number) {
+    const [divisor, unit] = bytes % 1_048_576 === 0 ? [1_048_576, 'MB'] : [1_024, 'kB'];
+    const limit = bytes % divisor === 0 ? `${bytes / divisor} ${unit}` : `${bytes} bytes`;
+    super(`The body is larger than ${limit}, the limit of this route. Send a smaller one.`);
   }
-}
-
-function formatBytes(bytes: number): string {
-  if (bytes % 1_048_576 === 0) return `${bytes / 1_048_576} MB`;
-  return bytes % 1_024 === 0 ? `${bytes / 1_024} kB` : `${bytes} bytes`;
 }
 
 // --- Database and image store ---
@@ -235,9 +226,7 @@ export class UpstreamPaused extends appError('UPSTREAM_PAUSED', 503) {
  */
 export type SubmitOutcome = 'not-sent' | 'refused' | 'unknown';
 
-/**
- * An error of the upstream, mapped to our codes where it occurred. It alone decides whether and when to try again.
- */
+/** An error of the upstream, mapped to our codes where it occurred. It alone decides whether and when to try again. */
 export class UpstreamError extends appError('UPSTREAM_ERROR', 502) {
   private readonly retryDelaysMs: readonly number[];
   constructor(

@@ -3,9 +3,8 @@ import {
   type DocumentNode,
   type FragmentDefinitionNode,
   Kind,
-  type SelectionNode,
   type SelectionSetNode,
-  type ValueNode,
+  visit,
 } from 'graphql';
 import { QueryTooComplex } from '../../core/errors.js';
 
@@ -70,11 +69,13 @@ export function checkDocumentLimits(document: DocumentNode, limits: QueryLimits)
       sum.rootFields += isField ? 1 : inner.rootFields;
       sum.aliases += inner.aliases + (isField && selection.alias ? 1 : 0);
       sum.directives += inner.directives + (selection.directives?.length ?? 0);
-      checkListSizes(selection, limits.listSize);
     }
     return sum;
   };
 
+  visit(document, {
+    ListValue: ({ values }) => assertWithinLimit(limits.listSize, values.length, 'elements in one list'),
+  });
   for (const definition of document.definitions) {
     const metrics =
       definition.kind === Kind.FRAGMENT_DEFINITION
@@ -117,19 +118,4 @@ function countDirectives(definition: DefinitionNode): number {
     ({ directives }) => directives ?? [],
   );
   return (definition.directives?.length ?? 0) + variableDirectives.length;
-}
-
-function checkListSizes(selection: SelectionNode, maxSize: number): void {
-  const walk = (value: ValueNode): void => {
-    if (value.kind === Kind.LIST) {
-      assertWithinLimit(maxSize, value.values.length, 'elements in one list');
-      value.values.forEach(walk);
-    } else if (value.kind === Kind.OBJECT) value.fields.forEach((field) => walk(field.value));
-  };
-  for (const { arguments: args } of [selection, ...(selection.directives ?? [])] as WithArguments[])
-    for (const { value } of args ?? []) walk(value);
-}
-
-interface WithArguments {
-  arguments?: readonly { value: ValueNode }[];
 }

@@ -1,4 +1,4 @@
-import { type RequestHandler, type Response } from 'express';
+import { type Request, type RequestHandler, type Response } from 'express';
 import { type Caller, type Scope } from '../../core/access/caller.js';
 import { type GetClientAddress } from '../../core/access/client-address.js';
 import { type Access, requireScope } from '../../services/access/access.js';
@@ -12,6 +12,9 @@ export interface AuthServices {
   rateLimits: RateLimits;
 }
 
+/** Reads the credential of a request, such as `Bearer dk_…`. */
+type CredentialOf = (request: Request) => string | undefined;
+
 /**
  * Creates middleware that requires a caller with the scope, counts the request and sets the rate limit headers. Throws
  * Unauthenticated, Forbidden and RateLimited.
@@ -19,9 +22,10 @@ export interface AuthServices {
 export function authorize(
   { access, clientAddressOf, rateLimits }: AuthServices,
   scope: Scope,
+  credentialOf: CredentialOf = ({ headers }) => headers.authorization,
 ): RequestHandler {
   return async (request, response, next) => {
-    const caller = await access.authenticate(request.headers.authorization, clientAddressOf(request));
+    const caller = await access.authenticate(credentialOf(request), clientAddressOf(request));
     requireScope(caller, scope);
     const rateLimit = await rateLimits.countRequests(caller, 1);
     if (rateLimit) response.setHeaders(new Map(Object.entries(rateLimitHeaders(rateLimit))));
@@ -30,7 +34,7 @@ export function authorize(
   };
 }
 
-/** Returns the caller that `authorize` stored in the response. */
+/** Returns the caller that a middleware stored in the response. */
 export function callerOf({ locals }: Response): Caller {
   return locals.caller as Caller;
 }

@@ -1,19 +1,16 @@
 import express, { type Request, type RequestHandler, type Response, Router } from 'express';
 import { type Caller } from '../../core/access/caller.js';
-import { type GetClientAddress } from '../../core/access/client-address.js';
 import { BadRequest } from '../../core/errors.js';
 import { EVENT_TYPES, type EventType, type TaskEvent } from '../../core/events/task-event.js';
 import { type EventSink } from '../../core/events/event-sink.js';
-import { type Access, requireScope } from '../../services/access/access.js';
 import { type OpenConnections } from '../../services/limits/open-connections.js';
-import { type RateLimits } from '../../services/limits/rate-limits.js';
 import {
   type Rendering,
   type EventSubscription,
   type EventSubscriptions,
 } from '../../services/events/event-subscriptions.js';
 import { EventStreamResponse, type StreamFormat } from './event-stream-response.js';
-import { callerOf } from '../access/authorize.js';
+import { type AuthServices, authorize, callerOf } from '../access/authorize.js';
 import { onClose } from '../server/on-close.js';
 import { graphqlErrorBody, withErrorBody } from '../server/reply-with-error.js';
 
@@ -35,13 +32,10 @@ export type StartOperation = (
   sink: EventSink,
 ) => Promise<{ errors: object[] } | { result: object } | { unsubscribe: () => void }>;
 
-export interface EventStreamServices {
-  access: Access;
+export interface EventStreamServices extends AuthServices {
   connections: OpenConnections;
   eventSubscriptions: EventSubscriptions;
-  rateLimits: RateLimits;
   startOperation: StartOperation;
-  clientAddressOf: GetClientAddress;
 }
 
 /**
@@ -61,31 +55,31 @@ export class EventStreamRoutes {
     );
     this.rendering = { cacheKey: 'event stream', render: (event) => Promise.resolve(this.render(event)) };
     const { router } = this;
-    router.get('/events', async (request, response) => {
-      const caller = await this.authenticateReader(request);
+    const authorizeReader = authorize(services, 'tasks:read', credentialOf);
+    router.get('/events', authorizeReader, async (request, response) => {
+      const caller = callerOf(response);
       const filter = {
         types: parseEventTypes(request.query.types),
         taskIds: parseList(request.query.taskIds),
       };
       await this.pushEvents(
         response,
-        caller,
         await services.eventSubscriptions.subscribeToWorkspace(caller, resumeCursorOf(request), filter),
       );
     });
-    router.get('/tasks/:id/events', async (request, response) => {
-      const caller = await this.authenticateReader(request);
+    router.get<{ id: string }>('/tasks/:id/events', authorizeReader, async (request, response) => {
       const subscription = await services.eventSubscriptions.subscribeToTask(
-        caller,
+        callerOf(response),
         request.params.id,
         resumeCursorOf(request),
       );
       // Only the status 204 stops an EventSource from reconnecting after the end.
       if (isFinished(subscription)) response.status(204).end();
-      else await this.pushEvents(response, caller, subscription);
+      else await this.pushEvents(response, subscription);
     });
     const authenticate: RequestHandler = async (request, response, next) => {
-      response.locals.caller = await this.authenticate(request);
+      const { access, clientAddressOf } = services;
+      response.locals.caller = await access.authenticate(credentialOf(request), clientAddressOf(request));
       next();
     };
     router
@@ -110,38 +104,17 @@ export class EventStreamRoutes {
     for (const stream of [...this.openStreams]) stream.endEarly('going-away', null);
   }
 
-  /** Reads the credential from the header, or from the parameter of RFC 6750, 2.3, because an EventSource cannot set headers. */
-  private authenticate(request: Request): Promise<Caller> {
-    const { headers, query } = request;
-    const token = typeof query.access_token === 'string' ? `Bearer ${query.access_token}` : undefined;
-    const { access, clientAddressOf } = this.services;
-    return access.authenticate(headers.authorization ?? token, clientAddressOf(request));
-  }
-
-  /** Requires the scope `tasks:read`, as GraphQL subscriptions do. Throws Unauthenticated, Forbidden and RateLimited. */
-  private async authenticateReader(request: Request): Promise<Caller> {
-    const caller = await this.authenticate(request);
-    requireScope(caller, 'tasks:read');
-    await this.services.rateLimits.countRequests(caller, 1);
-    return caller;
-  }
-
-  private async pushEvents(
-    response: Response,
-    caller: Caller,
-    subscription: EventSubscription,
-  ): Promise<void> {
-    const stream = await this.openStream(response, caller, 'plain');
+  private async pushEvents(response: Response, subscription: EventSubscription): Promise<void> {
+    const stream = await this.openStream(response, 'plain');
     const unsubscribe = this.services.eventSubscriptions.start(subscription, this.rendering, stream);
     onClose(response, unsubscribe);
     stream.start();
   }
 
   private async runOperation(response: Response, input: unknown): Promise<void> {
-    const caller = callerOf(response);
     const operation = parseOperation(input);
-    const stream = await this.openStream(response, caller, 'graphql');
-    const result = await this.services.startOperation(operation, caller, stream);
+    const stream = await this.openStream(response, 'graphql');
+    const result = await this.services.startOperation(operation, callerOf(response), stream);
     if ('errors' in result) {
       response.status(400).set('cache-control', 'no-store').json(result);
     } else if ('result' in result) {
@@ -153,13 +126,9 @@ export class EventStreamRoutes {
     }
   }
 
-  private async openStream(
-    response: Response,
-    caller: Caller,
-    format: StreamFormat,
-  ): Promise<EventStreamResponse> {
+  private async openStream(response: Response, format: StreamFormat): Promise<EventStreamResponse> {
     const stream = new EventStreamResponse(response, format);
-    const { release, acquired } = this.services.connections.acquire(caller, () =>
+    const { release, acquired } = this.services.connections.acquire(callerOf(response), () =>
       stream.endEarly('api-key-revoked', null),
     );
     this.openStreams.add(stream);
@@ -176,6 +145,12 @@ export class EventStreamRoutes {
     const cursor = this.services.eventSubscriptions.cursorOf(event);
     return `id: ${cursor}\ndata: ${JSON.stringify({ id, cursor, type, at, actor, taskId, data })}\n\n`;
   }
+}
+
+/** Reads the header, or the parameter of RFC 6750, 2.3, because an EventSource cannot set headers. */
+function credentialOf({ headers, query }: Request): string | undefined {
+  const token = typeof query.access_token === 'string' ? `Bearer ${query.access_token}` : undefined;
+  return headers.authorization ?? token;
 }
 
 /** A browser that reconnects sends the ID of the last event. Otherwise the query parameter `after` is the start. */

@@ -16,7 +16,7 @@ import { HttpClient } from '../net/http-client.js';
 import { AceDataClient } from '../upstreams/acedata-client.js';
 import { UpstreamGate } from '../upstreams/upstream-gate.js';
 import { loadOrCreateSecretKey } from '../config/secret-key.js';
-import { CLEANUP_TIMEOUT_MS, withTimeout } from './cleanups.js';
+import { CLEANUP_TIMEOUT_MS, stopWithin } from './cleanups.js';
 import { type AppContext } from './app-context.js';
 
 /** Requests and jobs share the pool. Ten connections keep two cores of PostgreSQL busy, and 20 leave headroom. */
@@ -36,7 +36,7 @@ export async function startAdapters(context: AppContext) {
   const databaseUrl = config.databaseUrl ?? (await startEmbeddedPostgres(context));
   await migrate({ databaseUrl, migrationsDir: migrationsDir(), log });
   const db = new Database({ url: databaseUrl, maxConnections: MAX_DATABASE_CONNECTIONS, log });
-  cleanups.push(() => withTimeout(CLEANUP_TIMEOUT_MS, 'the database connections', db.close()));
+  cleanups.push(() => stopWithin(CLEANUP_TIMEOUT_MS, 'the database connections', db.close()));
   await db.hasRowSecurity();
   const tasks = new TaskRepository(db);
   const images = new ImageRepository(db);
@@ -44,7 +44,7 @@ export async function startAdapters(context: AppContext) {
 
   const eventLog = new EventLog(events, databaseUrl, log);
   if (tuning.push !== false) await eventLog.start();
-  cleanups.push(() => withTimeout(CLEANUP_TIMEOUT_MS, 'the event log', eventLog.stop()));
+  cleanups.push(() => stopWithin(CLEANUP_TIMEOUT_MS, 'the event log', eventLog.stop()));
   const sourceImageGuard = createSourceImageGuard(config, usesSandbox ? url : config.flux.baseUrl);
   if (config.images.allowPrivateHosts.length > 0) {
     log.warn(

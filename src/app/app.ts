@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import { type Logger } from 'pino';
 import { startTransports } from './transports.js';
 import { startAdapters } from './adapters.js';
-import { withTimeout, type Cleanups, WORKER_STOP_TIMEOUT_MS } from './cleanups.js';
+import { stopWithin, type Cleanups, WORKER_STOP_TIMEOUT_MS } from './cleanups.js';
 import { buildServices } from './services.js';
 import { type Tuning } from './tuning.js';
 import { createWorker } from './create-worker.js';
@@ -63,8 +63,8 @@ async function buildAndStart(
   if (worker) {
     cleanups.push(() =>
       Promise.all([
-        withTimeout(WORKER_STOP_TIMEOUT_MS, 'the queue', worker.stop()),
-        withTimeout(WORKER_STOP_TIMEOUT_MS, 'the webhook sender', services.webhookSender.stop()),
+        stopWithin(WORKER_STOP_TIMEOUT_MS, 'the queue', worker.stop()),
+        stopWithin(WORKER_STOP_TIMEOUT_MS, 'the webhook sender', services.webhookSender.stop()),
       ]),
     );
     await worker.start();

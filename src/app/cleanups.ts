@@ -1,3 +1,5 @@
+import { TIMED_OUT, withTimeout } from '../core/primitives/async.js';
+
 /** Functions that release what was started, in the order of starting. */
 export type Cleanups = (() => Promise<unknown> | void)[];
 
@@ -8,14 +10,8 @@ export type Cleanups = (() => Promise<unknown> | void)[];
 export const CLEANUP_TIMEOUT_MS = 1_000;
 export const WORKER_STOP_TIMEOUT_MS = 7_000;
 
-/** Waits for `work`. Rejects after `timeoutMs`, without cancelling the work. `name` identifies it in the message. */
-export async function withTimeout(timeoutMs: number, name: string, work: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const timedOut = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`Stopping ${name} took longer than ${timeoutMs} ms.`)),
-      timeoutMs,
-    );
-  });
-  await Promise.race([work, timedOut]).finally(() => clearTimeout(timer));
+/** Waits for `stopping`. Rejects after `timeoutMs`, without cancelling it. `name` identifies it in the message. */
+export async function stopWithin(timeoutMs: number, name: string, stopping: Promise<unknown>): Promise<void> {
+  if ((await withTimeout(stopping, timeoutMs)) === TIMED_OUT)
+    throw new Error(`Stopping ${name} took longer than ${timeoutMs} ms.`);
 }

@@ -45,7 +45,7 @@ import { Usage } from '../services/billing/usage.js';
 import { EventSubscriptions } from '../services/events/event-subscriptions.js';
 import { WebhookSecrets } from '../services/webhooks/webhook-secrets.js';
 import { type Adapters } from './adapters.js';
-import { CLEANUP_TIMEOUT_MS, withTimeout } from './cleanups.js';
+import { CLEANUP_TIMEOUT_MS, stopWithin } from './cleanups.js';
 import { type AppContext } from './app-context.js';
 
 /** The issuer of client tokens without PUBLIC_URL. It must be the same on every instance. */
@@ -143,12 +143,12 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
   const broadcaster = new Broadcaster(eventLog, events, broadcasterOptions, log);
   const eventSubscriptions = new EventSubscriptions(events, eventLog, broadcaster, cursors, push.replayDays);
   const apiKeyRepository = new ApiKeyRepository(db);
-  const apiKeyUsage = new ApiKeyUsage(apiKeyRepository, log);
-  const authenticationFailures = new AuthenticationFailures(
+  const apiKeyUsage = new ApiKeyUsage({ keys: apiKeyRepository, log });
+  const authenticationFailures = new AuthenticationFailures({
     auditLog,
     log,
-    tuning.authenticationFailureWindowMs,
-  );
+    windowMs: tuning.authenticationFailureWindowMs,
+  });
   const tokenSigning = new TokenSigning(signer, publicUrl ?? DEFAULT_TOKEN_ISSUER);
   const { oidc } = config;
   const providerKeys = oidc && new IdentityProviderKeys(oidc.issuer, log, tuning.jwksCooldownMs);
@@ -167,7 +167,7 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     tuning.connectionLeaseMs ?? LEASE_MS,
     log,
   );
-  cleanups.push(() => withTimeout(CLEANUP_TIMEOUT_MS, 'the connection slots', connectionLimits.stop()));
+  cleanups.push(() => stopWithin(CLEANUP_TIMEOUT_MS, 'the connection slots', connectionLimits.stop()));
   const connections = new OpenConnections(
     apiKeyRepository,
     access,
@@ -177,7 +177,7 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     log,
   );
   cleanups.push(() =>
-    withTimeout(
+    stopWithin(
       CLEANUP_TIMEOUT_MS,
       'the key checks and pending key usage',
       Promise.all([connections.stop(), apiKeyUsage.stop(), authenticationFailures.stop()]),

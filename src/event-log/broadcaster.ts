@@ -1,5 +1,7 @@
+import { setImmediate as nextTick, setTimeout as delay } from 'node:timers/promises';
 import { bulkhead } from 'cockatiel';
 import { type Logger } from 'pino';
+import { TIMED_OUT, withTimeout } from '../core/primitives/async.js';
 import { type EventCursorCodec } from '../core/events/event-cursor.js';
 import { type TaskEvent } from '../core/events/task-event.js';
 import { type EventSink } from '../core/events/event-sink.js';
@@ -69,16 +71,10 @@ export class Broadcaster implements SubscriberHost {
 
   /** Pushes all committed events before the sockets close. Gives up after 1.5 s, because PostgreSQL may be down. */
   async flush(): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<void>((resolve) => {
-      timer = setTimeout(() => {
-        this.log.warn(
-          'could not push the last events before shutdown; clients receive them when they reconnect',
-        );
-        resolve();
-      }, FLUSH_TIMEOUT_MS);
-    });
-    await Promise.race([this.flushTopics(), timeout]).finally(() => clearTimeout(timer));
+    if ((await withTimeout(this.flushTopics(), FLUSH_TIMEOUT_MS)) === TIMED_OUT)
+      this.log.warn(
+        'could not push the last events before shutdown; clients receive them when they reconnect',
+      );
   }
 
   private async flushTopics(): Promise<void> {
@@ -173,7 +169,7 @@ export class Broadcaster implements SubscriberHost {
       if (subscriber.state !== 'catching-up') return;
       if (subscriber.position < page.endPosition) subscriber.position = page.endPosition;
       // Cached renderings resolve without a real wait, so yield to let live subscribers be served too.
-      await new Promise((resolve) => setImmediate(resolve));
+      await nextTick();
     }
   }
 
@@ -209,7 +205,7 @@ export class Broadcaster implements SubscriberHost {
       };
     } catch (error) {
       this.log.warn({ err: error }, 'cannot read old events; retrying');
-      await new Promise((resolve) => setTimeout(resolve, READ_RETRY_MS));
+      await delay(READ_RETRY_MS);
       return null;
     }
   }

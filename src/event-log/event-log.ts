@@ -1,4 +1,6 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Logger } from 'pino';
+import { singleFlight, singleFlightWithRerun } from '../core/primitives/async.js';
 import { type TaskEvent } from '../core/events/task-event.js';
 import { type EventRepository } from '../db/events/event-repository.js';
 import { NotificationListener } from '../db/postgres/listener.js';
@@ -37,10 +39,9 @@ export class EventLog {
   private handler: EventBatchHandler | null = null;
   private timers: NodeJS.Timeout[] = [];
   private isRunning = false;
-  private isSealRequested = false;
-  private sealing: Promise<void> | null = null;
-  private reading: Promise<void> | null = null;
-  private headQuery: Promise<bigint> | null = null;
+  private readonly seal = singleFlightWithRerun(() => this.sealBatch());
+  private readonly readNewEvents = singleFlightWithRerun(() => this.readUntilHead());
+  private readonly queryHead = singleFlight(() => this.events.headPosition());
   /** The last position known to be sealed. */
   private knownHead = 0n;
 
@@ -76,7 +77,7 @@ export class EventLog {
     await this.seal();
     this.isRunning = false;
     await this.listener.close();
-    await this.reading;
+    await this.readNewEvents();
   }
 
   /** Seals in the background. Calls during a sealing cause one more sealing after it. */
@@ -91,10 +92,7 @@ export class EventLog {
 
   /** Reads the head from PostgreSQL. Another instance may have sealed events whose notification has not arrived yet. */
   async refreshHead(): Promise<bigint> {
-    this.headQuery ??= this.events.headPosition().finally(() => {
-      this.headQuery = null;
-    });
-    this.advance(await this.headQuery);
+    this.advance(await this.queryHead());
     return this.knownHead;
   }
 
@@ -113,31 +111,18 @@ export class EventLog {
   async flush(): Promise<void> {
     await this.seal();
     await this.pollHead();
-    await this.reading;
+    await this.readNewEvents();
   }
 
-  private async seal(): Promise<void> {
+  private async sealBatch(): Promise<void> {
     if (!this.isRunning) return;
-    this.isSealRequested = true;
-    this.sealing ??= this.runSealLoop().finally(() => {
-      this.sealing = null;
-    });
-    await this.sealing;
-  }
-
-  private async runSealLoop(): Promise<void> {
-    while (this.isSealRequested && this.isRunning) {
-      this.isSealRequested = false;
-      try {
-        const sealed = await this.events.seal(SEAL_BATCH_SIZE);
-        if (sealed === null) await new Promise((resolve) => setTimeout(resolve, BUSY_RETRY_MS));
-        if (sealed === null || sealed === SEAL_BATCH_SIZE) this.isSealRequested = true;
-        else if (sealed >= BATCH_THRESHOLD)
-          await new Promise((resolve) => setTimeout(resolve, BATCH_DELAY_MS));
-      } catch (error) {
-        this.log.warn({ err: error }, 'sealing events failed; retrying');
-        return;
-      }
+    try {
+      const sealed = await this.events.seal(SEAL_BATCH_SIZE);
+      if (sealed === null) await delay(BUSY_RETRY_MS);
+      if (sealed === null || sealed === SEAL_BATCH_SIZE) this.requestSeal();
+      else if (sealed >= BATCH_THRESHOLD) await delay(BATCH_DELAY_MS);
+    } catch (error) {
+      this.log.warn({ err: error }, 'sealing events failed; retrying');
     }
   }
 
@@ -151,18 +136,14 @@ export class EventLog {
 
   private advance(head: bigint): void {
     if (head > this.knownHead) this.knownHead = head;
-    if (!this.isBehind) return;
-    this.reading ??= this.readNewEvents().finally(() => {
-      this.reading = null;
-      if (this.isBehind) setTimeout(() => this.advance(0n), READ_RETRY_MS);
-    });
+    if (this.isBehind) void this.readNewEvents();
   }
 
   private get isBehind(): boolean {
     return this.isRunning && this.handler !== null && this.recent.endPosition < this.knownHead;
   }
 
-  private async readNewEvents(): Promise<void> {
+  private async readUntilHead(): Promise<void> {
     try {
       while (this.isBehind) {
         const { endPosition } = this.recent;
@@ -175,6 +156,7 @@ export class EventLog {
       }
     } catch (error) {
       this.log.warn({ err: error }, 'reading the event log failed; retrying');
+      setTimeout(() => this.advance(0n), READ_RETRY_MS);
     }
   }
 }

@@ -1,3 +1,4 @@
+import { singleFlight } from '../core/primitives/async.js';
 import { type TaskEvent } from '../core/events/task-event.js';
 import { type EventRepository } from '../db/events/event-repository.js';
 
@@ -12,7 +13,7 @@ export class RecentEvents {
   private events: TaskEvent[] = [];
   /** The position just before the first buffered event. */
   private startPosition = 0n;
-  private extending: Promise<void> | null = null;
+  private readonly extendBack = singleFlight(() => this.fillBackwards());
 
   constructor(private readonly repository: EventRepository) {}
 
@@ -49,15 +50,12 @@ export class RecentEvents {
   /** Extends the buffer backwards until it covers `position`, unless that is too far back. */
   async extendBackTo(position: bigint): Promise<void> {
     while (position < this.startPosition && this.canExtendTo(position)) {
-      this.extending ??= this.extendBack().finally(() => {
-        this.extending = null;
-      });
-      await this.extending;
+      await this.extendBack();
     }
   }
 
   /** Always fills the buffer completely: in a reconnect storm, other subscribers need slightly older events. */
-  private async extendBack(): Promise<void> {
+  private async fillBackwards(): Promise<void> {
     const { startPosition } = this;
     const from = this.endPosition - BigInt(MAX_RECENT_EVENTS);
     const newStart = from > 0n ? from : 0n;

@@ -1,4 +1,6 @@
+import { setImmediate as nextTick, setTimeout as delay } from 'node:timers/promises';
 import { type Logger } from 'pino';
+import { singleFlightWithRerun } from '../core/primitives/async.js';
 import { type TaskEvent } from '../core/events/task-event.js';
 import { type EventScope } from '../db/events/event-repository.js';
 
@@ -39,7 +41,8 @@ export class Topic {
   private readonly liveSubscribers = new Set<LiveSubscriber>();
   private readonly renderings = new Map<bigint, Promise<string>>();
   private pending: TaskEvent[] = [];
-  private broadcasting: Promise<void> | null = null;
+  /** Resolves when every event passed to `broadcast` was written to the sockets. */
+  readonly whenIdle = singleFlightWithRerun(() => this.broadcastPending());
 
   constructor(
     private readonly options: TopicOptions,
@@ -73,9 +76,7 @@ export class Topic {
       this.pending = [];
       for (const subscriber of [...this.liveSubscribers]) subscriber.fallBack();
     }
-    this.broadcasting ??= this.broadcastPending().finally(() => {
-      this.broadcasting = null;
-    });
+    void this.whenIdle();
   }
 
   /** Sends the subscriber all events from now on. It must have seen every earlier one. */
@@ -87,11 +88,6 @@ export class Topic {
     this.liveSubscribers.delete(subscriber);
   }
 
-  /** Resolves when every event passed to `broadcast` was written to the sockets. */
-  async whenIdle(): Promise<void> {
-    await this.broadcasting;
-  }
-
   private async broadcastPending(): Promise<void> {
     while (this.pending.length > 0 && this.liveSubscribers.size > 0) {
       const batch = this.pending.splice(0, RENDER_BATCH_SIZE);
@@ -99,7 +95,7 @@ export class Topic {
       if (!texts) break;
       const subscribers = [...this.liveSubscribers];
       for (let start = 0; start < subscribers.length; start += SUBSCRIBERS_PER_SLICE) {
-        if (start > 0) await new Promise((resolve) => setImmediate(resolve));
+        if (start > 0) await nextTick();
         for (const subscriber of subscribers.slice(start, start + SUBSCRIBERS_PER_SLICE))
           subscriber.receive(batch, texts);
       }
@@ -115,7 +111,7 @@ export class Topic {
       } catch (error) {
         if (this.subscribers.size === 0) throw error;
         this.log.warn({ err: error, position: String(event.position) }, 'cannot render an event; retrying');
-        await new Promise((resolve) => setTimeout(resolve, RENDER_RETRY_MS));
+        await delay(RENDER_RETRY_MS);
       }
     }
   }

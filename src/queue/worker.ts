@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   Logger as WorkerLogger,
   makeWorkerUtils,
@@ -141,7 +141,7 @@ export class Worker {
   private async jobsFinished(): Promise<void> {
     do {
       await Promise.allSettled(this.runningJobs.values());
-      await pause(FINAL_WRITE_WAIT_MS, undefined, { ref: false });
+      await delay(FINAL_WRITE_WAIT_MS, undefined, { ref: false });
     } while (this.runningJobs.size > 0);
   }
 

@@ -17,11 +17,79 @@ export async function withTimeout<Result>(
   }
 }
 
-/** Returns a function that starts `work` unless it is in progress, and returns the promise of the work in progress. */
-export function singleFlight<Result>(work: () => Promise<Result>): () => Promise<Result> {
+/**
+ * Returns a function that starts `work` unless it is in progress, and returns the promise of the work in progress. A call
+ * that joins it has no effect of its own, whatever its arguments are.
+ */
+export function singleFlight<Args extends unknown[], Result>(
+  work: (...args: Args) => Promise<Result>,
+): (...args: Args) => Promise<Result> {
   let inProgress: Promise<Result> | null = null;
-  return () =>
-    (inProgress ??= work().finally(() => {
+  return (...args) =>
+    (inProgress ??= work(...args).finally(() => {
       inProgress = null;
     }));
+}
+
+/**
+ * Returns a function that starts `work`. A call while it is in progress makes it run once more afterwards, because the
+ * current run may have missed what the call is about. The promise resolves when nothing is left to run.
+ */
+export function singleFlightWithRerun(work: () => Promise<void>): () => Promise<void> {
+  let inProgress: Promise<void> | null = null;
+  let isRequested = false;
+  const runUntilDone = async () => {
+    try {
+      do {
+        isRequested = false;
+        await work();
+      } while (isRequested);
+    } finally {
+      // Not in a later microtask, or a call in between would be lost.
+      inProgress = null;
+    }
+  };
+  return () => {
+    isRequested = true;
+    return (inProgress ??= runUntilDone());
+  };
+}
+
+/** Shares work in progress by its key. */
+export class SingleFlights<Key, Result> {
+  private readonly inProgress = new Map<Key, Promise<Result>>();
+
+  get size(): number {
+    return this.inProgress.size;
+  }
+
+  has(key: Key): boolean {
+    return this.inProgress.has(key);
+  }
+
+  /** Starts `work` unless there is work in progress for the key, and returns the promise of the work in progress. */
+  run(key: Key, work: () => Promise<Result>): Promise<Result> {
+    const known = this.inProgress.get(key);
+    if (known) return known;
+    const started = work().finally(() => this.inProgress.delete(key));
+    this.inProgress.set(key, started);
+    return started;
+  }
+}
+
+/** Returns a function that runs `work` and keeps its result for `ttlMs`. Concurrent calls share one run. Failures are not kept. */
+export function cachedFor<Result>(ttlMs: number, work: () => Promise<Result>): () => Promise<Result> {
+  let result: Promise<Result> | null = null;
+  let expiresAt = 0;
+  return () => {
+    const now = Date.now();
+    if (result && now <= expiresAt) return result;
+    const started = work();
+    started.catch(() => {
+      if (result === started) result = null;
+    });
+    result = started;
+    expiresAt = now + ttlMs;
+    return started;
+  };
 }

@@ -1,5 +1,6 @@
 import { type Logger } from 'pino';
 import { LRUCache } from 'lru-cache';
+import { BatchedWriter } from '../../core/primitives/batched-writer.js';
 import { type ApiKeyRepository } from '../../db/access/api-key-repository.js';
 
 /** `lastUsedAt` is precise to the minute. */
@@ -14,36 +15,25 @@ export class ApiKeyUsage {
     max: MAX_TRACKED_KEYS,
     ttl: MIN_WRITE_INTERVAL_MS,
   });
-  private readonly pending = new Set<string>();
-  private timer: NodeJS.Timeout | null = null;
-  private pendingWrite: Promise<void> = Promise.resolve();
+  private readonly writer: BatchedWriter<string>;
 
-  constructor(
-    private readonly keys: ApiKeyRepository,
-    private readonly log: Logger,
-  ) {}
+  constructor({ keys, log }: { keys: ApiKeyRepository; log: Logger }) {
+    this.writer = new BatchedWriter({
+      delayMs: BATCH_DELAY_MS,
+      maxItems: MAX_TRACKED_KEYS,
+      write: (keyIds) => keys.markUsed(keyIds),
+      onError: (error) => log.warn({ err: error }, 'failed to record the last use of API keys'),
+    });
+  }
 
   recordUse(keyId: string): void {
     if (this.recentlyUsed.has(keyId)) return;
     this.recentlyUsed.set(keyId, true);
-    this.pending.add(keyId);
-    this.timer ??= setTimeout(() => void this.flush(), BATCH_DELAY_MS).unref();
+    this.writer.add(keyId, keyId);
   }
 
   /** Writes the pending uses. */
   async stop(): Promise<void> {
-    await this.flush();
-  }
-
-  private flush(): Promise<void> {
-    if (this.timer) clearTimeout(this.timer);
-    this.timer = null;
-    const ids = [...this.pending];
-    this.pending.clear();
-    if (ids.length === 0) return this.pendingWrite;
-    this.pendingWrite = this.pendingWrite
-      .then(() => this.keys.markUsed(ids))
-      .catch((error: unknown) => this.log.warn({ err: error }, 'failed to record the last use of API keys'));
-    return this.pendingWrite;
+    await this.writer.flush();
   }
 }

@@ -1,5 +1,6 @@
 import { type Logger } from 'pino';
 import { type NewAuditEntry, SYSTEM_ACTORS } from '../../core/access/audit-entry.js';
+import { BatchedWriter } from '../../core/primitives/batched-writer.js';
 import { newId } from '../../core/primitives/ids.js';
 import { type AuditRepository } from '../../db/access/audit-repository.js';
 
@@ -18,48 +19,49 @@ export interface FailedKey {
 const WINDOW_MS = 60_000;
 /** Bounds memory and entries. Beyond it, failures from new addresses share one entry. */
 const MAX_TRACKED_ENTRIES = 1_000;
+/** Only failures with known keys and the shared entries exceed MAX_TRACKED_ENTRIES. With this many, they are written early. */
+const MAX_BATCH_SIZE = 2 * MAX_TRACKED_ENTRIES;
 
 /** Counts failed authentications. Each instance writes at most one audit entry a minute for each address, kind and key. */
 export class AuthenticationFailures {
-  private pending = new Map<string, { entry: NewAuditEntry; count: number; kind: AuthenticationFailure }>();
-  private timer: NodeJS.Timeout | null = null;
-  private pendingWrite: Promise<void> = Promise.resolve();
+  private readonly writer: BatchedWriter<FailureEntry>;
 
-  constructor(
-    private readonly auditLog: AuditRepository,
-    private readonly log: Logger,
-    private readonly windowMs = WINDOW_MS,
-  ) {}
+  constructor({ auditLog, log, windowMs = WINDOW_MS }: AuthenticationFailuresOptions) {
+    this.writer = new BatchedWriter({
+      delayMs: windowMs,
+      maxItems: MAX_BATCH_SIZE,
+      write: (entries) => auditLog.insert(...entries),
+      onError: (error, { length: count }) =>
+        log.warn({ err: error, count }, 'failed to record failed authentications'),
+    });
+  }
 
   count(kind: AuthenticationFailure, clientAddress: string | null, key: FailedKey | null = null): void {
-    const trackedAddress = this.pending.size < MAX_TRACKED_ENTRIES ? clientAddress : null;
+    const trackedAddress = this.writer.size < MAX_TRACKED_ENTRIES ? clientAddress : null;
     const entryKey = JSON.stringify([kind, trackedAddress, key?.id]);
-    const known = this.pending.get(entryKey);
-    if (known) known.count += 1;
-    else this.pending.set(entryKey, { entry: auditEntryOf(trackedAddress, key), count: 1, kind });
-    this.timer ??= setTimeout(() => void this.flush(), this.windowMs).unref();
+    const entry = this.writer.get(entryKey) ?? {
+      ...auditEntryOf(trackedAddress, key),
+      data: { kind, count: 0 },
+    };
+    entry.data.count += 1;
+    this.writer.add(entryKey, entry);
   }
 
   /** Writes the pending counts. */
   async stop(): Promise<void> {
-    await this.flush();
+    await this.writer.flush();
   }
+}
 
-  private flush(): Promise<void> {
-    if (this.timer) clearTimeout(this.timer);
-    this.timer = null;
-    const entries = [...this.pending.values()].map(({ entry, count, kind }) => ({
-      ...entry,
-      data: { kind, count },
-    }));
-    this.pending = new Map();
-    this.pendingWrite = this.pendingWrite
-      .then(() => this.auditLog.insert(...entries))
-      .catch((error: unknown) =>
-        this.log.warn({ err: error, count: entries.length }, 'failed to record failed authentications'),
-      );
-    return this.pendingWrite;
-  }
+interface FailureEntry extends NewAuditEntry {
+  data: { kind: AuthenticationFailure; count: number };
+}
+
+interface AuthenticationFailuresOptions {
+  auditLog: AuditRepository;
+  log: Logger;
+  /** The shortest time between two entries for the same failures. */
+  windowMs?: number;
 }
 
 function auditEntryOf(clientAddress: string | null, key: FailedKey | null): NewAuditEntry {

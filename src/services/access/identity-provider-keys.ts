@@ -7,6 +7,7 @@ import {
 } from 'jose';
 import { type Logger } from 'pino';
 import { IdentityProviderUnavailable } from '../../core/errors.js';
+import { singleFlight } from '../../core/primitives/async.js';
 
 /** Callers wait for these requests, so a provider that hangs must not hold them for long. */
 const FETCH_TIMEOUT_MS = 5_000;
@@ -21,7 +22,14 @@ const FAILURE_COOLDOWN_MS = 3_000;
 
 /** Fetches an identity provider's public keys through its discovery document, caches them and refreshes them. */
 export class IdentityProviderKeys {
-  private jwks: Promise<RemoteJWKSet> | null = null;
+  private jwks: RemoteJWKSet | null = null;
+  private readonly discoverOnce = singleFlight(async () => {
+    try {
+      return (this.jwks = await this.discover());
+    } catch (error) {
+      throw this.startCooldown(error);
+    }
+  });
   private reloadedAt = 0;
   private cooldownUntil = 0;
 
@@ -53,11 +61,7 @@ export class IdentityProviderKeys {
 
   private async loadKeySet(): Promise<RemoteJWKSet> {
     if (!this.jwks && Date.now() < this.cooldownUntil) throw new IdentityProviderUnavailable();
-    this.jwks ??= this.discover();
-    const jwks = await this.jwks.catch((error: unknown) => {
-      this.jwks = null;
-      throw this.startCooldown(error);
-    });
+    const jwks = this.jwks ?? (await this.discoverOnce());
     const now = Date.now();
     if (now > this.reloadedAt + REFRESH_INTERVAL_MS && now > this.cooldownUntil && !jwks.reloading) {
       void this.reload(jwks).catch((error: unknown) => this.startCooldown(error));

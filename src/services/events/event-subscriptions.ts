@@ -3,6 +3,7 @@ import { type Caller, permissionsKey } from '../../core/access/caller.js';
 import { type EventCursorCodec } from '../../core/events/event-cursor.js';
 import { BadRequest, CursorExpired, CursorInvalid, NotFound } from '../../core/errors.js';
 import { type TaskEvent } from '../../core/events/task-event.js';
+import { cachedFor } from '../../core/primitives/async.js';
 import { isId } from '../../core/primitives/ids.js';
 import { type EventSink } from '../../core/events/event-sink.js';
 import { type Task } from '../../core/tasks/task.js';
@@ -52,7 +53,10 @@ export class EventSubscriptions {
     // setImmediate collects the lookups of all sockets that are readable at this moment, not only of one.
     { cache: false, maxBatchSize: TASKS_PER_LOOKUP, batchScheduleFn: (run) => void setImmediate(run) },
   );
-  private expiryCache = { position: Promise.resolve(0n), until: 0 };
+  /** Position of the last event that is too old. */
+  private readonly lastExpiredPosition = cachedFor(EXPIRY_CACHE_MS, () =>
+    this.events.lastPositionBefore(new Date(Date.now() - this.replayDays * DAY_MS)),
+  );
 
   constructor(
     private readonly events: EventRepository,
@@ -151,17 +155,6 @@ export class EventSubscriptions {
   private async checkPosition(position: bigint, knownHead: bigint): Promise<void> {
     if (position > knownHead && position > (await this.eventLog.refreshHead())) throw new CursorInvalid();
     if (position < (await this.lastExpiredPosition())) throw new CursorExpired(this.replayDays);
-  }
-
-  /** Position of the last event that is too old. Concurrent subscribers share one query. */
-  private lastExpiredPosition(): Promise<bigint> {
-    const now = Date.now();
-    if (this.expiryCache.until < now) {
-      const position = this.events.lastPositionBefore(new Date(now - this.replayDays * DAY_MS));
-      this.expiryCache = { position, until: now + EXPIRY_CACHE_MS };
-      position.catch(() => (this.expiryCache.until = 0));
-    }
-    return this.expiryCache.position;
   }
 
   private async loadTaskStates(tasks: readonly TaskKey[]): Promise<(TaskLogSnapshot | null)[]> {

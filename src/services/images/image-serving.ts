@@ -3,6 +3,7 @@ import { type Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { LRUCache } from 'lru-cache';
 import { Gone, LinkInvalid, NotFound, StoreUnavailable } from '../../core/errors.js';
+import { SingleFlights } from '../../core/primitives/async.js';
 import { isId } from '../../core/primitives/ids.js';
 import { IMAGE_FORMATS, type ImageFormat, type ImageVariant } from '../../core/images/image.js';
 import { type ImageRepository, type ImageWithPrompt } from '../../db/images/image-repository.js';
@@ -68,8 +69,8 @@ export class ImageServing {
     // Concurrent reads can evict an entry that is still being fetched.
     ignoreFetchAbort: true,
   });
-  /** Variants that are being made. Concurrent requests for one variant share the work. */
-  private readonly variantsInProgress = new Map<StoreKey, Promise<void>>();
+  /** Concurrent requests for one variant share the work. */
+  private readonly variantsInProgress = new SingleFlights<StoreKey, void>();
 
   constructor(
     private readonly images: ImageRepository,
@@ -156,16 +157,10 @@ export class ImageServing {
   private async sizeOfVariant(key: StoreKey, sha256: Uint8Array, variantSpec: VariantSpec): Promise<number> {
     const known = this.sizes.get(key) ?? (await this.store.size(key));
     if (known === null) {
-      let inProgress = this.variantsInProgress.get(key);
-      if (!inProgress) {
-        if (this.variantsInProgress.size >= MAX_QUEUED_VARIANTS)
-          throw new StoreUnavailable('too many other variants are being created');
-        inProgress = this.makeVariantFile(key, sha256, variantSpec).finally(() =>
-          this.variantsInProgress.delete(key),
-        );
-        this.variantsInProgress.set(key, inProgress);
-      }
-      await inProgress;
+      const variants = this.variantsInProgress;
+      if (!variants.has(key) && variants.size >= MAX_QUEUED_VARIANTS)
+        throw new StoreUnavailable('too many other variants are being created');
+      await variants.run(key, () => this.makeVariantFile(key, sha256, variantSpec));
     }
     const size = known ?? (await this.store.size(key));
     if (size === null) throw new Gone(IMAGE_DELETED);

@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { type Logger } from 'pino';
+import { SingleFlights } from '../../core/primitives/async.js';
 import { crashIfArmed } from '../../core/primitives/crash-points.js';
 import { ImageUnavailable, StoreUnavailable } from '../../core/errors.js';
 import { EVENT_ACTORS } from '../../core/events/task-event.js';
@@ -26,8 +27,8 @@ const MAX_DOWNLOAD_ATTEMPTS = 8;
  * their size.
  */
 export class ImageIngest {
-  /** Ingests in progress, by image ID. The job and browsers that request the same image share the work. */
-  private readonly ingestsInProgress = new Map<string, Promise<void>>();
+  /** By image ID. The job and browsers that request the same image share the work. */
+  private readonly ingestsInProgress = new SingleFlights<string, void>();
 
   constructor(
     private readonly images: ImageRepository,
@@ -71,15 +72,9 @@ export class ImageIngest {
    * `ingestTaskImages` does.
    */
   async ingestOnce(image: Image): Promise<void> {
-    if (image.storedAt || image.lostAt || image.deletedAt || image.upstreamUrl === null) return;
-    let inProgress = this.ingestsInProgress.get(image.id);
-    if (!inProgress) {
-      inProgress = this.downloadAndStore(image, image.upstreamUrl).finally(() =>
-        this.ingestsInProgress.delete(image.id),
-      );
-      this.ingestsInProgress.set(image.id, inProgress);
-    }
-    return inProgress;
+    const { id, upstreamUrl, storedAt, lostAt, deletedAt } = image;
+    if (storedAt || lostAt || deletedAt || upstreamUrl === null) return;
+    await this.ingestsInProgress.run(id, () => this.downloadAndStore(image, upstreamUrl));
   }
 
   private async downloadAndStore(image: Image, url: string): Promise<void> {

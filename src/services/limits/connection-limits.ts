@@ -1,5 +1,6 @@
 import { setImmediate as nextTick } from 'node:timers/promises';
 import { type Logger } from 'pino';
+import { singleFlight, singleFlightWithRerun, TIMED_OUT, withTimeout } from '../../core/primitives/async.js';
 import { newId } from '../../core/primitives/ids.js';
 import { type ConnectionSlotRepository } from '../../db/limits/connection-slot-repository.js';
 
@@ -42,8 +43,8 @@ export class ConnectionLimits {
   private readonly subjects = new Map<string, LimitedSubject>();
   private readonly changed = new Set<LimitedSubject>();
   private readonly timer: NodeJS.Timeout;
-  private pendingWork: Promise<void> | null = null;
-  private pendingHeartbeat: Promise<void> | null = null;
+  private readonly syncSlots = singleFlightWithRerun(() => this.syncChanged());
+  private readonly sendHeartbeat = singleFlight(() => this.heartbeat());
   /** Stays true after the first limited connection, because another one may come before the next heartbeat. */
   private isUsed = false;
   /** PostgreSQL did not respond within DATABASE_TIMEOUT_MS. */
@@ -57,11 +58,7 @@ export class ConnectionLimits {
     private readonly leaseMs: number,
     private readonly log: Logger,
   ) {
-    this.timer = setInterval(() => {
-      this.pendingHeartbeat ??= this.heartbeat().finally(() => {
-        this.pendingHeartbeat = null;
-      });
-    }, leaseMs / HEARTBEATS_PER_LEASE);
+    this.timer = setInterval(() => void this.sendHeartbeat(), leaseMs / HEARTBEATS_PER_LEASE);
   }
 
   /**
@@ -86,7 +83,7 @@ export class ConnectionLimits {
   async stop(): Promise<void> {
     this.isStopped = true;
     clearInterval(this.timer);
-    await Promise.all([this.pendingWork, this.pendingHeartbeat]);
+    await Promise.all([this.syncSlots(), this.sendHeartbeat()]);
     for (const subject of this.subjects.values()) this.admitWaiters(subject);
     if (this.isUsed) await this.slots.releaseLease(this.leaseId).catch(() => undefined);
   }
@@ -129,12 +126,7 @@ export class ConnectionLimits {
 
   private scheduleSync(subject: LimitedSubject): void {
     this.changed.add(subject);
-    if (this.isStopped) return;
-    this.pendingWork ??= this.syncChanged().finally(() => {
-      this.pendingWork = null;
-      // Subjects that changed during the last statement.
-      for (const subject of this.changed) this.scheduleSync(subject);
-    });
+    if (!this.isStopped) void this.syncSlots();
   }
 
   private async syncChanged(): Promise<void> {
@@ -150,13 +142,14 @@ export class ConnectionLimits {
   /** Adjusts the slots of these subjects and admits the waiters that have one. */
   private async syncSubjects(subjects: readonly LimitedSubject[]): Promise<void> {
     const waiterCounts = subjects.map((subject) => subject.waiters.length);
-    const timeout = setTimeout(() => {
-      this.isDatabaseUnavailable = true;
-      this.needsResync = true;
-      for (const subject of this.subjects.values()) this.admitWaiters(subject);
-    }, DATABASE_TIMEOUT_MS);
     try {
-      const slots = await this.reserveSlots(subjects);
+      const reservation = this.reserveSlots(subjects);
+      if ((await withTimeout(reservation, DATABASE_TIMEOUT_MS)) === TIMED_OUT) {
+        this.isDatabaseUnavailable = true;
+        this.needsResync = true;
+        for (const subject of this.subjects.values()) this.admitWaiters(subject);
+      }
+      const slots = await reservation;
       subjects.forEach((subject, index) => {
         subject.slots = slots.get(subject.subject) ?? 0;
         for (const resolve of subject.waiters.splice(0, waiterCounts[index])) {
@@ -175,7 +168,6 @@ export class ConnectionLimits {
       this.needsResync = true;
       for (const subject of subjects) this.admitWaiters(subject);
     } finally {
-      clearTimeout(timeout);
       this.isDatabaseUnavailable = false;
     }
   }
@@ -203,7 +195,7 @@ export class ConnectionLimits {
   }
 
   private async heartbeat(): Promise<void> {
-    if (!this.isUsed) return;
+    if (!this.isUsed || this.isStopped) return;
     try {
       if (!(await this.slots.renewLease(this.leaseId, this.leaseMs))) await this.createLease();
       if (this.needsResync) {

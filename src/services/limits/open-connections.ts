@@ -1,4 +1,5 @@
 import { type Logger } from 'pino';
+import { singleFlight } from '../../core/primitives/async.js';
 import { type Caller } from '../../core/access/caller.js';
 import { TooManyConnections } from '../../core/errors.js';
 import { type ApiKeyRepository } from '../../db/access/api-key-repository.js';
@@ -28,7 +29,7 @@ export interface ConnectionSlot {
 export class OpenConnections {
   private readonly openByKey = new Map<string, Set<OpenConnection>>();
   private readonly timer: NodeJS.Timeout;
-  private pendingCheck: Promise<void> | null = null;
+  private readonly checkKeys = singleFlight(() => this.checkRevokedKeys());
 
   constructor(
     private readonly keys: ApiKeyRepository,
@@ -41,9 +42,7 @@ export class OpenConnections {
   ) {
     this.timer = setInterval(() => {
       this.closeExpired();
-      this.pendingCheck ??= this.checkRevokedKeys().finally(() => {
-        this.pendingCheck = null;
-      });
+      void this.checkKeys();
     }, KEY_CHECK_MS);
   }
 
@@ -82,9 +81,10 @@ export class OpenConnections {
     return { release, acquired: acquireLimits() };
   }
 
+  /** Waits for a check in progress. Call it after the connections were closed, because then there is nothing left to check. */
   async stop(): Promise<void> {
     clearInterval(this.timer);
-    await this.pendingCheck;
+    await this.checkKeys();
   }
 
   /** Needs no query, because the expiry was known when the connection was opened. */

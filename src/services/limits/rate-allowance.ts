@@ -1,3 +1,4 @@
+import { singleFlight } from '../../core/primitives/async.js';
 import { type RateLimitRepository } from '../../db/limits/rate-limit-repository.js';
 
 /**
@@ -31,7 +32,9 @@ export class RateAllowance {
   /** The end of the window by the clock of PostgreSQL, for display. */
   private resetAt = new Date(0);
   private isExhausted = false;
-  private pendingTake: Promise<void> | null = null;
+  private readonly takeChunk = singleFlight((count: number, limit: number) =>
+    this.acquireChunk(count, limit),
+  );
 
   constructor(
     private readonly name: string,
@@ -51,10 +54,7 @@ export class RateAllowance {
       return true;
     }
     if (this.isExhausted || count > limit) return false;
-    this.pendingTake ??= this.takeChunk(count, limit).finally(() => {
-      this.pendingTake = null;
-    });
-    return this.pendingTake.then(() => this.tryUse(count, limit));
+    return this.takeChunk(count, limit).then(() => this.tryUse(count, limit));
   }
 
   /** Returns what was not used after all. */
@@ -74,7 +74,7 @@ export class RateAllowance {
     return { limit, remaining, resetsInMs, windowMs, resetAt: this.resetAt };
   }
 
-  private async takeChunk(count: number, limit: number): Promise<void> {
+  private async acquireChunk(count: number, limit: number): Promise<void> {
     const requestedAt = performance.now();
     const chunk = Math.max(count, Math.ceil(limit / CHUNKS_PER_LIMIT));
     const grant = await this.rateLimits.acquire({

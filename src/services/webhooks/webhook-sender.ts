@@ -1,6 +1,7 @@
 import { type Logger } from 'pino';
 import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller } from '../../core/access/caller.js';
+import { singleFlightWithRerun, withTimeout } from '../../core/primitives/async.js';
 import { crashIfArmed } from '../../core/primitives/crash-points.js';
 import { InputRejected } from '../../core/errors.js';
 import { isId, newId } from '../../core/primitives/ids.js';
@@ -50,8 +51,7 @@ export interface WebhookSenderOptions {
 export class WebhookSender {
   private readonly endpoints = new WebhookEndpoints();
   private readonly attemptsInProgress = new Map<ClaimedWebhookDelivery, Promise<void>>();
-  private pendingClaim: Promise<void> | null = null;
-  private isClaimRequested = false;
+  private readonly claim = singleFlightWithRerun(() => this.claimDue());
   private isStopping = false;
   private isAborted = false;
 
@@ -69,22 +69,14 @@ export class WebhookSender {
 
   /** Starts the deliveries that are due, as far as there is capacity. Does not wait for them. */
   wake(): void {
-    this.isClaimRequested = true;
-    if (!this.hasCapacity) return;
-    this.pendingClaim ??= this.claimDue().finally(() => {
-      this.pendingClaim = null;
-      if (this.isClaimRequested && this.hasCapacity) this.wake();
-    });
+    void this.claim();
   }
 
   /** Stops starting attempts, waits up to SHUTDOWN_GRACE_MS for those in progress, and releases the rest to other instances. */
   async stop(): Promise<void> {
     this.isStopping = true;
-    await this.pendingClaim;
-    let timer: NodeJS.Timeout | undefined;
-    const grace = new Promise<void>((resolve) => (timer = setTimeout(resolve, SHUTDOWN_GRACE_MS)));
-    await Promise.race([Promise.all(this.attemptsInProgress.values()), grace]);
-    clearTimeout(timer);
+    await this.claim();
+    await withTimeout(Promise.all(this.attemptsInProgress.values()), SHUTDOWN_GRACE_MS);
     if (this.attemptsInProgress.size === 0) return;
     this.isAborted = true;
     await this.deliveries.releaseClaims([...this.attemptsInProgress.keys()]).catch((error: unknown) => {
@@ -146,22 +138,15 @@ export class WebhookSender {
   }
 
   /** Without capacity, the end of an attempt wakes the sender again. */
-  private get hasCapacity(): boolean {
-    return !this.isStopping && this.attemptsInProgress.size < MAX_CONCURRENT_ATTEMPTS;
-  }
-
   private async claimDue(): Promise<void> {
+    const capacity = MAX_CONCURRENT_ATTEMPTS - this.attemptsInProgress.size;
+    if (this.isStopping || capacity === 0) return;
     try {
-      while (this.isClaimRequested && this.hasCapacity) {
-        this.isClaimRequested = false;
-        const capacity = MAX_CONCURRENT_ATTEMPTS - this.attemptsInProgress.size;
-        const leaseMs = this.options.timeoutMs + LEASE_MARGIN_MS;
-        const claimed = await this.deliveries.claim(this.endpoints.capacity, capacity, leaseMs);
-        for (const delivery of claimed) this.startAttempt(delivery);
-        if (claimed.length > 0) this.isClaimRequested = true;
-      }
+      const leaseMs = this.options.timeoutMs + LEASE_MARGIN_MS;
+      const claimed = await this.deliveries.claim(this.endpoints.capacity, capacity, leaseMs);
+      for (const delivery of claimed) this.startAttempt(delivery);
+      if (claimed.length > 0) this.wake();
     } catch (error) {
-      this.isClaimRequested = false;
       this.log.warn({ err: error }, 'failed to read due webhook deliveries; trying again');
     }
   }

@@ -149,7 +149,7 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     log,
     windowMs: tuning.authenticationFailureWindowMs,
   });
-  const tokenSigning = new TokenSigning(signer, publicUrl ?? DEFAULT_TOKEN_ISSUER);
+  const tokenSigning = await TokenSigning.create(signer, publicUrl ?? DEFAULT_TOKEN_ISSUER);
   const { oidc } = config;
   const providerKeys = oidc && new IdentityProviderKeys(oidc.issuer, log, tuning.jwksCooldownMs);
   const identityProvider = oidc && providerKeys && new IdentityProvider(oidc, providerKeys, workspaces);

@@ -1,7 +1,11 @@
 import { type IncomingMessage } from 'node:http';
+import proxyAddr from 'proxy-addr';
 
 /** Returns the client's address of a request. Null when the connection is closed. */
 export type GetClientAddress = (request: IncomingMessage) => string | null;
+
+/** Long enough for an IPv6 address with a zone. The header can hold any text. */
+const MAX_ADDRESS_LENGTH = 64;
 
 /**
  * Creates a reader of client addresses. Without proxies it returns the socket's address. Behind `trustedProxyCount`
@@ -9,14 +13,9 @@ export type GetClientAddress = (request: IncomingMessage) => string | null;
  * the client can set them.
  */
 export function createClientAddressReader(trustedProxyCount: number): GetClientAddress {
-  return ({ socket, headers }) => {
-    const forwarded = [headers['x-forwarded-for'] ?? []].flat().join(',').split(',');
-    const forwardedAddresses = forwarded.map((address) => address.trim()).filter((address) => address !== '');
-    const nearestFirst = [socket.remoteAddress ?? '', ...forwardedAddresses.reverse()];
-    const address = nearestFirst[Math.min(trustedProxyCount, nearestFirst.length - 1)] ?? '';
-    return address === '' ? null : address.replace(/^::ffff:(?=\d+\.)/i, '').slice(0, MAX_ADDRESS_LENGTH);
+  return (request) => {
+    // Undefined when the connection is closed, unlike its type says.
+    const address = proxyAddr(request, (_address, hop) => hop < trustedProxyCount) as string | undefined;
+    return address?.replace(/^::ffff:(?=\d+\.)/i, '').slice(0, MAX_ADDRESS_LENGTH) || null;
   };
 }
-
-/** Long enough for an IPv6 address with a zone. The header can hold any text. */
-const MAX_ADDRESS_LENGTH = 64;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { JsonSyntaxError, mapJsonPathsToLines } from '../primitives/json-lines.js';
+import { JsonSyntaxError, type JsonWithLines, parseJsonWithLines } from '../primitives/json-lines.js';
 import { FLUX_MODELS } from '../tasks/models.js';
 import { isCurrency, isPrice } from './money.js';
 import { type Price } from './prices.js';
@@ -35,36 +35,27 @@ const priceFileSchema = z.strictObject({
 
 /** Parses a price file. `errors` lists everything that is wrong with it, each with its line, and is empty for a valid file. */
 export function parsePriceFile(text: string): { prices: Price[]; errors: string[] } {
-  let lines: Map<string, number>;
+  let json: JsonWithLines;
   try {
-    lines = mapJsonPathsToLines(text);
+    json = parseJsonWithLines(text);
   } catch (error) {
     if (!(error instanceof JsonSyntaxError)) throw error;
     return { prices: [], errors: [`line ${error.line}: is not valid JSON: ${error.message}`] };
   }
-  const parsed = priceFileSchema.safeParse(JSON.parse(text));
+  const parsed = priceFileSchema.safeParse(json.value);
   const errors = (parsed.error?.issues ?? []).map(({ path, message }) => {
     const name = path.length > 0 ? `${String(path.at(-1))} ` : '';
-    return `line ${lineOfPath(lines, path)}: ${name}${message}`;
+    return `line ${json.lineOf(path)}: ${name}${message}`;
   });
   const prices = parsed.data?.prices ?? [];
   const seen = new Set<string>();
   prices.forEach(({ model, validFrom }, index) => {
     const priceKey = `${model} ${validFrom.toISOString()}`;
     if (seen.has(priceKey)) {
-      const line = lineOfPath(lines, ['prices', index]);
+      const line = json.lineOf(['prices', index]);
       errors.push(`line ${line}: is a second price of ${model} with the same validFrom. Keep one of them`);
     }
     seen.add(priceKey);
   });
   return { prices, errors };
-}
-
-/** The line of the value, or of the nearest enclosing value when the value is missing. */
-function lineOfPath(lines: ReadonlyMap<string, number>, path: readonly PropertyKey[]): number {
-  for (let length = path.length; length > 0; length -= 1) {
-    const line = lines.get(path.slice(0, length).join('.'));
-    if (line !== undefined) return line;
-  }
-  return lines.get('') ?? 1;
 }

@@ -1,3 +1,5 @@
+import { findNodeAtLocation, type ParseError, parseTree } from 'jsonc-parser';
+
 /** The text is not JSON. `line`, from 1, says where it stops being JSON. */
 export class JsonSyntaxError extends Error {
   constructor(
@@ -9,63 +11,33 @@ export class JsonSyntaxError extends Error {
   }
 }
 
-const WHITESPACE = /[ \t\n\r]*/y;
-const TOKEN =
-  /[{}[\],:]|"(?:[ !#-[\]-\uffff]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
+/** A parsed JSON text. */
+export interface JsonWithLines {
+  value: unknown;
+  /** The line, from 1, of the value at this path, or of the nearest enclosing value when the value is missing. */
+  lineOf(path: readonly PropertyKey[]): number;
+}
 
 /**
- * Maps the path of every value in a JSON text, such as `prices.0.model`, to its line, from 1. The whole text has the
- * empty path. Throws JsonSyntaxError. `JSON.parse` itself reports no line, or one whose form depends on the version
- * of Node.
+ * Parses JSON, without comments or trailing commas. Throws JsonSyntaxError. `JSON.parse` itself reports no line, or one
+ * whose form depends on the version of Node.
  */
-export function mapJsonPathsToLines(text: string): Map<string, number> {
-  const linesByPath = new Map<string, number>();
-  let offset = 0;
-  const match = (pattern: RegExp): string => {
-    pattern.lastIndex = offset;
-    const [found = ''] = pattern.exec(text) ?? [];
-    offset += found.length;
-    return found;
+export function parseJsonWithLines(text: string): JsonWithLines {
+  const errors: ParseError[] = [];
+  const root = parseTree(text, errors, { disallowComments: true });
+  const lineAt = (offset: number) => text.slice(0, offset).split('\n').length;
+  const [error] = errors;
+  if (error || !root) {
+    const { offset, length } = error ?? { offset: text.length, length: 0 };
+    throw new JsonSyntaxError(lineAt(offset), text.slice(offset, offset + length));
+  }
+  return {
+    value: JSON.parse(text),
+    lineOf: (path) => {
+      const segments = path.map((segment) => (typeof segment === 'number' ? segment : String(segment)));
+      let node = findNodeAtLocation(root, segments);
+      while (!node && segments.pop() !== undefined) node = findNodeAtLocation(root, segments);
+      return lineAt((node ?? root).offset);
+    },
   };
-  const currentLine = () => text.slice(0, offset).split('\n').length;
-  const fail = (): never => {
-    throw new JsonSyntaxError(currentLine(), /\S*/.exec(text.slice(offset))?.[0] ?? '');
-  };
-  const peek = () => {
-    match(WHITESPACE);
-    return text[offset] ?? '';
-  };
-  const expect = (expected: string) => {
-    if (peek() !== expected) fail();
-    offset += 1;
-  };
-  /** Parses members or items up to the closing bracket. */
-  const parseList = (open: string, close: string, item: (index: number) => void) => {
-    expect(open);
-    if (peek() === close) return expect(close);
-    for (let index = 0; ; index += 1) {
-      item(index);
-      if (peek() !== ',') return expect(close);
-      expect(',');
-    }
-  };
-  const parseValue = (path: readonly (string | number)[]): void => {
-    const first = peek();
-    linesByPath.set(path.join('.'), currentLine());
-    if (first === '{') {
-      parseList('{', '}', () => {
-        if (peek() !== '"') fail();
-        const name = JSON.parse(match(TOKEN) || fail()) as string;
-        expect(':');
-        parseValue([...path, name]);
-      });
-    } else if (first === '[') {
-      parseList('[', ']', (index) => parseValue([...path, index]));
-    } else if (/[}\],:]/.test(first) || match(TOKEN) === '') {
-      fail();
-    }
-  };
-  parseValue([]);
-  if (peek() !== '') fail();
-  return linesByPath;
 }

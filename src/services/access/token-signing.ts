@@ -1,5 +1,12 @@
-import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify, SignJWT } from 'jose';
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import {
+  calculateJwkThumbprint,
+  decodeProtectedHeader,
+  errors,
+  type JWTPayload,
+  jwtVerify,
+  SignJWT,
+} from 'jose';
 import { isScope, type Scope } from '../../core/access/caller.js';
 import { isId } from '../../core/primitives/ids.js';
 import { definedLimits, type Limits } from '../../core/limits/limits.js';
@@ -43,19 +50,15 @@ const CLOCK_SKEW_SECONDS = 60;
  * none is stored. Keys of SECRET_KEY_PREVIOUS only verify.
  */
 export class TokenSigning {
-  /** The current key is first. */
-  private readonly keys: { privateKey: KeyObject; publicKey: KeyObject; published: PublicJwk }[];
-
-  constructor(
-    signer: Signer,
+  private constructor(
+    /** The current key is first. */
+    private readonly keys: readonly SigningKey[],
     private readonly issuer: string,
-  ) {
-    this.keys = signer.deriveAll('client-token', 'ed25519').map((seed) => {
-      const der = Buffer.concat([PKCS8_PREFIX, seed]);
-      const privateKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
-      const publicKey = createPublicKey(privateKey);
-      return { privateKey, publicKey, published: toPublicJwk(publicKey) };
-    });
+  ) {}
+
+  static async create(signer: Signer, issuer: string): Promise<TokenSigning> {
+    const seeds = signer.deriveAll('client-token', 'ed25519');
+    return new TokenSigning(await Promise.all(seeds.map(toSigningKey)), issuer);
   }
 
   /** The public keys for `/.well-known/jwks.json`. */
@@ -122,11 +125,20 @@ export class TokenSigning {
   }
 }
 
+interface SigningKey {
+  privateKey: KeyObject;
+  publicKey: KeyObject;
+  published: PublicJwk;
+}
+
 /** Uses the key's thumbprint (RFC 7638) as its ID. */
-function toPublicJwk(publicKey: KeyObject): PublicJwk {
+async function toSigningKey(seed: Buffer): Promise<SigningKey> {
+  const der = Buffer.concat([PKCS8_PREFIX, seed]);
+  const privateKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  const publicKey = createPublicKey(privateKey);
   const { crv = '', kty = '', x = '' } = publicKey.export({ format: 'jwk' });
-  const kid = createHash('sha256').update(JSON.stringify({ crv, kty, x })).digest('base64url');
-  return { kty, crv, x, kid, alg: SIGNING_ALGORITHM, use: 'sig' };
+  const kid = await calculateJwkThumbprint({ crv, kty, x });
+  return { privateKey, publicKey, published: { kty, crv, x, kid, alg: SIGNING_ALGORITHM, use: 'sig' } };
 }
 
 function parseClaims(payload: JWTPayload): TokenClaims | null {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { mapJsonPathsToLines } from '../../../src/core/primitives/json-lines.js';
+import { parseJsonWithLines } from '../../../src/core/primitives/json-lines.js';
 import { parsePriceFile } from '../../../src/core/billing/price-file.js';
 import { PriceList } from '../../../src/core/billing/prices.js';
 
@@ -68,6 +68,8 @@ describe('a price file', () => {
     ['{ "prices": [] }\n}', 2],
     ['{"prices": ["\n"]}', 1],
     ["{'prices': []}", 1],
+    ['\uFEFF{ "prices": [] }', 1],
+    ['{ "prices":\n [] // none\n}', 2],
   ])('that is not JSON is rejected with the line: %j', (text, line) => {
     expect(() => void JSON.parse(text)).toThrow();
     expect(parsePriceFile(text).errors).toEqual([
@@ -82,16 +84,18 @@ describe('a price file', () => {
     },
   );
 
-  test('has a line number for every value', () => {
-    const lines = mapJsonPathsToLines('{ "a": [1,\n {"b\\n": true}],\n\n "c": null }');
-    expect([...lines]).toEqual([
-      ['', 1],
-      ['a', 1],
-      ['a.0', 1],
-      ['a.1', 2],
-      ['a.1.b\n', 2],
-      ['c', 4],
-    ]);
+  test.each([
+    [[], 1],
+    [['a'], 1],
+    [['a', 0], 1],
+    [['a', 1], 2],
+    [['a', 1, 'b\n'], 2],
+    [['a', 1, 'absent', 0], 2],
+    [['absent'], 1],
+    [['c'], 4],
+  ])('has a line number for the value at %j, or for what encloses it', (path, line) => {
+    const { lineOf } = parseJsonWithLines('{ "a": [1,\n {"b\\n": true}],\n\n "c": null }');
+    expect(lineOf(path)).toBe(line);
   });
 });
 

@@ -23,7 +23,7 @@ export function createClientToken(app: TestApp, input: object, key = app.apiKey)
 }
 
 /** Signs tokens as the service does. */
-export const tokenSigning = new TokenSigning(new Signer(Buffer.from(SECRET_KEY)), 'darkroom');
+export const tokenSigning = await TokenSigning.create(new Signer(Buffer.from(SECRET_KEY)), 'darkroom');
 
 /** Claims of a valid token of the app's first API key, changed by `overrides`. */
 export async function buildClaims(app: TestApp, overrides: Partial<TokenClaims> = {}): Promise<TokenClaims> {

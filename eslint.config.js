@@ -22,6 +22,19 @@ const RETIRED_WORDS = [
   ['^[Bb]udgeting$', 'Budgets'],
 ];
 
+const RETIRED_NAMES = RETIRED_WORDS.map(([pattern, instead]) => ({
+  selector: `:matches(Identifier, PrivateIdentifier)[name=/${pattern}/]`,
+  message: `docs/GLOSSARY.md replaced this word. Use \`${instead}\`.`,
+}));
+
+/** A call such as `resize(image, true)` does not say what is true. */
+const BOOLEAN_PARAMETERS = [
+  ':function > Identifier.params > TSTypeAnnotation > TSBooleanKeyword',
+  ':function > TSParameterProperty > Identifier > TSTypeAnnotation > TSBooleanKeyword',
+  ':function > AssignmentPattern.params > Literal[raw=/^(true|false)$/]',
+  ':function > TSParameterProperty > AssignmentPattern > Literal[raw=/^(true|false)$/]',
+].map((selector) => ({ selector, message: 'Take an options object, so that calls name the value.' }));
+
 /** Matches a lower-case word at the start of a name or after `_`, a capitalised one inside it, and an upper-case one. */
 function word(pattern, notAfter = '') {
   const capitalised = pattern[0].toUpperCase() + pattern.slice(1);
@@ -81,13 +94,16 @@ export default tseslint.config(
   {
     files: ['src/**'],
     rules: {
-      'no-restricted-syntax': [
-        'error',
-        ...RETIRED_WORDS.map(([pattern, instead]) => ({
-          selector: `:matches(Identifier, PrivateIdentifier)[name=/${pattern}/]`,
-          message: `docs/GLOSSARY.md replaced this word. Use \`${instead}\`.`,
-        })),
-      ],
+      'no-restricted-syntax': ['error', ...RETIRED_NAMES],
+    },
+  },
+  {
+    files: ['src/**'],
+    // Temporary: these do not follow the rule yet.
+    ignores: ['src/core/errors.ts', 'src/{db,graphql,http,net,sandbox,storage,upstreams}/**'],
+    rules: {
+      '@typescript-eslint/max-params': ['error', { max: 3 }],
+      'no-restricted-syntax': ['error', ...RETIRED_NAMES, ...BOOLEAN_PARAMETERS],
     },
   },
   {

@@ -50,7 +50,13 @@ export const images: Bench = async ({ seconds = DEFAULT_SECONDS, release }) => {
   const storedPerSecond = await ingestAll(database, host);
   const peakMb = peakRssMb(service.pid);
 
-  const signedLinks = new SignedLinks(new Signer(Buffer.from(SECRET)), service.url, null, false, null);
+  const signedLinks = new SignedLinks({
+    signer: new Signer(Buffer.from(SECRET)),
+    publicUrl: service.url,
+    urlForUpstream: null,
+    canUpstreamFetchImages: false,
+    imageLinkSeconds: null,
+  });
   const { rows } = await database.query<{ id: string }>('select id from images order by id limit 1');
   const imageId = rows[0]?.id ?? '';
   const originalResult = await compare(signedLinks.imageUrl(imageId), host, seconds / 2, release);

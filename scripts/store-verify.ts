@@ -25,14 +25,14 @@ const http = new HttpClient({
 });
 const store = await openStore(config.dataDir, config.images.s3);
 try {
-  const check = new StoreCheck(
-    new ImageRepository(db),
-    new BlobRepository(db),
+  const check = new StoreCheck({
+    images: new ImageRepository(db),
+    blobs: new BlobRepository(db),
     store,
     http,
-    config.images.maxBytes,
-  );
-  const { images, blobs, findings } = await check.run(values.repair);
+    maxBytes: config.images.maxBytes,
+  });
+  const { images, blobs, findings } = await check.run({ repair: values.repair });
   for (const { fault, key, imageIds, repaired } of findings) {
     console.log([fault.padEnd(8), key, repaired ? 'repaired' : '', ...imageIds].join('  '));
   }

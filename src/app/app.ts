@@ -5,6 +5,7 @@ import { startAdapters } from './adapters.js';
 import { stopWithin, type Cleanups, WORKER_STOP_TIMEOUT_MS } from './cleanups.js';
 import { buildServices } from './services.js';
 import { type Tuning } from './tuning.js';
+import { type AppContext } from './app-context.js';
 import { createWorker } from './create-worker.js';
 import { type Config } from '../config/config.js';
 import { close, listen, localUrl } from '../http/server/listen.js';
@@ -33,7 +34,7 @@ export async function startApp(config: Config, log: Logger, tuning: Tuning = {})
     }
   };
   try {
-    const app = await buildAndStart(config, log, tuning, cleanups);
+    const app = await buildAndStart({ config, log, tuning, cleanups });
     let stopPromise: Promise<void> | null = null;
     return { ...app, stop: () => (stopPromise ??= stop()) };
   } catch (error) {
@@ -42,24 +43,20 @@ export async function startApp(config: Config, log: Logger, tuning: Tuning = {})
   }
 }
 
-async function buildAndStart(
-  config: Config,
-  log: Logger,
-  tuning: Tuning,
-  cleanups: Cleanups,
-): Promise<Omit<App, 'stop'>> {
+async function buildAndStart(settings: Omit<AppContext, 'url'>): Promise<Omit<App, 'stop'>> {
+  const { config, cleanups } = settings;
   const server = createServer();
   await listen(server, config);
   cleanups.push(() => close(server));
   const url = localUrl(server, config);
 
-  const context = { config, log, tuning, cleanups, url };
+  const context = { ...settings, url };
   const adapters = await startAdapters(context);
   const services = await buildServices(adapters, context);
   const firstApiKey = await services.access.createFirstKey();
   const worker = config.roles.worker ? createWorker(adapters, services, context) : null;
-  const health = new Health(adapters.db, adapters.upstreamGate, adapters.store, worker);
-  await startTransports(server, services, health, context);
+  const health = new Health({ ...adapters, ping: () => adapters.db.ping(), worker });
+  await startTransports(server, { ...services, health }, context);
   if (worker) {
     cleanups.push(() =>
       Promise.all([

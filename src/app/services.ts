@@ -58,124 +58,101 @@ export type Services = Awaited<ReturnType<typeof buildServices>>;
 
 /** Creates the services. Without PUBLIC_URL, links start with the local URL. */
 export async function buildServices(adapters: Adapters, { config, log, tuning, cleanups, url }: AppContext) {
-  const { usesSandbox, signer, db, tasks, images, events, eventLog, urlGuards, http, webhookHttp } = adapters;
-  const { upstream, upstreamGate, store, cursors } = adapters;
-  const { publicUrl, images: imageConfig } = config;
-  const canUpstreamFetchImages =
-    usesSandbox || isPrivateUrl(config.flux.baseUrl) || !isPrivateUrl(publicUrl ?? url);
-  const signedLinks = new SignedLinks(
-    signer,
-    publicUrl ?? url,
-    usesSandbox ? url : publicUrl,
-    canUpstreamFetchImages,
-    imageConfig.linkTtlSeconds,
-  );
-  const callbacks = new CallbackRepository(db);
-  const priceList = new PriceList(config.prices);
-  const budgetRepository = new BudgetRepository(db);
-  const rateLimits = new RateLimits(
-    new RateLimitRepository(db),
-    new InFlightRepository(db),
-    config.limits,
-    tuning.rateLimitWindowMs ?? RATE_LIMIT_WINDOW_MS,
-    log,
-  );
-  const results = new Results(tasks, eventLog);
-  const generation = new Generation(
-    tasks,
-    callbacks,
-    results,
-    eventLog,
-    upstream,
-    upstreamGate,
-    signedLinks,
-    new SourceImages(images, signedLinks, urlGuards),
-    new RequestPricing(priceList, budgetRepository),
-    rateLimits,
-    log,
-  );
-  const taskControl = new TaskControl(tasks, generation, eventLog);
-  const webhooks = new WebhookRepository(db);
-  const workspaces = new WorkspaceRepository(db);
-  const auditLog = new AuditRepository(db);
-  const webhookSecrets = new WebhookSecrets(signer, workspaces);
-  const webhookSender = new WebhookSender(
-    webhooks,
-    tasks,
-    images,
-    webhookSecrets,
-    webhookHttp,
-    signedLinks,
-    eventLog,
-    log,
-    {
-      retryDelaysMs: tuning.webhookRetryDelaysMs ?? DEFAULT_RETRY_DELAYS_MS,
-      timeoutMs: tuning.webhookTimeoutMs ?? WEBHOOK_TIMEOUT_MS,
-      retentionDays: config.callbackRetentionDays,
-    },
-  );
-  const callbackInbox = new CallbackInbox(callbacks, generation, config.callbackRetentionDays, auditLog);
-  const blobs = new BlobRepository(db);
+  const { usesSandbox, db, ...usedAdapters } = adapters;
+  const { publicUrl, oidc, push, callbackRetentionDays, images: imageConfig } = config;
   const { maxBytes } = imageConfig;
-  const imageIngest = new ImageIngest(images, blobs, store, http, eventLog, maxBytes, log);
+  const repositories = {
+    auditLog: new AuditRepository(db),
+    blobs: new BlobRepository(db),
+    budgets: new BudgetRepository(db),
+    callbacks: new CallbackRepository(db),
+    inFlight: new InFlightRepository(db),
+    keys: new ApiKeyRepository(db),
+    leases: new LeaseRepository(db),
+    uploads: new UploadRepository(db),
+    webhooks: new WebhookRepository(db),
+    workspaces: new WorkspaceRepository(db),
+  };
+  const priceList = new PriceList(config.prices);
+  /** What several services depend on. Each service takes what it names. */
+  const shared = { ...usedAdapters, ...repositories, priceList, log };
+
+  const signedLinks = new SignedLinks({
+    ...shared,
+    publicUrl: publicUrl ?? url,
+    urlForUpstream: usesSandbox ? url : publicUrl,
+    canUpstreamFetchImages:
+      usesSandbox || isPrivateUrl(config.flux.baseUrl) || !isPrivateUrl(publicUrl ?? url),
+    imageLinkSeconds: imageConfig.linkTtlSeconds,
+  });
+  const rateLimits = new RateLimits({
+    ...shared,
+    allowances: new RateLimitRepository(db),
+    defaults: config.limits,
+    windowMs: tuning.rateLimitWindowMs ?? RATE_LIMIT_WINDOW_MS,
+  });
+  const results = new Results(shared);
+  const sourceImages = new SourceImages({ ...shared, signedLinks });
+  const pricing = new RequestPricing(shared);
+  const generation = new Generation({ ...shared, results, signedLinks, sourceImages, pricing, rateLimits });
+  const secrets = new WebhookSecrets(shared);
+  const webhookSender = new WebhookSender({
+    ...shared,
+    secrets,
+    signedLinks,
+    http: adapters.webhookHttp,
+    retryDelaysMs: tuning.webhookRetryDelaysMs ?? DEFAULT_RETRY_DELAYS_MS,
+    timeoutMs: tuning.webhookTimeoutMs ?? WEBHOOK_TIMEOUT_MS,
+    retentionDays: callbackRetentionDays,
+  });
+  const imageIngest = new ImageIngest({ ...shared, maxBytes });
   const redirectToBucket = imageConfig.s3?.redirectToBucket ?? false;
-  const imageServing = new ImageServing(images, imageIngest, store, signedLinks, redirectToBucket);
-  const uploads = new Uploads(new UploadRepository(db), images, blobs, store, signedLinks, maxBytes);
-  const retention = new Retention(images, blobs, store, eventLog, imageConfig.retentionDays, log);
+  const retention = new Retention({ ...shared, retentionDays: imageConfig.retentionDays });
   await retention.removeTemporaryFiles();
-  const reconciliation = new Reconciliation(
-    tasks,
-    new LeaseRepository(db),
+  const reconciliation = new Reconciliation({
+    ...shared,
     results,
-    eventLog,
-    upstream,
-    log,
-    tuning.pollUpstreamAfterMs ?? 10_000,
-    tuning.reconcileIntervalMs ?? 1_000,
-  );
-  const history = new History(tasks, images, events, cursors);
-  const { push } = config;
-  const broadcasterOptions = {
-    cursors,
+    pollAfterMs: tuning.pollUpstreamAfterMs ?? 10_000,
+    pollIntervalMs: tuning.reconcileIntervalMs ?? 1_000,
+  });
+  const broadcaster = new Broadcaster({
+    ...shared,
     bufferLimits: { maxEvents: push.maxBufferedEvents, maxBytes: MAX_PUSH_BUFFER_BYTES },
     stallMs: tuning.stallTimeoutMs ?? 30_000,
-  };
-  const broadcaster = new Broadcaster(eventLog, events, broadcasterOptions, log);
-  const eventSubscriptions = new EventSubscriptions(events, eventLog, broadcaster, cursors, push.replayDays);
-  const apiKeyRepository = new ApiKeyRepository(db);
-  const apiKeyUsage = new ApiKeyUsage({ keys: apiKeyRepository, log });
+  });
+
+  const apiKeyUsage = new ApiKeyUsage(shared);
   const authenticationFailures = new AuthenticationFailures({
-    auditLog,
-    log,
+    ...shared,
     windowMs: tuning.authenticationFailureWindowMs,
   });
-  const tokenSigning = await TokenSigning.create(signer, publicUrl ?? DEFAULT_TOKEN_ISSUER);
-  const { oidc } = config;
-  const providerKeys = oidc && new IdentityProviderKeys(oidc.issuer, log, tuning.jwksCooldownMs);
-  const identityProvider = oidc && providerKeys && new IdentityProvider(oidc, providerKeys, workspaces);
+  const tokenSigning = await TokenSigning.create(adapters.signer, publicUrl ?? DEFAULT_TOKEN_ISSUER);
+  const providerKeys =
+    oidc && new IdentityProviderKeys({ issuer: oidc.issuer, log, cooldownMs: tuning.jwksCooldownMs });
+  const identityProvider =
+    providerKeys && new IdentityProvider({ ...shared, config: oidc, keys: providerKeys });
   // The start does not wait, because the provider may be down and API keys work without it.
   void providerKeys?.prefetch();
-  const access = new Access(
-    apiKeyRepository,
+  const access = new Access({
+    ...shared,
     tokenSigning,
     apiKeyUsage,
     authenticationFailures,
     identityProvider,
-  );
-  const connectionLimits = new ConnectionLimits(
-    new ConnectionSlotRepository(db),
-    tuning.connectionLeaseMs ?? LEASE_MS,
+  });
+  const connectionLimits = new ConnectionLimits({
+    slots: new ConnectionSlotRepository(db),
+    leaseMs: tuning.connectionLeaseMs ?? LEASE_MS,
     log,
-  );
+  });
   cleanups.push(() => stopWithin(CLEANUP_TIMEOUT_MS, 'the connection slots', connectionLimits.stop()));
-  const connections = new OpenConnections(
-    apiKeyRepository,
+  const connections = new OpenConnections({
+    ...shared,
     access,
-    push.maxConnectionsPerKey,
+    maxPerKey: push.maxConnectionsPerKey,
     rateLimits,
     connectionLimits,
-    log,
-  );
+  });
   cleanups.push(() =>
     stopWithin(
       CLEANUP_TIMEOUT_MS,
@@ -187,24 +164,24 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     signedLinks,
     rateLimits,
     generation,
-    taskControl,
     webhookSender,
-    webhookSecrets,
-    callbackInbox,
+    webhookSecrets: secrets,
     imageIngest,
-    imageServing,
-    uploads,
     retention,
     reconciliation,
-    history,
-    eventSubscriptions,
     access,
     tokenSigning,
     connections,
-    apiKeys: new ApiKeys(apiKeyRepository, workspaces),
-    audit: new Audit(auditLog),
-    clientTokens: new ClientTokens(tokenSigning, tasks, auditLog),
-    budgets: new Budgets(budgetRepository, apiKeyRepository, priceList),
+    apiKeys: new ApiKeys(shared),
+    audit: new Audit(shared.auditLog),
+    budgets: new Budgets(shared),
+    callbackInbox: new CallbackInbox({ ...shared, generation, retentionDays: callbackRetentionDays }),
+    clientTokens: new ClientTokens({ ...shared, tokenSigning }),
+    eventSubscriptions: new EventSubscriptions({ ...shared, broadcaster, replayDays: push.replayDays }),
+    history: new History(shared),
+    imageServing: new ImageServing({ ...shared, imageIngest, signedLinks, redirectToBucket }),
+    taskControl: new TaskControl({ ...shared, generation }),
+    uploads: new Uploads({ ...shared, signedLinks, maxBytes }),
     usage: new Usage(db),
   };
 }

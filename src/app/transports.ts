@@ -25,8 +25,7 @@ const FLUX_HOLD_TIMEOUT_MS = 295_000;
 /** Mounts the GraphQL, HTTP and WebSocket transports on the server, which is listening already. */
 export async function startTransports(
   server: Server,
-  services: Services,
-  health: Health,
+  services: Services & { health: Health },
   { config, log, tuning, cleanups, url }: AppContext,
 ): Promise<void> {
   const { access, signedLinks, connections, generation, history, rateLimits, eventSubscriptions } = services;
@@ -43,57 +42,29 @@ export async function startTransports(
     { operationRunner, access, connections, clientAddressOf, log },
     config.push.allowedOrigins,
   );
-  const heldRequests = new HeldRequests(
-    connections,
-    eventSubscriptions,
-    tuning.fluxHoldTimeoutMs ?? FLUX_HOLD_TIMEOUT_MS,
-  );
+  const maxHoldMs = tuning.fluxHoldTimeoutMs ?? FLUX_HOLD_TIMEOUT_MS;
+  const heldRequests = new HeldRequests({ connections, eventSubscriptions, maxHoldMs });
   const fluxRouter = fluxRoutes(
     { access, clientAddressOf, rateLimits },
-    new FluxApi(generation, history, signedLinks),
+    new FluxApi({ generation, history, signedLinks }),
     heldRequests,
   );
   const startOperation = operationRunner.start.bind(operationRunner);
-  const eventStreams = new EventStreamRoutes({
-    access,
-    connections,
-    eventSubscriptions,
-    rateLimits,
-    startOperation,
-    clientAddressOf,
-  });
+  const eventStreams = new EventStreamRoutes({ ...services, startOperation, clientAddressOf });
   const extraRoutes = [];
   if (config.flux.token === null) {
     const sandbox = new Sandbox({ publicUrl: () => `${url}/sandbox`, log, delayMs: tuning.sandboxDelayMs });
     cleanups.push(() => sandbox.close());
     extraRoutes.push({ path: '/sandbox', handler: sandbox.router });
   }
-  const { allowedOrigins } = config.push;
-  const { imageServing, uploads, tokenSigning, usage } = services;
-  const imageRouteServices = { imageServing, uploads, maxImageBytes: config.images.maxBytes };
-  const httpServices = {
-    access,
-    tokenSigning,
-    clientAddressOf,
-    signedLinks,
-    allowedOrigins,
-    eventStreams,
-    generation,
-    health,
-    rateLimits,
-    usage,
-    ...imageRouteServices,
-  };
   if (ide) extraRoutes.push({ path: '/', handler: ideAssetRoutes() });
-  const app = createHttpApp({ ...httpServices, flux: fluxRouter, extraRoutes, log }, config.roles);
-  const graphqlHandlerServices = {
-    access,
-    clientAddressOf,
-    executeGraphql: graphql.execute,
-    allowedOrigins,
-    log,
-  };
-  const handleGraphql = createGraphqlHandler(graphqlHandlerServices);
+  const shared = { ...services, clientAddressOf, allowedOrigins: config.push.allowedOrigins, log };
+  const { maxBytes: maxImageBytes } = config.images;
+  const app = createHttpApp(
+    { ...shared, maxImageBytes, eventStreams, flux: fluxRouter, extraRoutes },
+    config.roles,
+  );
+  const handleGraphql = createGraphqlHandler({ ...shared, executeGraphql: graphql.execute });
   const handleIde = ide && config.roles.api ? createIdeHandler() : null;
   server.removeAllListeners('request');
   server.on('request', (request, response) => {

@@ -21,11 +21,14 @@ const FLUSH_TIMEOUT_MS = 1_500;
 /** How often blocked subscribers are checked. */
 const DRAIN_CHECK_INTERVAL_MS = 50;
 
-export interface BroadcasterOptions {
+export interface BroadcasterDependencies {
+  eventLog: EventLog;
+  events: EventRepository;
   bufferLimits: BufferLimits;
   cursors: EventCursorCodec;
   /** A subscriber whose connection accepts no data for this long is closed. */
   stallMs: number;
+  log: Logger;
 }
 
 /** Where a subscription starts. */
@@ -50,19 +53,14 @@ export class Broadcaster implements SubscriberHost {
   private readonly blockedSubscribers = new Map<Subscriber, { since: number; backlogBytes: number }>();
   private drainCheckTimer: NodeJS.Timeout | null = null;
 
-  constructor(
-    private readonly eventLog: EventLog,
-    private readonly events: EventRepository,
-    private readonly options: BroadcasterOptions,
-    private readonly log: Logger,
-  ) {
-    this.bufferLimits = options.bufferLimits;
+  constructor(private readonly deps: BroadcasterDependencies) {
+    this.bufferLimits = deps.bufferLimits;
   }
 
   /** Sends every event after `from` to `sink`, once and in order. The caller must call `unsubscribe` on the result. */
   subscribe(options: TopicOptions, from: SubscriptionStart, sink: EventSink): Subscriber {
     const topic = this.topics.get(options.key) ?? this.createTopic(options);
-    const subscriber = new Subscriber(this, topic, sink, from.position, from.settledPosition);
+    const subscriber = new Subscriber(this, topic, { sink, ...from });
     topic.subscribers.add(subscriber);
     if (from.initialEvent) void this.sendInitialEvent(subscriber, from.initialEvent);
     else this.catchUp(subscriber);
@@ -72,13 +70,13 @@ export class Broadcaster implements SubscriberHost {
   /** Pushes all committed events before the sockets close. Gives up after 1.5 s, because PostgreSQL may be down. */
   async flush(): Promise<void> {
     if ((await withTimeout(this.flushTopics(), FLUSH_TIMEOUT_MS)) === TIMED_OUT)
-      this.log.warn(
+      this.deps.log.warn(
         'could not push the last events before shutdown; clients receive them when they reconnect',
       );
   }
 
   private async flushTopics(): Promise<void> {
-    await this.eventLog.flush();
+    await this.deps.eventLog.flush();
     await Promise.all([...this.topics.values()].map((topic) => topic.whenIdle()));
   }
 
@@ -95,7 +93,7 @@ export class Broadcaster implements SubscriberHost {
   }
 
   cursorAt(position: bigint): string {
-    return this.options.cursors.encode(position);
+    return this.deps.cursors.encode(position);
   }
 
   removeSubscriber(subscriber: Subscriber): void {
@@ -108,12 +106,12 @@ export class Broadcaster implements SubscriberHost {
     const sameKeyTopics = this.topicsByRoutingKey.get(routingKey);
     sameKeyTopics?.delete(topic);
     if (sameKeyTopics?.size === 0) this.topicsByRoutingKey.delete(routingKey);
-    if (this.topics.size === 0) this.eventLog.stopReading();
+    if (this.topics.size === 0) this.deps.eventLog.stopReading();
   }
 
   private createTopic(options: TopicOptions): Topic {
-    if (this.topics.size === 0) this.eventLog.startReading((batch) => this.route(batch));
-    const topic = new Topic(options, this.log);
+    if (this.topics.size === 0) this.deps.eventLog.startReading((batch) => this.route(batch));
+    const topic = new Topic(options, this.deps.log);
     this.topics.set(options.key, topic);
     const routingKey = routingKeyOf(options.scope);
     this.topicsByRoutingKey.set(
@@ -175,7 +173,7 @@ export class Broadcaster implements SubscriberHost {
 
   /** Synchronous, so that no event can arrive between an empty last page and going live. Null when `position` is too old. */
   private readRecentPage(topic: Topic, position: bigint): EventPage | null {
-    const { recent } = this.eventLog;
+    const { recent } = this.deps.eventLog;
     const found = recent.eventsAfter(position, CATCH_UP_PAGE_SIZE);
     if (!found) return null;
     const events = found.filter((event) => isInScope(topic.scope, event) && topic.matches(event));
@@ -188,14 +186,14 @@ export class Broadcaster implements SubscriberHost {
    * failed: the caller tries again.
    */
   private async readDatabasePage(topic: Topic, position: bigint): Promise<EventPage | null> {
-    const { recent } = this.eventLog;
+    const { recent } = this.deps.eventLog;
     try {
       if (recent.canExtendTo(position)) {
         await recent.extendBackTo(position);
         return null;
       }
       const { endPosition } = recent;
-      const read = () => this.events.readScopeAfter(topic.scope, position, CATCH_UP_PAGE_SIZE);
+      const read = () => this.deps.events.readScopeAfter(topic.scope, position, CATCH_UP_PAGE_SIZE);
       const found = await this.reads.execute(read);
       const isFull = found.length === CATCH_UP_PAGE_SIZE;
       return {
@@ -204,7 +202,7 @@ export class Broadcaster implements SubscriberHost {
         isLast: false,
       };
     } catch (error) {
-      this.log.warn({ err: error }, 'cannot read old events; retrying');
+      this.deps.log.warn({ err: error }, 'cannot read old events; retrying');
       await delay(READ_RETRY_MS);
       return null;
     }
@@ -219,7 +217,7 @@ export class Broadcaster implements SubscriberHost {
         subscriber.fallBack();
       } else if (backlogBytes < wait.backlogBytes) {
         this.blockedSubscribers.set(subscriber, { since: now, backlogBytes });
-      } else if (now - wait.since > this.options.stallMs) {
+      } else if (now - wait.since > this.deps.stallMs) {
         subscriber.close('too-slow');
       }
     }

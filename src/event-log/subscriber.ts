@@ -34,15 +34,21 @@ export class Subscriber {
   /** Events sent since the connection last had nothing buffered. */
   private bufferedEvents = 0;
 
+  readonly sink: EventSink;
+  /** Every event of the topic up to and including this position was sent. */
+  position: bigint;
+  /** Position of the last event, when the task was already settled on subscribing. Null: the event that settles it is the last. */
+  readonly settledPosition: bigint | null;
+
   constructor(
     private readonly host: SubscriberHost,
     readonly topic: Topic,
-    readonly sink: EventSink,
-    /** Every event of the topic up to and including this position was sent. */
-    public position: bigint,
-    /** Position of the last event, when the task was already settled on subscribing. Null: the event that settles it is the last. */
-    public readonly settledPosition: bigint | null,
-  ) {}
+    { sink, position, settledPosition }: Pick<Subscriber, 'sink' | 'position' | 'settledPosition'>,
+  ) {
+    this.sink = sink;
+    this.position = position;
+    this.settledPosition = settledPosition;
+  }
 
   /** Whether one more event may be sent. */
   hasCapacity(): boolean {

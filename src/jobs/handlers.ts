@@ -18,42 +18,34 @@ export interface JobServices {
 }
 
 /** The handler of each job. */
-export function createJobHandlers({
-  generation,
-  imageIngest,
-  reconciliation,
-  webhookSender,
-  callbackInbox,
-  retention,
-  uploads,
-}: JobServices) {
+export function createJobHandlers(services: JobServices) {
   return {
     'submit-task': ({ taskId }: JobPayloads['submit-task'], run: { jobId: string; attempt: number }) =>
-      generation.submit({ id: run.jobId, attempt: run.attempt, taskId }),
+      services.generation.submit({ id: run.jobId, attempt: run.attempt, taskId }),
 
     'ingest-images': ({ taskId }: JobPayloads['ingest-images'], run: { attempt: number }) =>
-      imageIngest.ingestTaskImages(taskId, run.attempt),
+      services.imageIngest.ingestTaskImages(taskId, run.attempt),
 
     'reconcile-tasks': async () => {
-      await reconciliation.expireOverdue();
-      await reconciliation.reconcile();
+      await services.reconciliation.expireOverdue();
+      await services.reconciliation.reconcile();
     },
 
-    'deliver-webhook': () => Promise.resolve(webhookSender.wake()),
+    'deliver-webhook': () => Promise.resolve(services.webhookSender.wake()),
 
-    'deliver-due-webhooks': () => Promise.resolve(webhookSender.wake()),
+    'deliver-due-webhooks': () => Promise.resolve(services.webhookSender.wake()),
 
     'delete-old-callbacks': async () => {
-      await callbackInbox.deleteOld();
-      await webhookSender.deleteOldAttempts();
+      await services.callbackInbox.deleteOld();
+      await services.webhookSender.deleteOldAttempts();
     },
 
     'delete-old-images': async () => {
-      await retention.deleteExpired();
-      await uploads.deleteExpired();
-      await retention.removeTemporaryFiles();
+      await services.retention.deleteExpired();
+      await services.uploads.deleteExpired();
+      await services.retention.removeTemporaryFiles();
     },
 
-    'delete-unused-blobs': () => retention.sweepUnreferenced(),
+    'delete-unused-blobs': () => services.retention.sweepUnreferenced(),
   };
 }

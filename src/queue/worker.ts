@@ -182,6 +182,7 @@ export class Worker {
   }
 
   private scheduleRestart(): void {
+    if (this.isStopping) return;
     const timer = setTimeout(() => {
       this.timers.delete(timer);
       this.starting = this.startRunner().catch((error: unknown) => {
@@ -189,8 +190,7 @@ export class Worker {
         this.scheduleRestart();
       });
     }, RESTART_DELAY_MS);
-    if (!this.isStopping) this.timers.add(timer);
-    else clearTimeout(timer);
+    this.timers.add(timer);
   }
 
   /** Whether the queue takes jobs. */

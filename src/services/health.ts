@@ -1,8 +1,8 @@
 import { AppError } from '../core/errors.js';
-import { type Database } from '../db/postgres/database.js';
-import { type ImageStore } from '../storage/image-store.js';
-import { type UpstreamGateState, type UpstreamGate } from '../upstreams/upstream-gate.js';
+import { cachedFor } from '../core/primitives/async.js';
+import { type UpstreamGateState } from '../upstreams/upstream-gate.js';
 import { type Worker } from '../queue/worker.js';
+import { type Dependencies } from './dependencies.js';
 
 const STORE_CHECK_TTL_MS = 5_000;
 
@@ -25,18 +25,22 @@ export interface Readiness {
   upstream: UpstreamGateState;
 }
 
+export interface HealthDependencies extends Pick<Dependencies, 'store' | 'upstreamGate'> {
+  /** Rejects when the database does not respond. */
+  ping: () => Promise<void>;
+  /** Null on an instance that runs no jobs. */
+  worker: Worker | null;
+}
+
 /** Provides the body of `/readyz`. */
 export class Health {
   private isDraining = false;
-  private storeCheck = { health: Promise.resolve<ComponentHealth>({ ok: true }), until: 0 };
+  /** Cached, because a check writes a file or sends a request that the bucket's provider may bill. */
+  private readonly checkStore = cachedFor(STORE_CHECK_TTL_MS, () =>
+    healthOf(() => this.deps.store.assertWritable()),
+  );
 
-  constructor(
-    private readonly db: Database,
-    private readonly upstreamGate: UpstreamGate,
-    private readonly store: ImageStore,
-    /** Null on an instance that runs no jobs. */
-    private readonly worker: Worker | null,
-  ) {}
+  constructor(private readonly deps: HealthDependencies) {}
 
   /** Makes this instance unready, so that load balancers stop using it before its listeners close. */
   startDraining(): void {
@@ -44,40 +48,23 @@ export class Health {
   }
 
   async readiness(): Promise<Readiness> {
-    const components: Readiness['components'] = { database: await this.checkDatabase() };
-    if (this.worker) {
-      components.queue = this.worker.isRunning ? { ok: true } : { ok: false, error: 'the queue has stopped' };
+    const { ping, worker, upstreamGate } = this.deps;
+    const components: Readiness['components'] = { database: await healthOf(ping) };
+    if (worker) {
+      components.queue = worker.isRunning ? { ok: true } : { ok: false, error: 'the queue has stopped' };
     }
     if (this.isDraining) components.process = { ok: false, error: 'the process is shutting down' };
     const ready = Object.values(components).every(({ ok }) => ok);
-    return { ready, components, store: await this.checkStore(), upstream: this.upstreamGate.state };
+    return { ready, components, store: await this.checkStore(), upstream: upstreamGate.state };
   }
+}
 
-  /**
-   * Cached for a few seconds, because a check writes a file or sends a request that the bucket's provider may bill.
-   */
-  private checkStore(): Promise<ComponentHealth> {
-    const now = Date.now();
-    if (now > this.storeCheck.until) {
-      const health = this.store.assertWritable().then(
-        () => ({ ok: true }),
-        (error: unknown) => ({
-          ok: false,
-          error: messageOf(error),
-        }),
-      );
-      this.storeCheck = { health, until: now + STORE_CHECK_TTL_MS };
-    }
-    return this.storeCheck.health;
-  }
-
-  private async checkDatabase(): Promise<ComponentHealth> {
-    try {
-      await this.db.ping();
-      return { ok: true };
-    } catch (error) {
-      return { ok: false, error: messageOf(error) };
-    }
+async function healthOf(check: () => Promise<void>): Promise<ComponentHealth> {
+  try {
+    await check();
+    return { ok: true };
+  } catch (error) {
+    return { ok: false, error: messageOf(error) };
   }
 }
 

@@ -1,4 +1,12 @@
+import { z } from 'zod';
 import { BadRequest } from '../core/errors.js';
+import { isId } from '../core/primitives/ids.js';
+
+/** The part of a list that a caller asks for: up to `first` items after the cursor `after`, or from the start. */
+export interface PageRequest {
+  first: number;
+  after?: string | null;
+}
 
 /** One page of a list. `cursors[i]` is the position just after `items[i]`. */
 export interface Page<Item> {
@@ -13,40 +21,61 @@ export interface Page<Item> {
 /** Pages are read by keyset, so the cost of a page depends only on its size. */
 const MAX_PAGE_SIZE = 100;
 
-/** Throws BadRequest unless `first` is 1 to 100. */
-export function validatePageSize(first: number): void {
-  if (first >= 1 && first <= MAX_PAGE_SIZE) return;
-  throw new BadRequest(`\`first\` is ${first}. Use 1 to ${MAX_PAGE_SIZE}.`);
+/** How the cursors of a list hold the positions of its items. */
+export interface PageOrder<Item, Position> {
+  cursorOf: (item: Item) => string;
+  /** Throws BadRequest for a cursor of another list. */
+  positionOf: (cursor: string) => Position;
 }
 
-/** Creates the error for a cursor that does not belong to the list. */
-export function invalidCursor(): BadRequest {
+/** The order of lists whose cursors are the IDs of their items. */
+export const BY_ID: PageOrder<{ id: string }, string> = {
+  cursorOf: ({ id }) => id,
+  positionOf: (cursor) => {
+    if (isId(cursor)) return cursor;
+    throw invalidCursor();
+  },
+};
+
+/** Text that PostgreSQL can store. */
+export const CURSOR_TEXT = z.string().refine((text) => !text.includes('\0'));
+
+/** The order of lists whose cursors hold these columns of their items. */
+export function byColumns<Shape extends z.ZodRawShape>(
+  columns: z.ZodObject<Shape>,
+): PageOrder<z.output<typeof columns>, z.output<typeof columns>> {
+  const names = Object.keys(columns.shape);
+  return {
+    cursorOf: (item) => Buffer.from(JSON.stringify(Object.values(columns.parse(item)))).toString('base64url'),
+    positionOf: (cursor) => {
+      try {
+        const values = z.array(z.unknown()).parse(JSON.parse(Buffer.from(cursor, 'base64url').toString()));
+        return columns.parse(Object.fromEntries(names.map((name, index) => [name, values[index]])));
+      } catch {
+        throw invalidCursor();
+      }
+    },
+  };
+}
+
+function invalidCursor(): BadRequest {
   return new BadRequest('`after` is not a cursor of this list. Use `endCursor` of the previous page.');
 }
 
-/** Encodes the columns that a list is ordered by, for lists that are not ordered by an ID alone. */
-export function encodePageCursor(columns: readonly (string | null)[]): string {
-  return Buffer.from(JSON.stringify(columns)).toString('base64url');
-}
-
-/** Decodes a cursor of `encodePageCursor`. The columns are unchecked. Throws BadRequest for any other text. */
-export function decodePageCursor(cursor: string): unknown[] {
-  try {
-    const columns: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
-    if (Array.isArray(columns)) return columns;
-  } catch {
-    // Reported below.
+/**
+ * Makes a page of what `read` returns. It reads one row more than the page has, which only tells that there is a next
+ * page. Throws BadRequest for an invalid page size or cursor.
+ */
+export async function readPage<Item, Position>(
+  { first, after = null }: PageRequest,
+  { cursorOf, positionOf }: PageOrder<NoInfer<Item>, Position>,
+  read: (after: Position | null, limit: number) => Promise<Item[]> | Item[],
+): Promise<Page<Item>> {
+  if (!(first >= 1 && first <= MAX_PAGE_SIZE)) {
+    throw new BadRequest(`\`first\` is ${first}. Use 1 to ${MAX_PAGE_SIZE}.`);
   }
-  throw invalidCursor();
-}
-
-/** Makes a page of up to `first + 1` rows. The extra row only tells that there is a next page. */
-export function toPage<Item>(
-  rows: Item[],
-  first: number,
-  hasPrevious: boolean,
-  cursorOf: (item: Item) => string,
-): Page<Item> {
+  const rows = await read(after === null ? null : positionOf(after), first + 1);
   const items = rows.slice(0, first);
-  return { items, cursors: items.map(cursorOf), hasNext: rows.length > first, hasPrevious };
+  const hasNext = rows.length > first;
+  return { items, cursors: items.map(cursorOf), hasNext, hasPrevious: after !== null };
 }

@@ -70,7 +70,8 @@ const broadcasters = new Map<EventLog, Broadcaster>();
 /** The broadcaster of this log. Each instance has one. */
 function broadcasterOf(log: EventLog): Broadcaster {
   const options = { cursors, bufferLimits: { maxEvents: 1_000, maxBytes: 1e6 }, stallMs: 1_000 };
-  const broadcaster = broadcasters.get(log) ?? new Broadcaster(log, events, options, silent);
+  const broadcaster =
+    broadcasters.get(log) ?? new Broadcaster({ eventLog: log, events, ...options, log: silent });
   broadcasters.set(log, broadcaster);
   return broadcaster;
 }

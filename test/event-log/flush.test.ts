@@ -27,12 +27,14 @@ beforeAll(async () => {
   eventLog = new EventLog(events, database.url, log);
   await eventLog.start();
   const cursors = new EventCursorCodec(new Signer(Buffer.alloc(32)), newId());
-  broadcaster = new Broadcaster(
+  broadcaster = new Broadcaster({
     eventLog,
     events,
-    { cursors, bufferLimits: { maxEvents: 10, maxBytes: 1e6 }, stallMs: 1e6 },
+    cursors,
+    bufferLimits: { maxEvents: 10, maxBytes: 1e6 },
+    stallMs: 1e6,
     log,
-  );
+  });
 });
 afterAll(async () => {
   await eventLog.stop();

@@ -36,7 +36,14 @@ beforeAll(async () => {
   await log.start();
   const cursors = new EventCursorCodec(new Signer(Buffer.alloc(32)), newId());
   const bufferLimits = { maxEvents: 1_000, maxBytes: 1e6 };
-  broadcaster = new Broadcaster(log, events, { cursors, bufferLimits, stallMs: 1_000 }, silent);
+  broadcaster = new Broadcaster({
+    eventLog: log,
+    events,
+    cursors,
+    bufferLimits,
+    stallMs: 1_000,
+    log: silent,
+  });
 });
 afterEach(() => {
   for (const subscriber of subscribers.splice(0)) subscriber.unsubscribe();

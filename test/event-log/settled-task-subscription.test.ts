@@ -49,7 +49,7 @@ async function subscribeToSettledTask(settlingNumbers: number[]): Promise<string
   const eventLog = new EventLog(events, database.url, log);
   const cursors = new EventCursorCodec(new Signer(Buffer.alloc(32)), newId());
   const options = { cursors, bufferLimits: { maxEvents: 1_000, maxBytes: 1e6 }, stallMs: 1_000 };
-  const broadcaster = new Broadcaster(eventLog, events, options, log);
+  const broadcaster = new Broadcaster({ eventLog, events, ...options, log });
   const seen: string[] = [];
   const sink = {
     bufferedBytes: 0,

@@ -45,22 +45,11 @@ export interface AuditEntry extends NewAuditEntry {
   at: Date;
 }
 
-/** Creates the entry for an action of a caller. `data` must not hold secrets. */
+/** Creates the entry for an action of a caller on an object. `data` must not hold secrets. */
 export function newAuditEntry(
-  { workspaceId, keyName, keyId, endUserId, clientAddress }: Caller,
+  { workspaceId, keyName: actor, keyId, endUserId, clientAddress }: Caller,
   action: AuditAction,
-  targetId: string,
-  data: Record<string, unknown> = {},
+  { targetId, data = {} }: { targetId: string; data?: Record<string, unknown> },
 ): NewAuditEntry {
-  return {
-    id: newId(),
-    workspaceId,
-    action,
-    actor: keyName,
-    keyId,
-    endUserId,
-    clientAddress,
-    targetId,
-    data,
-  };
+  return { id: newId(), workspaceId, action, actor, keyId, endUserId, clientAddress, targetId, data };
 }

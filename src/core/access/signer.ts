@@ -18,7 +18,11 @@ export class Signer {
   }
 
   /** Compares in constant time. Returns true only for what `sign` returned for the same arguments and one of the secrets. */
-  verify(purpose: SignaturePurpose, text: string, signature: string, bytes = 32): boolean {
+  verify(
+    purpose: SignaturePurpose,
+    text: string,
+    { signature, bytes = 32 }: { signature: string; bytes?: number },
+  ): boolean {
     const received = Buffer.from(signature);
     return this.deriveAll(purpose, text).some((mac) => {
       const expected = Buffer.from(mac.subarray(0, bytes).toString('base64url'));

@@ -15,7 +15,7 @@ export class JsonSyntaxError extends Error {
 export interface JsonWithLines {
   value: unknown;
   /** The line, from 1, of the value at this path, or of the nearest enclosing value when the value is missing. */
-  lineOf(path: readonly PropertyKey[]): number;
+  lineOf: (path: readonly PropertyKey[]) => number;
 }
 
 /**

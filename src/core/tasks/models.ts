@@ -39,36 +39,23 @@ const FLUX_2_PIXEL_SIZES: PixelSizeConstraints = { minSide: 64, maxSide: 1440, m
 /** The upstream's limit on `count`. */
 const MAX_COUNT = 4;
 
-function pixelSizeModel(name: string, pixels: PixelSizeConstraints, isDeprecated = false): FluxModel {
-  const capabilities = { canGenerate: true, canEdit: false, isDeprecated };
-  return {
-    name,
-    ...capabilities,
-    aspectRatios: [],
-    pixelSizes: pixels,
-    maxCount: MAX_COUNT,
-    defaultSize: '1024x1024',
-  };
+const COMMON = { canGenerate: true, isDeprecated: false, maxCount: MAX_COUNT };
+
+function pixelSizeModel(name: string, pixelSizes: PixelSizeConstraints): FluxModel {
+  return { ...COMMON, name, canEdit: false, aspectRatios: [], pixelSizes, defaultSize: '1024x1024' };
 }
-function aspectRatioModel(name: string, canEdit: boolean, isDeprecated = false): FluxModel {
-  const capabilities = { canGenerate: true, canEdit, isDeprecated };
-  return {
-    name,
-    ...capabilities,
-    aspectRatios: ASPECT_RATIOS,
-    pixelSizes: null,
-    maxCount: MAX_COUNT,
-    defaultSize: '1:1',
-  };
+function aspectRatioModel(name: string): FluxModel {
+  const sizes = { aspectRatios: ASPECT_RATIOS, pixelSizes: null, defaultSize: '1:1' };
+  return { ...COMMON, name, canEdit: true, ...sizes };
 }
 
 export const FLUX_MODELS: readonly FluxModel[] = [
   pixelSizeModel('flux-dev', FLUX_1_PIXEL_SIZES),
   pixelSizeModel('flux-pro', FLUX_1_PIXEL_SIZES),
-  pixelSizeModel('flux-pro-1.1', FLUX_1_PIXEL_SIZES, true),
-  aspectRatioModel('flux-pro-1.1-ultra', false, true),
-  aspectRatioModel('flux-kontext-pro', true),
-  aspectRatioModel('flux-kontext-max', true),
+  { ...pixelSizeModel('flux-pro-1.1', FLUX_1_PIXEL_SIZES), isDeprecated: true },
+  { ...aspectRatioModel('flux-pro-1.1-ultra'), canEdit: false, isDeprecated: true },
+  aspectRatioModel('flux-kontext-pro'),
+  aspectRatioModel('flux-kontext-max'),
   pixelSizeModel('flux-2-flex', FLUX_2_PIXEL_SIZES),
   pixelSizeModel('flux-2-pro', FLUX_2_PIXEL_SIZES),
   pixelSizeModel('flux-2-max', FLUX_2_PIXEL_SIZES),

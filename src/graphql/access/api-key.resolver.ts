@@ -25,7 +25,7 @@ export class ApiKeyResolver {
       'API keys of the workspace, newest first, including expired and revoked ones. Requires the scope `keys:admin`.',
   })
   async apiKeys(@Ctx() { caller }: Context, @Args() { first, after }: PageArgs) {
-    return toConnection(await this.apiKeyService.page(caller, first, after ?? null));
+    return toConnection(await this.apiKeyService.page(caller, { first, after }));
   }
 
   @Authorized('keys:admin')

@@ -22,6 +22,6 @@ export class AuditEntryResolver {
     })
     filter: AuditFilterInput | null,
   ) {
-    return toConnection(await this.audit.page(caller, filter ?? {}, first, after ?? null));
+    return toConnection(await this.audit.page(caller, filter ?? {}, { first, after }));
   }
 }

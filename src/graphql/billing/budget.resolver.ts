@@ -24,7 +24,7 @@ export class BudgetResolver {
     month: string | null,
     @Args() { first, after }: PageArgs,
   ) {
-    return toConnection(await this.budgetService.page(caller, month ?? null, first, after ?? null));
+    return toConnection(await this.budgetService.page(caller, month ?? null, { first, after }));
   }
 
   // The scope depends on the input, so the service checks it.

@@ -14,6 +14,6 @@ export class UsageResolver {
       'Totals of the tasks requested in a period. `/usage.csv` returns the same as a CSV file. Requires the scope `audit:read`.',
   })
   async usage(@Ctx() { caller }: Context, @Args() { first, after, ...query }: UsageArgs) {
-    return toConnection(await this.usageService.page(caller, query, first, after ?? null));
+    return toConnection(await this.usageService.page(caller, query, { first, after }));
   }
 }

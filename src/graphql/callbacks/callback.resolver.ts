@@ -33,7 +33,7 @@ export class CallbackResolver {
     })
     filter: CallbackFilterInput | null,
   ) {
-    return toConnection(await this.callbackInbox.page(caller, filter ?? {}, first, after ?? null));
+    return toConnection(await this.callbackInbox.page(caller, filter ?? {}, { first, after }));
   }
 
   @Authorized('audit:read', 'tasks:write')

@@ -49,7 +49,7 @@ export class TaskEventResolver {
     @Arg('filter', () => TaskEventFilterInput, { nullable: true, description: FILTER_DESCRIPTION })
     filter: TaskEventFilterInput | null,
   ) {
-    return toConnection(await this.history.pageOfWorkspaceEvents(caller, filter ?? {}, first, after ?? null));
+    return toConnection(await this.history.pageOfWorkspaceEvents(caller, filter ?? {}, { first, after }));
   }
 
   @Authorized('tasks:read')

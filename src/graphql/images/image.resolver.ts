@@ -111,7 +111,7 @@ export class ImageResolver {
     description: 'Images that were edited from this one, oldest first.',
   })
   async edits(@Root() image: Image, @Ctx() { caller }: Context, @Args() { first, after }: PageArgs) {
-    return toConnection(await this.services.history.pageOfEdits(caller, image.id, first, after ?? null));
+    return toConnection(await this.services.history.pageOfEdits(caller, image.id, { first, after }));
   }
 
   @FieldResolver(() => String, {

@@ -95,7 +95,7 @@ export class TaskResolver {
   ) {
     const { caller, traceId } = context;
     const idempotencyKey = input.idempotencyKey ?? context.idempotencyKey;
-    return withUserErrors(() => this.taskControl.retry(caller, input.id, idempotencyKey, traceId));
+    return withUserErrors(() => this.taskControl.retry(caller, input.id, { idempotencyKey, traceId }));
   }
 
   @Authorized('tasks:read')
@@ -120,7 +120,7 @@ export class TaskResolver {
     @Arg('filter', () => TaskFilterInput, { nullable: true, description: 'Conditions. Omitted: all tasks.' })
     filter: TaskFilterInput | null,
   ) {
-    return toConnection(await this.history.pageOfTasks(caller, filter ?? {}, first, after ?? null));
+    return toConnection(await this.history.pageOfTasks(caller, filter ?? {}, { first, after }));
   }
 
   @FieldResolver(() => [ImageType], {
@@ -184,12 +184,12 @@ export class TaskResolver {
 
   @FieldResolver(() => TaskEventConnection, { description: 'Events of the task, oldest first.' })
   async events(@Root() task: Task, @Args() { first, after }: EventPageArgs) {
-    return toConnection(await this.history.pageOfEvents(task, first, after ?? null));
+    return toConnection(await this.history.pageOfEvents(task, { first, after }));
   }
 
   private requestTask({ caller, idempotencyKey, traceId }: Context, kind: TaskKind, input: ImageRequest) {
     const request = { ...input, idempotencyKey: input.idempotencyKey ?? idempotencyKey };
-    return withUserErrors(() => this.generation.request(caller, kind, request, { traceId }), {
+    return withUserErrors(() => this.generation.request(caller, request, { kind, traceId }), {
       replayed: false,
     });
   }

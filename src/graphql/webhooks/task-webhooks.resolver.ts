@@ -16,6 +16,6 @@ export class TaskWebhooksResolver {
       'Deliveries of results to `webhookUrl`, newest first. Empty if the task has no `webhookUrl` or no result yet.',
   })
   async webhookDeliveries(@Root() task: Task, @Args() { first, after }: PageArgs) {
-    return toConnection(await this.webhookSender.pageOfDeliveries(task, first, after ?? null));
+    return toConnection(await this.webhookSender.pageOfDeliveries(task, { first, after }));
   }
 }

@@ -20,7 +20,7 @@ export class WebhookDeliveryResolver {
     description: 'Attempts to deliver the result, newest first.',
   })
   async attempts(@Root() delivery: WebhookDeliverySummary, @Args() { first, after }: PageArgs) {
-    return toConnection(await this.webhookSender.pageOfAttempts(delivery, first, after ?? null));
+    return toConnection(await this.webhookSender.pageOfAttempts(delivery, { first, after }));
   }
 
   @Authorized('tasks:write')

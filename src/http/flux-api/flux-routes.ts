@@ -33,7 +33,7 @@ export function fluxRoutes(auth: AuthServices, api: FluxApi, heldRequests: HeldR
     const heldRequest = await heldRequests.hold(caller);
     // Runs when the client disconnects, and also after every response.
     onClose(response, () => heldRequest.finish('left'));
-    const reply = await api.createAndWait(caller, imageRequest, traceId, heldRequest);
+    const reply = await api.createAndWait(caller, imageRequest, { traceId, heldRequest });
     if (!reply) return;
     // A 5xx status here reports a failed task, not a failed request, so the request log does not warn of it.
     response.locals.isExpected = true;

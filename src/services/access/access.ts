@@ -3,11 +3,12 @@ import { LRUCache } from 'lru-cache';
 import { hashApiKey, isWellFormedApiKey, apiKeyHint, generateApiKey } from '../../core/access/api-key.js';
 import { type Caller, type Scope } from '../../core/access/caller.js';
 import { Forbidden, Unauthenticated } from '../../core/errors.js';
-import { type ApiKeyRepository, type ApiKeyWithWorkspace } from '../../db/access/api-key-repository.js';
+import { type ApiKeyWithWorkspace } from '../../db/access/api-key-repository.js';
 import { type IdentityProvider } from './identity-provider.js';
 import { type ApiKeyUsage } from './api-key-usage.js';
 import { type AuthenticationFailure, type AuthenticationFailures } from './authentication-failures.js';
 import { type TokenClaims, type TokenSigning } from './token-signing.js';
+import { type Dependencies } from '../dependencies.js';
 
 /** How long a key is cached. A revoked key keeps working for at most this long. */
 const KEY_CACHE_TTL_MS = 2_500;
@@ -17,35 +18,36 @@ const MAX_CACHED_KEYS = 10_000;
 const MAX_CREDENTIAL_LENGTH = 8_192;
 const JWT_PATTERN = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
+export interface AccessDependencies extends Pick<Dependencies, 'keys'> {
+  tokenSigning: TokenSigning;
+  apiKeyUsage: ApiKeyUsage;
+  authenticationFailures: AuthenticationFailures;
+  /** Null when no identity provider is configured. */
+  identityProvider: IdentityProvider | null;
+}
+
 /** Authenticates callers by API key, client token or the identity provider's token. */
 export class Access {
   // `fetchMethod` lets concurrent requests with the same key share one query.
   private readonly keysByHash = new LRUCache<string, ApiKeyWithWorkspace>({
     max: MAX_CACHED_KEYS,
     ttl: KEY_CACHE_TTL_MS,
-    fetchMethod: async (hash) => (await this.keys.findByHash(Buffer.from(hash, 'base64'))) ?? undefined,
+    fetchMethod: async (hash) => (await this.deps.keys.findByHash(Buffer.from(hash, 'base64'))) ?? undefined,
   });
   /** The keys that created client tokens. */
   private readonly keysById = new LRUCache<string, ApiKeyWithWorkspace>({
     max: MAX_CACHED_KEYS,
     ttl: KEY_CACHE_TTL_MS,
-    fetchMethod: async (id) => (await this.keys.findById(id)) ?? undefined,
+    fetchMethod: async (id) => (await this.deps.keys.findById(id)) ?? undefined,
   });
   /** A valid signature stays valid, so later requests check only the expiry. */
   private readonly verifiedTokens = new LRUCache<string, TokenClaims>({
     max: MAX_CACHED_KEYS,
     fetchMethod: async (_hash, _stale, { context }) =>
-      (await this.tokenSigning.verify(String(context))) ?? undefined,
+      (await this.deps.tokenSigning.verify(String(context))) ?? undefined,
   });
 
-  constructor(
-    private readonly keys: ApiKeyRepository,
-    private readonly tokenSigning: TokenSigning,
-    private readonly keyUsage: ApiKeyUsage,
-    private readonly failures: AuthenticationFailures,
-    /** Null when no identity provider is configured. */
-    private readonly identityProvider: IdentityProvider | null,
-  ) {}
+  constructor(private readonly deps: AccessDependencies) {}
 
   /**
    * Returns the caller that an `Authorization` header identifies. Throws Unauthenticated, with the same message for every
@@ -71,19 +73,20 @@ export class Access {
   /** Creates the first API key of a new installation and returns it. Null when a key already exists. */
   async createFirstKey(): Promise<string | null> {
     const key = generateApiKey();
-    return (await this.keys.insertFirst({ ...apiKeyHint(key), hash: hashApiKey(key) })) ? key : null;
+    return (await this.deps.keys.insertFirst({ ...apiKeyHint(key), hash: hashApiKey(key) })) ? key : null;
   }
 
   private async authenticateKey(secret: string, clientAddress: string | null): Promise<Caller> {
     const key = await this.keysByHash.fetch(hashApiKey(secret).toString('base64'));
     const failure = keyFailureOf(key);
     if (!key || failure) return this.reject(failure ?? 'UNKNOWN_KEY', clientAddress, key);
-    this.keyUsage.recordUse(key.id);
+    this.deps.apiKeyUsage.recordUse(key.id);
     return callerOfKey(key, clientAddress);
   }
 
   private async authenticateToken(token: string, clientAddress: string | null): Promise<Caller> {
-    if (!this.tokenSigning.isIssuedByUs(token)) return this.authenticateProviderToken(token, clientAddress);
+    if (!this.deps.tokenSigning.isIssuedByUs(token))
+      return this.authenticateProviderToken(token, clientAddress);
     const hash = createHash('sha256').update(token).digest('base64');
     const claims = await this.verifiedTokens.fetch(hash, { context: token });
     if (!claims || claims.expiresAt <= new Date()) return this.reject('TOKEN_INVALID', clientAddress);
@@ -97,7 +100,7 @@ export class Access {
 
   private async authenticateProviderToken(token: string, clientAddress: string | null): Promise<Caller> {
     return (
-      (await this.identityProvider?.authenticate(token, clientAddress)) ??
+      (await this.deps.identityProvider?.authenticate(token, clientAddress)) ??
       this.reject('TOKEN_INVALID', clientAddress)
     );
   }
@@ -107,7 +110,7 @@ export class Access {
     clientAddress: string | null,
     key?: ApiKeyWithWorkspace,
   ): never {
-    this.failures.count(kind, clientAddress, key);
+    this.deps.authenticationFailures.count(kind, clientAddress, key);
     throw new Unauthenticated();
   }
 }
@@ -141,9 +144,6 @@ function restrictToToken(
   key: Caller,
   { id, scopes, limits, endUserId, taskIds, expiresAt }: TokenClaims,
 ): Caller {
-  const expiries = [expiresAt, key.expiresAt ?? expiresAt].sort(
-    (one, other) => one.getTime() - other.getTime(),
-  );
   return {
     ...key,
     credentialType: 'CLIENT_TOKEN',
@@ -151,7 +151,7 @@ function restrictToToken(
     clientToken: { id, limits },
     endUserId,
     taskIds,
-    expiresAt: expiries[0] ?? expiresAt,
+    expiresAt: key.expiresAt && key.expiresAt < expiresAt ? key.expiresAt : expiresAt,
   };
 }
 

@@ -1,7 +1,6 @@
-import { type Logger } from 'pino';
 import { LRUCache } from 'lru-cache';
 import { BatchedWriter } from '../../core/primitives/batched-writer.js';
-import { type ApiKeyRepository } from '../../db/access/api-key-repository.js';
+import { type Dependencies } from '../dependencies.js';
 
 /** `lastUsedAt` is precise to the minute. */
 const MIN_WRITE_INTERVAL_MS = 60_000;
@@ -17,7 +16,7 @@ export class ApiKeyUsage {
   });
   private readonly writer: BatchedWriter<string>;
 
-  constructor({ keys, log }: { keys: ApiKeyRepository; log: Logger }) {
+  constructor({ keys, log }: Pick<Dependencies, 'keys' | 'log'>) {
     this.writer = new BatchedWriter({
       delayMs: BATCH_DELAY_MS,
       maxItems: MAX_TRACKED_KEYS,

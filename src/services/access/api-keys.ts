@@ -5,10 +5,17 @@ import { InputRejected } from '../../core/errors.js';
 import { type UserError } from '../../core/primitives/user-error.js';
 import { isId, newId } from '../../core/primitives/ids.js';
 import { definedLimits, validateLimits, type Limits } from '../../core/limits/limits.js';
-import { type ApiKey, type ApiKeyRepository } from '../../db/access/api-key-repository.js';
-import { type Workspace, type WorkspaceRepository } from '../../db/access/workspace-repository.js';
-import { validateExpiry, validateName, validateScopes } from './validate-api-key.js';
-import { invalidCursor, type Page, toPage, validatePageSize } from '../pagination.js';
+import { type ApiKey } from '../../db/access/api-key-repository.js';
+import { type Workspace } from '../../db/access/workspace-repository.js';
+import {
+  throwIfAny,
+  validateExpiry,
+  validateGracePeriod,
+  validateName,
+  validateScopes,
+} from './validate-api-key.js';
+import { BY_ID, type Page, type PageRequest, readPage } from '../pagination.js';
+import { type Dependencies } from '../dependencies.js';
 
 export type { ApiKey, Workspace };
 
@@ -28,21 +35,14 @@ export interface CreatedApiKey {
 
 /** Long enough to deploy the new secret everywhere within one change. */
 const DEFAULT_GRACE_PERIOD_SECONDS = 3_600;
-const MAX_GRACE_PERIOD_SECONDS = 7 * 24 * 3_600;
 
 /** Administers API keys and workspaces. A key of another workspace is reported as not found. */
 export class ApiKeys {
-  constructor(
-    private readonly keys: ApiKeyRepository,
-    private readonly workspaces: WorkspaceRepository,
-  ) {}
+  constructor(private readonly deps: Pick<Dependencies, 'keys' | 'workspaces'>) {}
 
   /** Returns a page of the workspace's keys, newest first. Throws BadRequest for an invalid page size or cursor. */
-  async page({ workspaceId }: Caller, first: number, after: string | null): Promise<Page<ApiKey>> {
-    validatePageSize(first);
-    if (after !== null && !isId(after)) throw invalidCursor();
-    const rows = await this.keys.page(workspaceId, after, first + 1);
-    return toPage(rows, first, after !== null, (key) => key.id);
+  page({ workspaceId }: Caller, page: PageRequest): Promise<Page<ApiKey>> {
+    return readPage(page, BY_ID, (after, limit) => this.deps.keys.page(workspaceId, after, limit));
   }
 
   /** Creates a key in the caller's workspace. Throws InputRejected with every error. */
@@ -50,14 +50,17 @@ export class ApiKeys {
     throwIfAny(validateRequest(caller, request));
     const { key, secret } = buildNewKey(caller.workspaceId, request);
     const { id, name, scopes, limits, expiresAt } = key;
-    const audit = newAuditEntry(caller, 'API_KEY_CREATED', id, { name, scopes, limits, expiresAt });
-    return { apiKey: await this.keys.insert(key, audit), secret };
+    const audit = newAuditEntry(caller, 'API_KEY_CREATED', {
+      targetId: id,
+      data: { name, scopes, limits, expiresAt },
+    });
+    return { apiKey: await this.deps.keys.insert(key, audit), secret };
   }
 
   /** Revokes a key. Revoking it again keeps the first `revokedAt`. Throws InputRejected NOT_FOUND. */
   async revoke(caller: Caller, id: string): Promise<{ apiKey: ApiKey }> {
-    const audit = newAuditEntry(caller, 'API_KEY_REVOKED', id.toLowerCase());
-    const apiKey = isId(id) ? await this.keys.revoke(caller.workspaceId, id, audit) : null;
+    const audit = newAuditEntry(caller, 'API_KEY_REVOKED', { targetId: id.toLowerCase() });
+    const apiKey = isId(id) ? await this.deps.keys.revoke(caller.workspaceId, id, audit) : null;
     if (!apiKey) throw keyNotFound();
     return { apiKey };
   }
@@ -68,17 +71,10 @@ export class ApiKeys {
    * INVALID_GRACE_PERIOD. Throws InputRejected SCOPE_NOT_HELD for a key with scopes that the caller lacks, because the
    * caller receives its secret.
    */
-  async rotate(
-    caller: Caller,
-    id: string,
-    requestedGracePeriodSeconds: number | null,
-  ): Promise<CreatedApiKey> {
-    const gracePeriodSeconds = requestedGracePeriodSeconds ?? DEFAULT_GRACE_PERIOD_SECONDS;
-    if (gracePeriodSeconds < 0 || gracePeriodSeconds > MAX_GRACE_PERIOD_SECONDS) {
-      const message = `gracePeriodSeconds is ${gracePeriodSeconds}. Use 0 to ${MAX_GRACE_PERIOD_SECONDS}.`;
-      throwIfAny([{ code: 'INVALID_GRACE_PERIOD', message, field: ['input', 'gracePeriodSeconds'] }]);
-    }
-    const oldKey = isId(id) ? await this.keys.find(caller.workspaceId, id) : null;
+  async rotate(caller: Caller, id: string, gracePeriod: number | null): Promise<CreatedApiKey> {
+    const gracePeriodSeconds = gracePeriod ?? DEFAULT_GRACE_PERIOD_SECONDS;
+    throwIfAny(validateGracePeriod(gracePeriodSeconds));
+    const oldKey = isId(id) ? await this.deps.keys.find(caller.workspaceId, id) : null;
     if (!oldKey) throw keyNotFound();
     if (oldKey.scopes.length > 0)
       throwIfAny(
@@ -87,8 +83,8 @@ export class ApiKeys {
     const secret = generateApiKey();
     const successor = { id: newId(), ...apiKeyHint(secret), hash: hashApiKey(secret) };
     const data = { name: oldKey.name, newKeyId: successor.id, gracePeriodSeconds };
-    const audit = newAuditEntry(caller, 'API_KEY_ROTATED', oldKey.id, data);
-    const apiKey = await this.keys.rotate(
+    const audit = newAuditEntry(caller, 'API_KEY_ROTATED', { targetId: oldKey.id, data });
+    const apiKey = await this.deps.keys.rotate(
       caller.workspaceId,
       oldKey.id,
       successor,
@@ -108,11 +104,14 @@ export class ApiKeys {
     throwIfAny([...validateName(name), ...validateScopes(caller, scopes)]);
     const workspaceId = newId();
     const { key, secret } = buildNewKey(workspaceId, { name: 'first key', scopes });
-    const workspaceEntry = newAuditEntry(caller, 'WORKSPACE_CREATED', workspaceId, { name });
-    const { name: keyName } = key;
-    const keyEntry = newAuditEntry(caller, 'API_KEY_CREATED', key.id, { name: keyName, scopes: key.scopes });
+    const workspaceEntry = newAuditEntry(caller, 'WORKSPACE_CREATED', {
+      targetId: workspaceId,
+      data: { name },
+    });
+    const data = { name: key.name, scopes: key.scopes };
+    const keyEntry = newAuditEntry(caller, 'API_KEY_CREATED', { targetId: key.id, data });
     const entries = [workspaceEntry, { ...keyEntry, workspaceId }];
-    return { ...(await this.workspaces.insert({ id: workspaceId, name }, key, entries)), secret };
+    return { ...(await this.deps.workspaces.insert({ id: workspaceId, name }, key, entries)), secret };
   }
 }
 
@@ -138,10 +137,6 @@ function buildNewKey(workspaceId: string, { name, scopes, expiresAt, limits }: A
     expiresAt: expiresAt ?? null,
   };
   return { key, secret };
-}
-
-function throwIfAny(errors: UserError[]): void {
-  if (errors.length > 0) throw new InputRejected(errors);
 }
 
 function keyNotFound(): InputRejected {

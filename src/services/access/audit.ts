@@ -2,7 +2,7 @@ import { type AuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller } from '../../core/access/caller.js';
 import { isId } from '../../core/primitives/ids.js';
 import { type AuditFilter, type AuditRepository } from '../../db/access/audit-repository.js';
-import { invalidCursor, type Page, toPage, validatePageSize } from '../pagination.js';
+import { BY_ID, type Page, type PageRequest, readPage } from '../pagination.js';
 
 export type { AuditFilter };
 
@@ -15,20 +15,13 @@ export class Audit {
    * Entries without a workspace, such as requests with unknown keys, are visible to callers with the scope
    * `workspaces:admin`. Throws BadRequest for an invalid page size or cursor.
    */
-  async page(
-    caller: Caller,
-    filter: AuditFilter,
-    first: number,
-    after: string | null,
-  ): Promise<Page<AuditEntry>> {
-    validatePageSize(first);
-    if (after !== null && !isId(after)) throw invalidCursor();
+  page(caller: Caller, filter: AuditFilter, page: PageRequest): Promise<Page<AuditEntry>> {
     // A caller that is limited to certain tasks sees no entries.
     const isAlwaysEmpty = caller.taskIds !== null || (filter.keyId && !isId(filter.keyId));
-    if (isAlwaysEmpty) return toPage([], first, after !== null, () => '');
     const { workspaceId, endUserId, scopes } = caller;
     const visibility = { workspaceId, endUserId, unowned: scopes.includes('workspaces:admin') };
-    const rows = await this.auditLog.page(visibility, filter, after, first + 1);
-    return toPage(rows, first, after !== null, (entry) => entry.id);
+    return readPage(page, BY_ID, (after, limit) =>
+      isAlwaysEmpty ? [] : this.auditLog.page(visibility, filter, after, limit),
+    );
   }
 }

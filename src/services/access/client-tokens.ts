@@ -1,14 +1,13 @@
 import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller, isScope, type Scope, CLIENT_TOKEN_SCOPES } from '../../core/access/caller.js';
-import { Forbidden, InputRejected } from '../../core/errors.js';
+import { Forbidden } from '../../core/errors.js';
 import { type UserError } from '../../core/primitives/user-error.js';
 import { isId, newId } from '../../core/primitives/ids.js';
 import { definedLimits, validateLimits, type Limits } from '../../core/limits/limits.js';
-import { type AuditRepository } from '../../db/access/audit-repository.js';
-import { type TaskRepository } from '../../db/tasks/task-repository.js';
-import { validateScopes } from './validate-api-key.js';
+import { throwIfAny, validateScopes } from './validate-api-key.js';
 import { endUserErrors } from './end-user.js';
 import { type TokenSigning } from './token-signing.js';
+import { type Dependencies } from '../dependencies.js';
 
 /** Input for creating a client token. */
 export interface ClientTokenRequest {
@@ -35,9 +34,7 @@ const MAX_TASK_IDS = 100;
 /** Creates client tokens for browsers. A token never has more permissions than its API key, nor a longer life. */
 export class ClientTokens {
   constructor(
-    private readonly tokenSigning: TokenSigning,
-    private readonly tasks: TaskRepository,
-    private readonly auditLog: AuditRepository,
+    private readonly deps: Pick<Dependencies, 'auditLog' | 'tasks'> & { tokenSigning: TokenSigning },
   ) {}
 
   /**
@@ -57,7 +54,7 @@ export class ClientTokens {
       ...validateLimits(request.limits ?? {}, caller.limits),
       ...(await this.validateTaskIds(caller, taskIds)),
     ];
-    if (errors.length > 0) throw new InputRejected(errors);
+    throwIfAny(errors);
 
     const issuedAt = new Date();
     const expiresAtMs = Math.min(
@@ -73,9 +70,18 @@ export class ClientTokens {
     const grants = { scopes, endUserId, taskIds, limits: definedLimits(request.limits) };
     const { keyId, workspaceId } = caller;
     const id = newId();
-    const token = await this.tokenSigning.sign({ id, keyId, workspaceId, ...grants, issuedAt, expiresAt });
+    const token = await this.deps.tokenSigning.sign({
+      id,
+      keyId,
+      workspaceId,
+      ...grants,
+      issuedAt,
+      expiresAt,
+    });
     // A token is not a row, so there is no commit to share. The entry comes first, so that no token exists without one.
-    await this.auditLog.insert(newAuditEntry(caller, 'CLIENT_TOKEN_CREATED', id, { ...grants, expiresAt }));
+    await this.deps.auditLog.insert(
+      newAuditEntry(caller, 'CLIENT_TOKEN_CREATED', { targetId: id, data: { ...grants, expiresAt } }),
+    );
     return { token, expiresAt };
   }
 
@@ -86,7 +92,7 @@ export class ClientTokens {
       const message = `taskIds has ${ids.length} IDs. Use 1 to ${MAX_TASK_IDS}, or omit taskIds for all tasks.`;
       return [{ code: 'INVALID_TASK_IDS', message, field }];
     }
-    const found = new Set((await this.tasks.findMany(caller, ids.filter(isId))).map(({ id }) => id));
+    const found = new Set((await this.deps.tasks.findMany(caller, ids.filter(isId))).map(({ id }) => id));
     if (ids.every((id) => found.has(id))) return [];
     const message = 'taskIds has an ID without a task in your workspace. Remove it.';
     return [{ code: 'NOT_FOUND', message, field }];

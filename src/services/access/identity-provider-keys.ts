@@ -5,9 +5,9 @@ import {
   type JWSHeaderParameters,
   type RemoteJWKSet,
 } from 'jose';
-import { type Logger } from 'pino';
 import { IdentityProviderUnavailable } from '../../core/errors.js';
 import { singleFlight } from '../../core/primitives/async.js';
+import { type Dependencies } from '../dependencies.js';
 
 /** Callers wait for these requests, so a provider that hangs must not hold them for long. */
 const FETCH_TIMEOUT_MS = 5_000;
@@ -19,6 +19,13 @@ const REFRESH_INTERVAL_MS = 600_000;
 const MAX_KEY_AGE_MS = 12 * 3_600_000;
 /** After a failure, requests fail at once for this long instead of waiting for another timeout. */
 const FAILURE_COOLDOWN_MS = 3_000;
+
+export interface IdentityProviderKeysDependencies extends Pick<Dependencies, 'log'> {
+  /** Configured by the operator, so it is trusted even when its address is private. */
+  issuer: string;
+  /** Default: 10 s. */
+  cooldownMs?: number;
+}
 
 /** Fetches an identity provider's public keys through its discovery document, caches them and refreshes them. */
 export class IdentityProviderKeys {
@@ -33,12 +40,7 @@ export class IdentityProviderKeys {
   private reloadedAt = 0;
   private cooldownUntil = 0;
 
-  constructor(
-    /** Configured by the operator, so it is trusted even when its address is private. */
-    private readonly issuer: string,
-    private readonly log: Logger,
-    private readonly cooldownMs = COOLDOWN_MS,
-  ) {}
+  constructor(private readonly deps: IdentityProviderKeysDependencies) {}
 
   /**
    * Resolves the key that a token names, for jose. Throws a JOSEError when the key does not exist, and
@@ -70,16 +72,17 @@ export class IdentityProviderKeys {
   }
 
   private async discover(): Promise<RemoteJWKSet> {
-    const url = `${this.issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
+    const { issuer } = this.deps;
+    const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
     const response = await fetch(url, { signal: AbortSignal.timeout(FETCH_TIMEOUT_MS), redirect: 'error' });
     const document = Object(await response.json()) as { issuer?: unknown; jwks_uri?: unknown };
-    if (document.issuer !== this.issuer)
+    if (document.issuer !== issuer)
       throw new Error(
-        `The discovery document names the issuer "${String(document.issuer)}". Set OIDC_ISSUER to it, or correct ${this.issuer}.`,
+        `The discovery document names the issuer "${String(document.issuer)}". Set OIDC_ISSUER to it, or correct ${issuer}.`,
       );
     const jwks = createRemoteJWKSet(new URL(String(document.jwks_uri)), {
       timeoutDuration: FETCH_TIMEOUT_MS,
-      cooldownDuration: this.cooldownMs,
+      cooldownDuration: this.deps.cooldownMs ?? COOLDOWN_MS,
       cacheMaxAge: MAX_KEY_AGE_MS,
     });
     await this.reload(jwks);
@@ -94,7 +97,8 @@ export class IdentityProviderKeys {
   private startCooldown(error: unknown): IdentityProviderUnavailable {
     if (error instanceof IdentityProviderUnavailable) return error;
     this.cooldownUntil = Date.now() + FAILURE_COOLDOWN_MS;
-    this.log.warn({ err: error, issuer: this.issuer }, 'failed to fetch the keys of the identity provider');
+    const { issuer, log } = this.deps;
+    log.warn({ err: error, issuer }, 'failed to fetch the keys of the identity provider');
     return new IdentityProviderUnavailable(error);
   }
 }

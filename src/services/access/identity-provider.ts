@@ -2,8 +2,9 @@ import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } 
 import { LRUCache } from 'lru-cache';
 import { type Caller, isScope, type Scope, CLIENT_TOKEN_SCOPES } from '../../core/access/caller.js';
 import { idFromUrl, isId } from '../../core/primitives/ids.js';
-import { type Workspace, type WorkspaceRepository } from '../../db/access/workspace-repository.js';
+import { type Workspace } from '../../db/access/workspace-repository.js';
 import { type IdentityProviderKeys } from './identity-provider-keys.js';
+import { type Dependencies } from '../dependencies.js';
 
 /** The configuration of the operator's identity provider, from the OIDC_… variables. */
 export interface OidcConfig {
@@ -41,11 +42,12 @@ export class IdentityProvider {
   });
 
   constructor(
-    private readonly config: OidcConfig,
-    private readonly keys: IdentityProviderKeys,
-    private readonly workspaces: WorkspaceRepository,
+    private readonly deps: Pick<Dependencies, 'workspaces'> & {
+      config: OidcConfig;
+      keys: IdentityProviderKeys;
+    },
   ) {
-    this.id = idFromUrl(config.issuer);
+    this.id = idFromUrl(deps.config.issuer);
   }
 
   /**
@@ -54,11 +56,11 @@ export class IdentityProvider {
    */
   async authenticate(token: string, clientAddress: string | null): Promise<Caller | null> {
     if (!this.isPlausible(token)) return null;
-    const { issuer, audience } = this.config;
+    const { issuer, audience } = this.deps.config;
     const options = { issuer, audience, algorithms: ACCEPTED_ALGORITHMS, clockTolerance: CLOCK_SKEW_SECONDS };
     const requiredClaims = ['exp', 'sub'];
     try {
-      const { payload } = await jwtVerify(token, this.keys.findKey, { ...options, requiredClaims });
+      const { payload } = await jwtVerify(token, this.deps.keys.findKey, { ...options, requiredClaims });
       return await this.callerFromClaims(payload, clientAddress);
     } catch (error) {
       if (error instanceof errors.JOSEError) return null;
@@ -73,7 +75,7 @@ export class IdentityProvider {
       return (
         ACCEPTED_ALGORITHMS.includes(alg) &&
         ACCEPTED_TOKEN_TYPES.has(typ.toLowerCase()) &&
-        decodeJwt(token).iss === this.config.issuer
+        decodeJwt(token).iss === this.deps.config.issuer
       );
     } catch {
       return false;
@@ -84,7 +86,7 @@ export class IdentityProvider {
     const { sub = '', iat = 0, exp = 0 } = payload;
     if (iat > Date.now() / 1_000 + CLOCK_SKEW_SECONDS) return null;
     if (sub === '' || sub.length > MAX_SUBJECT_LENGTH || sub.includes('\0')) return null;
-    const workspaceClaim = payload[this.config.workspaceClaim];
+    const workspaceClaim = payload[this.deps.config.workspaceClaim];
     const workspace =
       typeof workspaceClaim === 'string' && !workspaceClaim.includes('\0')
         ? await this.workspaceCache.fetch(workspaceClaim)
@@ -97,7 +99,7 @@ export class IdentityProvider {
       keyId: this.id,
       keyName: 'identity provider',
       keyPrefix: '',
-      scopes: scopesFromClaim(payload[this.config.scopeClaim]),
+      scopes: scopesFromClaim(payload[this.deps.config.scopeClaim]),
       limits: {},
       clientToken: null,
       endUserId: sub,
@@ -108,8 +110,8 @@ export class IdentityProvider {
   }
 
   private async findWorkspace(idOrName: string): Promise<Workspace | null> {
-    if (isId(idOrName)) return this.workspaces.find(idOrName);
-    const [found, another] = await this.workspaces.findByName(idOrName);
+    if (isId(idOrName)) return this.deps.workspaces.find(idOrName);
+    const [found, another] = await this.deps.workspaces.findByName(idOrName);
     return found && !another ? found : null;
   }
 }

@@ -1,6 +1,6 @@
 import { type ImageVariant } from '../../core/images/image.js';
-import { type Signer } from '../../core/access/signer.js';
 import { parseUrl } from '../../core/primitives/url.js';
+import { type Dependencies } from '../dependencies.js';
 
 /** 128 bits cannot be guessed, and they keep links short. */
 const SIGNATURE_BYTES = 16;
@@ -8,32 +8,34 @@ const SIGNATURE_BYTES = 16;
 const EXPIRY_STEPS_PER_LIFETIME = 4;
 const ORIGINAL_VARIANT: ImageVariant = { width: null, format: null };
 
+export interface SignedLinksDependencies extends Pick<Dependencies, 'signer'> {
+  /** The URL at which browsers reach the service, without a trailing slash. */
+  publicUrl: string;
+  /** The URL at which the upstream reaches the service. Null when it cannot. */
+  urlForUpstream: string | null;
+  /** Whether the upstream can fetch images from that URL. It cannot when the address is private. */
+  canUpstreamFetchImages: boolean;
+  /** The lifetime of image links. Null: unlimited. */
+  imageLinkSeconds: number | null;
+}
+
 /** Creates and verifies the signed links that Darkroom hands out: images, uploads and upstream callbacks. */
 export class SignedLinks {
-  constructor(
-    private readonly signer: Signer,
-    /** The URL at which browsers reach the service, without a trailing slash. */
-    private readonly publicUrl: string,
-    /** The URL at which the upstream reaches the service. Null when it cannot. */
-    private readonly urlForUpstream: string | null,
-    /** Whether the upstream can fetch images from that URL. It cannot when the address is private. */
-    private readonly canUpstreamFetchImages: boolean,
-    /** The lifetime of image links. Null: unlimited. */
-    private readonly imageLinkSeconds: number | null,
-  ) {}
+  constructor(private readonly deps: SignedLinksDependencies) {}
 
   /** Returns the link of an image or of one of its variants. A browser needs no other credential. */
   imageUrl(imageId: string, { width, format }: ImageVariant = ORIGINAL_VARIANT): string {
     const params = new URLSearchParams({ t: this.imageToken(imageId, this.imageExpiry()) });
     if (width !== null) params.set('w', String(width));
     if (format !== null) params.set('f', format);
-    return `${this.publicUrl}/images/${imageId}?${params.toString()}`;
+    return `${this.deps.publicUrl}/images/${imageId}?${params.toString()}`;
   }
 
   /** Verifies the token of an image link. Null for an invalid or expired token. `secondsLeft` is null without an expiry. */
   verifyImageToken(imageId: string, token: string): { secondsLeft: number | null } | null {
     const [expiry = '', signature = ''] = token.includes('.') ? token.split('.') : ['', token];
-    if (!this.signer.verify('image-link', `${imageId}.${expiry}`, signature, SIGNATURE_BYTES)) return null;
+    if (!this.deps.signer.verify('image-link', `${imageId}.${expiry}`, { signature, bytes: SIGNATURE_BYTES }))
+      return null;
     if (expiry === '') return { secondsLeft: null };
     const secondsLeft = parseInt(expiry, 36) - Math.floor(Date.now() / 1000);
     return secondsLeft > 0 ? { secondsLeft } : null;
@@ -41,7 +43,7 @@ export class SignedLinks {
 
   /** Returns the image of a link, for any variant. Null for any other URL and for an expired link. */
   imageIdFromLink(url: string): string | null {
-    const parsed = url.startsWith(`${this.publicUrl}/images/`) ? parseUrl(url) : null;
+    const parsed = url.startsWith(`${this.deps.publicUrl}/images/`) ? parseUrl(url) : null;
     if (!parsed) return null;
     const { pathname, searchParams } = parsed;
     const imageId = pathname.slice(pathname.lastIndexOf('/') + 1).toLowerCase();
@@ -50,42 +52,43 @@ export class SignedLinks {
 
   /** Returns the link from which the upstream can fetch an image. Null when it cannot. The link does not expire. */
   imageUrlForUpstream(imageId: string): string | null {
-    if (!this.canUpstreamFetchImages) return null;
+    if (!this.deps.canUpstreamFetchImages) return null;
     return (
-      this.urlForUpstream && `${this.urlForUpstream}/images/${imageId}?t=${this.imageToken(imageId, '')}`
+      this.deps.urlForUpstream &&
+      `${this.deps.urlForUpstream}/images/${imageId}?t=${this.imageToken(imageId, '')}`
     );
   }
 
   /** Returns the link that accepts one image. */
   uploadUrl(uploadId: string): string {
-    return `${this.publicUrl}/uploads/${uploadId}?t=${this.signer.sign('upload-link', uploadId, SIGNATURE_BYTES)}`;
+    return `${this.deps.publicUrl}/uploads/${uploadId}?t=${this.deps.signer.sign('upload-link', uploadId, SIGNATURE_BYTES)}`;
   }
 
   isValidUploadToken(uploadId: string, token: string): boolean {
-    return this.signer.verify('upload-link', uploadId, token, SIGNATURE_BYTES);
+    return this.deps.signer.verify('upload-link', uploadId, { signature: token, bytes: SIGNATURE_BYTES });
   }
 
   /** Returns the unguessable link that the upstream posts a task's result to. Null when it cannot reach the service. */
   upstreamCallbackUrl(taskId: string): string | null {
-    const token = this.signer.sign('flux-callback', taskId);
-    return this.urlForUpstream && `${this.urlForUpstream}/callbacks/flux/${taskId}/${token}`;
+    const token = this.deps.signer.sign('flux-callback', taskId);
+    return this.deps.urlForUpstream && `${this.deps.urlForUpstream}/callbacks/flux/${taskId}/${token}`;
   }
 
   /** Whether the token belongs to the task's callback link. Takes the same time for every invalid token. */
   isValidCallbackToken(taskId: string, token: string): boolean {
-    return this.signer.verify('flux-callback', taskId, token);
+    return this.deps.signer.verify('flux-callback', taskId, { signature: token });
   }
 
   private imageToken(imageId: string, expiry: string): string {
-    const signature = this.signer.sign('image-link', `${imageId}.${expiry}`, SIGNATURE_BYTES);
+    const signature = this.deps.signer.sign('image-link', `${imageId}.${expiry}`, SIGNATURE_BYTES);
     return expiry === '' ? signature : `${expiry}.${signature}`;
   }
 
   /** The expiry in seconds since 1970, in base 36. Empty: never. */
   private imageExpiry(): string {
-    if (this.imageLinkSeconds === null) return '';
-    const step = Math.max(1, Math.floor(this.imageLinkSeconds / EXPIRY_STEPS_PER_LIFETIME));
-    const earliest = Date.now() / 1000 + this.imageLinkSeconds;
+    if (this.deps.imageLinkSeconds === null) return '';
+    const step = Math.max(1, Math.floor(this.deps.imageLinkSeconds / EXPIRY_STEPS_PER_LIFETIME));
+    const earliest = Date.now() / 1000 + this.deps.imageLinkSeconds;
     return (Math.ceil(earliest / step) * step).toString(36);
   }
 }

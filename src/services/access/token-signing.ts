@@ -7,6 +7,7 @@ import {
   jwtVerify,
   SignJWT,
 } from 'jose';
+import { z } from 'zod';
 import { isScope, type Scope } from '../../core/access/caller.js';
 import { isId } from '../../core/primitives/ids.js';
 import { definedLimits, type Limits } from '../../core/limits/limits.js';
@@ -141,36 +142,31 @@ async function toSigningKey(seed: Buffer): Promise<SigningKey> {
   return { privateKey, publicKey, published: { kty, crv, x, kid, alg: SIGNING_ALGORITHM, use: 'sig' } };
 }
 
-function parseClaims(payload: JWTPayload): TokenClaims | null {
-  const {
-    jti,
-    iat = 0,
-    exp = 0,
-    workspace,
-    key,
-    scope,
-    end_user: endUserId = null,
-    tasks: taskIds = null,
-    limits,
-  } = payload;
-  if (iat > Date.now() / 1000 + CLOCK_SKEW_SECONDS) return null;
-  if (typeof jti !== 'string' || !isIdString(workspace) || !isIdString(key) || typeof scope !== 'string')
-    return null;
-  if (endUserId !== null && typeof endUserId !== 'string') return null;
-  if (taskIds !== null && !(Array.isArray(taskIds) && taskIds.every(isIdString))) return null;
-  return {
-    id: jti,
-    keyId: key,
-    workspaceId: workspace,
-    scopes: scope.split(' ').filter(isScope),
-    endUserId,
-    taskIds,
-    limits: definedLimits(Object(limits) as Limits),
-    issuedAt: new Date(iat * 1000),
-    expiresAt: new Date(exp * 1000),
-  };
-}
+const idSchema = z.string().refine(isId);
+const payloadSchema = z.object({
+  jti: z.string(),
+  iat: z.number(),
+  exp: z.number(),
+  workspace: idSchema,
+  key: idSchema,
+  scope: z.string(),
+  end_user: z.string().nullable().default(null),
+  tasks: z.array(idSchema).nullable().default(null),
+  limits: z.unknown(),
+});
 
-function isIdString(value: unknown): value is string {
-  return typeof value === 'string' && isId(value);
+function parseClaims(payload: JWTPayload): TokenClaims | null {
+  const { data } = payloadSchema.safeParse(payload);
+  if (!data || data.iat > Date.now() / 1000 + CLOCK_SKEW_SECONDS) return null;
+  return {
+    id: data.jti,
+    keyId: data.key,
+    workspaceId: data.workspace,
+    scopes: data.scope.split(' ').filter(isScope),
+    endUserId: data.end_user,
+    taskIds: data.tasks,
+    limits: definedLimits(Object(data.limits) as Limits),
+    issuedAt: new Date(data.iat * 1000),
+    expiresAt: new Date(data.exp * 1000),
+  };
 }

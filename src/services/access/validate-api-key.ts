@@ -1,7 +1,9 @@
 import { type Caller, isScope, type Scope, SCOPES } from '../../core/access/caller.js';
+import { InputRejected } from '../../core/errors.js';
 import { type UserError } from '../../core/primitives/user-error.js';
 
 const MAX_NAME_LENGTH = 100;
+const MAX_GRACE_PERIOD_SECONDS = 7 * 24 * 3_600;
 /** Ten years. A typing error in the year would otherwise keep a key valid for centuries. */
 const MAX_LIFETIME_MS = 10 * 366 * 24 * 3_600 * 1_000;
 
@@ -32,6 +34,18 @@ export function validateScopes(
     const message = `Your API key or token does not have the scope "${scope}", so it cannot grant it. Use one that has it.`;
     return [{ code: 'SCOPE_NOT_HELD', message, field }];
   });
+}
+
+/** Returns the errors of how long a replaced key or secret keeps working. */
+export function validateGracePeriod(seconds: number): UserError[] {
+  if (seconds >= 0 && seconds <= MAX_GRACE_PERIOD_SECONDS) return [];
+  const message = `gracePeriodSeconds is ${seconds}. Use 0 to ${MAX_GRACE_PERIOD_SECONDS}.`;
+  return [{ code: 'INVALID_GRACE_PERIOD', message, field: ['input', 'gracePeriodSeconds'] }];
+}
+
+/** Throws InputRejected when there are errors. */
+export function throwIfAny(errors: UserError[]): void {
+  if (errors.length > 0) throw new InputRejected(errors);
 }
 
 /** Returns the errors of a key's expiry. Null means that the key never expires. */

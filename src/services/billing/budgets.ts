@@ -1,22 +1,15 @@
+import { z } from 'zod';
 import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller } from '../../core/access/caller.js';
 import { BadRequest, InputRejected } from '../../core/errors.js';
 import { type UserErrorCode } from '../../core/primitives/user-error.js';
 import { isId } from '../../core/primitives/ids.js';
 import { type Budget, BUDGET_SCOPES, type BudgetScope, isAmount } from '../../core/billing/money.js';
-import { type PriceList } from '../../core/billing/prices.js';
-import { type ApiKeyRepository } from '../../db/access/api-key-repository.js';
-import { type BudgetKey, type BudgetRepository } from '../../db/billing/budget-repository.js';
+import { type BudgetKey } from '../../db/billing/budget-repository.js';
 import { requireScope } from '../access/access.js';
 import { isEndUserId, MAX_END_USER_ID_LENGTH } from '../access/end-user.js';
-import {
-  decodePageCursor,
-  encodePageCursor,
-  invalidCursor,
-  type Page,
-  toPage,
-  validatePageSize,
-} from '../pagination.js';
+import { byColumns, CURSOR_TEXT, type Page, type PageRequest, readPage } from '../pagination.js';
+import { type Dependencies } from '../dependencies.js';
 
 /** Input for setting or removing a budget. */
 export interface BudgetChange {
@@ -30,15 +23,11 @@ export interface BudgetChange {
 }
 
 const MONTH = /^(?!0000)\d{4}-(0[1-9]|1[0-2])$/;
-const NUL = '\0';
+const BY_SCOPE = byColumns(z.object({ scope: z.enum(BUDGET_SCOPES), scopeId: CURSOR_TEXT }));
 
 /** Sets and lists monthly budgets. */
 export class Budgets {
-  constructor(
-    private readonly budgets: BudgetRepository,
-    private readonly keys: ApiKeyRepository,
-    private readonly priceList: PriceList,
-  ) {}
+  constructor(private readonly deps: Pick<Dependencies, 'budgets' | 'keys' | 'priceList'>) {}
 
   /**
    * Sets or removes a budget of the caller's workspace. Returns the budget with this month's spending, or null when it was
@@ -51,11 +40,10 @@ export class Budgets {
       scope,
       scopeId: await this.validateScopeId(caller, scope, scopeId),
     };
+    const auditEntryOf = (data: Record<string, unknown>) =>
+      newAuditEntry(caller, 'BUDGET_CHANGED', { targetId: key.scopeId, data: { scope, ...data } });
     if (amount === null || amount === undefined) {
-      await this.budgets.remove(
-        key,
-        newAuditEntry(caller, 'BUDGET_CHANGED', key.scopeId, { scope, amount: null }),
-      );
+      await this.deps.budgets.remove(key, auditEntryOf({ amount: null }));
       return null;
     }
     if (!isAmount(amount)) {
@@ -63,34 +51,25 @@ export class Budgets {
       throw inputRejected('INVALID_AMOUNT', 'amount', message);
     }
     const validCurrency = this.validateCurrency(currency ?? null);
-    const audit = newAuditEntry(caller, 'BUDGET_CHANGED', key.scopeId, {
-      scope,
-      amount,
-      currency: validCurrency,
-    });
-    await this.budgets.set(key, amount, validCurrency, audit);
-    return this.budgets.findCurrent(key);
+    const audit = auditEntryOf({ amount, currency: validCurrency });
+    await this.deps.budgets.set(key, amount, validCurrency, audit);
+    return this.deps.budgets.findCurrent(key);
   }
 
   /**
    * Returns a page of the workspace's budgets in a month (YYYY-MM, by default the current one). A token of an end user
    * sees only that end user's budgets. Throws BadRequest.
    */
-  async page(
-    caller: Caller,
-    month: string | null,
-    first: number,
-    after: string | null,
-  ): Promise<Page<Budget>> {
-    validatePageSize(first);
+  async page(caller: Caller, month: string | null, page: PageRequest): Promise<Page<Budget>> {
     if (month !== null && !MONTH.test(month))
       throw new BadRequest(`\`month\` is "${month.slice(0, 50)}". Use a month as YYYY-MM.`);
-    const cursor = after === null ? null : decodeCursor(after);
     const day = month === null ? null : `${month}-01`;
-    // A caller that is limited to certain tasks sees no budgets.
-    if (caller.taskIds !== null) return toPage([], first, after !== null, () => '');
-    const rows = await this.budgets.page(caller, day, cursor, first + 1);
-    return toPage(rows, first, after !== null, ({ scope, scopeId }) => encodePageCursor([scope, scopeId]));
+    return readPage(page, BY_SCOPE, (after, limit) =>
+      // A caller that is limited to certain tasks sees no budgets.
+      caller.taskIds === null
+        ? this.deps.budgets.page(caller, day, after && { scope: after.scope, id: after.scopeId }, limit)
+        : [],
+    );
   }
 
   /** Reports a workspace or API key of others as not found. An end user needs no record in the database. */
@@ -109,7 +88,7 @@ export class Budgets {
     }
     if (scope === 'API_KEY') {
       const keyId = id?.toLowerCase() ?? '';
-      if (isId(keyId) && (await this.keys.belongsTo(workspaceId, keyId))) return keyId;
+      if (isId(keyId) && (await this.deps.keys.belongsTo(workspaceId, keyId))) return keyId;
       throw inputRejected('NOT_FOUND', 'scopeId', 'No API key with this ID in your workspace.');
     }
     if (id && isEndUserId(id)) return id;
@@ -121,7 +100,7 @@ export class Budgets {
   }
 
   private validateCurrency(currency: string | null): string {
-    const { currencies } = this.priceList;
+    const { currencies } = this.deps.priceList;
     const [only] = currencies;
     if (only === undefined) {
       const message = 'Budgets need a price list. The operator must set PRICES_FILE.';
@@ -138,12 +117,4 @@ export class Budgets {
 
 function inputRejected(code: UserErrorCode, field: string, message: string): InputRejected {
   return new InputRejected([{ code, message, field: ['input', field] }]);
-}
-
-/** Throws BadRequest for a cursor of another list. */
-function decodeCursor(cursor: string): { scope: BudgetScope; id: string } {
-  const [scope, id] = decodePageCursor(cursor);
-  const knownScope = BUDGET_SCOPES.find((known) => known === scope);
-  if (knownScope && typeof id === 'string' && !id.includes(NUL)) return { scope: knownScope, id };
-  throw invalidCursor();
 }

@@ -1,9 +1,9 @@
 import { InputRejected } from '../../core/errors.js';
 import { type UserError } from '../../core/primitives/user-error.js';
 import { type BudgetScope } from '../../core/billing/money.js';
-import { type PriceList } from '../../core/billing/prices.js';
-import { type BudgetRepository, type BudgetCheck } from '../../db/billing/budget-repository.js';
+import { type BudgetCheck } from '../../db/billing/budget-repository.js';
 import { type NewTask } from '../../db/tasks/task-row.js';
+import { type Dependencies } from '../dependencies.js';
 
 /** Other requests can release and take the same room between attempts. After this many, the request is rejected. */
 const MAX_ATTEMPTS = 5;
@@ -19,14 +19,11 @@ const BUDGET_LABELS: Record<BudgetScope, string> = {
  * (src/db/billing/budget-enforcement.ts).
  */
 export class RequestPricing {
-  constructor(
-    private readonly priceList: PriceList,
-    private readonly budgets: BudgetRepository,
-  ) {}
+  constructor(private readonly deps: Pick<Dependencies, 'budgets' | 'priceList'>) {}
 
   /** Returns the present price of one image of the model. Both values are null when it is unknown. */
   priceOf(model: string): { unitPrice: string | null; currency: string | null } {
-    const price = this.priceList.find(model, new Date());
+    const price = this.deps.priceList.find(model, new Date());
     return { unitPrice: price?.perImage ?? null, currency: price?.currency ?? null };
   }
 
@@ -36,7 +33,7 @@ export class RequestPricing {
    * should then try again.
    */
   async throwIfOverBudget(task: NewTask, attempt: number): Promise<void> {
-    const budgetStatuses = await this.budgets.explainRejection(task);
+    const budgetStatuses = await this.deps.budgets.explainRejection(task);
     const errors = budgetStatuses.flatMap((status) => budgetErrorsOf(task, status));
     if (errors.length > 0) throw new InputRejected(errors);
     if (attempt < MAX_ATTEMPTS) return;

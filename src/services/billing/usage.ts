@@ -1,16 +1,10 @@
+import { z } from 'zod';
 import { type Caller } from '../../core/access/caller.js';
 import { BadRequest } from '../../core/errors.js';
 import { type UsageGroup } from '../../core/billing/money.js';
 import { type Database } from '../../db/postgres/database.js';
-import { findUsage, type UsageCursor, type UsageQuery } from '../../db/billing/usage-query.js';
-import {
-  decodePageCursor,
-  encodePageCursor,
-  invalidCursor,
-  type Page,
-  toPage,
-  validatePageSize,
-} from '../pagination.js';
+import { findUsage, type UsageQuery } from '../../db/billing/usage-query.js';
+import { byColumns, CURSOR_TEXT, type Page, type PageRequest, readPage } from '../pagination.js';
 
 export type { UsageQuery };
 
@@ -19,26 +13,16 @@ const MAX_DAYS = 366;
 const DAY_MS = 24 * 3_600 * 1000;
 /** The rows of one CSV file, about 5 MB. */
 const MAX_EXPORT_ROWS = 50_000;
-const NUL = '\0';
+const BY_GROUP = byColumns(z.object({ groupKey: CURSOR_TEXT.nullable(), currency: CURSOR_TEXT.nullable() }));
 
 /** Reports the usage of the tasks that are visible to the caller. */
 export class Usage {
   constructor(private readonly db: Database) {}
 
   /** Returns a page of groups, ordered by their keys. Throws BadRequest. */
-  async page(
-    caller: Caller,
-    query: UsageQuery,
-    first: number,
-    after: string | null,
-  ): Promise<Page<UsageGroup>> {
-    validatePageSize(first);
+  async page(caller: Caller, query: UsageQuery, page: PageRequest): Promise<Page<UsageGroup>> {
     validateRange(query);
-    const cursor = after === null ? null : decodeCursor(after);
-    const rows = await findUsage(this.db, caller, query, cursor, first + 1);
-    return toPage(rows, first, after !== null, ({ groupKey, currency }) =>
-      encodePageCursor([groupKey, currency]),
-    );
+    return readPage(page, BY_GROUP, (after, limit) => findUsage(this.db, caller, query, after, limit));
   }
 
   /** Returns all groups. Throws BadRequest, also for more than MAX_EXPORT_ROWS groups. */
@@ -54,15 +38,4 @@ function validateRange({ from, to }: UsageQuery): void {
   const days = (to.getTime() - from.getTime()) / DAY_MS;
   if (days > 0 && days <= MAX_DAYS) return;
   throw new BadRequest(`\`to\` must be after \`from\`, by at most ${MAX_DAYS} days.`);
-}
-
-/** Throws BadRequest for a cursor of another list. */
-function decodeCursor(cursor: string): UsageCursor {
-  const [groupKey, currency] = decodePageCursor(cursor);
-  if (isCursorPart(groupKey) && isCursorPart(currency)) return { groupKey, currency };
-  throw invalidCursor();
-}
-
-function isCursorPart(part: unknown): part is string | null {
-  return part === null || (typeof part === 'string' && !part.includes(NUL));
 }

@@ -3,10 +3,10 @@ import { type Callback, wasResultApplied } from '../../core/callbacks/callback.j
 import { type Caller } from '../../core/access/caller.js';
 import { InputRejected } from '../../core/errors.js';
 import { isId } from '../../core/primitives/ids.js';
-import { type AuditRepository } from '../../db/access/audit-repository.js';
-import { type CallbackFilter, type CallbackRepository } from '../../db/callbacks/callback-repository.js';
+import { type CallbackFilter } from '../../db/callbacks/callback-repository.js';
 import { type Generation } from '../tasks/generation.js';
-import { invalidCursor, type Page, toPage, validatePageSize } from '../pagination.js';
+import { BY_ID, type Page, type PageRequest, readPage } from '../pagination.js';
+import { type Dependencies } from '../dependencies.js';
 
 export type { CallbackFilter };
 
@@ -14,27 +14,21 @@ export type { CallbackFilter };
 const DELETE_BATCH_SIZE = 1_000;
 const DAY_MS = 24 * 3_600 * 1_000;
 
+export interface CallbackInboxDependencies extends Pick<Dependencies, 'auditLog' | 'callbacks'> {
+  generation: Generation;
+  retentionDays: number;
+}
+
 /** Stores the upstream's callbacks with the verdict on each, and replays them. */
 export class CallbackInbox {
-  constructor(
-    private readonly callbacks: CallbackRepository,
-    private readonly generation: Generation,
-    private readonly retentionDays: number,
-    private readonly auditLog: AuditRepository,
-  ) {}
+  constructor(private readonly deps: CallbackInboxDependencies) {}
 
   /** Returns a page of the callbacks visible to the caller, newest first. Throws BadRequest for an invalid page size or cursor. */
-  async page(
-    caller: Caller,
-    filter: CallbackFilter,
-    first: number,
-    after: string | null,
-  ): Promise<Page<Callback>> {
-    validatePageSize(first);
-    if (after !== null && !isId(after)) throw invalidCursor();
-    if (filter.taskId && !isId(filter.taskId)) return toPage([], first, after !== null, () => '');
-    const rows = await this.callbacks.page(caller, filter, after, first + 1);
-    return toPage(rows, first, after !== null, (callback) => callback.id);
+  page(caller: Caller, filter: CallbackFilter, page: PageRequest): Promise<Page<Callback>> {
+    const isAlwaysEmpty = filter.taskId && !isId(filter.taskId);
+    return readPage(page, BY_ID, (after, limit) =>
+      isAlwaysEmpty ? [] : this.deps.callbacks.page(caller, filter, after, limit),
+    );
   }
 
   /** Processes a stored callback again. Does nothing when its result was applied already. Throws InputRejected NOT_FOUND. */
@@ -42,19 +36,21 @@ export class CallbackInbox {
     const callback = await this.find(caller, id);
     if (wasResultApplied(callback.verdict)) return callback;
     // The audit entry is committed first. A crash in between leaves an entry without a replay, never the reverse.
-    await this.auditLog.insert(newAuditEntry(caller, 'CALLBACK_REPLAYED', id, { taskId: callback.taskId }));
-    await this.generation.receiveCallback(callback.taskId, callback);
+    await this.deps.auditLog.insert(
+      newAuditEntry(caller, 'CALLBACK_REPLAYED', { targetId: id, data: { taskId: callback.taskId } }),
+    );
+    await this.deps.generation.receiveCallback(callback.taskId, callback);
     return this.find(caller, id);
   }
 
   /** Deletes callbacks that are older than the retention period. */
   async deleteOld(): Promise<void> {
-    const oldest = new Date(Date.now() - this.retentionDays * DAY_MS);
-    while ((await this.callbacks.deleteBefore(oldest, DELETE_BATCH_SIZE)) === DELETE_BATCH_SIZE);
+    const oldest = new Date(Date.now() - this.deps.retentionDays * DAY_MS);
+    while ((await this.deps.callbacks.deleteBefore(oldest, DELETE_BATCH_SIZE)) === DELETE_BATCH_SIZE);
   }
 
   private async find(caller: Caller, id: string): Promise<Callback> {
-    const callback = isId(id) ? await this.callbacks.find(caller, id) : null;
+    const callback = isId(id) ? await this.deps.callbacks.find(caller, id) : null;
     if (callback) return callback;
     const message = 'No callback with this ID in your workspace.';
     throw new InputRejected([{ code: 'NOT_FOUND', message, field: ['input', 'id'] }]);

@@ -1,6 +1,5 @@
 import DataLoader from 'dataloader';
 import { type Caller, permissionsKey } from '../../core/access/caller.js';
-import { type EventCursorCodec } from '../../core/events/event-cursor.js';
 import { BadRequest, CursorExpired, CursorInvalid, NotFound } from '../../core/errors.js';
 import { type TaskEvent } from '../../core/events/task-event.js';
 import { cachedFor } from '../../core/primitives/async.js';
@@ -8,14 +7,9 @@ import { isId } from '../../core/primitives/ids.js';
 import { type EventSink } from '../../core/events/event-sink.js';
 import { type Task } from '../../core/tasks/task.js';
 import { isVisible, visibilityOf, workspaceVisibility } from '../../core/access/visibility.js';
-import {
-  type EventFilter,
-  type EventRepository,
-  type EventScope,
-  type TaskLogSnapshot,
-} from '../../db/events/event-repository.js';
+import { type EventFilter, type EventScope, type TaskLogSnapshot } from '../../db/events/event-repository.js';
 import { type Broadcaster, type SubscriptionStart } from '../../event-log/broadcaster.js';
-import { type EventLog } from '../../event-log/event-log.js';
+import { type Dependencies } from '../dependencies.js';
 
 export type { EventFilter };
 
@@ -46,6 +40,15 @@ export interface Rendering {
   render: (event: TaskEvent) => Promise<string>;
 }
 
+export interface EventSubscriptionsDependencies extends Pick<
+  Dependencies,
+  'cursors' | 'eventLog' | 'events'
+> {
+  broadcaster: Broadcaster;
+  /** Maximum age of a cursor in days. */
+  replayDays: number;
+}
+
 /** Pushes events to subscribers. */
 export class EventSubscriptions {
   private readonly taskStateLoader = new DataLoader<TaskKey, TaskLogSnapshot | null, string>(
@@ -55,17 +58,10 @@ export class EventSubscriptions {
   );
   /** Position of the last event that is too old. */
   private readonly lastExpiredPosition = cachedFor(EXPIRY_CACHE_MS, () =>
-    this.events.lastPositionBefore(new Date(Date.now() - this.replayDays * DAY_MS)),
+    this.deps.events.lastPositionBefore(new Date(Date.now() - this.deps.replayDays * DAY_MS)),
   );
 
-  constructor(
-    private readonly events: EventRepository,
-    private readonly eventLog: EventLog,
-    private readonly broadcaster: Broadcaster,
-    private readonly cursors: EventCursorCodec,
-    /** Maximum age of a cursor in days. */
-    private readonly replayDays: number,
-  ) {}
+  constructor(private readonly deps: EventSubscriptionsDependencies) {}
 
   /**
    * Checks a subscription to one task. It delivers each event once and in order, and completes when the task is
@@ -73,7 +69,7 @@ export class EventSubscriptions {
    * delivers what followed, such as a late result. Throws NotFound, CursorInvalid or CursorExpired.
    */
   async subscribeToTask(caller: Caller, taskId: string, after: string | null): Promise<EventSubscription> {
-    const position = after === null ? null : this.cursors.decode(after);
+    const position = after === null ? null : this.deps.cursors.decode(after);
     const { workspaceId } = caller;
     const taskState = isId(taskId) ? await this.taskStateLoader.load({ workspaceId, taskId }) : null;
     if (!taskState || !isVisible(caller, taskState))
@@ -107,11 +103,11 @@ export class EventSubscriptions {
         `\`taskIds\` has ${filter.taskIds?.length} IDs. Use at most ${MAX_FILTER_TASK_IDS}, or subscribe without it and filter the events yourself.`,
       );
     }
-    const position = after === null ? this.eventLog.head : this.cursors.decode(after);
-    if (after !== null) await this.checkPosition(position, this.eventLog.head);
+    const position = after === null ? this.deps.eventLog.head : this.deps.cursors.decode(after);
+    if (after !== null) await this.checkPosition(position, this.deps.eventLog.head);
     const scope = { ...visibilityOf(caller), taskId: null };
     const start = { position, initialEvent: null, settledPosition: null };
-    return { scope, filter, start, head: this.eventLog.head, permissionsKey: permissionsKey(caller) };
+    return { scope, filter, start, head: this.deps.eventLog.head, permissionsKey: permissionsKey(caller) };
   }
 
   /**
@@ -121,7 +117,7 @@ export class EventSubscriptions {
   start(subscription: EventSubscription, { cacheKey, render }: Rendering, sink: EventSink): () => void {
     const { scope, filter, start } = subscription;
     const topicKey = JSON.stringify([subscription.permissionsKey, scope, filter, cacheKey]);
-    const subscriber = this.broadcaster.subscribe(
+    const subscriber = this.deps.broadcaster.subscribe(
       { key: topicKey, scope, matches: createMatcher(filter), render },
       start,
       sink,
@@ -138,27 +134,28 @@ export class EventSubscriptions {
     const render = () => Promise.resolve('');
     const topic = { key: `settled ${id}`, scope, matches: (event: TaskEvent) => event.settlesTask, render };
     const start = { position: BigInt(eventLogPosition), initialEvent: null, settledPosition: null };
-    const subscriber = this.broadcaster.subscribe(topic, start, completionSink(onComplete));
+    const subscriber = this.deps.broadcaster.subscribe(topic, start, completionSink(onComplete));
     return () => void subscriber.unsubscribe();
   }
 
   /** Pushes all events that are known by now. Called just before the connections are closed. */
   async flush(): Promise<void> {
-    await this.broadcaster.flush();
+    await this.deps.broadcaster.flush();
   }
 
   cursorOf(event: TaskEvent): string {
-    return this.cursors.encode(event.position);
+    return this.deps.cursors.encode(event.position);
   }
 
   /** Throws CursorInvalid for a position after the log's end, and CursorExpired for one that is too old. */
   private async checkPosition(position: bigint, knownHead: bigint): Promise<void> {
-    if (position > knownHead && position > (await this.eventLog.refreshHead())) throw new CursorInvalid();
-    if (position < (await this.lastExpiredPosition())) throw new CursorExpired(this.replayDays);
+    if (position > knownHead && position > (await this.deps.eventLog.refreshHead()))
+      throw new CursorInvalid();
+    if (position < (await this.lastExpiredPosition())) throw new CursorExpired(this.deps.replayDays);
   }
 
   private async loadTaskStates(tasks: readonly TaskKey[]): Promise<(TaskLogSnapshot | null)[]> {
-    const found = await this.events.findTaskLogSnapshots(tasks);
+    const found = await this.deps.events.findTaskLogSnapshots(tasks);
     const byTask = new Map(found.map((snapshot) => [taskKeyOf(snapshot), snapshot]));
     return tasks.map((task) => byTask.get(taskKeyOf(task)) ?? null);
   }

@@ -31,7 +31,6 @@ type TaskWithImages = [task: Task | null, images: Image[]];
  * Implements the Flux API. Its requests become ordinary tasks, and tasks of every transport are shown in its format.
  */
 export class FluxApi {
-  private readonly imageUrlOf: (imageId: string) => string;
   private readonly resultLoader = new DataLoader<ResultKey, TaskWithImages, ResultKey>(
     (keys) => this.loadResults(keys),
     {
@@ -42,12 +41,8 @@ export class FluxApi {
   );
 
   constructor(
-    private readonly generation: Generation,
-    private readonly history: History,
-    signedLinks: SignedLinks,
-  ) {
-    this.imageUrlOf = (imageId) => signedLinks.imageUrl(imageId);
-  }
+    private readonly deps: { generation: Generation; history: History; signedLinks: SignedLinks },
+  ) {}
 
   /**
    * Creates a task. Once this has returned, the task is certain to reach a final status. Throws what
@@ -55,7 +50,7 @@ export class FluxApi {
    */
   async createTask(caller: Caller, { kind, request }: FluxImageRequest, traceId: string): Promise<Task> {
     try {
-      return (await this.generation.request(caller, kind, request, { traceId })).task;
+      return (await this.deps.generation.request(caller, request, { kind, traceId })).task;
     } catch (error) {
       throw error instanceof DatabaseUnavailable ? new WriteUnconfirmed(error) : error;
     }
@@ -70,8 +65,7 @@ export class FluxApi {
   async createAndWait(
     caller: Caller,
     request: FluxImageRequest,
-    traceId: string,
-    heldRequest: HeldRequest,
+    { traceId, heldRequest }: { traceId: string; heldRequest: HeldRequest },
   ): Promise<FluxReply | null> {
     const task = await this.createTask(caller, request, traceId);
     const reason = await heldRequest.waitFor(task);
@@ -80,7 +74,7 @@ export class FluxApi {
     try {
       const [settled, images] = await this.resultLoader.load({ caller, taskId: task.id });
       if (!settled) throw new Error('The settled task cannot be found.');
-      return { ...fluxReplyOf(settled, images, this.imageUrlOf), trace_id: traceId };
+      return { ...fluxReplyOf(settled, images, { imageUrlOf: this.imageUrlOf }), trace_id: traceId };
     } catch (cause) {
       // Any other error would suggest that nothing was created.
       throw new ResultNotReady(task.id, 'unread', { cause });
@@ -92,14 +86,16 @@ export class FluxApi {
    * unknown.
    */
   async retrieve(caller: Caller, ids: readonly string[]): Promise<object[]> {
-    const found = (await this.history.tasks(caller, ids)).filter((task) => task !== null);
+    const found = (await this.deps.history.tasks(caller, ids)).filter((task) => task !== null);
     const tasks = [...new Set(found)];
-    const images = await this.history.imagesByTask(
+    const images = await this.deps.history.imagesByTask(
       caller,
       tasks.map((task) => task.id),
     );
     return tasks.map((task, index) => fluxTaskOf(task, images[index] ?? [], this.imageUrlOf));
   }
+
+  private readonly imageUrlOf = (imageId: string) => this.deps.signedLinks.imageUrl(imageId);
 
   /** Runs one statement per workspace for the images, and one per set of permissions for the tasks. */
   private async loadResults(keys: readonly ResultKey[]): Promise<TaskWithImages[]> {
@@ -107,8 +103,10 @@ export class FluxApi {
     const callerByPermissions = new Map(keys.map(({ caller }) => [permissionsKey(caller), caller]));
     const callerByWorkspace = new Map(keys.map(({ caller }) => [caller.workspaceId, caller]));
     const [images, tasks] = await Promise.all([
-      Promise.all([...callerByWorkspace.values()].map((caller) => this.history.imagesByTask(caller, ids))),
-      Promise.all([...callerByPermissions.values()].map((caller) => this.history.tasks(caller, ids))),
+      Promise.all(
+        [...callerByWorkspace.values()].map((caller) => this.deps.history.imagesByTask(caller, ids)),
+      ),
+      Promise.all([...callerByPermissions.values()].map((caller) => this.deps.history.tasks(caller, ids))),
     ]);
     const byId = new Map(tasks.flat().map((task) => [task?.id, task]));
     return ids.map((id, index) => [

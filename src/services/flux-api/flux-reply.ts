@@ -50,8 +50,7 @@ export function isSettled(task: Task): boolean {
 export function fluxReplyOf(
   task: Task,
   images: readonly Image[],
-  imageUrlOf: (imageId: string) => string,
-  kind?: WebhookDeliveryKind,
+  { imageUrlOf, kind }: { imageUrlOf: (imageId: string) => string; kind?: WebhookDeliveryKind },
 ): FluxReply {
   const ids = { task_id: task.id, trace_id: task.traceId ?? task.id };
   const isLate = kind ? kind === 'LATE_RESULT' : task.status !== 'SUCCEEDED';
@@ -92,7 +91,7 @@ export function fluxTaskOf(
     }),
     trace_id: task.traceId ?? task.id,
     request: fluxRequestOf(task, imageUrlOf),
-    ...(finishedAt !== null && { response: fluxReplyOf(task, images, imageUrlOf) }),
+    ...(finishedAt !== null && { response: fluxReplyOf(task, images, { imageUrlOf }) }),
   };
 }
 

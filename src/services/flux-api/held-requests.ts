@@ -7,6 +7,13 @@ import { type EventSubscriptions } from '../events/event-subscriptions.js';
 /** Why a request is no longer held. `left`: its client disconnected, or its response was sent. */
 export type HoldEndReason = 'settled' | 'timed-out' | 'going-away' | 'api-key-revoked' | 'left';
 
+export interface HeldRequestsDependencies {
+  connections: OpenConnections;
+  eventSubscriptions: EventSubscriptions;
+  /** Maximum time for which a request is held. */
+  maxHoldMs: number;
+}
+
 /**
  * Holds requests until their tasks are settled. The event log reports that, so waiting needs neither polling nor
  * queries.
@@ -15,12 +22,7 @@ export class HeldRequests {
   private readonly heldRequests = new Set<HeldRequest>();
   private isStopping = false;
 
-  constructor(
-    private readonly connectionSlots: OpenConnections,
-    private readonly eventSubscriptions: EventSubscriptions,
-    /** Maximum time for which a request is held. */
-    private readonly maxHoldMs: number,
-  ) {}
+  constructor(private readonly deps: HeldRequestsDependencies) {}
 
   /**
    * Acquires a connection slot for a request. Must be called before the task is created, because a rejection after
@@ -32,7 +34,7 @@ export class HeldRequests {
       (task) => this.waitUntilSettled(heldRequest, task),
       () => this.heldRequests.delete(heldRequest),
     );
-    const { release, acquired } = this.connectionSlots.acquire(caller, () =>
+    const { release, acquired } = this.deps.connections.acquire(caller, () =>
       heldRequest.finish('api-key-revoked'),
     );
     heldRequest.onEnd(release);
@@ -44,16 +46,16 @@ export class HeldRequests {
   /** Finishes all held requests, those whose task is settled by now with their result. */
   async stop(): Promise<void> {
     this.isStopping = true;
-    await this.eventSubscriptions.flush();
+    await this.deps.eventSubscriptions.flush();
     for (const heldRequest of [...this.heldRequests]) heldRequest.finish('going-away');
   }
 
   private waitUntilSettled(heldRequest: HeldRequest, task: Task): void {
     if (isSettled(task)) return heldRequest.finish('settled');
     if (this.isStopping) return heldRequest.finish('going-away');
-    const timer = setTimeout(() => heldRequest.finish('timed-out'), this.maxHoldMs);
+    const timer = setTimeout(() => heldRequest.finish('timed-out'), this.deps.maxHoldMs);
     heldRequest.onEnd(() => clearTimeout(timer));
-    heldRequest.onEnd(this.eventSubscriptions.onSettled(task, () => heldRequest.finish('settled')));
+    heldRequest.onEnd(this.deps.eventSubscriptions.onSettled(task, () => heldRequest.finish('settled')));
   }
 }
 

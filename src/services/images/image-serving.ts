@@ -6,11 +6,10 @@ import { Gone, LinkInvalid, NotFound, StoreUnavailable } from '../../core/errors
 import { SingleFlights } from '../../core/primitives/async.js';
 import { isId } from '../../core/primitives/ids.js';
 import { IMAGE_FORMATS, type ImageFormat, type ImageVariant } from '../../core/images/image.js';
-import { type ImageRepository, type ImageWithPrompt } from '../../db/images/image-repository.js';
+import { type ImageWithPrompt } from '../../db/images/image-repository.js';
 import { writeStreamToFile } from '../../storage/write-stream.js';
 import {
   type ByteRange,
-  type ImageStore,
   NotStored,
   originalKey,
   type StoreKey,
@@ -19,6 +18,7 @@ import {
 import { createVariant } from '../../storage/processing/create-variant.js';
 import { type SignedLinks } from '../access/signed-links.js';
 import { type ImageIngest } from './ingest.js';
+import { type Dependencies } from '../dependencies.js';
 
 /** How long an instance may still serve an image after it was deleted. */
 const IMAGE_CACHE_TTL_MS = 3_000;
@@ -58,36 +58,34 @@ export interface ServedFile {
   maxAgeSeconds: number | null;
 }
 
+export interface ImageServingDependencies extends Pick<Dependencies, 'images' | 'store'> {
+  imageIngest: ImageIngest;
+  signedLinks: SignedLinks;
+  /** Redirect browsers to the bucket instead of passing its bytes on. */
+  redirectToBucket: boolean;
+}
+
 /** Serves stored images by signed links, as the original or as one of a fixed set of variants. */
 export class ImageServing {
-  private readonly imageCache: LRUCache<string, ImageWithPrompt>;
+  private readonly imageCache = new LRUCache<string, ImageWithPrompt>({
+    max: MAX_CACHED_IMAGES,
+    ttl: IMAGE_CACHE_TTL_MS,
+    fetchMethod: async (id) => (await this.deps.images.findWithPrompt(id)) ?? undefined,
+    // `findServable` deletes an entry that another request may still be fetching.
+    ignoreFetchAbort: true,
+  });
   private readonly sizes = new LRUCache<StoreKey, number>({ max: MAX_CACHED_SIZES });
   private readonly smallFileCache = new LRUCache<StoreKey, Buffer>({
     maxSize: SMALL_FILE_CACHE_BYTES,
     sizeCalculation: (bytes) => bytes.length,
-    fetchMethod: async (key) => buffer(await this.store.open(key)),
+    fetchMethod: async (key) => buffer(await this.deps.store.open(key)),
     // Concurrent reads can evict an entry that is still being fetched.
     ignoreFetchAbort: true,
   });
   /** Concurrent requests for one variant share the work. */
   private readonly variantsInProgress = new SingleFlights<StoreKey, void>();
 
-  constructor(
-    private readonly images: ImageRepository,
-    private readonly ingest: ImageIngest,
-    private readonly store: ImageStore,
-    private readonly signedLinks: SignedLinks,
-    /** Redirect browsers to the bucket instead of passing its bytes on. */
-    private readonly redirectToBucket: boolean,
-  ) {
-    this.imageCache = new LRUCache({
-      max: MAX_CACHED_IMAGES,
-      ttl: IMAGE_CACHE_TTL_MS,
-      fetchMethod: async (id) => (await this.images.findWithPrompt(id)) ?? undefined,
-      // `findServable` deletes an entry that another request may still be fetching.
-      ignoreFetchAbort: true,
-    });
-  }
+  constructor(private readonly deps: ImageServingDependencies) {}
 
   /**
    * Opens an image for the holder of its signed link. An image that is not stored yet is ingested first. Throws
@@ -95,7 +93,7 @@ export class ImageServing {
    * image.
    */
   async serve(imageId: string, token: string, variant: ImageVariant): Promise<ServedFile> {
-    const link = isId(imageId) ? this.signedLinks.verifyImageToken(imageId, token) : null;
+    const link = isId(imageId) ? this.deps.signedLinks.verifyImageToken(imageId, token) : null;
     if (!link) {
       throw new LinkInvalid('This link is invalid or has expired. Query `Image.url` for a new one.');
     }
@@ -120,7 +118,7 @@ export class ImageServing {
       fileName,
       open: (range) =>
         withExplanation<Readable | Buffer>(
-          size <= SMALL_FILE_BYTES ? this.openSmall(key, range) : this.store.open(key, range),
+          size <= SMALL_FILE_BYTES ? this.openSmall(key, range) : this.deps.store.open(key, range),
         ),
       presignedUrl: await this.presign(key, type, fileName),
       maxAgeSeconds: link.secondsLeft,
@@ -130,7 +128,7 @@ export class ImageServing {
   private async findServable(imageId: string): Promise<ImageWithPrompt> {
     let image = await this.imageCache.fetch(imageId);
     if (image && !image.storedAt && !image.lostAt && !image.deletedAt) {
-      await this.ingest.ingestOnce(image);
+      await this.deps.imageIngest.ingestOnce(image);
       this.imageCache.delete(imageId);
       image = await this.imageCache.fetch(imageId);
     }
@@ -155,21 +153,21 @@ export class ImageServing {
   }
 
   private async sizeOfVariant(key: StoreKey, sha256: Uint8Array, variantSpec: VariantSpec): Promise<number> {
-    const known = this.sizes.get(key) ?? (await this.store.size(key));
+    const known = this.sizes.get(key) ?? (await this.deps.store.size(key));
     if (known === null) {
       const variants = this.variantsInProgress;
       if (!variants.has(key) && variants.size >= MAX_QUEUED_VARIANTS)
         throw new StoreUnavailable('too many other variants are being created');
       await variants.run(key, () => this.makeVariantFile(key, sha256, variantSpec));
     }
-    const size = known ?? (await this.store.size(key));
+    const size = known ?? (await this.deps.store.size(key));
     if (size === null) throw new Gone(IMAGE_DELETED);
     this.sizes.set(key, size);
     return size;
   }
 
   private async openSmall(key: StoreKey, range?: ByteRange): Promise<Buffer> {
-    const bytes = (await this.smallFileCache.fetch(key)) ?? (await buffer(await this.store.open(key)));
+    const bytes = (await this.smallFileCache.fetch(key)) ?? (await buffer(await this.deps.store.open(key)));
     return range ? bytes.subarray(range.start, range.end + 1) : bytes;
   }
 
@@ -178,21 +176,21 @@ export class ImageServing {
     sha256: Uint8Array,
     { width, format }: VariantSpec,
   ): Promise<void> {
-    const originalPath = await this.store.createTemporaryPath();
-    const variantPath = await this.store.createTemporaryPath();
+    const originalPath = await this.deps.store.createTemporaryPath();
+    const variantPath = await this.deps.store.createTemporaryPath();
     try {
-      await writeStreamToFile(await this.store.open(originalKey(sha256)), originalPath);
+      await writeStreamToFile(await this.deps.store.open(originalKey(sha256)), originalPath);
       await createVariant(originalPath, variantPath, { width, format });
-      await this.store.put(key, variantPath);
+      await this.deps.store.put(key, variantPath);
     } finally {
       await Promise.all([rm(originalPath, { force: true }), rm(variantPath, { force: true })]);
     }
   }
 
   private async presign(key: StoreKey, contentType: string, fileName: string): Promise<string | null> {
-    if (!this.redirectToBucket || !this.store.presign) return null;
+    if (!this.deps.redirectToBucket || !this.deps.store.presign) return null;
     const headers = { contentType, contentDisposition: `inline; filename="${fileName}"` };
-    return this.store.presign(key, PRESIGNED_URL_TTL_SECONDS, headers);
+    return this.deps.store.presign(key, PRESIGNED_URL_TTL_SECONDS, headers);
   }
 }
 

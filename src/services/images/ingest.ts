@@ -1,19 +1,16 @@
 import { rm } from 'node:fs/promises';
-import { type Logger } from 'pino';
 import { SingleFlights } from '../../core/primitives/async.js';
 import { crashIfArmed } from '../../core/primitives/crash-points.js';
 import { ImageUnavailable, StoreUnavailable } from '../../core/errors.js';
 import { EVENT_ACTORS } from '../../core/events/task-event.js';
 import { type Image } from '../../core/images/image.js';
-import { type BlobRepository } from '../../db/images/blob-repository.js';
-import { type ImageRepository } from '../../db/images/image-repository.js';
-import { type EventLog } from '../../event-log/event-log.js';
 import { inspectImage } from '../../storage/processing/inspect-image.js';
-import { type ImageStore, originalKey } from '../../storage/image-store.js';
+import { originalKey } from '../../storage/image-store.js';
 import { UrlRefused } from '../../net/ssrf-guard.js';
-import { type DownloadedFile, FileWriteFailed, type HttpClient } from '../../net/http-client.js';
+import { type DownloadedFile, FileWriteFailed } from '../../net/http-client.js';
 import { BodyTooLarge, RequestFailed } from '../../net/request-failed.js';
-import { retryUntilDatabaseReturns } from '../database-retry.js';
+import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
+import { type Dependencies } from '../dependencies.js';
 
 const DOWNLOAD_TIMEOUT_MS = 30_000;
 /**
@@ -21,6 +18,13 @@ const DOWNLOAD_TIMEOUT_MS = 30_000;
  * known to live longer.
  */
 const MAX_DOWNLOAD_ATTEMPTS = 8;
+
+export interface ImageIngestDependencies extends Pick<
+  Dependencies,
+  'blobs' | 'eventLog' | 'http' | 'images' | 'log' | 'store'
+> {
+  maxBytes: number;
+}
 
 /**
  * Copies finished images from the upstream into the store. Bytes go through a file, so memory does not grow with
@@ -30,41 +34,33 @@ export class ImageIngest {
   /** By image ID. The job and browsers that request the same image share the work. */
   private readonly ingestsInProgress = new SingleFlights<string, void>();
 
-  constructor(
-    private readonly images: ImageRepository,
-    private readonly blobs: BlobRepository,
-    private readonly store: ImageStore,
-    private readonly http: HttpClient,
-    private readonly events: EventLog,
-    private readonly maxBytes: number,
-    private readonly log: Logger,
-  ) {}
+  constructor(private readonly deps: ImageIngestDependencies) {}
 
   /**
    * Ingests every image of the task that is not stored yet. An image that cannot be downloaded is marked as lost, at
    * the latest after 8 attempts. Throws ImageUnavailable or StoreUnavailable when another attempt can help.
    */
   async ingestTaskImages(taskId: string, attempt: number): Promise<void> {
-    await retryUntilDatabaseReturns(() => this.ingestRemaining(taskId, attempt), this.log);
+    await retryUntilDatabaseReturns(() => this.ingestRemaining(taskId, attempt), this.deps.log);
   }
 
   private async ingestRemaining(taskId: string, attempt: number): Promise<void> {
-    const images = await this.images.findByTask(taskId);
-    const results = await Promise.allSettled(images.map((image) => this.ingestOnce(image)));
-    let retryError: Error | null = null;
-    for (const [index, result] of results.entries()) {
-      const image = images[index];
-      if (result.status === 'fulfilled' || !image) continue;
-      const reason: unknown = result.reason;
-      const isPermanent =
-        reason instanceof ImageUnavailable && (attempt >= MAX_DOWNLOAD_ATTEMPTS || !reason.retryable);
-      if (isPermanent) await this.images.markLost(image, reason.message, EVENT_ACTORS.imageStore);
-      else
-        retryError =
-          reason instanceof Error ? reason : new Error('Ingesting an image failed.', { cause: reason });
+    const images = await this.deps.images.findByTask(taskId);
+    const results = await Promise.allSettled(images.map((image) => this.ingestOrGiveUp(image, attempt)));
+    this.deps.eventLog.requestSeal();
+    const failure = results.find((result) => result.status === 'rejected');
+    if (failure) throw failure.reason;
+  }
+
+  private async ingestOrGiveUp(image: Image, attempt: number): Promise<void> {
+    try {
+      await this.ingestOnce(image);
+    } catch (error) {
+      const isLost =
+        error instanceof ImageUnavailable && (attempt >= MAX_DOWNLOAD_ATTEMPTS || !error.retryable);
+      if (!isLost) throw error;
+      await this.deps.images.markLost(image, error.message, EVENT_ACTORS.imageStore);
     }
-    this.events.requestSeal();
-    if (retryError) throw retryError;
   }
 
   /**
@@ -78,15 +74,15 @@ export class ImageIngest {
   }
 
   private async downloadAndStore(image: Image, url: string): Promise<void> {
-    const path = await this.store.createTemporaryPath();
+    const path = await this.deps.store.createTemporaryPath();
     try {
       const { sha256, byteSize } = await this.download(url, path);
       crashIfArmed('image-downloaded');
       const properties = await inspectImage(path);
-      const protectedUntil = await this.blobs.protect(sha256);
-      await this.store.put(originalKey(sha256), path);
+      const protectedUntil = await this.deps.blobs.protect(sha256);
+      await this.deps.store.put(originalKey(sha256), path);
       crashIfArmed('image-bytes-stored');
-      const isStored = await this.images.markStored(image, {
+      const isStored = await this.deps.images.markStored(image, {
         properties: { ...properties, sha256, byteSize },
         protectedUntil,
         actor: EVENT_ACTORS.imageStore,
@@ -95,16 +91,16 @@ export class ImageIngest {
         throw new StoreUnavailable(
           'storing an image took so long that its bytes may have been removed again',
         );
-      this.events.requestSeal();
-      this.log.debug({ imageId: image.id, byteSize }, 'image stored');
+      this.deps.eventLog.requestSeal();
+      this.deps.log.debug({ imageId: image.id, byteSize }, 'image stored');
     } finally {
       await rm(path, { force: true });
     }
   }
 
   private async download(url: string, path: string): Promise<DownloadedFile> {
-    const limits = { maxBytes: this.maxBytes, timeoutMs: DOWNLOAD_TIMEOUT_MS };
-    const response = await this.http.download(url, path, limits).catch((error: unknown) => {
+    const limits = { maxBytes: this.deps.maxBytes, timeoutMs: DOWNLOAD_TIMEOUT_MS };
+    const response = await this.deps.http.download(url, path, limits).catch((error: unknown) => {
       if (error instanceof FileWriteFailed)
         throw new StoreUnavailable('a file cannot be written', { cause: error });
       const cause = error instanceof RequestFailed ? error.cause : null;

@@ -1,14 +1,11 @@
-import { type Logger } from 'pino';
 import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller } from '../../core/access/caller.js';
 import { InputRejected } from '../../core/errors.js';
 import { EVENT_ACTORS } from '../../core/events/task-event.js';
 import { isId } from '../../core/primitives/ids.js';
 import { IMAGE_FORMATS, IMAGE_WIDTHS, type Image } from '../../core/images/image.js';
-import { type BlobRepository } from '../../db/images/blob-repository.js';
-import { type ImageRepository } from '../../db/images/image-repository.js';
-import { type EventLog } from '../../event-log/event-log.js';
-import { type ImageStore, originalKey, type StoreKey, variantKey } from '../../storage/image-store.js';
+import { originalKey, type StoreKey, variantKey } from '../../storage/image-store.js';
+import { type Dependencies } from '../dependencies.js';
 
 /** Images that one statement reads. They are deleted one by one, each with its event. */
 const RETENTION_BATCH_SIZE = 100;
@@ -21,55 +18,56 @@ const SWEEP_BATCH_SIZE = 200;
 const MAX_SWEEP_FAILURES = 5;
 const DAY_MS = 24 * 3_600 * 1_000;
 
+export interface RetentionDependencies extends Pick<
+  Dependencies,
+  'blobs' | 'eventLog' | 'images' | 'log' | 'store'
+> {
+  /** Null: images are never deleted by age. */
+  retentionDays: number | null;
+}
+
 /**
  * Deletes images, on request and by age. Rows and events remain. Bytes are removed when the last image that shares
  * them is deleted.
  */
 export class Retention {
-  constructor(
-    private readonly images: ImageRepository,
-    private readonly blobs: BlobRepository,
-    private readonly store: ImageStore,
-    private readonly events: EventLog,
-    /** Null: images are never deleted by age. */
-    private readonly retentionDays: number | null,
-    private readonly log: Logger,
-  ) {}
+  constructor(private readonly deps: RetentionDependencies) {}
 
   /**
    * Deletes an image. Throws InputRejected with NOT_FOUND when it does not exist, is not visible or is already
    * deleted.
    */
   async deleteImage(caller: Caller, id: string): Promise<{ image: Image }> {
-    const [image] = isId(id) ? await this.images.findMany(caller, [id]) : [];
-    const audit = image && newAuditEntry(caller, 'IMAGE_DELETED', image.id, { taskId: image.taskId });
+    const [image] = isId(id) ? await this.deps.images.findMany(caller, [id]) : [];
+    const audit =
+      image && newAuditEntry(caller, 'IMAGE_DELETED', { targetId: image.id, data: { taskId: image.taskId } });
     const options = { reason: 'REQUESTED', actor: caller.keyName, audit } as const;
-    if (!image || !(await this.images.markDeleted(image, options))) {
+    if (!image || !(await this.deps.images.markDeleted(image, options))) {
       const message = 'No image with this ID in your workspace.';
       throw new InputRejected([{ code: 'NOT_FOUND', message, field: ['input', 'id'] }]);
     }
-    this.events.requestSeal();
+    this.deps.eventLog.requestSeal();
     return { image: { ...image, deletedAt: new Date() } };
   }
 
   /** Deletes images that were stored longer ago than the retention period, in small batches. */
   async deleteExpired(): Promise<void> {
-    if (this.retentionDays === null) return;
-    const cutoff = new Date(Date.now() - this.retentionDays * DAY_MS);
+    if (this.deps.retentionDays === null) return;
+    const cutoff = new Date(Date.now() - this.deps.retentionDays * DAY_MS);
     for (let hasMore = true; hasMore;) {
-      const expired = await this.images.findStoredBefore(cutoff, RETENTION_BATCH_SIZE);
+      const expired = await this.deps.images.findStoredBefore(cutoff, RETENTION_BATCH_SIZE);
       for (const image of expired)
-        await this.images.markDeleted(image, { reason: 'RETENTION', actor: EVENT_ACTORS.retention });
-      this.events.requestSeal();
+        await this.deps.images.markDeleted(image, { reason: 'RETENTION', actor: EVENT_ACTORS.retention });
+      this.deps.eventLog.requestSeal();
       hasMore = expired.length === RETENTION_BATCH_SIZE;
-      if (expired.length > 0) this.log.info({ count: expired.length }, 'images deleted by retention');
+      if (expired.length > 0) this.deps.log.info({ count: expired.length }, 'images deleted by retention');
     }
   }
 
   /** Removes temporary files that a crash left behind on this machine. */
   async removeTemporaryFiles(): Promise<void> {
-    const count = await this.store.removeStaleFiles();
-    if (count > 0) this.log.info({ count }, 'removed temporary files that a crash had left behind');
+    const count = await this.deps.store.removeStaleFiles();
+    if (count > 0) this.deps.log.info({ count }, 'removed temporary files that a crash had left behind');
   }
 
   /**
@@ -81,7 +79,7 @@ export class Retention {
     const failures: unknown[] = [];
     const remove = async (sha256: Buffer) => {
       try {
-        await this.store.remove(allStoreKeys(sha256));
+        await this.deps.store.remove(allStoreKeys(sha256));
         return true;
       } catch (error) {
         failures.push(error);
@@ -92,12 +90,12 @@ export class Retention {
     while (
       count < SWEEP_BATCH_SIZE &&
       failures.length < MAX_SWEEP_FAILURES &&
-      (await this.blobs.sweepOne(remove))
+      (await this.deps.blobs.sweepOne(remove))
     )
       count += 1;
     if (failures.length > 0) {
       const fields = { err: failures[0], count: failures.length };
-      this.log.error(fields, 'unused blobs could not be removed; retrying in 10 minutes');
+      this.deps.log.error(fields, 'unused blobs could not be removed; retrying in 10 minutes');
     }
   }
 }

@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
-import { type BlobRepository } from '../../db/images/blob-repository.js';
-import { type ImageRepository, type StoredImage } from '../../db/images/image-repository.js';
-import { type ImageStore, NotStored, originalKey } from '../../storage/image-store.js';
-import { type HttpClient } from '../../net/http-client.js';
+import { type StoredImage } from '../../db/images/image-repository.js';
+import { NotStored, originalKey } from '../../storage/image-store.js';
+import { type Dependencies } from '../dependencies.js';
 
 const PAGE_SIZE = 500;
 const LOWEST_ID = '00000000-0000-0000-0000-000000000000';
@@ -31,20 +30,18 @@ export interface StoreReport {
   findings: StoreFinding[];
 }
 
+export interface StoreCheckDependencies extends Pick<Dependencies, 'blobs' | 'http' | 'images' | 'store'> {
+  maxBytes: number;
+}
+
 /**
  * Compares the store with the images, by reading and hashing every blob. With `repair`, missing and corrupt blobs are
  * downloaded again from the upstream's URL if it still serves the same bytes, and orphaned files are removed.
  */
 export class StoreCheck {
-  constructor(
-    private readonly images: ImageRepository,
-    private readonly blobs: BlobRepository,
-    private readonly store: ImageStore,
-    private readonly http: HttpClient,
-    private readonly maxBytes: number,
-  ) {}
+  constructor(private readonly deps: StoreCheckDependencies) {}
 
-  async run(repair: boolean): Promise<StoreReport> {
+  async run({ repair }: { repair: boolean }): Promise<StoreReport> {
     const report: StoreReport = { images: 0, blobs: 0, findings: [] };
     const imagesByHash = await this.groupImagesByHash(report);
     report.blobs = imagesByHash.size;
@@ -55,7 +52,7 @@ export class StoreCheck {
       report.findings.push({ fault, key: sha256, imageIds: images.map(({ id }) => id), repaired });
     }
     for await (const key of this.findOrphans()) {
-      if (repair) await this.store.remove([key]);
+      if (repair) await this.deps.store.remove([key]);
       report.findings.push({ fault: 'orphaned', key, imageIds: [], repaired: repair });
     }
     return report;
@@ -64,7 +61,7 @@ export class StoreCheck {
   private async groupImagesByHash(report: StoreReport): Promise<Map<string, StoredImage[]>> {
     const imagesByHash = new Map<string, StoredImage[]>();
     for (let after = LOWEST_ID; ;) {
-      const page = await this.images.listStored(after, PAGE_SIZE);
+      const page = await this.deps.images.listStored(after, PAGE_SIZE);
       for (const image of page)
         imagesByHash.set(image.sha256, [...(imagesByHash.get(image.sha256) ?? []), image]);
       report.images += page.length;
@@ -77,7 +74,7 @@ export class StoreCheck {
   private async verifyBlob(sha256: string): Promise<StoreFault | null> {
     try {
       const hash = createHash('sha256');
-      await pipeline(await this.store.open(originalKey(Buffer.from(sha256, 'hex'))), hash);
+      await pipeline(await this.deps.store.open(originalKey(Buffer.from(sha256, 'hex'))), hash);
       return hash.digest('hex') === sha256 ? null : 'corrupt';
     } catch (error) {
       if (error instanceof NotStored) return 'missing';
@@ -89,13 +86,13 @@ export class StoreCheck {
     const key = originalKey(Buffer.from(sha256, 'hex'));
     for (const { upstreamUrl } of images) {
       if (upstreamUrl === null) continue;
-      const path = await this.store.createTemporaryPath();
+      const path = await this.deps.store.createTemporaryPath();
       try {
-        const limits = { maxBytes: this.maxBytes, timeoutMs: DOWNLOAD_TIMEOUT_MS };
-        const response = await this.http.download(upstreamUrl, path, limits).catch(() => null);
+        const limits = { maxBytes: this.deps.maxBytes, timeoutMs: DOWNLOAD_TIMEOUT_MS };
+        const response = await this.deps.http.download(upstreamUrl, path, limits).catch(() => null);
         if (response?.file?.sha256.toString('hex') !== sha256) continue;
-        if (fault === 'corrupt') await this.store.remove([key]);
-        await this.store.put(key, path);
+        if (fault === 'corrupt') await this.deps.store.remove([key]);
+        await this.deps.store.put(key, path);
         return true;
       } finally {
         await rm(path, { force: true });
@@ -107,7 +104,7 @@ export class StoreCheck {
   /** Keys of files whose blob has no row, so that nothing ever reads or removes them. */
   private async *findOrphans() {
     let page = [];
-    for await (const file of this.store.list()) {
+    for await (const file of this.deps.store.list()) {
       if (Date.now() - file.modifiedAt.getTime() < MIN_ORPHAN_AGE_MS) continue;
       page.push(file.key);
       if (page.length < PAGE_SIZE) continue;
@@ -118,7 +115,7 @@ export class StoreCheck {
   }
 
   private async filterOrphans<Key extends string>(keys: Key[]): Promise<Key[]> {
-    const existing = await this.blobs.findExisting(keys.map(hashOfKey));
+    const existing = await this.deps.blobs.findExisting(keys.map(hashOfKey));
     return keys.filter((key) => !existing.has(hashOfKey(key)));
   }
 }

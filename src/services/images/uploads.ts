@@ -12,15 +12,13 @@ import {
 import { isId, newId } from '../../core/primitives/ids.js';
 import { type Image } from '../../core/images/image.js';
 import { workspaceVisibility } from '../../core/access/visibility.js';
-import { type BlobRepository } from '../../db/images/blob-repository.js';
-import { type ImageRepository } from '../../db/images/image-repository.js';
-import { type UploadRepository } from '../../db/images/upload-repository.js';
 import { measureFile, writeStreamToFile } from '../../storage/write-stream.js';
 import { inspectImage } from '../../storage/processing/inspect-image.js';
-import { type ImageStore, originalKey } from '../../storage/image-store.js';
+import { originalKey } from '../../storage/image-store.js';
 import { normalizeUpload } from '../../storage/processing/normalize-upload.js';
 import { requireCanCreate } from '../access/access.js';
 import { type SignedLinks } from '../access/signed-links.js';
+import { type Dependencies } from '../dependencies.js';
 
 /** Long enough to choose an image and send it over a slow connection. */
 const UPLOAD_LINK_TTL_SECONDS = 900;
@@ -37,16 +35,14 @@ export interface UploadLink {
   expiresAt: Date;
 }
 
+export interface UploadsDependencies extends Pick<Dependencies, 'blobs' | 'images' | 'store' | 'uploads'> {
+  signedLinks: SignedLinks;
+  maxBytes: number;
+}
+
 /** Accepts images from users, so that they can be edited. */
 export class Uploads {
-  constructor(
-    private readonly uploads: UploadRepository,
-    private readonly images: ImageRepository,
-    private readonly blobs: BlobRepository,
-    private readonly store: ImageStore,
-    private readonly signedLinks: SignedLinks,
-    private readonly maxBytes: number,
-  ) {}
+  constructor(private readonly deps: UploadsDependencies) {}
 
   /**
    * Creates an upload link. Throws InputRejected for an invalid file name, or Forbidden when the caller may not
@@ -60,7 +56,7 @@ export class Uploads {
     }
     const id = newId();
     const expiresAt = new Date(Date.now() + UPLOAD_LINK_TTL_SECONDS * 1000);
-    await this.uploads.insert({
+    await this.deps.uploads.insert({
       id,
       workspaceId: caller.workspaceId,
       actor: caller.keyName,
@@ -69,7 +65,12 @@ export class Uploads {
       expiresAt,
     });
     return {
-      upload: { imageId: id, url: this.signedLinks.uploadUrl(id), maxBytes: this.maxBytes, expiresAt },
+      upload: {
+        imageId: id,
+        url: this.deps.signedLinks.uploadUrl(id),
+        maxBytes: this.deps.maxBytes,
+        expiresAt,
+      },
     };
   }
 
@@ -79,29 +80,29 @@ export class Uploads {
    * StoreUnavailable, or BadRequest when the body is not an image. After the last three, the link can be used again.
    */
   async receive(uploadId: string, token: string, body: Readable): Promise<Image> {
-    if (!isId(uploadId) || !this.signedLinks.isValidUploadToken(uploadId, token)) {
+    if (!isId(uploadId) || !this.deps.signedLinks.isValidUploadToken(uploadId, token)) {
       throw new LinkInvalid('This upload link is invalid. Request a new one with `createUpload`.');
     }
-    const upload = await this.uploads.find(uploadId);
+    const upload = await this.deps.uploads.find(uploadId);
     if (upload?.usedAt) return this.imageOf(upload);
     if (!upload || upload.expiresAt < new Date()) {
       throw new Gone('This upload link has expired. Request a new one with `createUpload`.');
     }
-    const receivedPath = await this.store.createTemporaryPath();
-    const normalizedPath = await this.store.createTemporaryPath();
+    const receivedPath = await this.deps.store.createTemporaryPath();
+    const normalizedPath = await this.deps.store.createTemporaryPath();
     try {
-      await writeStreamToFile(body, receivedPath, this.maxBytes);
+      await writeStreamToFile(body, receivedPath, this.deps.maxBytes);
       await normalizeUpload(receivedPath, normalizedPath);
       const properties = await inspectImage(normalizedPath);
       const { sha256, byteSize } = await measureFile(normalizedPath);
-      const reservedUntil = await this.blobs.protect(sha256);
-      await this.store.put(originalKey(sha256), normalizedPath);
-      const isCompleted = await this.uploads.complete(
+      const reservedUntil = await this.deps.blobs.protect(sha256);
+      await this.deps.store.put(originalKey(sha256), normalizedPath);
+      const isCompleted = await this.deps.uploads.complete(
         uploadId,
         { ...properties, sha256, byteSize },
         reservedUntil,
       );
-      if (!isCompleted && !(await this.uploads.find(uploadId))?.usedAt)
+      if (!isCompleted && !(await this.deps.uploads.find(uploadId))?.usedAt)
         throw new StoreUnavailable('storing the image took too long', { advice: 'Send it again.' });
       return await this.imageOf(upload);
     } catch (error) {
@@ -118,11 +119,11 @@ export class Uploads {
   /** Deletes links that expired more than an hour ago. */
   async deleteExpired(): Promise<void> {
     const cutoff = new Date(Date.now() - HOUR_MS);
-    while ((await this.uploads.deleteExpiredBefore(cutoff, DELETE_BATCH_SIZE)) === DELETE_BATCH_SIZE);
+    while ((await this.deps.uploads.deleteExpiredBefore(cutoff, DELETE_BATCH_SIZE)) === DELETE_BATCH_SIZE);
   }
 
   private async imageOf({ id, workspaceId }: { id: string; workspaceId: string }): Promise<Image> {
-    const [image] = await this.images.findMany(workspaceVisibility(workspaceId), [id]);
+    const [image] = await this.deps.images.findMany(workspaceVisibility(workspaceId), [id]);
     if (!image || image.deletedAt)
       throw new Gone('This image was deleted. Request a new upload link with `createUpload`.');
     return image;

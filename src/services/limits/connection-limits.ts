@@ -1,8 +1,7 @@
 import { setImmediate as nextTick } from 'node:timers/promises';
-import { type Logger } from 'pino';
 import { singleFlight, singleFlightWithRerun, TIMED_OUT, withTimeout } from '../../core/primitives/async.js';
 import { newId } from '../../core/primitives/ids.js';
-import { type ConnectionSlotRepository } from '../../db/limits/connection-slot-repository.js';
+import { type Dependencies } from '../dependencies.js';
 
 /** A limit on the connections of one subject over all instances. */
 export interface ConnectionLimit {
@@ -53,12 +52,8 @@ export class ConnectionLimits {
   private needsResync = false;
   private isStopped = false;
 
-  constructor(
-    private readonly slots: ConnectionSlotRepository,
-    private readonly leaseMs: number,
-    private readonly log: Logger,
-  ) {
-    this.timer = setInterval(() => void this.sendHeartbeat(), leaseMs / HEARTBEATS_PER_LEASE);
+  constructor(private readonly deps: Pick<Dependencies, 'log' | 'slots'> & { leaseMs: number }) {
+    this.timer = setInterval(() => void this.sendHeartbeat(), deps.leaseMs / HEARTBEATS_PER_LEASE);
   }
 
   /**
@@ -85,7 +80,7 @@ export class ConnectionLimits {
     clearInterval(this.timer);
     await Promise.all([this.syncSlots(), this.sendHeartbeat()]);
     for (const subject of this.subjects.values()) this.admitWaiters(subject);
-    if (this.isUsed) await this.slots.releaseLease(this.leaseId).catch(() => undefined);
+    if (this.isUsed) await this.deps.slots.releaseLease(this.leaseId).catch(() => undefined);
   }
 
   private subjectOf({ subject, limit }: ConnectionLimit): LimitedSubject {
@@ -161,7 +156,7 @@ export class ConnectionLimits {
           this.subjects.delete(subject.subject);
       });
     } catch (error) {
-      this.log.warn(
+      this.deps.log.warn(
         { err: error },
         'failed to count connections; admitting all of them until the database is back',
       );
@@ -180,31 +175,31 @@ export class ConnectionLimits {
       subject.slots = Math.min(subject.slots, wantedSlots);
       return { subject: subject.subject, openConnections, wantedSlots, maxSlots: limit };
     });
-    const slots = await this.slots.adjustSlots(this.leaseId, requests);
+    const slots = await this.deps.slots.adjustSlots(this.leaseId, requests);
     if (slots) return slots;
     await this.createLease();
-    const retried = await this.slots.adjustSlots(this.leaseId, requests);
+    const retried = await this.deps.slots.adjustSlots(this.leaseId, requests);
     if (!retried) throw new Error('The connection lease expired while slots were being reserved.');
     return retried;
   }
 
   /** Creates the first lease, or a new one after other instances deleted the expired lease and its slots. */
   private async createLease(): Promise<void> {
-    await this.slots.createLease(this.leaseId, this.leaseMs);
+    await this.deps.slots.createLease(this.leaseId, this.deps.leaseMs);
     this.needsResync = true;
   }
 
   private async heartbeat(): Promise<void> {
     if (!this.isUsed || this.isStopped) return;
     try {
-      if (!(await this.slots.renewLease(this.leaseId, this.leaseMs))) await this.createLease();
+      if (!(await this.deps.slots.renewLease(this.leaseId, this.deps.leaseMs))) await this.createLease();
       if (this.needsResync) {
         this.needsResync = false;
         for (const subject of this.subjects.values()) this.scheduleSync(subject);
       }
-      await this.slots.deleteExpiredLeases(this.leaseMs);
+      await this.deps.slots.deleteExpiredLeases(this.deps.leaseMs);
     } catch (error) {
-      this.log.warn({ err: error }, 'failed to renew the lease of the connection slots; trying again');
+      this.deps.log.warn({ err: error }, 'failed to renew the lease of the connection slots; trying again');
     }
   }
 }

@@ -1,11 +1,10 @@
-import { type Logger } from 'pino';
 import { singleFlight } from '../../core/primitives/async.js';
 import { type Caller } from '../../core/access/caller.js';
 import { TooManyConnections } from '../../core/errors.js';
-import { type ApiKeyRepository } from '../../db/access/api-key-repository.js';
 import { type Access } from '../access/access.js';
 import { type ConnectionLimits } from './connection-limits.js';
 import { type RateLimits } from './rate-limits.js';
+import { type Dependencies } from '../dependencies.js';
 
 /** Together with Access's cache of 2.5 s, the streams of a revoked key and of its tokens end within 5 s. */
 const KEY_CHECK_MS = 2_000;
@@ -25,21 +24,21 @@ export interface ConnectionSlot {
   acquired: Promise<void>;
 }
 
+export interface OpenConnectionsDependencies extends Pick<Dependencies, 'keys' | 'log'> {
+  access: Access;
+  /** The maximum of one API key on this instance. */
+  maxPerKey: number;
+  rateLimits: RateLimits;
+  connectionLimits: ConnectionLimits;
+}
+
 /** Tracks open connections. It enforces their limits, and it ends them when their key or token expires or is revoked. */
 export class OpenConnections {
   private readonly openByKey = new Map<string, Set<OpenConnection>>();
   private readonly timer: NodeJS.Timeout;
   private readonly checkKeys = singleFlight(() => this.checkRevokedKeys());
 
-  constructor(
-    private readonly keys: ApiKeyRepository,
-    private readonly access: Access,
-    /** The maximum of one API key on this instance. */
-    private readonly maxPerKey: number,
-    private readonly rateLimits: RateLimits,
-    private readonly connectionLimits: ConnectionLimits,
-    private readonly log: Logger,
-  ) {
+  constructor(private readonly deps: OpenConnectionsDependencies) {
     this.timer = setInterval(() => {
       this.closeExpired();
       void this.checkKeys();
@@ -52,9 +51,9 @@ export class OpenConnections {
    */
   acquire(caller: Caller, onRevoked: () => void): ConnectionSlot {
     const open = this.openByKey.get(caller.keyId) ?? new Set();
-    if (open.size >= this.maxPerKey) {
+    if (open.size >= this.deps.maxPerKey) {
       throw new TooManyConnections(
-        `This API key has reached its limit of ${this.maxPerKey} open connections on this instance. ${TOO_MANY_ADVICE}`,
+        `This API key has reached its limit of ${this.deps.maxPerKey} open connections on this instance. ${TOO_MANY_ADVICE}`,
       );
     }
     const entry = { caller, onRevoked };
@@ -66,7 +65,9 @@ export class OpenConnections {
       for (const releaseLimit of releaseCallbacks.splice(0)) releaseLimit();
     };
     const acquireLimits = async () => {
-      const result = await this.connectionLimits.acquire(this.rateLimits.connectionLimitsOf(caller));
+      const result = await this.deps.connectionLimits.acquire(
+        this.deps.rateLimits.connectionLimitsOf(caller),
+      );
       if (typeof result === 'function') {
         releaseCallbacks.push(result);
         // The client disconnected while the slots were being acquired.
@@ -104,14 +105,14 @@ export class OpenConnections {
     );
     if (ids.length === 0) return;
     try {
-      const activeKeyIds = await this.keys.findActive(ids);
+      const activeKeyIds = await this.deps.keys.findActive(ids);
       for (const id of ids) {
         if (activeKeyIds.has(id)) continue;
-        this.access.invalidateKey(id);
+        this.deps.access.invalidateKey(id);
         for (const { onRevoked } of [...(this.openByKey.get(id) ?? [])]) onRevoked();
       }
     } catch (error) {
-      this.log.warn({ err: error }, 'failed to check the API keys of open connections; trying again');
+      this.deps.log.warn({ err: error }, 'failed to check the API keys of open connections; trying again');
     }
   }
 }

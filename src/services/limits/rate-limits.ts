@@ -1,12 +1,10 @@
 import { LRUCache } from 'lru-cache';
-import { type Logger } from 'pino';
 import { type Caller } from '../../core/access/caller.js';
 import { RateLimited } from '../../core/errors.js';
 import { LIMIT_NAMES, type Limits } from '../../core/limits/limits.js';
-import { type RateLimitRepository } from '../../db/limits/rate-limit-repository.js';
-import { type InFlightRepository } from '../../db/limits/in-flight-repository.js';
 import { RateAllowance, type AllowanceStatus } from './rate-allowance.js';
 import { type ConnectionLimit } from './connection-limits.js';
+import { type Dependencies } from '../dependencies.js';
 
 export const RATE_LIMIT_WINDOW_MS = 60_000;
 /** An evicted allowance starts again, which grants at most 1 % too much. */
@@ -29,27 +27,37 @@ export interface RateLimitStatus extends AllowanceStatus {
 
 /** An API key, client token, end user or workspace, with its limits. */
 interface RateLimitSubject {
+  kind: SubjectKind;
   name: string;
-  label: string;
   limits: Limits;
 }
 
+const NARROWEST_FIRST = ['token', 'endUser', 'key', 'workspace'] as const;
+type SubjectKind = (typeof NARROWEST_FIRST)[number];
+const LABELS: Record<SubjectKind, string> = {
+  token: 'This client token',
+  endUser: 'This end user',
+  key: 'This API key',
+  workspace: 'This workspace',
+};
 type PerMinuteLimit = 'requestsPerMinute' | 'generationsPerMinute';
+
+export interface RateLimitsDependencies extends Pick<Dependencies, 'allowances' | 'inFlight' | 'log'> {
+  defaults: DefaultLimits;
+  windowMs: number;
+}
 
 /**
  * Enforces the limits of keys, tokens, end users and workspaces over all instances. While PostgreSQL is unavailable, no
  * request is rejected here, because whatever needs PostgreSQL fails by itself.
  */
 export class RateLimits {
-  private readonly allowanceByName = new LRUCache<string, RateAllowance>({ max: MAX_CACHED_ALLOWANCES });
+  private readonly allowances = new LRUCache<string, RateAllowance>({
+    max: MAX_CACHED_ALLOWANCES,
+    memoMethod: (name) => new RateAllowance(name, this.deps.windowMs, this.deps.allowances),
+  });
 
-  constructor(
-    private readonly allowances: RateLimitRepository,
-    private readonly inFlight: InFlightRepository,
-    private readonly defaults: DefaultLimits,
-    private readonly windowMs: number,
-    private readonly log: Logger,
-  ) {}
+  constructor(private readonly deps: RateLimitsDependencies) {}
 
   /**
    * Counts requests of the caller and returns the state of its request limit, or null when it has none. Throws RateLimited.
@@ -79,35 +87,39 @@ export class RateLimits {
     const inFlightSubjects = this.subjectsWithLimit(caller, 'generationsInFlight');
     if (inFlightSubjects.length === 0) return () => Promise.resolve(refundAll());
 
-    const limitOf = (subjectLabel: string) =>
-      inFlightSubjects.find(({ label }) => label === subjectLabel)?.limits.generationsInFlight ?? null;
+    const limitOf = (wanted: SubjectKind) =>
+      inFlightSubjects.find(({ kind }) => kind === wanted)?.limits.generationsInFlight ?? null;
     // A token's tasks count toward its end user, or toward its key when it has no end user.
-    const tokenLimit = limitOf(TOKEN_LABEL);
+    const tokenLimit = limitOf('token');
     const limits = {
-      key: lowerOf(limitOf(KEY_LABEL), caller.endUserId === null ? tokenLimit : null),
-      endUser: lowerOf(limitOf(END_USER_LABEL), caller.endUserId === null ? null : tokenLimit),
-      workspace: limitOf(WORKSPACE_LABEL),
+      key: lowerOf(limitOf('key'), caller.endUserId === null ? tokenLimit : null),
+      endUser: lowerOf(limitOf('endUser'), caller.endUserId === null ? null : tokenLimit),
+      workspace: limitOf('workspace'),
     };
-    const exceeded = await this.inFlight.acquire(taskId, caller, limits);
+    const exceeded = await this.deps.inFlight.acquire(taskId, caller, limits);
     if (exceeded) {
       refundAll();
       throw new RateLimited(
-        `${LABEL_BY_SUBJECT[exceeded]} has reached its limit of ${limits[exceeded]} tasks in flight. Wait until one of them finishes.`,
+        `${LABELS[exceeded]} has reached its limit of ${limits[exceeded]} tasks in flight. Wait until one of them finishes.`,
         IN_FLIGHT_RETRY_AFTER_MS,
       );
     }
     return async () => {
       refundAll();
-      await this.inFlight.release(taskId);
+      await this.deps.inFlight.release(taskId);
     };
   }
 
   /** Returns the limits on the caller's connections, the narrowest subject first. */
   connectionLimitsOf(caller: Caller): (ConnectionLimit & { label: string })[] {
     const limited = this.subjectsWithLimit(caller, 'connections');
-    return LABELS_NARROWEST_FIRST.flatMap((subjectLabel) =>
-      limited.filter(({ label }) => label === subjectLabel),
-    ).map(({ name, label, limits }) => ({ subject: name, label, limit: limits.connections ?? Infinity }));
+    return NARROWEST_FIRST.flatMap((wanted) => limited.filter(({ kind }) => kind === wanted)).map(
+      ({ name, kind, limits }) => ({
+        subject: name,
+        label: LABELS[kind],
+        limit: limits.connections ?? Infinity,
+      }),
+    );
   }
 
   private async consumeAll(
@@ -125,7 +137,7 @@ export class RateLimits {
         const { resetsInMs } = allowance.status(limit);
         const seconds = Math.max(1, Math.ceil(resetsInMs / 1_000));
         throw new RateLimited(
-          `${subject.label} has reached its limit of ${limit} ${NOUNS[limitName]} per minute. Try again in ${seconds} s.`,
+          `${LABELS[subject.kind]} has reached its limit of ${limit} ${NOUNS[limitName]} per minute. Try again in ${seconds} s.`,
           Math.ceil(resetsInMs),
         );
       }
@@ -136,7 +148,7 @@ export class RateLimits {
     try {
       return await allowance.tryUse(count, limit);
     } catch (error) {
-      this.log.warn(
+      this.deps.log.warn(
         { err: error },
         'failed to count rate limits; admitting requests until the database is back',
       );
@@ -149,27 +161,21 @@ export class RateLimits {
   }
 
   private subjectsOf({ keyId, workspaceId, endUserId, limits, clientToken }: Caller): RateLimitSubject[] {
-    const { key, endUser, workspace } = this.defaults;
+    const { key, endUser, workspace } = this.deps.defaults;
     return [
-      { name: `key ${keyId}`, label: KEY_LABEL, limits: withOverrides(key, limits) },
-      ...(clientToken
-        ? [{ name: `token ${clientToken.id}`, label: TOKEN_LABEL, limits: clientToken.limits }]
-        : []),
-      ...(endUserId === null
-        ? []
-        : [{ name: `end user ${workspaceId} ${endUserId}`, label: END_USER_LABEL, limits: endUser }]),
-      { name: `workspace ${workspaceId}`, label: WORKSPACE_LABEL, limits: workspace },
+      { kind: 'key', name: `key ${keyId}`, limits: withOverrides(key, limits) },
+      { kind: 'token', name: `token ${clientToken?.id}`, limits: clientToken?.limits ?? {} },
+      {
+        kind: 'endUser',
+        name: `end user ${workspaceId} ${endUserId}`,
+        limits: endUserId === null ? {} : endUser,
+      },
+      { kind: 'workspace', name: `workspace ${workspaceId}`, limits: workspace },
     ];
   }
 
   private allowanceOf({ name }: RateLimitSubject, limitName: PerMinuteLimit): RateAllowance {
-    const allowanceName = `${limitName} ${name}`;
-    let allowance = this.allowanceByName.get(allowanceName);
-    if (!allowance) {
-      allowance = new RateAllowance(allowanceName, this.windowMs, this.allowances);
-      this.allowanceByName.set(allowanceName, allowance);
-    }
-    return allowance;
+    return this.allowances.memo(`${limitName} ${name}`);
   }
 }
 
@@ -181,10 +187,4 @@ function withOverrides(defaults: Limits, overrides: Limits): Limits {
   return Object.fromEntries(LIMIT_NAMES.map((name) => [name, overrides[name] ?? defaults[name]]));
 }
 
-const KEY_LABEL = 'This API key';
-const TOKEN_LABEL = 'This client token';
-const END_USER_LABEL = 'This end user';
-const WORKSPACE_LABEL = 'This workspace';
-const LABELS_NARROWEST_FIRST = [TOKEN_LABEL, END_USER_LABEL, KEY_LABEL, WORKSPACE_LABEL];
-const LABEL_BY_SUBJECT = { key: KEY_LABEL, endUser: END_USER_LABEL, workspace: WORKSPACE_LABEL };
 const NOUNS = { requestsPerMinute: 'requests', generationsPerMinute: 'generations' };

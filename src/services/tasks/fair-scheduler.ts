@@ -1,10 +1,10 @@
-import { type Logger } from 'pino';
+import { singleFlightWithRerun } from '../../core/primitives/async.js';
 import { newId } from '../../core/primitives/ids.js';
 import { type SubmitJob } from '../../core/jobs.js';
 import { type Task } from '../../core/tasks/task.js';
 import { type TaskClaim, type TaskClaimResult } from '../../db/tasks/task-claims.js';
-import { type TaskRepository } from '../../db/tasks/task-repository.js';
-import { retryUntilDatabaseReturns } from '../database-retry.js';
+import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
+import { type Dependencies } from '../dependencies.js';
 
 /** What one run of a submit job has to do. When both fields are absent, there is nothing to submit. */
 export interface SubmissionClaim {
@@ -42,12 +42,9 @@ interface PendingClaim {
  */
 export class FairScheduler {
   private pendingClaims: PendingClaim[] = [];
-  private isClaiming = false;
+  private readonly claimPending = singleFlightWithRerun(() => this.claimBatch());
 
-  constructor(
-    private readonly tasks: TaskRepository,
-    private readonly log: Logger,
-  ) {}
+  constructor(private readonly deps: Pick<Dependencies, 'log' | 'tasks'>) {}
 
   /**
    * Claims the next task. Retries while PostgreSQL is away, and then throws DatabaseUnavailable. Throws when another
@@ -62,30 +59,26 @@ export class FairScheduler {
         if (result.outcome === 'SUPERSEDED') throw new Error('The queue has given this job to another run.');
         if (result.outcome === 'PICKED' && result.task) return { task: result.task };
         if (result.outcome !== 'ALREADY_SUBMITTING') continue;
-        const task = await this.tasks.findSubmission(result.taskId, claim.submissionId);
+        const task = await this.deps.tasks.findSubmission(result.taskId, claim.submissionId);
         return task ? { task } : { interruptedTaskId: result.taskId };
       }
-    }, this.log);
+    }, this.deps.log);
   }
 
   private enqueueClaim(claim: TaskClaim): Promise<TaskClaimResult> {
     return new Promise((resolve, reject) => {
       this.pendingClaims.push({ claim, resolve, reject });
-      if (!this.isClaiming) void this.claimPending();
+      void this.claimPending();
     });
   }
 
-  private async claimPending(): Promise<void> {
-    this.isClaiming = true;
-    while (this.pendingClaims.length > 0) {
-      const batch = this.pendingClaims.splice(0);
-      try {
-        const results = await this.tasks.claimNextTasks(batch.map(({ claim }) => claim));
-        for (const [index, { resolve }] of batch.entries()) resolve(results[index] as TaskClaimResult);
-      } catch (error) {
-        for (const { reject } of batch) reject(error);
-      }
+  private async claimBatch(): Promise<void> {
+    const batch = this.pendingClaims.splice(0);
+    try {
+      const results = await this.deps.tasks.claimNextTasks(batch.map(({ claim }) => claim));
+      for (const [index, { resolve }] of batch.entries()) resolve(results[index] as TaskClaimResult);
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
     }
-    this.isClaiming = false;
   }
 }

@@ -1,4 +1,3 @@
-import { type Logger } from 'pino';
 import { type Caller } from '../../core/access/caller.js';
 import { type CallbackVerdict } from '../../core/callbacks/callback.js';
 import { crashIfArmed } from '../../core/primitives/crash-points.js';
@@ -7,17 +6,14 @@ import { EVENT_ACTORS } from '../../core/events/task-event.js';
 import { newId } from '../../core/primitives/ids.js';
 import { type SubmitJob } from '../../core/jobs.js';
 import { type Task, type TaskKind } from '../../core/tasks/task.js';
-import { type CallbackRepository } from '../../db/callbacks/callback-repository.js';
-import { type TaskRepository } from '../../db/tasks/task-repository.js';
 import { type NewTask } from '../../db/tasks/task-row.js';
 import { type RawCallback } from '../../db/tasks/task-transition.js';
-import { type EventLog } from '../../event-log/event-log.js';
-import { type AceDataClient, type UpstreamResult } from '../../upstreams/acedata-client.js';
-import { PROBE_DELAY_MS, type Reachability, type UpstreamGate } from '../../upstreams/upstream-gate.js';
+import { type UpstreamResult } from '../../upstreams/acedata-client.js';
+import { PROBE_DELAY_MS, type Reachability } from '../../upstreams/upstream-gate.js';
 import { requireCanCreate } from '../access/access.js';
 import { resolveEndUser } from '../access/end-user.js';
 import { type SignedLinks } from '../access/signed-links.js';
-import { retryUntilDatabaseReturns } from '../database-retry.js';
+import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
 import { type RateLimits } from '../limits/rate-limits.js';
 import { type SourceImages } from './source-images.js';
 import {
@@ -29,6 +25,7 @@ import {
 import { isFinalResult, type Results, upstreamIdsOf } from './results.js';
 import { type RequestPricing } from '../billing/request-pricing.js';
 import { FairScheduler } from './fair-scheduler.js';
+import { type Dependencies } from '../dependencies.js';
 
 /**
  * How long to retry writing a callback while PostgreSQL is away. The upstream posts each callback once, and waits at
@@ -36,8 +33,9 @@ import { FairScheduler } from './fair-scheduler.js';
  */
 const CALLBACK_RETRY_LIMIT_MS = 8_000;
 
-/** Where a request came from, apart from its caller. */
+/** What a request is for, and where it came from, apart from its caller. */
 export interface RequestOrigin {
+  kind: TaskKind;
   /** ID of the HTTP request, as it appears in the log. */
   traceId?: string | null;
   /** The task that this request retries. */
@@ -50,6 +48,17 @@ export interface RequestResult {
   replayed: boolean;
 }
 
+export interface GenerationDependencies extends Pick<
+  Dependencies,
+  'callbacks' | 'eventLog' | 'log' | 'tasks' | 'upstream' | 'upstreamGate'
+> {
+  results: Results;
+  signedLinks: SignedLinks;
+  sourceImages: SourceImages;
+  pricing: RequestPricing;
+  rateLimits: RateLimits;
+}
+
 /**
  * The life of a task, in the order in which it happens. A caller requests it, a job submits it, and the upstream's
  * result is received and applied (results.ts). Then its images are ingested (../images/ingest.ts). reconciliation.ts
@@ -59,20 +68,8 @@ export interface RequestResult {
 export class Generation {
   private readonly scheduler: FairScheduler;
 
-  constructor(
-    private readonly tasks: TaskRepository,
-    private readonly callbacks: CallbackRepository,
-    private readonly results: Results,
-    private readonly events: EventLog,
-    private readonly upstream: AceDataClient,
-    private readonly upstreamGate: UpstreamGate,
-    private readonly signedLinks: SignedLinks,
-    private readonly sourceImages: SourceImages,
-    private readonly pricing: RequestPricing,
-    private readonly rateLimits: RateLimits,
-    private readonly log: Logger,
-  ) {
-    this.scheduler = new FairScheduler(tasks, log);
+  constructor(private readonly deps: GenerationDependencies) {
+    this.scheduler = new FairScheduler(deps);
   }
 
   /**
@@ -81,15 +78,11 @@ export class Generation {
    * may not create tasks. In these cases nothing was written. A request that repeats an idempotency key creates
    * nothing, so no limit or budget rejects it.
    */
-  async request(
-    caller: Caller,
-    kind: TaskKind,
-    input: ImageRequest,
-    { traceId = null, retryOfId = null }: RequestOrigin = {},
-  ): Promise<RequestResult> {
+  async request(caller: Caller, input: ImageRequest, origin: RequestOrigin): Promise<RequestResult> {
+    const { kind, traceId = null, retryOfId = null } = origin;
     requireCanCreate(caller);
     const endUserId = resolveEndUser(caller, input.endUserId);
-    const request = validateImageRequest(kind, await this.sourceImages.resolveOwnLink(caller, input));
+    const request = validateImageRequest(kind, await this.deps.sourceImages.resolveOwnLink(caller, input));
     const inputHash = hashRequest(request, retryOfId, endUserId);
     const { workspaceId, keyId } = caller;
     const newTask = {
@@ -101,7 +94,7 @@ export class Generation {
       traceId,
       keyId,
       endUserId,
-      ...this.pricing.priceOf(request.model),
+      ...this.deps.pricing.priceOf(request.model),
     };
     const admission = await this.admit(caller, request, newTask);
     if ('replayed' in admission) return admission;
@@ -126,9 +119,9 @@ export class Generation {
     newTask: NewTask,
   ): Promise<RequestResult | { release: () => Promise<void> }> {
     try {
-      await this.sourceImages.checkUrlsAndAccess(caller, request);
+      await this.deps.sourceImages.checkUrlsAndAccess(caller, request);
       const { endUserId } = newTask;
-      return { release: await this.rateLimits.admitGeneration({ ...caller, endUserId }, newTask.id) };
+      return { release: await this.deps.rateLimits.admitGeneration({ ...caller, endUserId }, newTask.id) };
     } catch (error) {
       if (!(error instanceof RateLimited || error instanceof InputRejected)) throw error;
       const replayed = await this.findReplayed(newTask);
@@ -143,14 +136,14 @@ export class Generation {
    */
   private async insertTask(caller: Caller, newTask: NewTask): Promise<RequestResult> {
     for (let attempt = 1; ; attempt += 1) {
-      const task = await this.tasks.insert(newTask, caller.keyName);
+      const task = await this.deps.tasks.insert(newTask, caller.keyName);
       if (task) {
-        this.events.requestSeal();
+        this.deps.eventLog.requestSeal();
         return { task, replayed: false };
       }
       const replayed = await this.findReplayed(newTask);
       if (replayed) return replayed;
-      await this.pricing.throwIfOverBudget(newTask, attempt);
+      await this.deps.pricing.throwIfOverBudget(newTask, attempt);
     }
   }
 
@@ -162,11 +155,11 @@ export class Generation {
    */
   async submit(submitJob: SubmitJob): Promise<void> {
     try {
-      await this.upstreamGate.run(() => this.submitNext(submitJob));
+      await this.deps.upstreamGate.run(() => this.submitNext(submitJob));
     } catch (error) {
       if (!(error instanceof UpstreamPaused) || !(await this.rescheduleJob(submitJob))) throw error;
     }
-    this.events.requestSeal();
+    this.deps.eventLog.requestSeal();
   }
 
   /**
@@ -176,7 +169,8 @@ export class Generation {
    */
   private async rescheduleJob(submitJob: SubmitJob): Promise<boolean> {
     return (
-      submitJob.attempt === 1 && this.tasks.replaceSubmitJob(submitJob, new Date(Date.now() + PROBE_DELAY_MS))
+      submitJob.attempt === 1 &&
+      this.deps.tasks.replaceSubmitJob(submitJob, new Date(Date.now() + PROBE_DELAY_MS))
     );
   }
 
@@ -189,17 +183,17 @@ export class Generation {
     if (!task) return 'not-tried';
     crashIfArmed('submitting-saved');
     try {
-      const result = await this.upstream.submit({
+      const result = await this.deps.upstream.submit({
         ...task,
         count: task.requestedCount,
-        sourceImageUrl: this.sourceImages.upstreamSourceUrl(task),
-        callbackUrl: this.signedLinks.upstreamCallbackUrl(task.id),
+        sourceImageUrl: this.deps.sourceImages.upstreamSourceUrl(task),
+        callbackUrl: this.deps.signedLinks.upstreamCallbackUrl(task.id),
       });
       crashIfArmed(result.kind === 'succeeded' ? 'wait-result-received' : 'response-read');
-      await retryUntilDatabaseReturns(() => this.applySubmitResponse(task, result), this.log);
+      await retryUntilDatabaseReturns(() => this.applySubmitResponse(task, result), this.deps.log);
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error;
-      await retryUntilDatabaseReturns(() => this.applySubmitFailure(task, error), this.log);
+      await retryUntilDatabaseReturns(() => this.applySubmitFailure(task, error), this.deps.log);
       return error.outcome === 'not-sent' ? 'unreachable' : 'reached';
     }
     return 'reached';
@@ -212,16 +206,17 @@ export class Generation {
    */
   async receiveCallback(taskId: string, callback: RawCallback): Promise<CallbackVerdict> {
     crashIfArmed('callback-read');
-    const result = this.upstream.parseCallback(Buffer.from(callback.body));
+    const result = this.deps.upstream.parseCallback(Buffer.from(callback.body));
     const applyCallback = async () => {
       const verdict =
         result && isFinalResult(result)
-          ? await this.results.apply(taskId, result, EVENT_ACTORS.upstreamCallback, callback)
+          ? await this.deps.results.apply(taskId, result, { actor: EVENT_ACTORS.upstreamCallback, callback })
           : 'MALFORMED';
-      if (verdict !== 'APPLIED' && verdict !== 'EARLY') await this.callbacks.save(callback, taskId, verdict);
+      if (verdict !== 'APPLIED' && verdict !== 'EARLY')
+        await this.deps.callbacks.save(callback, taskId, verdict);
       return verdict;
     };
-    const verdict = await retryUntilDatabaseReturns(applyCallback, this.log, CALLBACK_RETRY_LIMIT_MS);
+    const verdict = await retryUntilDatabaseReturns(applyCallback, this.deps.log, CALLBACK_RETRY_LIMIT_MS);
     crashIfArmed('callback-saved');
     return verdict;
   }
@@ -231,19 +226,23 @@ export class Generation {
     result: Extract<UpstreamResult, { kind: 'accepted' | 'succeeded' }>,
   ): Promise<void> {
     if (result.kind === 'succeeded') {
-      await this.results.apply(task.id, result, EVENT_ACTORS.submitter);
+      await this.deps.results.apply(task.id, result, { actor: EVENT_ACTORS.submitter });
       return;
     }
     const upstreamIds = upstreamIdsOf(result);
     const data = { upstreamTaskId: result.upstreamTaskId, attempt: task.attempts };
     const event = { type: 'TASK_SUBMITTED', actor: EVENT_ACTORS.submitter, data } as const;
-    const updated = await this.tasks.transitionTo(task.id, 'RUNNING', { ...upstreamIds, event });
-    if (!updated) await this.tasks.setUpstreamTaskId(task.id, result.upstreamTaskId, result.upstreamTraceId);
+    const updated = await this.deps.tasks.transitionTo(task.id, 'RUNNING', { ...upstreamIds, event });
+    if (!updated)
+      await this.deps.tasks.setUpstreamTaskId(task.id, result.upstreamTaskId, result.upstreamTraceId);
   }
 
   private async applySubmitFailure(task: Task, error: UpstreamError): Promise<void> {
     const { outcome, failure } = error;
-    this.log.warn({ taskId: task.id, attempt: task.attempts, outcome, code: failure.code }, error.message);
+    this.deps.log.warn(
+      { taskId: task.id, attempt: task.attempts, outcome, code: failure.code },
+      error.message,
+    );
     if (outcome === 'unknown') return this.markUnconfirmed(task.id, error.message, task.attempts);
 
     const delayMs = error.retryAfterMs(task.attempts);
@@ -251,14 +250,14 @@ export class Generation {
     if (delayMs !== null && retryAt < task.deadlineAt) {
       const { code, message } = failure;
       const data = { attempt: task.attempts, code, message, retryAt: retryAt.toISOString() };
-      await this.tasks.requeue(task, retryAt, {
+      await this.deps.tasks.requeue(task, retryAt, {
         type: 'SUBMIT_REJECTED',
         actor: EVENT_ACTORS.submitter,
         data,
       });
       return;
     }
-    await this.tasks.transitionTo(task.id, 'FAILED', {
+    await this.deps.tasks.transitionTo(task.id, 'FAILED', {
       upstreamTraceId: failure.upstreamTraceId,
       failure,
       event: { type: 'TASK_FAILED', actor: EVENT_ACTORS.submitter, data: { error: failure } },
@@ -266,16 +265,16 @@ export class Generation {
   }
 
   private async markUnconfirmed(taskId: string, message: string, attempt?: number): Promise<void> {
-    const task = await this.tasks.find(taskId);
+    const task = await this.deps.tasks.find(taskId);
     if (task?.status !== 'SUBMITTING') return;
-    await this.tasks.transitionTo(taskId, 'UNCONFIRMED', {
+    await this.deps.tasks.transitionTo(taskId, 'UNCONFIRMED', {
       event: {
         type: 'SUBMIT_UNCONFIRMED',
         actor: EVENT_ACTORS.submitter,
         data: { attempt: attempt ?? task.attempts, message },
       },
     });
-    this.events.requestSeal();
+    this.deps.eventLog.requestSeal();
   }
 
   /**
@@ -285,7 +284,7 @@ export class Generation {
   private async findReplayed(newTask: NewTask): Promise<RequestResult | null> {
     const { idempotencyKey } = newTask;
     if (idempotencyKey === null) return null;
-    const found = await this.tasks.findByIdempotencyKey({ ...newTask, idempotencyKey });
+    const found = await this.deps.tasks.findByIdempotencyKey({ ...newTask, idempotencyKey });
     if (!found) return null;
     if (found.sameInput) return { task: found, replayed: true };
     const message =

@@ -1,13 +1,10 @@
-import { type Logger } from 'pino';
 import { type TaskFailure } from '../../core/tasks/task-failure.js';
 import { EVENT_ACTORS } from '../../core/events/task-event.js';
 import { type Task } from '../../core/tasks/task.js';
-import { type LeaseRepository } from '../../db/postgres/lease-repository.js';
-import { type TaskRepository } from '../../db/tasks/task-repository.js';
-import { type EventLog } from '../../event-log/event-log.js';
-import { type AceDataClient, MAX_READ_TASK_IDS } from '../../upstreams/acedata-client.js';
-import { retryUntilDatabaseReturns } from '../database-retry.js';
+import { MAX_READ_TASK_IDS } from '../../upstreams/acedata-client.js';
+import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
 import { isFinalResult, type Results } from './results.js';
+import { type Dependencies } from '../dependencies.js';
 
 /** Name of the lease that lets one instance poll at a time. */
 const UPSTREAM_POLL_LEASE = 'upstream-reading';
@@ -19,20 +16,20 @@ const POLL_FAILURE_COOLDOWN_MS = 4_000;
 /** Overdue tasks that one run expires. The next run follows a second later. */
 const OVERDUE_BATCH_SIZE = 200;
 
+export interface ReconciliationDependencies extends Pick<
+  Dependencies,
+  'eventLog' | 'leases' | 'log' | 'tasks' | 'upstream'
+> {
+  results: Results;
+  /** A running task is polled when this much time has passed since its last poll, or since its submission. */
+  pollAfterMs: number;
+  /** Minimum time between two polls, of all instances together. */
+  pollIntervalMs: number;
+}
+
 /** Finishes tasks that no callback has finished: polls the upstream for running tasks, and expires overdue ones. */
 export class Reconciliation {
-  constructor(
-    private readonly tasks: TaskRepository,
-    private readonly leases: LeaseRepository,
-    private readonly results: Results,
-    private readonly events: EventLog,
-    private readonly upstream: AceDataClient,
-    private readonly log: Logger,
-    /** A running task is polled when this much time has passed since its last poll, or since its submission. */
-    private readonly pollAfterMs: number,
-    /** Minimum time between two polls, of all instances together. */
-    private readonly pollIntervalMs: number,
-  ) {}
+  constructor(private readonly deps: ReconciliationDependencies) {}
 
   /**
    * Polls up to 50 tasks in one request, unless an instance has polled within the interval. These are running tasks,
@@ -40,38 +37,38 @@ export class Reconciliation {
    * fails. Then no task is changed, and no instance polls during the cooldown.
    */
   async reconcile(): Promise<void> {
-    if (!(await this.leases.acquire(UPSTREAM_POLL_LEASE, this.pollIntervalMs))) return;
-    const dueTasks = await this.tasks.claimForReconciliation(this.pollAfterMs, MAX_READ_TASK_IDS);
+    if (!(await this.deps.leases.acquire(UPSTREAM_POLL_LEASE, this.deps.pollIntervalMs))) return;
+    const dueTasks = await this.deps.tasks.claimForReconciliation(this.deps.pollAfterMs, MAX_READ_TASK_IDS);
     if (dueTasks.length === 0) return;
     const upstreamIds = dueTasks.map((task) => task.upstreamTaskId);
-    const upstreamTasks = await this.upstream.readTasks(upstreamIds).catch(async (error: unknown) => {
+    const upstreamTasks = await this.deps.upstream.readTasks(upstreamIds).catch(async (error: unknown) => {
       const ids = dueTasks.map((task) => task.id);
-      await retryUntilDatabaseReturns(() => this.tasks.clearCheckedAt(ids), this.log);
-      await this.leases.extend(UPSTREAM_POLL_LEASE, POLL_FAILURE_COOLDOWN_MS);
+      await retryUntilDatabaseReturns(() => this.deps.tasks.clearCheckedAt(ids), this.deps.log);
+      await this.deps.leases.extend(UPSTREAM_POLL_LEASE, POLL_FAILURE_COOLDOWN_MS);
       throw error;
     });
     for (const { id, upstreamTaskId } of dueTasks) {
       const result = upstreamTasks.get(upstreamTaskId);
-      if (!result) this.log.warn({ taskId: id }, 'the upstream does not know a task that it accepted');
+      if (!result) this.deps.log.warn({ taskId: id }, 'the upstream does not know a task that it accepted');
       if (!result || !isFinalResult(result)) continue;
       await retryUntilDatabaseReturns(
-        () => this.results.apply(id, result, EVENT_ACTORS.reconciler),
-        this.log,
+        () => this.deps.results.apply(id, result, { actor: EVENT_ACTORS.reconciler }),
+        this.deps.log,
       );
     }
   }
 
   /** Expires tasks whose deadline has passed. */
   async expireOverdue(): Promise<void> {
-    for (const task of await this.tasks.findOverdue(OVERDUE_BATCH_SIZE)) {
+    for (const task of await this.deps.tasks.findOverdue(OVERDUE_BATCH_SIZE)) {
       const error = expiryFailure(task);
-      await this.tasks.transitionTo(task.id, 'EXPIRED', {
+      await this.deps.tasks.transitionTo(task.id, 'EXPIRED', {
         fromStatuses: [task.status],
         failure: error,
         event: { type: 'TASK_EXPIRED', actor: EVENT_ACTORS.deadline, data: { error } },
       });
     }
-    this.events.requestSeal();
+    this.deps.eventLog.requestSeal();
   }
 }
 

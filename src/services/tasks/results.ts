@@ -1,12 +1,19 @@
 import { type CallbackVerdict } from '../../core/callbacks/callback.js';
 import { newId } from '../../core/primitives/ids.js';
-import { type TaskRepository } from '../../db/tasks/task-repository.js';
 import { type NewImage, type RawCallback, type TransitionedTask } from '../../db/tasks/task-transition.js';
-import { type EventLog } from '../../event-log/event-log.js';
 import { type UpstreamImage, type UpstreamResult } from '../../upstreams/acedata-client.js';
+import { type Dependencies } from '../dependencies.js';
 
 /** A result that the upstream will not change any more. */
 type FinalResult = Extract<UpstreamResult, { kind: 'succeeded' | 'failed' }>;
+
+/** How a result arrived. */
+interface ResultSource {
+  /** Recorded as the cause of the event. */
+  actor: string;
+  /** The callback to save in the same commit. */
+  callback?: RawCallback;
+}
 
 export function isFinalResult(result: UpstreamResult): result is FinalResult {
   return result.kind === 'succeeded' || result.kind === 'failed';
@@ -17,40 +24,32 @@ export function isFinalResult(result: UpstreamResult): result is FinalResult {
  * polling, and often in several of these ways.
  */
 export class Results {
-  constructor(
-    private readonly tasks: TaskRepository,
-    private readonly events: EventLog,
-  ) {}
+  constructor(private readonly deps: Pick<Dependencies, 'eventLog' | 'tasks'>) {}
 
-  /** Applies a final result to its task, at most once. `actor` is recorded as the cause of the event. */
-  async apply(
-    taskId: string,
-    result: FinalResult,
-    actor: string,
-    callback?: RawCallback,
-  ): Promise<CallbackVerdict> {
+  /** Applies a final result to its task, at most once. */
+  async apply(taskId: string, result: FinalResult, source: ResultSource): Promise<CallbackVerdict> {
+    const { actor, callback } = source;
     const updated =
       result.kind === 'succeeded'
-        ? await this.applySuccess(taskId, result, actor, callback)
-        : await this.tasks.transitionTo(taskId, 'FAILED', {
+        ? await this.applySuccess(taskId, result, source)
+        : await this.deps.tasks.transitionTo(taskId, 'FAILED', {
             ...upstreamIdsOf(result),
             failure: result.failure,
             event: { type: 'TASK_FAILED', actor, data: { error: result.failure } },
             callback,
           });
-    this.events.requestSeal();
-    return updated ? (updated.verdict ?? 'APPLIED') : this.applyToFinalTask(taskId, result, actor, callback);
+    this.deps.eventLog.requestSeal();
+    return updated ? (updated.verdict ?? 'APPLIED') : this.applyToFinalTask(taskId, result, source);
   }
 
   private async applySuccess(
     taskId: string,
     result: Extract<UpstreamResult, { kind: 'succeeded' }>,
-    actor: string,
-    callback?: RawCallback,
+    { actor, callback }: ResultSource,
   ): Promise<TransitionedTask | null> {
     const images = result.images.map(toNewImage);
     const data = { deliveredCount: images.length, imageIds: images.map(({ id }) => id) };
-    return this.tasks.transitionTo(taskId, 'SUCCEEDED', {
+    return this.deps.tasks.transitionTo(taskId, 'SUCCEEDED', {
       ...upstreamIdsOf(result),
       images,
       event: { type: 'TASK_SUCCEEDED', actor, data },
@@ -63,20 +62,19 @@ export class Results {
   private async applyToFinalTask(
     taskId: string,
     result: FinalResult,
-    actor: string,
-    callback?: RawCallback,
+    { actor, callback }: ResultSource,
   ): Promise<CallbackVerdict> {
-    const task = await this.tasks.find(taskId);
+    const task = await this.deps.tasks.find(taskId);
     if (!task) return 'UNKNOWN_TASK';
     if (task.status === (result.kind === 'succeeded' ? 'SUCCEEDED' : 'FAILED')) return 'DUPLICATE';
     if (result.kind === 'failed') {
       if (task.status === 'SUCCEEDED') return 'CONFLICT';
-      await this.tasks.releaseUncertain(taskId);
+      await this.deps.tasks.releaseUncertain(taskId);
       return 'LATE';
     }
     const images = result.images.map(toNewImage);
-    const wasAdded = await this.tasks.addLateImages(taskId, { images, actor, callback });
-    this.events.requestSeal();
+    const wasAdded = await this.deps.tasks.addLateImages(taskId, { images, actor, callback });
+    this.deps.eventLog.requestSeal();
     return wasAdded ? 'LATE' : 'DUPLICATE';
   }
 }

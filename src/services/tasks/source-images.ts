@@ -2,10 +2,10 @@ import { type Caller } from '../../core/access/caller.js';
 import { InputRejected } from '../../core/errors.js';
 import { type UserErrorCode } from '../../core/primitives/user-error.js';
 import { type Task } from '../../core/tasks/task.js';
-import { type ImageRepository } from '../../db/images/image-repository.js';
 import { UrlRefused, type SsrfGuard } from '../../net/ssrf-guard.js';
 import { type SignedLinks } from '../access/signed-links.js';
 import { type ValidImageRequest, type ImageRequest } from './request-validation.js';
+import { type Dependencies } from '../dependencies.js';
 
 /** Guards for the URLs in requests: those of source images, and those of webhook endpoints. */
 export interface UrlGuards {
@@ -16,16 +16,14 @@ export interface UrlGuards {
 /** Checks what a request refers to: stored images, images elsewhere, and webhook endpoints. */
 export class SourceImages {
   constructor(
-    private readonly images: ImageRepository,
-    private readonly signedLinks: SignedLinks,
-    private readonly guards: UrlGuards,
+    private readonly deps: Pick<Dependencies, 'images'> & { signedLinks: SignedLinks; urlGuards: UrlGuards },
   ) {}
 
   /** When the source URL is a signed link to one of the caller's images, replaces it by that image's ID. */
   async resolveOwnLink(caller: Caller, request: ImageRequest): Promise<ImageRequest> {
-    const imageId = request.sourceImageUrl && this.signedLinks.imageIdFromLink(request.sourceImageUrl);
+    const imageId = request.sourceImageUrl && this.deps.signedLinks.imageIdFromLink(request.sourceImageUrl);
     if (!imageId || request.sourceImageId != null) return request;
-    const [image] = await this.images.findMany(caller, [imageId]);
+    const [image] = await this.deps.images.findMany(caller, [imageId]);
     return image ? { ...request, sourceImageUrl: null, sourceImageId: imageId } : request;
   }
 
@@ -37,7 +35,7 @@ export class SourceImages {
     const { sourceImageId, sourceImageUrl, webhookUrl } = request;
     if (sourceImageId) await this.checkSourceImage(caller, sourceImageId);
     if (sourceImageUrl) {
-      await checkUrlAllowed(this.guards.sourceImages, sourceImageUrl, {
+      await checkUrlAllowed(this.deps.urlGuards.sourceImages, sourceImageUrl, {
         code: 'INVALID_URL',
         field: 'sourceImageUrl',
         problem: 'The source image cannot be fetched',
@@ -45,7 +43,7 @@ export class SourceImages {
       });
     }
     if (webhookUrl) {
-      await checkUrlAllowed(this.guards.webhooks, webhookUrl, {
+      await checkUrlAllowed(this.deps.urlGuards.webhooks, webhookUrl, {
         code: 'INVALID_WEBHOOK_URL',
         field: 'webhookUrl',
         problem: 'Results cannot be posted to webhookUrl',
@@ -57,18 +55,18 @@ export class SourceImages {
   /** URL from which the upstream fetches a task's source image. Null when the task has none. */
   upstreamSourceUrl(task: Task): string | null {
     return task.sourceImageId
-      ? this.signedLinks.imageUrlForUpstream(task.sourceImageId)
+      ? this.deps.signedLinks.imageUrlForUpstream(task.sourceImageId)
       : task.sourceImageUrl;
   }
 
   private async checkSourceImage(caller: Caller, imageId: string): Promise<void> {
     const field = ['input', 'sourceImageId'];
-    const [image] = await this.images.findMany(caller, [imageId]);
+    const [image] = await this.deps.images.findMany(caller, [imageId]);
     if (!image || image.lostAt || image.deletedAt) {
       const message = 'No image with this ID in your workspace.';
       throw new InputRejected([{ code: 'NOT_FOUND', message, field }]);
     }
-    if (this.signedLinks.imageUrlForUpstream(imageId) === null) {
+    if (this.deps.signedLinks.imageUrlForUpstream(imageId) === null) {
       const message =
         'The upstream cannot fetch this image, because Darkroom has no public URL. Ask the operator to set PUBLIC_URL, or use sourceImageUrl.';
       throw new InputRejected([{ code: 'PUBLIC_URL_REQUIRED', message, field }]);

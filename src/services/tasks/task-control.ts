@@ -2,17 +2,12 @@ import { type Caller } from '../../core/access/caller.js';
 import { InputRejected } from '../../core/errors.js';
 import { isId } from '../../core/primitives/ids.js';
 import { type CancelOutcome, isFinal, type Task } from '../../core/tasks/task.js';
-import { type TaskRepository } from '../../db/tasks/task-repository.js';
-import { type EventLog } from '../../event-log/event-log.js';
 import { type Generation, type RequestResult } from './generation.js';
+import { type Dependencies } from '../dependencies.js';
 
 /** Cancels and retries existing tasks. A task of another workspace is treated like one that does not exist. */
 export class TaskControl {
-  constructor(
-    private readonly tasks: TaskRepository,
-    private readonly generation: Generation,
-    private readonly events: EventLog,
-  ) {}
+  constructor(private readonly deps: Pick<Dependencies, 'eventLog' | 'tasks'> & { generation: Generation }) {}
 
   /**
    * Cancels a task. NOT_SENT: nothing was sent to the upstream. ALREADY_SENT: the upstream cannot be stopped and may
@@ -23,12 +18,12 @@ export class TaskControl {
     let task = await this.find(caller, id);
     while (!isFinal(task.status)) {
       const outcome = task.status === 'QUEUED' ? 'NOT_SENT' : 'ALREADY_SENT';
-      const canceled = await this.tasks.transitionTo(id, 'CANCELED', {
+      const canceled = await this.deps.tasks.transitionTo(id, 'CANCELED', {
         fromStatuses: [task.status],
         event: { type: 'TASK_CANCELED', actor: caller.keyName, data: { outcome } },
       });
       if (canceled) {
-        this.events.requestSeal();
+        this.deps.eventLog.requestSeal();
         return { task: canceled, outcome };
       }
       task = await this.find(caller, id);
@@ -43,8 +38,7 @@ export class TaskControl {
   async retry(
     caller: Caller,
     id: string,
-    idempotencyKey: string | null,
-    traceId: string | null = null,
+    { idempotencyKey = null, traceId }: { idempotencyKey?: string | null; traceId?: string | null },
   ): Promise<RequestResult> {
     const task = await this.find(caller, id);
     if (!isFinal(task.status)) {
@@ -79,11 +73,11 @@ export class TaskControl {
       timeoutSeconds,
       idempotencyKey,
     };
-    return this.generation.request(caller, kind, request, { traceId, retryOfId: task.id });
+    return this.deps.generation.request(caller, request, { kind, traceId, retryOfId: task.id });
   }
 
   private async find(caller: Caller, id: string): Promise<Task> {
-    const [task] = isId(id) ? await this.tasks.findMany(caller, [id]) : [];
+    const [task] = isId(id) ? await this.deps.tasks.findMany(caller, [id]) : [];
     if (task) return task;
     const message = 'No task with this ID in your workspace.';
     throw new InputRejected([{ code: 'NOT_FOUND', message, field: ['input', 'id'] }]);

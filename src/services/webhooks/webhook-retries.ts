@@ -1,5 +1,6 @@
+import { newId } from '../../core/primitives/ids.js';
 import { EVENT_ACTORS } from '../../core/events/task-event.js';
-import { type WebhookDelivery } from '../../core/webhooks/webhook-delivery.js';
+import { type WebhookAttempt, type WebhookDelivery } from '../../core/webhooks/webhook-delivery.js';
 import { type WebhookAttemptResult } from '../../db/webhooks/webhook-repository.js';
 import { parseRetryAfter } from '../../net/retry-after.js';
 
@@ -26,13 +27,11 @@ const MAX_RETRY_AFTER_MS = 24 * HOUR_MS;
 const HTTP_GONE = 410;
 
 /** The response to one attempt. */
-export interface AttemptResponse {
+export interface AttemptResponse extends Pick<WebhookAttempt, 'at' | 'latencyMs' | 'responseBody'> {
   /** Null when the endpoint did not respond. */
   statusCode: number | null;
   /** Why the endpoint did not respond. */
   errorMessage: string | null;
-  responseBody: string | null;
-  latencyMs: number;
   headers: Record<string, string | string[] | undefined>;
 }
 
@@ -42,16 +41,15 @@ export interface AttemptResponse {
  */
 export function attemptOutcomeOf(
   delivery: Pick<WebhookDelivery, 'id' | 'attemptNumber' | 'attemptSinceRedelivery'>,
-  { id, at }: { id: string; at: Date },
   response: AttemptResponse,
   retryDelaysMs: RetryDelays,
 ): WebhookAttemptResult {
-  const { statusCode, latencyMs } = response;
+  const { at, statusCode, latencyMs } = response;
   const { attemptNumber } = delivery;
   // PostgreSQL cannot store NUL in text.
   const responseBody = response.responseBody?.replaceAll('\0', '\uFFFD') ?? null;
-  const webhookAttempt = {
-    id,
+  const attempt = {
+    id: newId(),
     attemptNumber,
     at,
     statusCode,
@@ -63,26 +61,18 @@ export function attemptOutcomeOf(
   const actor = EVENT_ACTORS.webhook;
   if (statusCode !== null && isSuccessStatus(statusCode)) {
     const data = { webhookId: delivery.id, attempt: attemptNumber, statusCode };
-    return {
-      status: 'DELIVERED',
-      attempt: webhookAttempt,
-      event: { type: 'WEBHOOK_DELIVERED', actor, data },
-    };
+    return { status: 'DELIVERED', attempt, event: { type: 'WEBHOOK_DELIVERED', actor, data } };
   }
   const delayMs = statusCode === HTTP_GONE ? undefined : retryDelaysMs[delivery.attemptSinceRedelivery - 1];
   if (delayMs === undefined) {
-    const reason = webhookAttempt.errorMessage ?? '';
+    const reason = attempt.errorMessage ?? '';
     const data = { webhookId: delivery.id, attempt: attemptNumber, reason };
-    return {
-      status: 'ABANDONED',
-      attempt: webhookAttempt,
-      event: { type: 'WEBHOOK_ABANDONED', actor, data },
-    };
+    return { status: 'ABANDONED', attempt, event: { type: 'WEBHOOK_ABANDONED', actor, data } };
   }
   const requestedDelayMs = parseRetryAfter(response.headers['retry-after'], MAX_RETRY_AFTER_MS) ?? 0;
   const jitteredDelayMs = Math.max(requestedDelayMs, delayMs) * (1 + Math.random() * JITTER_RATIO);
   const nextAttemptAt = new Date(Date.now() + jitteredDelayMs);
-  return { status: 'PENDING', attempt: { ...webhookAttempt, nextAttemptAt }, event: null };
+  return { status: 'PENDING', attempt: { ...attempt, nextAttemptAt }, event: null };
 }
 
 function isSuccessStatus(statusCode: number): boolean {

@@ -1,9 +1,8 @@
 import { Webhook } from 'standardwebhooks';
 import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller } from '../../core/access/caller.js';
-import { InputRejected } from '../../core/errors.js';
-import { type Signer } from '../../core/access/signer.js';
-import { type WorkspaceRepository } from '../../db/access/workspace-repository.js';
+import { throwIfAny, validateGracePeriod } from '../access/validate-api-key.js';
+import { type Dependencies } from '../dependencies.js';
 
 /** The secret that signs a workspace's webhooks, in the form that its endpoints verify with. */
 export interface WebhookSecret {
@@ -15,21 +14,17 @@ export interface WebhookSecret {
 
 /** Long enough to deploy the new secret to every endpoint. Standard Webhooks recommends no value. */
 const DEFAULT_GRACE_PERIOD_SECONDS = 24 * 3_600;
-const MAX_GRACE_PERIOD_SECONDS = 7 * 24 * 3_600;
 
 /**
  * Derives the webhook secrets of workspaces from SECRET_KEY and a version number, so that no secret is stored. A rotation
  * increments the version. After a change of SECRET_KEY, keys in SECRET_KEY_PREVIOUS still add their signatures.
  */
 export class WebhookSecrets {
-  constructor(
-    private readonly signer: Signer,
-    private readonly workspaces: WorkspaceRepository,
-  ) {}
+  constructor(private readonly deps: Pick<Dependencies, 'signer' | 'workspaces'>) {}
 
   /** Returns the current secret of the caller's workspace. */
   async current({ workspaceId }: Caller): Promise<WebhookSecret> {
-    const { version, previousExpiresAt } = await this.workspaces.findWebhookSecretVersion(workspaceId);
+    const { version, previousExpiresAt } = await this.deps.workspaces.findWebhookSecretVersion(workspaceId);
     return this.toWebhookSecret(workspaceId, version, previousExpiresAt);
   }
 
@@ -37,17 +32,15 @@ export class WebhookSecrets {
    * Replaces the secret. The replaced one still signs for `gracePeriodSeconds`, by default a day, and any older one stops
    * signing at once. Throws InputRejected INVALID_GRACE_PERIOD.
    */
-  async rotate(caller: Caller, requestedGracePeriodSeconds: number | null): Promise<WebhookSecret> {
-    const gracePeriodSeconds = requestedGracePeriodSeconds ?? DEFAULT_GRACE_PERIOD_SECONDS;
-    if (gracePeriodSeconds < 0 || gracePeriodSeconds > MAX_GRACE_PERIOD_SECONDS) {
-      const message = `gracePeriodSeconds is ${gracePeriodSeconds}. Use 0 to ${MAX_GRACE_PERIOD_SECONDS}.`;
-      throw new InputRejected([
-        { code: 'INVALID_GRACE_PERIOD', message, field: ['input', 'gracePeriodSeconds'] },
-      ]);
-    }
+  async rotate(caller: Caller, gracePeriod: number | null): Promise<WebhookSecret> {
+    const gracePeriodSeconds = gracePeriod ?? DEFAULT_GRACE_PERIOD_SECONDS;
+    throwIfAny(validateGracePeriod(gracePeriodSeconds));
     const { workspaceId } = caller;
-    const audit = newAuditEntry(caller, 'WEBHOOK_SECRET_ROTATED', workspaceId, { gracePeriodSeconds });
-    const { version, previousExpiresAt } = await this.workspaces.rotateWebhookSecret(
+    const audit = newAuditEntry(caller, 'WEBHOOK_SECRET_ROTATED', {
+      targetId: workspaceId,
+      data: { gracePeriodSeconds },
+    });
+    const { version, previousExpiresAt } = await this.deps.workspaces.rotateWebhookSecret(
       workspaceId,
       gracePeriodSeconds,
       audit,
@@ -81,7 +74,7 @@ export class WebhookSecrets {
   }
 
   private secretsOf(workspaceId: string, version: number): string[] {
-    const keys = this.signer.deriveAll('webhook-secret', `${workspaceId}.${version}`);
+    const keys = this.deps.signer.deriveAll('webhook-secret', `${workspaceId}.${version}`);
     return keys.map((key) => `whsec_${key.toString('base64')}`);
   }
 }

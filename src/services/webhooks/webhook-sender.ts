@@ -1,25 +1,21 @@
-import { type Logger } from 'pino';
 import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller } from '../../core/access/caller.js';
 import { singleFlightWithRerun, withTimeout } from '../../core/primitives/async.js';
 import { crashIfArmed } from '../../core/primitives/crash-points.js';
 import { InputRejected } from '../../core/errors.js';
-import { isId, newId } from '../../core/primitives/ids.js';
+import { isId } from '../../core/primitives/ids.js';
 import { type WebhookAttempt, type WebhookDeliverySummary } from '../../core/webhooks/webhook-delivery.js';
 import { type Task } from '../../core/tasks/task.js';
-import { type ImageRepository } from '../../db/images/image-repository.js';
-import { type ClaimedWebhookDelivery, type WebhookRepository } from '../../db/webhooks/webhook-repository.js';
-import { type TaskRepository } from '../../db/tasks/task-repository.js';
-import { type EventLog } from '../../event-log/event-log.js';
-import { type HttpClient } from '../../net/http-client.js';
+import { type ClaimedWebhookDelivery } from '../../db/webhooks/webhook-repository.js';
 import { RequestFailed } from '../../net/request-failed.js';
 import { type SignedLinks } from '../access/signed-links.js';
 import { type AttemptResponse, attemptOutcomeOf, type RetryDelays } from './webhook-retries.js';
 import { isSettled, fluxReplyOf } from '../flux-api/flux-reply.js';
-import { invalidCursor, type Page, toPage, validatePageSize } from '../pagination.js';
-import { retryUntilDatabaseReturns } from '../database-retry.js';
+import { BY_ID, type Page, type PageRequest, readPage } from '../pagination.js';
+import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
 import { WebhookEndpoints } from './webhook-endpoints.js';
 import { type WebhookSecrets } from './webhook-secrets.js';
+import { type Dependencies } from '../dependencies.js';
 
 /** Standard Webhooks recommends 15 to 30 s. */
 export const WEBHOOK_TIMEOUT_MS = 15_000;
@@ -34,7 +30,12 @@ const DAY_MS = 24 * 3_600 * 1_000;
 /** At shutdown, attempts that are still in progress after this time are aborted and released. */
 const SHUTDOWN_GRACE_MS = 3_000;
 
-export interface WebhookSenderOptions {
+export interface WebhookSenderDependencies extends Pick<
+  Dependencies,
+  'eventLog' | 'http' | 'images' | 'log' | 'tasks' | 'webhooks'
+> {
+  secrets: WebhookSecrets;
+  signedLinks: SignedLinks;
   retryDelaysMs: RetryDelays;
   timeoutMs: number;
   /** How long the records of attempts are kept. */
@@ -55,17 +56,7 @@ export class WebhookSender {
   private isStopping = false;
   private isAborted = false;
 
-  constructor(
-    private readonly deliveries: WebhookRepository,
-    private readonly tasks: TaskRepository,
-    private readonly images: ImageRepository,
-    private readonly secrets: WebhookSecrets,
-    private readonly http: HttpClient,
-    private readonly signedLinks: SignedLinks,
-    private readonly events: EventLog,
-    private readonly log: Logger,
-    private readonly options: WebhookSenderOptions,
-  ) {}
+  constructor(private readonly deps: WebhookSenderDependencies) {}
 
   /** Starts the deliveries that are due, as far as there is capacity. Does not wait for them. */
   wake(): void {
@@ -79,8 +70,8 @@ export class WebhookSender {
     await withTimeout(Promise.all(this.attemptsInProgress.values()), SHUTDOWN_GRACE_MS);
     if (this.attemptsInProgress.size === 0) return;
     this.isAborted = true;
-    await this.deliveries.releaseClaims([...this.attemptsInProgress.keys()]).catch((error: unknown) => {
-      this.log.warn(
+    await this.deps.webhooks.releaseClaims([...this.attemptsInProgress.keys()]).catch((error: unknown) => {
+      this.deps.log.warn(
         { err: error },
         'failed to release webhook deliveries; they are attempted again when their lease expires',
       );
@@ -90,13 +81,13 @@ export class WebhookSender {
   /** Posts the results of a task again, with the same webhook IDs. Throws InputRejected NOT_FOUND or NO_WEBHOOK. */
   async redeliver(caller: Caller, taskId: string): Promise<Task> {
     const field = ['input', 'taskId'];
-    const [task] = isId(taskId) ? await this.tasks.findMany(caller, [taskId]) : [];
+    const [task] = isId(taskId) ? await this.deps.tasks.findMany(caller, [taskId]) : [];
     if (!task) {
       const message = 'No task with this ID in your workspace.';
       throw new InputRejected([{ code: 'NOT_FOUND', message, field }]);
     }
-    const audit = newAuditEntry(caller, 'WEBHOOK_REDELIVERED', task.id);
-    if ((await this.deliveries.redeliver(caller.workspaceId, task.id, audit)) === 0) {
+    const audit = newAuditEntry(caller, 'WEBHOOK_REDELIVERED', { targetId: task.id });
+    if ((await this.deps.webhooks.redeliver(caller.workspaceId, task.id, audit)) === 0) {
       const message =
         task.webhookUrl === null
           ? 'The task has no webhookUrl. Read its result with the query `task`.'
@@ -111,30 +102,26 @@ export class WebhookSender {
    * small and stay, so that `redeliver` finds them as long as the task exists.
    */
   async deleteOldAttempts(): Promise<void> {
-    const oldest = new Date(Date.now() - this.options.retentionDays * DAY_MS);
-    while ((await this.deliveries.deleteAttemptsBefore(oldest, DELETE_BATCH_SIZE)) === DELETE_BATCH_SIZE);
+    const oldest = new Date(Date.now() - this.deps.retentionDays * DAY_MS);
+    while ((await this.deps.webhooks.deleteAttemptsBefore(oldest, DELETE_BATCH_SIZE)) === DELETE_BATCH_SIZE);
   }
 
   /** A page of the deliveries of a task, newest first. Throws BadRequest for an invalid page size or cursor. */
-  async pageOfDeliveries(
+  pageOfDeliveries(
     { workspaceId, id }: Pick<Task, 'workspaceId' | 'id'>,
-    first: number,
-    after: string | null,
+    page: PageRequest,
   ): Promise<Page<WebhookDeliverySummary>> {
-    validatePage(first, after);
-    const rows = await this.deliveries.pageOfDeliveries({ workspaceId, taskId: id }, after, first + 1);
-    return toPage(rows, first, after !== null, (delivery) => delivery.id);
+    return readPage(page, BY_ID, (after, limit) =>
+      this.deps.webhooks.pageOfDeliveries({ workspaceId, taskId: id }, after, limit),
+    );
   }
 
   /** A page of the attempts of a delivery, newest first. Throws BadRequest for an invalid page size or cursor. */
-  async pageOfAttempts(
+  pageOfAttempts(
     delivery: Pick<WebhookDeliverySummary, 'id' | 'workspaceId' | 'taskId'>,
-    first: number,
-    after: string | null,
+    page: PageRequest,
   ): Promise<Page<WebhookAttempt>> {
-    validatePage(first, after);
-    const rows = await this.deliveries.pageOfAttempts(delivery, after, first + 1);
-    return toPage(rows, first, after !== null, (attempt) => attempt.id);
+    return readPage(page, BY_ID, (after, limit) => this.deps.webhooks.pageOfAttempts(delivery, after, limit));
   }
 
   /** Without capacity, the end of an attempt wakes the sender again. */
@@ -142,12 +129,12 @@ export class WebhookSender {
     const capacity = MAX_CONCURRENT_ATTEMPTS - this.attemptsInProgress.size;
     if (this.isStopping || capacity === 0) return;
     try {
-      const leaseMs = this.options.timeoutMs + LEASE_MARGIN_MS;
-      const claimed = await this.deliveries.claim(this.endpoints.capacity, capacity, leaseMs);
+      const leaseMs = this.deps.timeoutMs + LEASE_MARGIN_MS;
+      const claimed = await this.deps.webhooks.claim(this.endpoints.capacity, capacity, leaseMs);
       for (const delivery of claimed) this.startAttempt(delivery);
       if (claimed.length > 0) this.wake();
     } catch (error) {
-      this.log.warn({ err: error }, 'failed to read due webhook deliveries; trying again');
+      this.deps.log.warn({ err: error }, 'failed to read due webhook deliveries; trying again');
     }
   }
 
@@ -156,7 +143,7 @@ export class WebhookSender {
     this.endpoints.attemptStarted(endpoint);
     const attempt = this.makeAttempt(delivery)
       .catch((error: unknown) => {
-        this.log.warn(
+        this.deps.log.warn(
           { err: error, webhookId, taskId },
           'a webhook attempt was interrupted; it is made again',
         );
@@ -172,51 +159,42 @@ export class WebhookSender {
 
   /** Returns whether the endpoint responded. Null when that is unknown. */
   private async makeAttempt(delivery: ClaimedWebhookDelivery): Promise<boolean | null> {
-    const body = await this.buildBody(delivery);
-    const at = new Date();
-    const response = await this.post(delivery, body, at);
+    const response = await this.post(delivery, await this.buildBody(delivery), new Date());
     const { statusCode, errorMessage } = response;
     // Shutdown aborted the request, so this is not a failure of the endpoint.
     if (statusCode === null && this.isAborted) return null;
     crashIfArmed('webhook-acknowledged');
-    const outcome = attemptOutcomeOf(delivery, { id: newId(), at }, response, this.options.retryDelaysMs);
-    await retryUntilDatabaseReturns(() => this.deliveries.recordAttempt(delivery, outcome), this.log);
-    if (outcome.event) this.events.requestSeal();
+    const { webhooks, eventLog, log, retryDelaysMs } = this.deps;
+    const outcome = attemptOutcomeOf(delivery, response, retryDelaysMs);
+    await retryUntilDatabaseReturns(() => webhooks.recordAttempt(delivery, outcome), log);
+    if (outcome.event) eventLog.requestSeal();
     const { id: webhookId, taskId, attemptNumber } = delivery;
     const fields = { webhookId, taskId, attemptNumber, statusCode, errorMessage, status: outcome.status };
-    this.log.debug(fields, 'a webhook was posted');
+    log.debug(fields, 'a webhook was posted');
     return statusCode !== null;
   }
 
   private async buildBody({ taskId, kind }: ClaimedWebhookDelivery): Promise<string> {
-    const [task, images] = await Promise.all([this.tasks.find(taskId), this.images.findByTask(taskId)]);
+    const { tasks, images, signedLinks } = this.deps;
+    const [task, taskImages] = await Promise.all([tasks.find(taskId), images.findByTask(taskId)]);
     if (!task) throw new Error(`The task ${taskId} of a webhook delivery does not exist.`);
-    return JSON.stringify(fluxReplyOf(task, images, (imageId) => this.signedLinks.imageUrl(imageId), kind));
+    const imageUrlOf = (imageId: string) => signedLinks.imageUrl(imageId);
+    return JSON.stringify(fluxReplyOf(task, taskImages, { imageUrlOf, kind }));
   }
 
   private async post(delivery: ClaimedWebhookDelivery, body: string, at: Date): Promise<AttemptResponse> {
-    const headers = { ...this.secrets.signatureHeaders(delivery, body, at), 'user-agent': 'Darkroom' };
-    const { timeoutMs } = this.options;
+    const { secrets, http, timeoutMs } = this.deps;
+    const headers = { ...secrets.signatureHeaders(delivery, body, at), 'user-agent': 'Darkroom' };
     const options = { headers, timeoutMs, maxResponseBytes: MAX_STORED_RESPONSE_BYTES };
     try {
-      const response = await this.http.postJsonText(delivery.url, body, options);
+      const response = await http.postJsonText(delivery.url, body, options);
+      const { status: statusCode, body: responseBody } = response;
       const latencyMs = Date.now() - at.getTime();
-      return {
-        statusCode: response.status,
-        errorMessage: null,
-        responseBody: response.body,
-        latencyMs,
-        headers: response.headers,
-      };
+      return { at, statusCode, errorMessage: null, responseBody, latencyMs, headers: response.headers };
     } catch (error) {
       if (!(error instanceof RequestFailed)) throw error;
       const latencyMs = Date.now() - at.getTime();
-      return { statusCode: null, errorMessage: error.reason, responseBody: null, latencyMs, headers: {} };
+      return { at, statusCode: null, errorMessage: error.reason, responseBody: null, latencyMs, headers: {} };
     }
   }
-}
-
-function validatePage(first: number, after: string | null): void {
-  validatePageSize(first);
-  if (after !== null && !isId(after)) throw invalidCursor();
 }

@@ -37,17 +37,25 @@ async function sendDueWebhooks(
   const db = new Database({ url: app.databaseUrl, maxConnections: 4, log });
   const http = new HttpClient({ guard });
   const signer = new Signer(Buffer.alloc(32, 'x'));
-  const webhookSender = new WebhookSender(
-    new WebhookRepository(db),
-    new TaskRepository(db),
-    new ImageRepository(db),
-    new WebhookSecrets(signer, new WorkspaceRepository(db)),
+  const webhookSender = new WebhookSender({
+    webhooks: new WebhookRepository(db),
+    tasks: new TaskRepository(db),
+    images: new ImageRepository(db),
+    secrets: new WebhookSecrets({ signer, workspaces: new WorkspaceRepository(db) }),
     http,
-    new SignedLinks(signer, PUBLIC_URL, PUBLIC_URL, true, null),
-    new EventLog(new EventRepository(db), app.databaseUrl, log),
+    signedLinks: new SignedLinks({
+      signer,
+      publicUrl: PUBLIC_URL,
+      urlForUpstream: PUBLIC_URL,
+      canUpstreamFetchImages: true,
+      imageLinkSeconds: null,
+    }),
+    eventLog: new EventLog(new EventRepository(db), app.databaseUrl, log),
     log,
-    { retryDelaysMs: [], timeoutMs: 15_000, retentionDays: 30 },
-  );
+    retryDelaysMs: [],
+    timeoutMs: 15_000,
+    retentionDays: 30,
+  });
   webhookSender.wake();
   await waitFor('the delivery', isDone);
   await webhookSender.stop();

@@ -54,11 +54,15 @@ async function finish(
   statusCode: number,
   delays = [60_000],
 ): Promise<void> {
-  const response = { statusCode, errorMessage: null, responseBody: '', latencyMs: 1, headers: {} };
-  await webhooks.recordAttempt(
-    delivery,
-    attemptOutcomeOf(delivery, { id: newId(), at: new Date() }, response, delays),
-  );
+  const response = {
+    at: new Date(),
+    statusCode,
+    errorMessage: null,
+    responseBody: '',
+    latencyMs: 1,
+    headers: {},
+  };
+  await webhooks.recordAttempt(delivery, attemptOutcomeOf(delivery, response, delays));
 }
 async function row() {
   const [found] = await db.rows<{ status: string; attempts: number; due: boolean }>(
@@ -154,7 +158,11 @@ describe('an attempt that ends after another one has begun', () => {
     const [id = ''] = await addTasksWithDueWebhooks(db, `${A}/`, 1);
     const last = await claimOne();
     expect(
-      await webhooks.redeliver(last.workspaceId, id, newAuditEntry(callerWith(), 'WEBHOOK_REDELIVERED', id)),
+      await webhooks.redeliver(
+        last.workspaceId,
+        id,
+        newAuditEntry(callerWith(), 'WEBHOOK_REDELIVERED', { targetId: id }),
+      ),
     ).toBe(1);
     await finish(last, 500, []);
     expect(await row()).toEqual({ status: 'PENDING', attempts: 1, due: true });

@@ -27,8 +27,14 @@ import { createTestDatabase, type TestDatabase } from '../../support/setup/test-
 const CALLER = callerWith();
 const MAX_BYTES = 1_000_000;
 const log = pino({ level: 'silent' });
-const events = { requestSeal: () => undefined } as EventLog;
-const signedLinks = new SignedLinks(new Signer(Buffer.alloc(32)), 'http://127.0.0.1', null, false, null);
+const eventLog = { requestSeal: () => undefined } as EventLog;
+const signedLinks = new SignedLinks({
+  signer: new Signer(Buffer.alloc(32)),
+  publicUrl: 'http://127.0.0.1',
+  urlForUpstream: null,
+  canUpstreamFetchImages: false,
+  imageLinkSeconds: null,
+});
 const workspaceId = newId();
 let database: TestDatabase;
 let db: Database;
@@ -70,7 +76,7 @@ let imageCount = 0;
 function pausedAfterPut(isReservedAgain: boolean) {
   const [blobs, images] = [new BlobRepository(db), new ImageRepository(db)];
   const store = new DiskStore(folder);
-  const retention = new Retention(images, blobs, store, events, null, log);
+  const retention = new Retention({ images, blobs, store, eventLog, retentionDays: null, log });
   const pausedBlobs = new BlobRepository(db);
   pausedBlobs.protect = async (sha256) => {
     await blobs.protect(sha256);
@@ -85,7 +91,8 @@ function pausedAfterPut(isReservedAgain: boolean) {
     expect(await store.has(key)).toBe(false);
     if (isReservedAgain) await blobs.protect(Buffer.from(key, 'hex'));
   };
-  return { blobs, pausedBlobs, images, store, pausedStore };
+  const parts = { images, blobs, store, http, eventLog, maxBytes: MAX_BYTES, log };
+  return { parts, pausedParts: { ...parts, blobs: pausedBlobs, store: pausedStore } };
 }
 
 describe.each([
@@ -93,23 +100,25 @@ describe.each([
   ['until another process has reserved the same bytes', true],
 ])('a process that is paused %s', (_duration, isReservedAgain) => {
   test('does not refer to bytes that were removed in the meantime, and stores them when the job runs again', async () => {
-    const { blobs, pausedBlobs, images, store, pausedStore } = pausedAfterPut(isReservedAgain);
+    const { parts, pausedParts } = pausedAfterPut(isReservedAgain);
+    const { images, store } = parts;
     const taskId = await insertTaskWithImage(`${imageServer.url}/${(imageCount += 1)}`);
-    const paused = new ImageIngest(images, pausedBlobs, pausedStore, http, events, MAX_BYTES, log);
+    const paused = new ImageIngest(pausedParts);
     await expect(paused.ingestTaskImages(taskId, 1)).rejects.toThrow(StoreUnavailable);
     expect(await images.findByTask(taskId)).toMatchObject([{ storedAt: null, sha256: null }]);
 
-    await new ImageIngest(images, blobs, store, http, events, MAX_BYTES, log).ingestTaskImages(taskId, 2);
+    await new ImageIngest(parts).ingestTaskImages(taskId, 2);
     const [image] = await images.findByTask(taskId);
     expect(image?.storedAt).toEqual(expect.any(Date));
     expect(await store.has(originalKey(image?.sha256 ?? Buffer.alloc(0)))).toBe(true);
   });
 
   test('rejects an upload, and the same link accepts it afterwards', async () => {
-    const { blobs, pausedBlobs, images, store, pausedStore } = pausedAfterPut(isReservedAgain);
+    const { parts, pausedParts } = pausedAfterPut(isReservedAgain);
+    const { store } = parts;
     const uploads = new UploadRepository(db);
     const bytes = await createPng((imageCount += 1));
-    const paused = new Uploads(uploads, images, pausedBlobs, pausedStore, signedLinks, MAX_BYTES);
+    const paused = new Uploads({ ...pausedParts, uploads, signedLinks });
     const caller = { ...CALLER, workspaceId };
     const { upload } = await paused.create(caller, null);
     const token = new URL(upload.url).searchParams.get('t') ?? '';
@@ -117,7 +126,7 @@ describe.each([
       /Send it again/,
     );
 
-    const resumed = new Uploads(uploads, images, blobs, store, signedLinks, MAX_BYTES);
+    const resumed = new Uploads({ ...parts, uploads, signedLinks });
     const image = await resumed.receive(upload.imageId, token, Readable.from([bytes]));
     expect(await store.has(originalKey(image.sha256 ?? Buffer.alloc(0)))).toBe(true);
   });

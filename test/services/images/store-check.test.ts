@@ -21,7 +21,13 @@ beforeAll(async () => {
   // The sandbox serves its images from this machine.
   http = new HttpClient({ guard: new SsrfGuard({ allowPrivateHosts: ['127.0.0.1'] }) });
   const store = new DiskStore(join(app.dataDir, 'images'));
-  check = new StoreCheck(new ImageRepository(db), new BlobRepository(db), store, http, 10_000_000);
+  check = new StoreCheck({
+    images: new ImageRepository(db),
+    blobs: new BlobRepository(db),
+    store,
+    http,
+    maxBytes: 10_000_000,
+  });
 });
 afterAll(async () => {
   await http.destroy();
@@ -42,7 +48,7 @@ test('finds missing, corrupt and orphaned blobs, and repairs those that it can',
     await createImage('corrupt'),
     await createImage('unrecoverable'),
   ];
-  expect(await check.run(false)).toEqual({ images: 3, blobs: 3, findings: [] });
+  expect(await check.run({ repair: false })).toEqual({ images: 3, blobs: 3, findings: [] });
 
   await rm(missing.file);
   await writeFile(corrupt.file, 'something else');
@@ -57,7 +63,7 @@ test('finds missing, corrupt and orphaned blobs, and repairs those that it can',
   await utimes(orphan, longAgo, longAgo);
 
   const byKey = (list: { key: string }[]) => new Map(list.map((finding) => [finding.key, finding]));
-  const findings = byKey((await check.run(false)).findings);
+  const findings = byKey((await check.run({ repair: false })).findings);
   expect(findings.size).toBe(4);
   expect(findings.get(missing.sha256)).toMatchObject({
     fault: 'missing',
@@ -75,10 +81,10 @@ test('finds missing, corrupt and orphaned blobs, and repairs those that it can',
     repaired: false,
   });
 
-  const repaired = byKey((await check.run(true)).findings);
+  const repaired = byKey((await check.run({ repair: true })).findings);
   for (const { sha256 } of [missing, corrupt]) expect(repaired.get(sha256)).toMatchObject({ repaired: true });
   expect(repaired.get(unrecoverable.sha256)).toMatchObject({ fault: 'missing', repaired: false });
   await expect(access(orphan)).rejects.toThrow();
-  expect((await check.run(false)).findings).toMatchObject([{ key: unrecoverable.sha256 }]);
+  expect((await check.run({ repair: false })).findings).toMatchObject([{ key: unrecoverable.sha256 }]);
   for (const { path } of [missing, corrupt]) expect((await app.get(path)).status).toBe(200);
 });

@@ -30,7 +30,7 @@ class Instance {
   private readonly releases: (() => void)[] = [];
 
   constructor(leaseMs = LONG_LEASE_MS) {
-    this.limits = new ConnectionLimits(new ConnectionSlotRepository(this.db), leaseMs, log);
+    this.limits = new ConnectionLimits({ slots: new ConnectionSlotRepository(this.db), leaseMs, log });
     cleanups.push(() => this.stop());
   }
 

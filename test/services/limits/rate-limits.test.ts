@@ -40,13 +40,13 @@ function instance(
   { key = {}, endUser = {}, workspace = {} }: Partial<DefaultLimits>,
   windowMs = LONG_MS,
 ): RateLimits {
-  return new RateLimits(
-    new RateLimitRepository(db),
-    new InFlightRepository(db),
-    { key, endUser, workspace },
+  return new RateLimits({
+    allowances: new RateLimitRepository(db),
+    inFlight: new InFlightRepository(db),
+    defaults: { key, endUser, workspace },
     windowMs,
     log,
-  );
+  });
 }
 
 const isAdmitted = (limits: RateLimits, caller: Caller): Promise<boolean> =>

@@ -114,8 +114,17 @@ async function insertOverdueTask(tasks: TaskRepository): Promise<string> {
 
 /** Without `readTasks`, the upstream must not be polled. */
 function createReconciliation(tasks: TaskRepository, readTasks?: AceDataClient['readTasks']): Reconciliation {
-  const events = { requestSeal: () => undefined } as EventLog;
+  const eventLog = { requestSeal: () => undefined } as EventLog;
   const leases = { acquire: () => Promise.resolve(true) } as unknown as LeaseRepository;
   const upstream = { readTasks } as AceDataClient;
-  return new Reconciliation(tasks, leases, new Results(tasks, events), events, upstream, log, 10_000, 1_000);
+  return new Reconciliation({
+    tasks,
+    leases,
+    results: new Results({ tasks, eventLog }),
+    eventLog,
+    upstream,
+    log,
+    pollAfterMs: 10_000,
+    pollIntervalMs: 1_000,
+  });
 }

@@ -13,7 +13,7 @@ const SLACK_MS = 5_000;
 
 function responseWith(statusCode: number | null, headers: AttemptResponse['headers'] = {}): AttemptResponse {
   const errorMessage = statusCode === null ? 'the connection was refused' : null;
-  return { statusCode, errorMessage, responseBody: null, latencyMs: 1, headers };
+  return { at: new Date(), statusCode, errorMessage, responseBody: null, latencyMs: 1, headers };
 }
 function outcomeOf(
   attemptSinceRedelivery: number,
@@ -21,7 +21,7 @@ function outcomeOf(
   attemptNumber = attemptSinceRedelivery,
 ) {
   const delivery = { id: newId(), attemptNumber, attemptSinceRedelivery };
-  return attemptOutcomeOf(delivery, { id: newId(), at: new Date() }, response, DEFAULT_RETRY_DELAYS_MS);
+  return attemptOutcomeOf(delivery, response, DEFAULT_RETRY_DELAYS_MS);
 }
 function delayMsOf(attemptSinceRedelivery: number, response: AttemptResponse): number {
   const { status, attempt } = outcomeOf(attemptSinceRedelivery, response);

@@ -141,55 +141,59 @@ export class SystemUnderTest {
     this.images = new ImageRepository(db);
     const callbacks = new CallbackRepository(db);
     const eventLog = new EventLog(new EventRepository(db), database.url, silent);
-    const signedLinks = new SignedLinks(
-      new Signer(Buffer.alloc(32, 'x')),
-      PUBLIC_URL,
-      PUBLIC_URL,
-      true,
-      null,
-    );
+    const signedLinks = new SignedLinks({
+      signer: new Signer(Buffer.alloc(32, 'x')),
+      publicUrl: PUBLIC_URL,
+      urlForUpstream: PUBLIC_URL,
+      canUpstreamFetchImages: true,
+      imageLinkSeconds: null,
+    });
     const options = { token: 'token', mode: 'callback', log: silent } as const;
     const upstream = new AceDataClient({ ...options, baseUrl: upstreamServer.url });
     // Nothing listens on port 1.
     this.upstreams = [upstream, new AceDataClient({ ...options, baseUrl: 'http://127.0.0.1:1' })];
-    const noDefaults = { key: {}, endUser: {}, workspace: {} };
-    const noLimits = new RateLimits(
-      new RateLimitRepository(db),
-      new InFlightRepository(db),
-      noDefaults,
-      RATE_LIMIT_WINDOW_MS,
-      silent,
-    );
-    const guards = { sourceImages: new SsrfGuard(), webhooks: new SsrfGuard() };
-    const results = new Results(this.tasks, eventLog);
-    this.makeGeneration = (upstreamClient, gate = new UpstreamGate(50, silent)) =>
-      new Generation(
-        this.tasks,
-        callbacks,
+    const { tasks, images } = this;
+    const shared = { tasks, images, callbacks, eventLog, signedLinks, log: silent };
+    const rateLimits = new RateLimits({
+      allowances: new RateLimitRepository(db),
+      inFlight: new InFlightRepository(db),
+      defaults: { key: {}, endUser: {}, workspace: {} },
+      windowMs: RATE_LIMIT_WINDOW_MS,
+      log: silent,
+    });
+    const urlGuards = { sourceImages: new SsrfGuard(), webhooks: new SsrfGuard() };
+    const results = new Results(shared);
+    this.makeGeneration = (upstreamClient, upstreamGate = new UpstreamGate(50, silent)) =>
+      new Generation({
+        ...shared,
         results,
-        eventLog,
-        upstreamClient,
-        gate,
-        signedLinks,
-        new SourceImages(this.images, signedLinks, guards),
-        new RequestPricing(PRICES, new BudgetRepository(db)),
-        noLimits,
-        silent,
-      );
+        upstream: upstreamClient,
+        upstreamGate,
+        sourceImages: new SourceImages({ ...shared, urlGuards }),
+        pricing: new RequestPricing({ priceList: PRICES, budgets: new BudgetRepository(db) }),
+        rateLimits,
+      });
     this.generation = this.makeGeneration(upstream);
-    this.control = new TaskControl(this.tasks, this.generation, eventLog);
-    this.inbox = new CallbackInbox(callbacks, this.generation, 30, new AuditRepository(db));
-    this.imageIngest = new ImageIngest(
-      this.images,
-      new BlobRepository(db),
-      new DiskStore(join(dataDir, 'images')),
+    const { generation } = this;
+    this.control = new TaskControl({ ...shared, generation });
+    const auditLog = new AuditRepository(db);
+    this.inbox = new CallbackInbox({ ...shared, generation, retentionDays: 30, auditLog });
+    this.imageIngest = new ImageIngest({
+      ...shared,
+      blobs: new BlobRepository(db),
+      store: new DiskStore(join(dataDir, 'images')),
       http,
-      eventLog,
-      1e6,
-      silent,
-    );
+      maxBytes: 1e6,
+    });
     const leases = new LeaseRepository(db);
-    this.reconciliation = new Reconciliation(this.tasks, leases, results, eventLog, upstream, silent, 0, 0);
+    this.reconciliation = new Reconciliation({
+      ...shared,
+      leases,
+      results,
+      upstream,
+      pollAfterMs: 0,
+      pollIntervalMs: 0,
+    });
     upstreamServer.handler = (response, received) => void this.handleRequest(response, received);
   }
 
@@ -259,7 +263,7 @@ export class SystemUnderTest {
       const webhookUrl = n % 2 === 0 ? WEBHOOK_URL : null;
       const caller = this.allCallers[n % this.allCallers.length] as Caller;
       const request = { ...input, ...unusedFields, webhookUrl };
-      const { task } = await this.generation.request(caller, 'GENERATE', request);
+      const { task } = await this.generation.request(caller, request, { kind: 'GENERATE' });
       this.addTask(task.id, caller);
     }
   }
@@ -378,7 +382,7 @@ export class SystemUnderTest {
         await this.control.cancel(this.callerOf(id), id);
         return;
       case 'retry':
-        this.addTask((await this.control.retry(this.callerOf(id), id, null)).task.id, this.callerOf(id));
+        this.addTask((await this.control.retry(this.callerOf(id), id, {})).task.id, this.callerOf(id));
         return;
       case 'replay-callback': {
         const text = 'SELECT id FROM callbacks WHERE task_id = $1 ORDER BY id DESC LIMIT 1';

@@ -46,7 +46,7 @@ export class SchedulerFixture {
   addInstance(): SchedulerInstance {
     const db = new Database({ url: this.database.url, maxConnections: 10, log });
     const tasks = new TaskRepository(db);
-    const instance = { db, tasks, scheduler: new FairScheduler(tasks, log) };
+    const instance = { db, tasks, scheduler: new FairScheduler({ tasks, log }) };
     this.instances.push(instance);
     return instance;
   }

@@ -1,6 +1,6 @@
 import { handleType, IterableBackoff, retry } from 'cockatiel';
 import { type Logger } from 'pino';
-import { DatabaseUnavailable } from '../core/errors.js';
+import { DatabaseUnavailable } from '../../core/errors.js';
 
 /** The last one repeats. */
 const RETRY_DELAYS_MS = [100, 250, 500, 1_000];

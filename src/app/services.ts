@@ -44,6 +44,7 @@ import { Uploads } from '../services/images/uploads.js';
 import { Usage } from '../services/billing/usage.js';
 import { EventSubscriptions } from '../services/events/event-subscriptions.js';
 import { WebhookSecrets } from '../services/webhooks/webhook-secrets.js';
+import { type Dependencies } from '../services/dependencies.js';
 import { type Adapters } from './adapters.js';
 import { CLEANUP_TIMEOUT_MS, stopWithin } from './cleanups.js';
 import { type AppContext } from './app-context.js';
@@ -62,6 +63,7 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
   const { publicUrl, oidc, push, callbackRetentionDays, images: imageConfig } = config;
   const { maxBytes } = imageConfig;
   const repositories = {
+    allowances: new RateLimitRepository(db),
     auditLog: new AuditRepository(db),
     blobs: new BlobRepository(db),
     budgets: new BudgetRepository(db),
@@ -69,13 +71,14 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     inFlight: new InFlightRepository(db),
     keys: new ApiKeyRepository(db),
     leases: new LeaseRepository(db),
+    slots: new ConnectionSlotRepository(db),
     uploads: new UploadRepository(db),
     webhooks: new WebhookRepository(db),
     workspaces: new WorkspaceRepository(db),
   };
   const priceList = new PriceList(config.prices);
   /** What several services depend on. Each service takes what it names. */
-  const shared = { ...usedAdapters, ...repositories, priceList, log };
+  const shared = { ...usedAdapters, ...repositories, priceList, log } satisfies Dependencies;
 
   const signedLinks = new SignedLinks({
     ...shared,
@@ -87,7 +90,6 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
   });
   const rateLimits = new RateLimits({
     ...shared,
-    allowances: new RateLimitRepository(db),
     defaults: config.limits,
     windowMs: tuning.rateLimitWindowMs ?? RATE_LIMIT_WINDOW_MS,
   });
@@ -141,9 +143,8 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     identityProvider,
   });
   const connectionLimits = new ConnectionLimits({
-    slots: new ConnectionSlotRepository(db),
+    ...shared,
     leaseMs: tuning.connectionLeaseMs ?? LEASE_MS,
-    log,
   });
   cleanups.push(() => stopWithin(CLEANUP_TIMEOUT_MS, 'the connection slots', connectionLimits.stop()));
   const connections = new OpenConnections({

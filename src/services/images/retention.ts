@@ -102,9 +102,8 @@ export class Retention {
 
 /** Keys of the original and of every possible variant. */
 function allStoreKeys(sha256: Uint8Array): StoreKey[] {
-  const keys = [originalKey(sha256)];
-  for (const width of [null, ...IMAGE_WIDTHS]) {
-    for (const format of IMAGE_FORMATS) keys.push(variantKey(sha256, width, format));
-  }
-  return keys;
+  const variantKeys = [null, ...IMAGE_WIDTHS].flatMap((width) =>
+    IMAGE_FORMATS.map((format) => variantKey(sha256, width, format)),
+  );
+  return [originalKey(sha256), ...variantKeys];
 }

@@ -53,7 +53,10 @@ export async function diffSchema(options: { databaseUrl: string; schemaFile: str
 
 let engineModule: Promise<EngineModule> | undefined;
 
-/** The package's own entry imports the .wasm file as a module, which Node 20 and 22 only support behind a flag. */
+/**
+ * The package's own entry imports the .wasm file as a module, which Node 20 and 22 only support behind a flag. Only this file uses
+ * internals of Prisma, and test/contract/prisma-schema-engine.test.ts checks them for the installed version.
+ */
 function loadEngine(): Promise<EngineModule> {
   engineModule ??= (async () => {
     const glue = createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm/schema_engine_bg');

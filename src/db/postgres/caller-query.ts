@@ -27,7 +27,10 @@ export function enterWorkspaceParameters({
   return { workspaceId, planCacheMode: useGenericPlan ? 'force_generic_plan' : 'auto' };
 }
 
-/** The parts of a query and its connection that pg's types leave out. */
+/**
+ * The parts of a query and its connection that pg's types leave out. Only this file uses internals of pg, and
+ * test/contract/pg-internals.test.ts checks them for the installed version.
+ */
 interface PgConnection {
   stream: { cork(): void; uncork(): void; destroy(error: Error): void };
   bind(config: { statement: string; values: unknown[] }): void;

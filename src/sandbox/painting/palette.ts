@@ -7,23 +7,23 @@ export interface Palette {
   /** Distant and near hills. */
   far: string;
   near: string;
-  /** Lights and ribbons. */
+  /** Northern lights. Empty by day. */
   accents: readonly string[];
   isNight: boolean;
 }
 
 /** In the order of the fields of a palette. */
-type Colours = readonly [string, string, string, string, string, string, string, string, string];
+type Colours = readonly [string, string, string, string, string, string, ...accents: string[]];
 
 /** Chosen by eye. Each has a warm and a cool side. */
 const DAYS: readonly Colours[] = [
-  ['#3b4a86', '#e58f86', '#ffdca3', '#fff3d0', '#c98a93', '#2c2a4c', '#ffd98e', '#ff9e80', '#f7c6c7'],
-  ['#6fb1d8', '#b9dcea', '#fdf1d8', '#fffbe8', '#9cc3c8', '#1f4a4e', '#ffe29a', '#f5a97f', '#8fd3c0'],
-  ['#4b2a63', '#c9507a', '#ffb27a', '#ffe6b3', '#a24a78', '#2a1338', '#ffcf70', '#ff7f8f', '#f3a6ff'],
-  ['#86a7a0', '#c4d5c0', '#f3ecd2', '#fffbe6', '#a3b9a5', '#22382f', '#f5e6a8', '#e0b97d', '#b5d6b2'],
-  ['#8a6bb8', '#d9a6cf', '#ffe3d6', '#fff6e9', '#b08ac0', '#3a2559', '#ffd6e8', '#c8b6ff', '#ffe5a8'],
-  ['#d98e4f', '#f2c078', '#fff0c9', '#fffdf0', '#d79a62', '#5b2a1c', '#fff1b8', '#ff9f68', '#e86a5c'],
-  ['#2f5d8c', '#7fb4cf', '#ffe1c4', '#fff4df', '#7d9fb8', '#16304a', '#ffc9a3', '#ffe8a1', '#a9dcf0'],
+  ['#3b4a86', '#e58f86', '#ffdca3', '#fff3d0', '#c98a93', '#2c2a4c'],
+  ['#6fb1d8', '#b9dcea', '#fdf1d8', '#fffbe8', '#9cc3c8', '#1f4a4e'],
+  ['#4b2a63', '#c9507a', '#ffb27a', '#ffe6b3', '#a24a78', '#2a1338'],
+  ['#86a7a0', '#c4d5c0', '#f3ecd2', '#fffbe6', '#a3b9a5', '#22382f'],
+  ['#8a6bb8', '#d9a6cf', '#ffe3d6', '#fff6e9', '#b08ac0', '#3a2559'],
+  ['#d98e4f', '#f2c078', '#fff0c9', '#fffdf0', '#d79a62', '#5b2a1c'],
+  ['#2f5d8c', '#7fb4cf', '#ffe1c4', '#fff4df', '#7d9fb8', '#16304a'],
 ];
 const NIGHTS: readonly Colours[] = [
   ['#0b1033', '#27336f', '#6b6fae', '#f6f1de', '#4d5796', '#0a0d26', '#7df0c8', '#8fb7ff', '#d6a4ff'],
@@ -31,14 +31,11 @@ const NIGHTS: readonly Colours[] = [
   ['#160c2a', '#3d1e56', '#8c4a7c', '#ffe9d6', '#5a3270', '#0f071d', '#ffb86b', '#ff6f91', '#9d8cff'],
 ];
 
-export const NIGHT_PALETTES: readonly Palette[] = NIGHTS.map((colours) => ({
-  ...toPalette(colours),
-  isNight: true,
-}));
-export const PALETTES: readonly Palette[] = [...DAYS.map(toPalette), ...NIGHT_PALETTES];
+export const NIGHT_PALETTES = NIGHTS.map(toPalette);
+export const PALETTES = [...DAYS.map(toPalette), ...NIGHT_PALETTES];
 
 function toPalette([zenith, middle, horizon, light, far, near, ...accents]: Colours): Palette {
-  return { sky: [zenith, middle, horizon], light, far, near, accents, isNight: false };
+  return { sky: [zenith, middle, horizon], light, far, near, accents, isNight: accents.length > 0 };
 }
 
 /** Mixes two colours. `fraction` 0 is `from` and 1 is `to`. */

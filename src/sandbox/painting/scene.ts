@@ -16,7 +16,6 @@ const SCENES: readonly ((canvas: Canvas) => string)[] = [
   (canvas) => land(canvas, 'soft'),
   (canvas) => land(canvas, 'rugged'),
   sea,
-  bokeh,
   aurora,
 ];
 
@@ -59,7 +58,7 @@ function glitter({ random, width, height, unit, palette }: Canvas, horizon: numb
   return Array.from({ length: 150 }, () => {
     const nearness = random.next() ** 1.5;
     const onPath = random.next() < 0.62;
-    const spread = random.aroundZero() * orb.radius * (0.7 + nearness * 1.8);
+    const spread = (random.next() + random.next() - 1) * orb.radius * (0.7 + nearness * 1.8);
     return element('ellipse', {
       cx: onPath ? orb.x + spread : random.between(0, width),
       cy: horizon + 2 + (height - horizon) * nearness,
@@ -69,38 +68,6 @@ function glitter({ random, width, height, unit, palette }: Canvas, horizon: numb
       'fill-opacity': (onPath ? 0.6 : 0.16) * random.between(0.4, 1) * (1 - nearness * 0.45),
     });
   }).join('');
-}
-
-/** Out-of-focus lights on a dark background. */
-function bokeh({ random, width, height, unit, palette: { near, far, sky, accents, light } }: Canvas): string {
-  const ground = {
-    0: blend(near, sky[0], 0.2),
-    60: blend(near, far, 0.28),
-    100: blend(near, '#000000', 0.35),
-  };
-  const discs = [...accents, light].map((colour, index) =>
-    radialGradient(`disc${index}`, {
-      0: `${colour}6b`,
-      86: `${colour}8f`,
-      93: `${colour}cc`,
-      100: `${colour}00`,
-    }),
-  );
-  const lights = Array.from({ length: 54 }, (_, index) => {
-    const closeness = (index / 54) ** 2;
-    const cy = height * (0.44 + random.aroundZero() * 0.42);
-    const r = unit * (0.012 + 0.085 * closeness * random.between(0.5, 1));
-    const fill = `url(#disc${Math.floor(random.between(0, discs.length))})`;
-    return element('circle', {
-      cx: random.between(0, width),
-      cy,
-      r,
-      fill,
-      'fill-opacity': 0.95 - 0.5 * closeness,
-    });
-  });
-  const background = verticalGradient('ground', ground) + band(0, height, 'url(#ground)');
-  return background + discs.join('') + lights.join('');
 }
 
 /** Curtains of light over a dark forest. Always at night, in the palette's accents. */

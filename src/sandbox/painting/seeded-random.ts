@@ -20,11 +20,6 @@ export class SeededRandom {
     return low + (high - low) * this.next();
   }
 
-  /** From -1 to 1, more often near 0. */
-  aroundZero(): number {
-    return this.next() + this.next() - 1;
-  }
-
   /** One of the items, which must not be empty. */
   pick<Item>(items: readonly Item[]): Item {
     return items[Math.floor(this.next() * items.length)] as Item;

@@ -4,6 +4,7 @@ import { type Logger } from 'pino';
 import { DatabaseUnavailable } from '../../core/errors.js';
 import { CALLER_ROLE, createCallerQuery, ENTER_WORKSPACE, enterWorkspaceParameters } from './caller-query.js';
 import { bind, type Statement as NamedStatement, statement } from './statement.js';
+import { isUnavailable } from './is-unavailable.js';
 import { type Prisma, PrismaClient } from '../generated/client.js';
 
 export interface DatabaseOptions {
@@ -33,24 +34,11 @@ const CONNECT_TIMEOUT_MS = 5_000;
  * burst of requests. So the connections of the last burst stay open for a while.
  */
 const IDLE_TIMEOUT_MS = 300_000;
-/**
- * SQLSTATE classes and codes that mean "try again later": connection failures, shutdown, start-up, exhausted resources (disk,
- * memory, connections), and a deadlock, whose victim has written nothing and can be retried.
- */
-const UNAVAILABLE_SQLSTATES = /^(08...|53...|57P0[1-4]|40P01)$/;
+/** The pool gives up waiting for a connection before Prisma does, as it does for every other statement. */
+const PRISMA_TRANSACTION_OPTIONS = { maxWait: 2 * CONNECT_TIMEOUT_MS, timeout: 30_000 };
 const PROBE_ROW_SECURITY = statement('probe-row-security', 'SELECT FROM tasks LIMIT 0');
 /** The role does not exist, we may not assume it, it may not read, or it does not find the tables. */
 const ROW_SECURITY_MISSING_STATES = /^(22023|42501|42P01)$/;
-const UNAVAILABLE_CODES = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-]);
-
 /** The database pool: Prisma Client, and `query` for the statements that Prisma cannot make or that are hot. */
 export class Database {
   readonly pool: pg.Pool;
@@ -75,7 +63,10 @@ export class Database {
       if (!this.closing) options.log.warn({ error: error.message }, 'a database connection was lost');
     });
     this.pool.on('connect', (client) => client.on('error', () => undefined));
-    this.prisma = new PrismaClient({ adapter: new PrismaPg(this.pool) });
+    this.prisma = new PrismaClient({
+      adapter: new PrismaPg(this.pool),
+      transactionOptions: PRISMA_TRANSACTION_OPTIONS,
+    });
   }
 
   /** Runs one statement, in any workspace. Throws DatabaseUnavailable when PostgreSQL cannot be reached, and other errors unchanged. */
@@ -153,25 +144,32 @@ export class Database {
     });
   }
 
-  /** Runs a query through Prisma Client, in any workspace. Throws the same errors as `query`. */
-  async withPrisma<Result>(query: (prisma: PrismaClient) => Promise<Result>): Promise<Result> {
-    return this.translateUnavailable(() => query(this.prisma));
+  /** Runs queries through Prisma Client, in any workspace. Throws the same errors as `query`. */
+  async withPrisma<Result>(queries: (prisma: PrismaClient) => Promise<Result>): Promise<Result> {
+    return this.translateUnavailable(() => queries(this.prisma));
+  }
+
+  /** Runs queries through Prisma Client in one transaction. Rolls back when `work` rejects. */
+  async transactionWithPrisma<Result>(
+    work: (prisma: Prisma.TransactionClient) => Promise<Result>,
+  ): Promise<Result> {
+    return this.withPrisma((prisma) => prisma.$transaction(work));
   }
 
   /**
-   * Runs a caller's read through Prisma Client. Row-level security restricts it to rows of this workspace, in addition to its
-   * own conditions. It takes three more round trips than `queryAsCaller`, so it is for reads that are not hot.
+   * Runs a caller's reads through Prisma Client, in one transaction. Row-level security restricts them to rows of this
+   * workspace, in addition to their own conditions. The transaction takes three more round trips than `queryAsCaller`, so it is
+   * for reads that are not hot.
    */
   async withPrismaAsCaller<Result>(
     workspaceId: string,
-    query: (prisma: PrismaClient) => Prisma.PrismaPromise<Result>,
+    reads: (prisma: Prisma.TransactionClient) => Promise<Result>,
   ): Promise<Result> {
-    if (!(await this.hasRowSecurity())) return this.withPrisma(query);
-    return this.translateUnavailable(async () => {
-      const enterWorkspace = this.prisma.$executeRaw`
+    if (!(await this.hasRowSecurity())) return this.withPrisma(reads);
+    return this.transactionWithPrisma(async (prisma) => {
+      await prisma.$executeRaw`
         SELECT set_config('role', ${CALLER_ROLE}, true), set_config('darkroom.workspace_id', ${workspaceId}, true)`;
-      const [, result] = await this.prisma.$transaction([enterWorkspace, query(this.prisma)]);
-      return result;
+      return reads(prisma);
     });
   }
 
@@ -236,17 +234,4 @@ export class Database {
       throw isUnavailable(error) ? new DatabaseUnavailable(error) : error;
     }
   }
-}
-
-function isUnavailable(error: unknown): boolean {
-  // Checks fields, not instanceof, because Node's own errors can come from another realm (Jest) with another Error class.
-  const { code, message, meta } = Object(error) as { code?: unknown; message?: unknown; meta?: unknown };
-  if (typeof code === 'string' && (UNAVAILABLE_CODES.has(code) || UNAVAILABLE_SQLSTATES.test(code)))
-    return true;
-  if (typeof code === 'string' && ['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2037'].includes(code))
-    return true;
-  const text = `${String(message)} ${JSON.stringify(meta ?? '')}`;
-  return /Connection terminated|timeout exceeded when trying to connect|ECONNREFUSED|ECONNRESET|the database system is/.test(
-    text,
-  );
 }

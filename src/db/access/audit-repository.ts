@@ -1,7 +1,7 @@
 import { type AuditAction, type AuditEntry, type NewAuditEntry } from '../../core/access/audit-entry.js';
 import { minIdAt, idTime } from '../../core/primitives/ids.js';
+import { type Prisma } from '../generated/client.js';
 import { type Database } from '../postgres/database.js';
-import { namedStatement } from '../postgres/named-statement.js';
 
 const COLUMNS = 'id, at, workspace_id, action, actor, key_id, end_user_id, client_address, target_id, data';
 
@@ -27,10 +27,12 @@ export function auditParameter(...entries: (NewAuditEntry | null | undefined)[])
   return JSON.stringify(present.map((entry) => ({ ...entry, at: idTime(entry.id) })));
 }
 
-const INSERT = {
-  name: 'insert-audit-entries',
-  text: `WITH one AS (SELECT 1),${insertAuditSql('$1', 'one')} SELECT`,
-};
+/** The row of a new entry, for Prisma Client. */
+export function auditRow(entry: NewAuditEntry) {
+  // Prisma stores dates inside JSON as objects, so `data` has to be plain JSON.
+  const data = JSON.parse(JSON.stringify(entry.data)) as Prisma.InputJsonObject;
+  return { ...entry, at: idTime(entry.id), data };
+}
 
 /** Selects the entries of a page. Absent or empty fields select all entries. */
 export interface AuditFilter {
@@ -45,34 +47,30 @@ export class AuditRepository {
   constructor(private readonly db: Database) {}
 
   async insert(...entries: NewAuditEntry[]): Promise<void> {
-    if (entries.length > 0) await this.db.run(INSERT, [auditParameter(...entries)]);
+    await this.db.withPrisma((prisma) => prisma.auditEntry.createMany({ data: entries.map(auditRow) }));
   }
 
   /** A page of the workspace's entries, newest first, below `before`. With `unowned`, also entries that belong to no workspace. */
   async page(
     { workspaceId, endUserId, unowned }: { workspaceId: string; endUserId: string | null; unowned: boolean },
-    filter: AuditFilter,
-    before: string | null,
-    limit: number,
+    { actions, keyId, since, until }: AuditFilter,
+    { before, limit }: { before: string | null; limit: number },
   ): Promise<AuditEntry[]> {
-    const { actions, keyId, since, until } = filter;
-    const values: unknown[] = [];
-    const bind = (value: unknown, type: string) => `$${values.push(value)}::${type}`;
-    const isOwn = `workspace_id = ${bind(workspaceId, 'uuid')}`;
-    const conditions = [unowned ? `(${isOwn} OR workspace_id IS NULL)` : isOwn];
-    if (actions?.length) conditions.push(`action = ANY(${bind(actions, 'text[]')})`);
-    if (keyId) conditions.push(`key_id = ${bind(keyId, 'uuid')}`);
-    if (endUserId !== null) conditions.push(`end_user_id = ${bind(endUserId, 'text')}`);
-    if (since) conditions.push(`id >= ${bind(minIdAt(since), 'uuid')}`);
-    for (const end of [before, until && minIdAt(until)]) {
-      if (end) conditions.push(`id < ${bind(end, 'uuid')}`);
-    }
-    const text = `
-      SELECT id, at, workspace_id AS "workspaceId", action, actor, key_id AS "keyId", end_user_id AS "endUserId",
-             client_address AS "clientAddress", target_id AS "targetId", data
-      FROM audit_log WHERE ${conditions.join(' AND ')} ORDER BY id DESC LIMIT ${bind(limit, 'int')}`;
-    const page = namedStatement('page-of-audit-entries', text);
+    const where: Prisma.AuditEntryWhereInput = {
+      ...(unowned ? { OR: [{ workspaceId }, { workspaceId: null }] } : { workspaceId }),
+      ...(actions?.length && { action: { in: [...actions] } }),
+      ...(keyId && { keyId }),
+      ...(endUserId !== null && { endUserId }),
+      AND: [
+        since ? { id: { gte: minIdAt(since) } } : {},
+        until ? { id: { lt: minIdAt(until) } } : {},
+        before ? { id: { lt: before } } : {},
+      ],
+    };
+    const read = (prisma: Prisma.TransactionClient) =>
+      prisma.auditEntry.findMany({ where, orderBy: { id: 'desc' }, take: limit });
     // The row-level security policy of callers hides entries that belong to no workspace.
-    return unowned ? this.db.run(page, values) : this.db.runAsCaller(workspaceId, page, values);
+    const rows = await (unowned ? this.db.withPrisma(read) : this.db.withPrismaAsCaller(workspaceId, read));
+    return rows as AuditEntry[];
   }
 }

@@ -84,13 +84,7 @@ export class ApiKeys {
     const successor = { id: newId(), ...apiKeyHint(secret), hash: hashApiKey(secret) };
     const data = { name: oldKey.name, newKeyId: successor.id, gracePeriodSeconds };
     const audit = newAuditEntry(caller, 'API_KEY_ROTATED', { targetId: oldKey.id, data });
-    const apiKey = await this.deps.keys.rotate(
-      caller.workspaceId,
-      oldKey.id,
-      successor,
-      gracePeriodSeconds,
-      audit,
-    );
+    const apiKey = await this.deps.keys.rotate(oldKey, successor, { gracePeriodSeconds, audit });
     if (!apiKey) throw keyNotFound();
     return { apiKey, secret };
   }

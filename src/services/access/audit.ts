@@ -20,8 +20,8 @@ export class Audit {
     const isAlwaysEmpty = caller.taskIds !== null || (filter.keyId && !isId(filter.keyId));
     const { workspaceId, endUserId, scopes } = caller;
     const visibility = { workspaceId, endUserId, unowned: scopes.includes('workspaces:admin') };
-    return readPage(page, BY_ID, (after, limit) =>
-      isAlwaysEmpty ? [] : this.auditLog.page(visibility, filter, after, limit),
+    return readPage(page, BY_ID, (before, limit) =>
+      isAlwaysEmpty ? [] : this.auditLog.page(visibility, filter, { before, limit }),
     );
   }
 }

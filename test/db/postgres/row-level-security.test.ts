@@ -120,7 +120,8 @@ const READS: [string, (db: Database, reach: Visibility) => Promise<unknown[]>][]
   ['a page of budgets', (db, reach) => new BudgetRepository(db).page(reach, null, null, 10)],
   [
     'a page of the audit log',
-    (db, reach) => new AuditRepository(db).page({ ...reach, unowned: false }, {}, null, 10),
+    (db, reach) =>
+      new AuditRepository(db).page({ ...reach, unowned: false }, {}, { before: null, limit: 10 }),
   ],
 ];
 const some = (found: unknown) => (found === null ? [] : [found]);

@@ -68,8 +68,10 @@ export class ApiKeyRepository {
 
   /** The IDs of those keys that are neither revoked nor expired. */
   async findActive(ids: readonly string[]): Promise<Set<string>> {
+    const isUnexpired = [{ expiresAt: null }, { expiresAt: { gt: new Date() } }];
+    const where = { id: { in: [...ids] }, revokedAt: null, OR: isUnexpired };
     const rows = await this.db.withPrisma((prisma) =>
-      prisma.apiKey.findMany({ where: { id: { in: [...ids] }, ...isActive() }, select: { id: true } }),
+      prisma.apiKey.findMany({ where, select: { id: true } }),
     );
     return new Set(rows.map(({ id }) => id));
   }
@@ -119,12 +121,13 @@ export class ApiKeyRepository {
     const row = await this.db.transactionWithPrisma(async (prisma) => {
       // Changes nothing, but locks the row, so that concurrent rotations follow one another.
       const [old] = await prisma.apiKey.updateManyAndReturn({
-        where: { workspaceId, id, ...isActive() },
+        where: { workspaceId, id, revokedAt: null },
         data: { revokedAt: null },
       });
-      if (!old) return null;
+      const now = Date.now();
+      if (!old || (old.expiresAt && old.expiresAt.getTime() <= now)) return null;
       const { name, scopes, limits, expiresAt } = old;
-      const graceEnd = new Date(Date.now() + gracePeriodSeconds * 1000);
+      const graceEnd = new Date(now + gracePeriodSeconds * 1000);
       if (!expiresAt || graceEnd < expiresAt)
         await prisma.apiKey.update({ where: { id }, data: { expiresAt: graceEnd } });
       await prisma.auditEntry.create({ data: auditRow(audit) });
@@ -196,9 +199,4 @@ export function toApiKey({ limits, ...key }: Omit<ApiKeyRow, 'hash'>): ApiKey {
 /** A newer release may have granted scopes that this one does not know. They allow nothing here. */
 function withKnownScopes<Key extends { scopes: readonly string[] }>(key: Key) {
   return { ...key, scopes: key.scopes.filter(isScope) };
-}
-
-/** The condition for a key that is neither revoked nor expired. */
-function isActive() {
-  return { revokedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: new Date() } }] };
 }

@@ -4,6 +4,7 @@ import { ApiKeyRepository } from '../db/access/api-key-repository.js';
 import { AuditRepository } from '../db/access/audit-repository.js';
 import { BlobRepository } from '../db/images/blob-repository.js';
 import { BudgetRepository } from '../db/billing/budget-repository.js';
+import { UsageRepository } from '../db/billing/usage-repository.js';
 import { CallbackRepository } from '../db/callbacks/callback-repository.js';
 import { ConnectionSlotRepository } from '../db/limits/connection-slot-repository.js';
 import { InFlightRepository } from '../db/limits/in-flight-repository.js';
@@ -183,6 +184,6 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     imageServing: new ImageServing({ ...shared, imageIngest, signedLinks, redirectToBucket }),
     taskControl: new TaskControl({ ...shared, generation }),
     uploads: new Uploads({ ...shared, signedLinks, maxBytes }),
-    usage: new Usage(db),
+    usage: new Usage(new UsageRepository(db)),
   };
 }

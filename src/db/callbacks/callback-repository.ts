@@ -1,40 +1,42 @@
 import { minIdAt } from '../../core/primitives/ids.js';
 import { type Callback, type CallbackVerdict } from '../../core/callbacks/callback.js';
 import { type Visibility } from '../../core/access/visibility.js';
+import { isTaskVisibleSql } from '../access/visibility-filter.js';
 import { type Database } from '../postgres/database.js';
-import { namedStatement } from '../postgres/named-statement.js';
-import { coversWorkspace, visibilityValues, isTaskVisibleSql } from '../access/visibility-filter.js';
+import { statement } from '../postgres/statement.js';
 import { type RawCallback } from '../tasks/task-transition.js';
 
 /** For callbacks without a new result. The statement that changes the task saves the others. */
-const SAVE = {
-  name: 'save-callback',
-  text: `
+const SAVE = statement<RawCallback & { taskId: string; verdict: CallbackVerdict }>(
+  'save-callback',
+  `
   INSERT INTO callbacks (id, workspace_id, task_id, verdict, body)
-  SELECT $1, (SELECT workspace_id FROM tasks WHERE id = $2), $2, $3, $4
+  SELECT :id, (SELECT workspace_id FROM tasks WHERE id = :taskId), :taskId, :verdict, :body
   ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict
   WHERE callbacks.verdict NOT IN ('APPLIED', 'EARLY', 'LATE')`,
-};
-const DELETE_OLD = {
-  name: 'delete-old-callbacks',
-  text: `
-  DELETE FROM callbacks WHERE id IN (
-    SELECT id FROM callbacks WHERE id < $1 ORDER BY id LIMIT $2)
-  RETURNING id`,
-};
+);
 
-const FIND = `
+/** For tokens of an end user. Prisma filters by a relation only, and a callback has none, because its task may not exist. */
+const PAGE_OF_END_USER = statement<
+  Visibility & {
+    verdicts: readonly string[] | null;
+    taskId: string | null;
+    before: string | null;
+    limit: number;
+  },
+  Callback
+>(
+  'page-of-callbacks-of-end-user',
+  `
   SELECT callback.id, callback.received_at AS "receivedAt", callback.workspace_id AS "workspaceId",
          callback.task_id AS "taskId", callback.verdict, callback.body
-  FROM callbacks callback`;
-
-/** SQL that tells whether a callback is visible. It looks up the task only if the visibility is narrower than a workspace. */
-function isVisibleSql(visibility: Visibility, values: unknown[]): string {
-  if (coversWorkspace(visibility)) return `callback.workspace_id = $${values.push(visibility.workspaceId)}`;
-  const first = values.length + 1;
-  values.push(...visibilityValues(visibility));
-  return `EXISTS (SELECT FROM tasks task WHERE task.id = callback.task_id AND ${isTaskVisibleSql('task', first)})`;
-}
+  FROM callbacks callback
+  WHERE EXISTS (SELECT FROM tasks task WHERE task.id = callback.task_id AND ${isTaskVisibleSql('task')})
+    AND callback.workspace_id = :workspaceId AND (:before::uuid IS NULL OR callback.id < :before)
+    AND (:taskId::uuid IS NULL OR callback.task_id = :taskId)
+    AND (:verdicts::callback_verdict[] IS NULL OR callback.verdict = ANY(:verdicts))
+  ORDER BY callback.id DESC LIMIT :limit`,
+);
 
 /** Selects the callbacks of a page. Absent or empty fields select all callbacks. */
 export interface CallbackFilter {
@@ -48,45 +50,50 @@ export class CallbackRepository {
 
   /** Saves a callback, or updates the verdict of a saved one unless its result was applied. */
   async save(callback: RawCallback, taskId: string, verdict: CallbackVerdict): Promise<void> {
-    await this.db.run(SAVE, [callback.id, taskId, verdict, callback.body]);
+    await this.db.query(SAVE, { ...callback, taskId, verdict });
   }
 
-  async find(visibility: Visibility, id: string): Promise<Callback | null> {
-    const values: unknown[] = [];
-    const text = `${FIND} WHERE ${isVisibleSql(visibility, values)} AND callback.id = $${values.push(id)}`;
-    const [row] = await this.db.runAsCaller<Callback>(
-      visibility.workspaceId,
-      namedStatement('find-callback', text),
-      values,
-    );
-    return row ?? null;
+  async find({ workspaceId, endUserId, taskIds }: Visibility, id: string): Promise<Callback | null> {
+    const where = { id, workspaceId, ...(taskIds && { taskId: { in: [...taskIds] } }) };
+    return this.db.withPrismaAsCaller(workspaceId, async (prisma) => {
+      const callback = await prisma.callback.findUnique({ where });
+      if (endUserId === null) return callback;
+      // Asks in any case, so that the time of the answer does not tell whether the callback exists.
+      const task = { id: callback?.taskId ?? id, workspaceId, endUserId };
+      return (await prisma.task.findFirst({ where: task, select: { id: true } })) && callback;
+    });
   }
 
   /** A page of the visible callbacks, newest first, below `before`. */
   async page(
     visibility: Visibility,
-    filter: CallbackFilter,
-    before: string | null,
-    limit: number,
+    { verdicts, taskId }: CallbackFilter,
+    { before, limit }: { before: string | null; limit: number },
   ): Promise<Callback[]> {
-    const values: unknown[] = [];
-    const bind = (value: unknown, type: string) => `$${values.push(value)}::${type}`;
-    const conditions = [isVisibleSql(visibility, values)];
-    if (before) conditions.push(`callback.id < ${bind(before, 'uuid')}`);
-    if (filter.taskId) conditions.push(`callback.task_id = ${bind(filter.taskId, 'uuid')}`);
-    if (filter.verdicts?.length) {
-      conditions.push(`callback.verdict = ANY(${bind(filter.verdicts, 'callback_verdict[]')})`);
+    const { workspaceId, endUserId, taskIds } = visibility;
+    if (endUserId !== null) {
+      const filter = { verdicts: verdicts?.length ? verdicts : null, taskId: taskId || null };
+      return this.db.queryAsCaller(workspaceId, PAGE_OF_END_USER, {
+        ...visibility,
+        ...filter,
+        before,
+        limit,
+      });
     }
-    const text = `${FIND} WHERE ${conditions.join(' AND ')} ORDER BY callback.id DESC LIMIT ${bind(limit, 'int')}`;
-    return this.db.runAsCaller<Callback>(
-      visibility.workspaceId,
-      namedStatement('page-of-callbacks', text),
-      values,
+    const where = {
+      workspaceId,
+      taskId: { ...(taskIds && { in: [...taskIds] }), ...(taskId && { equals: taskId }) },
+      ...(verdicts?.length && { verdict: { in: [...verdicts] } }),
+      ...(before !== null && { id: { lt: before } }),
+    };
+    return this.db.withPrismaAsCaller(workspaceId, (prisma) =>
+      prisma.callback.findMany({ where, orderBy: { id: 'desc' }, take: limit }),
     );
   }
 
   /** Deletes up to `limit` callbacks that were received before `time`. Returns the number of deleted callbacks. */
   async deleteBefore(time: Date, limit: number): Promise<number> {
-    return (await this.db.run(DELETE_OLD, [minIdAt(time), limit])).length;
+    const where = { id: { lt: minIdAt(time) } };
+    return (await this.db.withPrisma((prisma) => prisma.callback.deleteMany({ where, limit }))).count;
   }
 }

@@ -52,7 +52,7 @@ export class Budgets {
     }
     const validCurrency = this.validateCurrency(currency ?? null);
     const audit = auditEntryOf({ amount, currency: validCurrency });
-    await this.deps.budgets.set(key, amount, validCurrency, audit);
+    await this.deps.budgets.set(key, { amount, currency: validCurrency }, audit);
     return this.deps.budgets.findCurrent(key);
   }
 
@@ -63,12 +63,9 @@ export class Budgets {
   async page(caller: Caller, month: string | null, page: PageRequest): Promise<Page<Budget>> {
     if (month !== null && !MONTH.test(month))
       throw new BadRequest(`\`month\` is "${month.slice(0, 50)}". Use a month as YYYY-MM.`);
-    const day = month === null ? null : `${month}-01`;
     return readPage(page, BY_SCOPE, (after, limit) =>
       // A caller that is limited to certain tasks sees no budgets.
-      caller.taskIds === null
-        ? this.deps.budgets.page(caller, day, after && { scope: after.scope, id: after.scopeId }, limit)
-        : [],
+      caller.taskIds === null ? this.deps.budgets.page(caller, month, { after, limit }) : [],
     );
   }
 

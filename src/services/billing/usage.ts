@@ -2,8 +2,7 @@ import { z } from 'zod';
 import { type Caller } from '../../core/access/caller.js';
 import { BadRequest } from '../../core/errors.js';
 import { type UsageGroup } from '../../core/billing/money.js';
-import { type Database } from '../../db/postgres/database.js';
-import { findUsage, type UsageQuery } from '../../db/billing/usage-query.js';
+import { type UsageQuery, type UsageRepository } from '../../db/billing/usage-repository.js';
 import { byColumns, CURSOR_TEXT, type Page, type PageRequest, readPage } from '../pagination.js';
 
 export type { UsageQuery };
@@ -17,18 +16,18 @@ const BY_GROUP = byColumns(z.object({ groupKey: CURSOR_TEXT.nullable(), currency
 
 /** Reports the usage of the tasks that are visible to the caller. */
 export class Usage {
-  constructor(private readonly db: Database) {}
+  constructor(private readonly usage: UsageRepository) {}
 
   /** Returns a page of groups, ordered by their keys. Throws BadRequest. */
   async page(caller: Caller, query: UsageQuery, page: PageRequest): Promise<Page<UsageGroup>> {
     validateRange(query);
-    return readPage(page, BY_GROUP, (after, limit) => findUsage(this.db, caller, query, after, limit));
+    return readPage(page, BY_GROUP, (after, limit) => this.usage.page(caller, query, { after, limit }));
   }
 
   /** Returns all groups. Throws BadRequest, also for more than MAX_EXPORT_ROWS groups. */
   async listAll(caller: Caller, query: UsageQuery): Promise<UsageGroup[]> {
     validateRange(query);
-    const rows = await findUsage(this.db, caller, query, null, MAX_EXPORT_ROWS + 1);
+    const rows = await this.usage.page(caller, query, { after: null, limit: MAX_EXPORT_ROWS + 1 });
     if (rows.length <= MAX_EXPORT_ROWS) return rows;
     throw new BadRequest(`The period has more than ${MAX_EXPORT_ROWS} groups. Use a shorter one.`);
   }

@@ -26,8 +26,8 @@ export class CallbackInbox {
   /** Returns a page of the callbacks visible to the caller, newest first. Throws BadRequest for an invalid page size or cursor. */
   page(caller: Caller, filter: CallbackFilter, page: PageRequest): Promise<Page<Callback>> {
     const isAlwaysEmpty = filter.taskId && !isId(filter.taskId);
-    return readPage(page, BY_ID, (after, limit) =>
-      isAlwaysEmpty ? [] : this.deps.callbacks.page(caller, filter, after, limit),
+    return readPage(page, BY_ID, (before, limit) =>
+      isAlwaysEmpty ? [] : this.deps.callbacks.page(caller, filter, { before, limit }),
     );
   }
 

@@ -21,7 +21,10 @@ function runLedgerVerify(): Promise<{ exitCode: number; lines: string[] }> {
 }
 
 test('npm run ledger:verify exits with 0 while all records of money agree, and with 1 after a wrong entry', async () => {
-  await fixture.budgets.set({ workspaceId: WORKSPACE_ID, scope: 'API_KEY', scopeId: KEY_ID }, '10', 'USD');
+  await fixture.budgets.set(
+    { workspaceId: WORKSPACE_ID, scope: 'API_KEY', scopeId: KEY_ID },
+    { amount: '10', currency: 'USD' },
+  );
   const id = await fixture.requestOrThrow(2);
   await fixture.succeed(id, 2);
   expect(await runLedgerVerify()).toEqual({

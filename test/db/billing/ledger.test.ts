@@ -204,11 +204,13 @@ describe('the ledger check', () => {
   ])('finds %s', async (_what, text) => {
     const own = await LedgerFixture.open();
     try {
-      await own.budgets.set({ workspaceId: WORKSPACE_ID, scope: 'API_KEY', scopeId: KEY_ID }, '10', 'USD');
+      await own.budgets.set(
+        { workspaceId: WORKSPACE_ID, scope: 'API_KEY', scopeId: KEY_ID },
+        { amount: '10', currency: 'USD' },
+      );
       await own.budgets.set(
         { workspaceId: WORKSPACE_ID, scope: 'END_USER', scopeId: END_USER_ID },
-        '10',
-        'USD',
+        { amount: '10', currency: 'USD' },
       );
       const id = await own.requestOrThrow(2);
       await own.succeed(id, 2);
@@ -229,7 +231,7 @@ describe('budgets of all three scopes', () => {
       { workspaceId, scope: 'API_KEY', scopeId: keyId, amount: '0.4' },
       { workspaceId, scope: 'END_USER', scopeId: endUserId, amount: '0.1' },
     ] as const;
-    for (const { amount, ...key } of keys) await world.budgets.set(key, amount, 'USD');
+    for (const { amount, ...key } of keys) await world.budgets.set(key, { amount, currency: 'USD' });
     const isAccepted = async (owner: { keyId?: string; endUserId: string | null }, count = 1) =>
       (await world.tryRequest(count, { workspaceId, keyId, ...owner })) !== null;
     const all = await Promise.all(Array.from({ length: 20 }, () => isAccepted({ endUserId })));
@@ -249,7 +251,10 @@ describe('budgets of all three scopes', () => {
 describe('a budget with room for one task', () => {
   test('rejects a second task that is inserted at the same time', async () => {
     const [workspaceId, keyId] = [newId(), newId()];
-    await world.budgets.set({ workspaceId, scope: 'API_KEY', scopeId: keyId }, '0.2', 'USD');
+    await world.budgets.set(
+      { workspaceId, scope: 'API_KEY', scopeId: keyId },
+      { amount: '0.2', currency: 'USD' },
+    );
     await world.requestOrThrow(1, { workspaceId, keyId });
     const client = await world.sql.connect();
     try {
@@ -279,7 +284,7 @@ describe('a budget that is set in the middle of a month', () => {
     const ids = await Promise.all(Array.from({ length: 40 }, () => world.requestOrThrow(1, { endUserId })));
     const key = { workspaceId: WORKSPACE_ID, scope: 'END_USER', scopeId: endUserId } as const;
     await Promise.all([
-      world.budgets.set(key, '5', 'USD'),
+      world.budgets.set(key, { amount: '5', currency: 'USD' }),
       ...ids.slice(0, 20).map((id) => world.succeed(id, 1)),
       ...ids.slice(20, 30).map((id) => world.fail(id)),
     ]);
@@ -292,12 +297,12 @@ describe('a budget that is set in the middle of a month', () => {
   test('counts no task twice when it is removed and set again', async () => {
     const endUserId = `user ${newId()}`;
     const key = { workspaceId: WORKSPACE_ID, scope: 'END_USER', scopeId: endUserId } as const;
-    await world.budgets.set(key, '5', 'USD');
+    await world.budgets.set(key, { amount: '5', currency: 'USD' });
     await world.budgets.remove(key);
     expect(await world.budgets.findCurrent(key)).toBeNull();
     await world.succeed(await world.requestOrThrow(3, { endUserId }), 3);
-    await world.budgets.set(key, '6', 'USD');
-    await world.budgets.set(key, '7', 'USD');
+    await world.budgets.set(key, { amount: '6', currency: 'USD' });
+    await world.budgets.set(key, { amount: '7', currency: 'USD' });
     expect(await world.budgets.findCurrent(key)).toMatchObject({
       limit: '7',
       spent: '0.3',
@@ -311,13 +316,14 @@ describe('a budget that is set in the middle of a month', () => {
 async function setBudgets(amount: string): Promise<void> {
   await world.budgets.set(
     { workspaceId: WORKSPACE_ID, scope: 'WORKSPACE', scopeId: WORKSPACE_ID },
-    amount,
-    'USD',
+    { amount: amount, currency: 'USD' },
   );
-  await world.budgets.set({ workspaceId: WORKSPACE_ID, scope: 'API_KEY', scopeId: KEY_ID }, amount, 'USD');
+  await world.budgets.set(
+    { workspaceId: WORKSPACE_ID, scope: 'API_KEY', scopeId: KEY_ID },
+    { amount, currency: 'USD' },
+  );
   await world.budgets.set(
     { workspaceId: WORKSPACE_ID, scope: 'END_USER', scopeId: END_USER_ID },
-    amount,
-    'USD',
+    { amount: amount, currency: 'USD' },
   );
 }

@@ -13,7 +13,7 @@ import { EventRepository } from '../../../src/db/events/event-repository.js';
 import { ImageRepository } from '../../../src/db/images/image-repository.js';
 import { WebhookRepository } from '../../../src/db/webhooks/webhook-repository.js';
 import { TaskRepository } from '../../../src/db/tasks/task-repository.js';
-import { findUsage } from '../../../src/db/billing/usage-query.js';
+import { UsageRepository } from '../../../src/db/billing/usage-repository.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 
 /** Removes a statement's own conditions on the workspace. */
@@ -71,6 +71,7 @@ class WithoutConditions extends Database {
 }
 
 const ours = workspaceVisibility(newId());
+const OF_END_USER = { ...ours, endUserId: 'their user' };
 const theirs = {
   workspaceId: newId(),
   taskId: newId(),
@@ -89,7 +90,7 @@ const READS: [string, (db: Database, visibility: Visibility) => Promise<unknown[
       some(
         await new TaskRepository(db).findByIdempotencyKey({
           workspaceId: ours.workspaceId,
-          endUserId: null,
+          endUserId: 'their user',
           idempotencyKey: 'key',
           inputHash: Buffer.of(),
         }),
@@ -115,7 +116,18 @@ const READS: [string, (db: Database, visibility: Visibility) => Promise<unknown[
     'a callback',
     async (db, visibility) => some(await new CallbackRepository(db).find(visibility, theirs.callbackId)),
   ],
-  ['a page of callbacks', (db, visibility) => new CallbackRepository(db).page(visibility, {}, null, 10)],
+  [
+    'a page of callbacks',
+    (db, visibility) => new CallbackRepository(db).page(visibility, {}, { before: null, limit: 10 }),
+  ],
+  [
+    'a callback, for an end user',
+    async (db) => some(await new CallbackRepository(db).find(OF_END_USER, theirs.callbackId)),
+  ],
+  [
+    'a page of callbacks, for an end user',
+    (db) => new CallbackRepository(db).page(OF_END_USER, {}, { before: null, limit: 10 }),
+  ],
   [
     'webhook deliveries of a task',
     (db) => new WebhookRepository(db).pageOfDeliveries({ ...ours, taskId: theirs.taskId }, null, 10),
@@ -135,10 +147,24 @@ const READS: [string, (db: Database, visibility: Visibility) => Promise<unknown[
     'events of all tasks',
     (db, visibility) => new EventRepository(db).readVisibleAfter(visibility, { position: 0n, limit: 10 }),
   ],
-  ['usage', (db, visibility) => findUsage(db, visibility, { ...month, groupBy: 'MODEL' }, null, 10)],
+  [
+    'usage',
+    (db, visibility) =>
+      new UsageRepository(db).page(visibility, { ...month, groupBy: 'MODEL' }, { after: null, limit: 10 }),
+  ],
   ['a key', async (db) => some(await new ApiKeyRepository(db).find(ours.workspaceId, theirs.keyId))],
   ['a page of keys', (db) => new ApiKeyRepository(db).page(ours.workspaceId, null, 10)],
-  ['a page of budgets', (db, visibility) => new BudgetRepository(db).page(visibility, null, null, 10)],
+  [
+    'a page of budgets',
+    (db, visibility) => new BudgetRepository(db).page(visibility, null, { after: null, limit: 10 }),
+  ],
+  [
+    'a budget',
+    async (db) => {
+      const key = { workspaceId: ours.workspaceId, scope: 'WORKSPACE' as const, scopeId: 'theirs' };
+      return some(await new BudgetRepository(db).findCurrent(key));
+    },
+  ],
   [
     'a page of the audit log',
     (db, visibility) =>
@@ -158,8 +184,9 @@ beforeAll(async () => {
   await admin.connect();
   await admin.query("INSERT INTO workspaces (id, name) VALUES ($1, 'theirs')", [workspaceId]);
   await admin.query(
-    `INSERT INTO tasks (id, workspace_id, kind, prompt, model, requested_count, idempotency_key, input_hash, deadline_at)
-     VALUES ($1, $2, 'GENERATE', 'theirs', 'flux-dev', 1, 'key', '', now())`,
+    `INSERT INTO tasks (id, workspace_id, kind, prompt, model, requested_count, idempotency_key, input_hash, deadline_at,
+                        end_user_id)
+     VALUES ($1, $2, 'GENERATE', 'theirs', 'flux-dev', 1, 'key', '', now(), 'their user')`,
     [taskId, workspaceId],
   );
   await admin.query(

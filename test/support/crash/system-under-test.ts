@@ -215,9 +215,18 @@ export class SystemUnderTest {
     const other = callerWith({ workspaceId: otherId, keyName: 'model' });
     const callers = [caller, other, { ...caller, endUserId: 'visitor' }];
     const budgets = new BudgetRepository(db);
-    await budgets.set({ workspaceId, scope: 'WORKSPACE', scopeId: workspaceId }, AMPLE_BUDGET, 'USD');
-    await budgets.set({ workspaceId, scope: 'API_KEY', scopeId: caller.keyId }, AMPLE_BUDGET, 'USD');
-    await budgets.set({ workspaceId, scope: 'END_USER', scopeId: 'visitor' }, AMPLE_BUDGET, 'USD');
+    await budgets.set(
+      { workspaceId, scope: 'WORKSPACE', scopeId: workspaceId },
+      { amount: AMPLE_BUDGET, currency: 'USD' },
+    );
+    await budgets.set(
+      { workspaceId, scope: 'API_KEY', scopeId: caller.keyId },
+      { amount: AMPLE_BUDGET, currency: 'USD' },
+    );
+    await budgets.set(
+      { workspaceId, scope: 'END_USER', scopeId: 'visitor' },
+      { amount: AMPLE_BUDGET, currency: 'USD' },
+    );
     return new SystemUnderTest(
       database,
       sql,

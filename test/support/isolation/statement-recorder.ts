@@ -10,11 +10,11 @@ export const PROBE_ID_HEADER = 'x-probe-id';
 
 /**
  * These statements depend on the time since the last request, not on the arguments of this one. They look up the API key,
- * which is cached for seconds, reserve rate limits and connection slots, which happens in batches, and seal events, which
- * happens in the background.
+ * which is cached for seconds, reserve rate limits and connection slots, which happens in batches, and seal events and record
+ * the use of keys, which happens in the background. A new connection prepares `enter-workspace`.
  */
 const TIME_DEPENDENT_STATEMENTS =
-  /^(find-key-by|acquire-rate-limit|adjust-connection-slots|create-connection-lease|seal-events|find-last-position-before|mark-keys-used|find-active-keys)/;
+  /^(find-key-by|acquire-rate-limit|adjust-connection-slots|create-connection-lease|seal-events|find-last-position-before|UPDATE api_keys SET last_used_at|SELECT … FROM api_keys WHERE \(api_keys.id IN|enter-workspace)/;
 
 /** Records the statements of each request. Two requests with the same statements also take the same time. */
 export class StatementRecorder {
@@ -31,11 +31,23 @@ export class StatementRecorder {
       query: (this: pg.Pool, ...args: unknown[]) => unknown;
     };
     const { query } = poolPrototype;
+    const nameOf = (statement: string | { name?: string; text?: string }) =>
+      shorten(typeof statement === 'string' ? statement : (statement.name ?? statement.text ?? ''));
     // Each mock records the name and then runs the statement as usual.
     jest.spyOn(poolPrototype, 'query').mockImplementation(function (this: pg.Pool, ...args) {
-      const statement = args[0] as string | { name?: string; text?: string };
-      record(typeof statement === 'string' ? statement : (statement.name ?? shorten(statement.text ?? '')));
+      record(nameOf(args[0] as string));
       return query.apply(this, args);
+    });
+    // Transactions, such as those of Prisma Client for callers, use a connection. Those of the pool pass a callback, and
+    // those of `executeAsCaller` an object that sends itself.
+    const clientPrototype = pg.Client.prototype as unknown as {
+      query: (this: pg.Client, ...args: unknown[]) => unknown;
+    };
+    const { query: clientQuery } = clientPrototype;
+    jest.spyOn(clientPrototype, 'query').mockImplementation(function (this: pg.Client, ...args) {
+      const isOwn = typeof args.at(-1) !== 'function' && !('submit' in Object(args[0]));
+      if (isOwn) record(nameOf(args[0] as string));
+      return clientQuery.apply(this, args);
     });
     // Statements behind row-level security do not go through `query` of the pool.
     const databasePrototype = Database.prototype as unknown as {

@@ -2,7 +2,8 @@ import { minIdAt } from '../../core/primitives/ids.js';
 import { type UsageGroup, type UsageGrouping } from '../../core/billing/money.js';
 import { type Visibility } from '../../core/access/visibility.js';
 import { type Database } from '../postgres/database.js';
-import { visibilityValues, isTaskVisibleSql } from '../access/visibility-filter.js';
+import { isTaskVisibleSql } from '../access/visibility-filter.js';
+import { statement } from '../postgres/statement.js';
 
 /** Selects tasks by the time of their request, from `from` up to but not including `to`. */
 export interface UsageQuery {
@@ -24,11 +25,23 @@ const GROUP_KEY_SQL: Record<UsageGrouping, string> = {
   END_USER: 'end_user_id',
 };
 
+interface UsageParameters extends Visibility {
+  from: Date;
+  to: Date;
+  /** The smallest IDs of those times, less and plus CLOCK_SKEW_MS. */
+  minId: string;
+  maxId: string;
+  /** Null: from the first group on. */
+  afterGroupKey: string | null;
+  afterCurrency: string | null;
+  limit: number;
+}
+
 /** One statement for each grouping. Tasks without a group key or without a price come first, as ''. */
 function usageStatement(groupBy: UsageGrouping) {
-  return {
-    name: `usage-by-${groupBy.toLowerCase().replace('_', '-')}`,
-    text: `
+  return statement<UsageParameters, UsageGroup>(
+    `usage-by-${groupBy.toLowerCase().replace('_', '-')}`,
+    `
     SELECT usage.*, ${groupBy === 'API_KEY' ? 'api_key.name' : 'NULL'} AS "keyName" FROM (
       SELECT ${GROUP_KEY_SQL[groupBy]} AS "groupKey", currency, count(*)::int AS "taskCount",
              sum(delivered_count + late_image_count)::int AS "imageCount", trim_scale(sum(spent))::text AS cost,
@@ -36,14 +49,14 @@ function usageStatement(groupBy: UsageGrouping) {
                AS reserved,
              trim_scale(sum(uncertain))::text AS uncertain
       FROM tasks task
-      WHERE ${isTaskVisibleSql('task', 1)} AND id BETWEEN $4 AND $5 AND created_at >= $6 AND created_at < $7
+      WHERE ${isTaskVisibleSql('task')} AND id BETWEEN :minId AND :maxId AND created_at >= :from AND created_at < :to
       GROUP BY 1, 2
     ) usage
-    ${groupBy === 'API_KEY' ? 'LEFT JOIN api_keys api_key ON api_key.id::text = usage."groupKey" AND api_key.workspace_id = $1' : ''}
-    WHERE $8::text IS NULL
-       OR (coalesce("groupKey", ''), coalesce(currency, '')) > (($8::text) COLLATE "C", ($9::text) COLLATE "C")
-    ORDER BY coalesce("groupKey", '') COLLATE "C", coalesce(currency, '') COLLATE "C" LIMIT $10`,
-  };
+    ${groupBy === 'API_KEY' ? 'LEFT JOIN api_keys api_key ON api_key.id::text = usage."groupKey" AND api_key.workspace_id = :workspaceId' : ''}
+    WHERE :afterGroupKey::text IS NULL
+       OR (coalesce("groupKey", ''), coalesce(currency, '')) > ((:afterGroupKey::text) COLLATE "C", (:afterCurrency::text) COLLATE "C")
+    ORDER BY coalesce("groupKey", '') COLLATE "C", coalesce(currency, '') COLLATE "C" LIMIT :limit`,
+  );
 }
 const STATEMENTS: Record<UsageGrouping, ReturnType<typeof usageStatement>> = {
   DAY: usageStatement('DAY'),
@@ -52,18 +65,22 @@ const STATEMENTS: Record<UsageGrouping, ReturnType<typeof usageStatement>> = {
   END_USER: usageStatement('END_USER'),
 };
 
-/** Up to `limit` groups of the visible tasks, after the group `after`. */
-export async function findUsage(
-  db: Database,
-  visibility: Visibility,
-  { from, to, groupBy }: UsageQuery,
-  after: UsageCursor | null,
-  limit: number,
-): Promise<UsageGroup[]> {
-  const ids = [from.getTime() - CLOCK_SKEW_MS, to.getTime() + CLOCK_SKEW_MS].map((ms) =>
-    minIdAt(new Date(ms)),
-  );
-  const cursor = after ? [after.groupKey ?? '', after.currency ?? ''] : [null, null];
-  const values = [...visibilityValues(visibility), ...ids, from, to, ...cursor, limit];
-  return db.runAsCaller<UsageGroup>(visibility.workspaceId, STATEMENTS[groupBy], values);
+/** Sums over the rows of `tasks`. */
+export class UsageRepository {
+  constructor(private readonly db: Database) {}
+
+  /** Up to `limit` groups of the visible tasks, after the group `after`. */
+  async page(
+    { workspaceId, endUserId, taskIds }: Visibility,
+    { from, to, groupBy }: UsageQuery,
+    { after, limit }: { after: UsageCursor | null; limit: number },
+  ): Promise<UsageGroup[]> {
+    return this.db.queryAsCaller(workspaceId, STATEMENTS[groupBy], {
+      ...{ workspaceId, endUserId, taskIds, from, to, limit },
+      minId: minIdAt(new Date(from.getTime() - CLOCK_SKEW_MS)),
+      maxId: minIdAt(new Date(to.getTime() + CLOCK_SKEW_MS)),
+      afterGroupKey: after && (after.groupKey ?? ''),
+      afterCurrency: after && (after.currency ?? ''),
+    });
+  }
 }

@@ -10,6 +10,7 @@ import { images } from './images.js';
 import { latency } from './latency.js';
 import { lostCallbacks } from './lost-callbacks.js';
 import { notifyTax } from './notify-tax.js';
+import { prisma } from './prisma.js';
 import { rls } from './rls.js';
 import { withReleases } from './support/releases.js';
 import { storm } from './storm.js';
@@ -32,6 +33,7 @@ const BENCHES: Record<string, Bench> = {
   'fair-scheduling': fairScheduling,
   'held-requests': heldRequests,
   rls,
+  prisma,
 };
 
 const { positionals, values } = parseArgs({

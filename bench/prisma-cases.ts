@@ -1,0 +1,171 @@
+import { newId } from '../src/core/primitives/ids.js';
+import { type Visibility } from '../src/core/access/visibility.js';
+import { ApiKeyRepository } from '../src/db/access/api-key-repository.js';
+import { EventRepository } from '../src/db/events/event-repository.js';
+import { ImageRepository } from '../src/db/images/image-repository.js';
+import { type Database } from '../src/db/postgres/database.js';
+import { TaskRepository } from '../src/db/tasks/task-repository.js';
+import { newTask } from './support/new-task.js';
+
+/** One statement of ours and its equivalent in Prisma Client. Both return what they have read or written. */
+export interface PrismaCase {
+  title: string;
+  sql: (db: Database) => Promise<unknown[]>;
+  prisma: (db: Database) => Promise<unknown[]>;
+}
+
+const PAGE_SIZE = 21;
+const EVENTS = 100;
+const ACTOR = 'bench';
+
+/**
+ * The cases, for a database that `fillHistory` has filled. `taskIds` are tasks of the workspace. `queuedIds` are tasks that the
+ * transitions change, in turn.
+ */
+export function prismaCases({
+  visibility,
+  taskIds,
+  queuedIds,
+  keyHash,
+}: {
+  visibility: Visibility;
+  taskIds: readonly string[];
+  queuedIds: readonly string[];
+  keyHash: Buffer;
+}): Record<string, PrismaCase> {
+  const { workspaceId } = visibility;
+  const [nextTask, nextQueued] = [cycle(taskIds), cycle(queuedIds)];
+  const twentyTasks = taskIds.slice(0, 20);
+  return {
+    create: {
+      title: 'create a task, with its event and job',
+      sql: async (db) => [await new TaskRepository(db).insert(newTask(workspaceId), ACTOR)],
+      prisma: async (db) => [await createTask(db, workspaceId)],
+    },
+    transition: {
+      title: 'two transitions of a task, with their events',
+      sql: async (db) => {
+        const [tasks, id] = [new TaskRepository(db), nextQueued()];
+        const data = { upstreamTaskId: null, attempt: 1 };
+        const event = { type: 'TASK_SUBMITTED', actor: ACTOR, data } as const;
+        const submitting = await tasks.transitionTo(id, 'SUBMITTING', { event });
+        return [submitting, await tasks.transitionTo(id, 'QUEUED', { event })];
+      },
+      prisma: async (db) => {
+        const id = nextQueued();
+        return [await transition(db, id, 'SUBMITTING'), await transition(db, id, 'QUEUED')];
+      },
+    },
+    find: {
+      title: 'a task by its ID, for a caller',
+      sql: (db) => new TaskRepository(db).findMany(visibility, [nextTask()]),
+      prisma: (db) => findTasks(db, workspaceId, { in: [nextTask()] }),
+    },
+    images: {
+      title: 'the images of 20 tasks, for a caller',
+      sql: (db) => new ImageRepository(db).findByTasks(workspaceId, twentyTasks),
+      prisma: (db) =>
+        db.withPrismaAsCaller(workspaceId, (prisma) =>
+          prisma.image.findMany({
+            where: { workspaceId, taskId: { in: twentyTasks } },
+            orderBy: { index: 'asc' },
+          }),
+        ),
+    },
+    page: {
+      title: 'the first page of 20 tasks, for a caller',
+      sql: (db) => new TaskRepository(db).page(visibility, {}, { before: null, limit: PAGE_SIZE }),
+      prisma: (db) => findTasks(db, workspaceId),
+    },
+    callerEvents: {
+      title: `${EVENTS} events after a position, for a caller`,
+      sql: (db) => new EventRepository(db).readVisibleAfter(visibility, { position: 1_000n, limit: EVENTS }),
+      prisma: (db) =>
+        db.withPrismaAsCaller(workspaceId, (prisma) =>
+          prisma.taskEvent.findMany(eventsAfter(1_000n, workspaceId)),
+        ),
+    },
+    events: {
+      title: `${EVENTS} events after a position, to push them`,
+      sql: (db) => new EventRepository(db).readAfter(1_000n, EVENTS),
+      prisma: (db) => db.withPrisma((prisma) => prisma.taskEvent.findMany(eventsAfter(1_000n))),
+    },
+    key: {
+      title: 'an API key by its hash',
+      sql: async (db) => [await new ApiKeyRepository(db).findByHash(keyHash)],
+      prisma: (db) =>
+        db.withPrisma(async (prisma) => [
+          await prisma.apiKey.findUnique({
+            where: { hash: new Uint8Array(keyHash) },
+            omit: { hash: true },
+            include: { workspace: { select: { name: true } } },
+          }),
+        ]),
+    },
+  };
+}
+
+/** Returns the IDs in turn. */
+function cycle(ids: readonly string[]): () => string {
+  let next = 0;
+  return () => ids[(next += 1) % ids.length] as string;
+}
+
+/** A nested create of the task and its event. Prisma has no call for the job, so a statement adds it in the same transaction. */
+async function createTask(db: Database, workspaceId: string) {
+  const { timeoutSeconds, inputHash, ...fields } = newTask(workspaceId);
+  const task = { ...fields, priority: 1, metadata: undefined };
+  const { kind, model, size, requestedCount } = task;
+  const data = { kind, model, size, requestedCount };
+  const [created] = await db.withPrisma((prisma) =>
+    prisma.$transaction([
+      prisma.task.create({
+        data: {
+          ...task,
+          inputHash: new Uint8Array(inputHash),
+          deadlineAt: new Date(Date.now() + timeoutSeconds * 1000),
+          events: { create: { workspaceId, type: 'TASK_REQUESTED', actor: ACTOR, data } },
+        },
+      }),
+      prisma.$executeRaw`
+        SELECT graphile_worker.add_job('submit-task', json_build_object('taskId', ${task.id}::text), flags := ARRAY['upstream'])`,
+    ]),
+  );
+  return created;
+}
+
+/** Compares and sets the status, and inserts the event only if that changed the task. */
+function transition(db: Database, id: string, status: 'QUEUED' | 'SUBMITTING') {
+  const before = status === 'QUEUED' ? 'SUBMITTING' : 'QUEUED';
+  return db.transactionWithPrisma(async (prisma) => {
+    const [task] = await prisma.task.updateManyAndReturn({
+      where: { id, status: before, deadlineAt: { gt: new Date() } },
+      data: { status, attempts: { increment: status === 'SUBMITTING' ? 1 : 0 }, submissionId: newId() },
+    });
+    if (!task) return null;
+    const { workspaceId } = task;
+    await prisma.taskEvent.create({
+      data: { workspaceId, taskId: id, type: 'TASK_SUBMITTED', actor: ACTOR, data: {} },
+    });
+    return task;
+  });
+}
+
+function findTasks(db: Database, workspaceId: string, id?: { in: string[] }) {
+  const where = { workspaceId, id };
+  return db.withPrismaAsCaller(workspaceId, async (prisma) => {
+    const tasks = await prisma.task.findMany({ where, orderBy: { id: 'desc' }, take: PAGE_SIZE });
+    const { position } = await prisma.eventLogHead.findFirstOrThrow();
+    return tasks.map((task) => ({ ...task, eventLogPosition: position }));
+  });
+}
+
+/** The end user of an event is in its task. */
+function eventsAfter(position: bigint, workspaceId?: string) {
+  return {
+    where: { workspaceId, position: { gt: position } },
+    include: { task: { select: { endUserId: true } } },
+    orderBy: { position: 'asc' },
+    take: EVENTS,
+  } as const;
+}

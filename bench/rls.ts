@@ -1,8 +1,8 @@
 import { performance } from 'node:perf_hooks';
 import { pino } from 'pino';
 import { workspaceVisibility } from '../src/core/access/visibility.js';
-import { Database, type Statement } from '../src/db/postgres/database.js';
-import { type Statement as NamedStatement } from '../src/db/postgres/statement.js';
+import { Database } from '../src/db/postgres/database.js';
+import { type Statement } from '../src/db/postgres/statement.js';
 import { ImageRepository } from '../src/db/images/image-repository.js';
 import { type TaskFilter } from '../src/db/tasks/task-pages.js';
 import { TaskRepository } from '../src/db/tasks/task-repository.js';
@@ -22,39 +22,30 @@ const GOAL = 0.9;
 class UnrestrictedDatabase extends Database {
   override queryAsCaller<Parameters extends object, Row extends object>(
     _workspaceId: string,
-    statement: NamedStatement<Parameters, Row>,
+    statement: Statement<Parameters, Row>,
     parameters: Parameters,
   ) {
     return this.query(statement, parameters);
-  }
-  override runAsCaller<Row extends object>(_workspaceId: string, statement: Statement, values: unknown[]) {
-    return this.run<Row>(statement, values);
   }
 }
 /** With row-level security, and with plans chosen by PostgreSQL as without it. */
 class ReplannedDatabase extends Database {
   override queryAsCaller<Parameters extends object, Row extends object>(
     workspaceId: string,
-    statement: NamedStatement<Parameters, Row>,
+    statement: Statement<Parameters, Row>,
     parameters: Parameters,
   ) {
     return super.queryAsCaller(workspaceId, { ...statement, useGenericPlan: false }, parameters);
-  }
-  override runAsCaller<Row extends object>(workspaceId: string, statement: Statement, values: unknown[]) {
-    return super.runAsCaller<Row>(workspaceId, { ...statement, useGenericPlan: false }, values);
   }
 }
 /** With row-level security also for finding the IDs of a page. */
 class FullyRestrictedDatabase extends Database {
   workspaceId = '';
   override query<Parameters extends object, Row extends object>(
-    statement: NamedStatement<Parameters, Row>,
+    statement: Statement<Parameters, Row>,
     parameters: Parameters,
   ) {
     return this.queryAsCaller(this.workspaceId, statement, parameters);
-  }
-  override run<Row extends object>(statement: Statement, values: unknown[]) {
-    return this.runAsCaller<Row>(this.workspaceId, statement, values);
   }
 }
 

@@ -3,7 +3,7 @@ import pg from 'pg';
 import { type Logger } from 'pino';
 import { DatabaseUnavailable } from '../../core/errors.js';
 import { CALLER_ROLE, createCallerQuery, ENTER_WORKSPACE, enterWorkspaceParameters } from './caller-query.js';
-import { bind, type Statement as NamedStatement, statement } from './statement.js';
+import { bind, type Statement, statement } from './statement.js';
 import { isUnavailable } from './is-unavailable.js';
 import { type Prisma, PrismaClient } from '../generated/client.js';
 
@@ -14,16 +14,9 @@ export interface DatabaseOptions {
   log: Logger;
 }
 
-/** A statement with positional values. */
-export interface Statement {
-  name: string;
-  text: string;
-  useGenericPlan?: boolean;
-}
-
 /** Runs one statement and returns its rows. */
 type Query = <Parameters extends object, Row extends object>(
-  statement: NamedStatement<Parameters, Row>,
+  statement: Statement<Parameters, Row>,
   parameters: Parameters,
 ) => Promise<Row[]>;
 
@@ -71,7 +64,7 @@ export class Database {
 
   /** Runs one statement, in any workspace. Throws DatabaseUnavailable when PostgreSQL cannot be reached, and other errors unchanged. */
   async query<Parameters extends object, Row extends object>(
-    statement: NamedStatement<Parameters, Row>,
+    statement: Statement<Parameters, Row>,
     parameters: Parameters,
   ): Promise<Row[]> {
     const config = bind(statement, parameters);
@@ -84,7 +77,7 @@ export class Database {
    */
   async queryAsCaller<Parameters extends object, Row extends object>(
     workspaceId: string,
-    statement: NamedStatement<Parameters, Row>,
+    statement: Statement<Parameters, Row>,
     parameters: Parameters,
   ): Promise<Row[]> {
     if (!(await this.hasRowSecurity())) return this.query(statement, parameters);
@@ -93,24 +86,7 @@ export class Database {
     return this.translateUnavailable(() => this.executeAsCaller({ workspaceId, useGenericPlan }, config));
   }
 
-  async run<Row extends object>(statement: Statement, values: unknown[]): Promise<Row[]> {
-    const { name, text } = statement;
-    return this.translateUnavailable(async () => (await this.pool.query<Row>({ name, text, values })).rows);
-  }
-
-  async runAsCaller<Row extends object>(
-    workspaceId: string,
-    statement: Statement,
-    values: unknown[],
-  ): Promise<Row[]> {
-    if (!(await this.hasRowSecurity())) return this.run(statement, values);
-    const { name, text, useGenericPlan = false } = statement;
-    return this.translateUnavailable(() =>
-      this.executeAsCaller({ workspaceId, useGenericPlan }, { name, text, values }),
-    );
-  }
-
-  /** Whether row-level security is on for `runAsCaller`. If not, logs the reason once. The next start of the service fixes it. */
+  /** Whether row-level security is on for `queryAsCaller`. If not, logs the reason once. The next start of the service fixes it. */
   hasRowSecurity(): Promise<boolean> {
     return (this.rowSecurityCheck ??= this.probeRowSecurity().catch((error: unknown) => {
       this.rowSecurityCheck = null;
@@ -129,7 +105,7 @@ export class Database {
         await client.query('BEGIN');
         const result = await work(
           async <Parameters extends object, Row extends object>(
-            statement: NamedStatement<Parameters, Row>,
+            statement: Statement<Parameters, Row>,
             parameters: Parameters,
           ) => (await client.query<Row>(bind(statement, parameters))).rows,
         );

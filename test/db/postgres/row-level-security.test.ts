@@ -7,8 +7,8 @@ import { ApiKeyRepository } from '../../../src/db/access/api-key-repository.js';
 import { AuditRepository } from '../../../src/db/access/audit-repository.js';
 import { BudgetRepository } from '../../../src/db/billing/budget-repository.js';
 import { CallbackRepository } from '../../../src/db/callbacks/callback-repository.js';
-import { Database, type DatabaseOptions, type Statement } from '../../../src/db/postgres/database.js';
-import { type Statement as NamedStatement } from '../../../src/db/postgres/statement.js';
+import { Database, type DatabaseOptions } from '../../../src/db/postgres/database.js';
+import { type Statement } from '../../../src/db/postgres/statement.js';
 import { EventRepository } from '../../../src/db/events/event-repository.js';
 import { ImageRepository } from '../../../src/db/images/image-repository.js';
 import { WebhookRepository } from '../../../src/db/webhooks/webhook-repository.js';
@@ -48,25 +48,17 @@ class WithoutConditions extends Database {
 
   override queryAsCaller<Parameters extends object, Row extends object>(
     workspaceId: string,
-    statement: NamedStatement<Parameters, Row>,
+    statement: Statement<Parameters, Row>,
     parameters: Parameters,
   ) {
     return super.queryAsCaller(workspaceId, withoutSqlConditions(statement), parameters);
   }
 
   override query<Parameters extends object, Row extends object>(
-    statement: NamedStatement<Parameters, Row>,
+    statement: Statement<Parameters, Row>,
     parameters: Parameters,
   ) {
     return super.query(withoutSqlConditions(statement), parameters);
-  }
-
-  override runAsCaller<Row extends object>(workspaceId: string, statement: Statement, values: unknown[]) {
-    return super.runAsCaller<Row>(workspaceId, withoutSqlConditions(statement), values);
-  }
-
-  override run<Row extends object>(statement: Statement, values: unknown[]) {
-    return super.run<Row>(withoutSqlConditions(statement), values);
   }
 }
 

@@ -16,8 +16,8 @@ import { RateLimitRepository } from '../../../src/db/limits/rate-limit-repositor
 import { BlobRepository } from '../../../src/db/images/blob-repository.js';
 import { BudgetRepository } from '../../../src/db/billing/budget-repository.js';
 import { CallbackRepository } from '../../../src/db/callbacks/callback-repository.js';
-import { Database, type Statement } from '../../../src/db/postgres/database.js';
-import { type Statement as NamedStatement } from '../../../src/db/postgres/statement.js';
+import { Database } from '../../../src/db/postgres/database.js';
+import { type Statement } from '../../../src/db/postgres/statement.js';
 import { EventRepository } from '../../../src/db/events/event-repository.js';
 import { InFlightRepository } from '../../../src/db/limits/in-flight-repository.js';
 import { ImageRepository } from '../../../src/db/images/image-repository.js';
@@ -125,13 +125,9 @@ export class SystemUnderTest {
     private readonly allCallers: readonly Caller[],
   ) {
     this.jobQueue = new ManualJobQueue(sql);
-    const [run, query] = [db.run.bind(db), db.query.bind(db)];
-    db.run = async <Row extends object>(statement: Statement, values: unknown[]): Promise<Row[]> => {
-      await this.pauseHook(statement.name);
-      return run<Row>(statement, values);
-    };
+    const query = db.query.bind(db);
     db.query = async <Parameters extends object, Row extends object>(
-      statement: NamedStatement<Parameters, Row>,
+      statement: Statement<Parameters, Row>,
       parameters: Parameters,
     ): Promise<Row[]> => {
       await this.pauseHook(statement.name);

@@ -79,7 +79,7 @@ async function findPending(client: Client, migrations: Migration[], log: Logger)
   }
   const { rows } = await client.query<{ name: string; checksum: string; finished: boolean }>(
     `select migration_name as name, checksum, finished_at is not null as finished
-       from _prisma_migrations where rolled_back_at is null`,
+       from _prisma_migrations where rolled_back_at is null order by migration_name`,
   );
   const unfinished = rows.find((row) => !row.finished);
   if (unfinished) {
@@ -100,6 +100,13 @@ async function findPending(client: Client, migrations: Migration[], log: Logger)
   const unknown = [...applied.keys()].filter(
     (name) => !migrations.some((migration) => migration.name === name),
   );
+  const isOurs = migrations[0] === undefined || applied.has(migrations[0].name);
+  if (unknown.length > 0 && !isOurs) {
+    throw new Error(
+      `Another program, or a development version of Darkroom from before its first release, created the tables of this ` +
+        `database: its first migration is ${unknown[0]}. Set DATABASE_URL or DATA_DIR to an empty database.`,
+    );
+  }
   if (unknown.length > 0) log.warn({ unknown }, 'a newer Darkroom has migrated this database');
   return migrations.filter(({ name }) => !applied.has(name));
 }

@@ -96,6 +96,25 @@ describe('migrate', () => {
     await expect(run()).rejects.toThrow(/20260101000000_first .* prisma migrate resolve/);
   });
 
+  test('refuses a database whose first migration is not ours, and changes nothing', async () => {
+    await write('20250101000000_theirs', 'create table a (id int)');
+    await run();
+    await rm(join(dir, '20250101000000_theirs'), { recursive: true });
+    await write('20260101000000_first', 'create table b (id int)');
+    await expect(run()).rejects.toThrow(
+      /20250101000000_theirs\. Set DATABASE_URL or DATA_DIR to an empty database/,
+    );
+    expect(await query(`select to_regclass('b') as b`)).toEqual([{ b: null }]);
+  });
+
+  test('accepts a database that a newer version has migrated', async () => {
+    await write('20260101000000_first', 'create table a (id int)');
+    await write('20260102000000_newer', 'create table b (id int)');
+    await run();
+    await rm(join(dir, '20260102000000_newer'), { recursive: true });
+    expect(await run()).toEqual([]);
+  });
+
   test('writes the records that Prisma writes', async () => {
     await write('20260101000000_first', 'create table a (id int)');
     await run();

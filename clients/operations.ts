@@ -30,7 +30,7 @@ export type ApiKey = {
   expiresAt?: Maybe<Scalars['DateTime']['output']>;
   /** ID of the API key. It is not secret. */
   id: Scalars['ID']['output'];
-  /** Last four characters of the key. Null for an old key, for which they were not recorded. */
+  /** Last four characters of the key. Null if the key was created before they were recorded. */
   lastFour?: Maybe<Scalars['String']['output']>;
   /** Time when the key was last used, accurate to about a minute. Null if it never was. */
   lastUsedAt?: Maybe<Scalars['DateTime']['output']>;
@@ -38,7 +38,7 @@ export type ApiKey = {
   limits: Limits;
   /** Display name, as in the `actor` of events and audit entries. */
   name: Scalars['String']['output'];
-  /** First characters of the key. They help to recognize it and are not secret. */
+  /** First 9 characters of the key, such as dk_AbC123. They help to recognize it and are not secret. */
   prefix: Scalars['String']['output'];
   /** Time when the key was revoked. Null if it was not revoked. */
   revokedAt?: Maybe<Scalars['DateTime']['output']>;
@@ -74,7 +74,7 @@ export type AuditAction =
   | 'API_KEY_REVOKED'
   /** An API key was rotated. `data` holds the new key's ID and the grace period in seconds. */
   | 'API_KEY_ROTATED'
-  /** An API key or client token was rejected `data.count` times within a minute. `data.kind` says why. Entries for unknown keys are visible only to callers with the scope `workspaces:admin`. */
+  /** A credential was rejected `data.count` times within a minute. `data.kind` is MALFORMED, UNKNOWN_KEY, REVOKED_KEY, EXPIRED_KEY or TOKEN_INVALID. Entries without a known key are visible only to callers with the scope `workspaces:admin`. */
   | 'AUTHENTICATION_FAILED'
   /** A budget was set, changed or removed. */
   | 'BUDGET_CHANGED'
@@ -84,7 +84,7 @@ export type AuditAction =
   | 'CLIENT_TOKEN_CREATED'
   /** An image was deleted. */
   | 'IMAGE_DELETED'
-  /** Posting the results of a task to its `webhookUrl` again was requested. */
+  /** A redelivery of a task's results to its `webhookUrl` was requested. */
   | 'WEBHOOK_REDELIVERED'
   /** The secret that signs webhooks was replaced. */
   | 'WEBHOOK_SECRET_ROTATED'
@@ -96,7 +96,7 @@ export type AuditEntry = {
   __typename?: 'AuditEntry';
   /** The action. */
   action: AuditAction;
-  /** Name of the API key that performed the action. "anonymous" if a credential of no known key was rejected, "identity provider" for its tokens, "first start" and "key:create" for keys that Darkroom itself created. */
+  /** Name of the API key that performed the action. "anonymous" if the rejected credential belongs to no known key, "identity provider" for a token of the identity provider, "first start" and "key:create" for keys that Darkroom itself created. */
   actor: Scalars['String']['output'];
   /** Time of the action. */
   at: Scalars['DateTime']['output'];
@@ -253,7 +253,7 @@ export type CallbackVerdict =
   | 'EARLY'
   /** The task was already final, without images. Images in the callback are kept as late images. */
   | 'LATE'
-  /** The body of the callback could not be parsed. The task continues. */
+  /** The body is not JSON, or reports neither an image nor a failure. The task continues. */
   | 'MALFORMED'
   /** No task has the ID in the callback URL. Nothing changed. */
   | 'UNKNOWN_TASK';
@@ -571,7 +571,7 @@ export type Limits = {
   generationsInFlight?: Maybe<Scalars['Int']['output']>;
   /** Maximum number of new tasks per minute. */
   generationsPerMinute?: Maybe<Scalars['Int']['output']>;
-  /** Maximum number of requests per minute. Each GraphQL operation counts as a request. */
+  /** Maximum number of requests per minute. Each GraphQL operation counts as a request, and so does each request to the Flux API, an event stream or `/usage.csv`. */
   requestsPerMinute?: Maybe<Scalars['Int']['output']>;
 };
 
@@ -583,7 +583,7 @@ export type LimitsInput = {
   generationsInFlight?: InputMaybe<Scalars['Int']['input']>;
   /** Maximum number of new tasks per minute. */
   generationsPerMinute?: InputMaybe<Scalars['Int']['input']>;
-  /** Maximum number of requests per minute. Each GraphQL operation counts as a request. */
+  /** Maximum number of requests per minute. Each GraphQL operation counts as a request, and so does each request to the Flux API, an event stream or `/usage.csv`. */
   requestsPerMinute?: InputMaybe<Scalars['Int']['input']>;
 };
 
@@ -838,7 +838,7 @@ export type QueryUsageArgs = {
   to: Scalars['DateTime']['input'];
 };
 
-/** State of a request limit. Of the limits of the API key, client token, end user and workspace, it is the one with the fewest requests left. All instances share the limit, so `remaining` is accurate to a few percent. */
+/** State of the request limit with the fewest requests left, among those of the API key, client token, end user and workspace. All instances share the limit, so `remaining` is accurate to a few percent. */
 export type RateLimit = {
   __typename?: 'RateLimit';
   /** Number of requests that this HTTP request or WebSocket operation counted as. Each operation counts as one. */
@@ -1104,7 +1104,7 @@ export type TaskEdge = {
 /** Reason why a task has no images. */
 export type TaskError = {
   __typename?: 'TaskError';
-  /** Stable code in SCREAMING_CASE, listed in docs/ERRORS.md. */
+  /** Stable code in SCREAMING_SNAKE_CASE, listed in docs/ERRORS.md. */
   code: Scalars['String']['output'];
   /** Human-readable sentence: what happened and what to do next. */
   message: Scalars['String']['output'];
@@ -1167,7 +1167,7 @@ export type TaskEventFilter = {
 export type TaskEventType =
   /** An image was deleted. Its URLs return 410. */
   | 'IMAGE_DELETED'
-  /** An image could not be downloaded from the upstream's URL. No further attempt is made. */
+  /** An image could not be downloaded from the upstream's URL, or its bytes are not an accepted image. No further attempt is made. */
   | 'IMAGE_LOST'
   /** Darkroom's copy of an image is complete. `data` holds its width, height, type, size in bytes and placeholder. */
   | 'IMAGE_STORED'
@@ -1245,14 +1245,14 @@ export type TaskStatus =
   /** The request may or may not have reached the upstream. It is never sent again, so that nothing is paid for twice. A result that arrives still completes the task. */
   | 'UNCONFIRMED';
 
-/** A signed link for uploading one image without an API key. Sending again returns the same image. Send the bytes with PUT, or a form with one file with POST. The response is `{"image": {"id", "url", "width", "height", "mimeType", "byteSize"}}`. */
+/** A signed link for uploading one image without an API key. Send the bytes with PUT, or one file as `multipart/form-data` with POST. Using the link again returns the same image. The response is `{"image": {"id", "url", "width", "height", "mimeType", "byteSize"}}`. */
 export type Upload = {
   __typename?: 'Upload';
   /** Time when the link expires, 15 minutes after its creation. */
   expiresAt: Scalars['DateTime']['output'];
   /** ID that the image has once it is uploaded. Pass it as `sourceImageId` to `editImage`. */
   imageId: Scalars['ID']['output'];
-  /** Maximum size of the image in bytes. */
+  /** Maximum size of the image in bytes, as the operator has set it. Default: 52428800 (50 MB). */
   maxBytes: Scalars['Int']['output'];
   /** URL to send the image to. Anyone who has it can use it. */
   url: Scalars['URL']['output'];
@@ -1313,7 +1313,7 @@ export type UsageGrouping =
 /** A problem with the input of a mutation that the caller can fix. The mutation changed nothing. */
 export type UserError = {
   __typename?: 'UserError';
-  /** Stable code in SCREAMING_CASE, listed in docs/ERRORS.md. */
+  /** Stable code in SCREAMING_SNAKE_CASE, listed in docs/ERRORS.md. */
   code: Scalars['String']['output'];
   /** Path of the offending argument, such as ["input", "size"]. Null if the problem is not in one argument. */
   field?: Maybe<Array<Scalars['String']['output']>>;
@@ -1332,7 +1332,7 @@ export type Viewer = {
   keyId: Scalars['ID']['output'];
   /** Name of the API key, as in the `actor` of events and audit entries. "identity provider" for a token of the identity provider. */
   keyName: Scalars['String']['output'];
-  /** First characters of the API key. They help to recognize it and are not secret. Empty for a token of the identity provider. */
+  /** First 9 characters of the API key. They help to recognize it and are not secret. Empty for a token of the identity provider. */
   keyPrefix: Scalars['String']['output'];
   /** Scopes of the caller, such as "tasks:write". */
   scopes: Array<Scalars['String']['output']>;
@@ -1361,7 +1361,7 @@ export type WebhookAttempt = {
   nextAttemptAt?: Maybe<Scalars['DateTime']['output']>;
   /** First 1,024 bytes of the response body, as text. Null if there was no response. */
   responseBody?: Maybe<Scalars['String']['output']>;
-  /** HTTP status of the response. 200 to 299 means delivered. Null if there was no complete response. */
+  /** HTTP status of the response. 200 to 299 means delivered. Null if the endpoint sent no response. A response whose body breaks off still counts. */
   statusCode?: Maybe<Scalars['Int']['output']>;
 };
 
@@ -1385,7 +1385,7 @@ export type WebhookAttemptEdge = {
   node: WebhookAttempt;
 };
 
-/** A result that is posted to the task's `webhookUrl`. Attempts continue until the endpoint accepts the result, responds with 410, or the eighth attempt has failed, usually more than a day after the first. */
+/** A result that is posted to the task's `webhookUrl`. Attempts continue until the endpoint accepts the result or responds with 410, or until the eighth attempt fails, usually more than a day after the first. */
 export type WebhookDelivery = {
   __typename?: 'WebhookDelivery';
   /** Number of attempts that have begun, including those before a redelivery. */
@@ -1405,7 +1405,7 @@ export type WebhookDelivery = {
 };
 
 
-/** A result that is posted to the task's `webhookUrl`. Attempts continue until the endpoint accepts the result, responds with 410, or the eighth attempt has failed, usually more than a day after the first. */
+/** A result that is posted to the task's `webhookUrl`. Attempts continue until the endpoint accepts the result or responds with 410, or until the eighth attempt fails, usually more than a day after the first. */
 export type WebhookDeliveryAttemptsArgs = {
   after?: InputMaybe<Scalars['String']['input']>;
   first?: Scalars['Int']['input'];

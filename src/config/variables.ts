@@ -28,7 +28,7 @@ const NO_LIMITS = 'none';
 /**
  * Far more than a person in a browser needs, but a bound for a loop in a page or a stolen token: ten requests a second, a
  * task every two seconds, and a few devices with a few tabs. `generationsInFlight` is not limited, because scheduling is
- * fair between end users, and the time to count tasks in flight grows with the workspace (30 ms at 10,000). API keys have
+ * fair between end users, and the time to count tasks in flight grows with the workspace. API keys have
  * no default limits, because the load of the operator's own programs is unknown.
  */
 const END_USER_LIMITS = 'requestsPerMinute=600,generationsPerMinute=30,connections=20';

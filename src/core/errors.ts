@@ -6,7 +6,7 @@ import { type UserError } from './primitives/user-error.js';
  * `docs/ERRORS.md` lists all codes, and a test compares the two.
  */
 export abstract class AppError extends Error {
-  /** Stable, in SCREAMING_CASE. Clients may compare it. */
+  /** Stable, in SCREAMING_SNAKE_CASE. Clients may compare it. */
   abstract readonly code: string;
   /** Status of a REST response that reports this error. */
   abstract readonly httpStatus: number;
@@ -107,21 +107,21 @@ export class CursorInvalid extends appError('CURSOR_INVALID', 400) {
   }
 }
 
-/** The cursor is older than subscriptions reach back. Queries still accept it. */
+/** The cursor exceeds the maximum age for subscriptions. Queries still accept it. */
 export class CursorExpired extends appError('CURSOR_EXPIRED', 410) {
   constructor(days: number) {
     super(
-      `This cursor is older than the ${days} days that subscriptions reach back. Read on from it with the query \`taskEvents\`, then subscribe after the last cursor.`,
+      `This cursor is older than ${days} days, the maximum for a subscription. Read the missed events with the query \`taskEvents\`, then subscribe after its last cursor.`,
     );
   }
 }
 
 // --- Limits ---
 
-/** A connection, or all connections of one API key, have too much open at the same time. */
+/** A limit on open connections, or on the operations of one WebSocket, is reached. */
 export class TooManyConnections extends appError('TOO_MANY_CONNECTIONS', 429) {}
 
-/** A limit on requests, generations or connections is used up. Nothing was executed. */
+/** A limit on requests, generations or tasks in flight is used up. Nothing was executed. */
 export class RateLimited extends appError('RATE_LIMITED', 429) {
   constructor(
     message: string,

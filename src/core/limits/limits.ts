@@ -26,14 +26,17 @@ export function definedLimits(limits: Limits | null | undefined): Limits {
   return Object.fromEntries(entries.filter(([, value]) => typeof value === 'number'));
 }
 
-/** Returns the errors of requested limits. They must not exceed the limits of the grantor, which is who creates the key or token. */
+/**
+ * Returns the errors of requested limits. They must not exceed the limits of the grantor, the caller that creates the key or
+ * token.
+ */
 export function validateLimits(limits: Limits, grantorLimits: Limits = {}): UserError[] {
   return LIMIT_NAMES.flatMap((name) => {
     const value = limits[name];
     if (value == null) return [];
     const max = grantorLimits[name] ?? MAX_LIMIT;
     if (Number.isInteger(value) && value >= 1 && value <= max) return [];
-    const message = `${name} must be an integer from 1 to ${max}, but it is ${value}. Omit it for no limit of its own.`;
+    const message = `${name} must be an integer from 1 to ${max}, but it is ${value}. Use a number in that range, or omit it to set no separate limit.`;
     return [{ code: 'INVALID_LIMITS', message, field: ['input', 'limits', name] }];
   });
 }

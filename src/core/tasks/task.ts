@@ -7,8 +7,8 @@ import { type TaskFailure } from './task-failure.js';
  *
  * SUBMITTING returns to QUEUED when the upstream certainly made nothing, because it was not reached or refused the
  * request, and the same request may succeed later. SUBMITTING becomes UNCONFIRMED when the request may have arrived.
- * Such a request is never sent again. Every status that is not final can become SUCCEEDED or FAILED, because a
- * callback can overtake our own writes, and CANCELED or EXPIRED. Final statuses never change.
+ * Such a request is never sent again. Every status that is not final can become CANCELED or EXPIRED. It can also become
+ * SUCCEEDED or FAILED, because a callback can overtake our own writes. Final statuses never change.
  */
 export const TASK_STATUSES = [
   'QUEUED',

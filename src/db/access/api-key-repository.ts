@@ -66,7 +66,7 @@ export class ApiKeyRepository {
     return (await this.find(workspaceId, id)) !== null;
   }
 
-  /** The IDs of those keys that are neither revoked nor expired. */
+  /** The IDs among these whose keys are neither revoked nor expired. */
   async findActive(ids: readonly string[]): Promise<Set<string>> {
     const isUnexpired = [{ expiresAt: null }, { expiresAt: { gt: new Date() } }];
     const where = { id: { in: [...ids] }, revokedAt: null, OR: isUnexpired };

@@ -25,7 +25,7 @@ interface AccountChanges {
  * SQL of a CTE named `movement` that records a movement for the tasks of the CTE `task`, in the ledger and in the counters of
  * their budgets. The statement must count the rows of `movement`, because PostgreSQL does not run a SELECT that nothing reads.
  * Nothing is recorded for a task without a price, or when `condition` is false. A function does the work because it costs
- * nothing then: as further CTEs the same inserts made every statement a fifth slower.
+ * nothing then: as further CTEs the same inserts cost a request 10 % and a final state 20 % more processor time.
  */
 export function ledgerMovementSql(options: {
   task: string;

@@ -70,7 +70,7 @@ async function createLibraryLinks(native: string): Promise<void> {
   }
 }
 
-/** Ignores errors. If the links are needed, the programs do not run, and the copy has them. */
+/** Ignores that the folder is read-only. If the links are needed, the programs do not run there, and the copy has them. */
 function ignoreReadOnly(error: NodeJS.ErrnoException): void {
   if (!['EROFS', 'EACCES', 'EPERM'].includes(error.code ?? '')) throw error;
 }
@@ -106,7 +106,7 @@ async function copyBinariesTo(folder: string, native: string): Promise<string> {
   return copyDir;
 }
 
-/** Headers and static libraries, which are only for building: a fifth of the size. */
+/** Whether the server needs this path. Static libraries and build files, a fifth of the size, are left out. */
 function isNeeded(path: string): boolean {
   return !path.endsWith('.a') && !['pgxs', 'pkgconfig'].includes(basename(path));
 }

@@ -24,7 +24,9 @@ export interface PostgresServer {
 export class ServerStartFailed extends Error {
   readonly isTransient: boolean;
   constructor(lines: readonly string[]) {
-    super(`The embedded PostgreSQL did not start. Its output: ${lines.join(' | ') || 'nothing'}`);
+    super(
+      `The embedded PostgreSQL did not start. Correct the cause, or set DATABASE_URL to your own PostgreSQL. Its output: ${lines.join(' | ') || 'nothing'}`,
+    );
     // Another program took the port, another process starts the same cluster, or children of a killed server are still ending.
     this.isTransient = /could not bind|TCP\/IP sockets|lock file|still in use/.test(this.message);
   }

@@ -60,7 +60,7 @@ export class BlobRepository {
     return row.protectedUntil;
   }
 
-  /** Those of these hashes, in hex, that have a row. */
+  /** The hashes among these, in hex, that have a row. */
   async findExisting(sha256s: readonly string[]): Promise<Set<string>> {
     const rows = await this.db.query(FIND_EXISTING, {
       sha256s: sha256s.map((hex) => Buffer.from(hex, 'hex')),

@@ -54,7 +54,10 @@ interface ImageUpdate {
 }
 /** The image is neither stored, lost nor deleted. */
 const IS_PENDING = 'stored_at IS NULL AND lost_at IS NULL AND deleted_at IS NULL';
-/** Marks an image as stored, counts it off its task, and writes the event. The last image of an ended task settles the task. */
+/**
+ * Marks an image as stored, decrements its task's count of pending images, and writes the event. The last image of an ended
+ * task settles the task.
+ */
 const MARK_STORED = statement<ImageUpdate & ImageProperties & { protectedUntil: Date }, { written: boolean }>(
   'mark-image-stored',
   updateImageSql({

@@ -9,7 +9,7 @@ const MAX_RETRY_DELAY_MS = 1_000;
 const MAX_RETRY_MS = 120_000;
 
 /**
- * Retries `write` while PostgreSQL is away, so that a restart does not lose what the upstream has just answered and
+ * Retries `write` while PostgreSQL is unavailable, so that a restart does not lose what the upstream has just answered and
  * will bill. Throws DatabaseUnavailable after `maxRetryMs` (default: two minutes), and any other error at once.
  */
 export function retryUntilDatabaseReturns<Result>(

@@ -62,7 +62,10 @@ export class Database {
     });
   }
 
-  /** Runs one statement, in any workspace. Throws DatabaseUnavailable when PostgreSQL cannot be reached, and other errors unchanged. */
+  /**
+   * Runs one statement, in any workspace. Throws DatabaseUnavailable when PostgreSQL cannot be reached, and other errors
+   * unchanged.
+   */
   async query<Parameters extends object, Row extends object>(
     statement: Statement<Parameters, Row>,
     parameters: Parameters,
@@ -86,7 +89,10 @@ export class Database {
     return this.translateUnavailable(() => this.executeAsCaller({ workspaceId, useGenericPlan }, config));
   }
 
-  /** Whether row-level security is on for `queryAsCaller`. If not, logs the reason once. The next start of the service fixes it. */
+  /**
+   * Whether row-level security is on for `queryAsCaller`. If not, logs the reason once. A later start turns it on once the
+   * role can be used.
+   */
   hasRowSecurity(): Promise<boolean> {
     return (this.rowSecurityCheck ??= this.probeRowSecurity().catch((error: unknown) => {
       this.rowSecurityCheck = null;

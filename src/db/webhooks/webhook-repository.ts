@@ -138,7 +138,7 @@ const PAGE_OF_DELIVERIES = statement<Page, WebhookDeliverySummary>(
   ORDER BY seq DESC LIMIT :limit`,
 );
 
-/** `task_id` selects the index. A task has few deliveries, so that `delivery_id` needs none. */
+/** `task_id` selects the index. A task has few deliveries, so `delivery_id` needs no index. */
 const PAGE_OF_ATTEMPTS = statement<Page & { deliveryId: string }, WebhookAttempt>(
   'page-of-webhook-attempts',
   `

@@ -18,13 +18,14 @@ export class ApiKeyType {
   name!: string;
 
   @Field(() => String, {
-    description: 'First characters of the key. They help to recognize it and are not secret.',
+    description:
+      'First 9 characters of the key, such as dk_AbC123. They help to recognize it and are not secret.',
   })
   prefix!: string;
 
   @Field(() => String, {
     nullable: true,
-    description: 'Last four characters of the key. Null for an old key, for which they were not recorded.',
+    description: 'Last four characters of the key. Null if the key was created before they were recorded.',
   })
   lastFour!: string | null;
 

@@ -12,11 +12,11 @@ const AuditActionEnum = createEnumType<AuditAction>('AuditAction', 'Kind of an a
   WORKSPACE_CREATED: 'An API key of this workspace created another workspace.',
   WEBHOOK_SECRET_ROTATED: 'The secret that signs webhooks was replaced.',
   CALLBACK_REPLAYED: 'A stored upstream callback was processed again.',
-  WEBHOOK_REDELIVERED: 'Posting the results of a task to its `webhookUrl` again was requested.',
+  WEBHOOK_REDELIVERED: "A redelivery of a task's results to its `webhookUrl` was requested.",
   IMAGE_DELETED: 'An image was deleted.',
   BUDGET_CHANGED: 'A budget was set, changed or removed.',
   AUTHENTICATION_FAILED:
-    'An API key or client token was rejected `data.count` times within a minute. `data.kind` says why. Entries for unknown keys are visible only to callers with the scope `workspaces:admin`.',
+    'A credential was rejected `data.count` times within a minute. `data.kind` is MALFORMED, UNKNOWN_KEY, REVOKED_KEY, EXPIRED_KEY or TOKEN_INVALID. Entries without a known key are visible only to callers with the scope `workspaces:admin`.',
 });
 
 @ObjectType('AuditEntry', {
@@ -36,7 +36,7 @@ export class AuditEntryType {
 
   @Field(() => String, {
     description:
-      'Name of the API key that performed the action. "anonymous" if a credential of no known key was rejected, "identity provider" for its tokens, "first start" and "key:create" for keys that Darkroom itself created.',
+      'Name of the API key that performed the action. "anonymous" if the rejected credential belongs to no known key, "identity provider" for a token of the identity provider, "first start" and "key:create" for keys that Darkroom itself created.',
   })
   actor!: string;
 

@@ -28,7 +28,7 @@ class ViewerType {
 
   @Field(() => String, {
     description:
-      'First characters of the API key. They help to recognize it and are not secret. Empty for a token of the identity provider.',
+      'First 9 characters of the API key. They help to recognize it and are not secret. Empty for a token of the identity provider.',
   })
   keyPrefix!: string;
 

@@ -15,7 +15,7 @@ export const CallbackVerdictEnum = createEnumType<CallbackVerdict>(
     LATE: 'The task was already final, without images. Images in the callback are kept as late images.',
     UNKNOWN_TASK: 'No task has the ID in the callback URL. Nothing changed.',
     CONFLICT: 'The callback reports a failure, but the task has already succeeded. Nothing changed.',
-    MALFORMED: 'The body of the callback could not be parsed. The task continues.',
+    MALFORMED: 'The body is not JSON, or reports neither an image nor a failure. The task continues.',
   },
 );
 

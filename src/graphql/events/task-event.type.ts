@@ -19,7 +19,8 @@ export const TaskEventTypeEnum = createEnumType<EventType>(
     LATE_RESULT_RECEIVED: 'Images arrived after the task was final. They are kept as late images.',
     IMAGE_STORED:
       "Darkroom's copy of an image is complete. `data` holds its width, height, type, size in bytes and placeholder.",
-    IMAGE_LOST: "An image could not be downloaded from the upstream's URL. No further attempt is made.",
+    IMAGE_LOST:
+      "An image could not be downloaded from the upstream's URL, or its bytes are not an accepted image. No further attempt is made.",
     IMAGE_DELETED: 'An image was deleted. Its URLs return 410.',
     WEBHOOK_DELIVERED: 'The webhook endpoint accepted the result.',
     WEBHOOK_ABANDONED:

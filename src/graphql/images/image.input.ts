@@ -15,7 +15,7 @@ export class CreateUploadInput {
 
 @ObjectType('Upload', {
   description:
-    'A signed link for uploading one image without an API key. Sending again returns the same image. Send the bytes with PUT, or a form with one file with POST. The response is `{"image": {"id", "url", "width", "height", "mimeType", "byteSize"}}`.',
+    'A signed link for uploading one image without an API key. Send the bytes with PUT, or one file as `multipart/form-data` with POST. Using the link again returns the same image. The response is `{"image": {"id", "url", "width", "height", "mimeType", "byteSize"}}`.',
   simpleResolvers: true,
 })
 class UploadType {
@@ -27,7 +27,9 @@ class UploadType {
   @Field(() => GraphQLURL, { description: 'URL to send the image to. Anyone who has it can use it.' })
   url!: string;
 
-  @Field(() => Int, { description: 'Maximum size of the image in bytes.' })
+  @Field(() => Int, {
+    description: 'Maximum size of the image in bytes, as the operator has set it. Default: 52428800 (50 MB).',
+  })
   maxBytes!: number;
 
   @Field(() => GraphQLDateTime, { description: 'Time when the link expires, 15 minutes after its creation.' })

@@ -12,7 +12,8 @@ import { type Limits } from '../../core/limits/limits.js';
 export class LimitsType implements Limits {
   @Field(() => Int, {
     nullable: true,
-    description: 'Maximum number of requests per minute. Each GraphQL operation counts as a request.',
+    description:
+      'Maximum number of requests per minute. Each GraphQL operation counts as a request, and so does each request to the Flux API, an event stream or `/usage.csv`.',
   })
   requestsPerMinute?: number | null;
 

@@ -4,7 +4,7 @@ import { type Context } from '../server/context.js';
 
 @ObjectType('RateLimit', {
   description:
-    'State of a request limit. Of the limits of the API key, client token, end user and workspace, it is the one with the fewest requests left. All instances share the limit, so `remaining` is accurate to a few percent.',
+    'State of the request limit with the fewest requests left, among those of the API key, client token, end user and workspace. All instances share the limit, so `remaining` is accurate to a few percent.',
   simpleResolvers: true,
 })
 class RateLimitType {

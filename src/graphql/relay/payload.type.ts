@@ -8,7 +8,7 @@ import { type UserError } from '../../core/primitives/user-error.js';
   simpleResolvers: true,
 })
 export class UserErrorType {
-  @Field(() => String, { description: 'Stable code in SCREAMING_CASE, listed in docs/ERRORS.md.' })
+  @Field(() => String, { description: 'Stable code in SCREAMING_SNAKE_CASE, listed in docs/ERRORS.md.' })
   code!: string;
 
   @Field(() => String, { description: 'Human-readable sentence: what is wrong and how to fix it.' })

@@ -38,7 +38,7 @@ export const TaskPriorityEnum = createEnumType<TaskPriority>(
 
 @ObjectType('TaskError', { description: 'Reason why a task has no images.', simpleResolvers: true })
 export class TaskErrorType {
-  @Field(() => String, { description: 'Stable code in SCREAMING_CASE, listed in docs/ERRORS.md.' })
+  @Field(() => String, { description: 'Stable code in SCREAMING_SNAKE_CASE, listed in docs/ERRORS.md.' })
   code!: string;
 
   @Field(() => String, { description: 'Human-readable sentence: what happened and what to do next.' })

@@ -30,7 +30,7 @@ const WebhookDeliveryStatusEnum = createEnumType<WebhookDeliveryStatus>(
 
 @ObjectType('WebhookDelivery', {
   description:
-    "A result that is posted to the task's `webhookUrl`. Attempts continue until the endpoint accepts the result, responds with 410, or the eighth attempt has failed, usually more than a day after the first.",
+    "A result that is posted to the task's `webhookUrl`. Attempts continue until the endpoint accepts the result or responds with 410, or until the eighth attempt fails, usually more than a day after the first.",
   simpleResolvers: true,
 })
 export class WebhookDeliveryType {
@@ -82,7 +82,7 @@ export class WebhookAttemptType {
   @Field(() => Int, {
     nullable: true,
     description:
-      'HTTP status of the response. 200 to 299 means delivered. Null if there was no complete response.',
+      'HTTP status of the response. 200 to 299 means delivered. Null if the endpoint sent no response. A response whose body breaks off still counts.',
   })
   statusCode!: number | null;
 

@@ -69,7 +69,8 @@ const editBody = z
   })
   .meta({
     id: 'Edit',
-    description: 'Edits an image by a text prompt. Any other field is stored in the metadata of the task.',
+    description:
+      'Edits an image as a text prompt describes. Any other field is stored in the metadata of the task.',
   });
 
 /** The provider's guide says `edits`, and its newer specification `edit`. */

@@ -111,7 +111,7 @@ function webhookOperation(): object {
     operationId: 'receiveResult',
     summary: 'Receive the result of a task',
     description:
-      'Signed as defined by https://www.standardwebhooks.com. Any response other than 2xx makes Darkroom send it again later.',
+      'Signed as defined by https://www.standardwebhooks.com. After any response other than 2xx or 410, Darkroom sends it again later, up to eight attempts in all.',
     security: [],
     parameters: WEBHOOK_HEADERS.map(([name, description]) => ({
       ...{ name, in: 'header', required: true, description },

@@ -66,7 +66,7 @@ export class ApiKeys {
   }
 
   /**
-   * Replaces a key by a new one with the same name, scopes, limits and expiry. The old key keeps working for
+   * Replaces a key with a new one with the same name, scopes, limits and expiry. The old key keeps working for
    * `gracePeriodSeconds`, by default an hour. Throws InputRejected NOT_FOUND, also for an inactive key, and
    * INVALID_GRACE_PERIOD. Throws InputRejected SCOPE_NOT_HELD for a key with scopes that the caller lacks, because the
    * caller receives its secret.

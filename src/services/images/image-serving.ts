@@ -34,8 +34,8 @@ const MAX_FILE_NAME_LENGTH = 60;
 const NO_IMAGE = 'No image exists at this URL. Query `Image.url` for the right one.';
 const IMAGE_DELETED = 'This image was deleted. It cannot be restored.';
 /**
- * Variants that are being made or wait for it. Two are made at a time, an AVIF takes up to 3 s, and browsers do not
- * wait a minute.
+ * Maximum number of variants that are being created or queued. Two are created at a time and an AVIF takes up to 3 s, so the
+ * last one is ready before a browser gives up after about a minute.
  */
 const MAX_QUEUED_VARIANTS = 32;
 
@@ -138,7 +138,7 @@ export class ImageServing {
   }
 
   /**
-   * Replaces NotStored by its reason: the image was deleted in the meantime, or its bytes are missing. Always throws.
+   * Replaces NotStored with its reason: the image was deleted in the meantime, or its bytes are missing. Always throws.
    */
   private async explainMissing(imageId: string, error: unknown): Promise<never> {
     if (!(error instanceof NotStored)) throw error;

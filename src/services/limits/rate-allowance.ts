@@ -22,7 +22,7 @@ export interface AllowanceStatus {
  *
  *   unknown -> take a chunk -> use it up -> take a chunk -> ... -> limit exhausted -> (window ends) -> unknown
  *
- * Times are of the monotonic clock. The end of the window is the remaining time that PostgreSQL returns, counted from
+ * Times come from the monotonic clock. The end of the window is the remaining time that PostgreSQL returns, counted from
  * before the query, so the local window never ends later than the one in PostgreSQL.
  */
 export class RateAllowance {

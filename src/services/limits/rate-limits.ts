@@ -7,7 +7,7 @@ import { type ConnectionLimit } from './connection-limits.js';
 import { type Dependencies } from '../dependencies.js';
 
 export const RATE_LIMIT_WINDOW_MS = 60_000;
-/** An evicted allowance starts again, which grants at most 1 % too much. */
+/** An evicted allowance starts again, which wastes at most 1 % of the limit. */
 const MAX_CACHED_ALLOWANCES = 30_000;
 /** The upstream takes some seconds for an image. */
 const IN_FLIGHT_RETRY_AFTER_MS = 5_000;
@@ -76,7 +76,7 @@ export class RateLimits {
   }
 
   /**
-   * Counts a task that is about to be inserted and reserves its place under the in-flight limits. Returns a function that
+   * Counts a task that is about to be inserted and acquires an in-flight lease for it. Returns a function that
    * undoes both when the task is not inserted. Throws RateLimited.
    */
   async admitGeneration(caller: Caller, taskId: string): Promise<() => Promise<void>> {

@@ -47,7 +47,7 @@ export class FairScheduler {
   constructor(private readonly deps: Pick<Dependencies, 'log' | 'tasks'>) {}
 
   /**
-   * Claims the next task. Retries while PostgreSQL is away, and then throws DatabaseUnavailable. Throws when another
+   * Claims the next task. Retries while PostgreSQL is unavailable, and then throws DatabaseUnavailable. Throws when another
    * run has the job.
    */
   claimNext(submitJob: SubmitJob): Promise<SubmissionClaim> {

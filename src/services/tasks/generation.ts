@@ -28,7 +28,7 @@ import { FairScheduler } from './fair-scheduler.js';
 import { type Dependencies } from '../dependencies.js';
 
 /**
- * How long to retry writing a callback while PostgreSQL is away. The upstream posts each callback once, and waits at
+ * How long to retry writing a callback while PostgreSQL is unavailable. The upstream posts each callback once, and waits at
  * least 10 s for the response.
  */
 const CALLBACK_RETRY_LIMIT_MS = 8_000;
@@ -163,7 +163,7 @@ export class Generation {
   }
 
   /**
-   * Replaces the job by one that is due when the upstream is probed next. The queue would delay a failed job longer
+   * Replaces the job with one that is due when the upstream is probed next. The queue would delay a failed job longer
    * each time, and any task may be waiting for it. A job that ran before is not replaced, because its earlier run may
    * have left a task in SUBMITTING that only this job finds.
    */

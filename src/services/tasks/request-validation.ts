@@ -78,7 +78,7 @@ export function validateImageRequest(kind: TaskKind, request: ImageRequest): Val
 
   if (kind === 'EDIT') validateSourceImage(request, addError);
   if (request.webhookUrl != null && !isHttpUrl(request.webhookUrl)) {
-    addError('INVALID_WEBHOOK_URL', 'webhookUrl', httpUrlRule('webhookUrl'));
+    addError('INVALID_WEBHOOK_URL', 'webhookUrl', httpUrlRule('The webhook URL'));
   }
   validateTimeout(request.timeoutSeconds, addError);
   errors.push(...endUserErrors(request.endUserId));
@@ -146,7 +146,7 @@ function validateSourceImage(request: ImageRequest, addError: AddError): void {
   } else if (id != null && !isId(id)) {
     addError('NOT_FOUND', 'sourceImageId', 'No image with this ID in your workspace.');
   } else if (url != null && !isHttpUrl(url)) {
-    addError('INVALID_URL', 'sourceImageUrl', httpUrlRule('sourceImageUrl'));
+    addError('INVALID_URL', 'sourceImageUrl', httpUrlRule('The source image URL'));
   }
 }
 
@@ -176,8 +176,8 @@ function validateIdempotencyKey(key: string | null | undefined, addError: AddErr
   addError('INVALID_IDEMPOTENCY_KEY', 'idempotencyKey', message);
 }
 
-function httpUrlRule(field: string): string {
-  return `${field} must be an http or https URL of up to ${MAX_URL_LENGTH} characters, without a username or password.`;
+function httpUrlRule(subject: string): string {
+  return `${subject} must be an http or https URL of up to ${MAX_URL_LENGTH} characters, without a username or password.`;
 }
 
 function isHttpUrl(text: string): boolean {

@@ -19,7 +19,7 @@ export class SourceImages {
     private readonly deps: Pick<Dependencies, 'images'> & { signedLinks: SignedLinks; urlGuards: UrlGuards },
   ) {}
 
-  /** When the source URL is a signed link to one of the caller's images, replaces it by that image's ID. */
+  /** When the source URL is a signed link to one of the caller's images, replaces it with that image's ID. */
   async resolveOwnLink(caller: Caller, request: ImageRequest): Promise<ImageRequest> {
     const imageId = request.sourceImageUrl && this.deps.signedLinks.imageIdFromLink(request.sourceImageUrl);
     if (!imageId || request.sourceImageId != null) return request;
@@ -46,7 +46,7 @@ export class SourceImages {
       await checkUrlAllowed(this.deps.urlGuards.webhooks, webhookUrl, {
         code: 'INVALID_WEBHOOK_URL',
         field: 'webhookUrl',
-        problem: 'Results cannot be posted to webhookUrl',
+        problem: 'The result cannot be posted to this URL',
         advice: 'Use a public http or https URL.',
       });
     }

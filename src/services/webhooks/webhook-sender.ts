@@ -19,9 +19,15 @@ import { type Dependencies } from '../dependencies.js';
 
 /** Standard Webhooks recommends 15 to 30 s. */
 export const WEBHOOK_TIMEOUT_MS = 15_000;
-/** Time to read rows before an attempt and to write them after it. If the process dies, the attempt is repeated after the timeout and this margin. */
+/**
+ * Time to read rows before an attempt and to write them after it. If the process dies, the attempt is repeated after the
+ * timeout and this margin.
+ */
 const LEASE_MARGIN_MS = 5_000;
-/** Open sockets and their bodies, a few kB each. A silent endpoint occupies one of them, so 300 silent endpoints delay no other. */
+/**
+ * Open sockets and their bodies, a few kB each. A silent endpoint occupies one of them, so up to 511 silent endpoints delay
+ * no other.
+ */
 const MAX_CONCURRENT_ATTEMPTS = 512;
 const MAX_STORED_RESPONSE_BYTES = 1_024;
 /** The rows of one DELETE statement. The job repeats it until none is left. */

@@ -70,10 +70,6 @@ const FIND_TASK_LOG_SNAPSHOTS = statement<{ workspaceIds: string[]; taskIds: str
     SELECT ${EVENT_COLUMNS} FROM task_events
     WHERE task_id = task.id AND position IS NOT NULL ORDER BY position DESC LIMIT 1) latest ON true`,
 );
-const LOG_ID = statement<object, { logId: string }>(
-  'find-event-log-id',
-  'SELECT log_id AS "logId" FROM event_log_head',
-);
 /** A binary search, which works because positions have no gaps and an event is sealed a moment after its time. */
 const LAST_POSITION_BEFORE = statement<{ time: Date }, { position: string }>(
   'find-last-position-before',
@@ -187,8 +183,8 @@ export class EventRepository {
 
   /** ID of the log, which differs between databases. */
   async logId(): Promise<string> {
-    const [row] = await this.db.query(LOG_ID, {});
-    return row?.logId ?? '';
+    const head = await this.db.withPrisma((prisma) => prisma.eventLogHead.findFirst());
+    return head?.logId ?? '';
   }
 
   /** Position of the last event before `time`. 0 when there is none. */

@@ -30,10 +30,6 @@ const POSTPONE = statement<{ sha256: Buffer }>(
   'postpone-blob-check',
   `UPDATE blobs SET check_at = now() + interval '${RETRY_MINUTES} minutes' WHERE sha256 = :sha256`,
 );
-const FIND_EXISTING = statement<{ sha256s: readonly Buffer[] }, { sha256: string }>(
-  'find-existing-blobs',
-  `SELECT encode(sha256, 'hex') AS sha256 FROM blobs WHERE sha256 = ANY(:sha256s::bytea[])`,
-);
 
 /**
  * SQL of a query for a statement that assigns a blob to an image. The arguments are the parameters of its hash and of the end
@@ -62,10 +58,11 @@ export class BlobRepository {
 
   /** The hashes among these, in hex, that have a row. */
   async findExisting(sha256s: readonly string[]): Promise<Set<string>> {
-    const rows = await this.db.query(FIND_EXISTING, {
-      sha256s: sha256s.map((hex) => Buffer.from(hex, 'hex')),
-    });
-    return new Set(rows.map((row) => row.sha256));
+    const hashes = sha256s.map((hex) => Uint8Array.from(Buffer.from(hex, 'hex')));
+    const rows = await this.db.withPrisma((prisma) =>
+      prisma.blob.findMany({ where: { sha256: { in: hashes } }, select: { sha256: true } }),
+    );
+    return new Set(rows.map(({ sha256 }) => Buffer.from(sha256).toString('hex')));
   }
 
   /**

@@ -130,13 +130,6 @@ function updateImageSql({
   FROM before LEFT JOIN image ON image.id = before.id`;
 }
 
-const LIST_STORED = statement<{ after: string; limit: number }, StoredImage>(
-  'list-stored-images',
-  `
-  SELECT id, upstream_url AS "upstreamUrl", encode(sha256, 'hex') AS sha256 FROM images
-  WHERE id > :after AND stored_at IS NOT NULL AND deleted_at IS NULL ORDER BY id LIMIT :limit`,
-);
-
 /** The rows of `images`. */
 export class ImageRepository {
   constructor(private readonly db: Database) {}
@@ -231,7 +224,15 @@ export class ImageRepository {
 
   /** A page of all stored images, by ID, after the image `after`. */
   async listStored(after: string, limit: number): Promise<StoredImage[]> {
-    return this.db.query(LIST_STORED, { after, limit });
+    const where = { id: { gt: after }, storedAt: { not: null }, deletedAt: null };
+    const select = { id: true, upstreamUrl: true, sha256: true };
+    const rows = await this.db.withPrisma((prisma) =>
+      prisma.image.findMany({ where, select, orderBy: { id: 'asc' }, take: limit }),
+    );
+    return rows.map(({ sha256, ...image }) => ({
+      ...image,
+      sha256: Buffer.from(sha256 ?? []).toString('hex'),
+    }));
   }
 }
 

@@ -31,10 +31,6 @@ const DELETE_EXPIRED = statement<{ leaseMs: number }>(
     SELECT id FROM connection_leases WHERE expires_at < clock_timestamp() - make_interval(secs => :leaseMs / 1000.0)
     FOR UPDATE SKIP LOCKED)`,
 );
-const RELEASE = statement<{ leaseId: string }>(
-  'release-connection-lease',
-  'DELETE FROM connection_leases WHERE id = :leaseId',
-);
 const ADJUST = statement<
   {
     leaseId: string;
@@ -87,6 +83,6 @@ export class ConnectionSlotRepository {
 
   /** Gives back all slots of an instance. */
   async releaseLease(leaseId: string): Promise<void> {
-    await this.db.query(RELEASE, { leaseId });
+    await this.db.withPrisma((prisma) => prisma.connectionLease.deleteMany({ where: { id: leaseId } }));
   }
 }

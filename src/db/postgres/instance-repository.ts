@@ -28,7 +28,6 @@ const FIND_LOCKED_JOBS = statement<{ lockedBy: string; olderThanMs: number }, { 
   SELECT id FROM graphile_worker.jobs
   WHERE locked_by = :lockedBy AND locked_at < now() - make_interval(secs => :olderThanMs / 1000.0)`,
 );
-const DEREGISTER = statement<{ id: string }>('deregister-instance', 'DELETE FROM instances WHERE id = :id');
 
 /** The rows of `instances`: the queues that are alive. */
 export class InstanceRepository {
@@ -54,6 +53,6 @@ export class InstanceRepository {
 
   /** Records that the queue with this ID has stopped and holds no jobs. */
   async deregister(id: string): Promise<void> {
-    await this.db.query(DEREGISTER, { id });
+    await this.db.withPrisma((prisma) => prisma.instance.deleteMany({ where: { id } }));
   }
 }

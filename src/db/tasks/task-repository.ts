@@ -83,11 +83,6 @@ const SET_UPSTREAM_TASK_ID = statement<{
    WHERE id = :id`,
 );
 
-const CLEAR_CHECKED_AT = statement<{ ids: readonly string[] }>(
-  'clear-checked-at',
-  `UPDATE tasks SET checked_at = NULL WHERE id = ANY(:ids::uuid[])`,
-);
-
 /** The rows of `tasks`. Every write is one statement. Every method throws DatabaseUnavailable when PostgreSQL cannot be reached. */
 export class TaskRepository {
   constructor(private readonly db: Database) {}
@@ -200,7 +195,8 @@ export class TaskRepository {
 
   /** Marks tasks as not checked, because the upstream did not answer. */
   async clearCheckedAt(ids: readonly string[]): Promise<void> {
-    await this.db.query(CLEAR_CHECKED_AT, { ids });
+    const where = { id: { in: [...ids] } };
+    await this.db.withPrisma((prisma) => prisma.task.updateMany({ where, data: { checkedAt: null } }));
   }
 
   /** Up to `limit` active tasks whose deadline has passed. */

@@ -120,7 +120,7 @@ const REDELIVER = statement<
   SELECT (SELECT count(*) FROM delivery)::int AS "deliveryCount", (SELECT count(*) FROM wake) AS woken`,
 );
 
-/** A page of the deliveries or attempts of a task, newest first, older than the one with the ID `before`. */
+/** A page of the deliveries of a task, newest first, older than the one with the ID `before`. */
 interface Page {
   workspaceId: string;
   taskId: string;
@@ -136,18 +136,6 @@ const PAGE_OF_DELIVERIES = statement<Page, WebhookDeliverySummary>(
   WHERE workspace_id = :workspaceId AND task_id = :taskId
     AND (:before::uuid IS NULL OR seq < (SELECT seq FROM webhook_deliveries WHERE id = :before AND task_id = :taskId))
   ORDER BY seq DESC LIMIT :limit`,
-);
-
-/** `task_id` selects the index. A task has few deliveries, so `delivery_id` needs no index. */
-const PAGE_OF_ATTEMPTS = statement<Page & { deliveryId: string }, WebhookAttempt>(
-  'page-of-webhook-attempts',
-  `
-  SELECT id, attempt_number AS "attemptNumber", at, status_code AS "statusCode", error_message AS "errorMessage",
-         latency_ms AS "latencyMs", response_body AS "responseBody", next_attempt_at AS "nextAttemptAt"
-  FROM webhook_attempts
-  WHERE workspace_id = :workspaceId AND task_id = :taskId AND delivery_id = :deliveryId
-    AND (:before::uuid IS NULL OR id < :before)
-  ORDER BY id DESC LIMIT :limit`,
 );
 
 /** Keeps all attempts of a delivery that is still pending, however old they are. */
@@ -251,8 +239,12 @@ export class WebhookRepository {
     before: string | null,
     limit: number,
   ): Promise<WebhookAttempt[]> {
-    const page = { workspaceId, taskId, deliveryId: id, before, limit };
-    return this.db.queryAsCaller(workspaceId, PAGE_OF_ATTEMPTS, page);
+    // `taskId` selects the index. A task has few deliveries, so that `deliveryId` needs none.
+    const where = { workspaceId, taskId, deliveryId: id, ...(before !== null && { id: { lt: before } }) };
+    const omit = { workspaceId: true, taskId: true, deliveryId: true };
+    return this.db.withPrismaAsCaller(workspaceId, (prisma) =>
+      prisma.webhookAttempt.findMany({ where, omit, orderBy: { id: 'desc' }, take: limit }),
+    );
   }
 
   /** Deletes up to `limit` attempts from before `time` whose delivery is not pending. Returns the number of deleted attempts. */

@@ -239,7 +239,7 @@ export class WebhookRepository {
     before: string | null,
     limit: number,
   ): Promise<WebhookAttempt[]> {
-    // `taskId` selects the index. A task has few deliveries, so that `deliveryId` needs none.
+    // `taskId` selects the index. A task has few deliveries, so `deliveryId` needs no index.
     const where = { workspaceId, taskId, deliveryId: id, ...(before !== null && { id: { lt: before } }) };
     const omit = { workspaceId: true, taskId: true, deliveryId: true };
     return this.db.withPrismaAsCaller(workspaceId, (prisma) =>

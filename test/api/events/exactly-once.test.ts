@@ -129,7 +129,7 @@ test(
     let writing = true;
     const cuttingSockets = (async () => {
       while (writing) {
-        random.pick(subscribers as [ReconnectingSubscriber, ...ReconnectingSubscriber[]]).cut();
+        random.pick(subscribers).cut();
         await pause(random.between(20, 120));
       }
     })();

@@ -3,6 +3,8 @@ import { type Visibility } from '../src/core/access/visibility.js';
 import { ApiKeyRepository } from '../src/db/access/api-key-repository.js';
 import { EventRepository } from '../src/db/events/event-repository.js';
 import { ImageRepository } from '../src/db/images/image-repository.js';
+import { type Prisma } from '../src/db/generated/client.js';
+import { InFlightRepository } from '../src/db/limits/in-flight-repository.js';
 import { type Database } from '../src/db/postgres/database.js';
 import { TaskRepository } from '../src/db/tasks/task-repository.js';
 import { newTask } from './support/new-task.js';
@@ -59,7 +61,15 @@ export function prismaCases({
     find: {
       title: 'a task by its ID, for a caller',
       sql: (db) => new TaskRepository(db).findMany(visibility, [nextTask()]),
-      prisma: (db) => findTasks(db, workspaceId, { in: [nextTask()] }),
+      prisma: (db) =>
+        db.withPrismaAsCaller(workspaceId, (prisma) =>
+          findTasks(prisma, { workspaceId, id: { in: [nextTask()] } }),
+        ),
+    },
+    findOwn: {
+      title: 'the same, for a job',
+      sql: async (db) => [await new TaskRepository(db).find(nextTask())],
+      prisma: (db) => db.withPrisma((prisma) => findTasks(prisma, { id: { in: [nextTask()] } })),
     },
     images: {
       title: 'the images of 20 tasks, for a caller',
@@ -75,7 +85,7 @@ export function prismaCases({
     page: {
       title: 'the first page of 20 tasks, for a caller',
       sql: (db) => new TaskRepository(db).page(visibility, {}, { before: null, limit: PAGE_SIZE }),
-      prisma: (db) => findTasks(db, workspaceId),
+      prisma: (db) => db.withPrismaAsCaller(workspaceId, (prisma) => findTasks(prisma, { workspaceId })),
     },
     callerEvents: {
       title: `${EVENTS} events after a position, for a caller`,
@@ -89,6 +99,19 @@ export function prismaCases({
       title: `${EVENTS} events after a position, to push them`,
       sql: (db) => new EventRepository(db).readAfter(1_000n, EVENTS),
       prisma: (db) => db.withPrisma((prisma) => prisma.taskEvent.findMany(eventsAfter(1_000n))),
+    },
+    head: {
+      title: 'the last position of the event log',
+      sql: async (db) => [await new EventRepository(db).headPosition()],
+      prisma: (db) => db.withPrisma(async (prisma) => [await prisma.eventLogHead.findFirst()]),
+    },
+    release: {
+      title: 'give back room under an in-flight limit',
+      sql: async (db) => [await new InFlightRepository(db).release(newId())],
+      prisma: (db) =>
+        db.withPrisma(async (prisma) => [
+          await prisma.inFlightLease.deleteMany({ where: { taskId: newId() } }),
+        ]),
     },
     key: {
       title: 'an API key by its hash',
@@ -151,13 +174,10 @@ function transition(db: Database, id: string, status: 'QUEUED' | 'SUBMITTING') {
   });
 }
 
-function findTasks(db: Database, workspaceId: string, id?: { in: string[] }) {
-  const where = { workspaceId, id };
-  return db.withPrismaAsCaller(workspaceId, async (prisma) => {
-    const tasks = await prisma.task.findMany({ where, orderBy: { id: 'desc' }, take: PAGE_SIZE });
-    const { position } = await prisma.eventLogHead.findFirstOrThrow();
-    return tasks.map((task) => ({ ...task, eventLogPosition: position }));
-  });
+async function findTasks(prisma: Prisma.TransactionClient, where: Prisma.TaskWhereInput) {
+  const tasks = await prisma.task.findMany({ where, orderBy: { id: 'desc' }, take: PAGE_SIZE });
+  const { position } = await prisma.eventLogHead.findFirstOrThrow();
+  return tasks.map((task) => ({ ...task, eventLogPosition: position }));
 }
 
 /** The end user of an event is in its task. */

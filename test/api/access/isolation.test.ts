@@ -34,6 +34,15 @@ import { waitFor } from '../../support/wait-for.js';
 const SEED = Number(process.env['ISOLATION_SEED'] ?? Math.floor(Math.random() * 1_000_000));
 const RANDOM_RUNS = 210;
 const MINUTE_MS = 60_000;
+/** The tables that callers read through Prisma Client, by `Database.withPrismaAsCaller`. */
+const TABLES_READ_THROUGH_PRISMA = [
+  'api_keys',
+  'audit_log',
+  'budgets',
+  'budget_counters',
+  'callbacks',
+  'webhook_attempts',
+];
 
 const statements = new StatementRecorder();
 let setup: IsolationSetup;
@@ -260,6 +269,11 @@ test('The isolation test has seen every field and probed every argument that can
   const probed = scalarArguments.filter((coordinate) => 'form' in (ARGUMENT_VALUES[coordinate] ?? {}));
   expect(probed.filter((coordinate) => !runner.probedArguments.has(coordinate))).toEqual([]);
   expect(fields.filter((field) => !runner.seenFields.has(field))).toEqual([]);
+  // Prisma Client's reads of callers were among the statements that were compared.
+  const seen = [...statements.seen];
+  const isRead = (table: string) => seen.some((text) => text.startsWith(`SELECT … FROM ${table} WHERE`));
+  expect(TABLES_READ_THROUGH_PRISMA.filter((table) => !isRead(table))).toEqual([]);
+  expect(seen).toContainEqual(expect.stringContaining(`set_config('role'`));
   const counts = `${runner.seenFields.size} fields, ${runner.probedArguments.size} arguments, ${runner.probedRoutes.size} routes, ${runner.client.requestCount} requests`;
   process.stdout.write(`Isolation test: ${counts}, seed ${SEED}, no leak.\n`);
 });

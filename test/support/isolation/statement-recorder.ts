@@ -20,12 +20,17 @@ const TIME_DEPENDENT_STATEMENTS =
 export class StatementRecorder {
   private readonly currentStatements = new AsyncLocalStorage<string[] | undefined>();
   private readonly statementsByProbe = new Map<string, string[]>();
+  /** Every statement that was recorded. */
+  readonly seen = new Set<string>();
   private readonly requestStarts = channel('http.server.request.start');
 
   start(): void {
     this.requestStarts.subscribe(this.onRequestStart);
     const record = (name: string) => {
-      if (!TIME_DEPENDENT_STATEMENTS.test(name)) this.currentStatements.getStore()?.push(name);
+      const statements = this.currentStatements.getStore();
+      if (!statements || TIME_DEPENDENT_STATEMENTS.test(name)) return;
+      statements.push(name);
+      this.seen.add(name);
     };
     const poolPrototype = pg.Pool.prototype as unknown as {
       query: (this: pg.Pool, ...args: unknown[]) => unknown;

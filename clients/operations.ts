@@ -555,7 +555,7 @@ export type ImageFormat =
   | 'AVIF'
   /** JPEG. Transparent areas become white. */
   | 'JPEG'
-  /** The format of the stored image. Without a `width`, the stored bytes are served unchanged. */
+  /** The format of the stored image. Without a `width`, the stored bytes are served unchanged. A GIF that is resized is served as PNG. */
   | 'ORIGINAL'
   /** PNG. */
   | 'PNG'
@@ -565,7 +565,7 @@ export type ImageFormat =
 /** Usage limits of an API key. A field is null if the key has no limit of its own. The limits that the operator has set then apply. */
 export type Limits = {
   __typename?: 'Limits';
-  /** Maximum number of connections open at the same time: WebSockets, event streams, and requests to the Flux API that wait for their result. */
+  /** Maximum number of connections open at the same time: WebSockets, event streams, and held requests to the Flux API, which are kept open until the result. */
   connections?: Maybe<Scalars['Int']['output']>;
   /** Maximum number of tasks in flight at the same time. A task is in flight from its creation until it is final. */
   generationsInFlight?: Maybe<Scalars['Int']['output']>;
@@ -577,7 +577,7 @@ export type Limits = {
 
 /** Usage limits of an API key or client token, each from 1 to 1000000. An omitted field sets no limit of its own. */
 export type LimitsInput = {
-  /** Maximum number of connections open at the same time: WebSockets, event streams, and requests to the Flux API that wait for their result. */
+  /** Maximum number of connections open at the same time: WebSockets, event streams, and held requests to the Flux API, which are kept open until the result. */
   connections?: InputMaybe<Scalars['Int']['input']>;
   /** Maximum number of tasks in flight at the same time. A task is in flight from its creation until it is final. */
   generationsInFlight?: InputMaybe<Scalars['Int']['input']>;
@@ -604,9 +604,9 @@ export type Mutation = {
   deleteImage: DeleteImagePayload;
   /** Requests an edit of an image and returns a task at once. The guarantees of `generateImages` apply. Requires the scope `tasks:write`. */
   editImage: EditImagePayload;
-  /** Requests images for a text prompt and returns a task at once. Subscribe to `taskUpdated` to follow the task. An acknowledged task always reaches a final status, and a request that may have reached the upstream is never sent again. Requires the scope `tasks:write`. */
+  /** Requests images for a text prompt and returns a task at once. Subscribe to `taskUpdated` to follow the task. An acknowledged task always reaches a final status, and a request that the upstream may have accepted is never sent again. Requires the scope `tasks:write`. */
   generateImages: GenerateImagesPayload;
-  /** Posts the results of a task to its `webhookUrl` again, now and with up to eight attempts. Results that were delivered or abandoned can be posted again, too. The `webhook-id` stays the same. Requires the scope `tasks:write`. */
+  /** Posts the results of a task to its `webhookUrl` again at once, with up to eight new attempts. It works for results that are pending, delivered or abandoned. The `webhook-id` stays the same. Requires the scope `tasks:write`. */
   redeliverWebhook: RedeliverWebhookPayload;
   /** Processes a stored callback again, as if it had just been received. Nothing changes if the result was already applied. Requires the scopes `audit:read` and `tasks:write`. */
   replayCallback: ReplayCallbackPayload;
@@ -1357,7 +1357,7 @@ export type WebhookAttempt = {
   id: Scalars['ID']['output'];
   /** Milliseconds until the response or the failure. The timeout is 15 seconds. */
   latencyMs: Scalars['Int']['output'];
-  /** Time for which the next attempt was scheduled after this one. Null if this attempt succeeded, was the last one, or another attempt had begun in the meantime. */
+  /** Time for which the next attempt was scheduled after this one. Null if this attempt succeeded, if it was the last one, or if another attempt had begun in the meantime. */
   nextAttemptAt?: Maybe<Scalars['DateTime']['output']>;
   /** First 1,024 bytes of the response body, as text. Null if there was no response. */
   responseBody?: Maybe<Scalars['String']['output']>;

@@ -76,7 +76,7 @@ registerEnumType(ImageFormatEnum, {
   valuesConfig: {
     ORIGINAL: {
       description:
-        'The format of the stored image. Without a `width`, the stored bytes are served unchanged.',
+        'The format of the stored image. Without a `width`, the stored bytes are served unchanged. A GIF that is resized is served as PNG.',
     },
     PNG: { description: 'PNG.' },
     JPEG: { description: 'JPEG. Transparent areas become white.' },

@@ -30,7 +30,7 @@ export class LimitsType implements Limits {
   @Field(() => Int, {
     nullable: true,
     description:
-      'Maximum number of connections open at the same time: WebSockets, event streams, and requests to the Flux API that wait for their result.',
+      'Maximum number of connections open at the same time: WebSockets, event streams, and held requests to the Flux API, which are kept open until the result.',
   })
   connections?: number | null;
 }

@@ -49,7 +49,7 @@ export class TaskResolver {
   @Authorized('tasks:write')
   @Mutation(() => GenerateImagesPayload, {
     description:
-      'Requests images for a text prompt and returns a task at once. Subscribe to `taskUpdated` to follow the task. An acknowledged task always reaches a final status, and a request that may have reached the upstream is never sent again. Requires the scope `tasks:write`.',
+      'Requests images for a text prompt and returns a task at once. Subscribe to `taskUpdated` to follow the task. An acknowledged task always reaches a final status, and a request that the upstream may have accepted is never sent again. Requires the scope `tasks:write`.',
   })
   generateImages(
     @Ctx() context: Context,

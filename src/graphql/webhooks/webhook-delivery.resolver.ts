@@ -26,7 +26,7 @@ export class WebhookDeliveryResolver {
   @Authorized('tasks:write')
   @Mutation(() => RedeliverWebhookPayload, {
     description:
-      'Posts the results of a task to its `webhookUrl` again, now and with up to eight attempts. Results that were delivered or abandoned can be posted again, too. The `webhook-id` stays the same. Requires the scope `tasks:write`.',
+      'Posts the results of a task to its `webhookUrl` again at once, with up to eight new attempts. It works for results that are pending, delivered or abandoned. The `webhook-id` stays the same. Requires the scope `tasks:write`.',
   })
   redeliverWebhook(
     @Ctx() { caller }: Context,

@@ -106,7 +106,7 @@ export class WebhookAttemptType {
   @Field(() => GraphQLDateTime, {
     nullable: true,
     description:
-      'Time for which the next attempt was scheduled after this one. Null if this attempt succeeded, was the last one, or another attempt had begun in the meantime.',
+      'Time for which the next attempt was scheduled after this one. Null if this attempt succeeded, if it was the last one, or if another attempt had begun in the meantime.',
   })
   nextAttemptAt!: Date | null;
 }

@@ -1,4 +1,5 @@
 import { RawWebSocket } from '../events/raw-websocket.js';
+import { waitFor } from '../wait-for.js';
 import { type TestApp } from './test-app.js';
 
 /** What a client learns of a failed request. The headers are null on a WebSocket, and the code is null when it was closed. */
@@ -55,22 +56,21 @@ export async function errorOverWebSocket(
   operation: object,
 ): Promise<ErrorOutcome> {
   const socket = await RawWebSocket.open(app.url);
-  const closed = socket.closed.then(({ code }) => ({ closeCode: code, code: null, message: '' }));
-  const answered = (async () => {
-    socket.sendConnectionInit(key);
-    await socket.waitForMessage('connection_ack');
-    socket.send({ type: 'subscribe', id: '1', payload: operation });
-    const { payload } = await Promise.any([
-      socket.waitForMessage('error', '1'),
-      socket.waitForMessage('next', '1'),
-    ]);
-    const errors = Array.isArray(payload) ? payload : (payload as { errors?: unknown[] }).errors;
-    const [error] = (errors ?? []) as ErrorObject[];
-    return { code: error?.extensions?.code, message: error?.message ?? '' };
-  })();
-  // The wait ends with a timeout if the socket was closed.
-  answered.catch(() => undefined);
-  const outcome = await Promise.race([closed, answered]);
+  let closeCode: number | undefined;
+  void socket.closed.then(({ code }) => (closeCode = code));
+  // The payload is null if the socket was closed instead.
+  const waitForMessage = (...types: string[]) =>
+    waitFor(types.join(' or '), () => {
+      const message = socket.messages.find(({ type }) => types.includes(type));
+      return message ?? (closeCode !== undefined && { payload: null });
+    });
+  socket.sendConnectionInit(key);
+  await waitForMessage('connection_ack');
+  if (closeCode === undefined) socket.send({ type: 'subscribe', id: '1', payload: operation });
+  const { payload } = await waitForMessage('error', 'next');
   socket.cut();
-  return { status: null, headers: null, ...outcome };
+  const errors = Array.isArray(payload) ? payload : (Object(payload) as { errors?: unknown[] }).errors;
+  const [error] = (errors ?? []) as ErrorObject[];
+  const outcome = { code: error?.extensions?.code ?? null, message: error?.message ?? '' };
+  return { status: null, headers: null, ...outcome, ...(!error && closeCode !== undefined && { closeCode }) };
 }

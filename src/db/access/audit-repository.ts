@@ -6,7 +6,7 @@ import { type Database } from '../postgres/database.js';
 const COLUMNS = 'id, at, workspace_id, action, actor, key_id, end_user_id, client_address, target_id, data';
 
 /**
- * SQL of a CTE that inserts audit entries in the same commit as the rest of the statement. `parameter` (such as `$3`) holds
+ * SQL of a CTE that inserts audit entries in the same commit as the rest of the statement. `parameter` (such as `:audit`) holds
  * the entries, as `auditParameter` returns them. They are inserted only if the CTE named by `condition` has a row.
  */
 export function insertAuditSql(parameter: string, condition: string): string {

@@ -66,7 +66,7 @@ export function parseDirectives(prompt: string): { caption: string; directives: 
     }
   }
   if (directives.times !== undefined && directives.error === undefined)
-    throw new ApiRefusal('bad_request', 'The directive "times" needs "error". Add error=<code>.');
+    throw new ApiRefusal('bad_request', `The directive "times" needs "error". Use: ${SYNTAX}.`);
   return { caption: prompt.replace(DIRECTIVE_PATTERN, ' ').replace(/\s+/g, ' ').trim(), directives };
 }
 

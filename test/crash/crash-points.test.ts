@@ -30,8 +30,8 @@ const CONFIRMED = ['TASK_REQUESTED', 'TASK_SUBMITTED', 'TASK_SUCCEEDED'];
 const NEVER_CONFIRMED = ['TASK_REQUESTED', 'SUBMIT_UNCONFIRMED', 'TASK_EXPIRED'];
 /** Long enough for the reply to be saved before the callback arrives. */
 const SHORT_DELAY = 'delay=1s';
-/** Long enough for the next process to be up. Only the callback, which is posted once, can end this task. */
-const LONG_DELAY = 'delay=8s';
+/** Long enough for the next process to be up, also on a busy machine. Only the callback, which is posted once, can end this task. */
+const LONG_DELAY = 'delay=30s';
 
 const SCENARIOS: Scenario[] = [
   {

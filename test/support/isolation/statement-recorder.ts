@@ -96,5 +96,6 @@ function shorten(text: string): string {
   return text
     .replace(/^SELECT .*? FROM /, 'SELECT … FROM ')
     .replaceAll('"public".', '')
+    .replaceAll('"', '')
     .replace(/\$\d+(,\$\d+)*/g, '$');
 }

@@ -28,15 +28,15 @@ export function prismaCases({
   visibility,
   taskIds,
   queuedIds,
-  keyHash,
+  keyHashes,
 }: {
   visibility: Visibility;
   taskIds: readonly string[];
   queuedIds: readonly string[];
-  keyHash: Buffer;
+  keyHashes: readonly Buffer[];
 }): Record<string, PrismaCase> {
   const { workspaceId } = visibility;
-  const [nextTask, nextQueued] = [cycle(taskIds), cycle(queuedIds)];
+  const [nextTask, nextQueued, nextHash] = [cycle(taskIds), cycle(queuedIds), cycle(keyHashes)];
   const twentyTasks = taskIds.slice(0, 20);
   return {
     create: {
@@ -115,11 +115,11 @@ export function prismaCases({
     },
     key: {
       title: 'an API key by its hash',
-      sql: async (db) => [await new ApiKeyRepository(db).findByHash(keyHash)],
+      sql: async (db) => [await new ApiKeyRepository(db).findByHash(nextHash())],
       prisma: (db) =>
         db.withPrisma(async (prisma) => [
           await prisma.apiKey.findUnique({
-            where: { hash: new Uint8Array(keyHash) },
+            where: { hash: new Uint8Array(nextHash()) },
             omit: { hash: true },
             include: { workspace: { select: { name: true } } },
           }),
@@ -128,10 +128,10 @@ export function prismaCases({
   };
 }
 
-/** Returns the IDs in turn. */
-function cycle(ids: readonly string[]): () => string {
+/** Returns the values in turn, so that concurrent lookups differ: Prisma would make one query of equal ones. */
+function cycle<Value>(values: readonly Value[]): () => Value {
   let next = 0;
-  return () => ids[(next += 1) % ids.length] as string;
+  return () => values[(next += 1) % values.length] as Value;
 }
 
 /** A nested create of the task and its event. Prisma has no call for the job, so a statement adds it in the same transaction. */

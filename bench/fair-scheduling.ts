@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { newId } from '../src/core/primitives/ids.js';
-import { type SubmitJob } from '../src/core/jobs.js';
+import { type SubmitJob } from '../src/core/primitives/jobs.js';
 import { Database } from '../src/db/postgres/database.js';
 import { migrate } from '../src/db/postgres/migrate.js';
 import { statement } from '../src/db/postgres/statement.js';

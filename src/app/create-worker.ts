@@ -1,4 +1,4 @@
-import { UPSTREAM_JOB_FLAG } from '../core/jobs.js';
+import { UPSTREAM_JOB_FLAG } from '../core/primitives/jobs.js';
 import { InstanceRepository } from '../db/postgres/instance-repository.js';
 import { createJobHandlers } from '../jobs/handlers.js';
 import { Heartbeat } from '../queue/heartbeat.js';

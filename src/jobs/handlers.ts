@@ -1,4 +1,4 @@
-import { type JobPayloads } from '../core/jobs.js';
+import { type JobPayloads } from '../core/primitives/jobs.js';
 import { type CallbackInbox } from '../services/callbacks/callback-inbox.js';
 import { type WebhookSender } from '../services/webhooks/webhook-sender.js';
 import { type Retention } from '../services/images/retention.js';

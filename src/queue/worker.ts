@@ -11,7 +11,7 @@ import {
 } from 'graphile-worker';
 import { type Logger } from 'pino';
 import { AppError } from '../core/errors.js';
-import { type JobName, type JobPayloads } from '../core/jobs.js';
+import { type JobName, type JobPayloads } from '../core/primitives/jobs.js';
 import { type InstanceRepository } from '../db/postgres/instance-repository.js';
 import { type Heartbeat } from './heartbeat.js';
 

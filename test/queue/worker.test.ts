@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, tes
 import pg from 'pg';
 import { pino } from 'pino';
 import { ImageUnavailable } from '../../src/core/errors.js';
-import { type JobName } from '../../src/core/jobs.js';
+import { type JobName } from '../../src/core/primitives/jobs.js';
 import { Database } from '../../src/db/postgres/database.js';
 import { InstanceRepository } from '../../src/db/postgres/instance-repository.js';
 import { Heartbeat } from '../../src/queue/heartbeat.js';

@@ -1,4 +1,4 @@
-import { type SubmitJob } from '../../core/jobs.js';
+import { type SubmitJob } from '../../core/primitives/jobs.js';
 import { type Task } from '../../core/tasks/task.js';
 import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';

@@ -1,5 +1,5 @@
 import { type EventType } from '../../core/events/task-event.js';
-import { type SubmitJob } from '../../core/jobs.js';
+import { type SubmitJob } from '../../core/primitives/jobs.js';
 import { type Visibility } from '../../core/access/visibility.js';
 import { type Task, type TaskStatus } from '../../core/tasks/task.js';
 import { isTaskVisibleSql } from '../access/visibility-filter.js';

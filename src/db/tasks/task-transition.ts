@@ -1,7 +1,7 @@
 import { type CallbackVerdict } from '../../core/callbacks/callback.js';
 import { type EventData, type EventType } from '../../core/events/task-event.js';
 import { type UpstreamMetadata } from '../../core/images/image.js';
-import { type NewJob } from '../../core/jobs.js';
+import { type NewJob } from '../../core/primitives/jobs.js';
 import { type TaskFailure } from '../../core/tasks/task-failure.js';
 import { isFinal, statusesBefore, type Task, type TaskStatus } from '../../core/tasks/task.js';
 import { ledgerMovementSql } from '../billing/ledger-statements.js';

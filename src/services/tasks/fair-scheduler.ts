@@ -1,6 +1,6 @@
 import { singleFlightWithRerun } from '../../core/primitives/async.js';
 import { newId } from '../../core/primitives/ids.js';
-import { type SubmitJob } from '../../core/jobs.js';
+import { type SubmitJob } from '../../core/primitives/jobs.js';
 import { type Task } from '../../core/tasks/task.js';
 import { type TaskClaim, type TaskClaimResult } from '../../db/tasks/task-claims.js';
 import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';

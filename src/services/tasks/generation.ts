@@ -4,7 +4,7 @@ import { crashIfArmed } from '../../core/primitives/crash-points.js';
 import { InputRejected, RateLimited, UpstreamError, UpstreamPaused } from '../../core/errors.js';
 import { EVENT_ACTORS } from '../../core/events/task-event.js';
 import { newId } from '../../core/primitives/ids.js';
-import { type SubmitJob } from '../../core/jobs.js';
+import { type SubmitJob } from '../../core/primitives/jobs.js';
 import { type Task, type TaskKind } from '../../core/tasks/task.js';
 import { type NewTask } from '../../db/tasks/task-row.js';
 import { type RawCallback } from '../../db/tasks/task-transition.js';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { DatabaseUnavailable } from '../../../src/core/errors.js';
 import { newId } from '../../../src/core/primitives/ids.js';
-import { type SubmitJob } from '../../../src/core/jobs.js';
+import { type SubmitJob } from '../../../src/core/primitives/jobs.js';
 import { type Task } from '../../../src/core/tasks/task.js';
 import { type Statement } from '../../../src/db/postgres/statement.js';
 import { waitFor } from '../../support/wait-for.js';

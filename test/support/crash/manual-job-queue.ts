@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { type SubmitJob } from '../../../src/core/jobs.js';
+import { type SubmitJob } from '../../../src/core/primitives/jobs.js';
 
 /** Locks, completes and releases submit-task jobs with the same statements as graphile-worker, but only when a test says so. */
 export class ManualJobQueue {

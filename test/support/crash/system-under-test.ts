@@ -8,7 +8,7 @@ import sharp from 'sharp';
 import { type Caller } from '../../../src/core/access/caller.js';
 import { InputRejected, ImageUnavailable, UpstreamPaused } from '../../../src/core/errors.js';
 import { newId } from '../../../src/core/primitives/ids.js';
-import { type SubmitJob } from '../../../src/core/jobs.js';
+import { type SubmitJob } from '../../../src/core/primitives/jobs.js';
 import { PriceList } from '../../../src/core/billing/prices.js';
 import { Signer } from '../../../src/core/access/signer.js';
 import { AuditRepository } from '../../../src/db/access/audit-repository.js';

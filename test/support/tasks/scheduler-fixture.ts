@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import pg from 'pg';
 import { newId } from '../../../src/core/primitives/ids.js';
-import { type SubmitJob } from '../../../src/core/jobs.js';
+import { type SubmitJob } from '../../../src/core/primitives/jobs.js';
 import { type Task, type TaskPriority } from '../../../src/core/tasks/task.js';
 import { Database } from '../../../src/db/postgres/database.js';
 import { TaskRepository } from '../../../src/db/tasks/task-repository.js';

@@ -280,6 +280,8 @@ class RunningProgram {
   private exitCode: number | null | undefined;
   private readonly child: ChildProcessByStdio<null, Readable, Readable>;
   private readonly closed: Promise<unknown>;
+  /** Whether the program has exited and all its output was read, which can be a moment later. */
+  private isClosed = false;
 
   constructor(file: string, environment: Record<string, string>) {
     this.child = spawn(file.endsWith('.sh') ? 'bash' : process.execPath, [file], {
@@ -291,14 +293,14 @@ class RunningProgram {
     createInterface(this.child.stdout).on('line', (line) => this.printed.push(line));
     this.child.stderr.on('data', (chunk: Buffer) => (this.errorOutput += chunk.toString()));
     this.child.once('exit', (code) => (this.exitCode = code));
-    this.closed = once(this.child, 'close');
+    this.closed = once(this.child, 'close').finally(() => (this.isClosed = true));
     running.add(this);
   }
 
   async waitForLines(count: number): Promise<void> {
     await this.waitUntil(`${count} lines`, () => {
       if (this.printed.length >= count) return true;
-      if (this.exitCode !== undefined) throw new Error(`The program exited with ${this.exitCode}.`);
+      if (this.isClosed) throw new Error(`The program exited with ${this.exitCode}.`);
       return false;
     });
   }

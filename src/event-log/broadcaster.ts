@@ -1,21 +1,14 @@
-import { setImmediate as nextTick, setTimeout as delay } from 'node:timers/promises';
-import { bulkhead } from 'cockatiel';
 import { type Logger } from 'pino';
 import { TIMED_OUT, withTimeout } from '../core/primitives/async.js';
 import { type EventCursorCodec } from '../core/events/event-cursor.js';
 import { type TaskEvent } from '../core/events/task-event.js';
 import { type EventSink } from '../core/events/event-sink.js';
-import { isVisible } from '../core/access/visibility.js';
 import { type EventRepository, type EventScope } from '../db/events/event-repository.js';
+import { CatchUp } from './catch-up.js';
 import { type EventLog } from './event-log.js';
 import { Topic, type TopicOptions } from './topic.js';
 import { type BufferLimits, Subscriber, type SubscriberHost } from './subscriber.js';
 
-/** Events that are read, filtered and rendered together for a subscriber that is catching up. */
-const CATCH_UP_PAGE_SIZE = 200;
-/** Subscribers that may read old events from PostgreSQL at the same time. The others wait in a queue. */
-const MAX_CONCURRENT_READS = 4;
-const READ_RETRY_MS = 250;
 /** Limit for the final push at shutdown. The sockets must still be closed properly, so that clients resume on another instance. */
 const FLUSH_TIMEOUT_MS = 1_500;
 /** How often blocked subscribers are checked. */
@@ -49,12 +42,13 @@ export class Broadcaster implements SubscriberHost {
   readonly bufferLimits: BufferLimits;
   private readonly topics = new Map<string, Topic>();
   private readonly topicsByRoutingKey = new Map<string, Set<Topic>>();
-  private readonly reads = bulkhead(MAX_CONCURRENT_READS, Infinity);
+  private readonly missedEvents: CatchUp;
   private readonly blockedSubscribers = new Map<Subscriber, { since: number; backlogBytes: number }>();
   private drainCheckTimer: NodeJS.Timeout | null = null;
 
   constructor(private readonly deps: BroadcasterDependencies) {
     this.bufferLimits = deps.bufferLimits;
+    this.missedEvents = new CatchUp(deps);
   }
 
   /** Sends every event after `from` to `sink`, once and in order. The caller must call `unsubscribe` on the result. */
@@ -81,7 +75,7 @@ export class Broadcaster implements SubscriberHost {
   }
 
   catchUp(subscriber: Subscriber): void {
-    void this.readAndSend(subscriber);
+    void this.missedEvents.send(subscriber);
   }
 
   waitForDrain(subscriber: Subscriber): void {
@@ -126,7 +120,7 @@ export class Broadcaster implements SubscriberHost {
     for (const event of batch) {
       for (const routingKey of routingKeysOf(event)) {
         for (const topic of this.topicsByRoutingKey.get(routingKey) ?? []) {
-          if (!isInScope(topic.scope, event) || !topic.matches(event)) continue;
+          if (!topic.matches(event)) continue;
           const events = eventsByTopic.get(topic);
           if (events) events.push(event);
           else eventsByTopic.set(topic, [event]);
@@ -141,71 +135,6 @@ export class Broadcaster implements SubscriberHost {
     if (text === null || subscriber.state === 'closed') return;
     subscriber.sink.send(text);
     this.catchUp(subscriber);
-  }
-
-  private async readAndSend(subscriber: Subscriber): Promise<void> {
-    const { topic } = subscriber;
-    while (subscriber.state === 'catching-up') {
-      const page =
-        this.readRecentPage(topic, subscriber.position) ??
-        (await this.readDatabasePage(topic, subscriber.position));
-      if (!page) continue;
-      if (page.events.length === 0 && page.isLast) {
-        if (subscriber.position < page.endPosition) subscriber.position = page.endPosition;
-        // Another instance may have sealed the event that settled the task, and this one may not have read it yet.
-        if (subscriber.settledPosition === null || page.endPosition < subscriber.settledPosition)
-          subscriber.goLive();
-        else subscriber.complete();
-        return;
-      }
-      const texts = await Promise.all(page.events.map((event) => topic.renderCached(event))).catch(
-        () => null,
-      );
-      if (!texts) return;
-      if (subscriber.state !== 'catching-up') return;
-      subscriber.sendBatch(page.events, texts);
-      if (subscriber.state !== 'catching-up') return;
-      if (subscriber.position < page.endPosition) subscriber.position = page.endPosition;
-      // Cached renderings resolve without a real wait, so yield to let live subscribers be served too.
-      await nextTick();
-    }
-  }
-
-  /** Synchronous, so that no event can arrive between an empty last page and going live. Null when `position` is too old. */
-  private readRecentPage(topic: Topic, position: bigint): EventPage | null {
-    const { recent } = this.deps.eventLog;
-    const found = recent.eventsAfter(position, CATCH_UP_PAGE_SIZE);
-    if (!found) return null;
-    const events = found.filter((event) => isInScope(topic.scope, event) && topic.matches(event));
-    const endPosition = found.at(-1)?.position ?? position;
-    return { events, endPosition, isLast: endPosition >= recent.endPosition };
-  }
-
-  /**
-   * Reads a page from PostgreSQL. Null when the recent events were extended back to `position` instead, or when reading
-   * failed: the caller tries again.
-   */
-  private async readDatabasePage(topic: Topic, position: bigint): Promise<EventPage | null> {
-    const { recent } = this.deps.eventLog;
-    try {
-      if (recent.canExtendTo(position)) {
-        await recent.extendBackTo(position);
-        return null;
-      }
-      const { endPosition } = recent;
-      const read = () => this.deps.events.readScopeAfter(topic.scope, position, CATCH_UP_PAGE_SIZE);
-      const found = await this.reads.execute(read);
-      const isFull = found.length === CATCH_UP_PAGE_SIZE;
-      return {
-        events: found.filter((event) => topic.matches(event)),
-        endPosition: isFull ? (found.at(-1)?.position ?? position) : endPosition,
-        isLast: false,
-      };
-    } catch (error) {
-      this.deps.log.warn({ err: error }, 'cannot read old events; retrying');
-      await delay(READ_RETRY_MS);
-      return null;
-    }
   }
 
   private checkDrained(): void {
@@ -227,14 +156,6 @@ export class Broadcaster implements SubscriberHost {
   }
 }
 
-/** Events of one scope, and how far the log was searched for them. */
-interface EventPage {
-  events: TaskEvent[];
-  endPosition: bigint;
-  /** Whether the log had no event after `endPosition`. */
-  isLast: boolean;
-}
-
 /** Topics are indexed by this key, so that an event does not have to be matched against the topics of every end user. */
 function routingKeyOf({ workspaceId, endUserId, taskId }: EventScope): string {
   if (taskId !== null) return taskId;
@@ -248,8 +169,4 @@ function routingKeysOf({ workspaceId, endUserId, taskId }: TaskEvent): string[] 
 
 function endUserRoutingKey(workspaceId: string, endUserId: string): string {
   return `${workspaceId} ${endUserId}`;
-}
-
-function isInScope(scope: EventScope, event: TaskEvent): boolean {
-  return isVisible(scope, event) && (scope.taskId === null || event.taskId === scope.taskId);
 }

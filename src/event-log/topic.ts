@@ -1,5 +1,6 @@
 import { setImmediate as nextTick, setTimeout as delay } from 'node:timers/promises';
 import { type Logger } from 'pino';
+import { isVisible } from '../core/access/visibility.js';
 import { singleFlightWithRerun } from '../core/primitives/async.js';
 import { type TaskEvent } from '../core/events/task-event.js';
 import { type EventScope } from '../db/events/event-repository.js';
@@ -52,8 +53,11 @@ export class Topic {
     this.scope = options.scope;
   }
 
+  /** Whether the event is in scope and its subscribers asked for it. */
   matches(event: TaskEvent): boolean {
-    return this.options.matches(event);
+    const { taskId } = this.scope;
+    const isInScope = isVisible(this.scope, event) && (taskId === null || event.taskId === taskId);
+    return isInScope && this.options.matches(event);
   }
 
   /** The event as it is sent. Rejects when the last subscriber has left. */

@@ -1,0 +1,98 @@
+import { setImmediate as nextTick, setTimeout as delay } from 'node:timers/promises';
+import { bulkhead } from 'cockatiel';
+import { type Logger } from 'pino';
+import { type TaskEvent } from '../core/events/task-event.js';
+import { type EventRepository } from '../db/events/event-repository.js';
+import { type EventLog } from './event-log.js';
+import { type Subscriber } from './subscriber.js';
+import { type Topic } from './topic.js';
+
+/** Events that are read, filtered and rendered together for a subscriber that is catching up. */
+const CATCH_UP_PAGE_SIZE = 200;
+/** Subscribers that may read old events from PostgreSQL at the same time. The others wait in a queue. */
+const MAX_CONCURRENT_READS = 4;
+const READ_RETRY_MS = 250;
+
+/**
+ * Brings a subscriber that resumes from a cursor, or that fell behind, up to the end of the log. It reads what the
+ * subscriber missed from the recent events, or from PostgreSQL when they do not go back far enough.
+ */
+export class CatchUp {
+  private readonly reads = bulkhead(MAX_CONCURRENT_READS, Infinity);
+
+  constructor(private readonly deps: { eventLog: EventLog; events: EventRepository; log: Logger }) {}
+
+  /** Sends the missed events page by page until the subscriber is live, complete, blocked or closed. */
+  async send(subscriber: Subscriber): Promise<void> {
+    const { topic } = subscriber;
+    while (subscriber.state === 'catching-up') {
+      const page =
+        this.readRecentPage(topic, subscriber.position) ??
+        (await this.readDatabasePage(topic, subscriber.position));
+      if (!page) continue;
+      if (page.events.length === 0 && page.isLast) {
+        if (subscriber.position < page.endPosition) subscriber.position = page.endPosition;
+        // Another instance may have sealed the event that settled the task, and this one may not have read it yet.
+        if (subscriber.settledPosition === null || page.endPosition < subscriber.settledPosition)
+          subscriber.goLive();
+        else subscriber.complete();
+        return;
+      }
+      const texts = await Promise.all(page.events.map((event) => topic.renderCached(event))).catch(
+        () => null,
+      );
+      if (!texts) return;
+      if (subscriber.state !== 'catching-up') return;
+      subscriber.sendBatch(page.events, texts);
+      if (subscriber.state !== 'catching-up') return;
+      if (subscriber.position < page.endPosition) subscriber.position = page.endPosition;
+      // Cached renderings resolve without a real wait, so yield to let live subscribers be served too.
+      await nextTick();
+    }
+  }
+
+  /** Synchronous, so that no event can arrive between an empty last page and going live. Null when `position` is too old. */
+  private readRecentPage(topic: Topic, position: bigint): EventPage | null {
+    const { recent } = this.deps.eventLog;
+    const found = recent.eventsAfter(position, CATCH_UP_PAGE_SIZE);
+    if (!found) return null;
+    const events = found.filter((event) => topic.matches(event));
+    const endPosition = found.at(-1)?.position ?? position;
+    return { events, endPosition, isLast: endPosition >= recent.endPosition };
+  }
+
+  /**
+   * Reads a page from PostgreSQL. Null when the recent events were extended back to `position` instead, or when reading
+   * failed: the caller tries again.
+   */
+  private async readDatabasePage(topic: Topic, position: bigint): Promise<EventPage | null> {
+    const { recent } = this.deps.eventLog;
+    try {
+      if (recent.canExtendTo(position)) {
+        await recent.extendBackTo(position);
+        return null;
+      }
+      const { endPosition } = recent;
+      const read = () => this.deps.events.readScopeAfter(topic.scope, position, CATCH_UP_PAGE_SIZE);
+      const found = await this.reads.execute(read);
+      const isFull = found.length === CATCH_UP_PAGE_SIZE;
+      return {
+        events: found.filter((event) => topic.matches(event)),
+        endPosition: isFull ? (found.at(-1)?.position ?? position) : endPosition,
+        isLast: false,
+      };
+    } catch (error) {
+      this.deps.log.warn({ err: error }, 'cannot read old events; retrying');
+      await delay(READ_RETRY_MS);
+      return null;
+    }
+  }
+}
+
+/** Events of one scope, and how far the log was searched for them. */
+interface EventPage {
+  events: TaskEvent[];
+  endPosition: bigint;
+  /** Whether the log had no event after `endPosition`. */
+  isLast: boolean;
+}

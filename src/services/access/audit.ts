@@ -2,7 +2,8 @@ import { type AuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller } from '../../core/access/caller.js';
 import { isId } from '../../core/primitives/ids.js';
 import { type AuditFilter, type AuditRepository } from '../../db/access/audit-repository.js';
-import { BY_ID, type Page, type PageRequest, readPage } from '../pagination.js';
+import { BY_ID } from '../page-cursors.js';
+import { type Page, type PageRequest, readPage } from '../pagination.js';
 
 export type { AuditFilter };
 

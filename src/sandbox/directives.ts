@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { FLUX_ERROR_CODES } from '../core/flux-api/flux-error-codes.js';
+import { FLUX_ERROR_CODES } from '../core/flux-api/flux-errors.js';
 import { ApiRefusal } from './http/api-refusal.js';
 
 /** Ten minutes, far longer than the two minutes that the upstream documents, so that deadlines can be tested. */

@@ -1,7 +1,7 @@
 import express, { Router, type Request, type Response } from 'express';
 import { type Logger } from 'pino';
 import { z } from 'zod';
-import { FLUX_ERRORS } from '../core/flux-api/flux-error-codes.js';
+import { FLUX_ERRORS } from '../core/flux-api/flux-errors.js';
 import { requireBearer } from './http/bearer.js';
 import { SandboxCallbackSender } from './callback-sender.js';
 import { ApiRefusal } from './http/api-refusal.js';

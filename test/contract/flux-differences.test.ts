@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { FLUX_ERROR_CODES, type FluxErrorCode } from '../../src/core/flux-api/flux-error-codes.js';
+import { FLUX_ERROR_CODES, type FluxErrorCode } from '../../src/core/flux-api/flux-errors.js';
 import {
   statusAndCode,
   FluxClient,

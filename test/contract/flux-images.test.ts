@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type FluxErrorCode } from '../../src/core/flux-api/flux-error-codes.js';
+import { type FluxErrorCode } from '../../src/core/flux-api/flux-errors.js';
 import { TestHttpServer, reply } from '../support/net/test-http-server.js';
 import { waitFor } from '../support/wait-for.js';
 import {

@@ -5,9 +5,12 @@ import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Webhook } from 'standardwebhooks';
-import { FLUX_ERRORS } from '../../src/core/flux-api/flux-error-codes.js';
-import { FLUX_REQUEST_ERRORS, OTHER_FLUX_ERROR } from '../../src/http/flux-api/flux-error-reply.js';
-import { FLUX_CODE_BY_TASK_ERROR } from '../../src/services/flux-api/flux-reply.js';
+import {
+  FLUX_ERRORS,
+  FLUX_REQUEST_ERRORS,
+  OTHER_FLUX_ERROR,
+  FLUX_CODE_BY_TASK_ERROR,
+} from '../../src/core/flux-api/flux-errors.js';
 import { type FluxServer, startDarkroom, startSandbox } from '../support/flux-api/flux-servers.js';
 import { expectShape } from '../support/flux-api/upstream-samples.js';
 import { freePort } from '../support/net/free-port.js';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { parseDirectives } from '../../src/sandbox/directives.js';
-import { FLUX_ERRORS, FLUX_ERROR_CODES } from '../../src/core/flux-api/flux-error-codes.js';
+import { FLUX_ERRORS, FLUX_ERROR_CODES } from '../../src/core/flux-api/flux-errors.js';
 import { waitFor } from '../support/wait-for.js';
 import { CallbackServer, SandboxUnderTest } from '../support/upstreams/sandbox-under-test.js';
 

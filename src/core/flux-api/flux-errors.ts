@@ -1,3 +1,19 @@
+import {
+  BadRequest,
+  DatabaseUnavailable,
+  Forbidden,
+  InputRejected,
+  NotFound,
+  PayloadTooLarge,
+  RateLimited,
+  ResultNotReady,
+  TooManyConnections,
+  Unauthenticated,
+  UnknownAction,
+  WriteUnconfirmed,
+} from '../errors.js';
+import { type TaskErrorCode } from '../tasks/task-failure.js';
+
 /**
  * Every error code of the Flux API with its HTTP status and a default message. Source: the error table of the
  * provider's documentation.
@@ -33,3 +49,48 @@ export interface FluxErrorBody {
 export function fluxError(code: FluxErrorCode, message: string = FLUX_ERRORS[code].message): FluxErrorBody {
   return { code, message };
 }
+
+interface FluxErrorStatus {
+  code: FluxErrorCode;
+  status: number;
+}
+
+/** Our codes of the errors that a request can end with, each with the Flux API's code and the HTTP status. */
+export const FLUX_REQUEST_ERRORS: Readonly<Record<string, FluxErrorStatus>> = Object.fromEntries(
+  (
+    [
+      [Unauthenticated, 'invalid_token'],
+      [Forbidden, 'forbidden'],
+      [UnknownAction, 'api_not_implemented'],
+      [BadRequest, 'bad_request'],
+      [InputRejected, 'bad_request'],
+      [PayloadTooLarge, 'bad_request'],
+      [NotFound, 'no_api'],
+      [TooManyConnections, 'too_many_requests'],
+      [RateLimited, 'too_many_requests'],
+      [ResultNotReady, 'timeout'],
+      [WriteUnconfirmed, 'timeout'],
+      [DatabaseUnavailable, 'api_error'],
+    ] as const
+  ).map(([{ code, httpStatus }, fluxCode]) => [code, { code: fluxCode, status: httpStatus }]),
+);
+/** Every other error. */
+export const OTHER_FLUX_ERROR: FluxErrorStatus = { code: 'api_error', status: 500 };
+
+/**
+ * The Flux API's code for each task error. Clients of the Flux API retry by code: `api_error` invites a retry,
+ * `timeout` does not.
+ */
+export const FLUX_CODE_BY_TASK_ERROR: Readonly<Record<TaskErrorCode, FluxErrorCode>> = {
+  CONTENT_REJECTED: 'forbidden',
+  UPSTREAM_OUT_OF_CREDIT: 'used_up',
+  // The token is the operator's. `invalid_token` would make callers look for a mistake in their own.
+  UPSTREAM_CREDENTIALS: 'api_error',
+  UPSTREAM_DISABLED: 'disabled',
+  UPSTREAM_BAD_REQUEST: 'bad_request',
+  UPSTREAM_RATE_LIMITED: 'too_many_requests',
+  UPSTREAM_FAILED: 'api_error',
+  UPSTREAM_UNREACHABLE: 'api_error',
+  SUBMIT_UNCONFIRMED: 'timeout',
+  DEADLINE_EXCEEDED: 'timeout',
+};

@@ -1,13 +1,17 @@
 import express, { type Response, type Router } from 'express';
-import { NotFound } from '../../core/errors.js';
-import { FLUX_ERRORS } from '../../core/flux-api/flux-error-codes.js';
+import { NotFound, ResultNotReady } from '../../core/errors.js';
+import {
+  fluxError,
+  FLUX_ERRORS,
+  FLUX_REQUEST_ERRORS,
+  OTHER_FLUX_ERROR,
+} from '../../core/flux-api/flux-errors.js';
 import { type FluxApi } from '../../services/flux-api/flux-api.js';
 import { type HeldRequests } from '../../services/flux-api/held-requests.js';
 import { parseImagesRequest, parseTasksRequest } from './flux-body.js';
-import { fluxErrorBody } from './flux-error-reply.js';
 import { callerOf, type AuthServices, authorize } from '../access/authorize.js';
 import { onClose } from '../server/on-close.js';
-import { withErrorBody } from '../server/reply-with-error.js';
+import { type ErrorBody, withErrorBody } from '../server/reply-with-error.js';
 
 const MAX_BODY_SIZE = '1mb';
 
@@ -57,6 +61,14 @@ export function fluxRoutes(auth: AuthServices, api: FluxApi, heldRequests: HeldR
   });
   return router;
 }
+
+/** The error envelope of the Flux API. */
+const fluxErrorBody: ErrorBody = ({ code, message }, { error, requestId }) => ({
+  success: false,
+  ...(error instanceof ResultNotReady && { task_id: error.taskId }),
+  error: fluxError((FLUX_REQUEST_ERRORS[code] ?? OTHER_FLUX_ERROR).code, message),
+  trace_id: requestId,
+});
 
 function traceIdOf(response: Response): string {
   return String(response.getHeader('x-request-id'));

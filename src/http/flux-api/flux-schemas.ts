@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { FLUX_ERROR_CODES } from '../../core/flux-api/flux-error-codes.js';
+import { FLUX_ERROR_CODES } from '../../core/flux-api/flux-errors.js';
 import { DEFAULT_MODEL, FLUX_MODELS } from '../../core/tasks/models.js';
 
 /**

@@ -1,7 +1,11 @@
 import { z } from 'zod';
-import { FLUX_ERRORS, type FluxErrorCode } from '../../core/flux-api/flux-error-codes.js';
-import { FLUX_CODE_BY_TASK_ERROR } from '../../services/flux-api/flux-reply.js';
-import { FLUX_REQUEST_ERRORS, OTHER_FLUX_ERROR } from './flux-error-reply.js';
+import {
+  FLUX_CODE_BY_TASK_ERROR,
+  FLUX_ERRORS,
+  FLUX_REQUEST_ERRORS,
+  type FluxErrorCode,
+  OTHER_FLUX_ERROR,
+} from '../../core/flux-api/flux-errors.js';
 import {
   acceptedReply,
   errorReply,

@@ -3,7 +3,7 @@ import {
   type FluxErrorBody,
   type FluxErrorCode,
   fluxError,
-} from '../../core/flux-api/flux-error-codes.js';
+} from '../../core/flux-api/flux-errors.js';
 
 /**
  * A refused request or a failed generation. It becomes the API's error envelope with the status of its code. A refused request

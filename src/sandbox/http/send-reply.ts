@@ -1,6 +1,6 @@
 import { type ErrorRequestHandler, type Response } from 'express';
 import { type Logger } from 'pino';
-import { FLUX_ERRORS, fluxError } from '../../core/flux-api/flux-error-codes.js';
+import { FLUX_ERRORS, fluxError } from '../../core/flux-api/flux-errors.js';
 import { newId } from '../../core/primitives/ids.js';
 import { type Directives } from '../directives.js';
 import { ApiRefusal } from './api-refusal.js';

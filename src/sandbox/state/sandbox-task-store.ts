@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { type FluxErrorBody } from '../../core/flux-api/flux-error-codes.js';
+import { type FluxErrorBody } from '../../core/flux-api/flux-errors.js';
 import { newId } from '../../core/primitives/ids.js';
 import { type SandboxImageRequest } from '../http/parse-request.js';
 

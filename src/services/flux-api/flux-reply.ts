@@ -1,5 +1,4 @@
-import { fluxError, type FluxErrorBody, type FluxErrorCode } from '../../core/flux-api/flux-error-codes.js';
-import { type TaskErrorCode } from '../../core/tasks/task-failure.js';
+import { FLUX_CODE_BY_TASK_ERROR, fluxError, type FluxErrorBody } from '../../core/flux-api/flux-errors.js';
 import { type Image, type UpstreamMetadata } from '../../core/images/image.js';
 import { type WebhookDeliveryKind } from '../../core/webhooks/webhook-delivery.js';
 import { isFinal, type Task } from '../../core/tasks/task.js';
@@ -19,24 +18,6 @@ export interface FluxImage {
 export type FluxReply =
   | { success: true; task_id: string; trace_id: string; data: FluxImage[] }
   | { success: false; task_id: string; trace_id: string; error: FluxErrorBody };
-
-/**
- * The Flux API's code for each task error. Clients of the Flux API retry by code: `api_error` invites a retry,
- * `timeout` does not.
- */
-export const FLUX_CODE_BY_TASK_ERROR: Readonly<Record<TaskErrorCode, FluxErrorCode>> = {
-  CONTENT_REJECTED: 'forbidden',
-  UPSTREAM_OUT_OF_CREDIT: 'used_up',
-  // The token is the operator's. `invalid_token` would make callers look for a mistake in their own.
-  UPSTREAM_CREDENTIALS: 'api_error',
-  UPSTREAM_DISABLED: 'disabled',
-  UPSTREAM_BAD_REQUEST: 'bad_request',
-  UPSTREAM_RATE_LIMITED: 'too_many_requests',
-  UPSTREAM_FAILED: 'api_error',
-  UPSTREAM_UNREACHABLE: 'api_error',
-  SUBMIT_UNCONFIRMED: 'timeout',
-  DEADLINE_EXCEEDED: 'timeout',
-};
 
 /** Whether the task is settled: its status is final, and each of its images is stored or lost. */
 export function isSettled(task: Task): boolean {

@@ -5,7 +5,7 @@ import { CreateUploadDocument, ViewerDocument } from '../../../clients/operation
 import { SCOPES } from '../../../src/core/access/caller.js';
 import { Signer } from '../../../src/core/access/signer.js';
 import { newId } from '../../../src/core/primitives/ids.js';
-import { FLUX_REQUEST_ERRORS, OTHER_FLUX_ERROR } from '../../../src/http/flux-api/flux-error-reply.js';
+import { FLUX_REQUEST_ERRORS, OTHER_FLUX_ERROR } from '../../../src/core/flux-api/flux-errors.js';
 import { addKey, addWorkspaceWithKey } from '../../support/access/workspaces.js';
 import {
   bearer,

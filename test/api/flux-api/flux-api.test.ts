@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { EditImageDocument, GenerateImagesDocument, ImageByIdDocument } from '../../../clients/operations.js';
 import { SCOPES } from '../../../src/core/access/caller.js';
-import { FLUX_ERRORS } from '../../../src/core/flux-api/flux-error-codes.js';
-import { FLUX_REQUEST_ERRORS } from '../../../src/http/flux-api/flux-error-reply.js';
+import { FLUX_ERRORS, FLUX_REQUEST_ERRORS } from '../../../src/core/flux-api/flux-errors.js';
 import {
   fluxClientFor,
   statusAndCode,

@@ -1,9 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { z } from 'zod';
-import { FLUX_ERRORS, type FluxErrorCode } from '../../../src/core/flux-api/flux-error-codes.js';
-import { FLUX_REQUEST_ERRORS, OTHER_FLUX_ERROR } from '../../../src/http/flux-api/flux-error-reply.js';
-import { FLUX_CODE_BY_TASK_ERROR } from '../../../src/services/flux-api/flux-reply.js';
+import {
+  FLUX_ERRORS,
+  type FluxErrorCode,
+  FLUX_REQUEST_ERRORS,
+  OTHER_FLUX_ERROR,
+  FLUX_CODE_BY_TASK_ERROR,
+} from '../../../src/core/flux-api/flux-errors.js';
 import { fluxClientFor, type FluxClient } from '../../support/flux-api/flux-servers.js';
 import { TestApp } from '../../support/app/test-app.js';
 

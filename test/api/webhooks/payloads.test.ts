@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { newId } from '../../../src/core/primitives/ids.js';
-import { FLUX_ERROR_CODES, type FluxErrorCode } from '../../../src/core/flux-api/flux-error-codes.js';
+import { FLUX_ERROR_CODES, type FluxErrorCode } from '../../../src/core/flux-api/flux-errors.js';
 import { CancelTaskDocument, RedeliverWebhookDocument } from '../../../clients/operations.js';
 import { TestHttpServer, type ReceivedRequest, reply } from '../../support/net/test-http-server.js';
 import { pathAndQuery, TestApp } from '../../support/app/test-app.js';

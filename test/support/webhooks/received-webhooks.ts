@@ -5,7 +5,7 @@ import {
   type TaskWebhookDeliveriesQuery,
   WebhookSecretDocument,
 } from '../../../clients/operations.js';
-import { type FluxErrorBody } from '../../../src/core/flux-api/flux-error-codes.js';
+import { type FluxErrorBody } from '../../../src/core/flux-api/flux-errors.js';
 import { type FluxImage } from '../../../src/services/flux-api/flux-reply.js';
 import { type ReceivedRequest } from '../net/test-http-server.js';
 import { type TestApp } from '../app/test-app.js';

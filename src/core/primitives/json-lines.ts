@@ -1,4 +1,4 @@
-import { findNodeAtLocation, type ParseError, parseTree } from 'jsonc-parser';
+import { type Node, type ParseError, parseTree } from 'jsonc-parser';
 
 /** The text is not JSON. `line`, from 1, says where it stops being JSON. */
 export class JsonSyntaxError extends Error {
@@ -34,10 +34,20 @@ export function parseJsonWithLines(text: string): JsonWithLines {
   return {
     value: JSON.parse(text),
     lineOf: (path) => {
-      const segments = path.map((segment) => (typeof segment === 'number' ? segment : String(segment)));
-      let node = findNodeAtLocation(root, segments);
-      while (!node && segments.pop() !== undefined) node = findNodeAtLocation(root, segments);
-      return lineAt((node ?? root).offset);
+      let node = root;
+      for (const segment of path) {
+        const child = findChild(node, segment);
+        if (!child) break;
+        node = child;
+      }
+      return lineAt(node.offset);
     },
   };
+}
+
+/** Of several properties with the same key, the last one counts, as for `JSON.parse`. */
+function findChild({ type, children = [] }: Node, segment: PropertyKey): Node | undefined {
+  if (type === 'array') return children[Number(segment)];
+  const property = children.findLast(({ children: [key] = [] }) => key?.value === segment);
+  return property?.children?.[1];
 }

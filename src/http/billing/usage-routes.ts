@@ -1,7 +1,7 @@
 import { type Options, stringify } from 'csv-stringify/sync';
 import express, { type Request, type Router } from 'express';
 import { BadRequest } from '../../core/errors.js';
-import { USAGE_GROUPINGS } from '../../core/billing/money.js';
+import { USAGE_GROUPINGS, type UsageGroup } from '../../core/billing/money.js';
 import { type Usage, type UsageQuery } from '../../services/billing/usage.js';
 import { callerOf, type AuthServices, authorize } from '../access/authorize.js';
 
@@ -11,11 +11,17 @@ const CSV_OPTIONS: Options = {
   header: true,
   columns: ['groupKey', 'keyName', 'taskCount', 'imageCount', 'currency', 'cost', 'reserved', 'uncertain'],
   record_delimiter: 'windows',
-  quoted_match: /^['\s]/,
+  // A line break of any kind ends a row in some spreadsheets. The library quotes only its own delimiter.
+  quoted_match: /^['\s]|[\r\n]/,
   cast: { string: (text) => (FORMULA_PREFIX.test(text) ? `'${text}` : text) },
 };
 
-/** Serves usage as CSV (RFC 4180), for spreadsheets. */
+/** The groups as CSV (RFC 4180). No text in a cell can add a row or be a formula. */
+export function usageCsv(groups: readonly UsageGroup[]): string {
+  return stringify([...groups], CSV_OPTIONS);
+}
+
+/** Serves usage as CSV, for spreadsheets. */
 export function usageRoutes(auth: AuthServices, usage: Usage): Router {
   const router = express.Router();
   router.get('/usage.csv', authorize(auth, 'audit:read'), async (request, response) => {
@@ -27,7 +33,7 @@ export function usageRoutes(auth: AuthServices, usage: Usage): Router {
       .set('cache-control', 'no-store')
       .set('content-disposition', `attachment; filename="usage-${groupBy.toLowerCase()}-${days}.csv"`)
       .type('text/csv')
-      .send(stringify(groups, CSV_OPTIONS));
+      .send(usageCsv(groups));
   });
   return router;
 }

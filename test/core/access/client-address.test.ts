@@ -32,4 +32,8 @@ describe('the address of a client', () => {
     expect(addressOf(0, '::ffff:1')).toBe('::ffff:1');
     expect(addressOf(1, '10.0.0.1', 'x'.repeat(1_000))).toBe('x'.repeat(64));
   });
+
+  test('has no white space around it', () => {
+    expect(addressOf(2, '10.0.0.1', '198.51.100.1\t, 10.0.0.2')).toBe('198.51.100.1');
+  });
 });

@@ -99,6 +99,11 @@ describe('a price file', () => {
   });
 });
 
+test('the line of a key that occurs twice is that of the last one, whose value counts', () => {
+  const { value, lineOf } = parseJsonWithLines('{ "a": [],\n "a": [\n 1] }');
+  expect([value, lineOf(['a']), lineOf(['a', 0])]).toEqual([{ a: [1] }, 2, 3]);
+});
+
 describe('a price list', () => {
   const price = (perImage: string, validFrom: string) => ({
     ...{ model: 'flux-dev', perImage, currency: 'USD', validFrom: new Date(validFrom) },

@@ -1,18 +1,20 @@
-import { Arg, Args, Authorized, Ctx, Mutation, Query, Resolver } from 'type-graphql';
-import { ApiKeys } from '../../services/access/api-keys.js';
+import { Args, Authorized, Ctx, Mutation, Query, Resolver } from 'type-graphql';
+import { type ApiKeyRequest, ApiKeys } from '../../services/access/api-keys.js';
 import { toConnection } from '../relay/connection.type.js';
 import { PageArgs } from '../relay/page-args.js';
 import { withUserErrors } from '../relay/payload.type.js';
+import { Input } from '../server/argument-decorators.js';
 import { type Context } from '../server/context.js';
 import {
+  ApiKeyConnection,
+  ApiKeyType,
   CreateApiKeyInput,
   CreateApiKeyPayload,
   RevokeApiKeyInput,
   RevokeApiKeyPayload,
   RotateApiKeyInput,
   RotateApiKeyPayload,
-} from './api-key.input.js';
-import { ApiKeyConnection, ApiKeyType } from './api-key.type.js';
+} from './api-key.type.js';
 import { CreateWorkspaceInput, CreateWorkspacePayload } from './workspace.type.js';
 
 @Resolver(() => ApiKeyType)
@@ -24,8 +26,8 @@ export class ApiKeyResolver {
     description:
       'API keys of the workspace, newest first, including expired and revoked ones. Requires the scope `keys:admin`.',
   })
-  async apiKeys(@Ctx() { caller }: Context, @Args() { first, after }: PageArgs) {
-    return toConnection(await this.apiKeyService.page(caller, { first, after }));
+  async apiKeys(@Ctx() { caller }: Context, @Args() page: PageArgs) {
+    return toConnection(await this.apiKeyService.page(caller, page));
   }
 
   @Authorized('keys:admin')
@@ -35,8 +37,7 @@ export class ApiKeyResolver {
   })
   createApiKey(
     @Ctx() { caller }: Context,
-    @Arg('input', () => CreateApiKeyInput, { description: 'Name, scopes, expiry and limits of the key.' })
-    input: CreateApiKeyInput,
+    @Input(CreateApiKeyInput, 'Name, scopes, expiry and limits of the key.') input: ApiKeyRequest,
   ) {
     return withUserErrors(() => this.apiKeyService.create(caller, input));
   }
@@ -48,7 +49,7 @@ export class ApiKeyResolver {
   })
   revokeApiKey(
     @Ctx() { caller }: Context,
-    @Arg('input', () => RevokeApiKeyInput, { description: 'The key to revoke.' }) { id }: RevokeApiKeyInput,
+    @Input(RevokeApiKeyInput, 'The key to revoke.') { id }: InstanceType<typeof RevokeApiKeyInput>,
   ) {
     return withUserErrors(() => this.apiKeyService.revoke(caller, id));
   }
@@ -60,8 +61,8 @@ export class ApiKeyResolver {
   })
   rotateApiKey(
     @Ctx() { caller }: Context,
-    @Arg('input', () => RotateApiKeyInput, { description: 'The key to replace, and the grace period.' })
-    { id, gracePeriodSeconds }: RotateApiKeyInput,
+    @Input(RotateApiKeyInput, 'The key to replace, and the grace period.')
+    { id, gracePeriodSeconds }: InstanceType<typeof RotateApiKeyInput>,
   ) {
     return withUserErrors(() => this.apiKeyService.rotate(caller, id, gracePeriodSeconds ?? null));
   }
@@ -73,10 +74,8 @@ export class ApiKeyResolver {
   })
   createWorkspace(
     @Ctx() { caller }: Context,
-    @Arg('input', () => CreateWorkspaceInput, {
-      description: 'Name of the workspace and scopes of its first API key.',
-    })
-    { name, scopes }: CreateWorkspaceInput,
+    @Input(CreateWorkspaceInput, 'Name of the workspace and scopes of its first API key.')
+    { name, scopes }: InstanceType<typeof CreateWorkspaceInput>,
   ) {
     return withUserErrors(() => this.apiKeyService.createWorkspace(caller, name, scopes));
   }

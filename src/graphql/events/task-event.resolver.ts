@@ -13,9 +13,11 @@ import {
 } from 'type-graphql';
 import { type TaskEvent } from '../../core/events/task-event.js';
 import { type Task } from '../../core/tasks/task.js';
+import { type EventFilter } from '../../services/events/event-subscriptions.js';
 import { History } from '../../services/tasks/history.js';
 import { toConnection } from '../relay/connection.type.js';
 import { EventPageArgs } from '../relay/page-args.js';
+import { Filter } from '../server/argument-decorators.js';
 import { type Context, loadTask } from '../server/context.js';
 import { toSubscriptionSource } from '../server/operation-runner.js';
 import { TaskType } from '../tasks/task.type.js';
@@ -27,12 +29,11 @@ interface TaskUpdatedArgs {
 }
 interface TaskEventsArgs {
   after?: string | null;
-  filter?: TaskEventFilterInput | null;
+  filter?: EventFilter | null;
 }
 
 const AFTER_DESCRIPTION =
   'Event log cursor, by default at most 30 days old. Only later events are delivered. An older cursor gives the error CURSOR_EXPIRED.';
-const FILTER_DESCRIPTION = 'Conditions. Omitted: all events.';
 
 @Resolver(() => TaskEventType)
 export class TaskEventResolver {
@@ -45,11 +46,10 @@ export class TaskEventResolver {
   })
   async taskEvents(
     @Ctx() { caller }: Context,
-    @Args() { first, after }: EventPageArgs,
-    @Arg('filter', () => TaskEventFilterInput, { nullable: true, description: FILTER_DESCRIPTION })
-    filter: TaskEventFilterInput | null,
+    @Args() page: EventPageArgs,
+    @Filter(TaskEventFilterInput, 'all events') filter: EventFilter | null,
   ) {
-    return toConnection(await this.history.pageOfWorkspaceEvents(caller, filter ?? {}, { first, after }));
+    return toConnection(await this.history.pageOfWorkspaceEvents(caller, filter ?? {}, page));
   }
 
   @Authorized('tasks:read')
@@ -86,8 +86,7 @@ export class TaskEventResolver {
   subscribeToTaskEvents(
     @Root() event: TaskEvent,
     @Arg('after', () => String, { nullable: true, description: AFTER_DESCRIPTION }) _after: string | null,
-    @Arg('filter', () => TaskEventFilterInput, { nullable: true, description: FILTER_DESCRIPTION })
-    _filter: TaskEventFilterInput | null,
+    @Filter(TaskEventFilterInput, 'all events') _filter: EventFilter | null,
   ): TaskEvent {
     return event;
   }

@@ -1,8 +1,15 @@
 import { GraphQLDateTime, GraphQLJSON } from 'graphql-scalars';
-import { Field, ID, InputType, ObjectType } from 'type-graphql';
-import { EVENT_ACTORS, type EventType } from '../../core/events/task-event.js';
+import { ID } from 'type-graphql';
+import { EVENT_ACTORS, type EventType, type TaskEvent } from '../../core/events/task-event.js';
+import { type EventFilter } from '../../services/events/event-subscriptions.js';
 import { createConnectionType } from '../relay/connection.type.js';
-import { createEnumType } from '../server/enum-type.js';
+import {
+  createEnumType,
+  createInputType,
+  createObjectType,
+  field,
+  nullable,
+} from '../server/schema-types.js';
 
 export const TaskEventTypeEnum = createEnumType<EventType>(
   'TaskEventType',
@@ -32,46 +39,31 @@ const ACTORS = Object.values(EVENT_ACTORS)
   .map((actor) => `"${actor}"`)
   .join(', ');
 
-@ObjectType('TaskEvent', {
-  description:
-    'A change to a task or its images. Events are immutable. They form the history of the task, and subscriptions deliver them.',
-  simpleResolvers: true,
-})
-export class TaskEventType {
-  @Field(() => ID, { description: 'ID of the event, a UUID.' })
-  id!: string;
-
-  @Field(() => TaskEventTypeEnum, { description: 'Kind of the event.' })
-  type!: EventType;
-
-  @Field(() => GraphQLDateTime, { description: 'Time when the event was recorded.' })
-  at!: Date;
-
-  @Field(() => String, {
-    description: `Name of the API key that caused the event, or the part of Darkroom that did: ${ACTORS}.`,
-  })
-  actor!: string;
-
-  @Field(() => GraphQLJSON, {
-    description: 'Details of the event. docs/PROTOCOL.md describes them for each type.',
-  })
-  data!: unknown;
-}
+export const TaskEventType = createObjectType<TaskEvent>(
+  'TaskEvent',
+  'A change to a task or its images. Events are immutable. They form the history of the task, and subscriptions deliver them.',
+  {
+    id: field(ID, 'ID of the event, a UUID.'),
+    type: field(TaskEventTypeEnum, 'Kind of the event.'),
+    at: field(GraphQLDateTime, 'Time when the event was recorded.'),
+    actor: field(
+      String,
+      `Name of the API key that caused the event, or the part of Darkroom that did: ${ACTORS}.`,
+    ),
+    data: field(GraphQLJSON, 'Details of the event. docs/PROTOCOL.md describes them for each type.'),
+  },
+);
 
 export const TaskEventConnection = createConnectionType('TaskEvent', TaskEventType, 'events, oldest first');
 
-@InputType('TaskEventFilter', { description: 'Conditions on events. An event must meet all of them.' })
-export class TaskEventFilterInput {
-  @Field(() => [ID], {
-    nullable: true,
-    description:
+export const TaskEventFilterInput = createInputType<EventFilter>(
+  'TaskEventFilter',
+  'Conditions on events. An event must meet all of them.',
+  {
+    taskIds: nullable(
+      [ID],
       'Events of the tasks with these IDs, at most 100 in a subscription. Empty or omitted: all tasks.',
-  })
-  taskIds?: string[] | null;
-
-  @Field(() => [TaskEventTypeEnum], {
-    nullable: true,
-    description: 'Events of one of these types. Empty or omitted: any.',
-  })
-  types?: EventType[] | null;
-}
+    ),
+    types: nullable([TaskEventTypeEnum], 'Events of one of these types. Empty or omitted: any.'),
+  },
+);

@@ -22,6 +22,7 @@ import { type History } from '../../services/tasks/history.js';
 import { toConnection } from '../relay/connection.type.js';
 import { PageArgs } from '../relay/page-args.js';
 import { withUserErrors } from '../relay/payload.type.js';
+import { Input } from '../server/argument-decorators.js';
 import { type Context } from '../server/context.js';
 import { TaskType } from '../tasks/task.type.js';
 import {
@@ -29,8 +30,10 @@ import {
   CreateUploadPayload,
   DeleteImageInput,
   DeleteImagePayload,
-} from './image.input.js';
-import { ImageConnection, ImageFormatEnum, ImageType } from './image.type.js';
+  ImageConnection,
+  ImageFormatEnum,
+  ImageType,
+} from './image.type.js';
 
 interface ImageServices {
   signedLinks: SignedLinks;
@@ -62,8 +65,7 @@ export class ImageResolver {
   })
   createUpload(
     @Ctx() { caller }: Context,
-    @Arg('input', () => CreateUploadInput, { description: 'The image to upload.' })
-    { fileName }: CreateUploadInput,
+    @Input(CreateUploadInput, 'The image to upload.') { fileName }: InstanceType<typeof CreateUploadInput>,
   ) {
     return withUserErrors(() => this.services.uploads.create(caller, fileName ?? null));
   }
@@ -75,7 +77,7 @@ export class ImageResolver {
   })
   deleteImage(
     @Ctx() { caller }: Context,
-    @Arg('input', () => DeleteImageInput, { description: 'The image to delete.' }) { id }: DeleteImageInput,
+    @Input(DeleteImageInput, 'The image to delete.') { id }: InstanceType<typeof DeleteImageInput>,
   ) {
     return withUserErrors(() => this.services.retention.deleteImage(caller, id));
   }
@@ -110,8 +112,8 @@ export class ImageResolver {
   @FieldResolver(() => ImageConnection, {
     description: 'Images that were edited from this one, oldest first.',
   })
-  async edits(@Root() image: Image, @Ctx() { caller }: Context, @Args() { first, after }: PageArgs) {
-    return toConnection(await this.services.history.pageOfEdits(caller, image.id, { first, after }));
+  async edits(@Root() image: Image, @Ctx() { caller }: Context, @Args() page: PageArgs) {
+    return toConnection(await this.services.history.pageOfEdits(caller, image.id, page));
   }
 
   @FieldResolver(() => String, {

@@ -1,63 +1,42 @@
-import { type ClassType, Field, ObjectType } from 'type-graphql';
+import { type ClassType } from 'type-graphql';
 import { type Page } from '../../services/pagination.js';
+import { createObjectType, field, nullable } from '../server/schema-types.js';
 
-@ObjectType('PageInfo', {
-  description: 'Position of a page in its list, as in the Relay specification.',
-  simpleResolvers: true,
-})
-class PageInfoType {
-  @Field(() => Boolean, { description: 'Whether more items follow this page.' })
-  hasNextPage!: boolean;
+type Connection = ReturnType<typeof toConnection>;
 
-  @Field(() => Boolean, { description: 'Whether `after` was given, so that items may precede this page.' })
-  hasPreviousPage!: boolean;
-
-  @Field(() => String, { nullable: true, description: 'Cursor of the first item. Null on an empty page.' })
-  startCursor!: string | null;
-
-  @Field(() => String, {
-    nullable: true,
-    description: 'Cursor of the last item. Pass it as `after` to get the next page. Null on an empty page.',
-  })
-  endCursor!: string | null;
-
-  @Field(() => String, {
-    nullable: true,
-    description:
+const PageInfoType = createObjectType<Connection['pageInfo']>(
+  'PageInfo',
+  'Position of a page in its list, as in the Relay specification.',
+  {
+    hasNextPage: field(Boolean, 'Whether more items follow this page.'),
+    hasPreviousPage: field(Boolean, 'Whether `after` was given, so that items may precede this page.'),
+    startCursor: nullable(String, 'Cursor of the first item. Null on an empty page.'),
+    endCursor: nullable(
+      String,
+      'Cursor of the last item. Pass it as `after` to get the next page. Null on an empty page.',
+    ),
+    eventCursor: nullable(
+      String,
       'Event log cursor to pass as `after` to a subscription. The subscription then delivers every event that this page does not reflect. Set by the queries `tasks` and `taskEvents`, even on an empty page. Null in other lists.',
-  })
-  eventCursor!: string | null;
-}
+    ),
+  },
+);
 
 /** Creates the Relay connection of a type. `items` names them with their order: "tasks, newest first". */
-export function createConnectionType<Node extends object>(
-  name: string,
-  nodeType: ClassType<Node>,
-  items: string,
-) {
-  @ObjectType(`${name}Edge`, { description: 'A list item with its cursor.', simpleResolvers: true })
-  class Edge {
-    @Field(() => String, {
-      description: 'Opaque cursor of this item. Pass it as `after` to get the items that follow.',
-    })
-    cursor!: string;
-
-    @Field(() => nodeType, { description: 'The item.' })
-    node!: Node;
-  }
-
-  @ObjectType(`${name}Connection`, { description: `A page of ${items}.`, simpleResolvers: true })
-  class Connection {
-    @Field(() => [Edge], { description: 'The items with their cursors.' })
-    edges!: Edge[];
-
-    @Field(() => [nodeType], { description: 'The items.' })
-    nodes!: Node[];
-
-    @Field(() => PageInfoType, { description: 'Position of the page in the list.' })
-    pageInfo!: PageInfoType;
-  }
-  return Connection;
+export function createConnectionType(name: string, nodeType: ClassType, items: string) {
+  const EdgeType = createObjectType<Connection['edges'][number]>(
+    `${name}Edge`,
+    'A list item with its cursor.',
+    {
+      cursor: field(String, 'Opaque cursor of this item. Pass it as `after` to get the items that follow.'),
+      node: field(nodeType, 'The item.'),
+    },
+  );
+  return createObjectType<Connection>(`${name}Connection`, `A page of ${items}.`, {
+    edges: field([EdgeType], 'The items with their cursors.'),
+    nodes: field([nodeType], 'The items.'),
+    pageInfo: field(PageInfoType, 'Position of the page in the list.'),
+  });
 }
 
 /** Converts a page to a Relay connection. */

@@ -29,8 +29,7 @@ import { ImageResolver } from '../images/image.resolver.js';
 import { RateLimitResolver } from '../limits/rate-limit.resolver.js';
 import { FluxModelResolver } from '../tasks/flux-model.resolver.js';
 import { TaskResolver } from '../tasks/task.resolver.js';
-import { TaskWebhooksResolver } from '../webhooks/task-webhooks.resolver.js';
-import { WebhookDeliveryResolver } from '../webhooks/webhook-delivery.resolver.js';
+import { TaskWebhooksResolver, WebhookDeliveryResolver } from '../webhooks/webhook-delivery.resolver.js';
 import { WebhookSecretResolver } from '../webhooks/webhook-secret.resolver.js';
 import { type Context } from './context.js';
 

@@ -1,43 +1,26 @@
 import { GraphQLDateTime } from 'graphql-scalars';
-import { Field, ID, InputType } from 'type-graphql';
-import { type CancelOutcome, type TaskKind, type TaskStatus } from '../../core/tasks/task.js';
-import { createPayloadType } from '../relay/payload.type.js';
+import { ID } from 'type-graphql';
+import { type CancelOutcome } from '../../core/tasks/task.js';
+import { type TaskFilter } from '../../services/tasks/history.js';
+import { createPayloadType, onSuccess } from '../relay/payload.type.js';
+import { createEnumType, createInputType, field, nullable } from '../server/schema-types.js';
 import { TaskKindEnum, TaskStatusEnum, TaskType } from './task.type.js';
-import { createEnumType } from '../server/enum-type.js';
 
-@InputType('TaskFilter', { description: 'Conditions on tasks. A task must meet all of them.' })
-export class TaskFilterInput {
-  @Field(() => [TaskStatusEnum], {
-    nullable: true,
-    description: 'Tasks with one of these statuses. Empty or omitted: any.',
-  })
-  statuses?: TaskStatus[] | null;
-
-  @Field(() => [TaskKindEnum], {
-    nullable: true,
-    description: 'Tasks of one of these kinds. Empty or omitted: any.',
-  })
-  kinds?: TaskKind[] | null;
-
-  @Field(() => [String], {
-    nullable: true,
-    description: 'Tasks with one of these models, by name. Empty or omitted: any.',
-  })
-  models?: string[] | null;
-
-  @Field(() => GraphQLDateTime, { nullable: true, description: 'Tasks created at or after this time.' })
-  createdAfter?: Date | null;
-
-  @Field(() => GraphQLDateTime, { nullable: true, description: 'Tasks created before this time.' })
-  createdBefore?: Date | null;
-
-  @Field(() => String, {
-    nullable: true,
-    description:
+export const TaskFilterInput = createInputType<TaskFilter>(
+  'TaskFilter',
+  'Conditions on tasks. A task must meet all of them.',
+  {
+    statuses: nullable([TaskStatusEnum], 'Tasks with one of these statuses. Empty or omitted: any.'),
+    kinds: nullable([TaskKindEnum], 'Tasks of one of these kinds. Empty or omitted: any.'),
+    models: nullable([String], 'Tasks with one of these models, by name. Empty or omitted: any.'),
+    createdAfter: nullable(GraphQLDateTime, 'Tasks created at or after this time.'),
+    createdBefore: nullable(GraphQLDateTime, 'Tasks created before this time.'),
+    search: nullable(
+      String,
       'Words that the prompt must contain. "Quoted phrases", `or` and `-excluded` work as in a web search.',
-  })
-  search?: string | null;
-}
+    ),
+  },
+);
 
 const CancelOutcomeEnum = createEnumType<CancelOutcome>('CancelOutcome', 'Effect of canceling a task.', {
   NOT_SENT: 'The task was canceled before anything was sent to the upstream.',
@@ -46,32 +29,29 @@ const CancelOutcomeEnum = createEnumType<CancelOutcome>('CancelOutcome', 'Effect
   ALREADY_FINISHED: 'The task was final already. Nothing changed.',
 });
 
-@InputType('CancelTaskInput', { description: 'Input for canceling a task.' })
-export class CancelTaskInput {
-  @Field(() => ID, { description: 'ID of the task.' })
-  id!: string;
-}
+export const CancelTaskInput = createInputType<{ id: string }>(
+  'CancelTaskInput',
+  'Input for canceling a task.',
+  { id: field(ID, 'ID of the task.') },
+);
 
 export const CancelTaskPayload = createPayloadType('cancelTask', {
-  task: [TaskType, 'The task in its current state.'],
-  outcome: [CancelOutcomeEnum, 'Effect of the request.'],
+  task: onSuccess(TaskType, 'The task in its current state.'),
+  outcome: onSuccess(CancelOutcomeEnum, 'Effect of the request.'),
 });
 
-@InputType('RetryTaskInput', {
-  description: 'Input for repeating a task. The upstream may bill the new task as well.',
-})
-export class RetryTaskInput {
-  @Field(() => ID, { description: 'ID of the task to repeat. It must be final.' })
-  id!: string;
-
-  @Field(() => String, {
-    nullable: true,
-    description:
+export const RetryTaskInput = createInputType<{ id: string; idempotencyKey?: string | null }>(
+  'RetryTaskInput',
+  'Input for repeating a task. The upstream may bill the new task as well.',
+  {
+    id: field(ID, 'ID of the task to repeat. It must be final.'),
+    idempotencyKey: nullable(
+      String,
       'Key that makes it safe to send the request again, 1 to 255 characters. A repeated key for the same task returns the existing retry. Default: the header `Idempotency-Key`.',
-  })
-  idempotencyKey?: string | null;
-}
+    ),
+  },
+);
 
 export const RetryTaskPayload = createPayloadType('retryTask', {
-  task: [TaskType, 'The new task.'],
+  task: onSuccess(TaskType, 'The new task.'),
 });

@@ -14,7 +14,7 @@ import {
 import { type Image } from '../../core/images/image.js';
 import { type Task, type TaskKind } from '../../core/tasks/task.js';
 import { Generation } from '../../services/tasks/generation.js';
-import { History } from '../../services/tasks/history.js';
+import { History, type TaskFilter } from '../../services/tasks/history.js';
 import { type ImageRequest } from '../../services/tasks/request-validation.js';
 import { TaskControl } from '../../services/tasks/task-control.js';
 import { TaskEventConnection } from '../events/task-event.type.js';
@@ -22,6 +22,7 @@ import { ImageType } from '../images/image.type.js';
 import { toConnection } from '../relay/connection.type.js';
 import { EventPageArgs, PageArgs } from '../relay/page-args.js';
 import { withUserErrors } from '../relay/payload.type.js';
+import { Filter, Input } from '../server/argument-decorators.js';
 import { type Context } from '../server/context.js';
 import {
   EditImageInput,
@@ -53,8 +54,7 @@ export class TaskResolver {
   })
   generateImages(
     @Ctx() context: Context,
-    @Arg('input', () => GenerateImagesInput, { description: 'The images to generate.' })
-    input: GenerateImagesInput,
+    @Input(GenerateImagesInput, 'The images to generate.') input: ImageRequest,
   ) {
     return this.requestTask(context, 'GENERATE', input);
   }
@@ -66,8 +66,7 @@ export class TaskResolver {
   })
   editImage(
     @Ctx() context: Context,
-    @Arg('input', () => EditImageInput, { description: 'The source image and the change.' })
-    input: EditImageInput,
+    @Input(EditImageInput, 'The source image and the change.') input: ImageRequest,
   ) {
     return this.requestTask(context, 'EDIT', input);
   }
@@ -79,7 +78,7 @@ export class TaskResolver {
   })
   cancelTask(
     @Ctx() { caller }: Context,
-    @Arg('input', () => CancelTaskInput, { description: 'The task to cancel.' }) { id }: CancelTaskInput,
+    @Input(CancelTaskInput, 'The task to cancel.') { id }: InstanceType<typeof CancelTaskInput>,
   ) {
     return withUserErrors(() => this.taskControl.cancel(caller, id));
   }
@@ -91,7 +90,7 @@ export class TaskResolver {
   })
   retryTask(
     @Ctx() context: Context,
-    @Arg('input', () => RetryTaskInput, { description: 'The task to repeat.' }) input: RetryTaskInput,
+    @Input(RetryTaskInput, 'The task to repeat.') input: InstanceType<typeof RetryTaskInput>,
   ) {
     const { caller, traceId } = context;
     const idempotencyKey = input.idempotencyKey ?? context.idempotencyKey;
@@ -116,11 +115,10 @@ export class TaskResolver {
   })
   async tasks(
     @Ctx() { caller }: Context,
-    @Args() { first, after }: PageArgs,
-    @Arg('filter', () => TaskFilterInput, { nullable: true, description: 'Conditions. Omitted: all tasks.' })
-    filter: TaskFilterInput | null,
+    @Args() page: PageArgs,
+    @Filter(TaskFilterInput, 'all tasks') filter: TaskFilter | null,
   ) {
-    return toConnection(await this.history.pageOfTasks(caller, filter ?? {}, { first, after }));
+    return toConnection(await this.history.pageOfTasks(caller, filter ?? {}, page));
   }
 
   @FieldResolver(() => [ImageType], {
@@ -170,7 +168,7 @@ export class TaskResolver {
   }
 
   @FieldResolver(() => TaskCostType, { description: 'Estimated and final cost.' })
-  cost(@Root() { estimatedCost, finalCost, currency }: Task): TaskCostType {
+  cost(@Root() { estimatedCost, finalCost, currency }: Task) {
     return { estimated: estimatedCost, final: finalCost, currency };
   }
 
@@ -183,8 +181,8 @@ export class TaskResolver {
   }
 
   @FieldResolver(() => TaskEventConnection, { description: 'Events of the task, oldest first.' })
-  async events(@Root() task: Task, @Args() { first, after }: EventPageArgs) {
-    return toConnection(await this.history.pageOfEvents(task, { first, after }));
+  async events(@Root() task: Task, @Args() page: EventPageArgs) {
+    return toConnection(await this.history.pageOfEvents(task, page));
   }
 
   private requestTask({ caller, idempotencyKey, traceId }: Context, kind: TaskKind, input: ImageRequest) {

@@ -1,12 +1,40 @@
-import { Arg, Authorized, Ctx, Mutation, Query, Resolver } from 'type-graphql';
+import { GraphQLDateTime } from 'graphql-scalars';
+import { Authorized, Ctx, Int, Mutation, Query, Resolver } from 'type-graphql';
 import { type WebhookSecret, WebhookSecrets } from '../../services/webhooks/webhook-secrets.js';
-import { withUserErrors } from '../relay/payload.type.js';
+import { createPayloadType, onSuccess, withUserErrors } from '../relay/payload.type.js';
+import { Input } from '../server/argument-decorators.js';
 import { type Context } from '../server/context.js';
-import {
-  RotateWebhookSecretInput,
-  RotateWebhookSecretPayload,
-  WebhookSecretType,
-} from './webhook-secret.type.js';
+import { createInputType, createObjectType, field, nullable } from '../server/schema-types.js';
+
+const WebhookSecretType = createObjectType<WebhookSecret>(
+  'WebhookSecret',
+  "Secret that signs the workspace's webhooks, as defined by Standard Webhooks (https://www.standardwebhooks.com).",
+  {
+    secret: field(
+      String,
+      '`whsec_` followed by 32 bytes in base64. Webhook endpoints verify signatures with it.',
+    ),
+    previousSecretExpiresAt: nullable(
+      GraphQLDateTime,
+      'Time until which webhooks are also signed with the previous secret. Null if they are signed with one secret only.',
+    ),
+  },
+);
+
+const RotateWebhookSecretInput = createInputType<{ gracePeriodSeconds?: number | null }>(
+  'RotateWebhookSecretInput',
+  'Input for replacing the webhook secret.',
+  {
+    gracePeriodSeconds: nullable(
+      Int,
+      'Seconds for which webhooks are also signed with the previous secret, from 0 to 604800 (a week). Default: 86400 (a day).',
+    ),
+  },
+);
+
+const RotateWebhookSecretPayload = createPayloadType('rotateWebhookSecret', {
+  webhookSecret: onSuccess(WebhookSecretType, 'The new secret.'),
+});
 
 @Resolver(() => WebhookSecretType)
 export class WebhookSecretResolver {
@@ -27,8 +55,8 @@ export class WebhookSecretResolver {
   })
   rotateWebhookSecret(
     @Ctx() { caller }: Context,
-    @Arg('input', () => RotateWebhookSecretInput, { description: 'The grace period.' })
-    { gracePeriodSeconds }: RotateWebhookSecretInput,
+    @Input(RotateWebhookSecretInput, 'The grace period.')
+    { gracePeriodSeconds }: InstanceType<typeof RotateWebhookSecretInput>,
   ) {
     return withUserErrors(async () => ({
       webhookSecret: await this.webhookSecrets.rotate(caller, gracePeriodSeconds ?? null),

@@ -1,7 +1,7 @@
 import { type Duplex } from 'node:stream';
 import { CloseCode, MessageType, parseMessage, type Message } from 'graphql-ws';
 import { type Logger } from 'pino';
-import { type RawData, type WebSocket } from 'ws';
+import { WebSocket } from 'ws';
 import { type Caller } from '../../core/access/caller.js';
 import { TooManyConnections } from '../../core/errors.js';
 import { type StreamEndReason, type EventSink } from '../../core/events/event-sink.js';
@@ -43,8 +43,16 @@ const CLOSE_FRAMES_BY_STATUS: Readonly<Record<number, { code: number; reason: st
   429: CLOSE_FRAMES.tooManyConnections,
 };
 
+/** How the socket closes if the push ends a subscription for this reason. */
+const CLOSE_FRAMES_BY_REASON = {
+  'going-away': CLOSE_FRAMES.goingAway,
+  'too-slow': CLOSE_FRAMES.tooSlow,
+  'api-key-revoked': CLOSE_FRAMES.forbidden,
+} as const satisfies Record<StreamEndReason, object>;
+
 /** A web page needs a handful. Each one uses memory while it is open. */
 const MAX_OPERATIONS_PER_CONNECTION = 100;
+const TOO_MANY_OPERATIONS = `This connection has reached its limit of ${MAX_OPERATIONS_PER_CONNECTION} open operations. Complete some, or subscribe to the whole workspace with taskEvents.`;
 /** Long enough for thousands of clients that reconnect at once and wait for each other. */
 const INIT_TIMEOUT_MS = 10_000;
 
@@ -88,14 +96,14 @@ export class WebSocketSession {
     const { socket } = connection;
     this.initTimer = setTimeout(() => this.close(CLOSE_FRAMES.initTimeout), INIT_TIMEOUT_MS);
     socket.on('message', (data, isBinary) =>
-      isBinary ? this.close(CLOSE_FRAMES.badRequest) : this.receive(data),
+      // ws emits a Buffer, because `binaryType` has its default.
+      isBinary ? this.close(CLOSE_FRAMES.badRequest) : this.receive((data as Buffer).toString()),
     );
     socket.on('close', () => this.dispose());
   }
 
   private get isOpen(): boolean {
-    const { socket } = this.connection;
-    return socket.readyState === socket.OPEN;
+    return this.connection.socket.readyState === WebSocket.OPEN;
   }
 
   close({ code, reason }: { code: number; reason: string }): void {
@@ -103,12 +111,13 @@ export class WebSocketSession {
     this.dispose();
   }
 
-  /** Forgets an operation that has completed. The caller tells the client. */
-  removeOperation(id: string): void {
+  /** Ends an operation that has no more results. */
+  complete(id: string): void {
     this.operations.delete(id);
+    this.send({ id, type: MessageType.Complete });
   }
 
-  send(message: object): void {
+  private send(message: object): void {
     this.connection.socket.send(JSON.stringify(message));
   }
 
@@ -117,14 +126,13 @@ export class WebSocketSession {
     for (const { unsubscribe } of this.operations.values()) unsubscribe?.();
     this.operations.clear();
     this.releaseSlot?.();
-    this.releaseSlot = null;
   }
 
-  private receive(data: RawData): void {
+  private receive(text: string): void {
     if (!this.isOpen) return;
     let message: Message;
     try {
-      message = parseMessage(decodeText(data));
+      message = parseMessage(text);
     } catch {
       this.close(CLOSE_FRAMES.badRequest);
       return;
@@ -178,25 +186,22 @@ export class WebSocketSession {
       return this.reject(id, new TooManyConnections(TOO_MANY_OPERATIONS));
     const operation: RunningOperation = { unsubscribe: null };
     this.operations.set(id, operation);
-    const sink = new WebSocketSink(this, id);
     const result = await this.services.operationRunner
-      .start(request, this.caller, sink)
-      .catch((error: unknown) => {
-        if (this.operations.get(id) === operation) this.reject(id, error);
-        return null;
-      });
-    if (!result || this.operations.get(id) !== operation) {
-      if (result && 'unsubscribe' in result) result.unsubscribe();
-    } else if ('unsubscribe' in result) {
-      operation.unsubscribe = result.unsubscribe;
-    } else if ('errors' in result) {
-      this.operations.delete(id);
-      this.send({ id, type: MessageType.Error, payload: result.errors });
-    } else {
-      this.operations.delete(id);
-      this.send({ id, type: MessageType.Next, payload: result.result });
-      this.send({ id, type: MessageType.Complete });
+      .start(request, this.caller, new WebSocketSink(this, id))
+      .catch((error: unknown) => ({ error }));
+    // The client may have completed the operation in the meantime, and even have started another one with its ID.
+    const isCurrent = this.operations.get(id) === operation;
+    if ('unsubscribe' in result) {
+      if (isCurrent) operation.unsubscribe = result.unsubscribe;
+      else result.unsubscribe();
+      return;
     }
+    if (!isCurrent) return;
+    this.operations.delete(id);
+    if ('error' in result) return this.reject(id, result.error);
+    if ('errors' in result) return this.send({ id, type: MessageType.Error, payload: result.errors });
+    this.send({ id, type: MessageType.Next, payload: result.result });
+    this.complete(id);
   }
 
   /** Ends an operation that could not start. A client reconnects and resumes after 1013, but an `error` is final. */
@@ -206,8 +211,6 @@ export class WebSocketSession {
     this.send({ id, type: MessageType.Error, payload: [toFormattedError(publicError)] });
   }
 }
-
-const TOO_MANY_OPERATIONS = `This connection has reached its limit of ${MAX_OPERATIONS_PER_CONNECTION} open operations. Complete some, or subscribe to the whole workspace with taskEvents.`;
 
 /** Sends the results of one subscription. Everything but the payload is serialized when it starts. */
 class WebSocketSink implements EventSink {
@@ -236,25 +239,12 @@ class WebSocketSink implements EventSink {
   }
 
   complete(): void {
-    this.session.removeOperation(this.id);
-    this.session.send({ id: this.id, type: MessageType.Complete });
+    this.session.complete(this.id);
   }
 
   close(closeReason: StreamEndReason, cursor: string): void {
-    const { code, reason } = CLOSE_FRAME_BY_REASON[closeReason];
-    this.session.close({
-      code,
-      reason: closeReason === 'too-slow' ? `${reason}; resume after ${cursor}` : reason,
-    });
+    const frame = CLOSE_FRAMES_BY_REASON[closeReason];
+    if (closeReason !== 'too-slow') return this.session.close(frame);
+    this.session.close({ ...frame, reason: `${frame.reason}; resume after ${cursor}` });
   }
-}
-
-const CLOSE_FRAME_BY_REASON = {
-  'going-away': CLOSE_FRAMES.goingAway,
-  'too-slow': CLOSE_FRAMES.tooSlow,
-  'api-key-revoked': CLOSE_FRAMES.forbidden,
-} as const satisfies Record<StreamEndReason, object>;
-
-function decodeText(data: RawData): string {
-  return (Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data as ArrayBuffer)).toString();
 }

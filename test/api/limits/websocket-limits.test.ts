@@ -92,6 +92,16 @@ describe('WebSocket connections', () => {
     expect((await socket.closed).code).toBe(4409);
   });
 
+  test('the ID of an operation that was rejected can be used again', async () => {
+    const socket = await openAcknowledged();
+    const fields = Array.from({ length: 200 }, (_, n) => `f${n}: __typename`).join(' ');
+    socket.send({ type: 'subscribe', id: 'same', payload: { query: `{ ${fields} }` } });
+    const { payload } = await socket.waitForMessage('error', 'same');
+    expect(payload).toMatchObject([{ extensions: { code: 'QUERY_TOO_COMPLEX' } }]);
+    socket.send({ type: 'subscribe', id: 'same', payload: { query: '{ __typename }' } });
+    await socket.waitForMessage('complete', 'same');
+  });
+
   test('a second connection_init closes the connection with 4429', async () => {
     const socket = await openAcknowledged();
     socket.sendConnectionInit(await newKey());

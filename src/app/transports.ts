@@ -39,7 +39,7 @@ export async function startTransports(
   cleanups.push(() => graphql.stop());
   const operationRunner = new OperationRunner({ ...graphqlServices, eventSubscriptions });
   const webSockets = createGraphqlOverWebSocket(
-    { operationRunner, access, connections, clientAddressOf, log },
+    { operationRunner, access, connections, eventSubscriptions, clientAddressOf, log },
     config.push.allowedOrigins,
   );
   const maxHoldMs = tuning.fluxHoldTimeoutMs ?? FLUX_HOLD_TIMEOUT_MS;

@@ -17,7 +17,7 @@ import { createDocumentStore, PersistedQueries } from './apollo-caches.js';
 import { type OperationCache } from './operation-cache.js';
 
 /** An HTTP request with a parsed body, from an authenticated caller. */
-export interface GraphqlRequest {
+interface GraphqlRequest {
   method: string;
   headers: IncomingHttpHeaders;
   /** Query string with its question mark, or empty. */
@@ -27,18 +27,12 @@ export interface GraphqlRequest {
   traceId: string;
 }
 
-export interface GraphqlResponse {
+interface GraphqlResponse {
   status: number;
   headers: Iterable<[string, string]>;
   body: string;
   /** State of the caller's request limit. Null if it has none. */
   rateLimit: RateLimitStatus | null;
-}
-
-export interface GraphqlOverHttp {
-  /** Never throws. The response reports every error. */
-  execute: (request: GraphqlRequest, caller: Caller) => Promise<GraphqlResponse>;
-  stop(): Promise<void>;
 }
 
 export interface GraphqlOverHttpServices {
@@ -51,7 +45,7 @@ export interface GraphqlOverHttpServices {
 }
 
 /** GraphQL over HTTP. Apollo's landing page from a CDN and its usage reports are off, so that no data leaves the server. */
-export async function createGraphqlOverHttp(services: GraphqlOverHttpServices): Promise<GraphqlOverHttp> {
+export async function createGraphqlOverHttp(services: GraphqlOverHttpServices) {
   const { schema, operations, createContext, rateLimits, maxOperationsPerRequest, log } = services;
   const { introspection, limits } = operations.policy;
   const persistedQueries = new PersistedQueries();
@@ -76,6 +70,7 @@ export async function createGraphqlOverHttp(services: GraphqlOverHttpServices): 
   });
   await server.start();
 
+  /** Never throws. The response reports every error. */
   const execute = async (request: GraphqlRequest, caller: Caller): Promise<GraphqlResponse> => {
     const headers = new HeaderMap();
     for (const [name, value] of Object.entries(request.headers))

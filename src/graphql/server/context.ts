@@ -27,13 +27,8 @@ export interface Context {
   eventSubscriptions: EventSubscriptions;
 }
 
-/** Facts about the request besides its operation. */
-export interface RequestDetails {
-  rateLimit: RateLimitStatus | null;
-  /** As in `Context`. Absent over WebSocket. */
-  idempotencyKey?: string | undefined;
-  traceId?: string;
-}
+/** Facts about the request besides its operation. Those of an HTTP request are absent over WebSocket. */
+type RequestDetails = Pick<Context, 'rateLimit'> & Partial<Pick<Context, 'idempotencyKey' | 'traceId'>>;
 
 export type ContextFactory = (caller: Caller, details: RequestDetails) => Context;
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import {
   type DocumentNode,
   getOperationAST,
@@ -60,17 +60,15 @@ export type PrepareResult = { errors: readonly GraphQLError[] } | PreparedOperat
 /** A valid document, with what is known about each operation that was requested so far. */
 interface ValidatedDocument {
   document: DocumentNode;
-  hash: string;
   operations: Map<OperationDefinitionNode, { costOf: CostFunction; afterVariable: string | null }>;
 }
 
 /** Parses and validates each document once. Checks that depend on variables run for every request. */
 export class OperationCache {
-  private readonly documentsByHash = new Map<string, DocumentNode>();
+  /** By the hexadecimal SHA-256 of their text. */
   private readonly documents = new LRUCache<string, ValidatedDocument>({
     maxSize: MAX_CACHED_TOKENS,
     sizeCalculation: ({ document }) => Math.max(1, document.tokenCount ?? 1),
-    dispose: ({ hash }) => this.documentsByHash.delete(hash),
   });
 
   constructor(
@@ -83,7 +81,8 @@ export class OperationCache {
    * Throws QueryTooComplex.
    */
   prepare({ query, operationName, variables }: OperationRequest): PrepareResult {
-    const validated = this.documents.get(query) ?? this.parseAndValidate(query);
+    const textHash = hash('sha256', query);
+    const validated = this.documents.get(textHash) ?? this.parseAndValidate(query, textHash);
     if ('errors' in validated) return validated;
     const { document, operations } = validated;
     const operation = getOperationAST(document, operationName);
@@ -107,29 +106,26 @@ export class OperationCache {
   }
 
   /** Finds a cached document by the hexadecimal SHA-256 of its text. */
-  findByTextHash(hash: string): DocumentNode | undefined {
-    return this.documentsByHash.get(hash);
+  findByTextHash(textHash: string): DocumentNode | undefined {
+    return this.documents.get(textHash)?.document;
   }
 
-  private parseAndValidate(query: string): ValidatedDocument | { errors: readonly GraphQLError[] } {
+  private parseAndValidate(
+    query: string,
+    textHash: string,
+  ): ValidatedDocument | { errors: readonly GraphQLError[] } {
     const { limits, introspection } = this.policy;
     const document = parseWithinLimit(query, limits.tokens);
     if (document instanceof GraphQLError) return { errors: [withCode(document, 'GRAPHQL_PARSE_FAILED')] };
     checkDocumentLimits(document, limits);
     const rules = introspection ? specifiedRules : [...specifiedRules, NoSchemaIntrospectionCustomRule];
     const errors = validate(this.schema, document, rules, { maxErrors: MAX_VALIDATION_ERRORS });
-    if (errors.length === 0) return this.cache(query, document);
-    const shownErrors = introspection ? errors : errors.map(withoutSuggestions);
-    return { errors: shownErrors.map((error) => withCode(error, 'GRAPHQL_VALIDATION_FAILED')) };
-  }
-
-  private cache(query: string, document: DocumentNode): ValidatedDocument {
-    const hash = createHash('sha256').update(query).digest('hex');
-    const validated = { document, hash, operations: new Map() };
-    if (query.length <= MAX_CACHED_TEXT_LENGTH) {
-      this.documents.set(query, validated);
-      this.documentsByHash.set(hash, document);
+    if (errors.length > 0) {
+      const shownErrors = introspection ? errors : errors.map(withoutSuggestions);
+      return { errors: shownErrors.map((error) => withCode(error, 'GRAPHQL_VALIDATION_FAILED')) };
     }
+    const validated = { document, operations: new Map() };
+    if (query.length <= MAX_CACHED_TEXT_LENGTH) this.documents.set(textHash, validated);
     return validated;
   }
 }

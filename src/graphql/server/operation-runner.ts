@@ -82,11 +82,6 @@ export class OperationRunner {
     return this.resultOf(source as ExecutionResult);
   }
 
-  /** Pushes every event known so far. Call it before connections are closed. */
-  flush(): Promise<void> {
-    return this.services.eventSubscriptions.flush();
-  }
-
   /** Throws DatabaseUnavailable, so that the event is rendered again later and no error takes its place. */
   private async render(args: ExecutionArgs, event: TaskEvent): Promise<string> {
     const result = await execute({ ...args, rootValue: event });

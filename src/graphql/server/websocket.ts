@@ -3,6 +3,7 @@ import { type Duplex } from 'node:stream';
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL, handleProtocols } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { type GetClientAddress } from '../../core/access/client-address.js';
+import { type EventSubscriptions } from '../../services/events/event-subscriptions.js';
 import { CLOSE_FRAMES, WebSocketSession, type WebSocketServices } from './websocket-session.js';
 
 /** Limit for each message of a client. The largest ones hold a document and its variables. */
@@ -23,11 +24,11 @@ export interface GraphqlOverWebSocket {
 
 /** GraphQL over WebSocket with the protocol graphql-transport-ws. Clients send their API key as `authorization` in connection_init. */
 export function createGraphqlOverWebSocket(
-  services: WebSocketServices & { clientAddressOf: GetClientAddress },
+  services: WebSocketServices & { clientAddressOf: GetClientAddress; eventSubscriptions: EventSubscriptions },
   /** Origins of web pages that may connect. Null: all. */
   allowedOrigins: readonly string[] | null,
 ): GraphqlOverWebSocket {
-  const { operationRunner, log } = services;
+  const { eventSubscriptions, log } = services;
   const server = new WebSocketServer({
     noServer: true,
     maxPayload: MAX_MESSAGE_BYTES,
@@ -67,7 +68,7 @@ export function createGraphqlOverWebSocket(
     },
     stop: async () => {
       clearInterval(keepAliveTimer);
-      await operationRunner.flush();
+      await eventSubscriptions.flush();
       const closed = [...server.clients].map(
         (socket) => new Promise((resolve) => socket.once('close', resolve)),
       );

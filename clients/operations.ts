@@ -38,7 +38,7 @@ export type ApiKey = {
   limits: Limits;
   /** Display name, as in the `actor` of events and audit entries. */
   name: Scalars['String']['output'];
-  /** First 9 characters of the key, such as dk_AbC123. They help to recognize it and are not secret. */
+  /** First 9 characters of the key, such as dk_AbC123. They help you tell keys apart and are not secret. */
   prefix: Scalars['String']['output'];
   /** Time when the key was revoked. Null if it was not revoked. */
   revokedAt?: Maybe<Scalars['DateTime']['output']>;
@@ -159,7 +159,7 @@ export type Budget = {
   remaining: Scalars['String']['output'];
   /** Maximum total cost of the tasks that are not final yet. */
   reserved: Scalars['String']['output'];
-  /** Whose spending the budget limits. */
+  /** Scope of the budget: an API key, an end user or the workspace. */
   scope: BudgetScope;
   /** ID of the workspace or API key, or the workspace's own ID of the end user. */
   scopeId: Scalars['ID']['output'];
@@ -501,7 +501,7 @@ export type Image = {
   seed?: Maybe<Scalars['String']['output']>;
   /** SHA-256 of the stored original, in hexadecimal. */
   sha256?: Maybe<Scalars['String']['output']>;
-  /** Time when Darkroom had stored its copy of the image. Null until then. */
+  /** Time when Darkroom stored its copy of the image. Null until then. */
   storedAt?: Maybe<Scalars['DateTime']['output']>;
   /** Task that created the image. Null for an upload. */
   task?: Maybe<Task>;
@@ -616,9 +616,9 @@ export type Mutation = {
   revokeApiKey: RevokeApiKeyPayload;
   /** Creates an API key with the name, scopes, limits and expiry of an existing one, but with its own ID. The existing key stays valid for the grace period. Requires the scope `keys:admin` and every scope of the key. */
   rotateApiKey: RotateApiKeyPayload;
-  /** Replaces the secret that signs webhooks. During the grace period, webhooks carry signatures of both secrets, so that endpoints can change to the new one. Requires the scope `keys:admin`. */
+  /** Replaces the secret that signs webhooks. During the grace period, webhooks carry a signature with each of the two secrets, so that endpoints can switch to the new one. Requires the scope `keys:admin`. */
   rotateWebhookSecret: RotateWebhookSecretPayload;
-  /** Sets, changes or removes a monthly spending limit. It includes what the current month has cost so far. Requires the scope `workspaces:admin` for WORKSPACE and `keys:admin` for the others. */
+  /** Sets, changes or removes a monthly spending limit. What the current month has cost so far counts toward it. Requires the scope `workspaces:admin` for WORKSPACE and `keys:admin` for the others. */
   setBudget: SetBudgetPayload;
 };
 
@@ -953,9 +953,9 @@ export type SetBudgetInput = {
   amount?: InputMaybe<Scalars['String']['input']>;
   /** ISO 4217 code of a currency in the price list, such as USD. It can be omitted if the price list has only one currency. */
   currency?: InputMaybe<Scalars['String']['input']>;
-  /** Whose spending to limit. */
+  /** Scope of the budget. */
   scope: BudgetScope;
-  /** ID of an API key of the workspace, or the workspace's own ID of an end user, 1 to 255 characters. Required for both. For WORKSPACE it can be omitted, and must be the ID of the caller's workspace otherwise. */
+  /** ID of an API key of the workspace, or the workspace's own ID of an end user, 1 to 255 characters. Required for API_KEY and END_USER. For WORKSPACE, omit it or pass the ID of the caller's workspace. */
   scopeId?: InputMaybe<Scalars['ID']['input']>;
 };
 
@@ -1081,7 +1081,7 @@ export type TaskConnection = {
   pageInfo: PageInfo;
 };
 
-/** Cost of a task by the configured price list. Amounts are decimal numbers as strings, such as "0.08". */
+/** Cost of a task according to the configured price list. Amounts are decimal numbers as strings, such as "0.08". */
 export type TaskCost = {
   __typename?: 'TaskCost';
   /** ISO 4217 currency code, such as USD. Null if the price was unknown. */
@@ -1332,7 +1332,7 @@ export type Viewer = {
   keyId: Scalars['ID']['output'];
   /** Name of the API key, as in the `actor` of events and audit entries. "identity provider" for a token of the identity provider. */
   keyName: Scalars['String']['output'];
-  /** First 9 characters of the API key. They help to recognize it and are not secret. Empty for a token of the identity provider. */
+  /** First 9 characters of the API key. They help you tell keys apart and are not secret. Empty for a token of the identity provider. */
   keyPrefix: Scalars['String']['output'];
   /** Scopes of the caller, such as "tasks:write". */
   scopes: Array<Scalars['String']['output']>;
@@ -1344,7 +1344,7 @@ export type Viewer = {
   workspaceName: Scalars['String']['output'];
 };
 
-/** One HTTP POST of a webhook delivery. Unless the delivery is pending, it is deleted after the retention period that the operator has set, by default 30 days. */
+/** One HTTP POST of a webhook delivery. Unless the delivery is pending, the attempt is deleted after the retention period that the operator has set, by default 30 days. */
 export type WebhookAttempt = {
   __typename?: 'WebhookAttempt';
   /** Time when the attempt was made. */

@@ -15,7 +15,7 @@ export const ApiKeyType = createObjectType<ApiKey>(
     name: field(String, 'Display name, as in the `actor` of events and audit entries.'),
     prefix: field(
       String,
-      'First 9 characters of the key, such as dk_AbC123. They help to recognize it and are not secret.',
+      'First 9 characters of the key, such as dk_AbC123. They help you tell keys apart and are not secret.',
     ),
     lastFour: nullable(
       String,

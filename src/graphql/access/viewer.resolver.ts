@@ -20,7 +20,7 @@ const ViewerType = createObjectType<Caller>(
     ),
     keyPrefix: field(
       String,
-      'First 9 characters of the API key. They help to recognize it and are not secret. Empty for a token of the identity provider.',
+      'First 9 characters of the API key. They help you tell keys apart and are not secret. Empty for a token of the identity provider.',
     ),
     scopes: field([String], 'Scopes of the caller, such as "tasks:write".'),
     endUserId: nullable(

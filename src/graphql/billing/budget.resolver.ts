@@ -24,7 +24,7 @@ const BudgetType = createObjectType<Budget>(
   'Budget',
   'A monthly spending limit and how much of it is used. Months are in UTC, and a task counts in the month of its request. Amounts are decimal numbers as strings.',
   {
-    scope: field(BudgetScopeEnum, 'Whose spending the budget limits.'),
+    scope: field(BudgetScopeEnum, 'Scope of the budget: an API key, an end user or the workspace.'),
     scopeId: field(ID, "ID of the workspace or API key, or the workspace's own ID of the end user."),
     month: field(String, 'Month that the amounts are for, as YYYY-MM.'),
     currency: field(String, 'ISO 4217 currency code, such as USD.'),
@@ -52,10 +52,10 @@ const SetBudgetInput = createInputType<BudgetChange>(
   'SetBudgetInput',
   'Input for setting, changing or removing a budget.',
   {
-    scope: field(BudgetScopeEnum, 'Whose spending to limit.'),
+    scope: field(BudgetScopeEnum, 'Scope of the budget.'),
     scopeId: nullable(
       ID,
-      "ID of an API key of the workspace, or the workspace's own ID of an end user, 1 to 255 characters. Required for both. For WORKSPACE it can be omitted, and must be the ID of the caller's workspace otherwise.",
+      "ID of an API key of the workspace, or the workspace's own ID of an end user, 1 to 255 characters. Required for API_KEY and END_USER. For WORKSPACE, omit it or pass the ID of the caller's workspace.",
     ),
     amount: nullable(
       String,
@@ -100,11 +100,11 @@ export class BudgetResolver {
   @Authorized()
   @Mutation(() => SetBudgetPayload, {
     description:
-      'Sets, changes or removes a monthly spending limit. It includes what the current month has cost so far. Requires the scope `workspaces:admin` for WORKSPACE and `keys:admin` for the others.',
+      'Sets, changes or removes a monthly spending limit. What the current month has cost so far counts toward it. Requires the scope `workspaces:admin` for WORKSPACE and `keys:admin` for the others.',
   })
   setBudget(
     @Ctx() { caller }: Context,
-    @Input(SetBudgetInput, 'Whose spending to limit, and to how much.') input: BudgetChange,
+    @Input(SetBudgetInput, 'Scope and amount of the budget.') input: BudgetChange,
   ) {
     return withUserErrors(async () => ({ budget: await this.budgetService.set(caller, input) }));
   }

@@ -36,7 +36,7 @@ export const ImageType = createObjectType<Image>(
     ),
     storedAt: nullable(
       GraphQLDateTime,
-      'Time when Darkroom had stored its copy of the image. Null until then.',
+      'Time when Darkroom stored its copy of the image. Null until then.',
     ),
     deletedAt: nullable(
       GraphQLDateTime,

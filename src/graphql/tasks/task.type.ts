@@ -50,7 +50,7 @@ export const TaskErrorType = createObjectType<TaskFailure>('TaskError', 'Reason 
 
 export const TaskCostType = createObjectType<Record<'estimated' | 'final' | 'currency', string | null>>(
   'TaskCost',
-  'Cost of a task by the configured price list. Amounts are decimal numbers as strings, such as "0.08".',
+  'Cost of a task according to the configured price list. Amounts are decimal numbers as strings, such as "0.08".',
   {
     estimated: nullable(
       String,

@@ -62,7 +62,7 @@ const WebhookDeliveryType = createObjectType<WebhookDeliverySummary>(
 
 const WebhookAttemptType = createObjectType<WebhookAttempt>(
   'WebhookAttempt',
-  'One HTTP POST of a webhook delivery. Unless the delivery is pending, it is deleted after the retention period that the operator has set, by default 30 days.',
+  'One HTTP POST of a webhook delivery. Unless the delivery is pending, the attempt is deleted after the retention period that the operator has set, by default 30 days.',
   {
     id: field(ID, 'ID of the attempt, a UUIDv7.'),
     attemptNumber: field(

@@ -51,7 +51,7 @@ export class WebhookSecretResolver {
   @Authorized('keys:admin')
   @Mutation(() => RotateWebhookSecretPayload, {
     description:
-      'Replaces the secret that signs webhooks. During the grace period, webhooks carry signatures of both secrets, so that endpoints can change to the new one. Requires the scope `keys:admin`.',
+      'Replaces the secret that signs webhooks. During the grace period, webhooks carry a signature with each of the two secrets, so that endpoints can switch to the new one. Requires the scope `keys:admin`.',
   })
   rotateWebhookSecret(
     @Ctx() { caller }: Context,

@@ -5,9 +5,7 @@ import { type SsrfGuard, parseHttpUrl } from './ssrf-guard.js';
 import { failureReason, RequestFailed, type SentStatus } from './request-failed.js';
 import { parseUrl } from '../core/primitives/url.js';
 
-export { type DownloadedFile, FileWriteFailed } from './body.js';
-
-/** undici's own default. */
+/** For the TCP and TLS handshakes together. undici's own default. */
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Far more than any JSON response with image links, and too little to exhaust memory. */
 const MAX_RESPONSE_BYTES = 10 * 1024 * 1024;
@@ -16,8 +14,6 @@ const MAX_REDIRECTS = 3;
 const REDIRECT_STATUSES: readonly number[] = [301, 302, 303, 307, 308];
 
 export interface HttpClientOptions {
-  /** Timeout for the TCP and TLS handshakes together. Default 10 s. */
-  connectTimeoutMs?: number;
   /** Checks every URL and every connection, including redirects. A refused request counts as not sent. */
   guard?: SsrfGuard;
   /** Opens the connections when there is no guard. A refused connection counts as not sent. */
@@ -26,8 +22,8 @@ export interface HttpClientOptions {
 export interface PostOptions {
   headers?: Record<string, string>;
   /**
-   * From the call to the last byte of the response. While the connection is being established, only `connectTimeoutMs`
-   * applies.
+   * From the call to the last byte of the response. While the connection is being established, only the connection's own
+   * timeout of 10 s applies.
    */
   timeoutMs: number;
   /**
@@ -35,6 +31,11 @@ export interface PostOptions {
    * request that was never read looks like one that may have arrived. Costs one TCP and TLS handshake.
    */
   freshConnection?: boolean;
+  /**
+   * Returns only this much of the response, or what arrived before the connection broke or the timeout expired. Without it
+   * the response must be complete, with at most 10 MB.
+   */
+  maxPrefixBytes?: number;
 }
 export interface DownloadOptions {
   maxBytes: number;
@@ -47,7 +48,6 @@ export interface HttpResponse<Body> {
   headers: Record<string, string | string[] | undefined>;
   body: Body;
 }
-export type DownloadResponse = Omit<HttpResponse<never>, 'body'> & { file: DownloadedFile | null };
 
 /**
  * The HTTP client of the service. It is the only place that decides whether a failed request was sent: every method returns a
@@ -58,90 +58,34 @@ export class HttpClient {
   private readonly connect: buildConnector.connector;
   private readonly agent: Agent;
   private readonly dedicatedClients = new Set<Client>();
-  private closed = false;
+  private destroyed = false;
 
-  constructor(options: HttpClientOptions = {}) {
-    const timeout = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
-    this.guard = options.guard;
-    this.connect = options.guard?.createConnector(timeout) ?? options.connect ?? buildConnector({ timeout });
+  constructor({ guard, connect }: HttpClientOptions = {}) {
+    this.guard = guard;
+    this.connect =
+      guard?.createConnector(CONNECT_TIMEOUT_MS) ??
+      connect ??
+      buildConnector({ timeout: CONNECT_TIMEOUT_MS });
     this.agent = new Agent({ connect: this.connect });
   }
 
-  /** Posts `body` as JSON and returns the response as text, at most 10 MB. Does not follow redirects. */
-  async postJson(url: string, body: unknown, options: PostOptions): Promise<HttpResponse<string>> {
-    const read: BodyReader<Buffer> = (response) => readBody(response, MAX_RESPONSE_BYTES);
-    return this.post(url, { ...options, body: JSON.stringify(body), read });
-  }
-
-  /**
-   * Like `postJson`, for a body that is already serialized. Returns only the first `maxResponseBytes` of the response, or
-   * what arrived before the connection broke or the timeout expired.
-   */
-  async postJsonText(
-    url: string,
-    json: string,
-    { maxResponseBytes, ...options }: PostOptions & { maxResponseBytes: number },
-  ): Promise<HttpResponse<string>> {
-    return this.post(url, {
-      ...options,
-      body: json,
-      read: (response) => readPrefix(response, maxResponseBytes),
-    });
-  }
-
-  /**
-   * Downloads at most `maxBytes` into a new file, following up to 3 redirects to http(s) URLs. Only status 200 creates a file;
-   * `file` is null for any other. Throws RequestFailed (with BodyTooLarge as its `cause` above `maxBytes`), or FileWriteFailed
-   * when the local disk fails. Leaves no file when it throws.
-   */
-  async download(
-    url: string,
-    path: string,
-    { maxBytes, timeoutMs }: DownloadOptions,
-  ): Promise<DownloadResponse> {
-    const { body, ...rest } = await this.getFollowingRedirects(url, timeoutMs, async (response) => {
-      if (response.statusCode === 200) return writeBodyToFile(response, path, maxBytes);
-      // Reads a short body, so that the connection can be reused, and cuts off a long one.
-      await response.body.dump();
-      return null;
-    });
-    return { ...rest, file: body };
-  }
-
-  /** Waits for requests in progress, then closes every connection. Later requests fail as not sent. */
-  async close(): Promise<void> {
-    if (this.closed) return;
-    this.closed = true;
-    await Promise.all([this.agent, ...this.dedicatedClients].map((client) => client.close()));
-  }
-
-  /** Closes every connection at once. Requests in progress fail as `maybe` sent. */
-  async destroy(): Promise<void> {
-    this.closed = true;
-    await Promise.all([this.agent, ...this.dedicatedClients].map((client) => client.destroy()));
-  }
-
-  private async post(
-    url: string,
-    {
-      headers,
-      body,
-      timeoutMs,
-      freshConnection,
-      read,
-    }: PostOptions & { body: string; read: BodyReader<Buffer> },
-  ): Promise<HttpResponse<string>> {
+  /** Posts `body` as JSON, or as it is when it is text, and returns the response as text. Does not follow redirects. */
+  async postJson(url: string, body: object | string, options: PostOptions): Promise<HttpResponse<string>> {
+    const { headers, timeoutMs, freshConnection, maxPrefixBytes } = options;
     const target = this.checkUrl(url);
     const dedicated = freshConnection ? this.openDedicatedClient(target.origin) : null;
     try {
       const response = await this.exchange(target, {
         method: 'POST',
         headers: { ...headers, 'content-type': 'application/json', accept: 'application/json' },
-        body,
+        body: typeof body === 'string' ? body : JSON.stringify(body),
         timeoutMs,
         signal: AbortSignal.timeout(timeoutMs),
         dispatcher: dedicated ?? this.agent,
-        read,
+        read: (received) =>
+          maxPrefixBytes === undefined
+            ? readBody(received, MAX_RESPONSE_BYTES)
+            : readPrefix(received, maxPrefixBytes),
       });
       return { ...response, body: response.body.toString('utf8') };
     } finally {
@@ -149,11 +93,22 @@ export class HttpClient {
     }
   }
 
-  private async getFollowingRedirects<Body>(
+  /**
+   * Downloads at most `maxBytes` into a new file, following up to 3 redirects to http(s) URLs. Only status 200 creates a file;
+   * `body` is null for any other. Throws RequestFailed (with BodyTooLarge as its `cause` above `maxBytes`), or FileWriteFailed
+   * when the local disk fails. Leaves no file when it throws.
+   */
+  async download(
     url: string,
-    timeoutMs: number,
-    read: BodyReader<Body>,
-  ): Promise<HttpResponse<Body>> {
+    path: string,
+    { maxBytes, timeoutMs }: DownloadOptions,
+  ): Promise<HttpResponse<DownloadedFile | null>> {
+    const read = async (received: Dispatcher.ResponseData) => {
+      if (received.statusCode === 200) return writeBodyToFile(received, path, maxBytes);
+      // Reads a short body, so that the connection can be reused, and cuts off a long one.
+      await received.body.dump();
+      return null;
+    };
     const signal = AbortSignal.timeout(timeoutMs);
     let target = this.checkUrl(url);
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects += 1) {
@@ -166,6 +121,12 @@ export class HttpClient {
     throw new RequestFailed('maybe', `it was redirected more than ${MAX_REDIRECTS} times`);
   }
 
+  /** Closes every connection at once. Requests in progress fail as `maybe` sent, and later ones as not sent. */
+  async destroy(): Promise<void> {
+    this.destroyed = true;
+    await Promise.all([this.agent, ...this.dedicatedClients].map((client) => client.destroy()));
+  }
+
   private checkUrl(url: string, base?: URL): URL {
     const text = (base && parseUrl(url, base.href)?.href) ?? url;
     try {
@@ -176,7 +137,7 @@ export class HttpClient {
   }
 
   private openDedicatedClient(origin: string): Client {
-    if (this.closed) throw new RequestFailed('no', 'the HTTP client is closed');
+    if (this.destroyed) throw new RequestFailed('no', 'the HTTP client is closed');
     // With pipelining 0 undici sends "connection: close".
     const client = new Client(origin, { connect: this.connect, pipelining: 0 });
     this.dedicatedClients.add(client);
@@ -221,6 +182,5 @@ interface ExchangeOptions<Body> {
   body?: string;
   signal: AbortSignal;
   timeoutMs: number;
-  read: BodyReader<Body>;
+  read: (response: Dispatcher.ResponseData) => Promise<Body>;
 }
-type BodyReader<Body> = (response: Dispatcher.ResponseData) => Promise<Body>;

@@ -38,8 +38,6 @@ export interface AceDataOptions {
   waitTimeoutMs?: number;
   /** Default 30 s. */
   readTimeoutMs?: number;
-  /** For TCP and TLS. Default 10 s. */
-  connectTimeoutMs?: number;
 }
 
 /** The upstream's limit for the number of tasks in one read. */
@@ -50,7 +48,7 @@ export const MAX_READ_TASK_IDS = 50;
  * UpstreamError that it throws says whether and when to retry. Never logs tokens, links or prompts.
  */
 export class AceDataClient {
-  private readonly http: HttpClient;
+  private readonly http = new HttpClient();
   private readonly options: AceDataOptions;
   private readonly baseUrl: string;
   private editAction: EditAction;
@@ -59,7 +57,6 @@ export class AceDataClient {
     this.options = options;
     this.baseUrl = options.baseUrl.replace(/\/+$/, '');
     this.editAction = options.editAction ?? 'edits';
-    this.http = new HttpClient({ connectTimeoutMs: options.connectTimeoutMs });
   }
 
   /**
@@ -110,11 +107,6 @@ export class AceDataClient {
   parseCallback(body: Buffer): UpstreamResult | null {
     const reply = parseReply(parseJson(body.toString('utf8')));
     return reply && toCallbackResult(reply);
-  }
-
-  /** Waits for requests in progress, then closes the connections. */
-  async close(): Promise<void> {
-    await this.http.close();
   }
 
   /** Closes the connections at once, when the process ends. Submissions in progress end as `unknown`. */

@@ -45,7 +45,7 @@ async function withClient<T>(
   try {
     return await work(client);
   } finally {
-    await client.close();
+    await client.destroy();
   }
 }
 function requestFor(prompt: string, fields: Partial<SubmitRequest> = {}): SubmitRequest {

@@ -5,7 +5,8 @@ import { mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildConnector } from 'undici';
-import { FileWriteFailed, HttpClient } from '../../src/net/http-client.js';
+import { FileWriteFailed } from '../../src/net/body.js';
+import { HttpClient } from '../../src/net/http-client.js';
 import { BodyTooLarge, RequestFailed } from '../../src/net/request-failed.js';
 import {
   type RequestHandler,
@@ -58,14 +59,14 @@ describe('a downloaded file', () => {
     await expect(download(5_000_000)).resolves.toMatchObject({
       status: 200,
       headers: { 'content-type': 'image/png' },
-      file: { byteSize: 5_000_000, sha256: createHash('sha256').update(bytes).digest() },
+      body: { byteSize: 5_000_000, sha256: createHash('sha256').update(bytes).digest() },
     });
     expect((await readFile(path())).equals(bytes)).toBe(true);
   });
 
   test('may be empty', async () => {
     server.handler = reply(200, '');
-    await expect(download()).resolves.toMatchObject({ file: { byteSize: 0 } });
+    await expect(download()).resolves.toMatchObject({ body: { byteSize: 0 } });
     await expect(readFile(path(), 'utf8')).resolves.toBe('');
   });
 
@@ -74,7 +75,7 @@ describe('a downloaded file', () => {
       if (requestedPath === '/aaaa') return response.end('here');
       response.writeHead(302, { location: `${requestedPath}a` }).end('moved');
     };
-    await expect(download()).resolves.toMatchObject({ status: 200, file: { byteSize: 4 } });
+    await expect(download()).resolves.toMatchObject({ status: 200, body: { byteSize: 4 } });
     await expect(readFile(path(), 'utf8')).resolves.toBe('here');
   });
 
@@ -93,7 +94,7 @@ describe('a redirect', () => {
     const other = await TestHttpServer.open(reply(200, 'over there'));
     try {
       server.handler = reply(302, '', { location: other.url });
-      await expect(download()).resolves.toMatchObject({ status: 200, file: { byteSize: 10 } });
+      await expect(download()).resolves.toMatchObject({ status: 200, body: { byteSize: 10 } });
     } finally {
       await other.close();
     }
@@ -125,14 +126,14 @@ describe('a redirect', () => {
 describe('another status', () => {
   test.each([204, 206, 301, 403, 404, 500])('%i writes no file, even with a body', async (status) => {
     server.handler = reply(status, status === 204 ? '' : 'words', { 'x-why': 'because' });
-    await expect(download()).resolves.toMatchObject({ status, headers: { 'x-why': 'because' }, file: null });
+    await expect(download()).resolves.toMatchObject({ status, headers: { 'x-why': 'because' }, body: null });
     await expect(files()).resolves.toEqual([]);
   });
 
   test('does not read an endless body', async () => {
     const { handler, hasClosed } = endlessResponse(404);
     server.handler = handler;
-    await expect(download()).resolves.toMatchObject({ status: 404, file: null });
+    await expect(download()).resolves.toMatchObject({ status: 404, body: null });
     await hasClosed;
   });
 
@@ -168,7 +169,7 @@ describe('a response that is too large', () => {
 
   test('has one byte more than the limit', async () => {
     server.handler = reply(200, 'x'.repeat(1_000));
-    await expect(download()).resolves.toMatchObject({ file: { byteSize: 1_000 } });
+    await expect(download()).resolves.toMatchObject({ body: { byteSize: 1_000 } });
     server.handler = (response) => {
       response.write('x'.repeat(1_000));
       response.end('x');

@@ -7,7 +7,7 @@ import { type Image } from '../../core/images/image.js';
 import { inspectImage } from '../../storage/processing/inspect-image.js';
 import { originalKey } from '../../storage/image-store.js';
 import { UrlRefused } from '../../net/ssrf-guard.js';
-import { type DownloadedFile, FileWriteFailed } from '../../net/http-client.js';
+import { type DownloadedFile, FileWriteFailed } from '../../net/body.js';
 import { BodyTooLarge, RequestFailed } from '../../net/request-failed.js';
 import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
 import { type Dependencies } from '../dependencies.js';
@@ -117,7 +117,7 @@ export class ImageIngest {
         cause: error,
       });
     });
-    if (response.file) return response.file;
+    if (response.body) return response.body;
     const retryable = response.status >= 500 || response.status === 429 || response.status === 404;
     throw new ImageUnavailable(`The upstream's image URL answered with status ${response.status}.`, {
       retryable,

@@ -90,7 +90,7 @@ export class StoreCheck {
       try {
         const limits = { maxBytes: this.deps.maxBytes, timeoutMs: DOWNLOAD_TIMEOUT_MS };
         const response = await this.deps.http.download(upstreamUrl, path, limits).catch(() => null);
-        if (response?.file?.sha256.toString('hex') !== sha256) continue;
+        if (response?.body?.sha256.toString('hex') !== sha256) continue;
         if (fault === 'corrupt') await this.deps.store.remove([key]);
         await this.deps.store.put(key, path);
         return true;

@@ -192,9 +192,9 @@ export class WebhookSender {
   private async post(delivery: ClaimedWebhookDelivery, body: string, at: Date): Promise<AttemptResponse> {
     const { secrets, http, timeoutMs } = this.deps;
     const headers = { ...secrets.signatureHeaders(delivery, body, at), 'user-agent': 'Darkroom' };
-    const options = { headers, timeoutMs, maxResponseBytes: MAX_STORED_RESPONSE_BYTES };
+    const options = { headers, timeoutMs, maxPrefixBytes: MAX_STORED_RESPONSE_BYTES };
     try {
-      const response = await http.postJsonText(delivery.url, body, options);
+      const response = await http.postJson(delivery.url, body, options);
       const { status: statusCode, body: responseBody } = response;
       const latencyMs = Date.now() - at.getTime();
       return { at, statusCode, errorMessage: null, responseBody, latencyMs, headers: response.headers };

@@ -51,7 +51,7 @@ beforeAll(async () => {
   await rows("INSERT INTO workspaces (id, name) VALUES ($1, 'w')", [workspaceId]);
 });
 afterAll(async () => {
-  await http.close();
+  await http.destroy();
   await imageServer.close();
   await db.close();
   await database.drop();

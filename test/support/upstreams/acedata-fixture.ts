@@ -57,7 +57,7 @@ export async function openUpstream(handler: RequestHandler, options: Partial<Ace
   });
   cleanups.push(
     () => server.close(),
-    () => client.close(),
+    () => client.destroy(),
   );
   const bodies = () =>
     server.requests.map((received) => JSON.parse(received.body) as Record<string, unknown>);

@@ -1,5 +1,6 @@
 import { type Logger } from 'pino';
 import { UpstreamError } from '../core/errors.js';
+import { type Task } from '../core/tasks/task.js';
 import { HttpClient } from '../net/http-client.js';
 import { RequestFailed } from '../net/request-failed.js';
 import {
@@ -8,17 +9,30 @@ import {
   errorFromFailedRequest,
   type RequestPurpose,
 } from './acedata-errors.js';
-import { toCallbackResult, toSubmitResult, toTaskResult } from './acedata-results.js';
 import {
-  type UpstreamAccepted,
-  type FluxMode,
-  type SubmitRequest,
-  type UpstreamSucceeded,
+  type SubmitResult,
+  toCallbackResult,
+  toSubmitResult,
+  toTaskResult,
   type UpstreamResult,
-} from './acedata-types.js';
+} from './acedata-results.js';
 import { parseJson, parseReply, parseTasks, type WireReply } from './acedata-wire.js';
 
-export type * from './acedata-types.js';
+/**
+ * How results are delivered. `callback`: the upstream posts them to the callback URL. `async`: the client reads them, and they
+ * are also posted if there is a callback URL. `wait`: the upstream keeps the connection open until the result is ready.
+ */
+export type FluxMode = 'callback' | 'async' | 'wait';
+
+/** A null `size` stands for the model's default. */
+export interface SubmitRequest extends Pick<Task, 'kind' | 'prompt' | 'model' | 'size'> {
+  /** Number of images. Sent for GENERATE only, because an edit produces one image. */
+  count: number;
+  /** Sent for EDIT only. */
+  sourceImageUrl: string | null;
+  /** Sent if present, except in `wait` mode. */
+  callbackUrl: string | null;
+}
 
 /** The `action` of an edit. The upstream's guide and its specification disagree about it. */
 export type EditAction = 'edit' | 'edits';
@@ -63,7 +77,7 @@ export class AceDataClient {
    * Requests images, which is billed. Throws UpstreamError, whose `outcome` tells whether images may be produced anyway. When
    * the upstream refuses the `action` of an edit as unknown, the edit is sent once more with the other one.
    */
-  async submit(request: SubmitRequest): Promise<UpstreamAccepted | UpstreamSucceeded> {
+  async submit(request: SubmitRequest): Promise<SubmitResult> {
     if (request.kind === 'GENERATE') return await this.sendSubmit(request, 'generate');
     const action = this.editAction;
     try {
@@ -98,7 +112,7 @@ export class AceDataClient {
     if (tasks === null) throw errorFromResponse(response, 'read');
     return new Map(
       tasks.flatMap((task) =>
-        task.id !== null && ids.includes(task.id) ? [[task.id, toTaskResult(task)]] : [],
+        task.task_id !== null && ids.includes(task.task_id) ? [[task.task_id, toTaskResult(task)]] : [],
       ),
     );
   }
@@ -114,15 +128,12 @@ export class AceDataClient {
     await this.http.destroy();
   }
 
-  private async sendSubmit(
-    request: SubmitRequest,
-    action: 'generate' | EditAction,
-  ): Promise<UpstreamAccepted | UpstreamSucceeded> {
+  private async sendSubmit(request: SubmitRequest, action: 'generate' | EditAction): Promise<SubmitResult> {
     const { mode, submitTimeoutMs = 60_000, waitTimeoutMs = 300_000 } = this.options;
     const timeoutMs = mode === 'wait' ? waitTimeoutMs : submitTimeoutMs;
     const body = buildSubmitBody(request, action, mode);
     const response = await this.post('/flux/images', { purpose: 'submit', body, timeoutMs });
-    const result = isOk(response.status) && response.reply ? toSubmitResult(response.reply) : null;
+    const result = isOk(response.status) && response.body ? toSubmitResult(response.body) : null;
     if (result === null) throw errorFromResponse(response, 'submit');
     return result;
   }
@@ -138,8 +149,8 @@ export class AceDataClient {
         freshConnection: purpose === 'submit',
       });
       const json = parseJson(response.body);
-      const reply = this.redactToken(parseReply(response.body.trim() === '' ? {} : json));
-      return { status: response.status, headers: response.headers, reply, json };
+      const reply = parseReply(response.body.trim() === '' ? {} : json);
+      return { ...response, body: this.redactToken(reply), json };
     } catch (error) {
       throw error instanceof RequestFailed ? errorFromFailedRequest(error, purpose) : error;
     }

@@ -1,14 +1,12 @@
 import { UpstreamError } from '../core/errors.js';
-import { type TaskErrorCode, type TaskFailure } from '../core/tasks/task-failure.js';
+import { type TaskFailure } from '../core/tasks/task-failure.js';
+import { type HttpResponse } from '../net/http-client.js';
 import { type RequestFailed } from '../net/request-failed.js';
 import { parseRetryAfter } from '../net/retry-after.js';
-import { type WireError, type WireReply } from './acedata-wire.js';
+import { type WireReply } from './acedata-wire.js';
 
 /** How to handle an error of the upstream. */
-interface ErrorRule {
-  code: TaskErrorCode;
-  message: string;
-  retryable: boolean;
+interface ErrorRule extends Pick<TaskFailure, 'code' | 'message' | 'retryable'> {
   /** Delays of the automatic retries. None if absent. */
   retryDelaysMs?: readonly number[];
   /** Whether to include the upstream's message, because it helps the caller. */
@@ -84,55 +82,47 @@ const RULES_BY_CODE = new Map<string, ErrorRule>([
   ['too_many_requests', RATE_LIMITED],
   ['api_error', FAILED],
 ]);
-const RULES_BY_STATUS = new Map<number, ErrorRule>([
+/** The rules of 4xx without a known code. Null when the request may have arrived, and BAD_REQUEST for the others. */
+const RULES_BY_STATUS = new Map<number, ErrorRule | null>([
   [401, CREDENTIALS],
   [429, RATE_LIMITED],
+  // "Request timeout" and "client closed request". Like 504, a gateway returns them when the upstream is too slow.
+  [408, null],
+  [499, null],
 ]);
-/** "Request timeout" and "client closed request". Like 504, a gateway returns them when the upstream is too slow. */
-const GATEWAY_TIMEOUT_STATUSES: readonly number[] = [408, 499];
 
 /** `submit` requests images, which is billed. `read` is free. */
 export type RequestPurpose = 'submit' | 'read';
 
-/** A response of the upstream, with its body if that is a JSON object. */
-export interface UpstreamResponse {
-  status: number;
-  headers: Record<string, string | string[] | undefined>;
-  /** Null when the body is not a JSON object. An empty body counts as an empty object. */
-  reply: WireReply | null;
-}
+/** A response of the upstream. Its `body` is null when it is not a JSON object. An empty one counts as an empty object. */
+export type UpstreamResponse = HttpResponse<WireReply | null>;
 
 /**
  * Turns an unsuccessful response into an error. It is `refused` if the upstream says so, with a known code or a 4xx in JSON.
  * Anything else may come from a gateway that has already forwarded the request, so it is `unknown`: HTML, a 5xx without a
  * known code (including a 500 with a plain string), a 2xx that cannot be understood, and every 504.
  */
-export function errorFromResponse(
-  { status, headers, reply }: UpstreamResponse,
-  purpose: RequestPurpose,
-): UpstreamError {
+export function errorFromResponse(response: UpstreamResponse, purpose: RequestPurpose): UpstreamError {
+  const { status, headers, body: reply } = response;
   const rule = findRefusalRule(status, reply);
-  if (reply === null || rule === null) {
-    return unknownOutcomeError({ purpose, reason: describeResponse(status, reply), reply });
-  }
-  const failure = toFailure(rule, reply.error, reply.traceId);
+  if (rule === null) return unknownOutcomeError(purpose, describeResponse(status, reply), { reply });
   const retryAfterMs =
     rule === RATE_LIMITED ? parseRetryAfter(headers['retry-after'], MAX_RETRY_AFTER_MS) : null;
   const retryDelaysMs = (rule.retryDelaysMs ?? []).map((delayMs) => retryAfterMs ?? delayMs);
-  return new UpstreamError('refused', failure, { retryDelaysMs });
+  return new UpstreamError('refused', toFailure(rule, reply), { retryDelaysMs });
 }
 
 /** Turns a request without a complete response into an error. */
 export function errorFromFailedRequest(cause: RequestFailed, purpose: RequestPurpose): UpstreamError {
-  if (cause.sent === 'maybe') return unknownOutcomeError({ purpose, reason: cause.reason, cause });
+  if (cause.sent === 'maybe') return unknownOutcomeError(purpose, cause.reason, { cause });
   const message = `The upstream could not be reached: ${cause.reason}. Nothing was sent. Try again later.`;
   const failure = toFailure({ code: 'UPSTREAM_UNREACHABLE', message, retryable: true });
   return new UpstreamError('not-sent', failure, { retryDelaysMs: UNREACHABLE_RETRY_DELAYS_MS, cause });
 }
 
 /** The failure of a task that a callback or a read reports. Mapped by the error code alone, because there is no HTTP status. */
-export function failureFromResult(error: WireError | null, traceId: string | null): TaskFailure {
-  return toFailure(RULES_BY_CODE.get(error?.code ?? '') ?? UNEXPLAINED_FAILURE, error, traceId);
+export function failureFromResult(reply: WireReply): TaskFailure {
+  return toFailure(RULES_BY_CODE.get(reply.error?.code ?? '') ?? UNEXPLAINED_FAILURE, reply);
 }
 
 function findRefusalRule(status: number, reply: WireReply | null): ErrorRule | null {
@@ -143,19 +133,18 @@ function findRefusalRule(status: number, reply: WireReply | null): ErrorRule | n
   const rule = code === null ? undefined : RULES_BY_CODE.get(code);
   if (rule) return rule;
   if (status >= 400 && status < 500) {
-    return GATEWAY_TIMEOUT_STATUSES.includes(status) ? null : (RULES_BY_STATUS.get(status) ?? BAD_REQUEST);
+    const ruleOfStatus = RULES_BY_STATUS.get(status);
+    return ruleOfStatus === undefined ? BAD_REQUEST : ruleOfStatus;
   }
   return code !== null && status < 300 ? UNEXPLAINED_FAILURE : null;
 }
 
-function unknownOutcomeError(options: {
-  purpose: RequestPurpose;
-  /** A clause. */
-  reason: string;
-  reply?: WireReply | null;
-  cause?: unknown;
-}): UpstreamError {
-  const { purpose, reason, reply, cause } = options;
+/** `reason` is a clause. */
+function unknownOutcomeError(
+  purpose: RequestPurpose,
+  reason: string,
+  { reply = null, cause }: { reply?: WireReply | null; cause?: unknown },
+): UpstreamError {
   const isSubmit = purpose === 'submit';
   const advice = isSubmit
     ? 'The request may have arrived. It is not sent again, because it could be billed twice. ' +
@@ -163,7 +152,7 @@ function unknownOutcomeError(options: {
     : 'Reading changes nothing. Try again later.';
   const message = `The upstream returned no usable response: ${reason}. ${advice}`;
   const code = isSubmit ? 'SUBMIT_UNCONFIRMED' : 'UPSTREAM_FAILED';
-  const failure = toFailure({ code, message, retryable: !isSubmit }, reply?.error, reply?.traceId);
+  const failure = toFailure({ code, message, retryable: !isSubmit }, reply);
   return new UpstreamError('unknown', failure, { retryDelaysMs: [], cause });
 }
 
@@ -172,13 +161,10 @@ function describeResponse(status: number, reply: WireReply | null): string {
   return reply.error?.code === 'timeout' ? 'it timed out' : `status ${status} without a known error code`;
 }
 
-function toFailure(
-  { code, message, retryable, quotesUpstream }: Omit<ErrorRule, 'retryDelaysMs'>,
-  error?: WireError | null,
-  traceId?: string | null,
-): TaskFailure {
-  const quote = quotesUpstream ? sanitizeQuote(error?.message ?? null) : '';
-  const ids = { upstreamCode: error?.code ?? null, upstreamTraceId: traceId ?? null };
+function toFailure(rule: ErrorRule, reply: WireReply | null = null): TaskFailure {
+  const { code, message, retryable, quotesUpstream } = rule;
+  const quote = quotesUpstream ? sanitizeQuote(reply?.error?.message ?? null) : '';
+  const ids = { upstreamCode: reply?.error?.code ?? null, upstreamTraceId: reply?.trace_id ?? null };
   return { code, message: message + quote, retryable, ...ids };
 }
 

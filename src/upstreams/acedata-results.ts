@@ -1,14 +1,24 @@
+import { type TaskFailure } from '../core/tasks/task-failure.js';
 import { failureFromResult } from './acedata-errors.js';
-import { type UpstreamAccepted, type UpstreamSucceeded, type UpstreamResult } from './acedata-types.js';
-import { type WireReply, type WireTask } from './acedata-wire.js';
+import { type UpstreamImage, type WireReply, type WireTask } from './acedata-wire.js';
+
+/** The meaning of a reply, a callback or a task that was read. `running` is only reported by a read. */
+export type UpstreamResult = { upstreamTaskId: string | null; upstreamTraceId: string | null } & (
+  | { kind: 'accepted'; upstreamTaskId: string }
+  | { kind: 'running' }
+  // At least one image, possibly fewer than requested.
+  | { kind: 'succeeded'; images: UpstreamImage[] }
+  | { kind: 'failed'; failure: TaskFailure }
+);
+export type SubmitResult = Extract<UpstreamResult, { kind: 'accepted' | 'succeeded' }>;
 
 /**
  * Interprets the upstream's replies. Images always take precedence over an error beside them, because they are paid for.
  */
 
 /** Interprets the response to a submission. Null when it has neither images nor a task ID, or has an error code. */
-export function toSubmitResult(reply: WireReply): UpstreamAccepted | UpstreamSucceeded | null {
-  return toSucceeded(reply, reply.taskId) ?? (hasErrorCode(reply) ? null : toAccepted(reply));
+export function toSubmitResult(reply: WireReply): SubmitResult | null {
+  return toSucceeded(reply) ?? (hasErrorCode(reply) ? null : toAccepted(reply));
 }
 
 /**
@@ -16,36 +26,35 @@ export function toSubmitResult(reply: WireReply): UpstreamAccepted | UpstreamSuc
  * images. Null when nothing is recognisable.
  */
 export function toCallbackResult(reply: WireReply): UpstreamResult | null {
-  const isFinal = reply.error !== null || reply.success === false || reply.images !== null;
-  return toSucceeded(reply, reply.taskId) ?? (isFinal ? toFailed(reply, reply.taskId) : toAccepted(reply));
+  const isFinal = reply.error !== null || reply.success === false || reply.data !== null;
+  return toSucceeded(reply) ?? (isFinal ? toFailed(reply) : toAccepted(reply));
 }
 
 /** Interprets a task that was read. It has no status, so it is finished when it has images, an error code or `finished_at`. */
 export function toTaskResult(task: WireTask): UpstreamResult {
-  const reply = { ...task.response, traceId: task.traceId };
-  const success = toSucceeded(reply, task.id);
-  if (success) return success;
   // Without `finished_at`, an error that is a plain string can be temporary, even beside `success: false`.
-  if (task.isFinished || hasErrorCode(reply)) return toFailed(reply, task.id);
-  return { kind: 'running', upstreamTaskId: task.id, upstreamTraceId: reply.traceId };
+  const hasFailed = task.isFinished || hasErrorCode(task);
+  return toSucceeded(task) ?? (hasFailed ? toFailed(task) : { kind: 'running', ...idsOf(task) });
 }
 
-function toSucceeded(reply: WireReply, upstreamTaskId: string | null): UpstreamSucceeded | null {
-  const images = reply.images ?? [];
-  if (images.length === 0) return null;
-  return { kind: 'succeeded', upstreamTaskId, upstreamTraceId: reply.traceId, images };
+function toSucceeded(reply: WireReply) {
+  const images = reply.data ?? [];
+  return images.length === 0 ? null : { kind: 'succeeded' as const, ...idsOf(reply), images };
 }
 
-function toFailed(reply: WireReply, upstreamTaskId: string | null): UpstreamResult {
-  const failure = failureFromResult(reply.error, reply.traceId);
-  return { kind: 'failed', upstreamTaskId, upstreamTraceId: reply.traceId, failure };
+function toFailed(reply: WireReply) {
+  return { kind: 'failed' as const, ...idsOf(reply), failure: failureFromResult(reply) };
 }
 
-function toAccepted(reply: WireReply): UpstreamAccepted | null {
-  if (reply.taskId === null) return null;
-  return { kind: 'accepted', upstreamTaskId: reply.taskId, upstreamTraceId: reply.traceId };
+function toAccepted(reply: WireReply) {
+  const { task_id: upstreamTaskId } = reply;
+  return upstreamTaskId === null ? null : { kind: 'accepted' as const, ...idsOf(reply), upstreamTaskId };
 }
 
-function hasErrorCode(reply: WireReply): boolean {
-  return reply.error !== null && reply.error.code !== null;
+function idsOf({ task_id: upstreamTaskId, trace_id: upstreamTraceId }: WireReply) {
+  return { upstreamTaskId, upstreamTraceId };
+}
+
+function hasErrorCode({ error }: WireReply): boolean {
+  return error !== null && error.code !== null;
 }

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { type UpstreamImage } from './acedata-types.js';
 import { parseUrl } from '../core/primitives/url.js';
 
 /**
@@ -31,10 +30,12 @@ const imageSchema = z
     seed: z.unknown().optional(),
     timings: z.unknown().optional(),
   })
-  .transform(({ image_url, seed, timings }): UpstreamImage => ({
+  .transform(({ image_url, seed, timings }) => ({
+    /** An http or https URL. The upstream does not promise how long it remains valid. */
     upstreamUrl: image_url,
     seed: text.parse(seed),
     inferenceSeconds: timingsSchema.parse(timings)?.inference ?? null,
+    /** `seed` and `timings` exactly as received. */
     upstreamMetadata: { seed: keepIfStorable(seed), timings: keepIfStorable(timings) },
   }));
 
@@ -43,22 +44,17 @@ const errorSchema = z.union([
   requiredText.transform((message) => ({ code: null, message })),
 ]);
 
-const replySchema = z
-  .object({
-    task_id: text,
-    trace_id: text,
-    success: orNull(z.boolean()),
-    data: orNull(listOf(imageSchema)),
-    error: orNull(errorSchema),
-  })
-  .transform(({ task_id: taskId, trace_id: traceId, success, data: images, error }) => ({
-    ...{ taskId, traceId, success },
-    /** Null when there is no `data`. Entries without an http(s) URL are omitted. */
-    images,
-    /** Its code is null when the error is a bare string or an object without a code. */
-    error,
-  }));
+const replySchema = z.object({
+  task_id: text,
+  trace_id: text,
+  success: orNull(z.boolean()),
+  /** Null when there is none. Entries without an http(s) URL are omitted. */
+  data: orNull(listOf(imageSchema)),
+  /** Its code is null when the error is a bare string or an object without a code. */
+  error: orNull(errorSchema),
+});
 
+/** A task is the reply in its `response`, with fields beside it. */
 const taskSchema = z
   .object({
     id: text,
@@ -67,19 +63,19 @@ const taskSchema = z
     response: replySchema.catch(() => replySchema.parse({})),
   })
   .transform(({ id, trace_id, finished_at, response }) => ({
-    id: id ?? response.taskId,
-    traceId: response.traceId ?? trace_id,
+    ...response,
+    task_id: id ?? response.task_id,
+    trace_id: response.trace_id ?? trace_id,
     isFinished: finished_at !== null,
-    response,
   }));
 
 const tasksSchema = z.union([
   z.object({ items: listOf(taskSchema) }).transform(({ items }) => items),
   z.strictObject({}).transform(() => []),
-  taskSchema.refine(({ id }) => id !== null).transform((task) => [task]),
+  taskSchema.refine(({ task_id }) => task_id !== null).transform((task) => [task]),
 ]);
 
-export type WireError = z.output<typeof errorSchema>;
+export type UpstreamImage = z.output<typeof imageSchema>;
 /** The common shape of replies, callbacks and the `response` of a task that was read. */
 export type WireReply = z.output<typeof replySchema>;
 export type WireTask = z.output<typeof taskSchema>;

@@ -5,18 +5,14 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { UpstreamError } from '../../src/core/errors.js';
-import {
-  AceDataClient,
-  type FluxMode,
-  type SubmitRequest,
-  type UpstreamSucceeded,
-  type UpstreamResult,
-} from '../../src/upstreams/acedata-client.js';
+import { AceDataClient, type FluxMode, type SubmitRequest } from '../../src/upstreams/acedata-client.js';
+import { type UpstreamResult } from '../../src/upstreams/acedata-results.js';
 import { Sandbox } from '../../src/sandbox/sandbox.js';
 import { TestHttpServer, reply } from '../support/net/test-http-server.js';
 
 /** What AceDataClient relies on, checked against the sandbox. */
 
+type SucceededResult = Extract<UpstreamResult, { kind: 'succeeded' }>;
 const TOKEN = 'sandbox-token';
 const log = pino({ level: 'silent' });
 let baseUrl: string;
@@ -72,7 +68,7 @@ async function chargesFor(text: string): Promise<{ total: number; images: number
   const response = await fetch(`${baseUrl}/ledger?prompt=${encodeURIComponent(text)}`);
   return (await response.json()) as { total: number; images: number };
 }
-async function waitForImages(prompt: string, count?: number): Promise<UpstreamSucceeded> {
+async function waitForImages(prompt: string, count?: number): Promise<SucceededResult> {
   const result = await withClient('wait', (client) =>
     client.submit(requestFor(prompt, count ? { count } : {})),
   );
@@ -109,7 +105,7 @@ describe('the three modes', () => {
           expect(submitted.kind).toBe('accepted');
           const result = client.parseCallback(Buffer.from(await callbackBody));
           expect(result).toMatchObject({ kind: 'succeeded', upstreamTaskId: submitted.upstreamTaskId });
-          expect((result as UpstreamSucceeded).images).toHaveLength(2);
+          expect((result as SucceededResult).images).toHaveLength(2);
         });
       } finally {
         await callbackServer.close();
@@ -123,7 +119,7 @@ describe('the three modes', () => {
       expect(submitted).toMatchObject({ kind: 'accepted', upstreamTaskId: expect.any(String) as unknown });
       const result = await waitForResult(client, submitted.upstreamTaskId ?? '');
       expect(result).toMatchObject({ kind: 'succeeded', upstreamTaskId: submitted.upstreamTaskId });
-      expect((result as UpstreamSucceeded).images).toHaveLength(2);
+      expect((result as SucceededResult).images).toHaveLength(2);
     });
   });
 

@@ -8,7 +8,7 @@ import { type SubmitJob } from '../../core/primitives/jobs.js';
 import { type Task, type TaskKind } from '../../core/tasks/task.js';
 import { type NewTask } from '../../db/tasks/task-row.js';
 import { type RawCallback } from '../../db/tasks/task-transition.js';
-import { type UpstreamResult } from '../../upstreams/acedata-client.js';
+import { type UpstreamResult } from '../../upstreams/acedata-results.js';
 import { PROBE_DELAY_MS, type Reachability } from '../../upstreams/upstream-gate.js';
 import { requireCanCreate } from '../access/access.js';
 import { resolveEndUser } from '../access/end-user.js';

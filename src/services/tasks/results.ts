@@ -1,7 +1,8 @@
 import { type CallbackVerdict } from '../../core/callbacks/callback.js';
 import { newId } from '../../core/primitives/ids.js';
 import { type NewImage, type RawCallback, type TransitionedTask } from '../../db/tasks/task-transition.js';
-import { type UpstreamImage, type UpstreamResult } from '../../upstreams/acedata-client.js';
+import { type UpstreamResult } from '../../upstreams/acedata-results.js';
+import { type UpstreamImage } from '../../upstreams/acedata-wire.js';
 import { type Dependencies } from '../dependencies.js';
 
 /** A result that the upstream will not change any more. */

@@ -6,7 +6,8 @@ import { type LeaseRepository } from '../../../src/db/postgres/lease-repository.
 import { statement } from '../../../src/db/postgres/statement.js';
 import { TaskRepository } from '../../../src/db/tasks/task-repository.js';
 import { type EventLog } from '../../../src/event-log/event-log.js';
-import { type AceDataClient, type UpstreamResult } from '../../../src/upstreams/acedata-client.js';
+import { type AceDataClient } from '../../../src/upstreams/acedata-client.js';
+import { type UpstreamResult } from '../../../src/upstreams/acedata-results.js';
 import { Reconciliation } from '../../../src/services/tasks/reconciliation.js';
 import { Results } from '../../../src/services/tasks/results.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
@@ -55,7 +56,7 @@ test('polls an expired task for late images, at growing intervals', async () => 
       upstreamUrl: 'http://127.0.0.1:1/late.png',
       seed: null,
       inferenceSeconds: null,
-      upstreamMetadata: {},
+      upstreamMetadata: { seed: undefined, timings: undefined },
     };
     const result: UpstreamResult =
       polledIds.length === 1

@@ -61,15 +61,14 @@ export function parseDirectives(prompt: string): { caption: string; directives: 
     for (const option of options.split(/[\s,]+/).filter(Boolean)) {
       const [name = '', ...value] = option.split('=');
       const parsed = directivesSchema.safeParse({ [name]: value.join('=') });
-      if (!parsed.success) throw invalidDirective(option);
+      if (!parsed.success) {
+        const message = `Unknown or invalid directive "${option}". Use one of: ${SYNTAX}.`;
+        throw new ApiRefusal('bad_request', message);
+      }
       Object.assign(directives, parsed.data);
     }
   }
   if (directives.times !== undefined && directives.error === undefined)
     throw new ApiRefusal('bad_request', `The directive "times" needs "error". Use: ${SYNTAX}.`);
   return { caption: prompt.replace(DIRECTIVE_PATTERN, ' ').replace(/\s+/g, ' ').trim(), directives };
-}
-
-function invalidDirective(option: string): ApiRefusal {
-  return new ApiRefusal('bad_request', `Unknown or invalid directive "${option}". Use one of: ${SYNTAX}.`);
 }

@@ -9,6 +9,9 @@ import { type SandboxImageStore } from './state/sandbox-image-store.js';
 import { resolveImageSize } from './painting/image-size.js';
 import { type GenerationOutcome, type ReplyImage, type SandboxTask } from './state/sandbox-task-store.js';
 
+/** How long after the task's completion a late callback is sent. Longer than the interval of a client that polls every second or two. */
+const LATE_CALLBACK_DELAY_MS = 3_000;
+
 export interface SandboxGeneratorDependencies {
   http: SandboxHttpClient;
   images: SandboxImageStore;
@@ -22,7 +25,7 @@ export interface SandboxGeneratorDependencies {
   defaultDelayMs: number;
 }
 
-/** Runs accepted tasks: waits, produces the images, records the charge and completes the task. */
+/** Runs accepted tasks: waits, produces the images, records the charge, completes the task and posts its callback. */
 export class SandboxGenerator {
   constructor(private readonly dependencies: SandboxGeneratorDependencies) {
     setMaxListeners(0, dependencies.signal);
@@ -42,10 +45,27 @@ export class SandboxGenerator {
       if (signal.aborted) throw cause;
       const refusal = cause instanceof ApiRefusal ? cause : new ApiRefusal('api_error', undefined, { cause });
       log.info({ taskId: task.id, err: refusal }, 'a generation failed');
-      outcome = { success: false, ...ids, error: refusal.body };
+      outcome = { success: false, ...ids, error: refusal.error };
     }
     task.completion = { atMs: Date.now(), outcome };
     return outcome;
+  }
+
+  /**
+   * Posts the outcome to the task's callback URL, once, because the real API does not promise a retry. Resolves when the callback
+   * was answered, has failed, or must not be sent. Rejects only when the sandbox is closed in the meantime.
+   */
+  async sendCallback({ id: taskId, request }: SandboxTask, outcome: GenerationOutcome): Promise<void> {
+    const { callbackUrl, directives } = request;
+    if (callbackUrl === null || directives.callback === 'lost') return;
+    if (directives.callback === 'late') await this.wait(LATE_CALLBACK_DELAY_MS);
+    const { http, log } = this.dependencies;
+    const post = () =>
+      http.post(callbackUrl, outcome).then(
+        (status) => log.debug({ taskId, status }, 'a callback was answered'),
+        (err: unknown) => log.warn({ taskId, err }, 'failed to send a callback'),
+      );
+    await Promise.all(directives.callback === 'twice' ? [post(), post()] : [post()]);
   }
 
   private async produceImages(task: SandboxTask): Promise<ReplyImage[]> {
@@ -75,10 +95,7 @@ export class SandboxGenerator {
     const { caption, model, size, count, directives, hash } = request;
     const parameters = { caption, model: model.name, ...resolveImageSize(model, size) };
     return Array.from({ length: count }, (_, index) =>
-      this.dependencies.images.addGenerated(
-        { ...parameters, seed: seedOf(hash, index), index },
-        directives.image,
-      ),
+      this.dependencies.images.add({ ...parameters, seed: seedOf(hash, index), index }, directives.image),
     );
   }
 

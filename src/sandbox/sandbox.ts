@@ -3,7 +3,6 @@ import { type Logger } from 'pino';
 import { z } from 'zod';
 import { FLUX_ERRORS } from '../core/flux-api/flux-errors.js';
 import { requireBearer } from './http/bearer.js';
-import { SandboxCallbackSender } from './callback-sender.js';
 import { ApiRefusal } from './http/api-refusal.js';
 import { SandboxGenerator } from './sandbox-generator.js';
 import { SandboxHttpClient } from './http/sandbox-http-client.js';
@@ -51,7 +50,6 @@ export class Sandbox {
   private readonly tasks = new SandboxTaskStore();
   private readonly refusalCounter = new RefusalCounter();
   private readonly generator: SandboxGenerator;
-  private readonly callbackSender: SandboxCallbackSender;
   private readonly backgroundWork = new Set<Promise<void>>();
 
   constructor(options: SandboxOptions) {
@@ -67,7 +65,6 @@ export class Sandbox {
       publicUrl,
       defaultDelayMs: delayMs,
     });
-    this.callbackSender = new SandboxCallbackSender(http, this.generator, log);
 
     const api = [requireBearer(options.token), express.json({ limit: MAX_BODY_SIZE, type: () => true })];
     this.router = Router();
@@ -104,11 +101,11 @@ export class Sandbox {
     const isSynchronous = callbackUrl === null && !isAsync;
     try {
       const outcome = isSynchronous ? await outcomePromise : null;
-      const callback = outcomePromise.then((result) => this.callbackSender.send(task, result));
+      const callback = outcomePromise.then((result) => this.generator.sendCallback(task, result));
       if (directives.callback === 'early') await callback;
       this.trackBackground(callback);
       const status = outcome ? statusOf(outcome) : 200;
-      sendReply(response, { fault: directives.reply, status, body: outcome ?? acceptedReply(task) });
+      sendReply(response, { fault: directives.reply, status, reply: outcome ?? acceptedReply(task) });
     } catch (error) {
       if (!this.closeController.signal.aborted) throw error;
       response.destroy();

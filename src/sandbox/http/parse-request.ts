@@ -2,30 +2,8 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { findModel, type FluxModel } from '../../core/tasks/models.js';
 import { sizeError } from '../../core/tasks/sizes.js';
-import { parseDirectives, type Directives } from '../directives.js';
+import { parseDirectives } from '../directives.js';
 import { ApiRefusal } from './api-refusal.js';
-
-/** A valid submission. Every field is valid for its model. */
-export interface SandboxImageRequest {
-  action: 'generate' | 'edit';
-  /** As sent, including directives. */
-  prompt: string;
-  /** The prompt without directives, which is painted into the image. */
-  caption: string;
-  directives: Directives;
-  model: FluxModel;
-  /** As sent, or null if absent. */
-  size: string | null;
-  /** Number of requested images. Always 1 for an edit, where the API ignores the field. */
-  count: number;
-  imageUrl: string | null;
-  callbackUrl: string | null;
-  isAsync: boolean;
-  /** The known fields as sent, which a task shows as `request`. */
-  rawFields: Record<string, unknown>;
-  /** SHA-256 of the fields that determine the result, so that equal requests have equal results. */
-  hash: Buffer;
-}
 
 const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' });
 const submitSchema = z.object({
@@ -38,10 +16,9 @@ const submitSchema = z.object({
   callback_url: httpUrl.nullish(),
   async: z.boolean().nullish(),
 });
-type SubmitFields = z.infer<typeof submitSchema>;
 
 /** The API's guide says `edits` and its newer specification says `edit`. The API accepts both. */
-const ACTIONS: Readonly<Record<string, SandboxImageRequest['action']>> = {
+const ACTIONS: Readonly<Record<string, 'generate' | 'edit'>> = {
   generate: 'generate',
   edit: 'edit',
   edits: 'edit',
@@ -50,28 +27,46 @@ const ACTIONS: Readonly<Record<string, SandboxImageRequest['action']>> = {
 /** The API's default also applies to edits. This model cannot edit, so an edit without a model is refused. */
 const API_DEFAULT_MODEL = 'flux-dev';
 
+/** A valid submission. Every field is valid for its model. */
+export type SandboxImageRequest = ReturnType<typeof parseSandboxRequest>;
+
 /**
  * Parses the body of `POST /flux/images`.
  * @throws ApiRefusal `api_not_implemented` for a missing or unknown action, `bad_request` for any other error.
  */
-export function parseSandboxRequest(body: unknown): SandboxImageRequest {
+export function parseSandboxRequest(body: unknown) {
   const action = parseAction(body, ACTIONS);
   const fields = parseFields(submitSchema, body);
   const { caption, directives } = parseDirectives(fields.prompt);
-  const model = parseModel(action, fields);
+  const model = parseModel(action, fields.model ?? API_DEFAULT_MODEL);
   const size = fields.size ?? null;
   const sizeProblem = size === null ? null : sizeError(model, size);
   if (sizeProblem) throw new ApiRefusal('bad_request', `size: ${sizeProblem}`);
-  if (action === 'generate' && (fields.count ?? 1) > model.maxCount) {
+  const isEdit = action === 'edit';
+  // The API ignores the field of an edit.
+  const count = isEdit ? 1 : (fields.count ?? 1);
+  if (count > model.maxCount) {
     throw new ApiRefusal('bad_request', `count: must be at most ${model.maxCount}`);
   }
-  const count = action === 'edit' ? 1 : (fields.count ?? 1);
-  const imageUrl = action === 'edit' ? parseImageUrl(fields) : null;
+  if (isEdit && !fields.image_url) throw new ApiRefusal('bad_request', 'image_url: is required for an edit');
+  const imageUrl = isEdit ? (fields.image_url ?? null) : null;
   return {
-    ...{ action, prompt: fields.prompt, caption, directives, model, size, count, imageUrl },
+    action,
+    /** As sent, including directives. */
+    prompt: fields.prompt,
+    /** The prompt without directives, which is painted into the image. */
+    caption,
+    directives,
+    model,
+    /** As sent, or null if absent. */
+    size,
+    count,
+    imageUrl,
     callbackUrl: fields.callback_url ?? null,
     isAsync: fields.async ?? false,
+    /** The known fields as sent, which a task shows as `request`. */
     rawFields: fields,
+    /** SHA-256 of the fields that determine the result, so that equal requests have equal results. */
     hash: createHash('sha256')
       .update(JSON.stringify([action, caption, model.name, size, count, imageUrl]))
       .digest(),
@@ -102,17 +97,11 @@ export function parseFields<Value>(schema: z.ZodType<Value>, body: unknown): Val
   throw new ApiRefusal('bad_request', `${issue?.path.join('.')}: ${issue?.message}`);
 }
 
-function parseModel(action: SandboxImageRequest['action'], fields: SubmitFields): FluxModel {
-  const name = fields.model ?? API_DEFAULT_MODEL;
+function parseModel(action: 'generate' | 'edit', name: string): FluxModel {
   const model = findModel(name);
   if (!model) throw new ApiRefusal('bad_request', `model: unknown model "${name}"`);
   if (!(action === 'edit' ? model.canEdit : model.canGenerate)) {
     throw new ApiRefusal('bad_request', `model: ${name} cannot ${action} images`);
   }
   return model;
-}
-
-function parseImageUrl(fields: SubmitFields): string {
-  if (!fields.image_url) throw new ApiRefusal('bad_request', 'image_url: is required for an edit');
-  return fields.image_url;
 }

@@ -1,12 +1,6 @@
 import { LRUCache } from 'lru-cache';
-import { ApiRefusal } from './api-refusal.js';
+import { ApiRefusal, PlainStringRefusal } from './api-refusal.js';
 import { type SandboxImageRequest } from './parse-request.js';
-
-/** The real API's gateway occasionally returns an error as a plain string. */
-export class PlainStringRefusal extends Error {
-  readonly status = 500;
-  readonly body = { error: 'upstream unavailable' };
-}
 
 /** Number of prompts whose refusals are counted. The least recently used are dropped first. */
 const MAX_PROMPTS = 10_000;

@@ -1,10 +1,8 @@
 import { type ErrorRequestHandler, type Response } from 'express';
 import { type Logger } from 'pino';
-import { FLUX_ERRORS, fluxError } from '../../core/flux-api/flux-errors.js';
-import { newId } from '../../core/primitives/ids.js';
+import { FLUX_ERRORS } from '../../core/flux-api/flux-errors.js';
 import { type Directives } from '../directives.js';
-import { ApiRefusal } from './api-refusal.js';
-import { PlainStringRefusal } from './refusals.js';
+import { ApiRefusal, PlainStringRefusal } from './api-refusal.js';
 
 /** The shortest delay that the header can express. */
 const RETRY_AFTER_SECONDS = '1';
@@ -18,7 +16,7 @@ const HTML_502 = `<html>
 /** Sends the reply to a submission, or the fault that its prompt requests instead. */
 export function sendReply(
   response: Response,
-  { fault, status, body }: { fault: Directives['reply']; status: number; body: object },
+  { fault, status, reply }: { fault: Directives['reply']; status: number; reply: object },
 ): void {
   switch (fault) {
     case 'dropped':
@@ -28,11 +26,9 @@ export function sendReply(
       response.status(502).type('html').send(HTML_502);
       break;
     case 'timeout':
-      sendRefusal(response, new ApiRefusal('timeout'));
-      break;
+      throw new ApiRefusal('timeout');
     case undefined:
-      if (status === FLUX_ERRORS.too_many_requests.status) response.set('retry-after', RETRY_AFTER_SECONDS);
-      response.status(status).json(body);
+      sendJson(response, { status, reply });
   }
 }
 
@@ -40,25 +36,20 @@ export function sendReply(
 export function createErrorHandler(log: Logger): ErrorRequestHandler {
   return (error: unknown, _request, response, next) => {
     if (response.headersSent) return next(error);
-    if (error instanceof PlainStringRefusal) {
-      response.status(error.status).json(error.body);
-    } else if (error instanceof ApiRefusal) {
-      sendRefusal(response, error);
+    if (error instanceof PlainStringRefusal || error instanceof ApiRefusal) {
+      sendJson(response, error);
     } else if (isBodyError(error)) {
-      sendRefusal(response, new ApiRefusal('bad_request', `The request body is invalid: ${error.message}`));
+      sendJson(response, new ApiRefusal('bad_request', `The request body is invalid: ${error.message}`));
     } else {
       log.error({ err: error }, 'the sandbox failed');
-      sendRefusal(response, new ApiRefusal('api_error'));
+      sendJson(response, new ApiRefusal('api_error'));
     }
   };
 }
 
-function sendRefusal(response: Response, refusal: ApiRefusal): void {
-  if (refusal.body.code === 'too_many_requests') response.set('retry-after', RETRY_AFTER_SECONDS);
-  const { code, message } = refusal.body;
-  response
-    .status(refusal.status)
-    .json({ success: false, error: fluxError(code, message), trace_id: newId() });
+function sendJson(response: Response, { status, reply }: { status: number; reply: object }): void {
+  if (status === FLUX_ERRORS.too_many_requests.status) response.set('retry-after', RETRY_AFTER_SECONDS);
+  response.status(status).json(reply);
 }
 
 /** Express's body parser marks errors in the request with a 4xx status. */

@@ -45,9 +45,11 @@ export class SandboxImageStore {
     ignoreFetchAbort: true,
   });
 
-  /** Registers an image that is painted when it is first requested. Returns its ID. */
-  addGenerated(parameters: PaintingParameters, fault: Directives['image']): string {
-    return this.add(parameters, fault);
+  /** Registers an image that is painted when it is first requested, or null for an edit. Returns its ID. */
+  add(parameters: PaintingParameters | null, fault: Directives['image']): string {
+    const id = newId();
+    this.images.set(id, { id, parameters, fault });
+    return id;
   }
 
   /** Stores the PNG of an edit. Returns its ID. */
@@ -66,11 +68,5 @@ export class SandboxImageStore {
   async readPng({ id, parameters }: SandboxImage): Promise<Buffer | null> {
     if (!parameters) return this.edits.get(id) ?? null;
     return this.painted.forceFetch(JSON.stringify(parameters), { context: parameters });
-  }
-
-  private add(parameters: PaintingParameters | null, fault: Directives['image']): string {
-    const id = newId();
-    this.images.set(id, { id, parameters, fault });
-    return id;
   }
 }

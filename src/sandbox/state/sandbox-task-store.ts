@@ -54,8 +54,7 @@ export class SandboxTaskStore {
 
   /** The task, or `{}` for an unknown ID. */
   retrieve(id: string): TaskView {
-    const task = this.tasks.get(id);
-    return task ? toTaskView(task) : {};
+    return this.retrieveBatch([id]).items[0] ?? {};
   }
 
   /** The known tasks among the IDs, in their order and without duplicates. */

@@ -9,7 +9,7 @@ describe('the images of the sandbox', () => {
   };
   const addPainting = (seed: number) => {
     const parameters = { caption: 'a cat', seed, model: 'flux-dev', width: 64, height: 64, index: 0 };
-    return store.addGenerated(parameters, undefined);
+    return store.add(parameters, undefined);
   };
 
   test('are all delivered when more are requested at once than are cached', async () => {

@@ -4,13 +4,13 @@ import { dirname, join } from 'node:path';
 import { type Readable } from 'node:stream';
 import { errorCode, IncomingFiles, nullIfNotFound, translateDiskErrors } from './incoming-files.js';
 import {
-  assertStoreKey,
   type ByteRange,
   type ImageStore,
   isStoreKey,
   NotStored,
   type StoredFile,
   type StoreKey,
+  toStoreKey,
 } from './image-store.js';
 
 /** Files are spread over 256 folders by the first two digits of their keys, because listing a very large folder is slow. */
@@ -22,7 +22,7 @@ const SHARD_FOLDER = /^[0-9a-f]{2}$/;
  * become paths, so nothing outside the folder can be reached.
  */
 export class DiskStore implements ImageStore {
-  private readonly incoming: IncomingFiles;
+  readonly incoming: IncomingFiles;
 
   constructor(
     private readonly directory: string,
@@ -46,10 +46,6 @@ export class DiskStore implements ImageStore {
       await fsync(dirname(target));
       await fsync(this.directory);
     });
-  }
-
-  async has(key: StoreKey): Promise<boolean> {
-    return (await this.size(key)) !== null;
   }
 
   async open(key: StoreKey, range?: ByteRange): Promise<Readable> {
@@ -96,14 +92,6 @@ export class DiskStore implements ImageStore {
     return this.incoming.check();
   }
 
-  createTemporaryPath(): Promise<string> {
-    return this.incoming.createPath();
-  }
-
-  removeStaleFiles(): Promise<number> {
-    return this.incoming.cleanUp();
-  }
-
   /** Renames the file. Copies it first when it is on another file system. */
   private async move(path: string, target: string): Promise<void> {
     try {
@@ -111,7 +99,7 @@ export class DiskStore implements ImageStore {
     } catch (error) {
       if (errorCode(error) !== 'EXDEV') throw error;
       // Copy into the folder of temporary files, where a crash leaves a file that will be cleaned up.
-      const copy = await this.createTemporaryPath();
+      const copy = await this.incoming.createPath();
       try {
         await copyFile(path, copy, constants.COPYFILE_EXCL);
         await fsync(copy);
@@ -123,8 +111,7 @@ export class DiskStore implements ImageStore {
   }
 
   private pathFor(key: StoreKey): string {
-    assertStoreKey(key);
-    return join(this.directory, key.slice(0, 2), key);
+    return join(this.directory, key.slice(0, 2), toStoreKey(key));
   }
 }
 

@@ -1,5 +1,6 @@
 import { type Readable } from 'node:stream';
 import { type ImageFormat } from '../core/images/image.js';
+import { type IncomingFiles } from './incoming-files.js';
 
 /** The name of a stored file. Only `originalKey` and `variantKey` create one, and it cannot contain a path. */
 export type StoreKey = string & { readonly isStoreKey: true };
@@ -30,15 +31,15 @@ export interface SignedLinkHeaders {
  * fails, and with RangeError when the key is invalid.
  */
 export interface ImageStore {
+  /** Temporary files on their way into this store. The caller must remove a file that `put` does not take. */
+  readonly incoming: IncomingFiles;
   /**
    * Stores the file at `path` completely and durably. The file may be moved away. This is cheapest with a path from
-   * `createTemporaryPath`. Does nothing when the key is already stored, because equal keys have equal content. After a
+   * `incoming`. Does nothing when the key is already stored, because equal keys have equal content. After a
    * failure the key is not stored, unless it was before, and the file may still exist. Rejects with the file system's error
    * when the file cannot be read.
    */
   put(key: StoreKey, path: string): Promise<void>;
-  /** Whether the key is stored. */
-  has(key: StoreKey): Promise<boolean>;
   /**
    * Opens a stored file, or a range of it. The stream emits an error when reading fails halfway. Rejects with NotStored when
    * the key is not stored, and with RangeError when the range starts past the last byte. The caller must read the stream to
@@ -53,10 +54,6 @@ export interface ImageStore {
   list(): AsyncIterable<StoredFile>;
   /** Rejects with StoreUnavailable and a reason when nothing can be stored at the moment. Takes at most 5 s. */
   assertWritable(): Promise<void>;
-  /** The path of a new file, to be written and passed to `put`. The caller must remove the file if `put` does not take it. */
-  createTemporaryPath(): Promise<string>;
-  /** Removes temporary files that have not been written to for an hour, such as a crash leaves. Returns their number. */
-  removeStaleFiles(): Promise<number>;
   /**
    * A link that serves the key with these headers to anyone who has it. Does not check that the key is stored. Absent for
    * stores that clients cannot reach directly.
@@ -66,11 +63,8 @@ export interface ImageStore {
 
 /** No file is stored under this key. */
 export class NotStored extends Error {
-  constructor(
-    readonly key: StoreKey,
-    options?: { cause?: unknown },
-  ) {
-    super(`No file is stored under the key ${key}.`, options);
+  constructor(readonly key: StoreKey) {
+    super(`No file is stored under the key ${key}.`);
     this.name = new.target.name;
   }
 }
@@ -80,9 +74,10 @@ export function isStoreKey(text: string): text is StoreKey {
   return STORE_KEY.test(text);
 }
 
-/** Throws RangeError unless the text is a valid key. Stores call it before they use a key as a path or object name. */
-export function assertStoreKey(text: string): asserts text is StoreKey {
+/** The text as a key. Throws RangeError unless it is valid. Stores call it before they use a key as a path or object name. */
+export function toStoreKey(text: string): StoreKey {
   if (!isStoreKey(text)) throw new RangeError('Invalid store key.');
+  return text;
 }
 
 /** The key of an original image, from the SHA-256 of its bytes. Throws RangeError unless the hash has 32 bytes. */
@@ -98,9 +93,4 @@ export function variantKey(sha256: Uint8Array, width: number | null, format: Ima
   if (width === null && format === null) throw new RangeError('A variant needs a width, a format, or both.');
   const original = originalKey(sha256);
   return toStoreKey(`${original}${width === null ? '' : `.w${width}`}${format === null ? '' : `.${format}`}`);
-}
-
-function toStoreKey(text: string): StoreKey {
-  assertStoreKey(text);
-  return text;
 }

@@ -9,10 +9,10 @@ import { type ImageStore } from './image-store.js';
  */
 export async function openStore(
   dataDir: string,
-  bucket: Omit<S3StoreOptions, 'forcePathStyle' | 'incomingDirectory'> | null,
+  bucket: Omit<S3StoreOptions, 'incomingDirectory'> | null,
 ): Promise<ImageStore & { destroy?: () => void }> {
   if (!bucket) return new DiskStore(join(dataDir, 'images'));
   // Imported only when needed, because the SDK takes 10 MB of memory.
   const { S3Store } = await import('./s3-store.js');
-  return new S3Store({ ...bucket, forcePathStyle: true, incomingDirectory: join(dataDir, 'incoming') });
+  return new S3Store({ ...bucket, incomingDirectory: join(dataDir, 'incoming') });
 }

@@ -1,4 +1,4 @@
-import { NotFound, S3Client, type S3ClientConfig, S3ServiceException } from '@aws-sdk/client-s3';
+import { NotFound, S3Client, S3ServiceException } from '@aws-sdk/client-s3';
 import { StoreUnavailable } from '../core/errors.js';
 import { errorCode } from './incoming-files.js';
 
@@ -9,8 +9,6 @@ export interface S3ClientOptions {
   region: string;
   accessKeyId: string;
   secretAccessKey: string;
-  /** Puts the bucket in the path instead of the host name, as most services other than Amazon's require. */
-  forcePathStyle: boolean;
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -23,11 +21,13 @@ const MAX_ATTEMPTS = 3;
 
 /** Creates a client with a timeout for every wait. The caller must destroy it. */
 export function createS3Client(options: S3ClientOptions): S3Client {
-  const { endpoint, region, accessKeyId, secretAccessKey, forcePathStyle } = options;
-  const config: S3ClientConfig = {
+  const { endpoint, region, accessKeyId, secretAccessKey } = options;
+  return new S3Client({
+    ...(endpoint !== null && { endpoint }),
     region,
     credentials: { accessKeyId, secretAccessKey },
-    forcePathStyle,
+    // Puts the bucket in the path instead of the host name, as most services other than Amazon's require.
+    forcePathStyle: true,
     maxAttempts: MAX_ATTEMPTS,
     // The default requires checksums that many services do not support.
     requestChecksumCalculation: 'WHEN_REQUIRED',
@@ -39,43 +39,41 @@ export function createS3Client(options: S3ClientOptions): S3Client {
       throwOnRequestTimeout: true,
       socketTimeout: SOCKET_IDLE_TIMEOUT_MS,
     },
-  };
-  if (endpoint !== null) config.endpoint = endpoint;
-  return new S3Client(config);
+  });
 }
 
-/** Whether the service reported that the key does not exist. A missing bucket does not count. */
-export function isNotFound(error: unknown): boolean {
+/** For `catch`: returns null when the key does not exist, and rethrows any other error. A missing bucket is another error. */
+export function nullIfNoSuchKey(error: unknown): null {
   // A HEAD response has no body with an error code, so the SDK throws NotFound.
-  return error instanceof NotFound || hasErrorName(error, 'NoSuchKey');
+  if (error instanceof NotFound || hasErrorName(error, 'NoSuchKey')) return null;
+  throw error;
 }
 
 /** Whether the service reported that the range starts past the last byte. */
 export function isRangeNotSatisfiable(error: unknown): boolean {
-  return (
-    hasErrorName(error, 'InvalidRange') || (error instanceof S3ServiceException && statusOf(error) === 416)
-  );
+  return hasErrorName(error, 'InvalidRange') || statusOf(error) === 416;
 }
 
 /** Wraps an error of the service. The reason contains its status and error name, never its message. */
-export function bucketError(error: unknown): StoreUnavailable {
-  return error instanceof StoreUnavailable
-    ? error
-    : new StoreUnavailable(bucketErrorReason(error), { cause: error });
+export async function translateBucketErrors<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    throw new StoreUnavailable(bucketErrorReason(cause), { cause });
+  }
 }
 
 function bucketErrorReason(error: unknown): string {
-  if (error instanceof S3ServiceException && statusOf(error) !== undefined)
-    return `the bucket returned status ${statusOf(error)} (${error.name})`;
-  if (hasErrorName(error, 'TimeoutError') || hasErrorName(error, 'AbortError'))
-    return 'the bucket did not respond in time';
+  const status = statusOf(error);
+  if (status !== undefined) return `the bucket returned status ${status} (${(error as Error).name})`;
+  if (hasErrorName(error, 'TimeoutError', 'AbortError')) return 'the bucket did not respond in time';
   return `the bucket cannot be reached (${errorCode(error) ?? 'see the log for the cause'})`;
 }
 
-function statusOf(error: S3ServiceException): number | undefined {
-  return error.$metadata.httpStatusCode;
+function statusOf(error: unknown): number | undefined {
+  return error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
 }
 
-function hasErrorName(error: unknown, name: string): boolean {
-  return error instanceof Error && error.name === name;
+function hasErrorName(error: unknown, ...names: string[]): boolean {
+  return error instanceof Error && names.includes(error.name);
 }

@@ -15,14 +15,13 @@ import { Upload } from '@aws-sdk/lib-storage';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { IncomingFiles } from './incoming-files.js';
 import {
-  bucketError,
-  isNotFound,
-  isRangeNotSatisfiable,
   createS3Client,
+  isRangeNotSatisfiable,
+  nullIfNoSuchKey,
   type S3ClientOptions,
+  translateBucketErrors,
 } from './s3-client.js';
 import {
-  assertStoreKey,
   type ByteRange,
   type ImageStore,
   isStoreKey,
@@ -30,6 +29,7 @@ import {
   NotStored,
   type StoredFile,
   type StoreKey,
+  toStoreKey,
 } from './image-store.js';
 
 export interface S3StoreOptions extends S3ClientOptions {
@@ -53,7 +53,7 @@ const WRITABLE_CHECK_TIMEOUT_MS = 5_000;
  */
 export class S3Store implements ImageStore {
   private readonly client: S3Client;
-  private readonly incoming: IncomingFiles;
+  readonly incoming: IncomingFiles;
 
   constructor(private readonly options: S3StoreOptions) {
     this.client = createS3Client(options);
@@ -62,7 +62,7 @@ export class S3Store implements ImageStore {
 
   async put(key: StoreKey, path: string): Promise<void> {
     const target = this.objectLocation(key);
-    if (await this.has(key)) return;
+    if ((await this.size(key)) !== null) return;
     const { size } = await stat(path);
     // Send buffers instead of streams: their length and hash are known in advance, as some services require.
     if (size <= PART_BYTES) {
@@ -75,19 +75,14 @@ export class S3Store implements ImageStore {
     }
   }
 
-  async has(key: StoreKey): Promise<boolean> {
-    return (await this.size(key)) !== null;
-  }
-
   async open(key: StoreKey, range?: ByteRange): Promise<Readable> {
     const target = this.objectLocation(key);
     if (range && range.start > range.end) throw new RangeError('The range starts after its end.');
     const Range = range && `bytes=${range.start}-${range.end}`;
     const response = await translateBucketErrors(() =>
       this.client.send(new GetObjectCommand({ ...target, Range })).catch((error: unknown) => {
-        if (isNotFound(error)) return null;
         if (isRangeNotSatisfiable(error)) return 'range-not-satisfiable' as const;
-        throw error;
+        return nullIfNoSuchKey(error);
       }),
     );
     if (response === null) throw new NotStored(key);
@@ -97,16 +92,9 @@ export class S3Store implements ImageStore {
   }
 
   async size(key: StoreKey): Promise<number | null> {
-    const target = this.objectLocation(key);
-    return translateBucketErrors(async () => {
-      try {
-        const { ContentLength } = await this.client.send(new HeadObjectCommand(target));
-        return ContentLength ?? 0;
-      } catch (error) {
-        if (isNotFound(error)) return null;
-        throw error;
-      }
-    });
+    const command = new HeadObjectCommand(this.objectLocation(key));
+    const head = await translateBucketErrors(() => this.client.send(command).catch(nullIfNoSuchKey));
+    return head && (head.ContentLength ?? 0);
   }
 
   async remove(keys: readonly StoreKey[]): Promise<void> {
@@ -116,10 +104,10 @@ export class S3Store implements ImageStore {
       const { bucket: Bucket } = this.options;
       // S3 requires a checksum for this request. MD5 is the one that every service supports.
       const command = new DeleteObjectsCommand({ Bucket, Delete, ChecksumAlgorithm: ChecksumAlgorithm.MD5 });
-      const { Errors } = await translateBucketErrors(() => this.client.send(command));
-      const refused = Errors?.[0];
-      if (refused)
-        throw bucketError(Object.assign(new Error('an object was not deleted'), { code: refused.Code }));
+      await translateBucketErrors(async () => {
+        const [refused] = (await this.client.send(command)).Errors ?? [];
+        if (refused) throw Object.assign(new Error('an object was not deleted'), { code: refused.Code });
+      });
     }
   }
 
@@ -143,14 +131,6 @@ export class S3Store implements ImageStore {
     await translateBucketErrors(() => this.client.send(command, { abortSignal }));
   }
 
-  createTemporaryPath(): Promise<string> {
-    return this.incoming.createPath();
-  }
-
-  removeStaleFiles(): Promise<number> {
-    return this.incoming.cleanUp();
-  }
-
   async presign(key: StoreKey, expiresInSeconds: number, headers: SignedLinkHeaders): Promise<string> {
     const command = new GetObjectCommand({
       ...this.objectLocation(key),
@@ -166,15 +146,6 @@ export class S3Store implements ImageStore {
   }
 
   private objectLocation(key: StoreKey): { Bucket: string; Key: string } {
-    assertStoreKey(key);
-    return { Bucket: this.options.bucket, Key: `${this.options.prefix}${key}` };
-  }
-}
-
-async function translateBucketErrors<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw bucketError(error);
+    return { Bucket: this.options.bucket, Key: `${this.options.prefix}${toStoreKey(key)}` };
   }
 }

@@ -68,7 +68,10 @@ describe('the disk store', () => {
     const original = Object.getOwnPropertyDescriptor(prototype, 'sync');
     const sync = original?.value as (this: FileHandle) => Promise<void>;
     jest.spyOn(prototype, 'sync').mockImplementation(async function (this: FileHandle) {
-      synced.push({ inode: (await this.stat()).ino, visible: await store.has(originalKeyOf(bytes)) });
+      synced.push({
+        inode: (await this.stat()).ino,
+        visible: (await store.size(originalKeyOf(bytes))) !== null,
+      });
       return sync.call(this);
     });
     await store.put(originalKeyOf(bytes), path);
@@ -96,7 +99,7 @@ describe('the disk store', () => {
     await prepareObstacle(join(folder, key.slice(0, 2)), key);
     const path = await writeTemporaryFile(store, bytes);
     await expect(store.put(key, path)).rejects.toThrow(StoreUnavailable);
-    await expect(store.has(key)).resolves.toBe(false);
+    await expect(store.size(key)).resolves.toBeNull();
     await expect(listFiles(store)).resolves.toEqual([]);
     await expect(readFile(path)).resolves.toEqual(bytes);
   });
@@ -127,6 +130,6 @@ describe('the disk store', () => {
     const error: unknown = await store.assertWritable().catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(StoreUnavailable);
     expect(String(error)).not.toContain(folder);
-    await expect(store.createTemporaryPath()).rejects.toThrow(StoreUnavailable);
+    await expect(store.incoming.createPath()).rejects.toThrow(StoreUnavailable);
   });
 });

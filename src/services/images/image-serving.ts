@@ -15,7 +15,7 @@ import {
   type StoreKey,
   variantKey,
 } from '../../storage/image-store.js';
-import { createVariant } from '../../storage/processing/create-variant.js';
+import { createVariant } from '../../storage/processing/encode.js';
 import { type SignedLinks } from '../access/signed-links.js';
 import { type ImageIngest } from './ingest.js';
 import { type Dependencies } from '../dependencies.js';
@@ -176,8 +176,8 @@ export class ImageServing {
     sha256: Uint8Array,
     { width, format }: VariantSpec,
   ): Promise<void> {
-    const originalPath = await this.deps.store.createTemporaryPath();
-    const variantPath = await this.deps.store.createTemporaryPath();
+    const originalPath = await this.deps.store.incoming.createPath();
+    const variantPath = await this.deps.store.incoming.createPath();
     try {
       await writeStreamToFile(await this.deps.store.open(originalKey(sha256)), originalPath);
       await createVariant(originalPath, variantPath, { width, format });

@@ -74,7 +74,7 @@ export class ImageIngest {
   }
 
   private async downloadAndStore(image: Image, url: string): Promise<void> {
-    const path = await this.deps.store.createTemporaryPath();
+    const path = await this.deps.store.incoming.createPath();
     try {
       const { sha256, byteSize } = await this.download(url, path);
       crashIfArmed('image-downloaded');

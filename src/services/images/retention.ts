@@ -66,7 +66,7 @@ export class Retention {
 
   /** Removes temporary files that a crash left behind on this machine. */
   async removeTemporaryFiles(): Promise<void> {
-    const count = await this.deps.store.removeStaleFiles();
+    const count = await this.deps.store.incoming.cleanUp();
     if (count > 0) this.deps.log.info({ count }, 'removed temporary files that a crash had left behind');
   }
 

@@ -86,7 +86,7 @@ export class StoreCheck {
     const key = originalKey(Buffer.from(sha256, 'hex'));
     for (const { upstreamUrl } of images) {
       if (upstreamUrl === null) continue;
-      const path = await this.deps.store.createTemporaryPath();
+      const path = await this.deps.store.incoming.createPath();
       try {
         const limits = { maxBytes: this.deps.maxBytes, timeoutMs: DOWNLOAD_TIMEOUT_MS };
         const response = await this.deps.http.download(upstreamUrl, path, limits).catch(() => null);

@@ -15,7 +15,7 @@ import { workspaceVisibility } from '../../core/access/visibility.js';
 import { measureFile, writeStreamToFile } from '../../storage/write-stream.js';
 import { inspectImage } from '../../storage/processing/inspect-image.js';
 import { originalKey } from '../../storage/image-store.js';
-import { normalizeUpload } from '../../storage/processing/normalize-upload.js';
+import { normalizeUpload } from '../../storage/processing/encode.js';
 import { requireCanCreate } from '../access/access.js';
 import { type SignedLinks } from '../access/signed-links.js';
 import { type Dependencies } from '../dependencies.js';
@@ -88,8 +88,8 @@ export class Uploads {
     if (!upload || upload.expiresAt < new Date()) {
       throw new Gone('This upload link has expired. Request a new one with `createUpload`.');
     }
-    const receivedPath = await this.deps.store.createTemporaryPath();
-    const normalizedPath = await this.deps.store.createTemporaryPath();
+    const receivedPath = await this.deps.store.incoming.createPath();
+    const normalizedPath = await this.deps.store.incoming.createPath();
     try {
       await writeStreamToFile(body, receivedPath, this.deps.maxBytes);
       await normalizeUpload(receivedPath, normalizedPath);

@@ -21,20 +21,13 @@ const decodeSlots = new Semaphore(MAX_CONCURRENT_DECODES);
 /** Counts megabytes, because a release takes the semaphore time in proportion to its free units. */
 const freeMegabytes = new Semaphore(Math.floor(DECODING_MEMORY_BYTES / 1e6));
 
-/** An image's header. Width and height apply after the EXIF rotation. */
-export interface ImageHeader {
-  format: DecodableFormat;
-  width: number;
-  height: number;
-  hasAlpha: boolean;
-  /** Only for JPEG. */
-  chromaSubsampling: string | undefined;
-}
+/** An image's header. Width and height apply after the EXIF rotation, and `chromaSubsampling` is only set for JPEG. */
+export type ImageHeader = ReturnType<typeof readHeader>;
 
 /** What the caller will produce. Without `maxWidth` the image keeps its width; without `format` it is not encoded again. */
-export interface DecodeOptions {
-  maxWidth?: number;
-  format?: ImageFormat | ((header: ImageHeader) => ImageFormat);
+interface DecodeOptions {
+  maxWidth?: number | null;
+  format?: (header: ImageHeader) => ImageFormat;
   /** The file that will be written, to tell a disk error from a damaged image. */
   outputPath?: string;
 }
@@ -58,12 +51,10 @@ export async function decode<T>(
     try {
       const metadata = await sharp(path, { limitInputPixels: false }).metadata();
       const header = readHeader(sourceFormat, metadata);
-      const format = typeof options.format === 'function' ? options.format(header) : (options.format ?? null);
+      const format = options.format?.(header) ?? null;
       const scale = Math.min(1, (options.maxWidth ?? header.width) / header.width);
-      const bytes = estimateDecodingBytes(metadata, {
-        pixels: header.width * header.height * scale ** 2,
-        format,
-      });
+      const pixels = header.width * header.height * scale ** 2;
+      const bytes = estimateDecodingBytes(metadata, { pixels, format });
       if (bytes > DECODING_MEMORY_BYTES) throw unreadableImage(tooLargeReason(header, format));
       const image = sharp(path, { limitInputPixels: MAX_PIXELS, sequentialRead: true, autoOrient: true });
       return await freeMegabytes.runExclusive(
@@ -76,7 +67,7 @@ export async function decode<T>(
   });
 }
 
-function readHeader(sourceFormat: DecodableFormat, metadata: Metadata): ImageHeader {
+function readHeader(sourceFormat: DecodableFormat, metadata: Metadata) {
   const { format, compression, width, height, autoOrient, hasAlpha, chromaSubsampling } = metadata;
   const isAvif = format === 'heif' && compression === 'av1';
   if (sourceFormat === 'avif' ? !isAvif : format !== sourceFormat)
@@ -85,13 +76,7 @@ function readHeader(sourceFormat: DecodableFormat, metadata: Metadata): ImageHea
     throw unreadableImage(
       `${width} x ${height} pixels are more than the maximum of ${MAX_PIXELS / 1e6} million`,
     );
-  return {
-    format: sourceFormat,
-    width: autoOrient.width,
-    height: autoOrient.height,
-    hasAlpha,
-    chromaSubsampling,
-  };
+  return { ...autoOrient, format: sourceFormat, hasAlpha, chromaSubsampling };
 }
 
 function tooLargeReason(header: ImageHeader, outputFormat: ImageFormat | null): string {

@@ -11,30 +11,16 @@ export const DECODING_MEMORY_BYTES = 160_000_000;
 const MAX_BUFFERED_ROWS = 1_900;
 /** An image with few rows is in memory at most this many times. */
 const MAX_BUFFERED_COPIES = 5;
-const SAMPLE_BYTES = {
-  char: 1,
-  uchar: 1,
-  short: 2,
-  ushort: 2,
-  int: 4,
-  uint: 4,
-  float: 4,
-  complex: 8,
-  double: 8,
-  dpcomplex: 16,
-};
-
-/** The result of decoding. `format` is null when the image is not encoded again. */
-export interface DecodeOutput {
-  pixels: number;
-  format: ImageFormat | null;
-}
 
 /**
  * Estimates the most memory, in bytes, that producing `output` from an image takes, based on the image's header. The factors
- * were measured with libvips 8.18 on noise, which is the worst case for every encoder, and then rounded up.
+ * were measured with libvips 8.18 on noise, which is the worst case for every encoder, and then rounded up. The output's format
+ * is null when the image is not encoded again.
  */
-export function estimateDecodingBytes(metadata: Metadata, output: DecodeOutput): number {
+export function estimateDecodingBytes(
+  metadata: Metadata,
+  output: { pixels: number; format: ImageFormat | null },
+): number {
   const { width, height, orientation = 1, space } = metadata;
   const rowBytes =
     Math.min(MAX_BUFFERED_ROWS, MAX_BUFFERED_COPIES * height) * width * bytesPerPixel(metadata);
@@ -73,6 +59,7 @@ function encoderBytesPerPixel(format: ImageFormat, { hasAlpha }: Metadata): numb
   return 0;
 }
 
+/** The accepted formats have 8 or 16 bits per channel. */
 function bytesPerPixel({ channels, depth }: Metadata): number {
-  return channels * SAMPLE_BYTES[depth];
+  return channels * (depth === 'uchar' ? 1 : 2);
 }

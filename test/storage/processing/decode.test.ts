@@ -43,13 +43,13 @@ describe('decoding', () => {
     let first: Promise<never> | undefined;
     await new Promise<void>((resolve) => {
       // Encoding as AVIF takes about 120 of the 160 MB.
-      first = decode(large, { format: 'avif' }, () => {
+      first = decode(large, { format: () => 'avif' }, () => {
         resolve();
         return new Promise<never>((_, reject) => (endFirst = reject));
       });
     });
     let secondHasStarted = false;
-    const second = decode(large, { format: 'avif' }, () => Promise.resolve((secondHasStarted = true)));
+    const second = decode(large, { format: () => 'avif' }, () => Promise.resolve((secondHasStarted = true)));
     // Takes far longer than `second` needs to read its header.
     await sharp(large).stats();
     expect(secondHasStarted).toBe(false);

@@ -6,8 +6,7 @@ import sharp from 'sharp';
 import { ImageUnavailable, StoreUnavailable } from '../../../src/core/errors.js';
 import { IMAGE_FORMATS } from '../../../src/core/images/image.js';
 import { inspectImage } from '../../../src/storage/processing/inspect-image.js';
-import { createVariant } from '../../../src/storage/processing/create-variant.js';
-import { normalizeUpload } from '../../../src/storage/processing/normalize-upload.js';
+import { createVariant, normalizeUpload } from '../../../src/storage/processing/encode.js';
 
 let folder: string;
 let files = 0;

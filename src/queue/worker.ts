@@ -20,8 +20,6 @@ export interface JobContext {
   jobId: string;
   /** 1 for the first run. */
   attempt: number;
-  /** Aborted when the process is about to exit. */
-  signal: AbortSignal;
 }
 export type JobHandlers = {
   [Name in JobName]: (payload: JobPayloads[Name], context: JobContext) => Promise<void>;
@@ -43,7 +41,7 @@ export interface WorkerOptions {
 
 /** A recurring job lost with its instance is queued again within this time. Orphaned jobs are found within twice as long. */
 const SAFETY_POLL_INTERVAL_MS = 5_000;
-/** At shutdown, running jobs may take this long before their signal is aborted and they are released. */
+/** At shutdown, running jobs may take this long before they are released. */
 const SHUTDOWN_GRACE_MS = 6_000;
 /** Delay before a queue that stopped on its own is started again. */
 const RESTART_DELAY_MS = 1_000;
@@ -83,7 +81,7 @@ export class Worker {
     this.timers.add(setInterval(() => void this.replaceQueueWithOrphans(), SAFETY_POLL_INTERVAL_MS));
   }
 
-  /** Takes no new jobs and lets the running ones finish. Those that take too long are aborted and released. */
+  /** Takes no new jobs and lets the running ones finish. Those that take too long are released. */
   async stop(): Promise<void> {
     this.isStopping = true;
     this.timers.forEach((timer) => clearTimeout(timer));
@@ -206,35 +204,27 @@ export class Worker {
   private createTaskHandler(name: JobName): NonNullable<RunnerOptions['taskList']>[string] {
     const handler = this.options.handlers[name] as (payload: unknown, context: JobContext) => Promise<void>;
     const intervalMs = this.options.recurringIntervalsMs[name];
-    return async (payload, { job, abortSignal }) => {
-      const endRun = this.trackRun(job.id);
+    const runJob = async (payload: unknown, context: JobContext) => {
       try {
-        await handler(payload, {
-          jobId: job.id,
-          attempt: job.attempts,
-          signal: abortSignal ?? new AbortController().signal,
-        });
+        await handler(payload, context);
       } catch (error) {
         const isPermanent = error instanceof AppError && 'retryable' in error && error.retryable === false;
         this.options.log.warn(
-          { err: error, job: name, attempt: job.attempts, permanent: isPermanent },
+          { err: error, job: name, attempt: context.attempt, permanent: isPermanent },
           'a job failed',
         );
         if (!isPermanent && intervalMs === undefined) throw error;
-      } finally {
-        endRun();
-        if (intervalMs !== undefined) await this.enqueueRecurring(name, intervalMs, 'replace');
       }
     };
-  }
-
-  /** Tracks a run until the returned function is called. */
-  private trackRun(jobId: string): () => void {
-    let resolveRun = () => {};
-    this.runningJobs.set(jobId, new Promise<void>((resolve) => (resolveRun = resolve)));
-    return () => {
-      this.runningJobs.delete(jobId);
-      resolveRun();
+    return async (payload, { job }) => {
+      const run = runJob(payload, { jobId: job.id, attempt: job.attempts });
+      this.runningJobs.set(job.id, run);
+      try {
+        await run;
+      } finally {
+        this.runningJobs.delete(job.id);
+        if (intervalMs !== undefined) await this.enqueueRecurring(name, intervalMs, 'replace');
+      }
     };
   }
 

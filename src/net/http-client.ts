@@ -37,11 +37,6 @@ export interface PostOptions {
    */
   maxPrefixBytes?: number;
 }
-export interface DownloadOptions {
-  maxBytes: number;
-  /** For the whole exchange, including redirects. */
-  timeoutMs: number;
-}
 export interface HttpResponse<Body> {
   status: number;
   /** Names in lower case. */
@@ -89,19 +84,20 @@ export class HttpClient {
       });
       return { ...response, body: response.body.toString('utf8') };
     } finally {
-      if (dedicated) await this.destroyDedicatedClient(dedicated);
+      if (dedicated) this.dedicatedClients.delete(dedicated);
+      await dedicated?.destroy();
     }
   }
 
   /**
-   * Downloads at most `maxBytes` into a new file, following up to 3 redirects to http(s) URLs. Only status 200 creates a file;
-   * `body` is null for any other. Throws RequestFailed (with BodyTooLarge as its `cause` above `maxBytes`), or FileWriteFailed
-   * when the local disk fails. Leaves no file when it throws.
+   * Downloads at most `maxBytes` into a new file, following up to 3 redirects to http(s) URLs. `timeoutMs` covers all of them.
+   * Only status 200 creates a file; `body` is null for any other. Throws RequestFailed (with BodyTooLarge as its `cause` above
+   * `maxBytes`), or FileWriteFailed when the local disk fails. Leaves no file when it throws.
    */
   async download(
     url: string,
     path: string,
-    { maxBytes, timeoutMs }: DownloadOptions,
+    { maxBytes, timeoutMs }: { maxBytes: number; timeoutMs: number },
   ): Promise<HttpResponse<DownloadedFile | null>> {
     const read = async (received: Dispatcher.ResponseData) => {
       if (received.statusCode === 200) return writeBodyToFile(received, path, maxBytes);
@@ -142,11 +138,6 @@ export class HttpClient {
     const client = new Client(origin, { connect: this.connect, pipelining: 0 });
     this.dedicatedClients.add(client);
     return client;
-  }
-
-  private async destroyDedicatedClient(client: Client): Promise<void> {
-    this.dedicatedClients.delete(client);
-    await client.destroy();
   }
 
   private async exchange<Body>(

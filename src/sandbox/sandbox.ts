@@ -53,18 +53,10 @@ export class Sandbox {
   private readonly backgroundWork = new Set<Promise<void>>();
 
   constructor(options: SandboxOptions) {
-    const { publicUrl, log, delayMs = DEFAULT_DELAY_MS } = options;
+    const { publicUrl, log, delayMs: defaultDelayMs = DEFAULT_DELAY_MS } = options;
     const { http, charges, images } = this;
     const { signal } = this.closeController;
-    this.generator = new SandboxGenerator({
-      http,
-      images,
-      charges,
-      signal,
-      log,
-      publicUrl,
-      defaultDelayMs: delayMs,
-    });
+    this.generator = new SandboxGenerator({ http, images, charges, signal, log, publicUrl, defaultDelayMs });
 
     const api = [requireBearer(options.token), express.json({ limit: MAX_BODY_SIZE, type: () => true })];
     this.router = Router();

@@ -63,12 +63,10 @@ export const MAX_READ_TASK_IDS = 50;
  */
 export class AceDataClient {
   private readonly http = new HttpClient();
-  private readonly options: AceDataOptions;
   private readonly baseUrl: string;
   private editAction: EditAction;
 
-  constructor(options: AceDataOptions) {
-    this.options = options;
+  constructor(private readonly options: AceDataOptions) {
     this.baseUrl = options.baseUrl.replace(/\/+$/, '');
     this.editAction = options.editAction ?? 'edits';
   }

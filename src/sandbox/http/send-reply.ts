@@ -13,7 +13,7 @@ const HTML_502 = `<html>
 </html>
 `;
 
-/** Sends the reply to a submission, or the fault that its prompt requests instead. */
+/** Sends the reply to a submission, or the fault that its prompt requests instead. @throws ApiRefusal for `timeout`. */
 export function sendReply(
   response: Response,
   { fault, status, reply }: { fault: Directives['reply']; status: number; reply: object },

@@ -2,13 +2,10 @@ import { createHash } from 'node:crypto';
 import sharp, { type Sharp } from 'sharp';
 import { renderCaption } from './caption.js';
 import { EDIT_MAX_SIDE, type ImageSize } from './image-size.js';
+import { type PaintingParameters } from './paint-image.js';
 
-/** Everything that determines an edit, in addition to the bytes of the source. */
-export interface EditParameters {
-  /** The prompt without directives. It determines the colour grade. */
-  caption: string;
-  seed: number;
-  model: string;
+/** Everything that determines an edit, in addition to the bytes of the source. The caption determines the colour grade. */
+export interface EditParameters extends Pick<PaintingParameters, 'caption' | 'seed' | 'model'> {
   /** Size of the result. Null keeps the size of the source, with at most 1440 pixels on a side. */
   size: ImageSize | null;
 }

@@ -26,9 +26,6 @@ export interface SandboxTask {
   completion: { atMs: number; outcome: GenerationOutcome } | null;
 }
 
-/** The response of `/flux/tasks` for one ID: the task's fields, or an empty object for an unknown ID. */
-export type TaskView = Record<string, unknown>;
-
 /** Enough for any load test. The least recently used are dropped first. */
 const MAX_TASKS = 100_000;
 
@@ -53,12 +50,12 @@ export class SandboxTaskStore {
   }
 
   /** The task, or `{}` for an unknown ID. */
-  retrieve(id: string): TaskView {
+  retrieve(id: string): object {
     return this.retrieveBatch([id]).items[0] ?? {};
   }
 
   /** The known tasks among the IDs, in their order and without duplicates. */
-  retrieveBatch(ids: readonly string[]): { items: TaskView[]; count: number } {
+  retrieveBatch(ids: readonly string[]): { items: object[]; count: number } {
     const items = [...new Set(ids)].flatMap((id) => {
       const task = this.tasks.get(id);
       return task ? [toTaskView(task)] : [];
@@ -67,7 +64,7 @@ export class SandboxTaskStore {
   }
 }
 
-function toTaskView(task: SandboxTask): TaskView {
+function toTaskView(task: SandboxTask): object {
   const started = task.startedAtMs / 1000;
   const baseFields = { id: task.id, type: 'images', created_at: started, started_at: started };
   const request = task.request.rawFields;

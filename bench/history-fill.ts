@@ -52,7 +52,7 @@ const TASKS = `
       ${word('age + 2', 'lighthouse', 'harbour', 'siamese cat', 'market', 'forest path', 'violin', 'kitchen', 'fox')},
       case when age % $5 = $5 / 2 then 'under a ' || $4 end,
       ${word('age + 3', 'at dusk', 'in the rain', 'after snowfall', 'at noon', 'under neon light')} || ',',
-      ${word('age + 4', 'oil on canvas', '35 mm photograph', 'watercolour', 'isometric render')} || ', take', age),
+      ${word('age + 4', 'oil on canvas', '35 mm photograph', 'watercolor', 'isometric render')} || ', take', age),
     ${word('age % $3', 'flux-dev', 'flux-dev', 'flux-pro', 'flux-kontext-pro', 'flux-2-pro')}, '1024x1024',
     image_count, case status when 'SUCCEEDED' then image_count else 0 end,
     case status when 'FAILED' then '{"code":"UPSTREAM_FAILED","message":"The upstream could not make it.",

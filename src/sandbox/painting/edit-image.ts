@@ -4,7 +4,7 @@ import { renderCaption } from './caption.js';
 import { EDIT_MAX_SIDE, type ImageSize } from './image-size.js';
 import { type PaintingParameters } from './paint-image.js';
 
-/** Everything that determines an edit, in addition to the bytes of the source. The caption determines the colour grade. */
+/** Everything that determines an edit, in addition to the bytes of the source. The caption determines the color grade. */
 export interface EditParameters extends Pick<PaintingParameters, 'caption' | 'seed' | 'model'> {
   /** Size of the result. Null keeps the size of the source, with at most 1440 pixels on a side. */
   size: ImageSize | null;
@@ -27,7 +27,7 @@ const INK_COLOR = '#26231f';
 const MAX_SOURCE_PIXELS = 64_000_000;
 
 /**
- * Renders the source with another colour grade, as a print on white paper with the prompt below it. The same source and
+ * Renders the source with another color grade, as a print on white paper with the prompt below it. The same source and
  * parameters produce the same bytes.
  * @throws Error when the source is not a readable image.
  */

@@ -58,12 +58,12 @@ export function drawRidges(canvas: Canvas, horizon: number, relief: Ridge['relie
     const fraction = (index + 0.4) / count;
     const base = horizon + (height - horizon) * fraction * 0.95;
     const rise = unit * (relief === 'rugged' ? 0.2 - 0.1 * fraction : 0.085 + 0.03 * fraction);
-    const colour = blend(palette.far, palette.near, fraction ** 0.8);
-    const mist = blend(colour, palette.sky[2], 0.45 * (1 - fraction));
+    const color = blend(palette.far, palette.near, fraction ** 0.8);
+    const mist = blend(color, palette.sky[2], 0.45 * (1 - fraction));
     const line = ridgeLine(canvas, { base, rise, relief });
     const nearness = relief === 'rugged' ? 0 : index - count + 3;
-    const trees = nearness > 0 ? drawPines(canvas, line, { size: 0.05 * nearness, fill: colour }) : '';
-    const gradient = verticalGradient(`ridge${index}`, { 0: colour, 75: mist });
+    const trees = nearness > 0 ? drawPines(canvas, line, { size: 0.05 * nearness, fill: color }) : '';
+    const gradient = verticalGradient(`ridge${index}`, { 0: color, 75: mist });
     return gradient + trees + areaBelow(canvas, line, `url(#ridge${index})`);
   }).join('');
 }

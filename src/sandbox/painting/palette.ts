@@ -1,4 +1,4 @@
-/** The colours of a scene, as #rrggbb. */
+/** The colors of a scene, as #rrggbb. */
 export interface Palette {
   /** From the zenith to the horizon. */
   sky: readonly [string, string, string];
@@ -38,10 +38,10 @@ function toPalette([zenith, middle, horizon, light, far, near, ...accents]: Colo
   return { sky: [zenith, middle, horizon], light, far, near, accents, isNight: accents.length > 0 };
 }
 
-/** Mixes two colours. `fraction` 0 is `from` and 1 is `to`. */
+/** Mixes two colors. `fraction` 0 is `from` and 1 is `to`. */
 export function blend(from: string, to: string, fraction: number): string {
   const mixed = [1, 3, 5].map((at) => {
-    const channel = (colour: string) => Number.parseInt(colour.slice(at, at + 2), 16);
+    const channel = (color: string) => Number.parseInt(color.slice(at, at + 2), 16);
     const value = Math.round(channel(from) * (1 - fraction) + channel(to) * fraction);
     return value.toString(16).padStart(2, '0');
   });

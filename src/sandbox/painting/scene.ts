@@ -76,7 +76,7 @@ function aurora(canvas: Canvas): string {
   const palette = random.pick(NIGHT_PALETTES);
   const night = { ...canvas, palette };
   const horizon = height * 0.7;
-  const curtains = palette.accents.map((colour, index) => curtain(night, `curtain${index}`, colour)).join('');
+  const curtains = palette.accents.map((color, index) => curtain(night, `curtain${index}`, color)).join('');
   const far = ridgeLine(night, { base: horizon, rise: unit * 0.1, relief: 'rugged' });
   const near = ridgeLine(night, { base: horizon + height * 0.09, rise: unit * 0.06, relief: 'soft' });
   return (
@@ -89,9 +89,9 @@ function aurora(canvas: Canvas): string {
 }
 
 /** Rays side by side along a wavy line, which overlap and become taller and shorter. */
-function curtain(canvas: Canvas, id: string, colour: string): string {
+function curtain(canvas: Canvas, id: string, color: string): string {
   const { random, width, height } = canvas;
-  const stops = { 0: `${colour}00`, 72: `${colour}43`, 93: `${colour}68`, 100: `${colour}00` };
+  const stops = { 0: `${color}00`, 72: `${color}43`, 93: `${color}68`, 100: `${color}00` };
   const base = height * random.between(0.36, 0.56);
   const foot = ridgeLine(canvas, { base, rise: height * 0.2, relief: 'soft' });
   const wave = random.between(0.08, 0.2);

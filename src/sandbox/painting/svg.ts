@@ -30,7 +30,7 @@ export function polyline(points: readonly Point[]): string {
 
 function stopElements(stops: Stops): string {
   const entries = Object.entries(stops);
-  return entries.map(([at, colour]) => element('stop', { offset: `${at}%`, 'stop-color': colour })).join('');
+  return entries.map(([at, color]) => element('stop', { offset: `${at}%`, 'stop-color': color })).join('');
 }
 
 function round(value: string | number): string | number {

@@ -15,7 +15,7 @@ import {
   type StoreKey,
   variantKey,
 } from '../../storage/image-store.js';
-import { createVariant } from '../../storage/processing/encode.js';
+import { createVariant } from '../../storage/processing/create-variant.js';
 import { type SignedLinks } from '../access/signed-links.js';
 import { type ImageIngest } from './ingest.js';
 import { type Dependencies } from '../dependencies.js';

@@ -15,7 +15,7 @@ import { workspaceVisibility } from '../../core/access/visibility.js';
 import { measureFile, writeStreamToFile } from '../../storage/write-stream.js';
 import { inspectImage } from '../../storage/processing/inspect-image.js';
 import { originalKey } from '../../storage/image-store.js';
-import { normalizeUpload } from '../../storage/processing/encode.js';
+import { normalizeUpload } from '../../storage/processing/normalize-upload.js';
 import { requireCanCreate } from '../access/access.js';
 import { type SignedLinks } from '../access/signed-links.js';
 import { type Dependencies } from '../dependencies.js';

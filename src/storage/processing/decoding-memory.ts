@@ -28,7 +28,7 @@ export function estimateDecodingBytes(
   // Rows are decoded from top to bottom, so rotating needs the whole image in memory.
   const rotationBytes = orientation > 1 ? output.pixels * bytesPerPixel(metadata) : 0;
   const encoderBytes = output.format ? output.pixels * encoderBytesPerPixel(output.format, metadata) : 0;
-  // CMYK is converted by a colour profile, which keeps the same number of rows again.
+  // CMYK is converted by a color profile, which keeps the same number of rows again.
   return rowBytes * (space === 'cmyk' ? 2 : 1) + frameBytes + rotationBytes + encoderBytes;
 }
 

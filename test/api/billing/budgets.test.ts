@@ -226,7 +226,7 @@ describe('budgets', () => {
     expect((await generate({ model: 'flux-2-klein' }, app, key)).codes).toEqual([]);
   });
 
-  test('a task counts towards the month of its request and leaves other months untouched', async () => {
+  test('a task counts toward the month of its request and leaves other months untouched', async () => {
     const { id, key } = await createKey();
     await setBudget({ scope: 'API_KEY', scopeId: id, amount: '0.1' });
     const { task } = await generate({}, app, key);

@@ -165,7 +165,7 @@ describe('generation limits', () => {
     );
   });
 
-  test('replays of an idempotency key and invalid inputs do not count towards generations per minute', async () => {
+  test('replays of an idempotency key and invalid inputs do not count toward generations per minute', async () => {
     const key = await addWorkspaceWithKey(one);
     const input = { prompt: 'once', idempotencyKey: newId() };
     const outcomes = [];

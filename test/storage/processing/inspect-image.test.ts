@@ -31,7 +31,7 @@ function noise(side: number): Sharp {
   return sharp(pixels, { raw: { width: side, height: side, channels: 3 } });
 }
 
-/** The smallest possible PNG of this size: a single colour with one bit per pixel. */
+/** The smallest possible PNG of this size: a single color with one bit per pixel. */
 function singleColourPng(width: number, height: number, interlaced = false): Buffer {
   const chunk = (type: string, data: Buffer) => {
     const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);

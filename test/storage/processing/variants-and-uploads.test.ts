@@ -6,7 +6,8 @@ import sharp from 'sharp';
 import { ImageUnavailable, StoreUnavailable } from '../../../src/core/errors.js';
 import { IMAGE_FORMATS } from '../../../src/core/images/image.js';
 import { inspectImage } from '../../../src/storage/processing/inspect-image.js';
-import { createVariant, normalizeUpload } from '../../../src/storage/processing/encode.js';
+import { createVariant } from '../../../src/storage/processing/create-variant.js';
+import { normalizeUpload } from '../../../src/storage/processing/normalize-upload.js';
 
 let folder: string;
 let files = 0;
@@ -144,7 +145,7 @@ describe('an uploaded image', () => {
     expect((await pixelAt(to, 150, 20))[0]).toBeGreaterThan(200);
   });
 
-  test('keeps its colours when its profile is removed', async () => {
+  test('keeps its colors when its profile is removed', async () => {
     const [from, to] = [
       await fileWith(await plain(9, 9, '#c04020').withIccProfile('p3').png().toBuffer()),
       newPath(),

@@ -1,0 +1,26 @@
+import { type ImageFormat } from '../../core/images/image.js';
+import { decode, type ImageHeader } from './decode.js';
+import { encode } from './encode.js';
+
+/** High, because uploads are encoded a second time and may be edited again. */
+const UPLOAD_QUALITY = 92;
+
+/**
+ * Writes an uploaded image in the form that is stored: upright, in 8-bit sRGB, without EXIF, GPS, XMP and color profile. JPEG
+ * and opaque WebP keep their format, and everything else becomes PNG. Uses the first frame of an animation. Throws like
+ * `createVariant`.
+ */
+export async function normalizeUpload(path: string, outputPath: string): Promise<void> {
+  await decode(path, { format: uploadFormat, outputPath }, async (image, header) => {
+    await encode(image, uploadFormat(header), {
+      quality: UPLOAD_QUALITY,
+      chromaSubsampling: header.chromaSubsampling === '4:2:0' ? '4:2:0' : '4:4:4',
+    }).toFile(outputPath);
+  });
+}
+
+function uploadFormat({ format, hasAlpha }: ImageHeader): ImageFormat {
+  if (format === 'jpeg') return 'jpeg';
+  // Transparent WebP needs six times the memory of opaque WebP to encode. It is mostly used for drawings, which suit PNG.
+  return format === 'webp' && !hasAlpha ? 'webp' : 'png';
+}

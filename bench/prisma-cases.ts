@@ -69,7 +69,7 @@ export function prismaCases({
     findOwn: {
       title: 'the same, for a job',
       sql: async (db) => [await new TaskRepository(db).find(nextTask())],
-      prisma: (db) => db.withPrisma((prisma) => findTasks(prisma, { id: { in: [nextTask()] } })),
+      prisma: (db) => findTasks(db.prisma, { id: { in: [nextTask()] } }),
     },
     images: {
       title: 'the images of 20 tasks, for a caller',
@@ -98,32 +98,28 @@ export function prismaCases({
     events: {
       title: `${EVENTS} events after a position, to push them`,
       sql: (db) => new EventRepository(db).readAfter(1_000n, EVENTS),
-      prisma: (db) => db.withPrisma((prisma) => prisma.taskEvent.findMany(eventsAfter(1_000n))),
+      prisma: (db) => db.prisma.taskEvent.findMany(eventsAfter(1_000n)),
     },
     head: {
       title: 'the last position of the event log',
       sql: async (db) => [await new EventRepository(db).headPosition()],
-      prisma: (db) => db.withPrisma(async (prisma) => [await prisma.eventLogHead.findFirst()]),
+      prisma: async (db) => [await db.prisma.eventLogHead.findFirst()],
     },
     release: {
       title: 'give back room under an in-flight limit',
       sql: async (db) => [await new InFlightRepository(db).release(newId())],
-      prisma: (db) =>
-        db.withPrisma(async (prisma) => [
-          await prisma.inFlightLease.deleteMany({ where: { taskId: newId() } }),
-        ]),
+      prisma: async (db) => [await db.prisma.inFlightLease.deleteMany({ where: { taskId: newId() } })],
     },
     key: {
       title: 'an API key by its hash',
       sql: async (db) => [await new ApiKeyRepository(db).findByHash(nextHash())],
-      prisma: (db) =>
-        db.withPrisma(async (prisma) => [
-          await prisma.apiKey.findUnique({
-            where: { hash: new Uint8Array(nextHash()) },
-            omit: { hash: true },
-            include: { workspace: { select: { name: true } } },
-          }),
-        ]),
+      prisma: async (db) => [
+        await db.prisma.apiKey.findUnique({
+          where: { hash: new Uint8Array(nextHash()) },
+          omit: { hash: true },
+          include: { workspace: { select: { name: true } } },
+        }),
+      ],
     },
   };
 }
@@ -140,20 +136,18 @@ async function createTask(db: Database, workspaceId: string) {
   const task = { ...fields, priority: 1, metadata: undefined };
   const { kind, model, size, requestedCount } = task;
   const data = { kind, model, size, requestedCount };
-  const [created] = await db.withPrisma((prisma) =>
-    prisma.$transaction([
-      prisma.task.create({
-        data: {
-          ...task,
-          inputHash: new Uint8Array(inputHash),
-          deadlineAt: new Date(Date.now() + timeoutSeconds * 1000),
-          events: { create: { workspaceId, type: 'TASK_REQUESTED', actor: ACTOR, data } },
-        },
-      }),
-      prisma.$executeRaw`
+  const [created] = await db.prisma.$transaction([
+    db.prisma.task.create({
+      data: {
+        ...task,
+        inputHash: new Uint8Array(inputHash),
+        deadlineAt: new Date(Date.now() + timeoutSeconds * 1000),
+        events: { create: { workspaceId, type: 'TASK_REQUESTED', actor: ACTOR, data } },
+      },
+    }),
+    db.prisma.$executeRaw`
         SELECT graphile_worker.add_job('submit-task', json_build_object('taskId', ${task.id}::text), flags := ARRAY['upstream'])`,
-    ]),
-  );
+  ]);
   return created;
 }
 

@@ -70,9 +70,7 @@ export class ApiKeyRepository {
   async findActive(ids: readonly string[]): Promise<Set<string>> {
     const isUnexpired = [{ expiresAt: null }, { expiresAt: { gt: new Date() } }];
     const where = { id: { in: [...ids] }, revokedAt: null, OR: isUnexpired };
-    const rows = await this.db.withPrisma((prisma) =>
-      prisma.apiKey.findMany({ where, select: { id: true } }),
-    );
+    const rows = await this.db.prisma.apiKey.findMany({ where, select: { id: true } });
     return new Set(rows.map(({ id }) => id));
   }
 
@@ -86,13 +84,10 @@ export class ApiKeyRepository {
   }
 
   async insert(key: NewApiKey, audit: NewAuditEntry): Promise<ApiKey> {
-    const [row] = await this.db.withPrisma((prisma) =>
-      prisma.$transaction([
-        prisma.apiKey.create({ data: newKeyRow(key), omit: WITHOUT_HASH }),
-        prisma.auditEntry.create({ data: auditRow(audit) }),
-      ]),
-    );
-    return toApiKey(row);
+    return this.db.transactionWithPrisma(async (prisma) => {
+      await prisma.auditEntry.create({ data: auditRow(audit) });
+      return toApiKey(await prisma.apiKey.create({ data: newKeyRow(key), omit: WITHOUT_HASH }));
+    });
   }
 
   /** Revokes a key and returns it. Null when the workspace has no such key. A revoked key stays unchanged. */
@@ -139,9 +134,8 @@ export class ApiKeyRepository {
 
   /** Sets the time of last use of these keys to now. */
   async markUsed(ids: readonly string[]): Promise<void> {
-    await this.db.withPrisma((prisma) =>
-      prisma.apiKey.updateMany({ where: { id: { in: [...ids] } }, data: { lastUsedAt: new Date() } }),
-    );
+    const where = { id: { in: [...ids] } };
+    await this.db.prisma.apiKey.updateMany({ where, data: { lastUsedAt: new Date() } });
   }
 
   /**

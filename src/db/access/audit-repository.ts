@@ -47,7 +47,7 @@ export class AuditRepository {
   constructor(private readonly db: Database) {}
 
   async insert(...entries: NewAuditEntry[]): Promise<void> {
-    await this.db.withPrisma((prisma) => prisma.auditEntry.createMany({ data: entries.map(auditRow) }));
+    await this.db.prisma.auditEntry.createMany({ data: entries.map(auditRow) });
   }
 
   /** A page of the workspace's entries, newest first, below `before`. With `unowned`, also entries that belong to no workspace. */
@@ -70,7 +70,7 @@ export class AuditRepository {
     const read = (prisma: Prisma.TransactionClient) =>
       prisma.auditEntry.findMany({ where, orderBy: { id: 'desc' }, take: limit });
     // The row-level security policy of callers hides entries that belong to no workspace.
-    const rows = await (unowned ? this.db.withPrisma(read) : this.db.withPrismaAsCaller(workspaceId, read));
+    const rows = await (unowned ? read(this.db.prisma) : this.db.withPrismaAsCaller(workspaceId, read));
     return rows as AuditEntry[];
   }
 }

@@ -7,15 +7,12 @@ import { type Database } from '../postgres/database.js';
 /** The tenant: it owns API keys, tasks and images. */
 export type Workspace = Prisma.WorkspaceGetPayload<{ select: typeof PUBLIC_FIELDS }>;
 
-/** The version of the secret that signs a workspace's webhooks. */
-export interface WebhookSecretVersion {
-  version: number;
-  /** Until this time, webhooks are also signed with the previous secret. */
-  previousExpiresAt: Date | null;
-}
+/** The version of the secret that signs a workspace's webhooks. Until a time, they are also signed with the previous secret. */
+export type WebhookSecretVersion = Prisma.WorkspaceGetPayload<{ select: typeof SECRET_FIELDS }>;
 
 const PUBLIC_FIELDS = { id: true, name: true, createdAt: true } as const satisfies Prisma.WorkspaceSelect;
 const SECRET_FIELDS = {
+  id: true,
   webhookSecretVersion: true,
   webhookPreviousSecretExpiresAt: true,
 } as const satisfies Prisma.WorkspaceSelect;
@@ -25,10 +22,7 @@ export class WorkspaceRepository {
   constructor(private readonly db: Database) {}
 
   async findWebhookSecretVersion(id: string): Promise<WebhookSecretVersion> {
-    const row = await this.db.withPrisma((prisma) =>
-      prisma.workspace.findUniqueOrThrow({ where: { id }, select: SECRET_FIELDS }),
-    );
-    return toSecretVersion(row);
+    return this.db.prisma.workspace.findUniqueOrThrow({ where: { id }, select: SECRET_FIELDS });
   }
 
   /** Moves on to the next version. The previous one stays valid for `gracePeriodSeconds`. */
@@ -41,13 +35,10 @@ export class WorkspaceRepository {
       webhookSecretVersion: { increment: 1 },
       webhookPreviousSecretExpiresAt: new Date(Date.now() + gracePeriodSeconds * 1000),
     };
-    const [row] = await this.db.withPrisma((prisma) =>
-      prisma.$transaction([
-        prisma.workspace.update({ where: { id }, data, select: SECRET_FIELDS }),
-        prisma.auditEntry.create({ data: auditRow(audit) }),
-      ]),
-    );
-    return toSecretVersion(row);
+    return this.db.transactionWithPrisma(async (prisma) => {
+      await prisma.auditEntry.create({ data: auditRow(audit) });
+      return prisma.workspace.update({ where: { id }, data, select: SECRET_FIELDS });
+    });
   }
 
   /** Inserts a workspace and its first API key in one commit. */
@@ -56,32 +47,20 @@ export class WorkspaceRepository {
     key: NewApiKey,
     audit: NewAuditEntry[],
   ): Promise<{ workspace: Workspace; apiKey: ApiKey }> {
-    const [workspace, apiKey] = await this.db.withPrisma((prisma) =>
-      prisma.$transaction([
-        prisma.workspace.create({ data: { id, name }, select: PUBLIC_FIELDS }),
-        prisma.apiKey.create({ data: newKeyRow(key), omit: { hash: true } }),
-        prisma.auditEntry.createMany({ data: audit.map(auditRow) }),
-      ]),
-    );
-    return { workspace, apiKey: toApiKey(apiKey) };
+    return this.db.transactionWithPrisma(async (prisma) => {
+      const workspace = await prisma.workspace.create({ data: { id, name }, select: PUBLIC_FIELDS });
+      const apiKey = await prisma.apiKey.create({ data: newKeyRow(key), omit: { hash: true } });
+      await prisma.auditEntry.createMany({ data: audit.map(auditRow) });
+      return { workspace, apiKey: toApiKey(apiKey) };
+    });
   }
 
   /** Up to 2 workspaces with this name. Names are not unique. */
   async findByName(name: string): Promise<Workspace[]> {
-    return this.db.withPrisma((prisma) =>
-      prisma.workspace.findMany({ where: { name }, take: 2, select: PUBLIC_FIELDS }),
-    );
+    return this.db.prisma.workspace.findMany({ where: { name }, take: 2, select: PUBLIC_FIELDS });
   }
 
   async find(id: string): Promise<Workspace | null> {
-    return this.db.withPrisma((prisma) =>
-      prisma.workspace.findUnique({ where: { id }, select: PUBLIC_FIELDS }),
-    );
+    return this.db.prisma.workspace.findUnique({ where: { id }, select: PUBLIC_FIELDS });
   }
-}
-
-function toSecretVersion(
-  row: Prisma.WorkspaceGetPayload<{ select: typeof SECRET_FIELDS }>,
-): WebhookSecretVersion {
-  return { version: row.webhookSecretVersion, previousExpiresAt: row.webhookPreviousSecretExpiresAt };
 }

@@ -134,7 +134,7 @@ export class BudgetRepository {
     limit: { amount: string; currency: string },
     audit: NewAuditEntry | null = null,
   ): Promise<void> {
-    await this.db.withPrisma((prisma) => prisma.budget.createMany({ data: key, skipDuplicates: true }));
+    await this.db.prisma.budget.createMany({ data: key, skipDuplicates: true });
     // Repeats until nothing is found, so that tasks whose insert was in progress at the start are counted too.
     while ((await this.countEarlierTasks(key)) > 0);
     await this.change(audit, (prisma) => prisma.budget.updateMany({ where: key, data: limit }));

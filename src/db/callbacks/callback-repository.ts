@@ -94,6 +94,6 @@ export class CallbackRepository {
   /** Deletes up to `limit` callbacks that were received before `time`. Returns the number of deleted callbacks. */
   async deleteBefore(time: Date, limit: number): Promise<number> {
     const where = { id: { lt: minIdAt(time) } };
-    return (await this.db.withPrisma((prisma) => prisma.callback.deleteMany({ where, limit }))).count;
+    return (await this.db.prisma.callback.deleteMany({ where, limit })).count;
   }
 }

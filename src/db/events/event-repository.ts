@@ -183,7 +183,7 @@ export class EventRepository {
 
   /** ID of the log, which differs between databases. */
   async logId(): Promise<string> {
-    const head = await this.db.withPrisma((prisma) => prisma.eventLogHead.findFirst());
+    const head = await this.db.prisma.eventLogHead.findFirst();
     return head?.logId ?? '';
   }
 

@@ -59,9 +59,8 @@ export class BlobRepository {
   /** The hashes among these, in hex, that have a row. */
   async findExisting(sha256s: readonly string[]): Promise<Set<string>> {
     const hashes = sha256s.map((hex) => Uint8Array.from(Buffer.from(hex, 'hex')));
-    const rows = await this.db.withPrisma((prisma) =>
-      prisma.blob.findMany({ where: { sha256: { in: hashes } }, select: { sha256: true } }),
-    );
+    const where = { sha256: { in: hashes } };
+    const rows = await this.db.prisma.blob.findMany({ where, select: { sha256: true } });
     return new Set(rows.map(({ sha256 }) => Buffer.from(sha256).toString('hex')));
   }
 

@@ -137,7 +137,7 @@ export class ImageRepository {
   /** An image of any workspace, with its prompt, for serving it by a signed link. */
   async findWithPrompt(id: string): Promise<ImageWithPrompt | null> {
     const include = { task: { select: { prompt: true } } };
-    const found = await this.db.withPrisma((prisma) => prisma.image.findUnique({ where: { id }, include }));
+    const found = await this.db.prisma.image.findUnique({ where: { id }, include });
     if (!found) return null;
     const { task, ...image } = found;
     return { ...image, prompt: task?.prompt ?? null };
@@ -155,9 +155,7 @@ export class ImageRepository {
 
   /** The images of a task of any workspace, in the upstream's order, for background work. */
   async findByTask(taskId: string): Promise<Image[]> {
-    return this.db.withPrisma((prisma) =>
-      prisma.image.findMany({ where: { taskId }, orderBy: { index: 'asc' } }),
-    );
+    return this.db.prisma.image.findMany({ where: { taskId }, orderBy: { index: 'asc' } });
   }
 
   /** A page of the edits of an image, oldest first. */
@@ -212,23 +210,19 @@ export class ImageRepository {
 
   /** Up to `limit` images that were stored before `time`, oldest first, without deleted ones. */
   async findStoredBefore(time: Date, limit: number): Promise<Pick<Image, 'id' | 'workspaceId' | 'index'>[]> {
-    return this.db.withPrisma((prisma) =>
-      prisma.image.findMany({
-        where: { storedAt: { lt: time }, deletedAt: null },
-        select: { id: true, workspaceId: true, index: true },
-        orderBy: { storedAt: 'asc' },
-        take: limit,
-      }),
-    );
+    return this.db.prisma.image.findMany({
+      where: { storedAt: { lt: time }, deletedAt: null },
+      select: { id: true, workspaceId: true, index: true },
+      orderBy: { storedAt: 'asc' },
+      take: limit,
+    });
   }
 
   /** A page of all stored images, by ID, after the image `after`. */
   async listStored(after: string, limit: number): Promise<StoredImage[]> {
     const where = { id: { gt: after }, storedAt: { not: null }, deletedAt: null };
     const select = { id: true, upstreamUrl: true, sha256: true };
-    const rows = await this.db.withPrisma((prisma) =>
-      prisma.image.findMany({ where, select, orderBy: { id: 'asc' }, take: limit }),
-    );
+    const rows = await this.db.prisma.image.findMany({ where, select, orderBy: { id: 'asc' }, take: limit });
     return rows.map(({ sha256, ...image }) => ({
       ...image,
       sha256: Buffer.from(sha256 ?? []).toString('hex'),

@@ -27,14 +27,12 @@ export class UploadRepository {
   constructor(private readonly db: Database) {}
 
   async insert(upload: Omit<Upload, 'usedAt'>): Promise<void> {
-    await this.db.withPrisma((prisma) => prisma.upload.create({ data: upload }));
+    await this.db.prisma.upload.create({ data: upload });
   }
 
   /** An upload of any workspace, because the link is signed. */
   async find(id: string): Promise<Upload | null> {
-    return this.db.withPrisma((prisma) =>
-      prisma.upload.findUnique({ where: { id }, omit: WITHOUT_CREATION_TIME }),
-    );
+    return this.db.prisma.upload.findUnique({ where: { id }, omit: WITHOUT_CREATION_TIME });
   }
 
   /**
@@ -49,6 +47,6 @@ export class UploadRepository {
   /** Deletes up to `limit` links that expired before `time`. Returns the number of deleted links. */
   async deleteExpiredBefore(time: Date, limit: number): Promise<number> {
     const where = { expiresAt: { lt: time } };
-    return (await this.db.withPrisma((prisma) => prisma.upload.deleteMany({ where, limit }))).count;
+    return (await this.db.prisma.upload.deleteMany({ where, limit })).count;
   }
 }

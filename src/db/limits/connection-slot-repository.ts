@@ -83,6 +83,6 @@ export class ConnectionSlotRepository {
 
   /** Gives back all slots of an instance. */
   async releaseLease(leaseId: string): Promise<void> {
-    await this.db.withPrisma((prisma) => prisma.connectionLease.deleteMany({ where: { id: leaseId } }));
+    await this.db.prisma.connectionLease.deleteMany({ where: { id: leaseId } });
   }
 }

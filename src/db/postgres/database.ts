@@ -2,6 +2,7 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { type Logger } from 'pino';
 import { DatabaseUnavailable } from '../../core/errors.js';
+import { cachedFor } from '../../core/primitives/async.js';
 import { CALLER_ROLE, createCallerQuery, ENTER_WORKSPACE, enterWorkspaceParameters } from './caller-query.js';
 import { bind, type Statement, statement } from './statement.js';
 import { isUnavailable } from './is-unavailable.js';
@@ -13,12 +14,6 @@ export interface DatabaseOptions {
   maxConnections: number;
   log: Logger;
 }
-
-/** Runs one statement and returns its rows. */
-type Query = <Parameters extends object, Row extends object>(
-  statement: Statement<Parameters, Row>,
-  parameters: Parameters,
-) => Promise<Row[]>;
 
 /** How long a request waits for a free or new connection before it fails with DatabaseUnavailable. */
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -35,10 +30,9 @@ const ROW_SECURITY_MISSING_STATES = /^(22023|42501|42P01)$/;
 /** The database pool: Prisma Client, and `query` for the statements that Prisma cannot make or that are hot. */
 export class Database {
   readonly pool: pg.Pool;
+  /** Runs queries in any workspace. Throws DatabaseUnavailable when PostgreSQL cannot be reached. */
   readonly prisma: PrismaClient;
   private closing = false;
-  /** Null until the first caller's statement. */
-  private rowSecurityCheck: Promise<boolean> | null = null;
   /** The connections that have prepared ENTER_WORKSPACE. */
   private readonly preparedClients = new WeakSet<pg.PoolClient>();
 
@@ -56,10 +50,14 @@ export class Database {
       if (!this.closing) options.log.warn({ error: error.message }, 'a database connection was lost');
     });
     this.pool.on('connect', (client) => client.on('error', () => undefined));
-    this.prisma = new PrismaClient({
+    const prisma = new PrismaClient({
       adapter: new PrismaPg(this.pool),
       transactionOptions: PRISMA_TRANSACTION_OPTIONS,
     });
+    // Extended queries keep their types, so the client does too.
+    this.prisma = prisma.$extends({
+      query: { $allOperations: ({ args, query }) => translateUnavailable(() => query(args)) },
+    }) as PrismaClient;
   }
 
   /**
@@ -70,8 +68,7 @@ export class Database {
     statement: Statement<Parameters, Row>,
     parameters: Parameters,
   ): Promise<Row[]> {
-    const config = bind(statement, parameters);
-    return this.translateUnavailable(async () => (await this.pool.query<Row>(config)).rows);
+    return translateUnavailable(() => execute(this.pool, statement, parameters));
   }
 
   /**
@@ -86,35 +83,25 @@ export class Database {
     if (!(await this.hasRowSecurity())) return this.query(statement, parameters);
     const { useGenericPlan } = statement;
     const config = bind(statement, parameters);
-    return this.translateUnavailable(() => this.executeAsCaller({ workspaceId, useGenericPlan }, config));
+    return translateUnavailable(() => this.executeAsCaller({ workspaceId, useGenericPlan }, config));
   }
 
   /**
    * Whether row-level security is on for `queryAsCaller`. If not, logs the reason once. A later start turns it on once the
    * role can be used.
    */
-  hasRowSecurity(): Promise<boolean> {
-    return (this.rowSecurityCheck ??= this.probeRowSecurity().catch((error: unknown) => {
-      this.rowSecurityCheck = null;
-      throw error;
-    }));
-  }
+  readonly hasRowSecurity = cachedFor(Infinity, () => this.probeRowSecurity());
 
   /**
    * Calls `work` with a function that runs statements in one transaction. Commits when `work` resolves, and rolls back when it
    * rejects. For the few places that must hold a lock while they do something else.
    */
-  async transaction<Result>(work: (query: Query) => Promise<Result>): Promise<Result> {
-    return this.translateUnavailable(async () => {
+  async transaction<Result>(work: (query: Database['query']) => Promise<Result>): Promise<Result> {
+    return translateUnavailable(async () => {
       const client = await this.pool.connect();
       try {
         await client.query('BEGIN');
-        const result = await work(
-          async <Parameters extends object, Row extends object>(
-            statement: Statement<Parameters, Row>,
-            parameters: Parameters,
-          ) => (await client.query<Row>(bind(statement, parameters))).rows,
-        );
+        const result = await work((statement, parameters) => execute(client, statement, parameters));
         await client.query('COMMIT');
         client.release();
         return result;
@@ -126,16 +113,11 @@ export class Database {
     });
   }
 
-  /** Runs queries through Prisma Client, in any workspace. Throws the same errors as `query`. */
-  async withPrisma<Result>(queries: (prisma: PrismaClient) => Promise<Result>): Promise<Result> {
-    return this.translateUnavailable(() => queries(this.prisma));
-  }
-
   /** Runs queries through Prisma Client in one transaction. Rolls back when `work` rejects. */
   async transactionWithPrisma<Result>(
     work: (prisma: Prisma.TransactionClient) => Promise<Result>,
   ): Promise<Result> {
-    return this.withPrisma((prisma) => prisma.$transaction(work));
+    return translateUnavailable(() => this.prisma.$transaction(work));
   }
 
   /**
@@ -147,7 +129,7 @@ export class Database {
     workspaceId: string,
     reads: (prisma: Prisma.TransactionClient) => Promise<Result>,
   ): Promise<Result> {
-    if (!(await this.hasRowSecurity())) return this.withPrisma(reads);
+    if (!(await this.hasRowSecurity())) return reads(this.prisma);
     return this.transactionWithPrisma(async (prisma) => {
       await prisma.$executeRaw`
         SELECT set_config('role', ${CALLER_ROLE}, true), set_config('darkroom.workspace_id', ${workspaceId}, true)`;
@@ -157,7 +139,7 @@ export class Database {
 
   /** Resolves when the database responds. Throws DatabaseUnavailable otherwise. */
   async ping(): Promise<void> {
-    await this.translateUnavailable(() => this.pool.query('SELECT 1'));
+    await translateUnavailable(() => this.pool.query('SELECT 1'));
   }
 
   /** Waits for running statements, then closes every connection. */
@@ -170,7 +152,7 @@ export class Database {
   private async probeRowSecurity(): Promise<boolean> {
     try {
       const context = { workspaceId: '', useGenericPlan: false };
-      await this.translateUnavailable(() => this.executeAsCaller(context, bind(PROBE_ROW_SECURITY, {})));
+      await translateUnavailable(() => this.executeAsCaller(context, bind(PROBE_ROW_SECURITY, {})));
       return true;
     } catch (error) {
       if (!(error instanceof pg.DatabaseError && ROW_SECURITY_MISSING_STATES.test(error.code ?? '')))
@@ -208,12 +190,20 @@ export class Database {
       throw error;
     }
   }
+}
 
-  private async translateUnavailable<Result>(work: () => Promise<Result>): Promise<Result> {
-    try {
-      return await work();
-    } catch (error) {
-      throw isUnavailable(error) ? new DatabaseUnavailable(error) : error;
-    }
+async function execute<Parameters extends object, Row extends object>(
+  client: pg.Pool | pg.PoolClient,
+  statement: Statement<Parameters, Row>,
+  parameters: Parameters,
+): Promise<Row[]> {
+  return (await client.query<Row>(bind(statement, parameters))).rows;
+}
+
+async function translateUnavailable<Result>(work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    throw isUnavailable(error) ? new DatabaseUnavailable(error) : error;
   }
 }

@@ -53,6 +53,6 @@ export class InstanceRepository {
 
   /** Records that the queue with this ID has stopped and holds no jobs. */
   async deregister(id: string): Promise<void> {
-    await this.db.withPrisma((prisma) => prisma.instance.deleteMany({ where: { id } }));
+    await this.db.prisma.instance.deleteMany({ where: { id } });
   }
 }

@@ -196,7 +196,7 @@ export class TaskRepository {
   /** Marks tasks as not checked, because the upstream did not answer. */
   async clearCheckedAt(ids: readonly string[]): Promise<void> {
     const where = { id: { in: [...ids] } };
-    await this.db.withPrisma((prisma) => prisma.task.updateMany({ where, data: { checkedAt: null } }));
+    await this.db.prisma.task.updateMany({ where, data: { checkedAt: null } });
   }
 
   /** Up to `limit` active tasks whose deadline has passed. */

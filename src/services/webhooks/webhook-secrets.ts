@@ -1,6 +1,7 @@
 import { Webhook } from 'standardwebhooks';
 import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller } from '../../core/access/caller.js';
+import { type WebhookSecretVersion } from '../../db/access/workspace-repository.js';
 import { throwIfAny, validateGracePeriod } from '../access/validate-api-key.js';
 import { type Dependencies } from '../dependencies.js';
 
@@ -24,8 +25,7 @@ export class WebhookSecrets {
 
   /** Returns the current secret of the caller's workspace. */
   async current({ workspaceId }: Caller): Promise<WebhookSecret> {
-    const { version, previousExpiresAt } = await this.deps.workspaces.findWebhookSecretVersion(workspaceId);
-    return this.toWebhookSecret(workspaceId, version, previousExpiresAt);
+    return this.toWebhookSecret(await this.deps.workspaces.findWebhookSecretVersion(workspaceId));
   }
 
   /**
@@ -40,12 +40,8 @@ export class WebhookSecrets {
       targetId: workspaceId,
       data: { gracePeriodSeconds },
     });
-    const { version, previousExpiresAt } = await this.deps.workspaces.rotateWebhookSecret(
-      workspaceId,
-      gracePeriodSeconds,
-      audit,
-    );
-    return this.toWebhookSecret(workspaceId, version, previousExpiresAt);
+    const { workspaces } = this.deps;
+    return this.toWebhookSecret(await workspaces.rotateWebhookSecret(workspaceId, gracePeriodSeconds, audit));
   }
 
   /** Returns the Standard Webhooks headers of one attempt. During a grace period they hold a signature by each secret. */
@@ -63,14 +59,14 @@ export class WebhookSecrets {
     };
   }
 
-  private toWebhookSecret(
-    workspaceId: string,
-    version: number,
-    previousExpiresAt: Date | null,
-  ): WebhookSecret {
-    const [secret = ''] = this.secretsOf(workspaceId, version);
-    const isPreviousInUse = previousExpiresAt !== null && previousExpiresAt > new Date();
-    return { secret, previousSecretExpiresAt: isPreviousInUse ? previousExpiresAt : null };
+  private toWebhookSecret({
+    id,
+    webhookSecretVersion,
+    webhookPreviousSecretExpiresAt: previousSecretExpiresAt,
+  }: WebhookSecretVersion): WebhookSecret {
+    const [secret = ''] = this.secretsOf(id, webhookSecretVersion);
+    const isPreviousInUse = previousSecretExpiresAt !== null && previousSecretExpiresAt > new Date();
+    return { secret, previousSecretExpiresAt: isPreviousInUse ? previousSecretExpiresAt : null };
   }
 
   private secretsOf(workspaceId: string, version: number): string[] {

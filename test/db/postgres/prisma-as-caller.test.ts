@@ -47,11 +47,9 @@ const workspacesOfTasks = async (workspaceId: string) =>
     (task) => task.workspaceId,
   );
 const session = async () => {
-  const rows = await db.withPrisma(
-    (prisma) => prisma.$queryRaw<object[]>`
-      SELECT pg_backend_pid() AS pid, current_user::text AS role,
-             coalesce(current_setting('darkroom.workspace_id', true), '') AS workspace`,
-  );
+  const rows = await db.prisma.$queryRaw<object[]>`
+    SELECT pg_backend_pid() AS pid, current_user::text AS role,
+           coalesce(current_setting('darkroom.workspace_id', true), '') AS workspace`;
   return rows[0];
 };
 
@@ -59,7 +57,7 @@ describe("a caller's read through Prisma Client", () => {
   test('reads only its own workspace when it has no condition at all', async () => {
     expect(await workspacesOfTasks(ours)).toEqual([ours]);
     expect(await workspacesOfTasks(theirs)).toEqual([theirs]);
-    expect(await db.withPrisma((prisma) => prisma.task.count())).toBe(2);
+    expect(await db.prisma.task.count()).toBe(2);
   });
 
   test('reads nothing of another workspace that it names, and nothing without a workspace', async () => {
@@ -80,7 +78,7 @@ describe("a caller's read through Prisma Client", () => {
     const count = (workspaceId: string) =>
       db.withPrismaAsCaller(workspaceId, (prisma) => prisma.task.count({ where: withForeignImage }));
     expect(await count(ours)).toBe(0);
-    const all = await db.withPrisma((prisma) => prisma.task.findMany({ where: withForeignImage, include }));
+    const all = await db.prisma.task.findMany({ where: withForeignImage, include });
     expect(all.map((found) => found._count.images)).toEqual([2]);
   });
 
@@ -130,7 +128,7 @@ describe("a caller's read through Prisma Client", () => {
     ['read the ledger', (db) => db.withPrismaAsCaller(ours, (prisma) => prisma.ledgerEntry.findMany())],
   ])('may not %s', async (_, attempt) => {
     await expect(attempt(db)).rejects.toThrow(/permission denied/);
-    expect(await db.withPrisma((prisma) => prisma.image.count())).toBe(2);
+    expect(await db.prisma.image.count()).toBe(2);
   });
 
   test('throws DatabaseUnavailable when its connection is terminated, and the next one works', async () => {
@@ -167,6 +165,6 @@ test('a transaction through Prisma Client is rolled back when its work fails', a
     throw new Error('failed after a write');
   });
   await expect(work).rejects.toThrow('failed after a write');
-  const task = await db.withPrisma((prisma) => prisma.task.findUnique({ where: { id: ourTask } }));
+  const task = await db.prisma.task.findUnique({ where: { id: ourTask } });
   expect(task?.prompt).toBe('a prompt');
 });

@@ -77,6 +77,12 @@ export interface TaskEvent<Type extends EventType = EventType> {
   settlesTask: boolean;
 }
 
+/** The event that a change of a task writes. */
+export type NewTaskEvent<Type extends EventType = EventType> = Pick<
+  TaskEvent<Type>,
+  'type' | 'actor' | 'data'
+>;
+
 /** Values of `actor` for events that no caller caused. */
 export const EVENT_ACTORS = {
   submitter: 'submitter',

@@ -62,25 +62,17 @@ export function isFinal(status: TaskStatus): boolean {
 export const CANCEL_OUTCOMES = ['NOT_SENT', 'ALREADY_SENT', 'ALREADY_FINISHED'] as const;
 export type CancelOutcome = (typeof CANCEL_OUTCOMES)[number];
 
-/** A task in its current state. Times are UTC, and counts are numbers of images. */
-export interface Task {
+/** What the request for a task decides. It never changes. */
+export interface TaskRequest {
   id: string;
   workspaceId: string;
   kind: TaskKind;
-  status: TaskStatus;
   prompt: string;
   model: string;
   size: string | null;
   requestedCount: number;
-  deliveredCount: number;
-  /** Images that are neither stored nor lost yet. A task in a final status with none of them is settled. */
-  pendingImages: number;
   sourceImageId: string | null;
   sourceImageUrl: string | null;
-  failure: TaskFailure | null;
-  upstreamTaskId: string | null;
-  upstreamTraceId: string | null;
-  attempts: number;
   idempotencyKey: string | null;
   metadata: unknown;
   /** The task that this one retries. */
@@ -92,13 +84,26 @@ export interface Task {
   /** The workspace's own ID of the end user that the task was requested for. */
   endUserId: string | null;
   priority: TaskPriority;
+  /** Currency of the price at the time of the request. Null when the price is unknown. */
+  currency: string | null;
+  /** ID of the HTTP request that created the task, as it appears in the log. */
+  traceId: string | null;
+}
+
+/** A task in its current state. Times are UTC, and counts are numbers of images. */
+export interface Task extends TaskRequest {
+  status: TaskStatus;
+  deliveredCount: number;
+  /** Images that are neither stored nor lost yet. A task in a final status with none of them is settled. */
+  pendingImages: number;
+  failure: TaskFailure | null;
+  upstreamTaskId: string | null;
+  upstreamTraceId: string | null;
+  attempts: number;
   /** Maximum cost by the price list at the time of the request. Null when unknown. Costs are decimals as text. */
   estimatedCost: string | null;
   /** Actual cost. Null until the task is final, and when the cost is unknown or uncertain. */
   finalCost: string | null;
-  currency: string | null;
-  /** ID of the HTTP request that created the task, as it appears in the log. */
-  traceId: string | null;
   createdAt: Date;
   submittedAt: Date | null;
   finishedAt: Date | null;

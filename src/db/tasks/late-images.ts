@@ -1,17 +1,9 @@
 import { ledgerMovementSql } from '../billing/ledger-statements.js';
-import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
-import { NEW_IMAGE_COLUMNS, type NewImage, type RawCallback } from './task-transition.js';
+import { callbackParameters, NEW_IMAGE_COLUMNS, type NewImage, type RawCallback } from './task-transition.js';
 
-interface LateImagesParameters {
-  id: string;
-  images: string;
-  actor: string;
-  callbackId: string | null;
-  callbackBody: Uint8Array | null;
-}
-
-const ADD_LATE_IMAGES = statement<LateImagesParameters, { addedCount: number }>(
+/** Adds images to a task that keeps its status. Adds none that were added before. */
+export const ADD_LATE_IMAGES = statement<ReturnType<typeof lateImagesParameters>, { addedCount: number }>(
   'add-late-images',
   `
   WITH task AS (
@@ -62,20 +54,12 @@ export interface LateImages {
   callback?: RawCallback;
 }
 
-/** Adds images to a task that keeps its status. False when they were added before. */
-export async function addLateImages(db: Database, id: string, late: LateImages): Promise<boolean> {
-  const { images, actor, callback } = late;
-  const [row] = await db.query(ADD_LATE_IMAGES, {
-    id,
-    images: JSON.stringify(images),
-    actor,
-    callbackId: callback?.id ?? null,
-    callbackBody: callback?.body ?? null,
-  });
-  return (row?.addedCount ?? 0) > 0;
+/** The parameters of ADD_LATE_IMAGES. */
+export function lateImagesParameters(id: string, { images, actor, callback }: LateImages) {
+  return { id, images: JSON.stringify(images), actor, ...callbackParameters(callback) };
 }
 
-const RELEASE_UNCERTAIN = statement<{ id: string }>(
+export const RELEASE_UNCERTAIN = statement<{ id: string }>(
   'release-uncertain',
   `
   WITH task AS (
@@ -85,8 +69,3 @@ const RELEASE_UNCERTAIN = statement<{ id: string }>(
   ),${ledgerMovementSql({ task: 'task', kind: `'ADJUST'`, changes: { uncertain: '-uncertain' } })}
   SELECT count(*) FROM movement`,
 );
-
-/** Releases the uncertain amount of a task for which the upstream reports that it made nothing. */
-export async function releaseUncertain(db: Database, id: string): Promise<void> {
-  await db.query(RELEASE_UNCERTAIN, { id });
-}

@@ -1,4 +1,3 @@
-import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
 
 /**
@@ -8,7 +7,7 @@ import { statement } from '../postgres/statement.js';
  * is served k or k - 1 times, or as often as it has tasks. A task that waits for its retry time gets the position that it would have if it were due, and does not count
  * for other tasks.
  */
-const FIND_POSITIONS = statement<
+export const FIND_QUEUE_POSITIONS = statement<
   { workspaceId: string; ids: readonly string[] },
   { id: string; position: number }
 >(
@@ -39,16 +38,3 @@ const FIND_POSITIONS = statement<
   SELECT id, (ordinal + (SELECT coalesce(sum(least(waiting, ordinal - 1 + first)), 0) FROM other))::int AS position
   FROM per_workspace WHERE id = ANY(:ids::uuid[])`,
 );
-
-/**
- * The 1-based queue positions of the workspace's tasks with these IDs, assuming that no new tasks arrive. Tasks that are not
- * queued are left out.
- */
-export async function findQueuePositions(
-  db: Database,
-  workspaceId: string,
-  ids: readonly string[],
-): Promise<Map<string, number>> {
-  const rows = await db.query(FIND_POSITIONS, { workspaceId, ids });
-  return new Map(rows.map(({ id, position }) => [id, position]));
-}

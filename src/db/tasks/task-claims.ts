@@ -1,6 +1,5 @@
 import { type SubmitJob } from '../../core/primitives/jobs.js';
 import { type Task } from '../../core/tasks/task.js';
-import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
 import { TASK_COLUMNS } from './task-row.js';
 import { transitionParameters, transitionTaskSql } from './task-transition.js';
@@ -16,8 +15,6 @@ export type TaskClaimResult =
   | { outcome: 'ALREADY_SUBMITTING'; taskId: string }
   | { outcome: 'RETRY' | 'SUPERSEDED' | 'NONE' };
 
-type ClaimParameters = ReturnType<typeof transitionParameters> &
-  Record<'submitJobIds' | 'submissionIds', string[]> & { attempts: number[] };
 type ClaimRow = Task & { outcome: TaskClaimResult['outcome']; pickedTaskId: string };
 
 /**
@@ -25,7 +22,7 @@ type ClaimRow = Task & { outcome: TaskClaimResult['outcome']; pickedTaskId: stri
  * same commit. The statement does not see changes that committed while it waited for the lock of the scheduler. A picked task
  * can therefore fail to change, and its job claims again.
  */
-const CLAIM_NEXT_TASKS = statement<ClaimParameters, ClaimRow>(
+export const CLAIM_NEXT_TASKS = statement<ReturnType<typeof claimParameters>, ClaimRow>(
   'claim-next-tasks',
   `${transitionTaskSql({
     ctesBefore: `pick AS MATERIALIZED (
@@ -52,40 +49,29 @@ const CLAIM_NEXT_TASKS = statement<ClaimParameters, ClaimRow>(
   FROM pick LEFT JOIN task ON task.id = pick.task_id ORDER BY pick.ordinal`,
 );
 
-/**
- * Claims a task for each run of a submit job by fair scheduling, makes it SUBMITTING, and returns the outcomes in the order of
- * the claims:
- * - PICKED: the task was claimed. With a null task, claim again.
- * - RETRY: claim again.
- * - ALREADY_SUBMITTING: the job has claimed a task before, and does not get another one.
- * - SUPERSEDED: the queue has given the job to another run.
- * - NONE: no task is due.
- */
-export async function claimNextTasks(db: Database, claims: readonly TaskClaim[]): Promise<TaskClaimResult[]> {
-  const rows = await db.query(CLAIM_NEXT_TASKS, {
+/** The parameters of CLAIM_NEXT_TASKS. */
+export function claimParameters(claims: readonly TaskClaim[]) {
+  return {
     ...transitionParameters('SUBMITTING', {}),
     submitJobIds: claims.map(({ id }) => id),
     attempts: claims.map(({ attempt }) => attempt),
     submissionIds: claims.map(({ submissionId }) => submissionId),
-  });
-  return rows.map(({ outcome, pickedTaskId, ...task }) => {
-    if (outcome === 'PICKED') return { outcome, task: (task.id as string | null) === null ? null : task };
-    return outcome === 'ALREADY_SUBMITTING' ? { outcome, taskId: pickedTaskId } : { outcome };
-  });
+  };
 }
 
-const REPLACE_SUBMIT_JOB = statement<SubmitJob & { runAt: Date }>(
+/** The outcome that a row of CLAIM_NEXT_TASKS reports. */
+export function toClaimResult({ outcome, pickedTaskId, ...task }: ClaimRow): TaskClaimResult {
+  if (outcome === 'PICKED') return { outcome, task: (task.id as string | null) === null ? null : task };
+  return outcome === 'ALREADY_SUBMITTING' ? { outcome, taskId: pickedTaskId } : { outcome };
+}
+
+export const REPLACE_SUBMIT_JOB = statement<SubmitJob & { runAt: Date }>(
   'replace-submit-job',
   `
   SELECT graphile_worker.add_job('submit-task', json_build_object('taskId', :taskId::uuid), run_at := :runAt,
                                  flags := ARRAY['upstream'])
   FROM graphile_worker.jobs WHERE id = :id AND attempts = :attempt`,
 );
-
-/** Queues a new submit job to replace one that is about to end without a task. False when another run has the old job. */
-export async function replaceSubmitJob(db: Database, submitJob: SubmitJob, runAt: Date): Promise<boolean> {
-  return (await db.query(REPLACE_SUBMIT_JOB, { ...submitJob, runAt })).length > 0;
-}
 
 /** A submitted task to ask the upstream about. */
 export interface TaskToReconcile {
@@ -97,7 +83,7 @@ export interface TaskToReconcile {
  * Claims running tasks first, then submitted tasks that ended without a result. The latter are checked for an hour, at growing
  * intervals: again after a fifth of the time since their end.
  */
-const CLAIM_FOR_RECONCILIATION = statement<{ olderThanMs: number; limit: number }, TaskToReconcile>(
+export const CLAIM_FOR_RECONCILIATION = statement<{ olderThanMs: number; limit: number }, TaskToReconcile>(
   'claim-tasks-for-reconciliation',
   `
   WITH running AS (
@@ -115,11 +101,3 @@ const CLAIM_FOR_RECONCILIATION = statement<{ olderThanMs: number; limit: number 
   UPDATE tasks SET checked_at = now() WHERE id IN (SELECT id FROM running UNION ALL SELECT id FROM ended_without_result)
   RETURNING id, upstream_task_id AS "upstreamTaskId"`,
 );
-
-/** Up to `limit` tasks, running or ended without a result, that were not checked for `olderThanMs`. Marks them as checked now. */
-export async function claimForReconciliation(
-  db: Database,
-  { olderThanMs, limit }: { olderThanMs: number; limit: number },
-): Promise<TaskToReconcile[]> {
-  return db.query(CLAIM_FOR_RECONCILIATION, { olderThanMs, limit });
-}

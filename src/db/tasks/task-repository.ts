@@ -5,15 +5,17 @@ import { type Task, type TaskStatus } from '../../core/tasks/task.js';
 import { isTaskVisibleSql } from '../access/visibility-filter.js';
 import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
-import { addLateImages, type LateImages, releaseUncertain } from './late-images.js';
-import { findQueuePositions } from './queue-positions.js';
+import { ADD_LATE_IMAGES, type LateImages, lateImagesParameters, RELEASE_UNCERTAIN } from './late-images.js';
+import { FIND_QUEUE_POSITIONS } from './queue-positions.js';
 import {
-  claimForReconciliation,
-  claimNextTasks,
-  replaceSubmitJob,
+  CLAIM_FOR_RECONCILIATION,
+  CLAIM_NEXT_TASKS,
+  claimParameters,
+  REPLACE_SUBMIT_JOB,
   type TaskClaim,
   type TaskClaimResult,
   type TaskToReconcile,
+  toClaimResult,
 } from './task-claims.js';
 import { findPageOfTaskIds, type TaskFilter } from './task-pages.js';
 import { INSERT_TASK, insertTaskParameters, type NewTask, TASK_COLUMNS } from './task-row.js';
@@ -123,14 +125,22 @@ export class TaskRepository {
     });
   }
 
-  /** Claims a task for each run of a submit job. See `claimNextTasks` for the outcomes, in the order of the claims. */
+  /**
+   * Claims a task for each run of a submit job by fair scheduling, makes it SUBMITTING, and returns the outcomes in the order of
+   * the claims:
+   * - PICKED: the task was claimed. With a null task, claim again.
+   * - RETRY: claim again.
+   * - ALREADY_SUBMITTING: the job has claimed a task before, and does not get another one.
+   * - SUPERSEDED: the queue has given the job to another run.
+   * - NONE: no task is due.
+   */
   async claimNextTasks(claims: readonly TaskClaim[]): Promise<TaskClaimResult[]> {
-    return claimNextTasks(this.db, claims);
+    return (await this.db.query(CLAIM_NEXT_TASKS, claimParameters(claims))).map(toClaimResult);
   }
 
   /** Queues a new submit job to replace one that is about to end without a task. False when another run has the old job. */
   async replaceSubmitJob(submitJob: SubmitJob, runAt: Date): Promise<boolean> {
-    return replaceSubmitJob(this.db, submitJob, runAt);
+    return (await this.db.query(REPLACE_SUBMIT_JOB, { ...submitJob, runAt })).length > 0;
   }
 
   /** A task of any workspace, for background work. Transports use `findMany`, which checks the visibility. */
@@ -162,9 +172,13 @@ export class TaskRepository {
     return tasks.sort((one, other) => (one.id < other.id ? 1 : -1));
   }
 
-  /** The 1-based positions in the queue of those tasks of the workspace that are queued, by ID. */
+  /**
+   * The 1-based queue positions of the workspace's tasks with these IDs, assuming that no new tasks arrive. Tasks that are not
+   * queued are left out.
+   */
   async queuePositions(workspaceId: string, ids: readonly string[]): Promise<Map<string, number>> {
-    return findQueuePositions(this.db, workspaceId, ids);
+    const rows = await this.db.query(FIND_QUEUE_POSITIONS, { workspaceId, ids });
+    return new Map(rows.map(({ id, position }) => [id, position]));
   }
 
   /** The task with an idempotency key, for an end user or for none, and whether it was created from the same input. */
@@ -175,12 +189,13 @@ export class TaskRepository {
 
   /** Adds the images of a result that arrived after the end of the task, and its callback. False when they were added before. */
   async addLateImages(id: string, late: LateImages): Promise<boolean> {
-    return addLateImages(this.db, id, late);
+    const [row] = await this.db.query(ADD_LATE_IMAGES, lateImagesParameters(id, late));
+    return (row?.addedCount ?? 0) > 0;
   }
 
   /** Releases the uncertain amount of a task for which the upstream reports that it made nothing. */
   async releaseUncertain(id: string): Promise<void> {
-    await releaseUncertain(this.db, id);
+    await this.db.query(RELEASE_UNCERTAIN, { id });
   }
 
   /** Sets the upstream's IDs of a task whose callback arrived before the response to its submission. */
@@ -190,7 +205,7 @@ export class TaskRepository {
 
   /** Up to `limit` tasks, running or ended without a result, that were not checked for `olderThanMs`. Marks them as checked now. */
   async claimForReconciliation(olderThanMs: number, limit: number): Promise<TaskToReconcile[]> {
-    return claimForReconciliation(this.db, { olderThanMs, limit });
+    return this.db.query(CLAIM_FOR_RECONCILIATION, { olderThanMs, limit });
   }
 
   /** Marks tasks as not checked, because the upstream did not answer. */

@@ -1,4 +1,4 @@
-import { type Task, TASK_PRIORITIES } from '../../core/tasks/task.js';
+import { type Task, TASK_PRIORITIES, type TaskRequest } from '../../core/tasks/task.js';
 import { BUDGET_MASK_SQL, hasBudgetRoomSql, lockBudgetsSql } from '../billing/budget-enforcement.js';
 import { COST_COLUMNS, ledgerMovementSql } from '../billing/ledger-statements.js';
 import { statement } from '../postgres/statement.js';
@@ -17,24 +17,8 @@ export const TASK_COLUMNS = `
   task.finished_at AS "finishedAt", task.deadline_at AS "deadlineAt",
   (SELECT head.position::text FROM event_log_head head) AS "eventLogPosition"`;
 
-/** A task to insert: the fields of `Task` that the request decides. */
-export interface NewTask extends Omit<
-  Task,
-  | 'status'
-  | 'deliveredCount'
-  | 'pendingImages'
-  | 'failure'
-  | 'upstreamTaskId'
-  | 'upstreamTraceId'
-  | 'attempts'
-  | 'estimatedCost'
-  | 'finalCost'
-  | 'createdAt'
-  | 'submittedAt'
-  | 'finishedAt'
-  | 'deadlineAt'
-  | 'eventLogPosition'
-> {
+/** A task to insert. */
+export interface NewTask extends TaskRequest {
   keyId: string;
   inputHash: Buffer;
   timeoutSeconds: number;

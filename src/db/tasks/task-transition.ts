@@ -1,5 +1,5 @@
 import { type CallbackVerdict } from '../../core/callbacks/callback.js';
-import { type EventData, type EventType } from '../../core/events/task-event.js';
+import { type EventType, type NewTaskEvent } from '../../core/events/task-event.js';
 import { type UpstreamMetadata } from '../../core/images/image.js';
 import { type NewJob } from '../../core/primitives/jobs.js';
 import { type TaskFailure } from '../../core/tasks/task-failure.js';
@@ -33,7 +33,7 @@ export interface RawCallback {
 export interface TaskTransition<Type extends EventType = EventType> {
   /** Narrows the statuses that the task may have before. It never allows more than `TRANSITIONS` of core/tasks/task.ts. */
   fromStatuses?: readonly TaskStatus[];
-  event?: { type: Type; actor: string; data: EventData[Type] };
+  event?: NewTaskEvent<Type>;
   jobs?: NewJob[];
   images?: NewImage[];
   failure?: TaskFailure;
@@ -133,9 +133,13 @@ export function transitionParameters(status: TaskStatus, transition: TaskTransit
     actor: event?.actor ?? null,
     eventData: JSON.stringify(event?.data ?? {}),
     jobs: JSON.stringify(jobs),
-    callbackId: callback?.id ?? null,
-    callbackBody: callback?.body ?? null,
+    ...callbackParameters(callback),
   };
+}
+
+/** The parameters `:callbackId` and `:callbackBody`. */
+export function callbackParameters(callback: RawCallback | undefined) {
+  return { callbackId: callback?.id ?? null, callbackBody: callback?.body ?? null };
 }
 
 /** Changes the status of one task. Returns no row when its status or attempt does not allow it. */

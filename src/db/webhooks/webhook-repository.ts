@@ -1,5 +1,5 @@
 import { type NewAuditEntry } from '../../core/access/audit-entry.js';
-import { type EventData, type EventType } from '../../core/events/task-event.js';
+import { type EventType, type NewTaskEvent } from '../../core/events/task-event.js';
 import { minIdAt } from '../../core/primitives/ids.js';
 import {
   type WebhookAttempt,
@@ -162,15 +162,7 @@ export interface ClaimedWebhookDelivery extends WebhookDelivery {
 export interface WebhookAttemptResult {
   status: WebhookDeliveryStatus;
   attempt: WebhookAttempt;
-  event:
-    | {
-        [Type in 'WEBHOOK_DELIVERED' | 'WEBHOOK_ABANDONED']: {
-          type: Type;
-          actor: string;
-          data: EventData[Type];
-        };
-      }['WEBHOOK_DELIVERED' | 'WEBHOOK_ABANDONED']
-    | null;
+  event: NewTaskEvent<'WEBHOOK_DELIVERED'> | NewTaskEvent<'WEBHOOK_ABANDONED'> | null;
 }
 
 /** The rows of `webhook_deliveries` and `webhook_attempts`. The statements that settle a task insert the deliveries. */

@@ -2,7 +2,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import fc from 'fast-check';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { type Task, TASK_PRIORITIES } from '../../../src/core/tasks/task.js';
-import { findQueuePositions } from '../../../src/db/tasks/queue-positions.js';
 import {
   type TaskOwner,
   type SchedulerInstance,
@@ -166,7 +165,7 @@ describe('the queue position', () => {
         const ids = rows.map(({ id }) => id);
         const positions = new Map<string, number>();
         for (const workspace of workspaces) {
-          for (const [id, position] of await findQueuePositions(instance.db, workspace, ids))
+          for (const [id, position] of await instance.tasks.queuePositions(workspace, ids))
             positions.set(id, position);
         }
         const order = (await claimInOrder()).map(({ id }) => id);
@@ -182,12 +181,12 @@ describe('the queue position', () => {
     await fixture.sql.query(`UPDATE tasks SET not_before = now() + interval '1 minute' WHERE id = $1`, [
       first,
     ]);
-    const positions = await findQueuePositions(instance.db, workspaceId, [first, second, third]);
+    const positions = await instance.tasks.queuePositions(workspaceId, [first, second, third]);
     expect([first, second, third].map((id) => positions.get(id))).toEqual([1, 1, 2]);
   });
 
   test('is visible only to the workspace of the task', async () => {
     const id = await fixture.enqueue({ workspaceId: newId() });
-    await expect(findQueuePositions(instance.db, newId(), [id])).resolves.toEqual(new Map());
+    await expect(instance.tasks.queuePositions(newId(), [id])).resolves.toEqual(new Map());
   });
 });

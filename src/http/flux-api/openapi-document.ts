@@ -10,13 +10,12 @@ import {
   acceptedReply,
   errorReply,
   failedReply,
-  imagesBody,
   resultReply,
   taskReply,
-  tasksBody,
   tasksReply,
   unknownTaskReply,
-} from './flux-schemas.js';
+} from '../../services/flux-api/flux-reply-schemas.js';
+import { imagesBody, tasksBody } from './flux-schemas.js';
 
 /** Our error codes that only `/flux/images` returns. */
 const IMAGES_ONLY_CODES: readonly string[] = [

@@ -1,23 +1,15 @@
+import { type z } from 'zod';
 import { FLUX_CODE_BY_TASK_ERROR, fluxError, type FluxErrorBody } from '../../core/flux-api/flux-errors.js';
 import { type Image, type UpstreamMetadata } from '../../core/images/image.js';
 import { type WebhookDeliveryKind } from '../../core/webhooks/webhook-delivery.js';
 import { isFinal, type Task } from '../../core/tasks/task.js';
+import { type failedReply, type imageSchema, type resultReply } from './flux-reply-schemas.js';
 
 /** An image in the format of the Flux API. */
-export interface FluxImage {
-  prompt: string;
-  /** Signed link to the stored image. */
-  image_url: string;
-  /** As the upstream reported it: a number, a text or absent. */
-  seed?: unknown;
-  /** As the upstream reported it: a number, `{inference: seconds}` or absent. */
-  timings?: unknown;
-}
+export type FluxImage = z.infer<typeof imageSchema>;
 
 /** The outcome of a task in the format of the Flux API. Held requests, webhooks and a task's `response` have it. */
-export type FluxReply =
-  | { success: true; task_id: string; trace_id: string; data: FluxImage[] }
-  | { success: false; task_id: string; trace_id: string; error: FluxErrorBody };
+export type FluxReply = z.infer<typeof resultReply> | z.infer<typeof failedReply>;
 
 /** Whether the task is settled: its status is final, and each of its images is stored or lost. */
 export function isSettled(task: Task): boolean {

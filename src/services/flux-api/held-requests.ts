@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { type Caller } from '../../core/access/caller.js';
 import { type Task } from '../../core/tasks/task.js';
 import { type OpenConnections } from '../limits/open-connections.js';
@@ -30,16 +31,14 @@ export class HeldRequests {
    * TooManyConnections.
    */
   async hold(caller: Caller): Promise<HeldRequest> {
-    const heldRequest = new HeldRequest(
-      (task) => this.waitUntilSettled(heldRequest, task),
-      () => this.heldRequests.delete(heldRequest),
-    );
+    const heldRequest = new HeldRequest((task) => this.waitUntilSettled(heldRequest, task));
     const { release, acquired } = this.deps.connections.acquire(caller, () =>
       heldRequest.finish('api-key-revoked'),
     );
     heldRequest.onEnd(release);
     await acquired;
     this.heldRequests.add(heldRequest);
+    heldRequest.onEnd(() => this.heldRequests.delete(heldRequest));
     return heldRequest;
   }
 
@@ -66,37 +65,30 @@ export class HeldRequests {
  *      +-----------------------------------^   its client disconnected, its API key was revoked, or it was rejected
  */
 export class HeldRequest {
-  /** Resolves when the request is finished, with the reason. */
-  readonly done: Promise<HoldEndReason>;
-  private readonly cleanups: (() => void)[];
-  private resolveDone: (reason: HoldEndReason) => void = () => undefined;
-  private isFinished = false;
+  /** Aborted with the reason when the request is finished. */
+  private readonly controller = new AbortController();
 
-  constructor(
-    private readonly startWaiting: (task: Task) => void,
-    release: () => void,
-  ) {
-    this.cleanups = [release];
-    this.done = new Promise((resolve) => (this.resolveDone = resolve));
-  }
+  constructor(private readonly startWaiting: (task: Task) => void) {}
 
   /** Waits until the task is settled or the request is finished for another reason. */
-  waitFor(task: Task): Promise<HoldEndReason> {
-    if (!this.isFinished) this.startWaiting(task);
-    return this.done;
+  async waitFor(task: Task): Promise<HoldEndReason> {
+    const { signal } = this.controller;
+    if (!signal.aborted) {
+      const finished = once(signal, 'abort');
+      this.startWaiting(task);
+      await finished;
+    }
+    return signal.reason as HoldEndReason;
   }
 
   /** Runs `cleanup` when the request is finished, at once when it already is. */
   onEnd(cleanup: () => void): void {
-    if (this.isFinished) cleanup();
-    else this.cleanups.push(cleanup);
+    if (this.controller.signal.aborted) cleanup();
+    else this.controller.signal.addEventListener('abort', cleanup);
   }
 
   /** Finishes the request. Only the first reason counts. */
   finish(reason: HoldEndReason): void {
-    if (this.isFinished) return;
-    this.isFinished = true;
-    this.cleanups.forEach((cleanup) => cleanup());
-    this.resolveDone(reason);
+    this.controller.abort(reason);
   }
 }

@@ -35,7 +35,7 @@ class ReplannedDatabase extends Database {
     statement: Statement<Parameters, Row>,
     parameters: Parameters,
   ) {
-    return super.queryAsCaller(workspaceId, { ...statement, useGenericPlan: false }, parameters);
+    return super.queryAsCaller(workspaceId, { ...statement, planCacheMode: 'auto' }, parameters);
   }
 }
 /** With row-level security also for finding the IDs of a page. */

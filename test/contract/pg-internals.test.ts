@@ -3,21 +3,14 @@ import { createRequire } from 'node:module';
 import { Duplex } from 'node:stream';
 import { expect, test } from '@jest/globals';
 import pg from 'pg';
-import {
-  createCallerQuery,
-  ENTER_WORKSPACE,
-  enterWorkspaceParameters,
-} from '../../src/db/postgres/caller-query.js';
+import { createCallerQuery, ENTER_WORKSPACE } from '../../src/db/postgres/caller-query.js';
 import { bind, statement } from '../../src/db/postgres/statement.js';
 
 /** The internals of pg that src/db/postgres/caller-query.ts uses. caller-query.test.ts tests what it does with them. */
 
 const EXPECTED_VERSION = '8.23.1';
 
-const enterWorkspace = bind(
-  ENTER_WORKSPACE,
-  enterWorkspaceParameters({ workspaceId: 'a workspace', useGenericPlan: false }),
-);
+const enterWorkspace = bind(ENTER_WORKSPACE, { workspaceId: 'a workspace', planCacheMode: 'auto' });
 const callerStatement = bind(statement<{ id: string }>('read', 'SELECT :id'), { id: 'an id' });
 
 /** What pg's client has of a query while the query is active. */

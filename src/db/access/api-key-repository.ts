@@ -54,16 +54,12 @@ export class ApiKeyRepository {
     return row ? withKnownScopes(row) : null;
   }
 
+  /** A key of the workspace, even if it is revoked or expired. */
   async find(workspaceId: string, id: string): Promise<ApiKey | null> {
     const row = await this.db.withPrismaAsCaller(workspaceId, (prisma) =>
       prisma.apiKey.findUnique({ where: { id, workspaceId }, omit: WITHOUT_HASH }),
     );
     return row && toApiKey(row);
-  }
-
-  /** Whether this key belongs to the workspace, even if it is revoked or expired. */
-  async belongsTo(workspaceId: string, id: string): Promise<boolean> {
-    return (await this.find(workspaceId, id)) !== null;
   }
 
   /** The IDs among these whose keys are neither revoked nor expired. */

@@ -1,6 +1,7 @@
 import { type NewAuditEntry } from '../../core/access/audit-entry.js';
 import { minIdAt } from '../../core/primitives/ids.js';
 import { type Budget, type BudgetScope, utcMonth } from '../../core/billing/money.js';
+import { type TaskRequest } from '../../core/tasks/task.js';
 import { type Visibility } from '../../core/access/visibility.js';
 import { auditRow } from '../access/audit-repository.js';
 import { BudgetScope as ScopeEnum, Prisma } from '../generated/client.js';
@@ -26,13 +27,11 @@ export interface BudgetCheck extends Budget {
 }
 
 /** A request, for the budgets that it counts in. */
-export interface PricedRequest {
-  workspaceId: string;
-  keyId: string;
-  endUserId: string | null;
+interface PricedRequest extends Pick<
+  TaskRequest,
+  'workspaceId' | 'keyId' | 'endUserId' | 'requestedCount' | 'currency'
+> {
   unitPrice: string | null;
-  requestedCount: number;
-  currency: string | null;
 }
 
 interface CountedBatch {

@@ -25,9 +25,7 @@ const GROUP_KEY_SQL: Record<UsageGrouping, string> = {
   END_USER: 'end_user_id',
 };
 
-interface UsageParameters extends Visibility {
-  from: Date;
-  to: Date;
+interface UsageParameters extends Visibility, Pick<UsageQuery, 'from' | 'to'> {
   /** The smallest IDs of those times, less and plus CLOCK_SKEW_MS. */
   minId: string;
   maxId: string;

@@ -59,8 +59,9 @@ const READ_VISIBLE_AFTER = statement<Visibility & FilteredPage, EventRow>(
 const FIND_TASK_LOG_SNAPSHOTS = statement<{ workspaceIds: string[]; taskIds: string[] }, TaskLogSnapshotRow>(
   'find-task-log-snapshots',
   `
-  SELECT task.id AS "snapshotTaskId", task.workspace_id AS "snapshotWorkspaceId",
-         task.end_user_id AS "snapshotEndUserId", head.position AS "headPosition", latest.*,
+  -- Without an event the columns of latest are null, and pg keeps the last of two columns with one name.
+  SELECT latest.*, task.id AS "taskId", task.workspace_id AS "workspaceId", task.end_user_id AS "endUserId",
+         head.position AS "headPosition",
          (SELECT min(e.position) FROM task_events e
           WHERE e.task_id = task.id AND e.settles_task AND e.position IS NOT NULL) AS "settledPosition"
   FROM unnest(:workspaceIds::uuid[], :taskIds::uuid[]) AS given(workspace_id, id)
@@ -97,11 +98,7 @@ export interface EventFilter {
 }
 
 /** A task in the event log, read at one moment. */
-export interface TaskLogSnapshot {
-  workspaceId: string;
-  taskId: string;
-  /** End user of the task. */
-  endUserId: string | null;
+export interface TaskLogSnapshot extends Pick<TaskEvent, 'workspaceId' | 'taskId' | 'endUserId'> {
   /** Last position of the log. */
   headPosition: bigint;
   /** Last sealed event of the task. Null while none is sealed. */
@@ -194,28 +191,17 @@ export class EventRepository {
   }
 }
 
-type TaskLogSnapshotRow = {
-  snapshotTaskId: string;
-  snapshotWorkspaceId: string;
-  snapshotEndUserId: string | null;
-  headPosition: string;
-  settledPosition: string | null;
-} & (EventRow | { [Column in keyof EventRow]: null });
+/** While no event is sealed, its columns are null. */
+type TaskLogSnapshotRow = Omit<EventRow, 'position'> &
+  Record<'position' | 'settledPosition', string | null> & { headPosition: string };
 
-function toTaskLogSnapshot({
-  snapshotTaskId,
-  snapshotWorkspaceId,
-  snapshotEndUserId,
-  headPosition,
-  settledPosition,
-  ...latest
-}: TaskLogSnapshotRow): TaskLogSnapshot {
+function toTaskLogSnapshot(row: TaskLogSnapshotRow): TaskLogSnapshot {
+  const { headPosition, settledPosition, position, ...event } = row;
+  const { workspaceId, taskId, endUserId } = event;
   return {
-    workspaceId: snapshotWorkspaceId,
-    taskId: snapshotTaskId,
-    endUserId: snapshotEndUserId,
+    ...{ workspaceId, taskId, endUserId },
     headPosition: BigInt(headPosition),
-    latestEvent: latest.position === null ? null : toEvent(latest),
+    latestEvent: position === null ? null : toEvent({ ...event, position }),
     settledPosition: settledPosition === null ? null : BigInt(settledPosition),
   };
 }

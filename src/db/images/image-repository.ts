@@ -234,8 +234,4 @@ export class ImageRepository {
 export type ImageWithPrompt = Image & { prompt: string | null };
 
 /** The fields of an image that the store check reads. `sha256` is in hex. */
-export interface StoredImage {
-  id: string;
-  upstreamUrl: string | null;
-  sha256: string;
-}
+export type StoredImage = Pick<Image, 'id' | 'upstreamUrl'> & { sha256: string };

@@ -31,21 +31,22 @@ const DELETE_EXPIRED = statement<{ leaseMs: number }>(
     SELECT id FROM connection_leases WHERE expires_at < clock_timestamp() - make_interval(secs => :leaseMs / 1000.0)
     FOR UPDATE SKIP LOCKED)`,
 );
-const ADJUST = statement<
-  {
-    leaseId: string;
-    subjects: string[];
-    openConnections: number[];
-    wantedSlots: number[];
-    maxSlots: number[];
-  },
-  { subject: string; slots: number }
->(
+const ADJUST = statement<ReturnType<typeof adjustParameters>, { subject: string; slots: number }>(
   'adjust-connection-slots',
   `
   SELECT slot_subject AS subject, granted_slots AS slots
   FROM adjust_connection_slots(:leaseId, :subjects, :openConnections, :wantedSlots, :maxSlots)`,
 );
+
+function adjustParameters(leaseId: string, requests: readonly SlotRequest[]) {
+  return {
+    leaseId,
+    subjects: requests.map(({ subject }) => subject),
+    openConnections: requests.map(({ openConnections }) => openConnections),
+    wantedSlots: requests.map(({ wantedSlots }) => wantedSlots),
+    maxSlots: requests.map(({ maxSlots }) => maxSlots),
+  };
+}
 
 /** The rows of `connection_leases` and `connection_slots`: how many connections each instance may have open. */
 export class ConnectionSlotRepository {
@@ -56,13 +57,7 @@ export class ConnectionSlotRepository {
    * subject. Null when its lease has expired or does not exist yet.
    */
   async adjustSlots(leaseId: string, requests: readonly SlotRequest[]): Promise<Map<string, number> | null> {
-    const rows = await this.db.query(ADJUST, {
-      leaseId,
-      subjects: requests.map(({ subject }) => subject),
-      openConnections: requests.map(({ openConnections }) => openConnections),
-      wantedSlots: requests.map(({ wantedSlots }) => wantedSlots),
-      maxSlots: requests.map(({ maxSlots }) => maxSlots),
-    });
+    const rows = await this.db.query(ADJUST, adjustParameters(leaseId, requests));
     return rows.length === 0 ? null : new Map(rows.map(({ subject, slots }) => [subject, slots]));
   }
 

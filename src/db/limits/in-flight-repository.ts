@@ -1,19 +1,12 @@
+import { type Task } from '../../core/tasks/task.js';
 import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
 
 /** The workspace, API key and end user that a task counts for. */
-export interface TaskOwner {
-  workspaceId: string;
-  keyId: string;
-  endUserId: string | null;
-}
+type TaskOwner = Pick<Task, 'workspaceId' | 'keyId' | 'endUserId'>;
 
 /** How many tasks may be in flight. Null: unlimited. */
-export interface InFlightLimits {
-  key: number | null;
-  endUser: number | null;
-  workspace: number | null;
-}
+type InFlightLimits = Record<'key' | 'endUser' | 'workspace', number | null>;
 
 const ACQUIRE = statement<
   { taskId: string } & TaskOwner & InFlightLimits,

@@ -16,17 +16,6 @@ export const ENTER_WORKSPACE = statement<{ workspaceId: string; planCacheMode: s
 /** A statement and its values, as `bind` returns them. */
 type BoundStatement = ReturnType<typeof bind>;
 
-/** The parameters of ENTER_WORKSPACE. `useGenericPlan`: one plan of the caller's statement is good for all values. */
-export function enterWorkspaceParameters({
-  workspaceId,
-  useGenericPlan,
-}: {
-  workspaceId: string;
-  useGenericPlan: boolean;
-}) {
-  return { workspaceId, planCacheMode: useGenericPlan ? 'force_generic_plan' : 'auto' };
-}
-
 /**
  * The parts of a query and its connection that pg's types leave out. Only this file uses internals of pg, and
  * test/contract/pg-internals.test.ts checks them for the installed version.

@@ -3,7 +3,7 @@ import pg from 'pg';
 import { type Logger } from 'pino';
 import { DatabaseUnavailable } from '../../core/errors.js';
 import { cachedFor } from '../../core/primitives/async.js';
-import { CALLER_ROLE, createCallerQuery, ENTER_WORKSPACE, enterWorkspaceParameters } from './caller-query.js';
+import { CALLER_ROLE, createCallerQuery, ENTER_WORKSPACE } from './caller-query.js';
 import { bind, type Statement, statement } from './statement.js';
 import { isUnavailable } from './is-unavailable.js';
 import { type Prisma, PrismaClient } from '../generated/client.js';
@@ -81,9 +81,7 @@ export class Database {
     parameters: Parameters,
   ): Promise<Row[]> {
     if (!(await this.hasRowSecurity())) return this.query(statement, parameters);
-    const { useGenericPlan } = statement;
-    const config = bind(statement, parameters);
-    return translateUnavailable(() => this.executeAsCaller({ workspaceId, useGenericPlan }, config));
+    return translateUnavailable(() => this.executeAsCaller(workspaceId, statement, parameters));
   }
 
   /**
@@ -151,8 +149,7 @@ export class Database {
 
   private async probeRowSecurity(): Promise<boolean> {
     try {
-      const context = { workspaceId: '', useGenericPlan: false };
-      await translateUnavailable(() => this.executeAsCaller(context, bind(PROBE_ROW_SECURITY, {})));
+      await translateUnavailable(() => this.executeAsCaller('', PROBE_ROW_SECURITY, {}));
       return true;
     } catch (error) {
       if (!(error instanceof pg.DatabaseError && ROW_SECURITY_MISSING_STATES.test(error.code ?? '')))
@@ -166,13 +163,16 @@ export class Database {
     }
   }
 
-  private async executeAsCaller<Row extends object>(
-    context: { workspaceId: string; useGenericPlan: boolean },
-    config: { name: string; text: string; values: unknown[] },
+  private async executeAsCaller<Parameters extends object, Row extends object>(
+    workspaceId: string,
+    statement: Statement<Parameters, Row>,
+    parameters: Parameters,
   ): Promise<Row[]> {
+    const { planCacheMode } = statement;
+    const enterWorkspace = bind(ENTER_WORKSPACE, { workspaceId, planCacheMode });
+    const callerStatement = bind(statement, parameters);
     const client = await this.pool.connect();
     try {
-      const enterWorkspace = bind(ENTER_WORKSPACE, enterWorkspaceParameters(context));
       if (!this.preparedClients.has(client)) {
         await client.query(enterWorkspace);
         this.preparedClients.add(client);
@@ -180,7 +180,7 @@ export class Database {
       const rows = await new Promise<Row[]>((resolve, reject) => {
         const done = (error: Error | null, result: { rows: Row[] }) =>
           error ? reject(error) : resolve(result.rows);
-        client.query(createCallerQuery(enterWorkspace, config, done));
+        client.query(createCallerQuery(enterWorkspace, callerStatement, done));
       });
       client.release();
       return rows;

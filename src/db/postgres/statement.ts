@@ -6,10 +6,10 @@ export interface Statement<Parameters extends object, Row extends object> {
   /** The names of `$1`, `$2` and so on. */
   readonly parameterNames: readonly string[];
   /**
-   * For `Database.queryAsCaller`: one plan is good for all values, so the statement is planned once per connection. By default
-   * PostgreSQL plans some statements at every execution, which takes longer than a lookup by IDs itself.
+   * For `Database.queryAsCaller`. `force_generic_plan`: one plan is good for all values, so the statement is planned once per
+   * connection. By default PostgreSQL plans some statements at every execution, which takes longer than a lookup by IDs itself.
    */
-  readonly useGenericPlan: boolean;
+  readonly planCacheMode: 'auto' | 'force_generic_plan';
   /** For the type checker only. Always undefined. */
   readonly types?: (parameters: Parameters) => Row;
 }
@@ -29,7 +29,7 @@ export function statement<Parameters extends object, Row extends object = object
     if (!parameterNames.includes(parameter)) parameterNames.push(parameter);
     return `$${parameterNames.indexOf(parameter) + 1}`;
   });
-  return { name, text, parameterNames, useGenericPlan };
+  return { name, text, parameterNames, planCacheMode: useGenericPlan ? 'force_generic_plan' : 'auto' };
 }
 
 const assembledStatements = new Map<string, Statement<never, object>>();

@@ -86,7 +86,7 @@ export class Budgets {
     }
     if (scope === 'API_KEY') {
       const keyId = id?.toLowerCase() ?? '';
-      if (isId(keyId) && (await this.deps.keys.belongsTo(workspaceId, keyId))) return keyId;
+      if (isId(keyId) && (await this.deps.keys.find(workspaceId, keyId))) return keyId;
       throw inputRejected('NOT_FOUND', 'scopeId', 'No API key with this ID in your workspace.');
     }
     if (id && isEndUserId(id)) return id;

@@ -65,7 +65,11 @@ describe("a caller's statement", () => {
     const during = { ...before, role: 'darkroom_caller', workspace: ours };
     expect(await db.queryAsCaller(ours, SESSION, {})).toEqual([during]);
     expect(
-      await db.queryAsCaller(ours, { ...SESSION, name: 'planned-once', useGenericPlan: true }, {}),
+      await db.queryAsCaller(
+        ours,
+        { ...SESSION, name: 'planned-once', planCacheMode: 'force_generic_plan' },
+        {},
+      ),
     ).toEqual([{ ...during, plans: 'force_generic_plan' }]);
     expect(await session()).toEqual(before);
   });

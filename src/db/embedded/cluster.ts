@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { access, chown, link, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chown, link, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { workingDirectoryPath, postgresEnvironment, type OsAccount } from './server-account.js';
@@ -22,8 +23,8 @@ interface ClusterOptions {
 export async function ensureCluster(options: ClusterOptions): Promise<string> {
   const { dataDir, account } = options;
   const paths = clusterPaths(dataDir);
-  const hasCluster = await exists(join(paths.cluster, 'PG_VERSION'));
-  if (hasCluster && !(await exists(paths.password))) {
+  const hasCluster = existsSync(join(paths.cluster, 'PG_VERSION'));
+  if (hasCluster && !existsSync(paths.password)) {
     throw new Error(
       `${paths.password} is missing, so the data in ${paths.cluster} cannot be opened. Put the file back, or move that ` +
         'folder away to begin with an empty database.',
@@ -44,7 +45,7 @@ export async function ensureCluster(options: ClusterOptions): Promise<string> {
     await runInitdb(cluster, options);
     await rename(cluster, paths.cluster);
   } catch (error) {
-    const lostRace = await exists(join(paths.cluster, 'PG_VERSION'));
+    const lostRace = existsSync(join(paths.cluster, 'PG_VERSION'));
     if (!lostRace) throw error;
   } finally {
     await rm(stagingDir, { recursive: true, force: true });
@@ -83,7 +84,7 @@ async function runInitdb(cluster: string, { binaries, account, durable }: Cluste
 
 /** Writes the whole file or nothing, and never replaces one: two processes that start at once read the same password. */
 async function ensurePassword(path: string): Promise<string> {
-  if (!(await exists(path))) {
+  if (!existsSync(path)) {
     const temporaryPath = `${path}-${process.pid}-${randomBytes(4).toString('hex')}`;
     await writeFile(temporaryPath, randomBytes(24).toString('base64url'), { mode: 0o600, flush: true });
     await link(temporaryPath, path)
@@ -107,11 +108,4 @@ async function removeStaleStagingDirs(dataDir: string): Promise<void> {
     if (pid !== undefined && (pid === process.pid || !isProcessAlive(pid)))
       await rm(join(dataDir, name), { recursive: true, force: true });
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

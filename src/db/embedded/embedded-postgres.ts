@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { handleType, IterableBackoff, retry } from 'cockatiel';
 import { Client } from 'pg';
 import type { Logger } from 'pino';
 import { TIMED_OUT, withTimeout } from '../../core/primitives/async.js';
@@ -27,9 +28,8 @@ export interface EmbeddedPostgresOptions {
   maxConnections?: number;
 }
 
-/** A start that fails for a transient reason is retried this often, with growing delays (1.5 s in total). */
-const MAX_START_ATTEMPTS = 6;
-const RETRY_DELAY_MS = 100;
+/** The delays before a start that failed for a transient reason is retried: 1.5 s in total. */
+const RETRY_DELAYS_MS = [100, 200, 300, 400, 500];
 /** Time after an immediate shutdown request until the server is killed. */
 const IMMEDIATE_SHUTDOWN_TIMEOUT_MS = 5_000;
 /** Delay until an owner that lost its connection claims its server again. PostgreSQL drops all connections when one crashes. */
@@ -73,26 +73,25 @@ export class EmbeddedPostgres {
     const account = await choosePostgresAccount(cluster);
     const binaries = await findBinaries(account);
     const password = await ensureCluster({ dataDir, binaries, account, durable });
-    for (let attempt = 1; ; attempt += 1) {
+    const settings = serverSettings({ durable, maxConnections: options.maxConnections });
+    const policy = retry(
+      handleType(ServerStartFailed, ({ isTransient }) => isTransient),
+      { maxAttempts: RETRY_DELAYS_MS.length, backoff: new IterableBackoff(RETRY_DELAYS_MS) },
+    );
+    policy.onRetry(({ attempt, ...failure }) =>
+      log.debug({ err: 'error' in failure && failure.error, attempt }, 'starting Postgres again'),
+    );
+    return policy.execute(async () => {
       await stopOrphanedServer(dataDir, password, log);
-      try {
-        const settings = serverSettings({ durable, maxConnections: options.maxConnections });
-        const server = await startServer({ program: binaries.postgres, cluster, account, settings, log });
-        const postgres = new EmbeddedPostgres(server, password, log);
-        await postgres.claim().catch(async (error: unknown) => {
-          await stopServer(server, log);
-          throw error;
-        });
-        log.info({ postgresPid: server.pid, port: server.port }, 'embedded Postgres started');
-        return postgres;
-      } catch (error) {
-        const shouldRetry =
-          error instanceof ServerStartFailed && error.isTransient && attempt < MAX_START_ATTEMPTS;
-        if (!shouldRetry) throw error;
-        log.debug({ err: error, attempt }, 'starting Postgres again');
-        await delay(RETRY_DELAY_MS * attempt);
-      }
-    }
+      const server = await startServer({ program: binaries.postgres, cluster, account, settings, log });
+      const postgres = new EmbeddedPostgres(server, password, log);
+      await postgres.claim().catch(async (error: unknown) => {
+        await stopServer(server, log);
+        throw error;
+      });
+      log.info({ postgresPid: server.pid, port: server.port }, 'embedded Postgres started');
+      return postgres;
+    });
   }
 
   /** Calls back once when PostgreSQL ends without a call of `stop`. */
@@ -122,12 +121,11 @@ export class EmbeddedPostgres {
   private async reclaim(): Promise<void> {
     const server = this.server.process;
     while (!this.stopping && server.exitCode === null && server.signalCode === null) {
-      const isClaimed = await this.claim().then(
-        () => true,
-        () => false,
-      );
-      if (isClaimed) return;
-      await delay(RECLAIM_INTERVAL_MS);
+      try {
+        return await this.claim();
+      } catch {
+        await delay(RECLAIM_INTERVAL_MS);
+      }
     }
   }
 }

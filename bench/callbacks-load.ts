@@ -12,7 +12,7 @@ import { bind } from '../src/db/postgres/statement.js';
 import {
   type TaskTransition,
   TRANSITION_TASK,
-  transitionTaskParameters,
+  transitionParameters,
 } from '../src/db/tasks/task-transition.js';
 import { helperArgs } from './support/helper.js';
 import { serveLoad } from './support/load.js';
@@ -58,7 +58,7 @@ async function createStatementLane(): Promise<(lane: number) => Promise<void>> {
   }
   return async (lane) => {
     const id = nextId();
-    const parameters = transitionTaskParameters(id, 'SUCCEEDED', successMove(id));
+    const parameters = { id, ...transitionParameters('SUCCEEDED', successMove(id)) };
     const result = await clients[lane]?.query(bind(TRANSITION_TASK, parameters));
     if (result?.rowCount !== 1) throw new Error('The statement updated no task.');
   };

@@ -6,25 +6,24 @@ import { type Database } from '../postgres/database.js';
 const COLUMNS = 'id, at, workspace_id, action, actor, key_id, end_user_id, client_address, target_id, data';
 
 /**
- * SQL of a CTE that inserts audit entries in the same commit as the rest of the statement. `parameter` (such as `:audit`) holds
- * the entries, as `auditParameter` returns them. They are inserted only if the CTE named by `condition` has a row.
+ * SQL of a CTE that inserts an audit entry in the same commit as the rest of the statement. The statement needs the parameter
+ * `:audit`, as `auditParameter` returns it. The entry is inserted only if the CTE named by `condition` has a row.
  */
-export function insertAuditSql(parameter: string, condition: string): string {
+export function insertAuditSql(condition: string): string {
   return `
   audit AS (
     INSERT INTO audit_log (${COLUMNS})
     SELECT id, at, "workspaceId", action, actor, "keyId", "endUserId", "clientAddress", "targetId", data
-    FROM jsonb_to_recordset(coalesce(${parameter}::jsonb, '[]')) AS entry(
+    FROM jsonb_to_recordset(coalesce(:audit::jsonb, '[]')) AS entry(
       id uuid, at timestamptz, "workspaceId" uuid, action text, actor text, "keyId" uuid, "endUserId" text,
       "clientAddress" text, "targetId" text, data jsonb)
     WHERE EXISTS (SELECT FROM ${condition})
   )`;
 }
 
-/** The value of the parameter of `insertAuditSql`. An entry's time is the time of its ID, so that pages by ID are pages by time. */
-export function auditParameter(...entries: (NewAuditEntry | null | undefined)[]): string {
-  const present = entries.filter((entry) => entry != null);
-  return JSON.stringify(present.map((entry) => ({ ...entry, at: idTime(entry.id) })));
+/** The value of `:audit`. An entry's time is the time of its ID, so that pages by ID are pages by time. */
+export function auditParameter(entry: NewAuditEntry | undefined): string {
+  return JSON.stringify(entry ? [{ ...entry, at: idTime(entry.id) }] : []);
 }
 
 /** The row of a new entry, for Prisma Client. */

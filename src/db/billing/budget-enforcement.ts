@@ -1,45 +1,34 @@
 import { utcMonthSql } from './ledger-statements.js';
 
 /**
- * Parts of the statement that inserts a task, which enforce its budgets. Every statement locks the counters of budgets in
- * the order of their scopes, to avoid deadlocks.
+ * Parts of the statement that inserts a task, which enforce its budgets. They need its parameters. Every statement locks the
+ * counters of budgets in the order of their scopes, to avoid deadlocks.
  */
 
-/** The budgets that can limit a request, for a join: `target (scope, scope_id)`. Arguments are parameters. */
-export function budgetScopesSql({
-  workspace,
-  key,
-  endUser,
-}: Record<'workspace' | 'key' | 'endUser', string>) {
-  return `(VALUES ('WORKSPACE'::budget_scope, ${workspace}::uuid::text), ('API_KEY', ${key}::uuid::text),
-                  ('END_USER', ${endUser}::text)) target (scope, scope_id)`;
-}
+/** The budgets that can limit a request, for a join: `target (scope, scope_id)`. */
+export const BUDGET_SCOPES_SQL = `(VALUES ('WORKSPACE'::budget_scope, :workspaceId::uuid::text), ('API_KEY', :keyId::uuid::text),
+                  ('END_USER', :endUserId::text)) target (scope, scope_id)`;
 
 /**
  * SQL of two CTEs: the budgets of a request (`request_budget`), and the amount left in each (`room`), with the counters in
- * the request's currency locked so that concurrent reservations are seen. Without budgets nothing is locked. Arguments are
- * parameters.
+ * the request's currency locked so that concurrent reservations are seen. Without budgets nothing is locked.
  */
-export function lockBudgetsSql({
-  currency,
-  ...scopes
-}: Parameters<typeof budgetScopesSql>[0] & { currency: string }) {
-  return `request_budget AS MATERIALIZED (
-    SELECT budget.* FROM ${budgetScopesSql(scopes)}
-    JOIN budgets budget USING (scope, scope_id) WHERE budget.workspace_id = ${scopes.workspace}::uuid
+export const LOCK_BUDGETS_SQL = `request_budget AS MATERIALIZED (
+    SELECT budget.* FROM ${BUDGET_SCOPES_SQL}
+    JOIN budgets budget USING (scope, scope_id) WHERE budget.workspace_id = :workspaceId::uuid
   ), room AS MATERIALIZED (
     SELECT budget.scope, budget.amount - counter.reserved - counter.spent - counter.uncertain AS remaining
     FROM request_budget budget JOIN budget_counters counter USING (workspace_id, scope, scope_id)
-    WHERE counter.currency = ${currency}::text AND counter.month = ${utcMonthSql('now()')}
+    WHERE counter.currency = :currency::text AND counter.month = ${utcMonthSql('now()')}
     ORDER BY counter.scope FOR UPDATE OF counter
   )`;
-}
 
 /** SQL that tells whether each limited budget has room. False while a counter is missing or the cost is unknown in its currency. */
-export const hasBudgetRoomSql = (cost: string, currency: string) => `NOT EXISTS (
+export const HAS_BUDGET_ROOM_SQL = `NOT EXISTS (
       SELECT FROM request_budget budget WHERE amount IS NOT NULL AND NOT EXISTS (
         SELECT FROM room
-        WHERE room.scope = budget.scope AND budget.currency = ${currency}::text AND room.remaining >= ${cost}))`;
+        WHERE room.scope = budget.scope AND budget.currency = :currency::text
+          AND room.remaining >= :unitPrice::numeric * :requestedCount::smallint))`;
 
 /** SQL of the bit mask of the budgets that a request counts in: 1 workspace, 2 API key, 4 end user. */
 export const BUDGET_MASK_SQL = `(

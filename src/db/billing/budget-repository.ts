@@ -7,7 +7,7 @@ import { auditRow } from '../access/audit-repository.js';
 import { BudgetScope as ScopeEnum, Prisma } from '../generated/client.js';
 import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
-import { budgetScopesSql } from './budget-enforcement.js';
+import { BUDGET_SCOPES_SQL } from './budget-enforcement.js';
 import { utcMonthSql } from './ledger-statements.js';
 
 /** Identifies a row of `budgets`. */
@@ -89,7 +89,7 @@ const CHECK_REQUEST = statement<
   'check-request-against-budgets',
   `
   WITH budget AS (
-    SELECT budget.* FROM ${budgetScopesSql({ workspace: ':workspaceId', key: ':keyId', endUser: ':endUserId' })}
+    SELECT budget.* FROM ${BUDGET_SCOPES_SQL}
     JOIN budgets budget USING (scope, scope_id) WHERE budget.workspace_id = :workspaceId::uuid AND amount IS NOT NULL
   ), new_counter AS (
     INSERT INTO budget_counters (workspace_id, scope, scope_id, month, currency)

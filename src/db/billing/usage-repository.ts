@@ -2,7 +2,7 @@ import { minIdAt } from '../../core/primitives/ids.js';
 import { type UsageGroup, type UsageGrouping } from '../../core/billing/money.js';
 import { type Visibility } from '../../core/access/visibility.js';
 import { type Database } from '../postgres/database.js';
-import { isTaskVisibleSql } from '../access/visibility-filter.js';
+import { IS_TASK_VISIBLE_SQL } from '../access/visibility-filter.js';
 import { statement } from '../postgres/statement.js';
 
 /** Selects tasks by the time of their request, from `from` up to but not including `to`. */
@@ -47,7 +47,7 @@ function usageStatement(groupBy: UsageGrouping) {
                AS reserved,
              trim_scale(sum(uncertain))::text AS uncertain
       FROM tasks task
-      WHERE ${isTaskVisibleSql('task')} AND id BETWEEN :minId AND :maxId AND created_at >= :from AND created_at < :to
+      WHERE ${IS_TASK_VISIBLE_SQL} AND id BETWEEN :minId AND :maxId AND created_at >= :from AND created_at < :to
       GROUP BY 1, 2
     ) usage
     ${groupBy === 'API_KEY' ? 'LEFT JOIN api_keys api_key ON api_key.id::text = usage."groupKey" AND api_key.workspace_id = :workspaceId' : ''}

@@ -1,7 +1,7 @@
 import { minIdAt } from '../../core/primitives/ids.js';
 import { type Callback, type CallbackVerdict } from '../../core/callbacks/callback.js';
 import { type Visibility } from '../../core/access/visibility.js';
-import { isTaskVisibleSql } from '../access/visibility-filter.js';
+import { IS_TASK_VISIBLE_SQL } from '../access/visibility-filter.js';
 import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
 import { type RawCallback } from '../tasks/task-transition.js';
@@ -31,7 +31,7 @@ const PAGE_OF_END_USER = statement<
   SELECT callback.id, callback.received_at AS "receivedAt", callback.workspace_id AS "workspaceId",
          callback.task_id AS "taskId", callback.verdict, callback.body
   FROM callbacks callback
-  WHERE EXISTS (SELECT FROM tasks task WHERE task.id = callback.task_id AND ${isTaskVisibleSql('task')})
+  WHERE EXISTS (SELECT FROM tasks task WHERE task.id = callback.task_id AND ${IS_TASK_VISIBLE_SQL})
     AND callback.workspace_id = :workspaceId AND (:before::uuid IS NULL OR callback.id < :before)
     AND (:taskId::uuid IS NULL OR callback.task_id = :taskId)
     AND (:verdicts::callback_verdict[] IS NULL OR callback.verdict = ANY(:verdicts))

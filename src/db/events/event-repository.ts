@@ -2,7 +2,7 @@ import { type EventType, type TaskEvent } from '../../core/events/task-event.js'
 import { type Visibility } from '../../core/access/visibility.js';
 import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
-import { coversWorkspace, isTaskVisibleSql } from '../access/visibility-filter.js';
+import { coversWorkspace, IS_TASK_VISIBLE_SQL } from '../access/visibility-filter.js';
 
 /** Up to `limit` events after `position`. */
 interface Page {
@@ -51,7 +51,7 @@ const READ_VISIBLE_AFTER = statement<Visibility & FilteredPage, EventRow>(
   'read-visible-events-after',
   `
   SELECT ${EVENT_COLUMNS} FROM task_events
-  WHERE task_id = ANY(ARRAY(SELECT task.id FROM tasks task WHERE ${isTaskVisibleSql('task')}))
+  WHERE task_id = ANY(ARRAY(SELECT task.id FROM tasks task WHERE ${IS_TASK_VISIBLE_SQL}))
     AND position > :position AND ${MATCHES_FILTER}
   ORDER BY position LIMIT :limit`,
 );

@@ -32,14 +32,13 @@ const POSTPONE = statement<{ sha256: Buffer }>(
 );
 
 /**
- * SQL of a query for a statement that assigns a blob to an image. The arguments are the parameters of its hash and of the end
- * of its protection. The query returns a row only while the protection lasts: then the bytes exist. The existence of the row
+ * SQL of a query for a statement that assigns a blob to an image. The statement needs the parameters `:sha256` and
+ * `:protectedUntil`. The query returns a row only while the protection lasts: then the bytes exist. The existence of the row
  * of the blob is not enough, because another process can have protected the same bytes after they were removed, and not have
  * stored them yet. The lock makes the sweep skip the blob until the image is committed.
  */
-export function lockProtectedBlobSql(sha256: string, protectedUntil: string): string {
-  return `SELECT FROM blobs WHERE blobs.sha256 = ${sha256} AND ${protectedUntil}::timestamptz > now() FOR KEY SHARE`;
-}
+export const LOCK_PROTECTED_BLOB_SQL =
+  'SELECT FROM blobs WHERE blobs.sha256 = :sha256 AND :protectedUntil::timestamptz > now() FOR KEY SHARE';
 
 /**
  * The rows of `blobs`: the bytes in the image store. Several images can have the same bytes, which are removed after the last

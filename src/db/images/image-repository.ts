@@ -4,10 +4,10 @@ import { type EventData, type EventType } from '../../core/events/task-event.js'
 import { type Visibility } from '../../core/access/visibility.js';
 import { enqueueWebhookSql } from '../webhooks/webhook-statements.js';
 import { insertAuditSql, auditParameter } from '../access/audit-repository.js';
-import { lockProtectedBlobSql } from './blob-repository.js';
+import { LOCK_PROTECTED_BLOB_SQL } from './blob-repository.js';
 import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
-import { isImageVisibleSql } from '../access/visibility-filter.js';
+import { IS_IMAGE_VISIBLE_SQL } from '../access/visibility-filter.js';
 
 /** The columns of `Image`. */
 const COLUMNS = `
@@ -19,7 +19,7 @@ const COLUMNS = `
 
 const FIND_IMAGES = statement<Visibility & { ids: readonly string[] }, Image>(
   'find-images',
-  `SELECT ${COLUMNS} FROM images image WHERE ${isImageVisibleSql('image')} AND image.id = ANY(:ids::uuid[])`,
+  `SELECT ${COLUMNS} FROM images image WHERE ${IS_IMAGE_VISIBLE_SQL} AND image.id = ANY(:ids::uuid[])`,
   { useGenericPlan: true },
 );
 
@@ -41,7 +41,7 @@ const PAGE_OF_EDITS = statement<Visibility & PageOfEdits, Image>(
   'page-of-edits',
   `
   SELECT ${COLUMNS} FROM images image
-  WHERE ${isImageVisibleSql('image')} AND image.parent_id = :parentId AND (:after::uuid IS NULL OR image.id > :after)
+  WHERE ${IS_IMAGE_VISIBLE_SQL} AND image.parent_id = :parentId AND (:after::uuid IS NULL OR image.id > :after)
   ORDER BY image.id LIMIT :limit`,
   { useGenericPlan: true },
 );
@@ -65,7 +65,7 @@ const MARK_STORED = statement<ImageUpdate & ImageProperties & { protectedUntil: 
     columns: `width = :width, height = :height, mime_type = :mimeType, byte_size = :byteSize, sha256 = :sha256,
               thumbhash = :thumbhash, stored_at = now()`,
     condition: IS_PENDING,
-    precondition: lockProtectedBlobSql(':sha256', ':protectedUntil'),
+    precondition: LOCK_PROTECTED_BLOB_SQL,
   }),
 );
 const MARK_LOST = statement<ImageUpdate & { reason: string }>(
@@ -84,7 +84,7 @@ const MARK_DELETED = statement<ImageUpdate & { workspaceId: string; audit: strin
     columns: 'deleted_at = now()',
     condition: 'deleted_at IS NULL AND workspace_id = :workspaceId',
     sideEffect: `UPDATE blobs SET check_at = greatest(check_at, now()) FROM image WHERE blobs.sha256 = image.sha256`,
-    extraCtes: `,${insertAuditSql(':audit', 'image')}`,
+    extraCtes: `,${insertAuditSql('image')}`,
   }),
 );
 
@@ -121,11 +121,10 @@ function updateImageSql({
            coalesce((SELECT pending_images = 0 AND NOT late FROM task), false)
     FROM image WHERE task_id IS NOT NULL
   ), side_effect AS (${sideEffect}
-  ),${enqueueWebhookSql({
-    task: 'task',
-    kind: `CASE WHEN late THEN 'LATE_RESULT' ELSE 'RESULT' END`,
-    condition: 'CASE WHEN late THEN pending_late_images ELSE pending_images END = 0',
-  })}${extraCtes}
+  ),${enqueueWebhookSql(
+    `CASE WHEN late THEN 'LATE_RESULT' ELSE 'RESULT' END`,
+    'CASE WHEN late THEN pending_late_images ELSE pending_images END = 0',
+  )}${extraCtes}
   SELECT image.id IS NOT NULL AS written, (SELECT count(*) FROM wake) AS woken
   FROM before LEFT JOIN image ON image.id = before.id`;
 }

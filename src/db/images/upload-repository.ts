@@ -1,5 +1,5 @@
 import { type ImageProperties } from '../../core/images/image.js';
-import { lockProtectedBlobSql } from './blob-repository.js';
+import { LOCK_PROTECTED_BLOB_SQL } from './blob-repository.js';
 import { type Prisma } from '../generated/client.js';
 import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
@@ -13,7 +13,7 @@ const WITHOUT_CREATION_TIME = { createdAt: true } as const satisfies Prisma.Uplo
 const COMPLETE = statement<{ id: string; protectedUntil: Date } & ImageProperties, { id: string }>(
   'complete-upload',
   `
-  WITH blob AS (${lockProtectedBlobSql(':sha256', ':protectedUntil')}), upload AS (
+  WITH blob AS (${LOCK_PROTECTED_BLOB_SQL}), upload AS (
     UPDATE uploads SET used_at = now() FROM blob WHERE id = :id AND used_at IS NULL
     RETURNING id, workspace_id, file_name, end_user_id
   )

@@ -37,12 +37,11 @@ export const ADD_LATE_IMAGES = statement<ReturnType<typeof lateImagesParameters>
     SELECT :callbackId::uuid, workspace_id, id, 'LATE', :callbackBody
     FROM task WHERE :callbackId::uuid IS NOT NULL AND EXISTS (SELECT FROM image)
     ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict
-  ),${ledgerMovementSql({
-    task: 'task',
-    kind: `'ADJUST'`,
-    changes: { spent: 'unit_price * (SELECT count(*) FROM image)', uncertain: '-uncertain' },
-    condition: 'EXISTS (SELECT FROM image)',
-  })}
+  ),${ledgerMovementSql(
+    `'ADJUST'`,
+    { spent: 'unit_price * (SELECT count(*) FROM image)', uncertain: '-uncertain' },
+    'EXISTS (SELECT FROM image)',
+  )}
   SELECT (SELECT count(*) FROM image)::int AS "addedCount", (SELECT count(*) FROM job) AS jobs,
          (SELECT count(*) FROM movement) AS moved`,
 );
@@ -66,6 +65,6 @@ export const RELEASE_UNCERTAIN = statement<{ id: string }>(
     SELECT * FROM tasks WHERE id = :id AND uncertain > 0 FOR NO KEY UPDATE
   ), released AS (
     UPDATE tasks SET uncertain = 0 FROM task WHERE tasks.id = task.id
-  ),${ledgerMovementSql({ task: 'task', kind: `'ADJUST'`, changes: { uncertain: '-uncertain' } })}
+  ),${ledgerMovementSql(`'ADJUST'`, { uncertain: '-uncertain' })}
   SELECT count(*) FROM movement`,
 );

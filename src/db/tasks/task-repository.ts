@@ -2,7 +2,7 @@ import { type EventType } from '../../core/events/task-event.js';
 import { type SubmitJob } from '../../core/primitives/jobs.js';
 import { type Visibility } from '../../core/access/visibility.js';
 import { type Task, type TaskStatus } from '../../core/tasks/task.js';
-import { isTaskVisibleSql } from '../access/visibility-filter.js';
+import { IS_TASK_VISIBLE_SQL } from '../access/visibility-filter.js';
 import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
 import { ADD_LATE_IMAGES, type LateImages, lateImagesParameters, RELEASE_UNCERTAIN } from './late-images.js';
@@ -23,7 +23,7 @@ import {
   type TaskTransition,
   TRANSITION_TASK,
   type TransitionedTask,
-  transitionTaskParameters,
+  transitionParameters,
 } from './task-transition.js';
 
 const FIND_TASK = statement<{ id: string }, Task>(
@@ -62,7 +62,7 @@ const FIND_TASKS = statement<Visibility & { ids: readonly string[] }, Task>(
   'find-tasks',
   `
   SELECT ${TASK_COLUMNS} FROM (SELECT DISTINCT unnest(:ids::uuid[]) AS id) given CROSS JOIN LATERAL (
-    SELECT * FROM tasks task WHERE task.id = given.id AND ${isTaskVisibleSql('task')} OFFSET 0) task`,
+    SELECT * FROM tasks task WHERE task.id = given.id AND ${IS_TASK_VISIBLE_SQL} OFFSET 0) task`,
   { useGenericPlan: true },
 );
 
@@ -104,7 +104,8 @@ export class TaskRepository {
     status: TaskStatus,
     transition: TaskTransition<Type> = {},
   ): Promise<TransitionedTask | null> {
-    const [row] = await this.db.query(TRANSITION_TASK, transitionTaskParameters(id, status, transition));
+    const parameters = { id, ...transitionParameters(status, transition) };
+    const [row] = await this.db.query(TRANSITION_TASK, parameters);
     return row ?? null;
   }
 

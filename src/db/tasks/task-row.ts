@@ -1,5 +1,5 @@
 import { type Task, TASK_PRIORITIES, type TaskRequest } from '../../core/tasks/task.js';
-import { BUDGET_MASK_SQL, hasBudgetRoomSql, lockBudgetsSql } from '../billing/budget-enforcement.js';
+import { BUDGET_MASK_SQL, HAS_BUDGET_ROOM_SQL, LOCK_BUDGETS_SQL } from '../billing/budget-enforcement.js';
 import { COST_COLUMNS, ledgerMovementSql } from '../billing/ledger-statements.js';
 import { statement } from '../postgres/statement.js';
 
@@ -33,7 +33,7 @@ export interface NewTask extends TaskRequest {
 export const INSERT_TASK = statement<ReturnType<typeof insertTaskParameters>, Task>(
   'insert-task',
   `
-  WITH ${lockBudgetsSql({ workspace: ':workspaceId', key: ':keyId', endUser: ':endUserId', currency: ':currency' })}, task AS (
+  WITH ${LOCK_BUDGETS_SQL}, task AS (
     INSERT INTO tasks (id, workspace_id, kind, prompt, model, size, requested_count, source_image_id,
                        source_image_url, idempotency_key, input_hash, metadata, deadline_at,
                        retry_of_id, webhook_url, trace_id, key_id, end_user_id, priority,
@@ -42,7 +42,7 @@ export const INSERT_TASK = statement<ReturnType<typeof insertTaskParameters>, Ta
            :sourceImageUrl, :idempotencyKey, :inputHash, :metadata::json, now() + make_interval(secs => :timeoutSeconds),
            :retryOfId, :webhookUrl, :traceId, :keyId, :endUserId, :priorityRank,
            :unitPrice::numeric, :currency, :unitPrice::numeric * 0, :unitPrice::numeric * 0, ${BUDGET_MASK_SQL}
-    WHERE ${hasBudgetRoomSql(':unitPrice::numeric * :requestedCount::smallint', ':currency')}
+    WHERE ${HAS_BUDGET_ROOM_SQL}
     ON CONFLICT (workspace_id, (coalesce(end_user_id, '')), idempotency_key) DO NOTHING
     RETURNING *
   ), event AS (
@@ -50,7 +50,7 @@ export const INSERT_TASK = statement<ReturnType<typeof insertTaskParameters>, Ta
     SELECT workspace_id, id, 'TASK_REQUESTED', :actor, :eventData::jsonb FROM task
   ), job AS (
     SELECT graphile_worker.add_job('submit-task', json_build_object('taskId', id), flags := ARRAY['upstream']) FROM task
-  ),${ledgerMovementSql({ task: 'task', kind: "'RESERVE'", changes: { reserved: 'unit_price * requested_count' } })}
+  ),${ledgerMovementSql("'RESERVE'", { reserved: 'unit_price * requested_count' })}
   SELECT ${TASK_COLUMNS}, (SELECT count(*) FROM job) AS jobs, (SELECT count(*) FROM movement) AS moved FROM task`,
 );
 

@@ -110,10 +110,10 @@ export function transitionTaskSql({
     FROM task WHERE :callbackId::uuid IS NOT NULL
     ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict
     RETURNING verdict
-  ),${enqueueWebhookSql({ task: 'task', kind: `'RESULT'`, condition: ':isFinal AND pending_images = 0' })}`;
+  ),${enqueueWebhookSql(`'RESULT'`, ':isFinal AND pending_images = 0')}`;
 }
 
-/** The parameters of `transitionTaskSql`. */
+/** The parameters of a statement with `transitionTaskSql`, without the ID of the task. */
 export function transitionParameters(status: TaskStatus, transition: TaskTransition) {
   const { fromStatuses, failure, images = [], event, jobs = [], callback } = transition;
   const allowed = statusesBefore(status);
@@ -123,6 +123,7 @@ export function transitionParameters(status: TaskStatus, transition: TaskTransit
     attemptIncrement: status === 'SUBMITTING' ? 1 : 0,
     isSubmitted: status === 'RUNNING' || status === 'SUCCEEDED',
     isFinal: isFinal(status),
+    expectedAttempt: transition.expectedAttempt ?? null,
     notBefore: transition.notBefore ?? null,
     failure: failure ? JSON.stringify(failure) : null,
     upstreamTaskId: transition.upstreamTaskId ?? null,
@@ -143,25 +144,18 @@ export function callbackParameters(callback: RawCallback | undefined) {
 }
 
 /** Changes the status of one task. Returns no row when its status or attempt does not allow it. */
-export const TRANSITION_TASK = statement<ReturnType<typeof transitionTaskParameters>, TransitionedTask>(
+export const TRANSITION_TASK = statement<
+  ReturnType<typeof transitionParameters> & { id: string },
+  TransitionedTask
+>(
   'transition-task',
   `${transitionTaskSql({
     taskSql: 'WHERE id = :id AND (:expectedAttempt::integer IS NULL OR attempts = :expectedAttempt)',
-  })},${ledgerMovementSql({
-    task: 'task',
-    kind: `CASE WHEN status = 'SUCCEEDED' THEN 'SETTLE' WHEN uncertain > 0 THEN 'MARK_UNCERTAIN' ELSE 'RELEASE' END`,
-    changes: { reserved: '-unit_price * requested_count', spent: 'spent', uncertain: 'uncertain' },
-    condition: ':isFinal',
-  })}
+  })},${ledgerMovementSql(
+    `CASE WHEN status = 'SUCCEEDED' THEN 'SETTLE' WHEN uncertain > 0 THEN 'MARK_UNCERTAIN' ELSE 'RELEASE' END`,
+    { reserved: '-unit_price * requested_count', spent: 'spent', uncertain: 'uncertain' },
+    ':isFinal',
+  )}
   SELECT ${TASK_COLUMNS}, (SELECT count(*) FROM job) AS jobs, (SELECT verdict FROM callback) AS verdict,
          (SELECT count(*) FROM wake) AS woken, (SELECT count(*) FROM movement) AS moved FROM task`,
 );
-
-/** The parameters of TRANSITION_TASK. */
-export function transitionTaskParameters(id: string, status: TaskStatus, transition: TaskTransition) {
-  return {
-    id,
-    expectedAttempt: transition.expectedAttempt ?? null,
-    ...transitionParameters(status, transition),
-  };
-}

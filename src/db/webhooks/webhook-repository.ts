@@ -116,7 +116,7 @@ const REDELIVER = statement<
   ), wake AS (
     SELECT graphile_worker.add_job('deliver-webhook', json_build_object('taskId', task_id))
     FROM (SELECT DISTINCT task_id FROM delivery) task
-  ),${insertAuditSql(':audit', 'delivery')}
+  ),${insertAuditSql('delivery')}
   SELECT (SELECT count(*) FROM delivery)::int AS "deliveryCount", (SELECT count(*) FROM wake) AS woken`,
 );
 

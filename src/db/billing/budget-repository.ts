@@ -11,11 +11,8 @@ import { BUDGET_SCOPES_SQL } from './budget-enforcement.js';
 import { utcMonthSql } from './ledger-statements.js';
 
 /** Identifies a row of `budgets`. */
-export interface BudgetKey {
+export interface BudgetKey extends Pick<Budget, 'scope' | 'scopeId'> {
   workspaceId: string;
-  scope: BudgetScope;
-  /** ID of the workspace, API key or end user. */
-  scopeId: string;
 }
 
 /** A budget and whether it has room for a request. */
@@ -73,9 +70,7 @@ const COUNT_EARLIER_TASKS = statement<
 );
 
 /** A budget with a limit and its counter, as text. */
-interface CountedBudget {
-  scope: BudgetScope;
-  scopeId: string;
+interface CountedBudget extends Pick<Budget, 'scope' | 'scopeId'> {
   currency: string | null;
   amount: Prisma.Decimal | string | null;
   counter: Record<'reserved' | 'spent' | 'uncertain', Prisma.Decimal | string> | undefined;
@@ -158,7 +153,7 @@ export class BudgetRepository {
   async page(
     { workspaceId, endUserId }: Pick<Visibility, 'workspaceId' | 'endUserId'>,
     month: string | null,
-    { after, limit }: { after: { scope: BudgetScope; scopeId: string } | null; limit: number },
+    { after, limit }: { after: Pick<Budget, 'scope' | 'scopeId'> | null; limit: number },
   ): Promise<Budget[]> {
     const laterScopes = after ? ORDERED_SCOPES.slice(ORDERED_SCOPES.indexOf(after.scope) + 1) : [];
     const where = {

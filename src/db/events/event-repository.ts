@@ -4,6 +4,7 @@ import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
 import { coversWorkspace, IS_TASK_VISIBLE_SQL } from '../access/visibility-filter.js';
 
+type TaskKey = Pick<TaskEvent, 'workspaceId' | 'taskId'>;
 /** Up to `limit` events after `position`. */
 interface Page {
   position: bigint;
@@ -32,7 +33,7 @@ const READ_AFTER = statement<Page, EventRow>(
   'read-events-after',
   `SELECT ${EVENT_COLUMNS} FROM task_events WHERE position > :position ORDER BY position LIMIT :limit`,
 );
-const READ_TASK_AFTER = statement<{ workspaceId: string; taskId: string } & Page, EventRow>(
+const READ_TASK_AFTER = statement<TaskKey & Page, EventRow>(
   'read-task-events-after',
   `
   SELECT ${EVENT_COLUMNS} FROM task_events
@@ -135,13 +136,9 @@ export class EventRepository {
   }
 
   /** Up to `limit` events of one task of the workspace after `position`, in order. */
-  async readTaskAfter(
-    { workspaceId, taskId }: { workspaceId: string; taskId: string },
-    position: bigint,
-    limit: number,
-  ): Promise<TaskEvent[]> {
-    const parameters = { workspaceId, taskId, position, limit };
-    return (await this.db.queryAsCaller(workspaceId, READ_TASK_AFTER, parameters)).map(toEvent);
+  async readTaskAfter(task: TaskKey, position: bigint, limit: number): Promise<TaskEvent[]> {
+    const parameters = { ...task, position, limit };
+    return (await this.db.queryAsCaller(task.workspaceId, READ_TASK_AFTER, parameters)).map(toEvent);
   }
 
   /** Up to `limit` visible events after `position`, in order. */
@@ -168,9 +165,7 @@ export class EventRepository {
   }
 
   /** Snapshots of tasks, in one statement and in no order. Tasks that their workspace does not have are left out. */
-  async findTaskLogSnapshots(
-    tasks: readonly { workspaceId: string; taskId: string }[],
-  ): Promise<TaskLogSnapshot[]> {
+  async findTaskLogSnapshots(tasks: readonly TaskKey[]): Promise<TaskLogSnapshot[]> {
     const rows = await this.db.query(FIND_TASK_LOG_SNAPSHOTS, {
       workspaceIds: tasks.map(({ workspaceId }) => workspaceId),
       taskIds: tasks.map(({ taskId }) => taskId),

@@ -2,20 +2,18 @@ import { type Caller } from './caller.js';
 import { newId } from '../primitives/ids.js';
 
 /** The privileged actions that the audit log records. */
-export const AUDIT_ACTIONS = [
-  'API_KEY_CREATED',
-  'API_KEY_REVOKED',
-  'API_KEY_ROTATED',
-  'CLIENT_TOKEN_CREATED',
-  'WORKSPACE_CREATED',
-  'WEBHOOK_SECRET_ROTATED',
-  'CALLBACK_REPLAYED',
-  'WEBHOOK_REDELIVERED',
-  'IMAGE_DELETED',
-  'BUDGET_CHANGED',
-  'AUTHENTICATION_FAILED',
-] as const;
-export type AuditAction = (typeof AUDIT_ACTIONS)[number];
+export type AuditAction =
+  | 'API_KEY_CREATED'
+  | 'API_KEY_REVOKED'
+  | 'API_KEY_ROTATED'
+  | 'CLIENT_TOKEN_CREATED'
+  | 'WORKSPACE_CREATED'
+  | 'WEBHOOK_SECRET_ROTATED'
+  | 'CALLBACK_REPLAYED'
+  | 'WEBHOOK_REDELIVERED'
+  | 'IMAGE_DELETED'
+  | 'BUDGET_CHANGED'
+  | 'AUTHENTICATION_FAILED';
 
 /** Actors of entries that no API key caused. */
 export const SYSTEM_ACTORS = {

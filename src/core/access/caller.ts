@@ -13,12 +13,12 @@ export const SCOPES = [
 export type Scope = (typeof SCOPES)[number];
 
 /** The scopes that a client token can have. Administration requires an API key, because tokens are used in browsers. */
-export const CLIENT_TOKEN_SCOPES = [
+export const CLIENT_TOKEN_SCOPES: readonly Scope[] = [
   'tasks:read',
   'tasks:write',
   'images:write',
   'audit:read',
-] as const satisfies readonly Scope[];
+];
 
 /** How a caller authenticated: with an API key, a client token that Darkroom issued, or a token of the operator's identity provider. */
 export type CredentialType = 'API_KEY' | 'CLIENT_TOKEN' | 'IDENTITY_PROVIDER';

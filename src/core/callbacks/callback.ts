@@ -1,14 +1,6 @@
 /** The outcomes of processing an upstream callback. */
-export const CALLBACK_VERDICTS = [
-  'APPLIED',
-  'DUPLICATE',
-  'EARLY',
-  'LATE',
-  'UNKNOWN_TASK',
-  'CONFLICT',
-  'MALFORMED',
-] as const;
-export type CallbackVerdict = (typeof CALLBACK_VERDICTS)[number];
+export type CallbackVerdict =
+  'APPLIED' | 'DUPLICATE' | 'EARLY' | 'LATE' | 'UNKNOWN_TASK' | 'CONFLICT' | 'MALFORMED';
 
 /** An upstream callback: the unmodified body that was posted to a task's callback link. */
 export interface Callback {

@@ -1,21 +1,16 @@
 import { type UserError } from '../primitives/user-error.js';
 
-/** Usage limits of an API key, a client token, an end user or a workspace. Absent or null: no limit of its own. */
-export interface Limits {
-  requestsPerMinute?: number | null;
-  generationsPerMinute?: number | null;
-  /** Tasks that are not final yet. */
-  generationsInFlight?: number | null;
-  /** Open connections: WebSockets, event streams and held requests. */
-  connections?: number | null;
-}
-
 export const LIMIT_NAMES = [
   'requestsPerMinute',
   'generationsPerMinute',
+  /** Tasks that are not final yet. */
   'generationsInFlight',
+  /** Open connections: WebSockets, event streams and held requests. */
   'connections',
-] as const satisfies readonly (keyof Limits)[];
+] as const;
+
+/** Usage limits of an API key, a client token, an end user or a workspace. Absent or null: no limit of its own. */
+export type Limits = { [Name in (typeof LIMIT_NAMES)[number]]?: number | null };
 
 /** The largest value of a limit. It exceeds what one installation serves, so a larger value is a typing error. */
 export const MAX_LIMIT = 1_000_000;

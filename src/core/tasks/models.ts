@@ -20,19 +20,7 @@ export interface PixelSizeConstraints {
   multipleOf: number;
 }
 
-const ASPECT_RATIOS = [
-  '1:1',
-  '16:9',
-  '21:9',
-  '3:2',
-  '2:3',
-  '4:5',
-  '5:4',
-  '3:4',
-  '4:3',
-  '9:16',
-  '9:21',
-] as const;
+const ASPECT_RATIOS = ['1:1', '16:9', '21:9', '3:2', '2:3', '4:5', '5:4', '3:4', '4:3', '9:16', '9:21'];
 const FLUX_1_PIXEL_SIZES: PixelSizeConstraints = { minSide: 256, maxSide: 1440, multipleOf: 32 };
 /** The provider documents no upper bound for flux-2. 1440 is known to work. */
 const FLUX_2_PIXEL_SIZES: PixelSizeConstraints = { minSide: 64, maxSide: 1440, multipleOf: 32 };

@@ -22,26 +22,20 @@ export const TASK_STATUSES = [
 ] as const;
 export type TaskStatus = (typeof TASK_STATUSES)[number];
 
-export const TASK_KINDS = ['GENERATE', 'EDIT'] as const;
-export type TaskKind = (typeof TASK_KINDS)[number];
+export type TaskKind = 'GENERATE' | 'EDIT';
 
 /** Order among the queued tasks of one end user. It gives no advantage over other end users or workspaces. */
 export const TASK_PRIORITIES = ['LOW', 'NORMAL', 'HIGH'] as const;
 export type TaskPriority = (typeof TASK_PRIORITIES)[number];
 
-const FINAL_STATUSES = [
-  'SUCCEEDED',
-  'FAILED',
-  'CANCELED',
-  'EXPIRED',
-] as const satisfies readonly TaskStatus[];
+const FINAL_STATUSES: readonly TaskStatus[] = ['SUCCEEDED', 'FAILED', 'CANCELED', 'EXPIRED'];
 
 /** Every allowed change of status. The statement that attempts any other one changes nothing. */
 export const TRANSITIONS: Readonly<Record<TaskStatus, readonly TaskStatus[]>> = {
   QUEUED: ['SUBMITTING', ...FINAL_STATUSES],
   SUBMITTING: ['QUEUED', 'RUNNING', 'UNCONFIRMED', ...FINAL_STATUSES],
   UNCONFIRMED: ['RUNNING', ...FINAL_STATUSES],
-  RUNNING: [...FINAL_STATUSES],
+  RUNNING: FINAL_STATUSES,
   SUCCEEDED: [],
   FAILED: [],
   CANCELED: [],
@@ -59,8 +53,7 @@ export function isFinal(status: TaskStatus): boolean {
 }
 
 /** Outcomes of canceling a task. ALREADY_SENT: the upstream cannot be stopped, and may bill the task. */
-export const CANCEL_OUTCOMES = ['NOT_SENT', 'ALREADY_SENT', 'ALREADY_FINISHED'] as const;
-export type CancelOutcome = (typeof CANCEL_OUTCOMES)[number];
+export type CancelOutcome = 'NOT_SENT' | 'ALREADY_SENT' | 'ALREADY_FINISHED';
 
 /** What the request for a task decides. It never changes. */
 export interface TaskRequest {

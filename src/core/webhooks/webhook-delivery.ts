@@ -1,10 +1,8 @@
 /** RESULT: the result of a final task. LATE_RESULT: images that arrived after the task became final. */
-export const WEBHOOK_DELIVERY_KINDS = ['RESULT', 'LATE_RESULT'] as const;
-export type WebhookDeliveryKind = (typeof WEBHOOK_DELIVERY_KINDS)[number];
+export type WebhookDeliveryKind = 'RESULT' | 'LATE_RESULT';
 
 /** PENDING: due or in progress. DELIVERED: accepted by the endpoint. ABANDONED: no attempt follows unless a caller asks for a redelivery. */
-export const WEBHOOK_DELIVERY_STATUSES = ['PENDING', 'DELIVERED', 'ABANDONED'] as const;
-export type WebhookDeliveryStatus = (typeof WEBHOOK_DELIVERY_STATUSES)[number];
+export type WebhookDeliveryStatus = 'PENDING' | 'DELIVERED' | 'ABANDONED';
 
 /** A result to post to the webhook URL of its task. */
 export interface WebhookDelivery {

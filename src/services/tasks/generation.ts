@@ -8,7 +8,6 @@ import { type SubmitJob } from '../../core/primitives/jobs.js';
 import { type Task, type TaskKind } from '../../core/tasks/task.js';
 import { type NewTask } from '../../db/tasks/task-row.js';
 import { type RawCallback } from '../../db/tasks/task-transition.js';
-import { type UpstreamResult } from '../../upstreams/acedata-results.js';
 import { PROBE_DELAY_MS, type Reachability } from '../../upstreams/upstream-gate.js';
 import { requireCanCreate } from '../access/access.js';
 import { resolveEndUser } from '../access/end-user.js';
@@ -16,13 +15,8 @@ import { type SignedLinks } from '../access/signed-links.js';
 import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
 import { type RateLimits } from '../limits/rate-limits.js';
 import { type SourceImages } from './source-images.js';
-import {
-  hashRequest,
-  type ImageRequest,
-  validateImageRequest,
-  type ValidImageRequest,
-} from './request-validation.js';
-import { isFinalResult, type Results, upstreamIdsOf } from './results.js';
+import { hashRequest, type ImageRequest, validateImageRequest } from './request-validation.js';
+import { isFinalResult, type Results } from './results.js';
 import { type RequestPricing } from '../billing/request-pricing.js';
 import { FairScheduler } from './fair-scheduler.js';
 import { type Dependencies } from '../dependencies.js';
@@ -83,51 +77,40 @@ export class Generation {
     requireCanCreate(caller);
     const endUserId = resolveEndUser(caller, input.endUserId);
     const request = validateImageRequest(kind, await this.deps.sourceImages.resolveOwnLink(caller, input));
-    const inputHash = hashRequest(request, retryOfId, endUserId);
     const { workspaceId, keyId } = caller;
     const newTask = {
       ...request,
+      ...this.deps.pricing.priceOf(request.model),
       id: newId(),
       workspaceId,
-      inputHash,
-      retryOfId,
-      traceId,
       keyId,
       endUserId,
-      ...this.deps.pricing.priceOf(request.model),
+      retryOfId,
+      traceId,
+      inputHash: hashRequest(request, retryOfId, endUserId),
     };
-    const admission = await this.admit(caller, request, newTask);
-    if ('replayed' in admission) return admission;
     try {
-      const result = await this.insertTask(caller, newTask);
-      if (result.replayed) await admission.release();
-      return result;
-    } catch (error) {
-      await admission.release().catch(() => undefined);
-      throw error;
-    }
-  }
-
-  /**
-   * Checks what may reject a new task: its URLs, its source image and the limits. A request that repeats an
-   * idempotency key was admitted before, so the existing task is returned when a check rejects the request. It is
-   * looked up only then, so that new requests need no extra query.
-   */
-  private async admit(
-    caller: Caller,
-    request: ValidImageRequest,
-    newTask: NewTask,
-  ): Promise<RequestResult | { release: () => Promise<void> }> {
-    try {
-      await this.deps.sourceImages.checkUrlsAndAccess(caller, request);
-      const { endUserId } = newTask;
-      return { release: await this.deps.rateLimits.admitGeneration({ ...caller, endUserId }, newTask.id) };
+      return await this.admitAndInsert(caller, newTask);
     } catch (error) {
       if (!(error instanceof RateLimited || error instanceof InputRejected)) throw error;
+      // Looked up only when the request is rejected, so that new requests need no extra query.
       const replayed = await this.findReplayed(newTask);
       if (!replayed) throw error;
       return replayed;
     }
+  }
+
+  /** Checks the URLs, the source image and the limits of a new task, and inserts it. */
+  private async admitAndInsert(caller: Caller, newTask: NewTask): Promise<RequestResult> {
+    await this.deps.sourceImages.checkUrlsAndAccess(caller, newTask);
+    const { id, endUserId } = newTask;
+    const release = await this.deps.rateLimits.admitGeneration({ ...caller, endUserId }, id);
+    const result = await this.insertTask(caller, newTask).catch(async (error: unknown) => {
+      await release().catch(() => undefined);
+      throw error;
+    });
+    if (result.replayed) await release();
+    return result;
   }
 
   /**
@@ -148,6 +131,21 @@ export class Generation {
   }
 
   /**
+   * The task of an earlier request with the same idempotency key. Null when there is none. Throws InputRejected when
+   * that request had different input.
+   */
+  private async findReplayed(newTask: NewTask): Promise<RequestResult | null> {
+    const { idempotencyKey } = newTask;
+    if (idempotencyKey === null) return null;
+    const found = await this.deps.tasks.findByIdempotencyKey({ ...newTask, idempotencyKey });
+    if (!found) return null;
+    if (found.sameInput) return { task: found, replayed: true };
+    const message =
+      'This idempotency key was already used for a request with different input. Use a new key for a new request.';
+    throw new InputRejected([{ code: 'IDEMPOTENCY_CONFLICT', message, field: ['input', 'idempotencyKey'] }]);
+  }
+
+  /**
    * Submits the next task to the upstream, at most once. Before the first byte leaves, the task is SUBMITTING for
    * this run of the job. A task that an earlier run of the job left in SUBMITTING is not sent again, because the
    * process ended while it was sending. Does nothing when no task is queued. Throws UpstreamPaused while the upstream
@@ -157,28 +155,22 @@ export class Generation {
     try {
       await this.deps.upstreamGate.run(() => this.submitNext(submitJob));
     } catch (error) {
-      if (!(error instanceof UpstreamPaused) || !(await this.rescheduleJob(submitJob))) throw error;
+      // An earlier run of this job may have left a task in SUBMITTING that only this job finds.
+      if (!(error instanceof UpstreamPaused) || submitJob.attempt > 1) throw error;
+      // The queue would delay a failed job longer each time, and any task may be waiting for it.
+      const nextProbeAt = new Date(Date.now() + PROBE_DELAY_MS);
+      if (!(await this.deps.tasks.replaceSubmitJob(submitJob, nextProbeAt))) throw error;
     }
     this.deps.eventLog.requestSeal();
-  }
-
-  /**
-   * Replaces the job with one that is due when the upstream is probed next. The queue would delay a failed job longer
-   * each time, and any task may be waiting for it. A job that ran before is not replaced, because its earlier run may
-   * have left a task in SUBMITTING that only this job finds.
-   */
-  private async rescheduleJob(submitJob: SubmitJob): Promise<boolean> {
-    return (
-      submitJob.attempt === 1 &&
-      this.deps.tasks.replaceSubmitJob(submitJob, new Date(Date.now() + PROBE_DELAY_MS))
-    );
   }
 
   private async submitNext(submitJob: SubmitJob): Promise<Reachability> {
     // Claimed only now that the gate has a free slot, so that priorities are decided as late as possible.
     const { task, interruptedTaskId } = await this.scheduler.claimNext(submitJob);
-    if (interruptedTaskId) {
-      await this.markUnconfirmed(interruptedTaskId, 'The process ended while it was sending the request.');
+    const interruptedTask = interruptedTaskId && (await this.deps.tasks.find(interruptedTaskId));
+    if (interruptedTask) {
+      const message = 'The process ended while it was sending the request.';
+      await this.deps.results.markUnconfirmed(interruptedTask, message);
     }
     if (!task) return 'not-tried';
     crashIfArmed('submitting-saved');
@@ -190,10 +182,13 @@ export class Generation {
         callbackUrl: this.deps.signedLinks.upstreamCallbackUrl(task.id),
       });
       crashIfArmed(result.kind === 'succeeded' ? 'wait-result-received' : 'response-read');
-      await retryUntilDatabaseReturns(() => this.applySubmitResponse(task, result), this.deps.log);
+      await retryUntilDatabaseReturns(
+        () => this.deps.results.applySubmitResponse(task, result),
+        this.deps.log,
+      );
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error;
-      await retryUntilDatabaseReturns(() => this.applySubmitFailure(task, error), this.deps.log);
+      await retryUntilDatabaseReturns(() => this.deps.results.applySubmitFailure(task, error), this.deps.log);
       return error.outcome === 'not-sent' ? 'unreachable' : 'reached';
     }
     return 'reached';
@@ -219,76 +214,5 @@ export class Generation {
     const verdict = await retryUntilDatabaseReturns(applyCallback, this.deps.log, CALLBACK_RETRY_LIMIT_MS);
     crashIfArmed('callback-saved');
     return verdict;
-  }
-
-  private async applySubmitResponse(
-    task: Task,
-    result: Extract<UpstreamResult, { kind: 'accepted' | 'succeeded' }>,
-  ): Promise<void> {
-    if (result.kind === 'succeeded') {
-      await this.deps.results.apply(task.id, result, { actor: EVENT_ACTORS.submitter });
-      return;
-    }
-    const upstreamIds = upstreamIdsOf(result);
-    const data = { upstreamTaskId: result.upstreamTaskId, attempt: task.attempts };
-    const event = { type: 'TASK_SUBMITTED', actor: EVENT_ACTORS.submitter, data } as const;
-    const updated = await this.deps.tasks.transitionTo(task.id, 'RUNNING', { ...upstreamIds, event });
-    if (!updated)
-      await this.deps.tasks.setUpstreamTaskId(task.id, result.upstreamTaskId, result.upstreamTraceId);
-  }
-
-  private async applySubmitFailure(task: Task, error: UpstreamError): Promise<void> {
-    const { outcome, failure } = error;
-    this.deps.log.warn(
-      { taskId: task.id, attempt: task.attempts, outcome, code: failure.code },
-      error.message,
-    );
-    if (outcome === 'unknown') return this.markUnconfirmed(task.id, error.message, task.attempts);
-
-    const delayMs = error.retryAfterMs(task.attempts);
-    const retryAt = new Date(Date.now() + (delayMs ?? 0));
-    if (delayMs !== null && retryAt < task.deadlineAt) {
-      const { code, message } = failure;
-      const data = { attempt: task.attempts, code, message, retryAt: retryAt.toISOString() };
-      await this.deps.tasks.requeue(task, retryAt, {
-        type: 'SUBMIT_REJECTED',
-        actor: EVENT_ACTORS.submitter,
-        data,
-      });
-      return;
-    }
-    await this.deps.tasks.transitionTo(task.id, 'FAILED', {
-      upstreamTraceId: failure.upstreamTraceId,
-      failure,
-      event: { type: 'TASK_FAILED', actor: EVENT_ACTORS.submitter, data: { error: failure } },
-    });
-  }
-
-  private async markUnconfirmed(taskId: string, message: string, attempt?: number): Promise<void> {
-    const task = await this.deps.tasks.find(taskId);
-    if (task?.status !== 'SUBMITTING') return;
-    await this.deps.tasks.transitionTo(taskId, 'UNCONFIRMED', {
-      event: {
-        type: 'SUBMIT_UNCONFIRMED',
-        actor: EVENT_ACTORS.submitter,
-        data: { attempt: attempt ?? task.attempts, message },
-      },
-    });
-    this.deps.eventLog.requestSeal();
-  }
-
-  /**
-   * The task of an earlier request with the same idempotency key. Null when there is none. Throws InputRejected when
-   * that request had different input.
-   */
-  private async findReplayed(newTask: NewTask): Promise<RequestResult | null> {
-    const { idempotencyKey } = newTask;
-    if (idempotencyKey === null) return null;
-    const found = await this.deps.tasks.findByIdempotencyKey({ ...newTask, idempotencyKey });
-    if (!found) return null;
-    if (found.sameInput) return { task: found, replayed: true };
-    const message =
-      'This idempotency key was already used for a request with different input. Use a new key for a new request.';
-    throw new InputRejected([{ code: 'IDEMPOTENCY_CONFLICT', message, field: ['input', 'idempotencyKey'] }]);
   }
 }

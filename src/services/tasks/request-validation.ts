@@ -27,21 +27,7 @@ export interface ImageRequest {
 }
 
 /** A validated request, with defaults filled in. */
-export interface ValidImageRequest {
-  kind: TaskKind;
-  prompt: string;
-  model: string;
-  size: string | null;
-  requestedCount: number;
-  sourceImageId: string | null;
-  sourceImageUrl: string | null;
-  /** Normalised, so that equal URLs are equal texts. */
-  webhookUrl: string | null;
-  priority: TaskPriority;
-  metadata: unknown;
-  idempotencyKey: string | null;
-  timeoutSeconds: number;
-}
+type ValidImageRequest = ReturnType<typeof validateImageRequest>;
 
 /** In characters. This limit is ours: the upstream documents none, and models cut longer prompts. */
 const MAX_PROMPT_LENGTH = 4_000;
@@ -58,7 +44,7 @@ const DEFAULT_TIMEOUT_SECONDS = 600;
 type AddError = (code: UserErrorCode, field: string, message: string) => void;
 
 /** Validates a request before anything is written or sent. Throws InputRejected with all problems at once. */
-export function validateImageRequest(kind: TaskKind, request: ImageRequest): ValidImageRequest {
+export function validateImageRequest(kind: TaskKind, request: ImageRequest) {
   const errors: UserError[] = [];
   const addError: AddError = (code, field, message) =>
     errors.push({ code, message, field: ['input', field] });
@@ -94,9 +80,9 @@ export function validateImageRequest(kind: TaskKind, request: ImageRequest): Val
     requestedCount: count,
     sourceImageId: request.sourceImageId ?? null,
     sourceImageUrl: request.sourceImageUrl ?? null,
-    // `HTTP:Example.com:80` and `http://example.com/` are the same endpoint.
+    // Normalised, because `HTTP:Example.com:80` and `http://example.com/` are the same endpoint.
     webhookUrl: request.webhookUrl == null ? null : new URL(request.webhookUrl).href,
-    priority: request.priority ?? 'NORMAL',
+    priority: request.priority ?? ('NORMAL' as const),
     metadata: request.metadata ?? null,
     idempotencyKey: request.idempotencyKey ?? null,
     timeoutSeconds: request.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS,

@@ -1,9 +1,14 @@
 import { type CallbackVerdict } from '../../core/callbacks/callback.js';
+import { type UpstreamError } from '../../core/errors.js';
+import { EVENT_ACTORS } from '../../core/events/task-event.js';
 import { newId } from '../../core/primitives/ids.js';
+import { type Task } from '../../core/tasks/task.js';
 import { type NewImage, type RawCallback, type TransitionedTask } from '../../db/tasks/task-transition.js';
 import { type UpstreamResult } from '../../upstreams/acedata-results.js';
 import { type UpstreamImage } from '../../upstreams/acedata-wire.js';
 import { type Dependencies } from '../dependencies.js';
+
+type SubmitResponse = Extract<UpstreamResult, { kind: 'accepted' | 'succeeded' }>;
 
 /** A result that the upstream will not change any more. */
 type FinalResult = Extract<UpstreamResult, { kind: 'succeeded' | 'failed' }>;
@@ -25,7 +30,7 @@ export function isFinalResult(result: UpstreamResult): result is FinalResult {
  * polling, and often in several of these ways.
  */
 export class Results {
-  constructor(private readonly deps: Pick<Dependencies, 'eventLog' | 'tasks'>) {}
+  constructor(private readonly deps: Pick<Dependencies, 'eventLog' | 'log' | 'tasks'>) {}
 
   /** Applies a final result to its task, at most once. */
   async apply(taskId: string, result: FinalResult, source: ResultSource): Promise<CallbackVerdict> {
@@ -41,6 +46,51 @@ export class Results {
           });
     this.deps.eventLog.requestSeal();
     return updated ? (updated.verdict ?? 'APPLIED') : this.applyToFinalTask(taskId, result, source);
+  }
+
+  /** Applies the response to a submission: the upstream accepted the task, or it has already finished it. */
+  async applySubmitResponse(task: Task, result: SubmitResponse): Promise<void> {
+    const { id: taskId, attempts: attempt } = task;
+    const actor = EVENT_ACTORS.submitter;
+    if (result.kind === 'succeeded') {
+      await this.apply(taskId, result, { actor });
+      return;
+    }
+    const { upstreamTaskId, upstreamTraceId } = result;
+    const updated = await this.deps.tasks.transitionTo(taskId, 'RUNNING', {
+      upstreamTaskId,
+      upstreamTraceId,
+      event: { type: 'TASK_SUBMITTED', actor, data: { upstreamTaskId, attempt } },
+    });
+    // A callback overtook the response.
+    if (!updated) await this.deps.tasks.setUpstreamTaskId(taskId, upstreamTaskId, upstreamTraceId);
+  }
+
+  /** Decides what follows a failed submission: another attempt, the end of the task, or UNCONFIRMED when it may have arrived. */
+  async applySubmitFailure(task: Task, error: UpstreamError): Promise<void> {
+    const { id: taskId, attempts: attempt } = task;
+    const actor = EVENT_ACTORS.submitter;
+    const { outcome, failure } = error;
+    const { code, message, upstreamTraceId } = failure;
+    this.deps.log.warn({ taskId, attempt, outcome, code }, error.message);
+    if (outcome === 'unknown') return this.markUnconfirmed(task, error.message);
+
+    const delayMs = error.retryAfterMs(attempt);
+    const retryAt = new Date(Date.now() + (delayMs ?? 0));
+    if (delayMs !== null && retryAt < task.deadlineAt) {
+      const data = { attempt, code, message, retryAt: retryAt.toISOString() };
+      return this.deps.tasks.requeue(task, retryAt, { type: 'SUBMIT_REJECTED', actor, data });
+    }
+    const event = { type: 'TASK_FAILED', actor, data: { error: failure } } as const;
+    await this.deps.tasks.transitionTo(taskId, 'FAILED', { upstreamTraceId, failure, event });
+  }
+
+  /** Records that a submission may have arrived, so that it is never sent again. Does nothing unless the task is SUBMITTING. */
+  async markUnconfirmed({ id, attempts: attempt }: Task, message: string): Promise<void> {
+    const actor = EVENT_ACTORS.submitter;
+    const event = { type: 'SUBMIT_UNCONFIRMED', actor, data: { attempt, message } } as const;
+    await this.deps.tasks.transitionTo(id, 'UNCONFIRMED', { event });
+    this.deps.eventLog.requestSeal();
   }
 
   private async applySuccess(
@@ -85,6 +135,6 @@ function toNewImage(upstreamImage: UpstreamImage, index: number): NewImage {
 }
 
 /** The upstream's IDs of the task and of the request that created it. */
-export function upstreamIdsOf({ upstreamTaskId, upstreamTraceId }: UpstreamResult) {
+function upstreamIdsOf({ upstreamTaskId, upstreamTraceId }: UpstreamResult) {
   return { upstreamTaskId, upstreamTraceId };
 }

@@ -4,7 +4,7 @@ import { type UserErrorCode } from '../../core/primitives/user-error.js';
 import { type Task } from '../../core/tasks/task.js';
 import { UrlRefused, type SsrfGuard } from '../../net/ssrf-guard.js';
 import { type SignedLinks } from '../access/signed-links.js';
-import { type ValidImageRequest, type ImageRequest } from './request-validation.js';
+import { type ImageRequest } from './request-validation.js';
 import { type Dependencies } from '../dependencies.js';
 
 /** Guards for the URLs in requests: those of source images, and those of webhook endpoints. */
@@ -12,6 +12,8 @@ export interface UrlGuards {
   sourceImages: SsrfGuard;
   webhooks: SsrfGuard;
 }
+
+type RequestReferences = Pick<Task, 'sourceImageId' | 'sourceImageUrl' | 'webhookUrl'>;
 
 /** Checks what a request refers to: stored images, images elsewhere, and webhook endpoints. */
 export class SourceImages {
@@ -31,7 +33,7 @@ export class SourceImages {
    * Throws InputRejected when the source image is not visible to the caller, or when a URL is not public. The
    * upstream fetches the source URL on our behalf, so it gets the same check.
    */
-  async checkUrlsAndAccess(caller: Caller, request: ValidImageRequest): Promise<void> {
+  async checkUrlsAndAccess(caller: Caller, request: RequestReferences): Promise<void> {
     const { sourceImageId, sourceImageUrl, webhookUrl } = request;
     if (sourceImageId) await this.checkSourceImage(caller, sourceImageId);
     if (sourceImageUrl) {

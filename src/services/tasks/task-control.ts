@@ -46,33 +46,8 @@ export class TaskControl {
       throw new InputRejected([{ code: 'TASK_NOT_FINISHED', message, field: ['input', 'id'] }]);
     }
     const timeoutSeconds = Math.round((task.deadlineAt.getTime() - task.createdAt.getTime()) / 1000);
-    const {
-      kind,
-      prompt,
-      model,
-      size,
-      requestedCount: count,
-      sourceImageId,
-      sourceImageUrl,
-      webhookUrl,
-      priority,
-      metadata,
-      endUserId,
-    } = task;
-    const request = {
-      prompt,
-      model,
-      size,
-      count,
-      sourceImageId,
-      sourceImageUrl,
-      webhookUrl,
-      priority,
-      metadata,
-      endUserId,
-      timeoutSeconds,
-      idempotencyKey,
-    };
+    const { kind, requestedCount: count } = task;
+    const request = { ...task, count, timeoutSeconds, idempotencyKey };
     return this.deps.generation.request(caller, request, { kind, traceId, retryOfId: task.id });
   }
 

@@ -121,7 +121,7 @@ function createReconciliation(tasks: TaskRepository, readTasks?: AceDataClient['
   return new Reconciliation({
     tasks,
     leases,
-    results: new Results({ tasks, eventLog }),
+    results: new Results({ tasks, eventLog, log }),
     eventLog,
     upstream,
     log,

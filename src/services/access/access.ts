@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { hashApiKey, isWellFormedApiKey, apiKeyHint, generateApiKey } from '../../core/access/api-key.js';
 import { type Caller, type Scope } from '../../core/access/caller.js';
+import { workspaceVisibility } from '../../core/access/visibility.js';
 import { Forbidden, Unauthenticated } from '../../core/errors.js';
 import { type ApiKeyWithWorkspace } from '../../db/access/api-key-repository.js';
 import { type IdentityProvider } from './identity-provider.js';
@@ -78,15 +79,18 @@ export class Access {
 
   private async authenticateKey(secret: string, clientAddress: string | null): Promise<Caller> {
     const key = await this.keysByHash.fetch(hashApiKey(secret).toString('base64'));
+    if (!key) return this.reject('UNKNOWN_KEY', clientAddress);
     const failure = keyFailureOf(key);
-    if (!key || failure) return this.reject(failure ?? 'UNKNOWN_KEY', clientAddress, key);
+    if (failure) return this.reject(failure, clientAddress, key);
     this.deps.apiKeyUsage.recordUse(key.id);
     return callerOfKey(key, clientAddress);
   }
 
   private async authenticateToken(token: string, clientAddress: string | null): Promise<Caller> {
-    if (!this.deps.tokenSigning.isIssuedByUs(token))
-      return this.authenticateProviderToken(token, clientAddress);
+    if (!this.deps.tokenSigning.isIssuedByUs(token)) {
+      const caller = await this.deps.identityProvider?.authenticate(token, clientAddress);
+      return caller ?? this.reject('TOKEN_INVALID', clientAddress);
+    }
     const hash = createHash('sha256').update(token).digest('base64');
     const claims = await this.verifiedTokens.fetch(hash, { context: token });
     if (!claims || claims.expiresAt <= new Date()) return this.reject('TOKEN_INVALID', clientAddress);
@@ -96,13 +100,6 @@ export class Access {
     return failure
       ? this.reject(failure, clientAddress, key)
       : restrictToToken(callerOfKey(key, clientAddress), claims);
-  }
-
-  private async authenticateProviderToken(token: string, clientAddress: string | null): Promise<Caller> {
-    return (
-      (await this.deps.identityProvider?.authenticate(token, clientAddress)) ??
-      this.reject('TOKEN_INVALID', clientAddress)
-    );
   }
 
   private reject(
@@ -115,22 +112,20 @@ export class Access {
   }
 }
 
-function keyFailureOf(
-  key: ApiKeyWithWorkspace | undefined,
-): 'UNKNOWN_KEY' | 'REVOKED_KEY' | 'EXPIRED_KEY' | null {
-  if (!key) return 'UNKNOWN_KEY';
-  if (key.revokedAt) return 'REVOKED_KEY';
-  return key.expiresAt && key.expiresAt <= new Date() ? 'EXPIRED_KEY' : null;
+function keyFailureOf({ revokedAt, expiresAt }: ApiKeyWithWorkspace): AuthenticationFailure | null {
+  if (revokedAt) return 'REVOKED_KEY';
+  return expiresAt && expiresAt <= new Date() ? 'EXPIRED_KEY' : null;
 }
 
 function callerOfKey(key: ApiKeyWithWorkspace, clientAddress: string | null): Caller {
-  const { id, name, prefix, workspaceId, workspaceName, scopes, limits, expiresAt } = key;
-  const names = { workspaceId, workspaceName, keyId: id, keyName: name, keyPrefix: prefix };
-  const visibility = { endUserId: null, taskIds: null };
+  const { workspaceId, workspaceName, scopes, limits, expiresAt } = key;
   return {
-    ...names,
-    ...visibility,
+    ...workspaceVisibility(workspaceId),
+    workspaceName,
     credentialType: 'API_KEY',
+    keyId: key.id,
+    keyName: key.name,
+    keyPrefix: key.prefix,
     scopes,
     limits,
     clientToken: null,

@@ -2,7 +2,6 @@ import { hashApiKey, apiKeyHint, generateApiKey } from '../../core/access/api-ke
 import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller, isScope, SCOPES } from '../../core/access/caller.js';
 import { InputRejected } from '../../core/errors.js';
-import { type UserError } from '../../core/primitives/user-error.js';
 import { isId, newId } from '../../core/primitives/ids.js';
 import { definedLimits, validateLimits, type Limits } from '../../core/limits/limits.js';
 import { type ApiKey } from '../../db/access/api-key-repository.js';
@@ -48,7 +47,12 @@ export class ApiKeys {
 
   /** Creates a key in the caller's workspace. Throws InputRejected with every error. */
   async create(caller: Caller, request: ApiKeyRequest): Promise<CreatedApiKey> {
-    throwIfAny(validateRequest(caller, request));
+    throwIfAny([
+      ...validateName(request.name),
+      ...validateScopes(caller, request.scopes),
+      ...validateExpiry(request.expiresAt ?? null),
+      ...validateLimits(request.limits ?? {}),
+    ]);
     const { key, secret } = buildNewKey(caller.workspaceId, request);
     const { id, name, scopes, limits, expiresAt } = key;
     const audit = newAuditEntry(caller, 'API_KEY_CREATED', {
@@ -108,15 +112,6 @@ export class ApiKeys {
     const entries = [workspaceEntry, { ...keyEntry, workspaceId }];
     return { ...(await this.deps.workspaces.insert({ id: workspaceId, name }, key, entries)), secret };
   }
-}
-
-function validateRequest(caller: Caller, { name, scopes, expiresAt, limits }: ApiKeyRequest): UserError[] {
-  return [
-    ...validateName(name),
-    ...validateScopes(caller, scopes),
-    ...validateExpiry(expiresAt ?? null),
-    ...validateLimits(limits ?? {}),
-  ];
 }
 
 function buildNewKey(workspaceId: string, { name, scopes, expiresAt, limits }: ApiKeyRequest) {

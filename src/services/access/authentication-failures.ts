@@ -1,19 +1,14 @@
-import { type Logger } from 'pino';
 import { type NewAuditEntry, SYSTEM_ACTORS } from '../../core/access/audit-entry.js';
 import { BatchedWriter } from '../../core/primitives/batched-writer.js';
 import { newId } from '../../core/primitives/ids.js';
-import { type AuditRepository } from '../../db/access/audit-repository.js';
+import { type ApiKey } from '../../db/access/api-key-repository.js';
+import { type Dependencies } from '../dependencies.js';
 
 /** Why authentication failed. Failures with a known key are recorded in its workspace, others in none. */
 export type AuthenticationFailure =
   'MALFORMED' | 'UNKNOWN_KEY' | 'REVOKED_KEY' | 'EXPIRED_KEY' | 'TOKEN_INVALID';
 
-/** The API key that was used, when it is known. */
-export interface FailedKey {
-  id: string;
-  workspaceId: string;
-  name: string;
-}
+type FailedKey = Pick<ApiKey, 'id' | 'workspaceId' | 'name'>;
 
 /** A client that guesses keys causes one entry in this time. */
 const WINDOW_MS = 60_000;
@@ -26,7 +21,12 @@ const MAX_BATCH_SIZE = 2 * MAX_TRACKED_ENTRIES;
 export class AuthenticationFailures {
   private readonly writer: BatchedWriter<FailureEntry>;
 
-  constructor({ auditLog, log, windowMs = WINDOW_MS }: AuthenticationFailuresOptions) {
+  /** `windowMs` is the shortest time between two entries for the same failures. */
+  constructor({
+    auditLog,
+    log,
+    windowMs = WINDOW_MS,
+  }: Pick<Dependencies, 'auditLog' | 'log'> & { windowMs?: number }) {
     this.writer = new BatchedWriter({
       delayMs: windowMs,
       maxItems: MAX_BATCH_SIZE,
@@ -36,13 +36,11 @@ export class AuthenticationFailures {
     });
   }
 
+  /** `key` is the API key that was used, when it is known. */
   count(kind: AuthenticationFailure, clientAddress: string | null, key: FailedKey | null = null): void {
     const trackedAddress = this.writer.size < MAX_TRACKED_ENTRIES ? clientAddress : null;
     const entryKey = JSON.stringify([kind, trackedAddress, key?.id]);
-    const entry = this.writer.get(entryKey) ?? {
-      ...auditEntryOf(trackedAddress, key),
-      data: { kind, count: 0 },
-    };
+    const entry = this.writer.get(entryKey) ?? newEntry(kind, trackedAddress, key);
     entry.data.count += 1;
     this.writer.add(entryKey, entry);
   }
@@ -53,18 +51,9 @@ export class AuthenticationFailures {
   }
 }
 
-interface FailureEntry extends NewAuditEntry {
-  data: { kind: AuthenticationFailure; count: number };
-}
+type FailureEntry = ReturnType<typeof newEntry>;
 
-interface AuthenticationFailuresOptions {
-  auditLog: AuditRepository;
-  log: Logger;
-  /** The shortest time between two entries for the same failures. */
-  windowMs?: number;
-}
-
-function auditEntryOf(clientAddress: string | null, key: FailedKey | null): NewAuditEntry {
+function newEntry(kind: AuthenticationFailure, clientAddress: string | null, key: FailedKey | null) {
   return {
     id: newId(),
     workspaceId: key?.workspaceId ?? null,
@@ -74,6 +63,6 @@ function auditEntryOf(clientAddress: string | null, key: FailedKey | null): NewA
     endUserId: null,
     clientAddress,
     targetId: null,
-    data: {},
-  };
+    data: { kind, count: 0 },
+  } satisfies NewAuditEntry;
 }

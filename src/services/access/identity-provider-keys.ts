@@ -5,8 +5,8 @@ import {
   type JWSHeaderParameters,
   type RemoteJWKSet,
 } from 'jose';
+import { LRUCache } from 'lru-cache';
 import { IdentityProviderUnavailable } from '../../core/errors.js';
-import { singleFlight } from '../../core/primitives/async.js';
 import { type Dependencies } from '../dependencies.js';
 
 /** Callers wait for these requests, so a provider that hangs must not hold them for long. */
@@ -29,15 +29,17 @@ export interface IdentityProviderKeysDependencies extends Pick<Dependencies, 'lo
 
 /** Fetches an identity provider's public keys through its discovery document, caches them and refreshes them. */
 export class IdentityProviderKeys {
-  private jwks: RemoteJWKSet | null = null;
-  private readonly discoverOnce = singleFlight(async () => {
-    try {
-      return (this.jwks = await this.discover());
-    } catch (error) {
-      throw this.startCooldown(error);
-    }
+  /** By issuer. Keys stay in use while they are refreshed in the background, and while the provider is down. */
+  private readonly keySets = new LRUCache<string, RemoteJWKSet>({
+    max: 1,
+    ttl: REFRESH_INTERVAL_MS,
+    allowStale: true,
+    noDeleteOnFetchRejection: true,
+    fetchMethod: (issuer) =>
+      this.discover(issuer).catch((error: unknown) => {
+        throw this.startCooldown(error);
+      }),
   });
-  private reloadedAt = 0;
   private cooldownUntil = 0;
 
   constructor(private readonly deps: IdentityProviderKeysDependencies) {}
@@ -47,32 +49,19 @@ export class IdentityProviderKeys {
    * IdentityProviderUnavailable when the keys cannot be fetched.
    */
   readonly findKey = async (header?: JWSHeaderParameters, token?: FlattenedJWSInput) => {
-    const jwks = await this.loadKeySet();
-    try {
-      return await jwks(header, token);
-    } catch (error) {
-      if (isTokenError(error)) throw error;
-      throw this.startCooldown(error);
-    }
+    const keySet = await this.keySets.forceFetch(this.deps.issuer);
+    return keySet(header, token).catch((error: unknown) => {
+      throw isTokenError(error) ? error : this.startCooldown(error);
+    });
   };
 
   /** Fetches the keys ahead of the first request. Never throws. A failure is logged. */
   async prefetch(): Promise<void> {
-    await this.loadKeySet().catch(() => undefined);
+    await this.keySets.fetch(this.deps.issuer).catch(() => undefined);
   }
 
-  private async loadKeySet(): Promise<RemoteJWKSet> {
-    if (!this.jwks && Date.now() < this.cooldownUntil) throw new IdentityProviderUnavailable();
-    const jwks = this.jwks ?? (await this.discoverOnce());
-    const now = Date.now();
-    if (now > this.reloadedAt + REFRESH_INTERVAL_MS && now > this.cooldownUntil && !jwks.reloading) {
-      void this.reload(jwks).catch((error: unknown) => this.startCooldown(error));
-    }
-    return jwks;
-  }
-
-  private async discover(): Promise<RemoteJWKSet> {
-    const { issuer } = this.deps;
+  private async discover(issuer: string): Promise<RemoteJWKSet> {
+    if (Date.now() < this.cooldownUntil) throw new IdentityProviderUnavailable();
     const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
     const response = await fetch(url, { signal: AbortSignal.timeout(FETCH_TIMEOUT_MS), redirect: 'error' });
     const document = Object(await response.json()) as { issuer?: unknown; jwks_uri?: unknown };
@@ -80,18 +69,13 @@ export class IdentityProviderKeys {
       throw new Error(
         `The discovery document names the issuer "${String(document.issuer)}". Set OIDC_ISSUER to it, or correct ${issuer}.`,
       );
-    const jwks = createRemoteJWKSet(new URL(String(document.jwks_uri)), {
+    const keySet = createRemoteJWKSet(new URL(String(document.jwks_uri)), {
       timeoutDuration: FETCH_TIMEOUT_MS,
       cooldownDuration: this.deps.cooldownMs ?? COOLDOWN_MS,
       cacheMaxAge: MAX_KEY_AGE_MS,
     });
-    await this.reload(jwks);
-    return jwks;
-  }
-
-  private async reload(jwks: RemoteJWKSet): Promise<void> {
-    await jwks.reload();
-    this.reloadedAt = Date.now();
+    await keySet.reload();
+    return keySet;
   }
 
   private startCooldown(error: unknown): IdentityProviderUnavailable {

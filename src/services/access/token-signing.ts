@@ -1,6 +1,7 @@
-import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { createPrivateKey, createPublicKey } from 'node:crypto';
 import {
   calculateJwkThumbprint,
+  createLocalJWKSet,
   decodeProtectedHeader,
   errors,
   type JWTPayload,
@@ -27,16 +28,6 @@ export interface TokenClaims {
   expiresAt: Date;
 }
 
-/** A public key in the format of RFC 7517. */
-export interface PublicJwk {
-  kty: string;
-  crv: string;
-  x: string;
-  kid: string;
-  alg: string;
-  use: string;
-}
-
 const SIGNING_ALGORITHM = 'EdDSA';
 /** An explicit type, so that no other kind of token is accepted as a client token (RFC 8725, 3.11). */
 const TOKEN_TYPE = 'darkroom-client+jwt';
@@ -51,19 +42,23 @@ const CLOCK_SKEW_SECONDS = 60;
  * none is stored. Keys of SECRET_KEY_PREVIOUS only verify.
  */
 export class TokenSigning {
+  private readonly findPublicKey;
+
   private constructor(
     /** The current key is first. */
     private readonly keys: readonly SigningKey[],
     private readonly issuer: string,
-  ) {}
+  ) {
+    this.findPublicKey = createLocalJWKSet({ keys: this.publicJwks });
+  }
 
   static async create(signer: Signer, issuer: string): Promise<TokenSigning> {
     const seeds = signer.deriveAll('client-token', 'ed25519');
     return new TokenSigning(await Promise.all(seeds.map(toSigningKey)), issuer);
   }
 
-  /** The public keys for `/.well-known/jwks.json`. */
-  get publicJwks(): PublicJwk[] {
+  /** The public keys for `/.well-known/jwks.json` (RFC 7517). */
+  get publicJwks() {
     return this.keys.map(({ published }) => published);
   }
 
@@ -93,7 +88,8 @@ export class TokenSigning {
   /** Whether a token names one of these signing keys. The token may still be forged. */
   isIssuedByUs(token: string): boolean {
     try {
-      return this.publicKeyOf(decodeProtectedHeader(token).kid) !== null;
+      const { kid } = decodeProtectedHeader(token);
+      return this.publicJwks.some((key) => key.kid === kid);
     } catch {
       return false;
     }
@@ -108,38 +104,24 @@ export class TokenSigning {
       typ: TOKEN_TYPE,
       requiredClaims: ['exp', 'iat', 'jti'],
     };
-    const keyOf = ({ kid }: { kid?: string }) => {
-      const key = this.publicKeyOf(kid);
-      if (!key) throw new errors.JWKSNoMatchingKey();
-      return key;
-    };
     try {
-      return parseClaims((await jwtVerify(token, keyOf, options)).payload);
+      return parseClaims((await jwtVerify(token, this.findPublicKey, options)).payload);
     } catch (error) {
       if (error instanceof errors.JOSEError) return null;
       throw error;
     }
   }
-
-  private publicKeyOf(kid: string | undefined): KeyObject | null {
-    return this.keys.find(({ published }) => published.kid === kid)?.publicKey ?? null;
-  }
 }
 
-interface SigningKey {
-  privateKey: KeyObject;
-  publicKey: KeyObject;
-  published: PublicJwk;
-}
+type SigningKey = Awaited<ReturnType<typeof toSigningKey>>;
 
 /** Uses the key's thumbprint (RFC 7638) as its ID. */
-async function toSigningKey(seed: Buffer): Promise<SigningKey> {
+async function toSigningKey(seed: Buffer) {
   const der = Buffer.concat([PKCS8_PREFIX, seed]);
   const privateKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
-  const publicKey = createPublicKey(privateKey);
-  const { crv = '', kty = '', x = '' } = publicKey.export({ format: 'jwk' });
+  const { crv = '', kty = '', x = '' } = createPublicKey(privateKey).export({ format: 'jwk' });
   const kid = await calculateJwkThumbprint({ crv, kty, x });
-  return { privateKey, publicKey, published: { kty, crv, x, kid, alg: SIGNING_ALGORITHM, use: 'sig' } };
+  return { privateKey, published: { kty, crv, x, kid, alg: SIGNING_ALGORITHM, use: 'sig' } };
 }
 
 const idSchema = z.string().refine(isId);

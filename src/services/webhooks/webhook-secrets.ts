@@ -2,6 +2,7 @@ import { Webhook } from 'standardwebhooks';
 import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller } from '../../core/access/caller.js';
 import { type WebhookSecretVersion } from '../../db/access/workspace-repository.js';
+import { type ClaimedWebhookDelivery } from '../../db/webhooks/webhook-repository.js';
 import { throwIfAny, validateGracePeriod } from '../access/validate-api-key.js';
 import { type Dependencies } from '../dependencies.js';
 
@@ -46,7 +47,7 @@ export class WebhookSecrets {
 
   /** Returns the Standard Webhooks headers of one attempt. During a grace period they hold a signature by each secret. */
   signatureHeaders(
-    { id, workspaceId, secretVersion, usesPreviousSecret }: SignedDelivery,
+    { id, workspaceId, secretVersion, usesPreviousSecret }: ClaimedWebhookDelivery,
     body: string,
     at: Date,
   ): Record<string, string> {
@@ -73,11 +74,4 @@ export class WebhookSecrets {
     const keys = this.deps.signer.deriveAll('webhook-secret', `${workspaceId}.${version}`);
     return keys.map((key) => `whsec_${key.toString('base64')}`);
   }
-}
-
-interface SignedDelivery {
-  id: string;
-  workspaceId: string;
-  secretVersion: number;
-  usesPreviousSecret: boolean;
 }

@@ -1,5 +1,6 @@
 import { setImmediate as nextTick } from 'node:timers/promises';
 import { singleFlight, singleFlightWithRerun, TIMED_OUT, withTimeout } from '../../core/primitives/async.js';
+import { TooManyConnections } from '../../core/errors.js';
 import { newId } from '../../core/primitives/ids.js';
 import { type Dependencies } from '../dependencies.js';
 
@@ -7,8 +8,12 @@ import { type Dependencies } from '../dependencies.js';
 export interface ConnectionLimit {
   /** Identifies the API key, client token, end user or workspace. */
   subject: string;
+  /** Names the subject in messages to its caller. */
+  label: string;
   limit: number;
 }
+
+export const TOO_MANY_CONNECTIONS_ADVICE = 'Close some, or share one connection between subscriptions.';
 
 /** The slots of an instance that died count until its lease expires. */
 export const LEASE_MS = 10_000;
@@ -58,16 +63,19 @@ export class ConnectionLimits {
 
   /**
    * Acquires a slot of each limit, in their order. A rejection by an early limit takes no slot of the later ones, which
-   * others share. Returns a function that releases the slots, or the limit that has no slot left.
+   * others share. Returns a function that releases the slots, and does nothing when it is called again. Throws
+   * TooManyConnections.
    */
-  async acquire<Limit extends ConnectionLimit>(limits: readonly Limit[]): Promise<(() => void) | Limit> {
+  async acquire(limits: readonly ConnectionLimit[]): Promise<() => void> {
     const acquired: LimitedSubject[] = [];
     const release = () => acquired.splice(0).forEach((subject) => this.releaseSlot(subject));
     for (const limit of limits) {
       const subject = this.subjectOf(limit);
       if (!(await this.acquireSlot(subject))) {
         release();
-        return limit;
+        throw new TooManyConnections(
+          `${limit.label} has reached its limit of ${limit.limit} open connections. ${TOO_MANY_CONNECTIONS_ADVICE}`,
+        );
       }
       acquired.push(subject);
     }
@@ -83,18 +91,12 @@ export class ConnectionLimits {
     if (this.isUsed) await this.deps.slots.releaseLease(this.leaseId).catch(() => undefined);
   }
 
-  private subjectOf({ subject, limit }: ConnectionLimit): LimitedSubject {
-    const limited = this.subjects.get(subject) ?? {
-      subject,
-      limit,
-      openConnections: 0,
-      slots: 0,
-      waiters: [],
-    };
-    limited.limit = limit;
+  private subjectOf(limit: ConnectionLimit): LimitedSubject {
+    const known = this.subjects.get(limit.subject) ?? { openConnections: 0, slots: 0, waiters: [] };
+    const subject = Object.assign(known, limit);
     this.isUsed = true;
-    this.subjects.set(subject, limited);
-    return limited;
+    this.subjects.set(subject.subject, subject);
+    return subject;
   }
 
   private acquireSlot(subject: LimitedSubject): boolean | Promise<boolean> {

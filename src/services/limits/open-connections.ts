@@ -2,14 +2,12 @@ import { singleFlight } from '../../core/primitives/async.js';
 import { type Caller } from '../../core/access/caller.js';
 import { TooManyConnections } from '../../core/errors.js';
 import { type Access } from '../access/access.js';
-import { type ConnectionLimits } from './connection-limits.js';
+import { type ConnectionLimits, TOO_MANY_CONNECTIONS_ADVICE } from './connection-limits.js';
 import { type RateLimits } from './rate-limits.js';
 import { type Dependencies } from '../dependencies.js';
 
 /** Together with Access's cache of 2.5 s, the streams of a revoked key and of its tokens end within 5 s. */
 const KEY_CHECK_MS = 2_000;
-
-const TOO_MANY_ADVICE = 'Close some, or share one connection between subscriptions.';
 
 interface OpenConnection {
   caller: Caller;
@@ -53,33 +51,26 @@ export class OpenConnections {
     const open = this.openByKey.get(caller.keyId) ?? new Set();
     if (open.size >= this.deps.maxPerKey) {
       throw new TooManyConnections(
-        `This API key has reached its limit of ${this.deps.maxPerKey} open connections on this instance. ${TOO_MANY_ADVICE}`,
+        `This API key has reached its limit of ${this.deps.maxPerKey} open connections on this instance. ${TOO_MANY_CONNECTIONS_ADVICE}`,
       );
     }
     const entry = { caller, onRevoked };
     this.openByKey.set(caller.keyId, open.add(entry));
-    const releaseCallbacks: (() => void)[] = [];
+    const slots = this.deps.connectionLimits.acquire(this.deps.rateLimits.connectionLimitsOf(caller));
     const release = () => {
       open.delete(entry);
       if (open.size === 0 && this.openByKey.get(caller.keyId) === open) this.openByKey.delete(caller.keyId);
-      for (const releaseLimit of releaseCallbacks.splice(0)) releaseLimit();
+      // The client may disconnect while the slots are being acquired.
+      slots.then((releaseSlots) => releaseSlots()).catch(() => undefined);
     };
-    const acquireLimits = async () => {
-      const result = await this.deps.connectionLimits.acquire(
-        this.deps.rateLimits.connectionLimitsOf(caller),
-      );
-      if (typeof result === 'function') {
-        releaseCallbacks.push(result);
-        // The client disconnected while the slots were being acquired.
-        if (!open.has(entry)) release();
-        return;
-      }
-      release();
-      throw new TooManyConnections(
-        `${result.label} has reached its limit of ${result.limit} open connections. ${TOO_MANY_ADVICE}`,
-      );
-    };
-    return { release, acquired: acquireLimits() };
+    const acquired = slots.then(
+      () => undefined,
+      (error: unknown) => {
+        release();
+        throw error;
+      },
+    );
+    return { release, acquired };
   }
 
   /** Waits for a check in progress. Call it after the connections were closed, because then there is nothing left to check. */

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { type Caller } from '../../core/access/caller.js';
 import { RateLimited } from '../../core/errors.js';
-import { LIMIT_NAMES, type Limits } from '../../core/limits/limits.js';
+import { type Limits } from '../../core/limits/limits.js';
 import { RateAllowance, type AllowanceStatus } from './rate-allowance.js';
 import { type ConnectionLimit } from './connection-limits.js';
 import { type Dependencies } from '../dependencies.js';
@@ -25,11 +25,9 @@ export interface RateLimitStatus extends AllowanceStatus {
   cost: number;
 }
 
-/** An API key, client token, end user or workspace, with its limits. */
-interface RateLimitSubject {
+/** A certain limit of an API key, client token, end user or workspace. */
+interface SubjectLimit extends ConnectionLimit {
   kind: SubjectKind;
-  name: string;
-  limits: Limits;
 }
 
 const NARROWEST_FIRST = ['token', 'endUser', 'key', 'workspace'] as const;
@@ -40,7 +38,8 @@ const LABELS: Record<SubjectKind, string> = {
   key: 'This API key',
   workspace: 'This workspace',
 };
-type PerMinuteLimit = 'requestsPerMinute' | 'generationsPerMinute';
+const NOUNS = { requestsPerMinute: 'requests', generationsPerMinute: 'generations' };
+type PerMinuteLimit = keyof typeof NOUNS;
 
 export interface RateLimitsDependencies extends Pick<Dependencies, 'allowances' | 'inFlight' | 'log'> {
   defaults: DefaultLimits;
@@ -65,12 +64,10 @@ export class RateLimits {
    */
   async countRequests(caller: Caller, count: number): Promise<RateLimitStatus | null> {
     const subjects = this.subjectsWithLimit(caller, 'requestsPerMinute');
-    if (subjects.length === 0) return null;
     await this.consumeAll(subjects, 'requestsPerMinute', count);
-    const statuses = subjects.map((subject) => {
-      const limit = subject.limits.requestsPerMinute ?? 0;
-      return this.allowanceOf(subject, 'requestsPerMinute').status(limit);
-    });
+    const statuses = subjects.map((subject) =>
+      this.allowanceOf(subject, 'requestsPerMinute').status(subject.limit),
+    );
     const [nearest] = statuses.sort((one, other) => one.remaining - other.remaining);
     return nearest ? { ...nearest, cost: count } : null;
   }
@@ -81,14 +78,12 @@ export class RateLimits {
    */
   async admitGeneration(caller: Caller, taskId: string): Promise<() => Promise<void>> {
     const rateLimitedSubjects = this.subjectsWithLimit(caller, 'generationsPerMinute');
-    await this.consumeAll(rateLimitedSubjects, 'generationsPerMinute', 1);
-    const refundAll = () =>
-      rateLimitedSubjects.forEach((subject) => this.allowanceOf(subject, 'generationsPerMinute').refund(1));
+    const refundAll = await this.consumeAll(rateLimitedSubjects, 'generationsPerMinute', 1);
     const inFlightSubjects = this.subjectsWithLimit(caller, 'generationsInFlight');
     if (inFlightSubjects.length === 0) return () => Promise.resolve(refundAll());
 
     const limitOf = (wanted: SubjectKind) =>
-      inFlightSubjects.find(({ kind }) => kind === wanted)?.limits.generationsInFlight ?? null;
+      inFlightSubjects.find(({ kind }) => kind === wanted)?.limit ?? null;
     // A token's tasks count toward its end user, or toward its key when it has no end user.
     const tokenLimit = limitOf('token');
     const limits = {
@@ -111,37 +106,34 @@ export class RateLimits {
   }
 
   /** Returns the limits on the caller's connections, the narrowest subject first. */
-  connectionLimitsOf(caller: Caller): (ConnectionLimit & { label: string })[] {
-    const limited = this.subjectsWithLimit(caller, 'connections');
-    return NARROWEST_FIRST.flatMap((wanted) => limited.filter(({ kind }) => kind === wanted)).map(
-      ({ name, kind, limits }) => ({
-        subject: name,
-        label: LABELS[kind],
-        limit: limits.connections ?? Infinity,
-      }),
-    );
+  connectionLimitsOf(caller: Caller): ConnectionLimit[] {
+    const rankOf = ({ kind }: SubjectLimit) => NARROWEST_FIRST.indexOf(kind);
+    return this.subjectsWithLimit(caller, 'connections').sort((one, other) => rankOf(one) - rankOf(other));
   }
 
+  /** Counts toward every limit, or toward none when it throws RateLimited. Returns a function that undoes it. */
   private async consumeAll(
-    subjects: readonly RateLimitSubject[],
+    subjects: readonly SubjectLimit[],
     limitName: PerMinuteLimit,
     count: number,
-  ): Promise<void> {
+  ): Promise<() => void> {
     const consumed: RateAllowance[] = [];
+    const refundAll = () => consumed.forEach((allowance) => allowance.refund(count));
     for (const subject of subjects) {
+      const { label, limit } = subject;
       const allowance = this.allowanceOf(subject, limitName);
-      const limit = subject.limits[limitName] ?? 0;
       if (await this.consume(allowance, count, limit)) consumed.push(allowance);
       else {
-        consumed.forEach((one) => one.refund(count));
+        refundAll();
         const { resetsInMs } = allowance.status(limit);
         const seconds = Math.max(1, Math.ceil(resetsInMs / 1_000));
         throw new RateLimited(
-          `${LABELS[subject.kind]} has reached its limit of ${limit} ${NOUNS[limitName]} per minute. Try again in ${seconds} s.`,
+          `${label} has reached its limit of ${limit} ${NOUNS[limitName]} per minute. Try again in ${seconds} s.`,
           Math.ceil(resetsInMs),
         );
       }
     }
+    return refundAll;
   }
 
   private async consume(allowance: RateAllowance, count: number, limit: number): Promise<boolean> {
@@ -156,35 +148,26 @@ export class RateLimits {
     }
   }
 
-  private subjectsWithLimit(caller: Caller, limitName: keyof Limits): RateLimitSubject[] {
-    return this.subjectsOf(caller).filter(({ limits }) => typeof limits[limitName] === 'number');
-  }
-
-  private subjectsOf({ keyId, workspaceId, endUserId, limits, clientToken }: Caller): RateLimitSubject[] {
+  private subjectsWithLimit(caller: Caller, limitName: keyof Limits): SubjectLimit[] {
+    const { keyId, workspaceId, endUserId, limits, clientToken } = caller;
     const { key, endUser, workspace } = this.deps.defaults;
-    return [
-      { kind: 'key', name: `key ${keyId}`, limits: withOverrides(key, limits) },
-      { kind: 'token', name: `token ${clientToken?.id}`, limits: clientToken?.limits ?? {} },
-      {
-        kind: 'endUser',
-        name: `end user ${workspaceId} ${endUserId}`,
-        limits: endUserId === null ? {} : endUser,
-      },
-      { kind: 'workspace', name: `workspace ${workspaceId}`, limits: workspace },
-    ];
+    const endUserLimit = endUserId === null ? null : endUser[limitName];
+    const subjects = [
+      { kind: 'key', subject: `key ${keyId}`, limit: limits[limitName] ?? key[limitName] },
+      { kind: 'token', subject: `token ${clientToken?.id}`, limit: clientToken?.limits[limitName] },
+      { kind: 'endUser', subject: `end user ${workspaceId} ${endUserId}`, limit: endUserLimit },
+      { kind: 'workspace', subject: `workspace ${workspaceId}`, limit: workspace[limitName] },
+    ] as const;
+    return subjects.flatMap(({ limit, ...subject }) =>
+      typeof limit === 'number' ? [{ ...subject, label: LABELS[subject.kind], limit }] : [],
+    );
   }
 
-  private allowanceOf({ name }: RateLimitSubject, limitName: PerMinuteLimit): RateAllowance {
-    return this.allowances.memo(`${limitName} ${name}`);
+  private allowanceOf({ subject }: SubjectLimit, limitName: PerMinuteLimit): RateAllowance {
+    return this.allowances.memo(`${limitName} ${subject}`);
   }
 }
 
 function lowerOf(one: number | null, other: number | null): number | null {
   return one === null || other === null ? (one ?? other) : Math.min(one, other);
 }
-
-function withOverrides(defaults: Limits, overrides: Limits): Limits {
-  return Object.fromEntries(LIMIT_NAMES.map((name) => [name, overrides[name] ?? defaults[name]]));
-}
-
-const NOUNS = { requestsPerMinute: 'requests', generationsPerMinute: 'generations' };

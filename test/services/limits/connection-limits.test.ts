@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { pino } from 'pino';
+import { TooManyConnections } from '../../../src/core/errors.js';
 import { ConnectionSlotRepository } from '../../../src/db/limits/connection-slot-repository.js';
 import { Database } from '../../../src/db/postgres/database.js';
 import { statement } from '../../../src/db/postgres/statement.js';
@@ -36,9 +37,13 @@ class Instance {
 
   /** Opens a connection. False when a limit rejects it. */
   async open(...limits: ConnectionLimit[]): Promise<boolean> {
-    const release = await this.limits.acquire(limits);
-    if (typeof release === 'function') this.releases.push(release);
-    return typeof release === 'function';
+    try {
+      this.releases.push(await this.limits.acquire(limits));
+      return true;
+    } catch (error) {
+      if (error instanceof TooManyConnections) return false;
+      throw error;
+    }
   }
 
   /** Opens connections concurrently and returns how many were admitted. */
@@ -57,7 +62,7 @@ class Instance {
   }
 }
 
-const limitOf = (limit: number, subject = 'key'): ConnectionLimit => ({ subject, limit });
+const limitOf = (limit: number, subject = 'key'): ConnectionLimit => ({ subject, label: subject, limit });
 const sum = (counts: readonly number[]) => counts.reduce((one, other) => one + other, 0);
 
 describe('on several instances', () => {

@@ -16,8 +16,7 @@ import { HttpClient } from '../net/http-client.js';
 import { AceDataClient } from '../upstreams/acedata-client.js';
 import { UpstreamGate } from '../upstreams/upstream-gate.js';
 import { loadOrCreateSecretKey } from '../config/secret-key.js';
-import { CLEANUP_TIMEOUT_MS, stopWithin } from './cleanups.js';
-import { type AppContext } from './app-context.js';
+import { type AppContext, CLEANUP_TIMEOUT_MS, stopWithin } from './app-context.js';
 
 /** Requests and jobs share the pool. Ten connections keep two cores of PostgreSQL busy, and 20 leave headroom. */
 const MAX_DATABASE_CONNECTIONS = 20;

@@ -47,8 +47,7 @@ import { EventSubscriptions } from '../services/events/event-subscriptions.js';
 import { WebhookSecrets } from '../services/webhooks/webhook-secrets.js';
 import { type Dependencies } from '../services/dependencies.js';
 import { type Adapters } from './adapters.js';
-import { CLEANUP_TIMEOUT_MS, stopWithin } from './cleanups.js';
-import { type AppContext } from './app-context.js';
+import { type AppContext, CLEANUP_TIMEOUT_MS, stopWithin } from './app-context.js';
 
 /** The issuer of client tokens without PUBLIC_URL. It must be the same on every instance. */
 const DEFAULT_TOKEN_ISSUER = 'darkroom';

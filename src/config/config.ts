@@ -21,37 +21,32 @@ export function readConfig(environment: Environment): Config {
   const parsed = environmentSchema.safeParse(variables);
   for (const { path, message } of parsed.error?.issues ?? [])
     errors.push(describeError(String(path[0]), message, variables));
-  if (
-    parsed.success &&
-    parsed.data.FLUX_MODE === 'callback' &&
-    parsed.data.FLUX_API_TOKEN &&
-    !parsed.data.PUBLIC_URL
-  ) {
-    errors.push(
-      'PUBLIC_URL: is required for FLUX_MODE=callback, so that the upstream can reach this service. Set it, or use FLUX_MODE=async',
-    );
-  }
-  if (parsed.success && parsed.data.IMAGE_STORE === 's3') {
-    for (const name of ['S3_ENDPOINT', 'S3_BUCKET', 'S3_ACCESS_KEY', 'S3_SECRET_KEY'] as const) {
-      if (parsed.data[name] === undefined)
-        errors.push(`${name}: is required for IMAGE_STORE=s3. Set it, or use IMAGE_STORE=disk`);
-    }
-  }
+  if (parsed.success) errors.push(...conflictsOf(parsed.data));
   const prices = readPrices(variables.PRICES_FILE, errors);
-  if (
-    parsed.success &&
-    (parsed.data.OIDC_ISSUER === undefined) !== (parsed.data.OIDC_AUDIENCE === undefined)
-  ) {
-    errors.push(
-      'OIDC_ISSUER: must be set together with OIDC_AUDIENCE. Set both, or neither. Without an audience, tokens for other services would be accepted',
-    );
-  }
   if (!parsed.success || errors.length > 0) {
     throw new ConfigInvalid(
       `The configuration is invalid:\n${[...new Set(errors)].map((error) => `  ${error}`).join('\n')}`,
     );
   }
   return toConfig(parsed.data, prices);
+}
+
+/** Errors of variables that depend on others. */
+function conflictsOf(values: EnvironmentValues): string[] {
+  const errors: string[] = [];
+  if (values.FLUX_MODE === 'callback' && values.FLUX_API_TOKEN && !values.PUBLIC_URL)
+    errors.push(
+      'PUBLIC_URL: is required for FLUX_MODE=callback, so that the upstream can reach this service. Set it, or use FLUX_MODE=async',
+    );
+  for (const name of ['S3_ENDPOINT', 'S3_BUCKET', 'S3_ACCESS_KEY', 'S3_SECRET_KEY'] as const) {
+    if (values.IMAGE_STORE === 's3' && values[name] === undefined)
+      errors.push(`${name}: is required for IMAGE_STORE=s3. Set it, or use IMAGE_STORE=disk`);
+  }
+  if ((values.OIDC_ISSUER === undefined) !== (values.OIDC_AUDIENCE === undefined))
+    errors.push(
+      'OIDC_ISSUER: must be set together with OIDC_AUDIENCE. Set both, or neither. Without an audience, tokens for other services would be accepted',
+    );
+  return errors;
 }
 
 function toConfig(values: EnvironmentValues, prices: readonly Price[]) {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { LIMIT_NAMES, type Limits, MAX_LIMIT } from '../core/limits/limits.js';
 import { parseUrl } from '../core/primitives/url.js';
 
-export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 /** The length of an HMAC-SHA-256. */
 const MIN_SECRET_BYTES = 32;
 

@@ -1,6 +1,5 @@
 import { AppError } from '../core/errors.js';
 import { cachedFor } from '../core/primitives/async.js';
-import { type UpstreamGateState } from '../upstreams/upstream-gate.js';
 import { type Worker } from '../queue/worker.js';
 import { type Dependencies } from './dependencies.js';
 
@@ -10,19 +9,6 @@ const STORE_CHECK_TTL_MS = 5_000;
 interface ComponentHealth {
   ok: boolean;
   error?: string;
-}
-
-/** Whether this instance can work, with the health of each component. */
-export interface Readiness {
-  ready: boolean;
-  components: Record<string, ComponentHealth>;
-  /**
-   * Whether images can be stored. A failure does not make the instance unready: tasks continue, and ingesting is
-   * retried.
-   */
-  store: ComponentHealth;
-  /** For operators. An upstream that is down does not make the instance unready. */
-  upstream: UpstreamGateState;
 }
 
 export interface HealthDependencies extends Pick<Dependencies, 'store' | 'upstreamGate'> {
@@ -47,14 +33,16 @@ export class Health {
     this.isDraining = true;
   }
 
-  async readiness(): Promise<Readiness> {
+  /** Whether this instance can work, with the health of each component. */
+  async readiness() {
     const { ping, worker, upstreamGate } = this.deps;
-    const components: Readiness['components'] = { database: await healthOf(ping) };
+    const components: Record<string, ComponentHealth> = { database: await healthOf(ping) };
     if (worker) {
       components.queue = worker.isRunning ? { ok: true } : { ok: false, error: 'the queue has stopped' };
     }
     if (this.isDraining) components.process = { ok: false, error: 'the process is shutting down' };
     const ready = Object.values(components).every(({ ok }) => ok);
+    // Neither makes the instance unready. Without the store tasks continue, and ingesting is retried.
     return { ready, components, store: await this.checkStore(), upstream: upstreamGate.state };
   }
 }
@@ -64,11 +52,7 @@ async function healthOf(check: () => Promise<void>): Promise<ComponentHealth> {
     await check();
     return { ok: true };
   } catch (error) {
-    return { ok: false, error: messageOf(error) };
+    // Messages of unknown errors may hold secrets, so they are not shown.
+    return { ok: false, error: error instanceof AppError ? error.message : 'an unexpected error occurred' };
   }
-}
-
-/** Messages of unknown errors may hold secrets, so they are not shown. */
-function messageOf(error: unknown): string {
-  return error instanceof AppError ? error.message : 'an unexpected error occurred';
 }

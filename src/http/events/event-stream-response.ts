@@ -53,12 +53,8 @@ export class EventStreamResponse implements EventSink {
     this.response.end();
   }
 
-  close(reason: StreamEndReason, cursor: string): void {
-    this.endEarly(reason, cursor);
-  }
-
   /** Ends the stream early. A graphql-sse client notices the missing `complete` and reconnects. */
-  endEarly(reason: StreamEndReason, cursor: string | null): void {
+  close(reason: StreamEndReason, cursor: string | null): void {
     this.start();
     const code = reason.toUpperCase().replaceAll('-', '_');
     if (this.format === 'plain') this.write(`event: closing\ndata: ${JSON.stringify({ code, cursor })}\n\n`);

@@ -101,7 +101,7 @@ export class EventStreamRoutes {
   async stop(): Promise<void> {
     clearInterval(this.keepAliveTimer);
     await this.services.eventSubscriptions.flush();
-    for (const stream of [...this.openStreams]) stream.endEarly('going-away', null);
+    for (const stream of [...this.openStreams]) stream.close('going-away', null);
   }
 
   private async pushEvents(response: Response, subscription: EventSubscription): Promise<void> {
@@ -129,7 +129,7 @@ export class EventStreamRoutes {
   private async openStream(response: Response, format: StreamFormat): Promise<EventStreamResponse> {
     const stream = new EventStreamResponse(response, format);
     const { release, acquired } = this.services.connections.acquire(callerOf(response), () =>
-      stream.endEarly('api-key-revoked', null),
+      stream.close('api-key-revoked', null),
     );
     this.openStreams.add(stream);
     onClose(response, () => {

@@ -4,6 +4,7 @@ import {
   type RequestListener,
   type ServerResponse,
 } from 'node:http';
+import express, { type Request, type Response } from 'express';
 import { type Logger } from 'pino';
 import { type Caller } from '../../core/access/caller.js';
 import { type GetClientAddress } from '../../core/access/client-address.js';
@@ -11,7 +12,6 @@ import { newId } from '../../core/primitives/ids.js';
 import { reportError } from '../../core/public-error.js';
 import { type Access } from '../../services/access/access.js';
 import { type RateLimitStatus } from '../../services/limits/rate-limits.js';
-import { readJsonBody } from './json-body.js';
 import { EXPOSED_HEADERS, rateLimitHeaders } from '../limits/rate-limit-headers.js';
 import { graphqlErrorBody } from './reply-with-error.js';
 import { securityHeaders } from './security-headers.js';
@@ -38,6 +38,7 @@ export interface GraphqlHandlerServices {
   log: Logger;
 }
 
+const parseJson = express.json({ limit: '1mb' });
 const JSON_CONTENT_TYPE = 'application/json; charset=utf-8';
 
 /** Whether `createGraphqlHandler` handles the request. Express answers the preflights of all paths. */
@@ -112,6 +113,21 @@ export function createGraphqlHandler({
       response.destroy();
     });
   };
+}
+
+/**
+ * Reads a JSON object or list from the body, as Express does on all other paths. Returns an empty object for an empty body
+ * and for other content types. Rejects with an error that core/public-error.ts translates.
+ */
+function readJsonBody(request: IncomingMessage): Promise<unknown> {
+  const expressRequest = request as Request;
+  return new Promise((resolve, reject) => {
+    // The parser does not use the response.
+    parseJson(expressRequest, {} as Response, (error?: Error) => {
+      if (error === undefined) resolve(expressRequest.body ?? {});
+      else reject(error);
+    });
+  });
 }
 
 /** Must agree with the middleware `cors`, which serves all other paths. */

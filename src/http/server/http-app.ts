@@ -17,10 +17,8 @@ import { type Uploads } from '../../services/images/uploads.js';
 import { type Usage } from '../../services/billing/usage.js';
 import { callbackRoutes } from '../callbacks/callback-routes.js';
 import { type EventStreamRoutes } from '../events/event-stream-routes.js';
-import { healthRoutes } from './health-routes.js';
 import { openapiRoutes } from '../flux-api/openapi-routes.js';
 import { imageRoutes } from '../images/image-routes.js';
-import { jwksRoutes } from '../access/jwks-routes.js';
 import { EXPOSED_HEADERS } from '../limits/rate-limit-headers.js';
 import { replyWithError } from './reply-with-error.js';
 import { helmetMiddleware } from './security-headers.js';
@@ -52,6 +50,8 @@ export interface HttpServices {
 
 /** Chromium's maximum for caching a preflight. */
 const PREFLIGHT_MAX_AGE_SECONDS = 7_200;
+/** Clients that cache the keys see a new SECRET_KEY this late. The previous key verifies for longer than that. */
+const JWKS_MAX_AGE_SECONDS = 300;
 
 /**
  * Creates the Express app for every path but `/graphql`, which graphql-handler.ts serves. Every response has a request ID.
@@ -80,7 +80,11 @@ export function createHttpApp(services: HttpServices, roles: { api: boolean }): 
       },
     }),
   );
-  app.use(healthRoutes(services.health));
+  app.get('/healthz', (_request, response) => void response.json({ ok: true }));
+  app.get('/readyz', async (_request, response) => {
+    const readiness = await services.health.readiness();
+    response.status(readiness.ready ? 200 : 503).json(readiness);
+  });
   if (roles.api) {
     // Before CORS and helmet: only the upstream posts callbacks, and nothing may fail before its single attempt is committed.
     app.use(callbackRoutes(services.generation, services.signedLinks));
@@ -109,7 +113,11 @@ export function createHttpApp(services: HttpServices, roles: { api: boolean }): 
 
 function mountApiRoutes(app: Express, services: HttpServices): void {
   const { access, clientAddressOf, rateLimits } = services;
-  app.use(jwksRoutes(services.tokenSigning));
+  // The public keys of client tokens (RFC 7517, RFC 8615).
+  app.get('/.well-known/jwks.json', (_request, response) => {
+    response.setHeader('cache-control', `public, max-age=${JWKS_MAX_AGE_SECONDS}`);
+    response.type('application/jwk-set+json').json({ keys: services.tokenSigning.publicJwks });
+  });
   app.use(uploadRoutes(services.uploads, services.signedLinks, services.maxImageBytes));
   app.use(usageRoutes({ access, clientAddressOf, rateLimits }, services.usage));
   app.use(services.eventStreams.router);

@@ -1,5 +1,5 @@
 import { type TaskFailure } from './tasks/task-failure.js';
-import { type UserError } from './primitives/user-error.js';
+import { type UserError, type UserErrorCode } from './primitives/user-error.js';
 
 /**
  * Base class of every error that Darkroom raises on purpose. The message says what is wrong and what to do next.
@@ -78,6 +78,11 @@ export class BadRequest extends appError('BAD_REQUEST', 400) {}
 export class InputRejected extends appError('INPUT_REJECTED', 400) {
   constructor(readonly errors: readonly UserError[]) {
     super(errors.map((error) => error.message).join(' '));
+  }
+
+  /** A rejection because of one argument of the input. */
+  static argument(code: UserErrorCode, argument: string, message: string): InputRejected {
+    return new InputRejected([{ code, message, field: ['input', argument] }]);
   }
 }
 

@@ -20,9 +20,6 @@ export const CLIENT_TOKEN_SCOPES: readonly Scope[] = [
   'audit:read',
 ];
 
-/** How a caller authenticated: with an API key, a client token that Darkroom issued, or a token of the operator's identity provider. */
-export type CredentialType = 'API_KEY' | 'CLIENT_TOKEN' | 'IDENTITY_PROVIDER';
-
 export function isScope(text: string): text is Scope {
   return SCOPES.some((scope) => scope === text);
 }
@@ -33,7 +30,8 @@ export function isScope(text: string): text is Scope {
  */
 export interface Caller extends Visibility {
   workspaceName: string;
-  credentialType: CredentialType;
+  /** With an API key, a client token that Darkroom issued, or a token of the operator's identity provider. */
+  credentialType: 'API_KEY' | 'CLIENT_TOKEN' | 'IDENTITY_PROVIDER';
   /**
    * The ID of the API key. For a client token, the key that created it. For an identity provider's token, an ID that
    * stands for the provider.

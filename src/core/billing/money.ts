@@ -2,21 +2,13 @@
  * Amounts are decimal numbers as text, never floats, and PostgreSQL's `numeric` adds them up. Both patterns fit into
  * numeric(24, 8).
  */
-const PRICE_PATTERN = /^\d{1,6}(\.\d{1,8})?$/;
+export const PRICE_PATTERN = /^\d{1,6}(\.\d{1,8})?$/;
 const AMOUNT_PATTERN = /^\d{1,12}(\.\d{1,8})?$/;
 /** The form of an ISO 4217 code. The price list determines which currencies exist. */
-const CURRENCY_PATTERN = /^[A-Z]{3}$/;
-
-export function isPrice(text: string): boolean {
-  return PRICE_PATTERN.test(text);
-}
+export const CURRENCY_PATTERN = /^[A-Z]{3}$/;
 
 export function isAmount(text: string): boolean {
   return AMOUNT_PATTERN.test(text);
-}
-
-export function isCurrency(text: string): boolean {
-  return CURRENCY_PATTERN.test(text);
 }
 
 /** Whose spending a budget limits. */

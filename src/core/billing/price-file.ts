@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { JsonSyntaxError, type JsonWithLines, parseJsonWithLines } from '../primitives/json-lines.js';
-import { FLUX_MODELS } from '../tasks/models.js';
-import { isCurrency, isPrice } from './money.js';
+import { findModel, FLUX_MODELS } from '../tasks/models.js';
+import { CURRENCY_PATTERN, PRICE_PATTERN } from './money.js';
 import { type Price } from './prices.js';
 
 const INVALID_PRICE_MESSAGE =
@@ -14,13 +14,11 @@ const priceFileSchema = z.strictObject({
   prices: z.array(
     z.strictObject(
       {
-        model: z
-          .string('must be the name of a model')
-          .refine((name) => FLUX_MODELS.some((model) => model.name === name), {
-            error: `is not a known model. Use one of: ${FLUX_MODELS.map(({ name }) => name).join(', ')}`,
-          }),
-        perImage: z.string(INVALID_PRICE_MESSAGE).refine(isPrice, { error: INVALID_PRICE_MESSAGE }),
-        currency: z.string(INVALID_CURRENCY_MESSAGE).refine(isCurrency, { error: INVALID_CURRENCY_MESSAGE }),
+        model: z.string('must be the name of a model').refine((name) => findModel(name), {
+          error: `is not a known model. Use one of: ${FLUX_MODELS.map(({ name }) => name).join(', ')}`,
+        }),
+        perImage: z.string(INVALID_PRICE_MESSAGE).regex(PRICE_PATTERN, INVALID_PRICE_MESSAGE),
+        currency: z.string(INVALID_CURRENCY_MESSAGE).regex(CURRENCY_PATTERN, INVALID_CURRENCY_MESSAGE),
         validFrom: z
           .union([z.iso.datetime({ offset: true }), z.iso.date()], {
             error: 'must be a date or a time, such as "2026-01-01" or "2026-01-01T00:00:00Z"',

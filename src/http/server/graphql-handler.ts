@@ -7,11 +7,10 @@ import {
 import express, { type Request, type Response } from 'express';
 import { type Logger } from 'pino';
 import { type Caller } from '../../core/access/caller.js';
-import { type GetClientAddress } from '../../core/access/client-address.js';
 import { newId } from '../../core/primitives/ids.js';
 import { reportError } from '../../core/public-error.js';
-import { type Access } from '../../services/access/access.js';
 import { type RateLimitStatus } from '../../services/limits/rate-limits.js';
+import { type AuthServices } from '../access/authorize.js';
 import { EXPOSED_HEADERS, rateLimitHeaders } from '../limits/rate-limit-headers.js';
 import { graphqlErrorBody } from './reply-with-error.js';
 import { securityHeaders } from './security-headers.js';
@@ -29,9 +28,7 @@ interface GraphqlHttpResponse {
   rateLimit?: RateLimitStatus | null;
 }
 
-export interface GraphqlHandlerServices {
-  access: Access;
-  clientAddressOf: GetClientAddress;
+export interface GraphqlHandlerServices extends Omit<AuthServices, 'rateLimits'> {
   executeGraphql: ExecuteGraphql;
   /** Null: any origin. */
   allowedOrigins: readonly string[] | null;

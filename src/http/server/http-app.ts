@@ -5,16 +5,14 @@ import { type Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
 import { NotFound } from '../../core/errors.js';
 import { newId } from '../../core/primitives/ids.js';
-import { type GetClientAddress } from '../../core/access/client-address.js';
-import { type Access } from '../../services/access/access.js';
 import { type SignedLinks } from '../../services/access/signed-links.js';
 import { type Generation } from '../../services/tasks/generation.js';
 import { type Health } from '../../services/health.js';
 import { type ImageServing } from '../../services/images/image-serving.js';
 import { type TokenSigning } from '../../services/access/token-signing.js';
-import { type RateLimits } from '../../services/limits/rate-limits.js';
 import { type Uploads } from '../../services/images/uploads.js';
 import { type Usage } from '../../services/billing/usage.js';
+import { type AuthServices } from '../access/authorize.js';
 import { callbackRoutes } from '../callbacks/callback-routes.js';
 import { type EventStreamRoutes } from '../events/event-stream-routes.js';
 import { openapiRoutes } from '../flux-api/openapi-routes.js';
@@ -25,15 +23,12 @@ import { helmetMiddleware } from './security-headers.js';
 import { uploadRoutes } from '../images/upload-routes.js';
 import { usageRoutes } from '../billing/usage-routes.js';
 
-export interface HttpServices {
-  access: Access;
+export interface HttpServices extends AuthServices {
   tokenSigning: TokenSigning;
-  clientAddressOf: GetClientAddress;
   signedLinks: SignedLinks;
   generation: Generation;
   health: Health;
   imageServing: ImageServing;
-  rateLimits: RateLimits;
   uploads: Uploads;
   usage: Usage;
   /** The maximum size of an uploaded image. */
@@ -112,14 +107,13 @@ export function createHttpApp(services: HttpServices, roles: { api: boolean }): 
 }
 
 function mountApiRoutes(app: Express, services: HttpServices): void {
-  const { access, clientAddressOf, rateLimits } = services;
   // The public keys of client tokens (RFC 7517, RFC 8615).
   app.get('/.well-known/jwks.json', (_request, response) => {
     response.setHeader('cache-control', `public, max-age=${JWKS_MAX_AGE_SECONDS}`);
     response.type('application/jwk-set+json').json({ keys: services.tokenSigning.publicJwks });
   });
   app.use(uploadRoutes(services.uploads, services.signedLinks, services.maxImageBytes));
-  app.use(usageRoutes({ access, clientAddressOf, rateLimits }, services.usage));
+  app.use(usageRoutes(services, services.usage));
   app.use(services.eventStreams.router);
   app.use('/flux', noStore);
   app.use(services.flux);

@@ -1,6 +1,6 @@
 import { hashApiKey, apiKeyHint, generateApiKey } from '../../core/access/api-key.js';
 import { newAuditEntry } from '../../core/access/audit-entry.js';
-import { type Caller, isScope, SCOPES } from '../../core/access/caller.js';
+import { type Caller, SCOPES } from '../../core/access/caller.js';
 import { InputRejected } from '../../core/errors.js';
 import { isId, newId } from '../../core/primitives/ids.js';
 import { definedLimits, validateLimits, type Limits } from '../../core/limits/limits.js';
@@ -122,7 +122,7 @@ function buildNewKey(workspaceId: string, { name, scopes, expiresAt, limits }: A
     name,
     ...apiKeyHint(secret),
     hash: hashApiKey(secret),
-    scopes: SCOPES.filter((scope) => scopes.filter(isScope).includes(scope)),
+    scopes: SCOPES.filter((scope) => scopes.includes(scope)),
     limits: definedLimits(limits),
     expiresAt: expiresAt ?? null,
   };
@@ -130,6 +130,5 @@ function buildNewKey(workspaceId: string, { name, scopes, expiresAt, limits }: A
 }
 
 function keyNotFound(): InputRejected {
-  const message = 'No active key with this ID in your workspace.';
-  return new InputRejected([{ code: 'NOT_FOUND', message, field: ['input', 'id'] }]);
+  return InputRejected.argument('NOT_FOUND', 'id', 'No active key with this ID in your workspace.');
 }

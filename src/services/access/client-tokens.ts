@@ -1,5 +1,5 @@
 import { newAuditEntry } from '../../core/access/audit-entry.js';
-import { type Caller, isScope, type Scope, CLIENT_TOKEN_SCOPES } from '../../core/access/caller.js';
+import { type Caller, CLIENT_TOKEN_SCOPES } from '../../core/access/caller.js';
 import { Forbidden } from '../../core/errors.js';
 import { type UserError } from '../../core/primitives/user-error.js';
 import { isId, newId } from '../../core/primitives/ids.js';
@@ -63,9 +63,7 @@ export class ClientTokens {
     );
     // A JWT has whole seconds.
     const expiresAt = new Date(Math.floor(expiresAtMs / 1_000) * 1_000);
-    const scopes: Scope[] = CLIENT_TOKEN_SCOPES.filter((scope) =>
-      request.scopes.filter(isScope).includes(scope),
-    );
+    const scopes = CLIENT_TOKEN_SCOPES.filter((scope) => request.scopes.includes(scope));
     const endUserId = request.endUserId ?? null;
     const grants = { scopes, endUserId, taskIds, limits: definedLimits(request.limits) };
     const { keyId, workspaceId } = caller;

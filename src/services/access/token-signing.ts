@@ -9,24 +9,13 @@ import {
   SignJWT,
 } from 'jose';
 import { z } from 'zod';
-import { isScope, type Scope } from '../../core/access/caller.js';
+import { isScope } from '../../core/access/caller.js';
 import { isId } from '../../core/primitives/ids.js';
 import { definedLimits, type Limits } from '../../core/limits/limits.js';
 import { type Signer } from '../../core/access/signer.js';
 
-/** The content of a client token. */
-export interface TokenClaims {
-  id: string;
-  /** The API key that created the token. The token stops working with it. */
-  keyId: string;
-  workspaceId: string;
-  scopes: readonly Scope[];
-  endUserId: string | null;
-  taskIds: readonly string[] | null;
-  limits: Limits;
-  issuedAt: Date;
-  expiresAt: Date;
-}
+/** The content of a client token. The token stops working with the API key that created it, `keyId`. */
+export type TokenClaims = NonNullable<ReturnType<typeof parseClaims>>;
 
 const SIGNING_ALGORITHM = 'EdDSA';
 /** An explicit type, so that no other kind of token is accepted as a client token (RFC 8725, 3.11). */
@@ -137,7 +126,7 @@ const payloadSchema = z.object({
   limits: z.unknown(),
 });
 
-function parseClaims(payload: JWTPayload): TokenClaims | null {
+function parseClaims(payload: JWTPayload) {
   const { data } = payloadSchema.safeParse(payload);
   if (!data || data.iat > Date.now() / 1000 + CLOCK_SKEW_SECONDS) return null;
   return {

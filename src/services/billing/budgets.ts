@@ -2,7 +2,6 @@ import { z } from 'zod';
 import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller } from '../../core/access/caller.js';
 import { BadRequest, InputRejected } from '../../core/errors.js';
-import { type UserErrorCode } from '../../core/primitives/user-error.js';
 import { isId } from '../../core/primitives/ids.js';
 import { type Budget, BUDGET_SCOPES, type BudgetScope, isAmount } from '../../core/billing/money.js';
 import { type BudgetKey } from '../../db/billing/budget-repository.js';
@@ -49,7 +48,7 @@ export class Budgets {
     }
     if (!isAmount(amount)) {
       const message = `The amount "${amount.slice(0, 50)}" is invalid. Use a decimal number of at least 0, such as "12.50", with up to 12 digits before the point and 8 after it.`;
-      throw inputRejected('INVALID_AMOUNT', 'amount', message);
+      throw InputRejected.argument('INVALID_AMOUNT', 'amount', message);
     }
     const validCurrency = this.validateCurrency(currency ?? null);
     const audit = auditEntryOf({ amount, currency: validCurrency });
@@ -78,7 +77,7 @@ export class Budgets {
   ): Promise<BudgetKey['scopeId']> {
     if (scope === 'WORKSPACE') {
       if (id === null || id === undefined || id.toLowerCase() === workspaceId) return workspaceId;
-      throw inputRejected(
+      throw InputRejected.argument(
         'NOT_FOUND',
         'scopeId',
         'No workspace with this ID that you may administer. Omit scopeId for your own.',
@@ -87,10 +86,10 @@ export class Budgets {
     if (scope === 'API_KEY') {
       const keyId = id?.toLowerCase() ?? '';
       if (isId(keyId) && (await this.deps.keys.find(workspaceId, keyId))) return keyId;
-      throw inputRejected('NOT_FOUND', 'scopeId', 'No API key with this ID in your workspace.');
+      throw InputRejected.argument('NOT_FOUND', 'scopeId', 'No API key with this ID in your workspace.');
     }
     if (id && isEndUserId(id)) return id;
-    throw inputRejected(
+    throw InputRejected.argument(
       'NOT_FOUND',
       'scopeId',
       `The end user's ID must have 1 to ${MAX_END_USER_ID_LENGTH} characters and must not contain NUL.`,
@@ -102,17 +101,13 @@ export class Budgets {
     const [only] = currencies;
     if (only === undefined) {
       const message = 'Budgets need a price list. The operator must set PRICES_FILE.';
-      throw inputRejected('INVALID_CURRENCY', 'currency', message);
+      throw InputRejected.argument('INVALID_CURRENCY', 'currency', message);
     }
     if (currency === null && currencies.length === 1) return only;
     if (currency !== null && currencies.includes(currency)) return currency;
     const requested =
       currency === null ? 'A currency is required.' : `No price is in "${currency.slice(0, 50)}".`;
     const message = `${requested} Use one of: ${currencies.join(', ')}.`;
-    throw inputRejected('INVALID_CURRENCY', 'currency', message);
+    throw InputRejected.argument('INVALID_CURRENCY', 'currency', message);
   }
-}
-
-function inputRejected(code: UserErrorCode, field: string, message: string): InputRejected {
-  return new InputRejected([{ code, message, field: ['input', field] }]);
 }

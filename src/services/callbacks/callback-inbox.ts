@@ -53,7 +53,6 @@ export class CallbackInbox {
   private async find(caller: Caller, id: string): Promise<Callback> {
     const callback = isId(id) ? await this.deps.callbacks.find(caller, id) : null;
     if (callback) return callback;
-    const message = 'No callback with this ID in your workspace.';
-    throw new InputRejected([{ code: 'NOT_FOUND', message, field: ['input', 'id'] }]);
+    throw InputRejected.argument('NOT_FOUND', 'id', 'No callback with this ID in your workspace.');
   }
 }

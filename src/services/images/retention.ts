@@ -42,10 +42,8 @@ export class Retention {
     const audit =
       image && newAuditEntry(caller, 'IMAGE_DELETED', { targetId: image.id, data: { taskId: image.taskId } });
     const options = { reason: 'REQUESTED', actor: caller.keyName, audit } as const;
-    if (!image || !(await this.deps.images.markDeleted(image, options))) {
-      const message = 'No image with this ID in your workspace.';
-      throw new InputRejected([{ code: 'NOT_FOUND', message, field: ['input', 'id'] }]);
-    }
+    if (!image || !(await this.deps.images.markDeleted(image, options)))
+      throw InputRejected.argument('NOT_FOUND', 'id', 'No image with this ID in your workspace.');
     this.deps.eventLog.requestSeal();
     return { image: { ...image, deletedAt: new Date() } };
   }

@@ -52,7 +52,7 @@ export class Uploads {
     requireCanCreate(caller);
     if (fileName !== null && (fileName.length > MAX_FILE_NAME_LENGTH || fileName.includes('\0'))) {
       const message = `fileName must have at most ${MAX_FILE_NAME_LENGTH} characters and no NUL character. Shorten it, or leave it out.`;
-      throw new InputRejected([{ code: 'INVALID_FILE_NAME', message, field: ['input', 'fileName'] }]);
+      throw InputRejected.argument('INVALID_FILE_NAME', 'fileName', message);
     }
     const id = newId();
     const expiresAt = new Date(Date.now() + UPLOAD_LINK_TTL_SECONDS * 1000);

@@ -142,7 +142,7 @@ export class Generation {
     if (found.sameInput) return { task: found, replayed: true };
     const message =
       'This idempotency key was already used for a request with different input. Use a new key for a new request.';
-    throw new InputRejected([{ code: 'IDEMPOTENCY_CONFLICT', message, field: ['input', 'idempotencyKey'] }]);
+    throw InputRejected.argument('IDEMPOTENCY_CONFLICT', 'idempotencyKey', message);
   }
 
   /**

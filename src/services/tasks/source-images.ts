@@ -1,6 +1,5 @@
 import { type Caller } from '../../core/access/caller.js';
 import { InputRejected } from '../../core/errors.js';
-import { type UserErrorCode } from '../../core/primitives/user-error.js';
 import { type Task } from '../../core/tasks/task.js';
 import { UrlRefused, type SsrfGuard } from '../../net/ssrf-guard.js';
 import { type SignedLinks } from '../access/signed-links.js';
@@ -36,21 +35,16 @@ export class SourceImages {
   async checkUrlsAndAccess(caller: Caller, request: RequestReferences): Promise<void> {
     const { sourceImageId, sourceImageUrl, webhookUrl } = request;
     if (sourceImageId) await this.checkSourceImage(caller, sourceImageId);
-    if (sourceImageUrl) {
-      await checkUrlAllowed(this.deps.urlGuards.sourceImages, sourceImageUrl, {
-        code: 'INVALID_URL',
-        field: 'sourceImageUrl',
-        problem: 'The source image cannot be fetched',
-        advice: 'Use a public http or https URL, or upload the image.',
-      });
+    const sourceProblem =
+      sourceImageUrl && (await refusalReason(this.deps.urlGuards.sourceImages, sourceImageUrl));
+    if (sourceProblem) {
+      const message = `The source image cannot be fetched: ${sourceProblem}. Use a public http or https URL, or upload the image.`;
+      throw InputRejected.argument('INVALID_URL', 'sourceImageUrl', message);
     }
-    if (webhookUrl) {
-      await checkUrlAllowed(this.deps.urlGuards.webhooks, webhookUrl, {
-        code: 'INVALID_WEBHOOK_URL',
-        field: 'webhookUrl',
-        problem: 'The result cannot be posted to this URL',
-        advice: 'Use a public http or https URL.',
-      });
+    const webhookProblem = webhookUrl && (await refusalReason(this.deps.urlGuards.webhooks, webhookUrl));
+    if (webhookProblem) {
+      const message = `The result cannot be posted to this URL: ${webhookProblem}. Use a public http or https URL.`;
+      throw InputRejected.argument('INVALID_WEBHOOK_URL', 'webhookUrl', message);
     }
   }
 
@@ -62,29 +56,25 @@ export class SourceImages {
   }
 
   private async checkSourceImage(caller: Caller, imageId: string): Promise<void> {
-    const field = ['input', 'sourceImageId'];
+    const field = 'sourceImageId';
     const [image] = await this.deps.images.findMany(caller, [imageId]);
-    if (!image || image.lostAt || image.deletedAt) {
-      const message = 'No image with this ID in your workspace.';
-      throw new InputRejected([{ code: 'NOT_FOUND', message, field }]);
-    }
+    if (!image || image.lostAt || image.deletedAt)
+      throw InputRejected.argument('NOT_FOUND', field, 'No image with this ID in your workspace.');
     if (this.deps.signedLinks.imageUrlForUpstream(imageId) === null) {
       const message =
         'The upstream cannot fetch this image, because Darkroom has no public URL. Ask the operator to set PUBLIC_URL, or use sourceImageUrl.';
-      throw new InputRejected([{ code: 'PUBLIC_URL_REQUIRED', message, field }]);
+      throw InputRejected.argument('PUBLIC_URL_REQUIRED', field, message);
     }
   }
 }
 
-async function checkUrlAllowed(
-  guard: SsrfGuard,
-  url: string,
-  { code, field, problem, advice }: { code: UserErrorCode; field: string; problem: string; advice: string },
-): Promise<void> {
-  await guard.assertPublicUrl(url).catch((error: unknown) => {
-    if (!(error instanceof UrlRefused)) throw error;
-    throw new InputRejected([
-      { code, message: `${problem}: ${error.reason}. ${advice}`, field: ['input', field] },
-    ]);
-  });
+/** Why the guard refuses a URL. Null when it is public. */
+async function refusalReason(guard: SsrfGuard, url: string): Promise<string | null> {
+  try {
+    await guard.assertPublicUrl(url);
+    return null;
+  } catch (error) {
+    if (error instanceof UrlRefused) return error.reason;
+    throw error;
+  }
 }

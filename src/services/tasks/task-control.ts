@@ -43,7 +43,7 @@ export class TaskControl {
     const task = await this.find(caller, id);
     if (!isFinal(task.status)) {
       const message = `The task is ${task.status}. Wait until it has finished, or cancel it, before you retry it.`;
-      throw new InputRejected([{ code: 'TASK_NOT_FINISHED', message, field: ['input', 'id'] }]);
+      throw InputRejected.argument('TASK_NOT_FINISHED', 'id', message);
     }
     const timeoutSeconds = Math.round((task.deadlineAt.getTime() - task.createdAt.getTime()) / 1000);
     const { kind, requestedCount: count } = task;
@@ -54,7 +54,6 @@ export class TaskControl {
   private async find(caller: Caller, id: string): Promise<Task> {
     const [task] = isId(id) ? await this.deps.tasks.findMany(caller, [id]) : [];
     if (task) return task;
-    const message = 'No task with this ID in your workspace.';
-    throw new InputRejected([{ code: 'NOT_FOUND', message, field: ['input', 'id'] }]);
+    throw InputRejected.argument('NOT_FOUND', 'id', 'No task with this ID in your workspace.');
   }
 }

@@ -87,19 +87,15 @@ export class WebhookSender {
 
   /** Posts the results of a task again, with the same webhook IDs. Throws InputRejected NOT_FOUND or NO_WEBHOOK. */
   async redeliver(caller: Caller, taskId: string): Promise<Task> {
-    const field = ['input', 'taskId'];
     const [task] = isId(taskId) ? await this.deps.tasks.findMany(caller, [taskId]) : [];
-    if (!task) {
-      const message = 'No task with this ID in your workspace.';
-      throw new InputRejected([{ code: 'NOT_FOUND', message, field }]);
-    }
+    if (!task) throw InputRejected.argument('NOT_FOUND', 'taskId', 'No task with this ID in your workspace.');
     const audit = newAuditEntry(caller, 'WEBHOOK_REDELIVERED', { targetId: task.id });
     if ((await this.deps.webhooks.redeliver(caller.workspaceId, task.id, audit)) === 0) {
       const message =
         task.webhookUrl === null
           ? 'The task has no webhookUrl. Read its result with the query `task`.'
           : `The task is ${task.status}${isSettled(task) ? '' : ' and has no result yet'}. The result is posted as soon as it exists.`;
-      throw new InputRejected([{ code: 'NO_WEBHOOK', message, field }]);
+      throw InputRejected.argument('NO_WEBHOOK', 'taskId', message);
     }
     return task;
   }

@@ -13,10 +13,7 @@ const API_KEY_PATTERN = /^dk_([0-9A-Za-z]{43})_([0-9A-Za-z]{6})$/;
 const API_KEY_PREFIX_LENGTH = 9;
 
 /** The parts of a key that may be stored and displayed. */
-export interface ApiKeyHint {
-  prefix: string;
-  lastFour: string;
-}
+export type ApiKeyHint = ReturnType<typeof apiKeyHint>;
 
 /** Generates a new key. It is shown to its owner once, and only `hashApiKey` of it is stored. */
 export function generateApiKey(): string {
@@ -35,7 +32,7 @@ export function hashApiKey(key: string): Buffer {
   return createHash('sha256').update(key).digest();
 }
 
-export function apiKeyHint(key: string): ApiKeyHint {
+export function apiKeyHint(key: string) {
   return { prefix: key.slice(0, API_KEY_PREFIX_LENGTH), lastFour: key.slice(-4) };
 }
 

@@ -97,12 +97,15 @@ export function createHttpApp(services: HttpServices, roles: { api: boolean }): 
   app.use(helmetMiddleware);
   if (roles.api) mountApiRoutes(app, services);
   for (const { path, handler } of services.extraRoutes) app.use(path, handler);
-  app.use((_request, _response, next) =>
-    next(new NotFound('Nothing exists at this path. The GraphQL endpoint is /graphql.')),
-  );
   return (request, response) => {
     const [expressRequest, expressResponse] = [request as Request, response as Response];
-    app(expressRequest, expressResponse, (error) => replyWithError(error, expressRequest, expressResponse));
+    app(expressRequest, expressResponse, (error: unknown) => {
+      // Express runs no middleware, not even the request log, for a URL that it cannot parse, such as "http://".
+      expressRequest.log ??= log;
+      if (!response.hasHeader('x-request-id')) response.setHeader('x-request-id', newId());
+      const notFound = new NotFound('Nothing exists at this path. The GraphQL endpoint is /graphql.');
+      replyWithError(error ?? notFound, expressRequest, expressResponse);
+    });
   };
 }
 

@@ -3,6 +3,7 @@ import { Client } from 'pg';
 import pino from 'pino';
 import { DatabaseUnavailable } from '../../../src/core/errors.js';
 import { newId } from '../../../src/core/primitives/ids.js';
+import { type Prisma } from '../../../src/db/generated/client.js';
 import { Database } from '../../../src/db/postgres/database.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 import { waitFor } from '../../support/wait-for.js';
@@ -129,6 +130,24 @@ describe("a caller's read through Prisma Client", () => {
   ])('may not %s', async (_, attempt) => {
     await expect(attempt(db)).rejects.toThrow(/permission denied/);
     expect(await db.prisma.image.count()).toBe(2);
+  });
+
+  const moments: [string, (prisma: Prisma.TransactionClient) => Promise<unknown>][] = [
+    ['between two reads', (prisma) => prisma.task.findMany()],
+    ['before its commit', () => Promise.resolve()],
+  ];
+  test.each(moments)('throws DatabaseUnavailable when its session ends %s', async (_moment, next) => {
+    const read = db.withPrismaAsCaller(ours, async (prisma) => {
+      const [row] = await prisma.$queryRaw<{ pid: number }[]>`SELECT pg_backend_pid() AS pid`;
+      await admin.query('SELECT pg_terminate_backend($1)', [row?.pid]);
+      await waitFor('the session to end', async () => {
+        const { rowCount } = await admin.query('SELECT FROM pg_stat_activity WHERE pid = $1', [row?.pid]);
+        return rowCount === 0;
+      });
+      await next(prisma);
+    });
+    await expect(read).rejects.toThrow(DatabaseUnavailable);
+    expect(await workspacesOfTasks(ours)).toEqual([ours]);
   });
 
   test('throws DatabaseUnavailable when its connection is terminated, and the next one works', async () => {

@@ -64,6 +64,7 @@ const taskSchema = z
   })
   .transform(({ id, trace_id, finished_at, response }) => ({
     ...response,
+    id,
     task_id: id ?? response.task_id,
     trace_id: response.trace_id ?? trace_id,
     isFinished: finished_at !== null,
@@ -72,7 +73,7 @@ const taskSchema = z
 const tasksSchema = z.union([
   z.object({ items: listOf(taskSchema) }).transform(({ items }) => items),
   z.strictObject({}).transform(() => []),
-  taskSchema.refine(({ task_id }) => task_id !== null).transform((task) => [task]),
+  taskSchema.refine((task) => task.id !== null).transform((task) => [task]),
 ]);
 
 export type UpstreamImage = z.output<typeof imageSchema>;

@@ -61,6 +61,8 @@ export class WorkspaceRepository {
   }
 
   async find(id: string): Promise<Workspace | null> {
-    return this.db.prisma.workspace.findUnique({ where: { id }, select: PUBLIC_FIELDS });
+    // Prisma compares the IDs of simultaneous lookups as text, and PostgreSQL returns lower case.
+    const where = { id: id.toLowerCase() };
+    return this.db.prisma.workspace.findUnique({ where, select: PUBLIC_FIELDS });
   }
 }

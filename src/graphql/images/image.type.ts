@@ -34,10 +34,7 @@ export const ImageType = createObjectType<Image>(
       Float,
       'Inference time in seconds, as reported by the upstream. Null if the upstream reported none.',
     ),
-    storedAt: nullable(
-      GraphQLDateTime,
-      'Time when Darkroom stored its copy of the image. Null until then.',
-    ),
+    storedAt: nullable(GraphQLDateTime, 'Time when Darkroom stored its copy of the image. Null until then.'),
     deletedAt: nullable(
       GraphQLDateTime,
       'Time when the image was deleted. Its URLs then return 410, and it can no longer be edited. Null if it was not deleted.',

@@ -68,7 +68,8 @@ export function costOfOperation(
     const fragment = fragments.get(name);
     if (!fragment) return () => 0;
     const cost =
-      fragmentCosts.get(name) ?? costOfSelectionSet(fragment.selectionSet, fragment.typeCondition.name.value);
+      fragmentCosts.get(name) ??
+      oncePerRequest(costOfSelectionSet(fragment.selectionSet, fragment.typeCondition.name.value));
     fragmentCosts.set(name, cost);
     return cost;
   };
@@ -83,6 +84,16 @@ export function costOfOperation(
   };
 
   return costOfSelectionSet(operation.selectionSet, schema.getRootType(operation.operation)?.name ?? '');
+}
+
+/** Calculates a cost once for each object of variables. A fragment that doubles another one would double the work. */
+function oncePerRequest(costOf: CostFunction): CostFunction {
+  const known = new WeakMap<object, number>();
+  return (variables) => {
+    const cost = known.get(variables) ?? costOf(variables);
+    known.set(variables, cost);
+    return cost;
+  };
 }
 
 /** Requested page size of a connection. Null for a field without pages. */

@@ -2,7 +2,10 @@ import { z } from 'zod';
 import { BadRequest } from '../core/errors.js';
 import { isId } from '../core/primitives/ids.js';
 
-/** How the cursors of a list hold the positions of its items. */
+/**
+ * How the cursors of a list hold the positions of its items. Lists of events have cursors that also start a subscription:
+ * see core/events/event-cursor.ts.
+ */
 export interface PageOrder<Item, Position> {
   cursorOf: (item: Item) => string;
   /** Throws BadRequest for a cursor of another list. */

@@ -161,7 +161,8 @@ CREATE TABLE scheduler_positions (
 
 -- Picks the next tasks by fair scheduling, one for each run of a submit-task job, in the order of the arrays. Workspaces
 -- are served round-robin in the order of their IDs, and so are the end users of each workspace. The next task is that of
--- the first workspace and end user, after the one served last, that has a task to submit.
+-- the first workspace and end user, after the one served last, that has a task to submit. The tasks of one end user are
+-- picked by priority, then oldest first.
 --
 -- The outcome of each run:
 --   PICKED              this task is next
@@ -172,7 +173,7 @@ CREATE TABLE scheduler_positions (
 --
 -- The function locks scheduler_head until the end of the transaction, so the next caller sees what became of these tasks.
 -- It changes no status and does not advance the positions. The calling statement does both (CLAIM_NEXT_TASKS in
--- src/db/tasks/task-statements.ts).
+-- src/db/tasks/task-claims.ts).
 --
 -- Sorting and scanning are off because a cached plan outlives the queue that it was made for: a plan for an empty queue
 -- would sort a long one at every call. Only tasks_scheduling_idx returns this order without sorting.

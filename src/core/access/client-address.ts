@@ -17,6 +17,11 @@ export function createClientAddressReader(trustedProxyCount: number): GetClientA
     // Undefined when the connection is closed, unlike its type says.
     const address = proxyAddr(request, (_address, hop) => hop < trustedProxyCount) as string | undefined;
     // proxy-addr removes spaces around an entry of the header, but no tabs.
-    return address?.trim().replace(/^::ffff:(?=\d+\.)/i, '').slice(0, MAX_ADDRESS_LENGTH) || null;
+    return (
+      address
+        ?.trim()
+        .replace(/^::ffff:(?=\d+\.)/i, '')
+        .slice(0, MAX_ADDRESS_LENGTH) || null
+    );
   };
 }

@@ -15,8 +15,8 @@ import {
 import { type TaskErrorCode } from '../tasks/task-failure.js';
 
 /**
- * Every error code of the Flux API with its HTTP status and a default message. Source: the error table of the
- * provider's documentation.
+ * Every error code of the Flux API with its default message, and the HTTP status that the hosted API sends with it. Source:
+ * the error table of the provider's documentation. Rejected requests have the status of FLUX_REQUEST_ERRORS instead.
  */
 export const FLUX_ERRORS = {
   token_mismatched: { status: 400, message: 'The token does not belong to this API.' },

@@ -14,7 +14,7 @@ import { type Dependencies } from '../dependencies.js';
 
 const DOWNLOAD_TIMEOUT_MS = 30_000;
 /**
- * With the queue's backoff of e^n seconds, the last attempt is 28 minutes after the first. Upstream URLs are not
+ * With the queue's backoff of e^n seconds, the last attempt is 29 minutes after the first. Upstream URLs are not
  * known to live longer.
  */
 const MAX_DOWNLOAD_ATTEMPTS = 8;

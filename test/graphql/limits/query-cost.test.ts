@@ -17,7 +17,8 @@ test('the cost of a fragment is calculated once for a request, however often it 
   const last = `fragment F${depth} on Query { tasks(first: $first) { nodes { id } } }`;
   const document = parse(`query ($first: Int) { ...F0 } ${doubling.join(' ')} ${last}`);
   const [operation] = document.definitions;
-  if (operation?.kind !== Kind.OPERATION_DEFINITION) throw new Error('The document starts with its operation.');
+  if (operation?.kind !== Kind.OPERATION_DEFINITION)
+    throw new Error('The document starts with its operation.');
   const costOf = costOfOperation(schema, document, operation);
   let reads = 0;
   const variablesWith = (first: number) => ({

@@ -115,7 +115,7 @@ export class AceDataClient {
     );
   }
 
-  /** Parses the body of a callback. Null when it is not JSON or not recognisable; it should be answered with status 400. */
+  /** Parses the body of a callback. Null when it is not JSON or not recognizable; it should be answered with status 400. */
   parseCallback(body: Buffer): UpstreamResult | null {
     const reply = parseReply(parseJson(body.toString('utf8')));
     return reply && toCallbackResult(reply);

@@ -23,7 +23,7 @@ export function toSubmitResult(reply: WireReply): SubmitResult | null {
 
 /**
  * Interprets a callback. The upstream sends it once, at the end, so any kind of error is a failure, and so is a `data` without
- * images. Null when nothing is recognisable.
+ * images. Null when nothing is recognizable.
  */
 export function toCallbackResult(reply: WireReply): UpstreamResult | null {
   const isFinal = reply.error !== null || reply.success === false || reply.data !== null;

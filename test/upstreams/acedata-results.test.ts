@@ -183,7 +183,7 @@ describe('a callback means', () => {
     '7',
     { hello: 'world' },
     { task_id: {} },
-  ])('nothing when its body is not recognisable: %p', async (body) => {
+  ])('nothing when its body is not recognizable: %p', async (body) => {
     await expect(parse(body)).resolves.toBeNull();
   });
 });

@@ -84,7 +84,7 @@ export interface WebSocketServices {
  */
 export class WebSocketSession {
   private caller: Caller | null = null;
-  private isInitialised = false;
+  private isInitialized = false;
   private readonly operations = new Map<string, RunningOperation>();
   private readonly initTimer: NodeJS.Timeout;
   private releaseSlot: (() => void) | null = null;
@@ -139,7 +139,7 @@ export class WebSocketSession {
     }
     switch (message.type) {
       case MessageType.ConnectionInit:
-        void this.initialise(message.payload);
+        void this.initialize(message.payload);
         break;
       case MessageType.Ping:
         this.send({ type: MessageType.Pong, ...(message.payload && { payload: message.payload }) });
@@ -158,9 +158,9 @@ export class WebSocketSession {
     }
   }
 
-  private async initialise(params: Record<string, unknown> | undefined): Promise<void> {
-    if (this.isInitialised) return this.close(CLOSE_FRAMES.tooManyInitRequests);
-    this.isInitialised = true;
+  private async initialize(params: Record<string, unknown> | undefined): Promise<void> {
+    if (this.isInitialized) return this.close(CLOSE_FRAMES.tooManyInitRequests);
+    this.isInitialized = true;
     const { access, connections, log } = this.services;
     try {
       const authorization = params?.['authorization'] ?? params?.['Authorization'];

@@ -39,7 +39,7 @@ const EXAMPLES = {
   },
 };
 const WEBHOOK_HEADERS = [
-  ['webhook-id', 'ID of the webhook delivery. The same in every attempt, so use it to recognise duplicates.'],
+  ['webhook-id', 'ID of the webhook delivery. The same in every attempt, so use it to recognize duplicates.'],
   [
     'webhook-timestamp',
     'Unix time of the attempt in seconds. Reject a webhook that is older than five minutes.',

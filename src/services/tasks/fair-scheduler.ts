@@ -21,9 +21,9 @@ interface PendingClaim {
 }
 
 /**
- * Picks the next task for each run of a submit job, and moves it to SUBMITTING for that run. Workspaces are served round-robin, and so
- * do the end users of a workspace. The tasks of one end user are submitted by priority, then oldest first. The SQL function
- * `pick_next_tasks` in prisma/migrations holds this rule.
+ * Picks the next task for each run of a submit job, and moves it to SUBMITTING for that run. Workspaces are served
+ * round-robin, and so are the end users of a workspace. The tasks of one end user are submitted by priority, then oldest
+ * first. The SQL function `pick_next_tasks` in prisma/migrations holds this rule.
  *
  *   PICKED with a task              -> submit it
  *   PICKED without a task           -> something else moved the task in the meantime: claim again

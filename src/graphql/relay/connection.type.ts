@@ -1,5 +1,5 @@
 import { type ClassType } from 'type-graphql';
-import { type Page } from '../../services/pagination.js';
+import { type Page } from '../../services/pagination/read-page.js';
 import { createObjectType, field, nullable } from '../server/schema-types.js';
 
 type Connection = ReturnType<typeof toConnection>;

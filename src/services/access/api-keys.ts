@@ -13,8 +13,8 @@ import {
   validateName,
   validateScopes,
 } from './validate-api-key.js';
-import { BY_ID } from '../page-cursors.js';
-import { type Page, type PageRequest, readPage } from '../pagination.js';
+import { BY_ID } from '../pagination/page-cursors.js';
+import { type Page, type PageRequest, readPage } from '../pagination/read-page.js';
 import { type Dependencies } from '../dependencies.js';
 
 export type { ApiKey, Workspace };

@@ -2,8 +2,8 @@ import { type AuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller } from '../../core/access/caller.js';
 import { isId } from '../../core/primitives/ids.js';
 import { type AuditFilter, type AuditRepository } from '../../db/access/audit-repository.js';
-import { BY_ID } from '../page-cursors.js';
-import { type Page, type PageRequest, readPage } from '../pagination.js';
+import { BY_ID } from '../pagination/page-cursors.js';
+import { type Page, type PageRequest, readPage } from '../pagination/read-page.js';
 
 export type { AuditFilter };
 

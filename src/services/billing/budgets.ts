@@ -7,8 +7,8 @@ import { type Budget, BUDGET_SCOPES, type BudgetScope, isAmount } from '../../co
 import { type BudgetKey } from '../../db/billing/budget-repository.js';
 import { requireScope } from '../access/access.js';
 import { isEndUserId, MAX_END_USER_ID_LENGTH } from '../access/end-user.js';
-import { byColumns, CURSOR_TEXT } from '../page-cursors.js';
-import { type Page, type PageRequest, readPage } from '../pagination.js';
+import { byColumns, CURSOR_TEXT } from '../pagination/page-cursors.js';
+import { type Page, type PageRequest, readPage } from '../pagination/read-page.js';
 import { type Dependencies } from '../dependencies.js';
 
 /** Input for setting or removing a budget. */

@@ -3,8 +3,8 @@ import { type Caller } from '../../core/access/caller.js';
 import { BadRequest } from '../../core/errors.js';
 import { type UsageGroup } from '../../core/billing/money.js';
 import { type UsageQuery, type UsageRepository } from '../../db/billing/usage-repository.js';
-import { byColumns, CURSOR_TEXT } from '../page-cursors.js';
-import { type Page, type PageRequest, readPage } from '../pagination.js';
+import { byColumns, CURSOR_TEXT } from '../pagination/page-cursors.js';
+import { type Page, type PageRequest, readPage } from '../pagination/read-page.js';
 
 export type { UsageQuery };
 

@@ -5,8 +5,8 @@ import { InputRejected } from '../../core/errors.js';
 import { isId } from '../../core/primitives/ids.js';
 import { type CallbackFilter } from '../../db/callbacks/callback-repository.js';
 import { type Generation } from '../tasks/generation.js';
-import { BY_ID } from '../page-cursors.js';
-import { type Page, type PageRequest, readPage } from '../pagination.js';
+import { BY_ID } from '../pagination/page-cursors.js';
+import { type Page, type PageRequest, readPage } from '../pagination/read-page.js';
 import { type Dependencies } from '../dependencies.js';
 
 export type { CallbackFilter };

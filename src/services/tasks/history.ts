@@ -6,8 +6,8 @@ import { type Image } from '../../core/images/image.js';
 import { type Task } from '../../core/tasks/task.js';
 import { type EventFilter } from '../../db/events/event-repository.js';
 import { type TaskFilter } from '../../db/tasks/task-pages.js';
-import { BY_ID, type PageOrder } from '../page-cursors.js';
-import { type Page, type PageRequest, readPage } from '../pagination.js';
+import { BY_ID, type PageOrder } from '../pagination/page-cursors.js';
+import { type Page, type PageRequest, readPage } from '../pagination/read-page.js';
 import { type Dependencies } from '../dependencies.js';
 
 export type { Page, TaskFilter };

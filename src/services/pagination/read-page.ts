@@ -1,4 +1,4 @@
-import { BadRequest } from '../core/errors.js';
+import { BadRequest } from '../../core/errors.js';
 import { type PageOrder } from './page-cursors.js';
 
 /** The part of a list that a caller asks for: up to `first` items after the cursor `after`, or from the start. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { BadRequest } from '../core/errors.js';
-import { isId } from '../core/primitives/ids.js';
+import { BadRequest } from '../../core/errors.js';
+import { isId } from '../../core/primitives/ids.js';
 
 /**
  * How the cursors of a list hold the positions of its items. Lists of events have cursors that also start a subscription:

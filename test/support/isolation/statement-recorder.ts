@@ -56,16 +56,12 @@ export class StatementRecorder {
     });
     // Statements behind row-level security do not go through `query` of the pool.
     const databasePrototype = Database.prototype as unknown as {
-      executeAsCaller: (this: Database, context: object, config: { name: string }) => unknown;
+      executeAsCaller: (this: Database, ...args: [string, { name: string }, object]) => unknown;
     };
     const { executeAsCaller } = databasePrototype;
-    jest.spyOn(databasePrototype, 'executeAsCaller').mockImplementation(function (
-      this: Database,
-      context,
-      config,
-    ) {
-      record(config.name);
-      return executeAsCaller.call(this, context, config);
+    jest.spyOn(databasePrototype, 'executeAsCaller').mockImplementation(function (this: Database, ...args) {
+      record(args[1].name);
+      return executeAsCaller.apply(this, args);
     });
   }
 

@@ -5,7 +5,8 @@ import { DatabaseUnavailable } from '../../core/errors.js';
 import { cachedFor } from '../../core/primitives/async.js';
 import { CALLER_ROLE, createCallerQuery, ENTER_WORKSPACE } from './caller-query.js';
 import { bind, type Statement, statement } from './statement.js';
-import { isUnavailable } from './is-unavailable.js';
+import { CONNECT_TIMEOUT_MS, createPool } from './pool.js';
+import { isUnavailable, mustReplaceConnection } from './database-errors.js';
 import { type Prisma, PrismaClient } from '../generated/client.js';
 
 export interface DatabaseOptions {
@@ -15,13 +16,6 @@ export interface DatabaseOptions {
   log: Logger;
 }
 
-/** How long a request waits for a free or new connection before it fails with DatabaseUnavailable. */
-const CONNECT_TIMEOUT_MS = 5_000;
-/**
- * A new connection costs tens of milliseconds for its authentication and the planning of each statement, in the middle of a
- * burst of requests. So the connections of the last burst stay open for a while.
- */
-const IDLE_TIMEOUT_MS = 300_000;
 /** The pool gives up waiting for a connection before Prisma does, as it does for every other statement. */
 const PRISMA_TRANSACTION_OPTIONS = { maxWait: 2 * CONNECT_TIMEOUT_MS, timeout: 30_000 };
 const PROBE_ROW_SECURITY = statement('probe-row-security', 'SELECT FROM tasks LIMIT 0');
@@ -32,24 +26,11 @@ export class Database {
   readonly pool: pg.Pool;
   /** Runs queries in any workspace. Throws DatabaseUnavailable when PostgreSQL cannot be reached. */
   readonly prisma: PrismaClient;
-  private closing = false;
   /** The connections that have prepared ENTER_WORKSPACE. */
   private readonly preparedClients = new WeakSet<pg.PoolClient>();
 
   constructor(readonly options: DatabaseOptions) {
-    this.pool = new pg.Pool({
-      connectionString: options.url,
-      max: options.maxConnections,
-      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-      idleTimeoutMillis: IDLE_TIMEOUT_MS,
-      keepAlive: true,
-      application_name: 'darkroom',
-    });
-    // The pool replaces a broken connection at its next use. Without listeners the error would end the process.
-    this.pool.on('error', (error) => {
-      if (!this.closing) options.log.warn({ error: error.message }, 'a database connection was lost');
-    });
-    this.pool.on('connect', (client) => client.on('error', () => undefined));
+    this.pool = createPool(options);
     const prisma = new PrismaClient({
       adapter: new PrismaPg(this.pool),
       transactionOptions: PRISMA_TRANSACTION_OPTIONS,
@@ -142,7 +123,6 @@ export class Database {
 
   /** Waits for running statements, then closes every connection. */
   async close(): Promise<void> {
-    this.closing = true;
     await this.prisma.$disconnect();
     if (!this.pool.ended) await this.pool.end();
   }
@@ -186,7 +166,9 @@ export class Database {
       return rows;
     } catch (error) {
       // After an error of the statement itself, the connection can still be used.
-      client.release(!(error instanceof pg.DatabaseError && error.severity === 'ERROR'));
+      client.release(
+        !(error instanceof pg.DatabaseError && error.severity === 'ERROR') || mustReplaceConnection(error),
+      );
       throw error;
     }
   }

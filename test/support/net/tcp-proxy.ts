@@ -42,8 +42,9 @@ export class TcpProxy {
     for (const socket of this.sockets) socket.unpipe().pause();
   }
 
-  /** Listens again on the same port. */
+  /** Listens again on the same port, and forwards what comes over new connections. */
   async restore(): Promise<void> {
+    this.frozen = false;
     const server = createServer((client) => this.pipeClient(client));
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);

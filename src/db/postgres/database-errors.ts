@@ -1,0 +1,94 @@
+/** Errors that mean "try again later". Every other error is our fault or the caller's, and is never tried again. */
+interface Outage {
+  /** SQLSTATEs and their classes, which are the first two characters, and the codes of Node's sockets and of Prisma. */
+  codes?: readonly string[];
+  /** Parts of the messages of pg, whose errors have no code. */
+  messages?: readonly string[];
+  meaning: string;
+  /** The connection would fail every time, so it is closed. A new one may lead to another server. */
+  replaceConnection: boolean;
+}
+
+/** docs/OPERATIONS.md has this table. A test compares them. */
+export const OUTAGES: readonly Outage[] = [
+  { codes: ['08'], meaning: 'The connection failed.', replaceConnection: true },
+  {
+    codes: ['25006'],
+    meaning: 'The server is read-only, such as a primary that was demoted.',
+    replaceConnection: true,
+  },
+  { codes: ['40P01'], meaning: 'A deadlock. Its victim has written nothing.', replaceConnection: false },
+  { codes: ['53'], meaning: 'No disk space, memory or connection is left.', replaceConnection: false },
+  { codes: ['55P03'], meaning: 'A lock was not available in time.', replaceConnection: false },
+  { codes: ['57014'], meaning: 'The server canceled the statement.', replaceConnection: false },
+  {
+    codes: ['57P01', '57P02', '57P03', '57P04', '57P05'],
+    meaning: 'The server starts or shuts down, or has ended the session.',
+    replaceConnection: true,
+  },
+  {
+    codes: [
+      ...['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'EAI_AGAIN', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH'],
+      ...['ENETUNREACH', 'ENETDOWN', 'EHOSTDOWN', 'ECONNABORTED', 'EADDRNOTAVAIL'],
+    ],
+    meaning: 'The network or the name server failed.',
+    replaceConnection: true,
+  },
+  {
+    messages: ['Query read timeout'],
+    meaning: 'The server has not answered within the time limit of the statement.',
+    replaceConnection: true,
+  },
+  {
+    messages: [
+      ...[
+        'Connection terminated',
+        'Client was closed',
+        'not queryable',
+        'Client has encountered a connection error',
+      ],
+      ...['timeout exceeded when trying to connect', 'the database system is'],
+    ],
+    meaning: 'There is no connection, or none was free in time.',
+    replaceConnection: true,
+  },
+  {
+    codes: ['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2034', 'P2037'],
+    meaning: 'Prisma Client reports one of the errors above.',
+    replaceConnection: false,
+  },
+];
+
+/** Prisma's error for a failed driver, which has the driver's code. */
+interface DriverError {
+  cause?: { originalCode?: unknown };
+}
+
+/** Whether the error means that PostgreSQL cannot be reached or has no room now, so that the same query can succeed later. */
+export function isUnavailable(error: unknown): boolean {
+  return findOutage(error) !== undefined;
+}
+
+/** Whether the connection that had this error must not be used again. */
+export function mustReplaceConnection(error: unknown): boolean {
+  return findOutage(error)?.replaceConnection ?? false;
+}
+
+function findOutage(error: unknown): Outage | undefined {
+  // Checks fields, not instanceof, because Node's own errors can come from another realm (Jest) with another Error class.
+  const { code, message, meta, cause } = Object(error) as DriverError & {
+    code?: unknown;
+    message?: unknown;
+    meta?: { driverAdapterError?: DriverError };
+  };
+  // Prisma's own code says little: P2039 stands for most SQLSTATEs. A commit fails with the driver's error itself.
+  const codes = [meta?.driverAdapterError?.cause?.originalCode, cause?.originalCode, code].filter(
+    (found) => typeof found === 'string',
+  );
+  const text = `${String(message)} ${JSON.stringify(meta ?? '')}`;
+  return OUTAGES.find(
+    (outage) =>
+      outage.codes?.some((prefix) => codes.some((found) => found.startsWith(prefix))) ??
+      outage.messages?.some((part) => text.includes(part)),
+  );
+}

@@ -8,6 +8,7 @@ import { type AppContext, type Cleanups, stopWithin, WORKER_STOP_TIMEOUT_MS } fr
 import { createWorker } from './create-worker.js';
 import { type Config } from '../config/config.js';
 import { close, listen, localUrl } from '../http/server/listen.js';
+import { SequenceRepository } from '../db/postgres/sequence-repository.js';
 import { Health } from '../services/health.js';
 
 export { type Tuning } from './tuning.js';
@@ -54,7 +55,12 @@ async function buildAndStart(settings: Omit<AppContext, 'url'>): Promise<Omit<Ap
   const services = await buildServices(adapters, context);
   const firstApiKey = await services.access.createFirstKey();
   const worker = config.roles.worker ? createWorker(adapters, services, context) : null;
-  const health = new Health({ ...adapters, ping: () => adapters.db.ping(), worker });
+  const health = new Health({
+    ...adapters,
+    ping: () => adapters.db.ping(),
+    sequences: new SequenceRepository(adapters.db),
+    worker,
+  });
   await startTransports(server, { ...services, health }, context);
   if (worker) {
     cleanups.push(() =>

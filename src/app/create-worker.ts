@@ -34,6 +34,7 @@ export function createWorker(
       'delete-old-images': RETENTION_INTERVAL_MS,
       'delete-unused-blobs': tuning.sweepIntervalMs ?? SWEEP_INTERVAL_MS,
     },
+    onFatal: tuning.onFatal,
     forbiddenFlags: () => (upstreamGate.isBlocked ? [UPSTREAM_JOB_FLAG] : []),
     concurrency: config.flux.maxConcurrentRequests + OTHER_JOBS_CONCURRENCY,
     log,

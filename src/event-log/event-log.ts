@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Logger } from 'pino';
 import { singleFlight, singleFlightWithRerun } from '../core/primitives/async.js';
+import { Progress } from '../core/primitives/progress.js';
 import { type TaskEvent } from '../core/events/task-event.js';
 import { type EventRepository } from '../db/events/event-repository.js';
 import { NotificationListener } from '../db/postgres/listener.js';
@@ -38,6 +39,8 @@ export class EventLog {
   private readonly listener: NotificationListener;
   private handler: EventBatchHandler | null = null;
   private timers: NodeJS.Timeout[] = [];
+  /** The last time that sealing was tried and PostgreSQL answered. */
+  private readonly sealing = new Progress();
   private isRunning = false;
   private readonly seal = singleFlightWithRerun(() => this.sealBatch());
   private readonly readNewEvents = singleFlightWithRerun(() => this.readUntilHead());
@@ -85,6 +88,12 @@ export class EventLog {
     void this.seal();
   }
 
+  /** For how long each part has made no progress. Empty while the log is stopped. */
+  get stalledMs(): { sealing?: number; notifications?: number } {
+    if (!this.isRunning) return {};
+    return { sealing: this.sealing.ageMs, notifications: this.listener.progress.ageMs };
+  }
+
   /** Position of the last event that this instance knows to be sealed. */
   get head(): bigint {
     return this.knownHead;
@@ -118,6 +127,7 @@ export class EventLog {
     if (!this.isRunning) return;
     try {
       const sealed = await this.events.seal(SEAL_BATCH_SIZE);
+      this.sealing.record();
       if (sealed === null) await delay(BUSY_RETRY_MS);
       if (sealed === null || sealed === SEAL_BATCH_SIZE) this.requestSeal();
       else if (sealed >= BATCH_THRESHOLD) await delay(BATCH_DELAY_MS);

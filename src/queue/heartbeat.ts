@@ -1,4 +1,5 @@
 import { type Logger } from 'pino';
+import { Progress } from '../core/primitives/progress.js';
 import { type InstanceRepository } from '../db/postgres/instance-repository.js';
 
 const HEARTBEAT_INTERVAL_MS = 1_500;
@@ -12,7 +13,9 @@ const DEAD_AFTER_MS = 4_500;
  */
 export class Heartbeat {
   private timer: NodeJS.Timeout | null = null;
-  private lastHeartbeatAt = 0;
+  /** The last heartbeat that PostgreSQL has recorded. */
+  readonly progress = new Progress();
+  private isFirst = true;
 
   constructor(
     private readonly instances: InstanceRepository,
@@ -39,11 +42,11 @@ export class Heartbeat {
   private async sendHeartbeat(queueId: string): Promise<void> {
     try {
       await this.instances.heartbeat(queueId);
-      const now = Date.now();
-      const wasStalled = now - this.lastHeartbeatAt > DEAD_AFTER_MS;
-      this.lastHeartbeatAt = now;
+      const mayFollowOutage = this.isFirst || this.progress.ageMs > DEAD_AFTER_MS;
+      this.isFirst = false;
+      this.progress.record();
       // After a PostgreSQL outage all heartbeats are old. Give the other instances time to send one first.
-      if (wasStalled) return;
+      if (mayFollowOutage) return;
       const deadInstances = await this.instances.releaseJobsOfDeadInstances(DEAD_AFTER_MS);
       if (deadInstances.length > 0) this.log.warn({ deadInstances }, 'released the jobs of dead instances');
     } catch (error) {

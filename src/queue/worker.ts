@@ -12,6 +12,7 @@ import {
 import { type Logger } from 'pino';
 import { AppError } from '../core/errors.js';
 import { type JobName, type JobPayloads } from '../core/primitives/jobs.js';
+import { Progress } from '../core/primitives/progress.js';
 import { type InstanceRepository } from '../db/postgres/instance-repository.js';
 import { type Heartbeat } from './heartbeat.js';
 
@@ -36,6 +37,8 @@ export interface WorkerOptions {
   forbiddenFlags: () => string[];
   /** Jobs that this instance runs at the same time. */
   concurrency: number;
+  /** Called when replacing the queue does not help, although PostgreSQL responds. */
+  onFatal?: (reason: string) => void;
   log: Logger;
 }
 
@@ -45,6 +48,11 @@ const SAFETY_POLL_INTERVAL_MS = 5_000;
 const SHUTDOWN_GRACE_MS = 6_000;
 /** Delay before a queue that stopped on its own is started again. */
 const RESTART_DELAY_MS = 1_000;
+/** A queue with a free slot that has not looked for jobs for this long, while PostgreSQL responds, is replaced. */
+const STALLED_AFTER_MS = 3_000;
+const PROGRESS_CHECK_INTERVAL_MS = 1_000;
+/** Replaced queues without any progress before the instance is declared unable to work. */
+const MAX_FRUITLESS_REPLACEMENTS = 5;
 /** Time for the queue to record that the last job has finished. */
 const FINAL_WRITE_WAIT_MS = 1_000;
 /** LISTEN wakes the worker at once. Polling finds scheduled jobs that have become due, and jobs whose notification was lost. */
@@ -65,6 +73,11 @@ export class Worker {
   private timers = new Set<NodeJS.Timeout>();
   private isStopping = false;
   private queueId: string | null = null;
+  /** The last time that a free slot asked for a job and PostgreSQL answered. */
+  private readonly fetching = new Progress();
+  private fruitlessReplacements = 0;
+  /** For how long the recurring job that waits longest has been due, on any instance, at the last check. */
+  private recurringLagMs = 0;
   /** Current runs of this instance, by job ID. */
   private readonly runningJobs = new Map<string, Promise<void>>();
   /** Jobs that were locked by this queue at the last check although nothing here runs them. */
@@ -79,6 +92,7 @@ export class Worker {
     await this.ensureRecurringJobs();
     this.timers.add(setInterval(() => void this.ensureRecurringJobs(), SAFETY_POLL_INTERVAL_MS));
     this.timers.add(setInterval(() => void this.replaceQueueWithOrphans(), SAFETY_POLL_INTERVAL_MS));
+    this.timers.add(setInterval(() => void this.replaceStalledQueue(), PROGRESS_CHECK_INTERVAL_MS));
   }
 
   /** Takes no new jobs and lets the running ones finish. Those that take too long are released. */
@@ -100,6 +114,13 @@ export class Worker {
     const { pool, concurrency, heartbeat, forbiddenFlags, log } = this.options;
     const events = new EventEmitter() as WorkerEvents;
     events.on('pool:create', ({ workerPool }) => heartbeat.start((this.queueId = workerPool.id)));
+    const recordFetch = () => {
+      this.fetching.record();
+      this.fruitlessReplacements = 0;
+    };
+    events.on('worker:getJob:empty', recordFetch);
+    events.on('job:start', recordFetch);
+    this.fetching.record();
     const runner = await run({
       events,
       pgPool: pool,
@@ -122,9 +143,7 @@ export class Worker {
     const onRunnerStopped = (error?: unknown) => {
       if (this.isStopping || this.runner !== runner) return;
       log.warn({ err: error }, 'the queue stopped unexpectedly; restarting it');
-      this.runner = null;
-      if (this.queueId) void this.releaseJobs(this.queueId, [...this.runningJobs.values()]);
-      this.scheduleRestart();
+      this.replaceRunner();
     };
     // React to the first sign of a shutdown: after two failed batch writes, graphile-worker 0.17.3 waits forever for its
     // last one. Its other resources, such as timers, are only released by calling stop().
@@ -179,6 +198,34 @@ export class Worker {
     }
   }
 
+  private replaceRunner(): void {
+    this.runner = null;
+    if (this.queueId) void this.releaseJobs(this.queueId, [...this.runningJobs.values()]);
+    this.scheduleRestart();
+  }
+
+  /**
+   * A queue can exist and do nothing. For example, graphile-worker 0.17.3 keeps the result of its first statement for ever,
+   * even if that is an error. So progress decides: free slots ask for a job twice a second.
+   */
+  private async replaceStalledQueue(): Promise<void> {
+    const { runner } = this;
+    const { instances, log, onFatal } = this.options;
+    if (!runner || this.stalledMs.queue < STALLED_AFTER_MS) return;
+    try {
+      await instances.ping();
+    } catch {
+      return; // PostgreSQL is down, which a new queue would not change
+    }
+    if (this.isStopping || this.runner !== runner) return;
+    this.fruitlessReplacements += 1;
+    log.warn({ replacements: this.fruitlessReplacements }, 'the queue makes no progress; replacing it');
+    this.replaceRunner();
+    runner.stop().catch(() => undefined);
+    if (this.fruitlessReplacements > MAX_FRUITLESS_REPLACEMENTS)
+      onFatal?.('the queue makes no progress although PostgreSQL responds');
+  }
+
   private scheduleRestart(): void {
     if (this.isStopping) return;
     const timer = setTimeout(() => {
@@ -191,9 +238,24 @@ export class Worker {
     this.timers.add(timer);
   }
 
-  /** Whether the queue takes jobs. */
+  /** Whether there is a queue that takes jobs. */
   get isRunning(): boolean {
     return this.runner !== null;
+  }
+
+  /** For how long each part has made no progress. Zero while a part has nothing to do. */
+  get stalledMs() {
+    return {
+      /** Free slots look for jobs all the time. */
+      queue: this.isBusy ? 0 : this.fetching.ageMs,
+      heartbeat: this.options.heartbeat.progress.ageMs,
+      /** How long a recurring job has waited for any instance, at the last check. */
+      recurringJobs: this.recurringLagMs,
+    };
+  }
+
+  private get isBusy(): boolean {
+    return this.runningJobs.size >= this.options.concurrency;
   }
 
   private taskList(): RunnerOptions['taskList'] {
@@ -203,7 +265,8 @@ export class Worker {
 
   private createTaskHandler(name: JobName): NonNullable<RunnerOptions['taskList']>[string] {
     const handler = this.options.handlers[name] as (payload: unknown, context: JobContext) => Promise<void>;
-    const intervalMs = this.options.recurringIntervalsMs[name];
+    const { instances, recurringIntervalsMs } = this.options;
+    const intervalMs = recurringIntervalsMs[name];
     const runJob = async (payload: unknown, context: JobContext) => {
       try {
         await handler(payload, context);
@@ -223,27 +286,19 @@ export class Worker {
         await run;
       } finally {
         this.runningJobs.delete(job.id);
-        if (intervalMs !== undefined) await this.enqueueRecurring(name, intervalMs, 'replace');
+        if (intervalMs !== undefined) await instances.queueNextRun({ jobId: job.id, name, intervalMs });
       }
     };
   }
 
   private async ensureRecurringJobs(): Promise<void> {
-    const names = Object.keys(this.options.recurringIntervalsMs) as JobName[];
-    for (const name of names) {
-      await this.enqueueRecurring(name, 0, 'preserve_run_at').catch((error: unknown) =>
-        this.options.log.warn({ err: error, job: name }, 'could not queue a recurring job; retrying'),
+    try {
+      this.recurringLagMs = await this.options.instances.ensureRecurringJobs(
+        this.options.recurringIntervalsMs,
       );
+    } catch (error) {
+      this.options.log.warn({ err: error }, 'could not queue the recurring jobs; retrying');
     }
-  }
-
-  private async enqueueRecurring(
-    name: JobName,
-    delayMs: number,
-    jobKeyMode: 'replace' | 'preserve_run_at',
-  ): Promise<void> {
-    const runAt = new Date(Date.now() + delayMs);
-    await this.utils?.addJob(name, {}, { jobKey: name, jobKeyMode, runAt, maxAttempts: 1 });
   }
 }
 

@@ -1,9 +1,15 @@
 import { AppError } from '../core/errors.js';
 import { cachedFor } from '../core/primitives/async.js';
+import { type SequenceRepository } from '../db/postgres/sequence-repository.js';
 import { type Worker } from '../queue/worker.js';
 import { type Dependencies } from './dependencies.js';
 
 const STORE_CHECK_TTL_MS = 5_000;
+/** Even a busy installation needs years for the other half, and changing a column takes a maintenance window. */
+const MAX_SEQUENCE_USE_PERCENT = 50;
+const SEQUENCE_CHECK_TTL_MS = 3_600_000;
+/** A part without progress for this long makes the instance unready. The parts replace what hangs sooner. */
+const STALLED_AFTER_MS = 10_000;
 
 /** Health of one component that an instance depends on. `error` says what is wrong. */
 interface ComponentHealth {
@@ -11,9 +17,10 @@ interface ComponentHealth {
   error?: string;
 }
 
-export interface HealthDependencies extends Pick<Dependencies, 'store' | 'upstreamGate'> {
+export interface HealthDependencies extends Pick<Dependencies, 'eventLog' | 'store' | 'upstreamGate'> {
   /** Rejects when the database does not respond. */
   ping: () => Promise<void>;
+  sequences: SequenceRepository;
   /** Null on an instance that runs no jobs. */
   worker: Worker | null;
 }
@@ -26,6 +33,15 @@ export class Health {
     healthOf(() => this.deps.store.assertWritable()),
   );
 
+  private readonly checkSequences = cachedFor(SEQUENCE_CHECK_TTL_MS, async (): Promise<ComponentHealth> => {
+    const found = await this.deps.sequences.findRunningOut(MAX_SEQUENCE_USE_PERCENT);
+    if (found.length === 0) return { ok: true };
+    return {
+      ok: false,
+      error: found.map(({ name, usedPercent }) => `${name} is ${usedPercent} % used`).join(', '),
+    };
+  });
+
   constructor(private readonly deps: HealthDependencies) {}
 
   /** Makes this instance unready, so that load balancers stop using it before its listeners close. */
@@ -35,16 +51,26 @@ export class Health {
 
   /** Whether this instance can work, with the health of each component. */
   async readiness() {
-    const { ping, worker, upstreamGate } = this.deps;
+    const { eventLog, ping, worker, upstreamGate } = this.deps;
     const components: Record<string, ComponentHealth> = { database: await healthOf(ping) };
-    if (worker) {
-      components.queue = worker.isRunning ? { ok: true } : { ok: false, error: 'the queue has stopped' };
-    }
+    for (const [name, stalledMs] of Object.entries({ ...eventLog.stalledMs, ...worker?.stalledMs }))
+      components[name] = progressOf(stalledMs);
+    if (worker && !worker.isRunning) components.queue = { ok: false, error: 'the queue has stopped' };
     if (this.isDraining) components.process = { ok: false, error: 'the process is shutting down' };
     const ready = Object.values(components).every(({ ok }) => ok);
-    // Neither makes the instance unready. Without the store tasks continue, and ingesting is retried.
-    return { ready, components, store: await this.checkStore(), upstream: upstreamGate.state };
+    const sequences = await this.checkSequences().catch((): ComponentHealth => ({
+      ok: false,
+      error: 'unknown',
+    }));
+    // These do not make the instance unready. Without the store tasks continue, and ingesting is retried.
+    return { ready, components, store: await this.checkStore(), sequences, upstream: upstreamGate.state };
   }
+}
+
+/** Judges a part that works in the background by what it does, because a part that hangs still exists. */
+function progressOf(stalledMs: number): ComponentHealth {
+  if (stalledMs < STALLED_AFTER_MS) return { ok: true };
+  return { ok: false, error: `no progress for ${Math.floor(stalledMs / 1_000)} s` };
 }
 
 async function healthOf(check: () => Promise<void>): Promise<ComponentHealth> {

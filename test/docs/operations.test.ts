@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { OUTAGES } from '../../src/db/postgres/database-errors.js';
 import { filesBelow, readText } from '../support/docs/markdown.js';
 
 const page = readText('docs/OPERATIONS.md');
@@ -21,4 +22,21 @@ test('every npm script that the documentation mentions exists', () => {
     [...readText(path).matchAll(/npm run ([\w:]+)/g)].map(([, name]) => name),
   );
   expect(mentioned.filter((name) => !Object.hasOwn(scripts, name ?? ''))).toEqual([]);
+});
+
+test('the table of outages in OPERATIONS.md is that of the code', () => {
+  const rows = [...page.matchAll(/^\| (`[^|]+) +\| ([^|]+) \| (replaced|kept) +\|$/gm)].map(
+    ([, errors = '', meaning = '', connection]) => ({
+      errors: [...errors.matchAll(/`([^`]+)`/g)].map(([, error]) => error),
+      meaning: meaning.trim(),
+      replaceConnection: connection === 'replaced',
+    }),
+  );
+  expect(rows).toEqual(
+    OUTAGES.map(({ codes = [], messages = [], meaning, replaceConnection }) => ({
+      errors: [...codes, ...messages],
+      meaning,
+      replaceConnection,
+    })),
+  );
 });

@@ -60,6 +60,65 @@ CREATE TRIGGER audit_log_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_
     FOR EACH STATEMENT EXECUTE FUNCTION prevent_audit_change();
 
 
+-- Queue ---------------------------------------------------------------------------------------------------------------
+
+-- The tables of the queue belong to graphile-worker 0.17, which Darkroom installs before its migrations. Only the functions
+-- of this section write to them. test/contract/queue-internals.test.ts checks what they rely on.
+
+-- Adds a job that is due after delay_ms. graphile_worker.add_job does the same, but every call of it takes a value of a
+-- 32-bit sequence, and a sequence that has run out fails every creation of a task. Here, only the first job of a name does.
+CREATE FUNCTION enqueue_job(job_name TEXT, job_payload JSON, delay_ms BIGINT DEFAULT 0, job_flags TEXT[] DEFAULT NULL)
+RETURNS VOID LANGUAGE plpgsql AS $$
+DECLARE
+    due_at TIMESTAMPTZ := now() + make_interval(secs => delay_ms / 1000.0);
+BEGIN
+    INSERT INTO graphile_worker._private_jobs (task_id, payload, run_at, flags)
+    SELECT t.id, job_payload, due_at, (SELECT jsonb_object_agg(flag, true) FROM unnest(job_flags) AS item (flag))
+    FROM graphile_worker._private_tasks t WHERE t.identifier = job_name;
+    IF NOT FOUND THEN
+        PERFORM graphile_worker.add_job(job_name, job_payload, run_at := due_at, flags := job_flags);
+    ELSIF delay_ms <= 0 THEN
+        -- Wakes one idle slot. The random number keeps PostgreSQL from merging the notifications of a transaction.
+        PERFORM pg_notify('jobs:insert', '{"r":' || random() || ',"count":1}');
+    END IF;
+END $$;
+
+-- Ensures that each of these recurring jobs runs again. A recurring job has one row, whose key is its name, so it never runs
+-- twice at a time. Returns for how many milliseconds the job that waits longest has been due.
+CREATE FUNCTION ensure_recurring_jobs(job_names TEXT[], intervals_ms BIGINT[])
+RETURNS DOUBLE PRECISION LANGUAGE sql AS $$
+    INSERT INTO graphile_worker._private_tasks (identifier)
+    SELECT name FROM unnest(job_names) AS wanted (name)
+    WHERE NOT EXISTS (SELECT FROM graphile_worker._private_tasks t WHERE t.identifier = name)
+    ON CONFLICT DO NOTHING;
+
+    -- After failures, the queue waits for hours and then gives a job up.
+    UPDATE graphile_worker._private_jobs j SET run_at = now(), attempts = 0
+    FROM unnest(job_names, intervals_ms) AS wanted (name, interval_ms)
+    WHERE j.key = name AND j.locked_at IS NULL
+      AND (NOT j.is_available OR j.run_at > now() + make_interval(secs => interval_ms / 1000.0));
+
+    INSERT INTO graphile_worker._private_jobs (task_id, key)
+    SELECT t.id, t.identifier FROM graphile_worker._private_tasks t
+    WHERE t.identifier = ANY (job_names)
+      AND NOT EXISTS (SELECT FROM graphile_worker._private_jobs j WHERE j.key = t.identifier)
+    ON CONFLICT (key) DO NOTHING;
+
+    SELECT coalesce(max(extract(epoch FROM now() - j.run_at)) * 1000, 0)
+    FROM graphile_worker._private_jobs j WHERE j.key = ANY (job_names) AND j.locked_at IS NULL AND j.run_at < now();
+$$;
+
+-- Ends a run of a recurring job: hands the key to the next run, which is due after interval_ms.
+CREATE FUNCTION queue_next_run(finished_job_id BIGINT, job_name TEXT, interval_ms BIGINT) RETURNS VOID LANGUAGE sql AS $$
+    UPDATE graphile_worker._private_jobs SET key = NULL WHERE id = finished_job_id AND key = job_name;
+
+    INSERT INTO graphile_worker._private_jobs (task_id, key, run_at)
+    SELECT t.id, t.identifier, now() + make_interval(secs => interval_ms / 1000.0)
+    FROM graphile_worker._private_tasks t WHERE t.identifier = job_name
+    ON CONFLICT (key) DO NOTHING;
+$$;
+
+
 -- Tasks and scheduling ------------------------------------------------------------------------------------------------
 
 CREATE TYPE task_kind AS ENUM ('GENERATE', 'EDIT');

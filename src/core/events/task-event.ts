@@ -77,11 +77,11 @@ export interface TaskEvent<Type extends EventType = EventType> {
   settlesTask: boolean;
 }
 
-/** The event that a change of a task writes. */
-export type NewTaskEvent<Type extends EventType = EventType> = Pick<
-  TaskEvent<Type>,
-  'type' | 'actor' | 'data'
->;
+/** The event that a change of a task writes. PostgreSQL adds `retryAt`, because its clock decides when a retry is due. */
+export interface NewTaskEvent<Type extends EventType = EventType> extends Pick<TaskEvent<Type>, 'type' | 'actor'> {
+  data: WithoutRetryTime<EventData[Type]>;
+}
+type WithoutRetryTime<Data> = Data extends { retryAt: string } ? Omit<Data, 'retryAt'> : Data;
 
 /** Values of `actor` for events that no caller caused. */
 export const EVENT_ACTORS = {

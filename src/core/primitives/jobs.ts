@@ -19,8 +19,6 @@ export const UPSTREAM_JOB_FLAG = 'upstream';
 export interface NewJob<Name extends JobName = JobName> {
   name: Name;
   payload: JobPayloads[Name];
-  /** Earliest start. Without it the job is due at once. */
-  runAt?: Date;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { type JobName } from '../../core/primitives/jobs.js';
 import { type Database } from './database.js';
 import { statement } from './statement.js';
 
@@ -29,9 +30,23 @@ const FIND_LOCKED_JOBS = statement<{ lockedBy: string; olderThanMs: number }, { 
   WHERE locked_by = :lockedBy AND locked_at < now() - make_interval(secs => :olderThanMs / 1000.0)`,
 );
 
+const ENSURE_RECURRING_JOBS = statement<{ names: string[]; intervalsMs: number[] }, { lagMs: number }>(
+  'ensure-recurring-jobs',
+  'SELECT ensure_recurring_jobs(:names::text[], :intervalsMs::bigint[]) AS "lagMs"',
+);
+const QUEUE_NEXT_RUN = statement<{ jobId: string; name: JobName; intervalMs: number }>(
+  'queue-next-run',
+  'SELECT queue_next_run(:jobId::bigint, :name, :intervalMs::bigint)',
+);
+
 /** The rows of `instances`: the queues that are alive. */
 export class InstanceRepository {
   constructor(private readonly db: Database) {}
+
+  /** Resolves when PostgreSQL responds. */
+  async ping(): Promise<void> {
+    await this.db.ping();
+  }
 
   /** Records that the queue with this ID is alive now. */
   async heartbeat(id: string): Promise<void> {
@@ -49,6 +64,21 @@ export class InstanceRepository {
   /** The jobs that a queue has locked for longer than `olderThanMs`. */
   async findJobsLockedBy(id: string, olderThanMs: number): Promise<string[]> {
     return (await this.db.query(FIND_LOCKED_JOBS, { lockedBy: id, olderThanMs })).map((job) => job.id);
+  }
+
+  /**
+   * Ensures that each of these recurring jobs runs again, at most once at a time over all instances. Returns for how long the one
+   * that waits longest has been due, in milliseconds.
+   */
+  async ensureRecurringJobs(intervalsMs: Partial<Record<JobName, number>>): Promise<number> {
+    const parameters = { names: Object.keys(intervalsMs), intervalsMs: Object.values(intervalsMs) };
+    const [row] = await this.db.query(ENSURE_RECURRING_JOBS, parameters);
+    return row?.lagMs ?? 0;
+  }
+
+  /** Ends a run of a recurring job, and makes the next one due after `intervalMs`. */
+  async queueNextRun(run: { jobId: string; name: JobName; intervalMs: number }): Promise<void> {
+    await this.db.query(QUEUE_NEXT_RUN, run);
   }
 
   /** Records that the queue with this ID has stopped and holds no jobs. */

@@ -1,9 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { type Logger } from 'pino';
+import { Progress } from '../../core/primitives/progress.js';
+import { CONNECT_TIMEOUT_MS } from './pool.js';
 
 /** Delays before reconnecting: short at first, then one second. */
 const RECONNECT_DELAYS_MS = [50, 200, 500, 1_000];
+/** How often the connection is checked. A network that lost it reports no error, and an idle connection sends nothing. */
+const CHECK_INTERVAL_MS = 2_000;
+const CHECK_TIMEOUT_MS = 2_000;
 
 export interface NotificationListenerOptions {
   url: string;
@@ -21,6 +26,8 @@ export interface NotificationListenerOptions {
 export class NotificationListener {
   private client: pg.Client | null = null;
   private failures = 0;
+  /** The last time that PostgreSQL answered on this connection. */
+  readonly progress = new Progress();
   private readonly closing = new AbortController();
 
   constructor(private readonly options: NotificationListenerOptions) {}
@@ -33,6 +40,8 @@ export class NotificationListener {
       connectionString: url,
       application_name: 'darkroom listener',
       keepAlive: true,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      query_timeout: CHECK_TIMEOUT_MS,
     });
     this.client = client;
     client.on('notification', ({ payload }) => onNotification(payload ?? ''));
@@ -44,7 +53,9 @@ export class NotificationListener {
       await client.connect();
       await client.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
       this.failures = 0;
+      this.progress.record();
       onListening();
+      void this.checkUntilItFails(client);
     } catch (error) {
       log.warn(
         { error: error instanceof Error ? error.message : String(error) },
@@ -57,6 +68,19 @@ export class NotificationListener {
   async close(): Promise<void> {
     this.closing.abort();
     await this.client?.end().catch(() => undefined);
+  }
+
+  private async checkUntilItFails(client: pg.Client): Promise<void> {
+    const { signal } = this.closing;
+    try {
+      while (this.client === client) {
+        await delay(CHECK_INTERVAL_MS, undefined, { signal, ref: false });
+        await client.query('SELECT 1');
+        this.progress.record();
+      }
+    } catch {
+      if (!signal.aborted) this.reconnect(client);
+    }
   }
 
   private reconnect(client: pg.Client): void {

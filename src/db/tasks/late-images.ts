@@ -30,7 +30,7 @@ export const ADD_LATE_IMAGES = statement<ReturnType<typeof lateImagesParameters>
            jsonb_build_object('deliveredCount', (SELECT count(*) FROM image), 'imageIds', (SELECT jsonb_agg(id ORDER BY index) FROM image))
     FROM task WHERE EXISTS (SELECT FROM image)
   ), job AS (
-    SELECT graphile_worker.add_job('ingest-images', json_build_object('taskId', id)) FROM task
+    SELECT enqueue_job('ingest-images', json_build_object('taskId', id)) FROM task
     WHERE EXISTS (SELECT FROM image)
   ), callback AS (
     INSERT INTO callbacks (id, workspace_id, task_id, verdict, body)

@@ -65,11 +65,10 @@ export function toClaimResult({ outcome, pickedTaskId, ...task }: ClaimRow): Tas
   return outcome === 'ALREADY_SUBMITTING' ? { outcome, taskId: pickedTaskId } : { outcome };
 }
 
-export const REPLACE_SUBMIT_JOB = statement<SubmitJob & { runAt: Date }>(
+export const REPLACE_SUBMIT_JOB = statement<SubmitJob & { delayMs: number }>(
   'replace-submit-job',
   `
-  SELECT graphile_worker.add_job('submit-task', json_build_object('taskId', :taskId::uuid), run_at := :runAt,
-                                 flags := ARRAY['upstream'])
+  SELECT enqueue_job('submit-task', json_build_object('taskId', :taskId::uuid), :delayMs::bigint, ARRAY['upstream'])
   FROM graphile_worker.jobs WHERE id = :id AND attempts = :attempt`,
 );
 

@@ -110,20 +110,21 @@ export class TaskRepository {
   }
 
   /**
-   * Puts a task back into the queue, for another submission at `retryAt`, when the upstream certainly made nothing for it. Does
-   * nothing if this attempt was requeued before, because the next attempt can be in progress by then.
+   * Puts a task back into the queue, for another submission after `retryDelayMs`, when the upstream certainly made nothing for it.
+   * False if that is after its deadline, or if this attempt was requeued before: the next one can be in progress by then.
    */
   async requeue(
     { id, attempts }: Task,
-    retryAt: Date,
+    retryDelayMs: number,
     event: NonNullable<TaskTransition<'SUBMIT_REJECTED'>['event']>,
-  ): Promise<void> {
-    await this.transitionTo(id, 'QUEUED', {
+  ): Promise<boolean> {
+    const requeued = await this.transitionTo(id, 'QUEUED', {
       event,
       expectedAttempt: attempts,
-      notBefore: retryAt,
-      jobs: [{ name: 'submit-task', payload: { taskId: id }, runAt: retryAt }],
+      retryDelayMs,
+      jobs: [{ name: 'submit-task', payload: { taskId: id } }],
     });
+    return requeued !== null;
   }
 
   /**
@@ -140,8 +141,8 @@ export class TaskRepository {
   }
 
   /** Queues a new submit job to replace one that is about to end without a task. False when another run has the old job. */
-  async replaceSubmitJob(submitJob: SubmitJob, runAt: Date): Promise<boolean> {
-    return (await this.db.query(REPLACE_SUBMIT_JOB, { ...submitJob, runAt })).length > 0;
+  async replaceSubmitJob(submitJob: SubmitJob, delayMs: number): Promise<boolean> {
+    return (await this.db.query(REPLACE_SUBMIT_JOB, { ...submitJob, delayMs })).length > 0;
   }
 
   /** A task of any workspace, for background work. Transports use `findMany`, which checks the visibility. */

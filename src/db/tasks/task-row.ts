@@ -49,7 +49,7 @@ export const INSERT_TASK = statement<ReturnType<typeof insertTaskParameters>, Ta
     INSERT INTO task_events (workspace_id, task_id, type, actor, data)
     SELECT workspace_id, id, 'TASK_REQUESTED', :actor, :eventData::jsonb FROM task
   ), job AS (
-    SELECT graphile_worker.add_job('submit-task', json_build_object('taskId', id), flags := ARRAY['upstream']) FROM task
+    SELECT enqueue_job('submit-task', json_build_object('taskId', id), job_flags := ARRAY['upstream']) FROM task
   ),${ledgerMovementSql("'RESERVE'", { reserved: 'unit_price * requested_count' })}
   SELECT ${TASK_COLUMNS}, (SELECT count(*) FROM job) AS jobs, (SELECT count(*) FROM movement) AS moved FROM task`,
 );

@@ -39,8 +39,11 @@ export interface TaskTransition<Type extends EventType = EventType> {
   failure?: TaskFailure;
   upstreamTaskId?: string | null;
   upstreamTraceId?: string | null;
-  /** Earliest time of the next submission of a task that goes back to the queue. */
-  notBefore?: Date;
+  /**
+   * Time until the next submission of a task that goes back to the queue. Makes the transition conditional on that being before
+   * the deadline. The event's `data` gets the time as `retryAt`.
+   */
+  retryDelayMs?: number;
   /** The callback that causes the transition. It is saved with its verdict. */
   callback?: RawCallback;
   /** Makes the transition conditional on this being the latest submission attempt. */
@@ -71,7 +74,7 @@ export function transitionTaskSql({
       status = :status::task_status,
       attempts = attempts + :attemptIncrement,
       submission_id = ${submissionIdSql},
-      not_before = :notBefore::timestamptz,
+      not_before = now() + make_interval(secs => :retryDelayMs::bigint / 1000.0),
       submit_job_id = ${submitJobIdSql},
       failure = coalesce(:failure::jsonb, failure),
       upstream_task_id = coalesce(:upstreamTaskId, upstream_task_id),
@@ -87,6 +90,7 @@ export function transitionTaskSql({
     ${taskSql} AND status = ANY(:fromStatuses::task_status[])
       -- An overdue task is not submitted, because it is about to expire.
       AND (:status::task_status <> 'SUBMITTING' OR deadline_at > now())
+      AND (:retryDelayMs::bigint IS NULL OR deadline_at > now() + make_interval(secs => :retryDelayMs::bigint / 1000.0))
     RETURNING tasks.*
   ), image AS (
     INSERT INTO images (id, workspace_id, task_id, index, upstream_url, seed, inference_seconds, upstream_metadata, parent_id)
@@ -95,12 +99,16 @@ export function transitionTaskSql({
     FROM task, jsonb_to_recordset(:images::jsonb) AS new(${NEW_IMAGE_COLUMNS})
   ), event AS (
     INSERT INTO task_events (workspace_id, task_id, type, actor, data, settles_task)
-    SELECT workspace_id, id, :eventType::text, :actor, :eventData::jsonb, :isFinal AND pending_images = 0 FROM task
+    SELECT workspace_id, id, :eventType::text, :actor,
+           :eventData::jsonb || CASE WHEN not_before IS NULL THEN '{}' ELSE jsonb_build_object(
+             'retryAt', to_char(not_before AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) END,
+           :isFinal AND pending_images = 0
+    FROM task
     WHERE :eventType::text IS NOT NULL
   ), job AS (
-    SELECT graphile_worker.add_job(new.name, new.payload, run_at := new."runAt",
-                                   flags := CASE WHEN new.name = 'submit-task' THEN ARRAY['upstream'] END)
-    FROM task, jsonb_to_recordset(:jobs::jsonb) AS new(name text, payload json, "runAt" timestamptz)
+    SELECT enqueue_job(new.name, new.payload, coalesce(:retryDelayMs::bigint, 0),
+                       CASE WHEN new.name = 'submit-task' THEN ARRAY['upstream'] END)
+    FROM task, jsonb_to_recordset(:jobs::jsonb) AS new(name text, payload json)
   ), callback AS (
     -- EARLY: the callback arrived before the response to the submission was read.
     INSERT INTO callbacks (id, workspace_id, task_id, verdict, body)
@@ -124,7 +132,7 @@ export function transitionParameters(status: TaskStatus, transition: TaskTransit
     isSubmitted: status === 'RUNNING' || status === 'SUCCEEDED',
     isFinal: isFinal(status),
     expectedAttempt: transition.expectedAttempt ?? null,
-    notBefore: transition.notBefore ?? null,
+    retryDelayMs: transition.retryDelayMs ?? null,
     failure: failure ? JSON.stringify(failure) : null,
     upstreamTaskId: transition.upstreamTaskId ?? null,
     upstreamTraceId: transition.upstreamTraceId ?? null,

@@ -63,8 +63,9 @@ const CLAIM = statement<{ capacities: string; limit: number; leaseMs: number }, 
  * it either if another attempt has begun or a redelivery was requested meanwhile: that one decides what comes next.
  */
 const RECORD_ATTEMPT = statement<
-  Omit<WebhookAttempt, 'id'> & {
+  Omit<WebhookAttempt, 'id' | 'nextAttemptAt'> & {
     deliveryId: string;
+    retryDelayMs: number | null;
     attemptSinceRedelivery: number;
     status: WebhookDeliveryStatus;
     attemptId: string;
@@ -77,16 +78,17 @@ const RECORD_ATTEMPT = statement<
   `
   WITH delivery AS (
     UPDATE webhook_deliveries
-    SET status = :status::webhook_delivery_status, next_attempt_at = coalesce(:nextAttemptAt, next_attempt_at)
+    SET status = :status::webhook_delivery_status,
+        next_attempt_at = coalesce(now() + make_interval(secs => :retryDelayMs::double precision / 1000), next_attempt_at)
     WHERE id = :deliveryId AND status = 'PENDING'
       AND (:status = 'DELIVERED'
            OR attempts = :attemptNumber AND attempts - attempts_before_redelivery = :attemptSinceRedelivery)
-    RETURNING workspace_id, task_id
+    RETURNING workspace_id, task_id, next_attempt_at
   ), attempt AS (
     INSERT INTO webhook_attempts (id, delivery_id, task_id, workspace_id, attempt_number, at, status_code, error_message,
                                   latency_ms, response_body, next_attempt_at)
     SELECT :attemptId, id, task_id, workspace_id, :attemptNumber, :at, :statusCode, :errorMessage, :latencyMs,
-           :responseBody, CASE WHEN EXISTS (SELECT FROM delivery) THEN :nextAttemptAt END
+           :responseBody, CASE WHEN :retryDelayMs::double precision IS NOT NULL THEN (SELECT next_attempt_at FROM delivery) END
     FROM webhook_deliveries WHERE id = :deliveryId
     ON CONFLICT (id) DO NOTHING
   ), event AS (
@@ -114,7 +116,7 @@ const REDELIVER = statement<
     UPDATE webhook_deliveries SET status = 'PENDING', next_attempt_at = now(), attempts_before_redelivery = attempts
     WHERE workspace_id = :workspaceId AND task_id = :taskId RETURNING task_id
   ), wake AS (
-    SELECT graphile_worker.add_job('deliver-webhook', json_build_object('taskId', task_id))
+    SELECT enqueue_job('deliver-webhook', json_build_object('taskId', task_id))
     FROM (SELECT DISTINCT task_id FROM delivery) task
   ),${insertAuditSql('delivery')}
   SELECT (SELECT count(*) FROM delivery)::int AS "deliveryCount", (SELECT count(*) FROM wake) AS woken`,
@@ -161,7 +163,9 @@ export interface ClaimedWebhookDelivery extends WebhookDelivery {
 /** The result of an attempt, and the event to write about it. */
 export interface WebhookAttemptResult {
   status: WebhookDeliveryStatus;
-  attempt: WebhookAttempt;
+  attempt: Omit<WebhookAttempt, 'nextAttemptAt'>;
+  /** Time until the next attempt, by PostgreSQL's clock. Null when none follows. */
+  retryDelayMs: number | null;
   event: NewTaskEvent<'WEBHOOK_DELIVERED'> | NewTaskEvent<'WEBHOOK_ABANDONED'> | null;
 }
 
@@ -184,7 +188,7 @@ export class WebhookRepository {
   /** Records the result of an attempt. Safe to repeat. */
   async recordAttempt(
     delivery: Pick<ClaimedWebhookDelivery, 'id' | 'attemptNumber' | 'attemptSinceRedelivery'>,
-    { status, attempt, event }: WebhookAttemptResult,
+    { status, attempt, retryDelayMs, event }: WebhookAttemptResult,
   ): Promise<void> {
     await this.db.query(RECORD_ATTEMPT, {
       ...attempt,
@@ -193,6 +197,7 @@ export class WebhookRepository {
       attemptNumber: delivery.attemptNumber,
       attemptSinceRedelivery: delivery.attemptSinceRedelivery,
       status,
+      retryDelayMs,
       eventType: event?.type ?? null,
       actor: event?.actor ?? null,
       eventData: event ? JSON.stringify(event.data) : null,

@@ -11,6 +11,6 @@ export function enqueueWebhookSql(kind: string, condition: string): string {
     FROM task WHERE webhook_url IS NOT NULL AND ${condition}
     RETURNING task_id
   ), wake AS (
-    SELECT graphile_worker.add_job('deliver-webhook', json_build_object('taskId', task_id)) FROM delivery
+    SELECT enqueue_job('deliver-webhook', json_build_object('taskId', task_id)) FROM delivery
   )`;
 }

@@ -158,8 +158,7 @@ export class Generation {
       // An earlier run of this job may have left a task in SUBMITTING that only this job finds.
       if (!(error instanceof UpstreamPaused) || submitJob.attempt > 1) throw error;
       // The queue would delay a failed job longer each time, and any task may be waiting for it.
-      const nextProbeAt = new Date(Date.now() + PROBE_DELAY_MS);
-      if (!(await this.deps.tasks.replaceSubmitJob(submitJob, nextProbeAt))) throw error;
+      if (!(await this.deps.tasks.replaceSubmitJob(submitJob, PROBE_DELAY_MS))) throw error;
     }
     this.deps.eventLog.requestSeal();
   }

@@ -76,13 +76,18 @@ export class Results {
     if (outcome === 'unknown') return this.markUnconfirmed(task, error.message);
 
     const delayMs = error.retryAfterMs(attempt);
-    const retryAt = new Date(Date.now() + (delayMs ?? 0));
-    if (delayMs !== null && retryAt < task.deadlineAt) {
-      const data = { attempt, code, message, retryAt: retryAt.toISOString() };
-      return this.deps.tasks.requeue(task, retryAt, { type: 'SUBMIT_REJECTED', actor, data });
-    }
+    const rejected = { type: 'SUBMIT_REJECTED', actor, data: { attempt, code, message } } as const;
+    if (delayMs !== null && (await this.deps.tasks.requeue(task, delayMs, rejected))) return;
     const event = { type: 'TASK_FAILED', actor, data: { error: failure } } as const;
-    await this.deps.tasks.transitionTo(taskId, 'FAILED', { upstreamTraceId, failure, event });
+    // When this attempt was requeued before, its task may be in the next attempt by now.
+    const ofThisAttempt =
+      delayMs !== null && ({ fromStatuses: ['SUBMITTING'], expectedAttempt: attempt } as const);
+    await this.deps.tasks.transitionTo(taskId, 'FAILED', {
+      ...ofThisAttempt,
+      upstreamTraceId,
+      failure,
+      event,
+    });
   }
 
   /** Records that a submission may have arrived, so that it is never sent again. Does nothing unless the task is SUBMITTING. */

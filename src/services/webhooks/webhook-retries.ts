@@ -56,23 +56,31 @@ export function attemptOutcomeOf(
     latencyMs,
     responseBody,
     errorMessage: errorMessageOf(response),
-    nextAttemptAt: null,
   };
   const actor = EVENT_ACTORS.webhook;
   if (statusCode !== null && isSuccessStatus(statusCode)) {
     const data = { webhookId: delivery.id, attempt: attemptNumber, statusCode };
-    return { status: 'DELIVERED', attempt, event: { type: 'WEBHOOK_DELIVERED', actor, data } };
+    return {
+      status: 'DELIVERED',
+      attempt,
+      retryDelayMs: null,
+      event: { type: 'WEBHOOK_DELIVERED', actor, data },
+    };
   }
   const delayMs = statusCode === HTTP_GONE ? undefined : retryDelaysMs[delivery.attemptSinceRedelivery - 1];
   if (delayMs === undefined) {
     const reason = attempt.errorMessage ?? '';
     const data = { webhookId: delivery.id, attempt: attemptNumber, reason };
-    return { status: 'ABANDONED', attempt, event: { type: 'WEBHOOK_ABANDONED', actor, data } };
+    return {
+      status: 'ABANDONED',
+      attempt,
+      retryDelayMs: null,
+      event: { type: 'WEBHOOK_ABANDONED', actor, data },
+    };
   }
   const requestedDelayMs = parseRetryAfter(response.headers['retry-after'], MAX_RETRY_AFTER_MS) ?? 0;
-  const jitteredDelayMs = Math.max(requestedDelayMs, delayMs) * (1 + Math.random() * JITTER_RATIO);
-  const nextAttemptAt = new Date(Date.now() + jitteredDelayMs);
-  return { status: 'PENDING', attempt: { ...attempt, nextAttemptAt }, event: null };
+  const retryDelayMs = Math.max(requestedDelayMs, delayMs) * (1 + Math.random() * JITTER_RATIO);
+  return { status: 'PENDING', attempt, retryDelayMs, event: null };
 }
 
 function isSuccessStatus(statusCode: number): boolean {

@@ -26,7 +26,7 @@ async function claimNextTask(): Promise<Task> {
   return task;
 }
 function rejectedEvent({ attempts: attempt }: Task) {
-  const data = { attempt, code: 'too_many_requests', message: 'later', retryAt: new Date().toISOString() };
+  const data = { attempt, code: 'too_many_requests', message: 'later' };
   return { type: 'SUBMIT_REJECTED', actor: 'test', data } as const;
 }
 
@@ -76,7 +76,7 @@ describe('a run of a submit job', () => {
     const [first = '', second, third] = await fixture.enqueueMany(3, owner);
     const task = await claimNextTask();
     expect(task.id).toBe(first);
-    await instance.tasks.requeue(task, new Date(Date.now() + 60_000), rejectedEvent(task));
+    await instance.tasks.requeue(task, 60_000, rejectedEvent(task));
     await expect(fixture.runNextJob(instance)).resolves.toMatchObject({ id: second });
     await fixture.jobQueue.makeAllDue();
     await expect(fixture.runNextJob(instance)).resolves.toMatchObject({ id: first, attempts: 2 });
@@ -86,10 +86,10 @@ describe('a run of a submit job', () => {
   test('requeues its task once, and not again while the next attempt is being submitted', async () => {
     const [id = ''] = await fixture.enqueueMany(1, owner);
     const task = await claimNextTask();
-    await instance.tasks.requeue(task, new Date(), rejectedEvent(task));
+    await expect(instance.tasks.requeue(task, 0, rejectedEvent(task))).resolves.toBe(true);
     await fixture.jobQueue.makeAllDue();
     await expect(claimNextTask()).resolves.toMatchObject({ id, attempts: 2 });
-    await instance.tasks.requeue(task, new Date(), rejectedEvent(task));
+    await expect(instance.tasks.requeue(task, 0, rejectedEvent(task))).resolves.toBe(false);
     await expect(fixture.statuses([id])).resolves.toEqual(['SUBMITTING']);
     await expect(fixture.jobQueue.lockNextJob(0)).resolves.toBeNull();
   });
@@ -170,8 +170,7 @@ describe('a submit job that is replaced', () => {
   test('is followed by one that is due later and claims a task as well', async () => {
     const [first] = await fixture.enqueueMany(1, owner);
     const job = await fixture.takeJob();
-    const later = new Date(Date.now() + 60_000);
-    await expect(instance.tasks.replaceSubmitJob(job, later)).resolves.toBe(true);
+    await expect(instance.tasks.replaceSubmitJob(job, 60_000)).resolves.toBe(true);
     await fixture.jobQueue.complete(job);
     await expect(fixture.jobQueue.lockNextJob(0)).resolves.toBeNull();
     await fixture.jobQueue.makeAllDue();
@@ -183,7 +182,7 @@ describe('a submit job that is replaced', () => {
     const job = await fixture.takeJob();
     await fixture.jobQueue.release(job);
     await fixture.takeJob();
-    await expect(instance.tasks.replaceSubmitJob(job, new Date())).resolves.toBe(false);
+    await expect(instance.tasks.replaceSubmitJob(job, 0)).resolves.toBe(false);
     await expect(fixture.jobQueue.lockNextJob(0)).resolves.toBeNull();
   });
 });

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { PriceList } from '../core/billing/prices.js';
 import { RateLimitRepository } from '../db/limits/rate-limit-repository.js';
 import { ApiKeyRepository } from '../db/access/api-key-repository.js';
@@ -25,6 +26,8 @@ import { OpenConnections } from '../services/limits/open-connections.js';
 import { WEBHOOK_TIMEOUT_MS, WebhookSender } from '../services/webhooks/webhook-sender.js';
 import { DEFAULT_RETRY_DELAYS_MS } from '../services/webhooks/webhook-retries.js';
 import { Retention } from '../services/images/retention.js';
+import { PaidReplies } from '../services/tasks/paid-replies.js';
+import { Spool } from '../storage/spool.js';
 import { Generation } from '../services/tasks/generation.js';
 import { History } from '../services/tasks/history.js';
 import { IdentityProvider } from '../services/access/identity-provider.js';
@@ -96,7 +99,17 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
   const results = new Results(shared);
   const sourceImages = new SourceImages({ ...shared, signedLinks });
   const pricing = new RequestPricing(shared);
-  const generation = new Generation({ ...shared, results, signedLinks, sourceImages, pricing, rateLimits });
+  const spool = new Spool(join(config.dataDir, 'spool'));
+  const paidReplies = new PaidReplies({ ...shared, results, spool });
+  const generation = new Generation({
+    ...shared,
+    paidReplies,
+    results,
+    signedLinks,
+    sourceImages,
+    pricing,
+    rateLimits,
+  });
   const secrets = new WebhookSecrets(shared);
   const webhookSender = new WebhookSender({
     ...shared,
@@ -165,6 +178,7 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     signedLinks,
     rateLimits,
     generation,
+    paidReplies,
     webhookSender,
     webhookSecrets: secrets,
     imageIngest,

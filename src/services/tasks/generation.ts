@@ -16,6 +16,7 @@ import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
 import { type RateLimits } from '../limits/rate-limits.js';
 import { type SourceImages } from './source-images.js';
 import { hashRequest, type ImageRequest, validateImageRequest } from './request-validation.js';
+import { type PaidReplies } from './paid-replies.js';
 import { isFinalResult, type Results } from './results.js';
 import { type RequestPricing } from '../billing/request-pricing.js';
 import { FairScheduler } from './fair-scheduler.js';
@@ -46,6 +47,7 @@ export interface GenerationDependencies extends Pick<
   Dependencies,
   'callbacks' | 'eventLog' | 'log' | 'tasks' | 'upstream' | 'upstreamGate'
 > {
+  paidReplies: PaidReplies;
   results: Results;
   signedLinks: SignedLinks;
   sourceImages: SourceImages;
@@ -181,10 +183,7 @@ export class Generation {
         callbackUrl: this.deps.signedLinks.upstreamCallbackUrl(task.id),
       });
       crashIfArmed(result.kind === 'succeeded' ? 'wait-result-received' : 'response-read');
-      await retryUntilDatabaseReturns(
-        () => this.deps.results.applySubmitResponse(task, result),
-        this.deps.log,
-      );
+      await this.deps.paidReplies.apply(task, result);
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error;
       await retryUntilDatabaseReturns(() => this.deps.results.applySubmitFailure(task, error), this.deps.log);

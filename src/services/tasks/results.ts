@@ -8,7 +8,8 @@ import { type UpstreamResult } from '../../upstreams/acedata-results.js';
 import { type UpstreamImage } from '../../upstreams/acedata-wire.js';
 import { type Dependencies } from '../dependencies.js';
 
-type SubmitResponse = Extract<UpstreamResult, { kind: 'accepted' | 'succeeded' }>;
+/** The upstream's reply to a submission that it has accepted. */
+export type SubmitResponse = Extract<UpstreamResult, { kind: 'accepted' | 'succeeded' }>;
 
 /** A result that the upstream will not change any more. */
 type FinalResult = Extract<UpstreamResult, { kind: 'succeeded' | 'failed' }>;
@@ -49,7 +50,7 @@ export class Results {
   }
 
   /** Applies the response to a submission: the upstream accepted the task, or it has already finished it. */
-  async applySubmitResponse(task: Task, result: SubmitResponse): Promise<void> {
+  async applySubmitResponse(task: Pick<Task, 'id' | 'attempts'>, result: SubmitResponse): Promise<void> {
     const { id: taskId, attempts: attempt } = task;
     const actor = EVENT_ACTORS.submitter;
     if (result.kind === 'succeeded') {

@@ -25,6 +25,8 @@ import { LeaseRepository } from '../../../src/db/postgres/lease-repository.js';
 import { LEDGER_DRIFT, type LedgerDrift } from '../../../src/db/billing/ledger-check.js';
 import { TaskRepository } from '../../../src/db/tasks/task-repository.js';
 import { EventLog } from '../../../src/event-log/event-log.js';
+import { PaidReplies } from '../../../src/services/tasks/paid-replies.js';
+import { Spool } from '../../../src/storage/spool.js';
 import { DiskStore } from '../../../src/storage/disk-store.js';
 import { SsrfGuard } from '../../../src/net/ssrf-guard.js';
 import { HttpClient } from '../../../src/net/http-client.js';
@@ -159,9 +161,12 @@ export class SystemUnderTest {
     });
     const urlGuards = { sourceImages: new SsrfGuard(), webhooks: new SsrfGuard() };
     const results = new Results(shared);
+    const spool = new Spool(join(dataDir, 'spool'));
+    const paidReplies = new PaidReplies({ ...shared, results, spool });
     this.makeGeneration = (upstreamClient, upstreamGate = new UpstreamGate(50, silent)) =>
       new Generation({
         ...shared,
+        paidReplies,
         results,
         upstream: upstreamClient,
         upstreamGate,

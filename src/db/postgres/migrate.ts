@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ConstantBackoff, handleWhen, type IPolicy, retry } from 'cockatiel';
 import { Logger as QueueLogger, runMigrations as installQueue } from 'graphile-worker';
 import { Client, DatabaseError } from 'pg';
 import type { Logger } from 'pino';
@@ -16,6 +17,15 @@ export interface MigrateOptions {
 
 /** Key of the advisory lock that `prisma migrate` takes too, so that the two wait for each other. */
 const MIGRATION_LOCK_KEY = 72707369;
+const CONNECT_TIMEOUT_MS = 10_000;
+/**
+ * While a migration waits for the lock of a table, every later statement on the table waits behind it. So it gives up soon, lets
+ * them pass, and tries again for about four minutes.
+ */
+const LOCK_TIMEOUT_MS = 3_000;
+const LOCK_RETRY_DELAY_MS = 1_000;
+const LOCK_RETRIES = 60;
+const LOCK_NOT_AVAILABLE = '55P03';
 
 /**
  * Brings a database up to date: first graphile-worker's schema, which our SQL calls, then our migrations, then row-level
@@ -31,7 +41,11 @@ const MIGRATION_LOCK_KEY = 72707369;
  */
 export async function migrate({ databaseUrl, migrationsDir, log }: MigrateOptions): Promise<string[]> {
   const migrations = await readMigrations(migrationsDir);
-  const client = new Client({ connectionString: databaseUrl, application_name: 'darkroom migrate' });
+  const client = new Client({
+    connectionString: databaseUrl,
+    application_name: 'darkroom migrate',
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+  });
   client.on('error', () => undefined); // the running query rejects
   try {
     await client.connect().catch((cause: unknown) => {
@@ -40,15 +54,30 @@ export async function migrate({ databaseUrl, migrationsDir, log }: MigrateOption
     await client.query(`select pg_advisory_lock(${MIGRATION_LOCK_KEY})`);
     await installQueue({ connectionString: databaseUrl, logger: queueLogger(log), maxPoolSize: 1 });
     const pending = await findPending(client, migrations, log);
+    await client.query(`set lock_timeout = ${LOCK_TIMEOUT_MS}`);
+    const lockRetry = createLockRetry(log);
     for (const migration of pending) {
-      await applyMigration(client, migration);
+      await lockRetry.execute(() => applyMigration(client, migration));
       log.info({ migration: migration.name }, 'migration applied');
     }
-    await applyRowSecurity(client);
+    await lockRetry.execute(() => applyRowSecurity(client));
     return pending.map(({ name }) => name);
   } finally {
     await client.end().catch(() => undefined);
   }
+}
+
+function createLockRetry(log: Logger): IPolicy {
+  const policy = retry(
+    handleWhen((error) => codeOf(error) === LOCK_NOT_AVAILABLE || codeOf(error.cause) === LOCK_NOT_AVAILABLE),
+    { maxAttempts: LOCK_RETRIES, backoff: new ConstantBackoff(LOCK_RETRY_DELAY_MS) },
+  );
+  policy.onRetry(() => log.warn('another session locks a table that a migration changes; trying again'));
+  return policy;
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof DatabaseError ? error.code : undefined;
 }
 
 interface Migration {

@@ -6,6 +6,7 @@ import { Client } from 'pg';
 import { pino } from 'pino';
 import { migrate } from '../../../src/db/postgres/migrate.js';
 import { diffSchema } from '../../../scripts/schema-diff.js';
+import { waitFor } from '../../support/wait-for.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 
 const log = pino({ level: 'silent' });
@@ -66,6 +67,25 @@ describe('migrate', () => {
     const applied = await Promise.all([run(), run(), run(), run()]);
     expect(applied.flat()).toEqual(['20260101000000_first', '20260102000000_second']);
     expect(await query('select id from a order by id')).toEqual([{ id: 1 }, { id: 2 }]);
+  });
+
+  test('lets other statements pass while a table that it changes is locked, and is applied in the end', async () => {
+    await write('20260101000000_first', 'create table a (id int)');
+    await run();
+    await write('20260102000000_second', 'alter table a add column name text');
+    const holder = new Client({ connectionString: database.url });
+    await holder.connect();
+    await holder.query('begin; lock table a in access share mode');
+    const migrated = run();
+    const isWaiting = async () =>
+      (await query(`select from pg_locks where relation = 'a'::regclass and not granted`)).length > 0;
+    await waitFor('the migration to wait for the lock', isWaiting);
+    // It would wait behind the migration for as long as the holder has the lock.
+    expect(await query('select id from a')).toEqual([]);
+    await waitFor('the next attempt', isWaiting);
+    await holder.end();
+    expect(await migrated).toEqual(['20260102000000_second']);
+    expect(await query('select name from a')).toEqual([]);
   });
 
   test('applies functions with semicolons in their bodies', async () => {

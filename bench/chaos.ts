@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { setBudgets, PRICES } from './chaos/budgets.js';
 import { countUnfinished, collectEvidence } from './chaos/evidence.js';
+import { DeafnessMeter } from './chaos/deafness.js';
 import { planFaults } from './chaos/fault-plan.js';
 import { countEach } from './chaos/group.js';
 import { FaultInjector } from './chaos/injector.js';
@@ -98,6 +99,9 @@ async function runChaos(options: ChaosOptions): Promise<boolean> {
   logLine(`everything is running; the start took ${((loadStartedAt - startedAt) / 1000).toFixed(1)} s`);
   const injector = new FaultInjector(seed, { instances, postgres, sandbox, logLine, signal: abort.signal });
   const requestedTasks: RequestedTask[] = [];
+  const deafness = new DeafnessMeter(postgres, injector.faults);
+  const measured = new AbortController();
+  const measuring = deafness.run(AbortSignal.any([measured.signal, abort.signal]));
   const { apiKey } = instances;
   const webhookUrl = webhookEndpoint.url;
   const load = { seed, seconds, rate, url, apiKey, webhookUrl, inBurst: () => injector.inBurst };
@@ -108,6 +112,8 @@ async function runChaos(options: ChaosOptions): Promise<boolean> {
   logLine('no more load and faults; waiting for everything to settle');
   await waitUntilSettled(postgres);
   logLine('settled');
+  measured.abort();
+  await measuring;
 
   const evidence = await collectEvidence(postgres, sandbox);
   const verdict = await judgeRun(
@@ -130,6 +136,7 @@ async function runChaos(options: ChaosOptions): Promise<boolean> {
     verdict,
     recoveries,
     unexpectedExits,
+    deafSecondsMax: deafness.max,
     seconds: elapsedSeconds,
   });
   return arePromisesKept(verdict);

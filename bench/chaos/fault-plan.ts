@@ -1,8 +1,20 @@
 import { SeededStream } from './random.js';
 
 /** Faults of the processes and of the connections between them. `report.ts` describes them. */
-export const FAULT_KINDS = ['kill', 'freeze', 'terminate', 'postgres', 'upstream', 'burst'] as const;
+export const FAULT_KINDS = [
+  'kill',
+  'freeze',
+  'terminate',
+  'postgres',
+  'readonly',
+  'silent',
+  'refusing',
+  'upstream',
+  'burst',
+] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
+/** During one of these, no task can progress. */
+export const OUTAGES: readonly FaultKind[] = ['postgres', 'readonly', 'silent', 'refusing', 'upstream'];
 
 /** A scheduled fault. */
 export interface PlannedFault {
@@ -33,6 +45,9 @@ const WEIGHTS: Record<FaultKind, number> = {
   freeze: 8,
   terminate: 8,
   postgres: 3,
+  readonly: 3,
+  silent: 3,
+  refusing: 3,
   upstream: 2,
   burst: 5,
 };

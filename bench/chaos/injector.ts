@@ -11,6 +11,11 @@ const UPSTREAM_DOWN_MS = 10_000;
 /** Between the crash and the restart, as with a supervisor. */
 const POSTGRES_DOWN_MS = 1_000;
 const BURST_MS = 2_000;
+/** Longer than the queue needs to give up, to be replaced, and to fail again. */
+const READ_ONLY_MS = 4_000;
+/** Longer than the time limit of a statement. */
+const SILENT_MS = 6_000;
+const REFUSING_MS = 4_000;
 
 export interface FaultInjectorDependencies {
   instances: InstanceGroup;
@@ -94,6 +99,21 @@ export class FaultInjector {
         await postgres.crash();
         await pause(POSTGRES_DOWN_MS);
         return postgres.restart();
+      case 'readonly':
+        logLine(`PostgreSQL is read-only for ${READ_ONLY_MS / 1000} s`);
+        await postgres.setReadOnly();
+        await pause(READ_ONLY_MS);
+        return postgres.setWritable();
+      case 'silent':
+        logLine(`the network to PostgreSQL loses every packet for ${SILENT_MS / 1000} s`);
+        postgres.proxy.silence();
+        await pause(SILENT_MS);
+        return postgres.proxy.endSilence();
+      case 'refusing':
+        logLine(`PostgreSQL refuses connections for ${REFUSING_MS / 1000} s`);
+        await postgres.proxy.disconnect();
+        await pause(REFUSING_MS);
+        return postgres.proxy.reconnect();
       case 'upstream':
         logLine(`the upstream is down for ${UPSTREAM_DOWN_MS / 1000} s`);
         await sandbox.proxy.disconnect();

@@ -33,8 +33,8 @@ const SIZE = '256x256';
 /** An impatient client: shorter than the pause of an instance, so that a repeated request can overtake the first. */
 const REQUEST_TIMEOUT_MS = 3_000;
 const RETRY_DELAY_MS = 250;
-/** A client gives up after this long, without an acknowledgement. Longer than any fault. */
-const GIVE_UP_MS = 30_000;
+/** A client gives up after this long, without an acknowledgement. Longer than several outages of PostgreSQL that follow each other. */
+const GIVE_UP_MS = 60_000;
 /** One in this many acknowledged requests is repeated. The response must name the same task. */
 const REPEAT_EVERY = 10;
 

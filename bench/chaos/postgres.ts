@@ -44,6 +44,10 @@ export class ChaosPostgres {
     return url.href;
   }
 
+  private get database(): string {
+    return new URL(this.server.url).pathname.slice(1);
+  }
+
   /** Stops PostgreSQL immediately, like a crash. Its connections break. */
   async crash(): Promise<void> {
     const exited = new Promise<void>((resolve) => this.server.onExit(resolve));
@@ -59,6 +63,18 @@ export class ChaosPostgres {
       this.target.port = portOf(server);
     });
     await this.restarting;
+  }
+
+  /** Makes the server refuse writes, as a primary that was demoted does. Existing connections end, as in a failover. */
+  async setReadOnly(): Promise<void> {
+    await this.query(`ALTER DATABASE ${this.database} SET default_transaction_read_only = on`);
+    await this.terminateConnections();
+  }
+
+  /** Allows writes again, on new connections only. */
+  async setWritable(): Promise<void> {
+    const allow = `ALTER DATABASE ${this.database} RESET default_transaction_read_only`;
+    await this.query(`SET transaction_read_only = off; ${allow}`);
   }
 
   /** Terminates all connections of the instances, and returns their number. */

@@ -1,5 +1,5 @@
 import { type Evidence, type TaskEventRow } from './evidence.js';
-import { type Fault, type FaultKind } from './fault-plan.js';
+import { type Fault, type FaultKind, OUTAGES } from './fault-plan.js';
 
 /** The longest recovery after faults of one kind. */
 export interface Recovery {
@@ -16,9 +16,7 @@ export interface Recovery {
 }
 
 /** Faults of processes and connections. A burst of 429 is not one, because each refusal says when to retry. */
-const MEASURED: readonly FaultKind[] = ['kill', 'freeze', 'terminate', 'postgres', 'upstream'];
-/** During one of these, no task can progress. */
-const OUTAGES: readonly FaultKind[] = ['postgres', 'upstream'];
+const MEASURED: readonly FaultKind[] = ['kill', 'freeze', 'terminate', ...OUTAGES];
 
 /**
  * Measures how long after the end of a fault the last stranded task progressed again, by the times of the events in PostgreSQL.

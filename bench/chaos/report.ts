@@ -15,6 +15,8 @@ export interface ChaosResult {
   verdict: Verdict & { unknowable: Unknowable };
   recoveries: readonly Recovery[];
   unexpectedExits: InstanceGroup['unexpectedExits'];
+  /** The longest time in which no instance ran a job although PostgreSQL answered. */
+  deafSecondsMax: number;
   seconds: number;
 }
 
@@ -23,6 +25,9 @@ const FAULT_NAMES: Record<FaultKind, string> = {
   freeze: 'instance paused for 8 s',
   terminate: 'database connections terminated',
   postgres: 'PostgreSQL crashed',
+  readonly: 'PostgreSQL read-only for 4 s',
+  silent: 'database network silent for 6 s',
+  refusing: 'PostgreSQL refuses connections for 4 s',
   upstream: 'upstream down for 10 s',
   burst: 'upstream refuses with 429 for 2 s',
 };
@@ -90,6 +95,11 @@ export function printReport(result: ChaosResult): void {
       `goal: at most ${RECOVERY_GOAL_SECONDS} s`,
     ],
     [
+      'longest time without a job',
+      formatSeconds(round(result.deafSecondsMax)),
+      `while PostgreSQL answered; goal: at most ${RECOVERY_GOAL_SECONDS} s`,
+    ],
+    [
       'unexpected exits of instances',
       `${unexpectedExits.starting + unexpectedExits.running}`,
       `${unexpectedExits.running} while running`,
@@ -116,7 +126,7 @@ export function printReport(result: ChaosResult): void {
         ended,
       },
       ...Object.fromEntries(PROMISE_COUNTERS.map((promise) => [promise, counts[promise]])),
-      ...{ recoverySecondsMax, recoveryUndisturbedSecondsMax },
+      ...{ recoverySecondsMax, recoveryUndisturbedSecondsMax, deafSecondsMax: round(result.deafSecondsMax) },
       unknowable: unknowable.byDirective + unknowable.byOutage,
     }),
   );

@@ -21,6 +21,9 @@ const LISTEN_RETRY_DELAY_MS = 100;
 export class TcpProxy {
   private server: Server | null = null;
   private readonly sockets = new Set<Socket>();
+  /** The open connections, each with its target. */
+  private readonly connections = new Map<Socket, Socket>();
+  private isSilent = false;
 
   private constructor(
     readonly port: number,
@@ -57,6 +60,18 @@ export class TcpProxy {
     }
   }
 
+  /** Forwards nothing any more on old and new connections, like a network that loses every packet. Nobody is told. */
+  silence(): void {
+    this.isSilent = true;
+    for (const pair of this.connections) for (const socket of pair) socket.unpipe().pause();
+  }
+
+  /** Forwards again, also what was sent in the meantime. */
+  endSilence(): void {
+    this.isSilent = false;
+    for (const [client, target] of this.connections) client.pipe(target).pipe(client);
+  }
+
   private async forward(client: Socket): Promise<void> {
     this.trackSocket(client);
     for (const port of this.options.targets()) {
@@ -67,7 +82,9 @@ export class TcpProxy {
       target.once('close', () => client.destroySoon());
       if (client.destroyed || !this.server) target.destroy();
       if (this.options.onExchange) observeExchanges(client, target, this.options.onExchange);
-      client.pipe(target).pipe(client);
+      this.connections.set(client, target);
+      client.once('close', () => this.connections.delete(client));
+      if (!this.isSilent) client.pipe(target).pipe(client);
       return;
     }
     client.resetAndDestroy();

@@ -1,6 +1,9 @@
 import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
 
+/** It reads every task with a price, every entry and every image, for the operator who waits for it. */
+const LEDGER_CHECK_TIMEOUT_MS = 3_600_000;
+
 /**
  * Compares all records of money in one snapshot. It finds movements whose entries do not sum to zero, tasks whose ledger, row
  * and images disagree, and budget counters that differ from the ledger of the tasks that they count. All agree at any time,
@@ -53,6 +56,7 @@ export const LEDGER_DRIFT = statement<object, LedgerDrift>(
          (SELECT count(*)::int FROM expected) AS "taskCount", (SELECT count(*)::int FROM ledger_entries) AS "entryCount",
          (SELECT count(*)::int FROM budget_counters) AS "counterCount"
   FROM finding`,
+  { timeoutMs: LEDGER_CHECK_TIMEOUT_MS },
 );
 
 /** The result of a ledger check. */

@@ -13,6 +13,8 @@ export interface UsageQuery {
 }
 
 /** Identifies a group, for the page that follows it. */
+/** A report sums all tasks of its time. The client waits for it, and other requests do not. */
+const USAGE_TIMEOUT_MS = 30_000;
 export type UsageCursor = Pick<UsageGroup, 'groupKey' | 'currency'>;
 
 /** IDs come from the clocks of instances, and `created_at` from the clock of the database. IDs narrow the index scan, and `created_at` decides. */
@@ -54,6 +56,7 @@ function usageStatement(groupBy: UsageGrouping) {
     WHERE :afterGroupKey::text IS NULL
        OR (coalesce("groupKey", ''), coalesce(currency, '')) > ((:afterGroupKey::text) COLLATE "C", (:afterCurrency::text) COLLATE "C")
     ORDER BY coalesce("groupKey", '') COLLATE "C", coalesce(currency, '') COLLATE "C" LIMIT :limit`,
+    { timeoutMs: USAGE_TIMEOUT_MS },
   );
 }
 const STATEMENTS: Record<UsageGrouping, ReturnType<typeof usageStatement>> = {

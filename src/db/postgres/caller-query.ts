@@ -41,7 +41,7 @@ export function createCallerQuery<Row extends object>(
   callerStatement: BoundStatement,
   done: (error: Error | null, result: { rows: Row[] }) => void,
 ): pg.Submittable {
-  const { name, text, values } = callerStatement;
+  const { name, text, values, query_timeout } = callerStatement;
   const query = new pg.Query({ name: `caller-${name}`, text, values }, done as () => void);
   const { submit, handleCommandComplete } = query as unknown as QueryHandlers;
   let workspaceEntered = false;
@@ -65,5 +65,5 @@ export function createCallerQuery<Row extends object>(
       workspaceEntered = true;
     },
   };
-  return Object.assign(query, handlers) as pg.Submittable;
+  return Object.assign(query, handlers, { query_timeout }) as pg.Submittable;
 }

@@ -10,6 +10,8 @@ export interface Statement<Parameters extends object, Row extends object> {
    * connection. By default PostgreSQL plans some statements at every execution, which takes longer than a lookup by IDs itself.
    */
   readonly planCacheMode: 'auto' | 'force_generic_plan';
+  /** How long the caller waits for the result, if that is not the limit of the pool. */
+  readonly timeoutMs: number | undefined;
   /** For the type checker only. Always undefined. */
   readonly types?: (parameters: Parameters) => Row;
 }
@@ -21,7 +23,7 @@ const TOKENS = /'(?:[^']|'')*'|"[^"]*"|--[^\n]*|::|:([a-zA-Z]\w*)/g;
 export function statement<Parameters extends object, Row extends object = object>(
   name: string,
   sql: string,
-  { useGenericPlan = false } = {},
+  { useGenericPlan = false, timeoutMs }: { useGenericPlan?: boolean; timeoutMs?: number } = {},
 ): Statement<Parameters, Row> {
   const parameterNames: string[] = [];
   const text = sql.replace(TOKENS, (token: string, parameter: string | undefined) => {
@@ -29,7 +31,8 @@ export function statement<Parameters extends object, Row extends object = object
     if (!parameterNames.includes(parameter)) parameterNames.push(parameter);
     return `$${parameterNames.indexOf(parameter) + 1}`;
   });
-  return { name, text, parameterNames, planCacheMode: useGenericPlan ? 'force_generic_plan' : 'auto' };
+  const planCacheMode = useGenericPlan ? 'force_generic_plan' : 'auto';
+  return { name, text, parameterNames, planCacheMode, timeoutMs };
 }
 
 const assembledStatements = new Map<string, Statement<never, object>>();
@@ -49,13 +52,13 @@ export function assembledStatement<Parameters extends object, Row extends object
 
 /** The query for pg. Throws if a parameter is undefined. SQL NULL is null. */
 export function bind<Parameters extends object, Row extends object>(
-  { name, text, parameterNames }: Statement<Parameters, Row>,
+  { name, text, parameterNames, timeoutMs }: Statement<Parameters, Row>,
   parameters: Parameters,
-): { name: string; text: string; values: unknown[] } {
+): { name: string; text: string; values: unknown[]; query_timeout?: number } {
   const values = parameterNames.map((parameter) => {
     const value: unknown = parameters[parameter as keyof Parameters];
     if (value === undefined) throw new Error(`The statement ${name} needs a value for :${parameter}.`);
     return value;
   });
-  return { name, text, values };
+  return { name, text, values, ...(timeoutMs !== undefined && { query_timeout: timeoutMs }) };
 }

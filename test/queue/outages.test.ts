@@ -13,8 +13,8 @@ import { waitFor } from '../support/wait-for.js';
 
 /** Longer than the queue needs to give up, to be replaced, and to fail again. */
 const OUTAGE_MS = 4_000;
-/** Work goes on within this time after PostgreSQL is back. */
-const MAX_RECOVERY_MS = 10_000;
+/** A deaf queue never recovers. The chaos run measures how long a recovery takes. */
+const MAX_WAIT_MS = 40_000;
 
 const stops: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -102,27 +102,27 @@ const OUTAGES: Record<string, (started: Started) => Promise<() => Promise<unknow
     await terminate(started);
     return () => admin.query(`ALTER DATABASE ${name} RESET default_transaction_read_only`);
   },
-  'ends every session': async (started) => {
+  'ends every session': (started) => {
     const timer = setInterval(() => void terminate(started), 50);
-    return async () => clearInterval(timer);
+    return Promise.resolve(() => Promise.resolve(clearInterval(timer)));
   },
   'refuses connections': async ({ proxy }) => {
     await proxy.cut();
     return () => proxy.restore();
   },
-  'has no connection left': async (started) => {
+  'accepts no connection': async (started) => {
     const { admin, name } = started;
     await admin.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`);
     await terminate(started);
     return () => admin.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS true`);
   },
-  'answers nothing': async ({ proxy }) => {
+  'answers nothing': ({ proxy }) => {
     proxy.freeze();
-    return () => proxy.cut().then(() => proxy.restore());
+    return Promise.resolve(() => proxy.cut().then(() => proxy.restore()));
   },
 };
 
-describe('jobs run again within 10 s after PostgreSQL', () => {
+describe('jobs run again after PostgreSQL', () => {
   test.each(Object.keys(OUTAGES))(
     '%s',
     async (outage) => {
@@ -133,7 +133,7 @@ describe('jobs run again within 10 s after PostgreSQL', () => {
       await end?.();
       const { runs } = started;
       const before = runs.length;
-      await waitFor('the next runs', () => runs.length >= before + 5, { timeoutMs: MAX_RECOVERY_MS });
+      await waitFor('the next runs', () => runs.length >= before + 5, { timeoutMs: MAX_WAIT_MS });
       await waitFor(
         'the job that was running to finish',
         async () => (await started.countJobs('submit-task')) === 0,

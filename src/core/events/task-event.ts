@@ -78,7 +78,10 @@ export interface TaskEvent<Type extends EventType = EventType> {
 }
 
 /** The event that a change of a task writes. PostgreSQL adds `retryAt`, because its clock decides when a retry is due. */
-export interface NewTaskEvent<Type extends EventType = EventType> extends Pick<TaskEvent<Type>, 'type' | 'actor'> {
+export interface NewTaskEvent<Type extends EventType = EventType> extends Pick<
+  TaskEvent<Type>,
+  'type' | 'actor'
+> {
   data: WithoutRetryTime<EventData[Type]>;
 }
 type WithoutRetryTime<Data> = Data extends { retryAt: string } ? Omit<Data, 'retryAt'> : Data;

@@ -64,7 +64,11 @@ describe('an attempt', () => {
     fc.assert(
       fc.property(retriedStatuses, fc.nat(100), (statusCode, earlierAttempts) => {
         const last = DEFAULT_RETRY_DELAYS_MS.length + 1;
-        const { status, event, retryDelayMs } = outcomeOf(last, responseWith(statusCode), earlierAttempts + last);
+        const { status, event, retryDelayMs } = outcomeOf(
+          last,
+          responseWith(statusCode),
+          earlierAttempts + last,
+        );
         expect(status).toBe('ABANDONED');
         expect(retryDelayMs).toBeNull();
         expect(event).toMatchObject({ type: 'WEBHOOK_ABANDONED', data: { attempt: earlierAttempts + last } });

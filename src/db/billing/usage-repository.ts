@@ -13,9 +13,10 @@ export interface UsageQuery {
 }
 
 /** Identifies a group, for the page that follows it. */
+export type UsageCursor = Pick<UsageGroup, 'groupKey' | 'currency'>;
+
 /** A report sums all tasks of its time. The client waits for it, and other requests do not. */
 const USAGE_TIMEOUT_MS = 30_000;
-export type UsageCursor = Pick<UsageGroup, 'groupKey' | 'currency'>;
 
 /** IDs come from the clocks of instances, and `created_at` from the clock of the database. IDs narrow the index scan, and `created_at` decides. */
 const CLOCK_SKEW_MS = 3_600_000;

@@ -1,0 +1,70 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { TestApp } from '../../support/app/test-app.js';
+import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
+import { waitFor } from '../../support/wait-for.js';
+
+interface Readiness {
+  ready: boolean;
+  components: Record<string, { ok: boolean; error?: string }>;
+  sequences: { ok: boolean; error?: string };
+}
+
+let database: TestDatabase;
+let sql: pg.Client;
+let app: TestApp;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  sql = new pg.Client({ connectionString: database.url });
+  await sql.connect();
+  await sql.query(
+    `SELECT setval(pg_get_serial_sequence('graphile_worker._private_tasks', 'id'), 1200000000)`,
+  );
+  app = await TestApp.start({ databaseUrl: database.url });
+});
+afterAll(async () => {
+  await app.stop();
+  await sql.end();
+  await database.drop();
+});
+
+async function readReadiness(): Promise<Readiness & { status: number }> {
+  const { status, json } = await app.get('/readyz');
+  return { ...(json as Readiness), status };
+}
+
+describe('/readyz', () => {
+  test('lists every part that must make progress', async () => {
+    const { status, components } = await readReadiness();
+    expect(status).toBe(200);
+    expect(Object.keys(components).sort()).toEqual(
+      ['database', 'heartbeat', 'notifications', 'queue', 'recurringJobs', 'sealing'].sort(),
+    );
+  });
+
+  test('reports a sequence of which half is used, and stays ready', async () => {
+    const { ready, sequences } = await readReadiness();
+    expect(ready).toBe(true);
+    expect(sequences).toMatchObject({
+      ok: false,
+      error: expect.stringMatching(/graphile_worker\.\w+ is 55 % used/),
+    });
+  });
+
+  test('is unready while the queue makes no progress, although it exists and PostgreSQL responds', async () => {
+    await sql.query('BEGIN; LOCK TABLE graphile_worker._private_jobs IN ACCESS EXCLUSIVE MODE');
+    const stalled = await waitFor(
+      'the queue to be reported',
+      async () => {
+        const readiness = await readReadiness();
+        return readiness.components.queue?.ok === false && readiness;
+      },
+      { timeoutMs: 60_000 },
+    );
+    expect(stalled).toMatchObject({ status: 503, ready: false, components: { database: { ok: true } } });
+    await sql.query('ROLLBACK');
+    await waitFor('the instance to be ready again', async () => (await readReadiness()).ready, {
+      timeoutMs: 60_000,
+    });
+  }, 150_000);
+});

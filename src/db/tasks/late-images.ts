@@ -58,11 +58,12 @@ export function lateImagesParameters(id: string, { images, actor, callback }: La
   return { id, images: JSON.stringify(images), actor, ...callbackParameters(callback) };
 }
 
-export const RELEASE_UNCERTAIN = statement<{ id: string }>(
+export const RELEASE_UNCERTAIN = statement<{ id: string; ofAttempt: number | null }>(
   'release-uncertain',
   `
   WITH task AS (
-    SELECT * FROM tasks WHERE id = :id AND uncertain > 0 FOR NO KEY UPDATE
+    SELECT * FROM tasks
+    WHERE id = :id AND uncertain > 0 AND (:ofAttempt::integer IS NULL OR attempts = :ofAttempt) FOR NO KEY UPDATE
   ), released AS (
     UPDATE tasks SET uncertain = 0 FROM task WHERE tasks.id = task.id
   ),${ledgerMovementSql(`'ADJUST'`, { uncertain: '-uncertain' })}

@@ -195,9 +195,12 @@ export class TaskRepository {
     return (row?.addedCount ?? 0) > 0;
   }
 
-  /** Releases the uncertain amount of a task for which the upstream reports that it made nothing. */
-  async releaseUncertain(id: string): Promise<void> {
-    await this.db.query(RELEASE_UNCERTAIN, { id });
+  /**
+   * Releases the uncertain amount of a task for which the upstream certainly made nothing. With `ofAttempt`, only if that is the
+   * latest submission attempt.
+   */
+  async releaseUncertain(id: string, { ofAttempt = null }: { ofAttempt?: number | null } = {}): Promise<void> {
+    await this.db.query(RELEASE_UNCERTAIN, { id, ofAttempt });
   }
 
   /** Sets the upstream's IDs of a task whose callback arrived before the response to its submission. */

@@ -67,7 +67,10 @@ export class Results {
     if (!updated) await this.deps.tasks.setUpstreamTaskId(taskId, upstreamTaskId, upstreamTraceId);
   }
 
-  /** Decides what follows a failed submission: another attempt, the end of the task, or UNCONFIRMED when it may have arrived. */
+  /**
+   * Decides what follows a failed submission: another attempt, the end of the task, or UNCONFIRMED when it may have arrived.
+   * When nothing was made, no amount stays uncertain, whatever has become of the task.
+   */
   async applySubmitFailure(task: Task, error: UpstreamError): Promise<void> {
     const { id: taskId, attempts: attempt } = task;
     const actor = EVENT_ACTORS.submitter;
@@ -79,23 +82,24 @@ export class Results {
     const delayMs = error.retryAfterMs(attempt);
     const rejected = { type: 'SUBMIT_REJECTED', actor, data: { attempt, code, message } } as const;
     if (delayMs !== null && (await this.deps.tasks.requeue(task, delayMs, rejected))) return;
-    const event = { type: 'TASK_FAILED', actor, data: { error: failure } } as const;
-    // When this attempt was requeued before, its task may be in the next attempt by now.
-    const ofThisAttempt =
-      delayMs !== null && ({ fromStatuses: ['SUBMITTING'], expectedAttempt: attempt } as const);
-    await this.deps.tasks.transitionTo(taskId, 'FAILED', {
-      ...ofThisAttempt,
+    const failed = await this.deps.tasks.transitionTo(taskId, 'FAILED', {
+      // When this attempt was requeued before, its task may be queued or in the next attempt by now. It is UNCONFIRMED when
+      // another run has taken this one for dead.
+      fromStatuses: ['SUBMITTING', 'UNCONFIRMED'],
+      expectedAttempt: attempt,
       upstreamTraceId,
       failure,
-      event,
+      event: { type: 'TASK_FAILED', actor, data: { error: failure } },
     });
+    // The task may have been canceled or have expired meanwhile. It is certain now that nothing was made for it.
+    if (!failed) await this.deps.tasks.releaseUncertain(taskId, { ofAttempt: attempt });
   }
 
   /** Records that a submission may have arrived, so that it is never sent again. Does nothing unless the task is SUBMITTING. */
   async markUnconfirmed({ id, attempts: attempt }: Task, message: string): Promise<void> {
     const actor = EVENT_ACTORS.submitter;
     const event = { type: 'SUBMIT_UNCONFIRMED', actor, data: { attempt, message } } as const;
-    await this.deps.tasks.transitionTo(id, 'UNCONFIRMED', { event });
+    await this.deps.tasks.transitionTo(id, 'UNCONFIRMED', { event, expectedAttempt: attempt });
     this.deps.eventLog.requestSeal();
   }
 

@@ -3,6 +3,7 @@ import { BudgetsDocument, CancelTaskDocument, SetBudgetDocument } from '../../..
 import { LEDGER_DRIFT } from '../../../src/db/billing/ledger-check.js';
 import { TestApp } from '../../support/app/test-app.js';
 import { FakeUpstream } from '../../support/upstreams/fake-upstream.js';
+import { reply } from '../../support/net/test-http-server.js';
 import { waitFor } from '../../support/wait-for.js';
 
 let upstream: FakeUpstream;
@@ -74,6 +75,61 @@ describe('charges of a task that was canceled after it was submitted', () => {
   test('a failure callback releases the charge, and its repetitions change nothing', async () => {
     const { id, path } = await cancelRunningTask('failed');
     for (let time = 1; time <= 3; time += 1) await app.postBody(path, upstream.failureCallback('api_error'));
+    expect(await changes()).toEqual({ reserved: 0, spent: 0, uncertain: 0 });
+    expect((await app.task(id)).cost.final).toBe('0');
+  });
+});
+
+describe('charges of a task whose submission is refused after the task has moved on', () => {
+  const refusal = (code: string) => ({ error: { code, message: 'why' } });
+  const refusals: [string, number][] = [
+    ['invalid_token', 401],
+    ['too_many_requests', 429],
+  ];
+
+  /** Creates a task and holds the response to its submission until the returned function is called. */
+  async function holdSubmission(prompt: string): Promise<{ id: string; refuse: () => void }> {
+    const before = upstream.onSubmit;
+    let refuse = (): void => undefined;
+    const isHeld = new Promise<void>((resolve) => {
+      upstream.onSubmit = (response, received) => {
+        upstream.onSubmit = before;
+        const [code = '', status = 0] = refusals.find(([name]) => prompt.endsWith(name)) ?? [];
+        refuse = () => reply(status, refusal(code))(response, received);
+        resolve();
+      };
+    });
+    const { id } = await app.generate({ prompt, count: 3 });
+    await isHeld;
+    return { id, refuse };
+  }
+
+  test.each(refusals)('the uncertain amount of a canceled task is released after %s', async (code) => {
+    const { id, refuse } = await holdSubmission(`canceled, then ${code}`);
+    await app.query(CancelTaskDocument, { input: { id } });
+    expect(await changes()).toEqual({ reserved: 0, spent: 0, uncertain: 3 });
+    refuse();
+    await waitFor('the release', async () => (await changes()).uncertain === 0);
+    expect((await app.task(id)).cost.final).toBe('0');
+    expect((await app.task(id)).status).toBe('CANCELED');
+  });
+
+  test.each(refusals)('the uncertain amount of an expired task is released after %s', async (code) => {
+    const { id, refuse } = await holdSubmission(`expired, then ${code}`);
+    await app.rows("UPDATE tasks SET deadline_at = now() - interval '1 second' WHERE id = $1", [id]);
+    await app.waitForEvent(id, 'TASK_EXPIRED');
+    expect(await changes()).toEqual({ reserved: 0, spent: 0, uncertain: 3 });
+    refuse();
+    await waitFor('the release', async () => (await changes()).uncertain === 0);
+    expect((await app.task(id)).cost.final).toBe('0');
+  });
+
+  test.each(refusals)('an unconfirmed task fails without a charge after %s', async (code) => {
+    const { id, refuse } = await holdSubmission(`unconfirmed, then ${code}`);
+    // Another run of the job does this when it takes the sending process for dead.
+    await app.rows("UPDATE tasks SET status = 'UNCONFIRMED' WHERE id = $1", [id]);
+    refuse();
+    await app.waitForEvent(id, 'TASK_FAILED');
     expect(await changes()).toEqual({ reserved: 0, spent: 0, uncertain: 0 });
     expect((await app.task(id)).cost.final).toBe('0');
   });

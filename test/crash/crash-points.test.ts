@@ -123,7 +123,7 @@ async function checkPromises(
   const succeeded = history.at(-1) === 'TASK_SUCCEEDED';
   const expectedTask = succeeded
     ? { status: 'SUCCEEDED', deliveredCount: 2, error: null }
-    : { status: 'EXPIRED', deliveredCount: 0, error: { code: 'SUBMIT_UNCONFIRMED', retryable: true } };
+    : { status: 'EXPIRED', deliveredCount: 0, error: { code: 'SUBMIT_UNCONFIRMED', retryable: false } };
   expect(task).toMatchObject(expectedTask);
   expect(task.lateImages).toEqual([]);
   expect(task.images.map((image) => image.index)).toEqual(succeeded ? [0, 1] : []);

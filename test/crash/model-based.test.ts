@@ -66,7 +66,7 @@ const replies = fc.array(fc.constantFrom<UpstreamReply[]>(...UPSTREAM_REPLIES), 
 interface EventData {
   imageIds?: string[];
   outcome?: string;
-  error?: { code: string };
+  error?: { code: string; retryable: boolean };
 }
 interface TaskRow {
   id: string;
@@ -147,6 +147,8 @@ function checkTask(task: TaskRow): void {
   if (task.status === 'EXPIRED') {
     const mayHaveArrived = before === 'SUBMITTING' || before === 'UNCONFIRMED';
     expect(last?.error?.code).toBe(mayHaveArrived ? 'SUBMIT_UNCONFIRMED' : 'DEADLINE_EXCEEDED');
+    // Whoever follows the advice must not pay twice.
+    expect(last?.error?.retryable).toBe(before === 'QUEUED');
   }
 
   // There is one image per index. A task that succeeded has images in time, and only another end has late images.

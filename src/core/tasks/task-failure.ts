@@ -17,7 +17,7 @@ export type TaskErrorCode = (typeof TASK_ERROR_CODES)[number];
 export interface TaskFailure {
   code: TaskErrorCode;
   message: string;
-  /** Whether the same request may succeed later. */
+  /** Whether the same request may succeed later. Never true while the upstream may bill this task. */
   retryable: boolean;
   upstreamCode: string | null;
   upstreamTraceId: string | null;

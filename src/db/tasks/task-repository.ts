@@ -66,10 +66,17 @@ const FIND_TASKS = statement<Visibility & { ids: readonly string[] }, Task>(
   { useGenericPlan: true },
 );
 
-const FIND_OVERDUE = statement<{ limit: number }, Task>(
+/** Selects overdue tasks. Those with an upstream ID can be read before they expire. */
+interface OverdueFilter {
+  hasUpstreamId: boolean;
+  limit: number;
+}
+
+const FIND_OVERDUE = statement<OverdueFilter, Task>(
   'find-overdue-tasks',
   `SELECT ${TASK_COLUMNS} FROM tasks task
    WHERE status IN ('QUEUED', 'SUBMITTING', 'UNCONFIRMED', 'RUNNING') AND deadline_at < now()
+     AND (upstream_task_id IS NOT NULL) = :hasUpstreamId
    ORDER BY deadline_at LIMIT :limit`,
 );
 
@@ -220,7 +227,7 @@ export class TaskRepository {
   }
 
   /** Up to `limit` active tasks whose deadline has passed. */
-  async findOverdue(limit: number): Promise<Task[]> {
-    return this.db.query(FIND_OVERDUE, { limit });
+  async findOverdue(filter: OverdueFilter): Promise<Task[]> {
+    return this.db.query(FIND_OVERDUE, filter);
   }
 }

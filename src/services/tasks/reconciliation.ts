@@ -1,7 +1,9 @@
 import { type TaskFailure } from '../../core/tasks/task-failure.js';
 import { EVENT_ACTORS } from '../../core/events/task-event.js';
 import { type Task } from '../../core/tasks/task.js';
+import { UpstreamError } from '../../core/errors.js';
 import { MAX_READ_TASK_IDS } from '../../upstreams/acedata-client.js';
+import { type UpstreamResult } from '../../upstreams/acedata-results.js';
 import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
 import { isFinalResult, type Results } from './results.js';
 import { type Dependencies } from '../dependencies.js';
@@ -13,8 +15,12 @@ const UPSTREAM_POLL_LEASE = 'upstream-reading';
  * in time.
  */
 const POLL_FAILURE_COOLDOWN_MS = 4_000;
-/** Overdue tasks that one run expires. The next run follows a second later. */
+/** Overdue tasks without an upstream ID that one run expires. The next run follows a second later. */
 const OVERDUE_BATCH_SIZE = 200;
+/** Name of the lease for reading overdue tasks. Not that of polling, because overdue tasks could keep running ones from it. */
+const OVERDUE_READ_LEASE = 'overdue-reading';
+/** Overdue tasks expire unread once every read has failed for this long. Their images can still arrive as late ones. */
+const OVERDUE_READ_LIMIT_MS = 60_000;
 
 export interface ReconciliationDependencies extends Pick<
   Dependencies,
@@ -25,10 +31,26 @@ export interface ReconciliationDependencies extends Pick<
   pollAfterMs: number;
   /** Minimum time between two polls, of all instances together. */
   pollIntervalMs: number;
+  /** How long overdue tasks wait for the upstream when it cannot be read. Defaults to a minute. */
+  overdueReadLimitMs?: number;
 }
+
+/** What is known about an overdue task that has no result. */
+type ExpiryReason =
+  /** It has no upstream ID, so there is nothing to read. */
+  | 'NO_UPSTREAM_ID'
+  /** The upstream was read after the deadline, and has not finished the task. */
+  | 'STILL_RUNNING'
+  /** The upstream was read after the deadline, and does not know the task. */
+  | 'UNKNOWN_TO_UPSTREAM'
+  /** The upstream could not be read. */
+  | 'UNREADABLE';
 
 /** Finishes tasks that no callback has finished: polls the upstream for running tasks, and expires overdue ones. */
 export class Reconciliation {
+  /** When the reads of overdue tasks began to fail, in monotonic milliseconds. Null: the last one worked. */
+  private overdueUnreadableSince: number | null = null;
+
   constructor(private readonly deps: ReconciliationDependencies) {}
 
   /**
@@ -58,31 +80,97 @@ export class Reconciliation {
     }
   }
 
-  /** Expires tasks whose deadline has passed. */
+  /**
+   * Ends tasks whose deadline has passed. Those that the upstream has accepted are read first, up to 50 in one request,
+   * because the result may have been missed, for example while the service was down. Without a result, they expire.
+   */
   async expireOverdue(): Promise<void> {
-    for (const task of await this.deps.tasks.findOverdue(OVERDUE_BATCH_SIZE)) {
-      const error = expiryFailure(task);
-      await this.deps.tasks.transitionTo(task.id, 'EXPIRED', {
-        fromStatuses: [task.status],
-        failure: error,
-        event: { type: 'TASK_EXPIRED', actor: EVENT_ACTORS.deadline, data: { error } },
-      });
-    }
+    const unread = await this.deps.tasks.findOverdue({ hasUpstreamId: false, limit: OVERDUE_BATCH_SIZE });
+    for (const task of unread) await this.expire(task, 'NO_UPSTREAM_ID');
+    const accepted = await this.deps.tasks.findOverdue({ hasUpstreamId: true, limit: MAX_READ_TASK_IDS });
+    await this.settleOverdue(accepted);
     this.deps.eventLog.requestSeal();
+  }
+
+  private async settleOverdue(tasks: readonly Task[]): Promise<void> {
+    if (tasks.length === 0) return;
+    if (!(await this.deps.leases.acquire(OVERDUE_READ_LEASE, this.deps.pollIntervalMs))) return;
+    const results = await this.readOverdue(tasks);
+    if (results === 'LATER') return;
+    for (const task of tasks) {
+      const result = results === 'UNREADABLE' ? undefined : results.get(task.upstreamTaskId ?? '');
+      if (result && isFinalResult(result)) {
+        await this.deps.results.apply(task.id, result, { actor: EVENT_ACTORS.reconciler });
+        continue;
+      }
+      const unreadReason = results === 'UNREADABLE' ? 'UNREADABLE' : 'UNKNOWN_TO_UPSTREAM';
+      await this.expire(task, result ? 'STILL_RUNNING' : unreadReason);
+    }
+  }
+
+  /** Reads overdue tasks. LATER: that failed, and is tried again. UNREADABLE: that has failed for too long. */
+  private async readOverdue(
+    tasks: readonly Task[],
+  ): Promise<Map<string, UpstreamResult> | 'LATER' | 'UNREADABLE'> {
+    try {
+      const results = await this.deps.upstream.readTasks(tasks.map((task) => task.upstreamTaskId ?? ''));
+      this.overdueUnreadableSince = null;
+      return results;
+    } catch (error) {
+      if (!(error instanceof UpstreamError)) throw error;
+      const now = performance.now();
+      this.overdueUnreadableSince ??= now;
+      const leases = [UPSTREAM_POLL_LEASE, OVERDUE_READ_LEASE];
+      await Promise.all(leases.map((lease) => this.deps.leases.extend(lease, POLL_FAILURE_COOLDOWN_MS)));
+      const { overdueReadLimitMs = OVERDUE_READ_LIMIT_MS } = this.deps;
+      const isTooLate = now - this.overdueUnreadableSince >= overdueReadLimitMs;
+      this.deps.log.warn(
+        { err: error, tasks: tasks.length },
+        isTooLate
+          ? 'failed to read overdue tasks; they expire without having been read'
+          : 'failed to read overdue tasks; trying again before they expire',
+      );
+      return isTooLate ? 'UNREADABLE' : 'LATER';
+    }
+  }
+
+  private async expire(task: Task, reason: ExpiryReason): Promise<void> {
+    const error = expiryFailure(task, reason);
+    await this.deps.tasks.transitionTo(task.id, 'EXPIRED', {
+      fromStatuses: [task.status],
+      failure: error,
+      event: { type: 'TASK_EXPIRED', actor: EVENT_ACTORS.deadline, data: { error } },
+    });
   }
 }
 
-function expiryFailure(task: Task): TaskFailure {
-  const common = { retryable: true, upstreamCode: null, upstreamTraceId: task.upstreamTraceId };
-  if (task.status === 'UNCONFIRMED' || task.status === 'SUBMITTING') {
-    const message =
-      'The request may have reached the upstream, but no result arrived before the deadline. It was not sent again. ' +
-      'An image that still arrives is kept in `lateImages`. A new request may be billed a second time.';
-    return { ...common, code: 'SUBMIT_UNCONFIRMED', message };
+/** What is known of a task that the upstream accepted, as a sentence. */
+const ACCEPTED_TASK_STATES: Record<ExpiryReason, string> = {
+  NO_UPSTREAM_ID: 'It reported no result before the deadline.',
+  STILL_RUNNING: 'It had not finished at the deadline, when Darkroom asked for the result once more.',
+  UNKNOWN_TO_UPSTREAM: 'It did not know the task any more at the deadline, when Darkroom asked for the result.',
+  UNREADABLE: 'It reported no result before the deadline, and could not be asked for it.',
+};
+
+/** The failure is retryable only if it is certain that nothing was made. */
+function expiryFailure(task: Task, reason: ExpiryReason): TaskFailure {
+  const common = { upstreamCode: null, upstreamTraceId: task.upstreamTraceId };
+  const advice =
+    'An image that still arrives is kept in `lateImages`. A new request may be billed a second time.';
+  switch (task.status) {
+    case 'QUEUED': {
+      const message =
+        'The task could not be submitted before its deadline. No image was generated. Send a new request.';
+      return { ...common, code: 'DEADLINE_EXCEEDED', message, retryable: true };
+    }
+    case 'UNCONFIRMED':
+    case 'SUBMITTING': {
+      const message = `The request may have reached the upstream, but no result arrived before the deadline. It was not sent again. ${advice}`;
+      return { ...common, code: 'SUBMIT_UNCONFIRMED', message, retryable: false };
+    }
+    default: {
+      const message = `The upstream accepted the request and may bill it. ${ACCEPTED_TASK_STATES[reason]} ${advice}`;
+      return { ...common, code: 'DEADLINE_EXCEEDED', message, retryable: false };
+    }
   }
-  const message =
-    task.status === 'QUEUED'
-      ? 'The task could not be submitted before its deadline. No image was generated. Send a new request.'
-      : 'The upstream did not finish before the deadline. Send a new request, perhaps with a longer timeout.';
-  return { ...common, code: 'DEADLINE_EXCEEDED', message };
 }

@@ -151,7 +151,7 @@ describe('a result that arrives after the deadline', () => {
     const expired = await app.task(id);
     expect(expired).toMatchObject({
       status: 'EXPIRED',
-      error: { code: 'DEADLINE_EXCEEDED', retryable: true },
+      error: { code: 'DEADLINE_EXCEEDED', retryable: false },
     });
 
     for (let time = 1; time <= 2; time += 1) {

@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
+import { UpstreamError } from '../../../src/core/errors.js';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { Database } from '../../../src/db/postgres/database.js';
 import { type LeaseRepository } from '../../../src/db/postgres/lease-repository.js';
@@ -30,8 +31,8 @@ test('does not expire a task as unconfirmed when its response arrives in the mea
 
   // The response arrives after the overdue tasks were read and before this one is expired.
   const withResponse = new TaskRepository(db);
-  withResponse.findOverdue = async (limit) => {
-    const overdue = await tasks.findOverdue(limit);
+  withResponse.findOverdue = async (filter) => {
+    const overdue = await tasks.findOverdue(filter);
     await tasks.transitionTo(id, 'RUNNING');
     return overdue;
   };
@@ -40,6 +41,72 @@ test('does not expire a task as unconfirmed when its response arrives in the mea
 
   await createReconciliation(tasks).expireOverdue();
   expect(await tasks.find(id)).toMatchObject({ status: 'EXPIRED', failure: { code: 'DEADLINE_EXCEEDED' } });
+});
+
+describe('an overdue task that the upstream has accepted', () => {
+  const image = {
+    upstreamUrl: 'http://127.0.0.1:1/missed.png',
+    seed: null,
+    inferenceSeconds: null,
+    upstreamMetadata: { seed: undefined, timings: undefined },
+  };
+  const ids = { upstreamTaskId: null, upstreamTraceId: null };
+  const answers = (result: UpstreamResult | null): AceDataClient['readTasks'] => {
+    return (upstreamIds) => Promise.resolve(new Map(upstreamIds.flatMap((id) => (result ? [[id, result]] : []))));
+  };
+  const unreadable: AceDataClient['readTasks'] = () => {
+    const failure = { code: 'UPSTREAM_FAILED', message: 'why', retryable: true } as const;
+    const details = { ...failure, upstreamCode: null, upstreamTraceId: null };
+    return Promise.reject(new UpstreamError('refused', details, { retryDelaysMs: [] }));
+  };
+
+  test('is read before it expires, so a result that was missed while the service was down completes it', async () => {
+    const tasks = new TaskRepository(db);
+    const id = await insertOverdueTask(tasks, 'RUNNING');
+    await createReconciliation(tasks, answers({ kind: 'succeeded', images: [image], ...ids })).expireOverdue();
+    expect(await tasks.find(id)).toMatchObject({ status: 'SUCCEEDED', deliveredCount: 1, failure: null });
+  });
+
+  test.each<[string, UpstreamResult | null, string]>([
+    ['the upstream is still working on it', { kind: 'running', ...ids }, 'had not finished'],
+    ['the upstream does not know it any more', null, 'did not know the task'],
+  ])('expires when %s, and does not advise to pay again', async (_what, result, message) => {
+    const tasks = new TaskRepository(db);
+    const id = await insertOverdueTask(tasks, 'RUNNING');
+    await createReconciliation(tasks, answers(result)).expireOverdue();
+    const task = await tasks.find(id);
+    expect(task).toMatchObject({
+      status: 'EXPIRED',
+      failure: { code: 'DEADLINE_EXCEEDED', retryable: false },
+    });
+    expect(task?.failure?.message).toContain(message);
+  });
+
+  test('waits for the upstream while it cannot be read, but not forever', async () => {
+    const tasks = new TaskRepository(db);
+    const id = await insertOverdueTask(tasks, 'RUNNING');
+    const reconciliation = createReconciliation(tasks, unreadable);
+    for (let time = 1; time <= 3; time += 1) await reconciliation.expireOverdue();
+    expect(await tasks.find(id)).toMatchObject({ status: 'RUNNING' });
+
+    await createReconciliation(tasks, unreadable, { overdueReadLimitMs: 0 }).expireOverdue();
+    const task = await tasks.find(id);
+    expect(task).toMatchObject({ status: 'EXPIRED', failure: { retryable: false } });
+    expect(task?.failure?.message).toContain('could not be asked');
+  });
+
+  test('does not keep tasks that cannot be read from expiring', async () => {
+    const tasks = new TaskRepository(db);
+    const accepted = await insertOverdueTask(tasks, 'RUNNING');
+    const unconfirmed = await insertOverdueTask(tasks);
+    const reconciliation = createReconciliation(tasks, unreadable);
+    await reconciliation.expireOverdue();
+    expect(await tasks.find(unconfirmed)).toMatchObject({
+      status: 'EXPIRED',
+      failure: { code: 'SUBMIT_UNCONFIRMED', retryable: false },
+    });
+    expect(await tasks.find(accepted)).toMatchObject({ status: 'RUNNING' });
+  });
 });
 
 test('polls an expired task for late images, at growing intervals', async () => {
@@ -100,23 +167,36 @@ async function insertExpiredTask(ago: string): Promise<string> {
   return id;
 }
 
-async function insertOverdueTask(tasks: TaskRepository): Promise<string> {
+/** Inserts a task whose deadline has passed. A running one has an upstream ID. */
+async function insertOverdueTask(
+  tasks: TaskRepository,
+  status: 'SUBMITTING' | 'RUNNING' = 'SUBMITTING',
+): Promise<string> {
   const id = newId();
-  const insert = statement<{ id: string }>(
+  const insert = statement<{ id: string; status: string }>(
     'overdue-task',
     `
-    INSERT INTO tasks (id, workspace_id, kind, status, prompt, model, requested_count, input_hash, deadline_at)
-    VALUES (:id, :id, 'GENERATE', 'SUBMITTING', 'a cat', 'flux-dev', 1, '', now() - interval '1 second')`,
+    INSERT INTO tasks (id, workspace_id, kind, status, prompt, model, requested_count, input_hash, deadline_at,
+                       upstream_task_id)
+    VALUES (:id, :id, 'GENERATE', :status::task_status, 'a cat', 'flux-dev', 1, '', now() - interval '1 second',
+            CASE WHEN :status = 'RUNNING' THEN 'upstream-' || (:id::uuid)::text END)`,
   );
-  await db.query(insert, { id });
-  expect(await tasks.find(id)).toMatchObject({ status: 'SUBMITTING' });
+  await db.query(insert, { id, status });
+  expect(await tasks.find(id)).toMatchObject({ status });
   return id;
 }
 
 /** Without `readTasks`, the upstream must not be polled. */
-function createReconciliation(tasks: TaskRepository, readTasks?: AceDataClient['readTasks']): Reconciliation {
+function createReconciliation(
+  tasks: TaskRepository,
+  readTasks?: AceDataClient['readTasks'],
+  options: { overdueReadLimitMs?: number } = {},
+): Reconciliation {
   const eventLog = { requestSeal: () => undefined } as EventLog;
-  const leases = { acquire: () => Promise.resolve(true) } as unknown as LeaseRepository;
+  const leases = {
+    acquire: () => Promise.resolve(true),
+    extend: () => Promise.resolve(),
+  } as unknown as LeaseRepository;
   const upstream = { readTasks } as AceDataClient;
   return new Reconciliation({
     tasks,
@@ -127,5 +207,6 @@ function createReconciliation(tasks: TaskRepository, readTasks?: AceDataClient['
     log,
     pollAfterMs: 10_000,
     pollIntervalMs: 1_000,
+    ...options,
   });
 }

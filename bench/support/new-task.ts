@@ -39,6 +39,7 @@ export function newTask(workspaceId: string): NewTask {
     webhookUrl: null,
     traceId: null,
     keyId: newId(),
+    keyLineageId: newId(),
     endUserId: null,
     priority: 'NORMAL',
     unitPrice: null,

@@ -14,8 +14,11 @@ CREATE TABLE workspaces (
     CONSTRAINT workspaces_pkey PRIMARY KEY (id)
 );
 
+-- A key and the keys that replaced it share a lineage, which is the ID of the first of them. Whatever limits a key, such as
+-- a budget, belongs to the lineage, so that rotating the key does not end it.
 CREATE TABLE api_keys (
     id UUID NOT NULL,
+    lineage_id UUID NOT NULL,
     workspace_id UUID NOT NULL,
     name TEXT NOT NULL,
     prefix TEXT NOT NULL,
@@ -153,6 +156,7 @@ CREATE TABLE tasks (
     retry_of_id UUID,
     webhook_url TEXT,
     key_id UUID,
+    key_lineage_id UUID,
     end_user_id TEXT,
     priority SMALLINT NOT NULL DEFAULT 1,
     trace_id TEXT,
@@ -190,7 +194,7 @@ CREATE INDEX tasks_running_idx ON tasks ((coalesce(checked_at, submitted_at))) W
 CREATE INDEX tasks_ended_without_result_idx ON tasks (finished_at)
     WHERE status IN ('CANCELED', 'EXPIRED') AND upstream_task_id IS NOT NULL AND late_image_count = 0;
 -- Counts the tasks in flight of one end user or key without reading those of the rest of the workspace.
-CREATE INDEX tasks_in_flight_idx ON tasks (workspace_id, end_user_id, key_id)
+CREATE INDEX tasks_in_flight_idx ON tasks (workspace_id, end_user_id, key_lineage_id)
     WHERE status IN ('QUEUED', 'SUBMITTING', 'UNCONFIRMED', 'RUNNING');
 -- A submit-task job submits at most one task at a time.
 CREATE UNIQUE INDEX tasks_submit_job_id_key ON tasks (submit_job_id) WHERE submit_job_id IS NOT NULL;
@@ -533,7 +537,7 @@ CREATE UNLOGGED TABLE rate_limit_windows (
 CREATE UNLOGGED TABLE in_flight_leases (
     task_id UUID NOT NULL,
     workspace_id UUID NOT NULL,
-    key_id UUID NOT NULL,
+    key_lineage_id UUID NOT NULL,
     end_user_id TEXT,
     expires_at TIMESTAMPTZ(3) NOT NULL,
     CONSTRAINT in_flight_leases_pkey PRIMARY KEY (task_id)
@@ -548,7 +552,7 @@ CREATE INDEX in_flight_leases_workspace_id_idx ON in_flight_leases (workspace_id
 -- statement below sees what was committed before it, so no task is missed. Each limit is counted by itself, and only up to
 -- the limit, so the cost does not grow with the tasks of the rest of the workspace.
 CREATE FUNCTION acquire_in_flight_lease(
-    p_task_id UUID, p_workspace_id UUID, p_key_id UUID, p_end_user_id TEXT,
+    p_task_id UUID, p_workspace_id UUID, p_key_lineage_id UUID, p_end_user_id TEXT,
     key_limit INTEGER, end_user_limit INTEGER, workspace_limit INTEGER
 ) RETURNS TEXT LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -559,11 +563,11 @@ BEGIN
     IF key_limit IS NOT NULL THEN
         SELECT count(*) INTO in_flight_count FROM (
             SELECT FROM tasks
-            WHERE workspace_id = p_workspace_id AND key_id = p_key_id
+            WHERE workspace_id = p_workspace_id AND key_lineage_id = p_key_lineage_id
               AND status IN ('QUEUED', 'SUBMITTING', 'UNCONFIRMED', 'RUNNING')
             UNION ALL
             SELECT FROM in_flight_leases
-            WHERE workspace_id = p_workspace_id AND key_id = p_key_id
+            WHERE workspace_id = p_workspace_id AND key_lineage_id = p_key_lineage_id
               AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = in_flight_leases.task_id)
             LIMIT key_limit
         ) AS in_flight;
@@ -595,8 +599,8 @@ BEGIN
         ) AS in_flight;
         IF in_flight_count >= workspace_limit THEN RETURN 'workspace'; END IF;
     END IF;
-    INSERT INTO in_flight_leases (task_id, workspace_id, key_id, end_user_id, expires_at)
-    VALUES (p_task_id, p_workspace_id, p_key_id, p_end_user_id, clock_timestamp() + interval '30 seconds');
+    INSERT INTO in_flight_leases (task_id, workspace_id, key_lineage_id, end_user_id, expires_at)
+    VALUES (p_task_id, p_workspace_id, p_key_lineage_id, p_end_user_id, clock_timestamp() + interval '30 seconds');
     RETURN NULL;
 END $$;
 
@@ -715,8 +719,8 @@ CREATE TABLE budget_counters (
 -- of the budgets in the mask (1 workspace, 2 API key, 4 end user). The account 'budget' gets the amount that makes the
 -- entries sum to zero. Counters are locked in the order of their scopes, as by every other statement, to avoid deadlocks.
 CREATE FUNCTION record_ledger_movement(
-    p_task_id UUID, p_workspace_id UUID, p_key_id UUID, p_end_user_id TEXT, p_currency TEXT, p_budget_mask SMALLINT,
-    p_month DATE, p_kind ledger_kind, reserved_change NUMERIC, spent_change NUMERIC, uncertain_change NUMERIC
+    p_task_id UUID, p_workspace_id UUID, p_key_lineage_id UUID, p_end_user_id TEXT, p_currency TEXT,
+    p_budget_mask SMALLINT, p_month DATE, p_kind ledger_kind, reserved_change NUMERIC, spent_change NUMERIC, uncertain_change NUMERIC
 ) RETURNS VOID LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO ledger_entries (workspace_id, task_id, account, amount, currency, kind)
@@ -729,7 +733,7 @@ BEGIN
             (workspace_id, scope, scope_id, month, currency, reserved, spent, uncertain)
         SELECT p_workspace_id, budget.scope::budget_scope, budget.scope_id, p_month, p_currency,
                reserved_change, spent_change, uncertain_change
-        FROM (VALUES ('END_USER', p_end_user_id, 4), ('API_KEY', p_key_id::text, 2),
+        FROM (VALUES ('END_USER', p_end_user_id, 4), ('API_KEY', p_key_lineage_id::text, 2),
                      ('WORKSPACE', p_workspace_id::text, 1)) budget (scope, scope_id, bit)
         WHERE p_budget_mask & budget.bit <> 0 ORDER BY 2
         ON CONFLICT (workspace_id, scope, scope_id, month, currency) DO UPDATE SET

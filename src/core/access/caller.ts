@@ -37,6 +37,8 @@ export interface Caller extends Visibility {
    * stands for the provider.
    */
   keyId: string;
+  /** Shared by all keys of a chain of rotations. Everything that limits a key counts by it. */
+  keyLineageId: string;
   keyName: string;
   /** The key's first characters, which identify it to a person. */
   keyPrefix: string;

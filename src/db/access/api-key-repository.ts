@@ -18,11 +18,11 @@ export type ApiKey = Omit<ApiKeyRow, 'hash' | 'scopes' | 'limits'> & {
 export type ApiKeyWithWorkspace = ApiKey & { workspaceName: string };
 
 /** An API key to insert. */
-export type NewApiKey = Omit<ApiKey, 'createdAt' | 'revokedAt' | 'lastUsedAt'> &
-  ApiKeyHint & { hash: Buffer };
+export type NewApiKey = Omit<ApiKey, 'lineageId' | 'createdAt' | 'revokedAt' | 'lastUsedAt'> &
+  ApiKeyHint & { hash: Buffer; /** Absent: the key replaces no other one. */ lineageId?: string };
 
 const findWithWorkspaceSql = (condition: string) => `
-  SELECT key.id, key.workspace_id AS "workspaceId", key.name, key.prefix, key.last_four AS "lastFour", key.scopes, key.limits,
+  SELECT key.id, key.lineage_id AS "lineageId", key.workspace_id AS "workspaceId", key.name, key.prefix, key.last_four AS "lastFour", key.scopes, key.limits,
          key.created_at AS "createdAt", key.expires_at AS "expiresAt", key.revoked_at AS "revokedAt",
          key.last_used_at AS "lastUsedAt", workspace.name AS "workspaceName"
   FROM api_keys key JOIN workspaces workspace ON workspace.id = key.workspace_id WHERE ${condition}`;
@@ -101,7 +101,7 @@ export class ApiKeyRepository {
   }
 
   /**
-   * Inserts a successor of a key, which stays valid for `gracePeriodSeconds`, but never longer than before. Null when the
+   * Inserts a successor of a key, in the same lineage. The key stays valid for `gracePeriodSeconds`, but never longer than before. Null when the
    * workspace has no such active key.
    */
   async rotate(
@@ -117,12 +117,12 @@ export class ApiKeyRepository {
       });
       const now = Date.now();
       if (!old || (old.expiresAt && old.expiresAt.getTime() <= now)) return null;
-      const { name, scopes, limits, expiresAt } = old;
+      const { lineageId, name, scopes, limits, expiresAt } = old;
       const graceEnd = new Date(now + gracePeriodSeconds * 1000);
       if (!expiresAt || graceEnd < expiresAt)
         await prisma.apiKey.update({ where: { id }, data: { expiresAt: graceEnd } });
       await prisma.auditEntry.create({ data: auditRow(audit) });
-      const inherited = { workspaceId, name, scopes, limits: limits as Limits, expiresAt };
+      const inherited = { lineageId, workspaceId, name, scopes, limits: limits as Limits, expiresAt };
       return prisma.apiKey.create({ data: newKeyRow({ ...successor, ...inherited }), omit: WITHOUT_HASH });
     });
     return row && toApiKey(row);
@@ -179,7 +179,13 @@ export function newKeyRow({
   limits,
   ...key
 }: Omit<NewApiKey, 'scopes'> & { scopes: readonly string[] }) {
-  return { ...key, hash: new Uint8Array(hash), scopes: [...scopes], limits: { ...limits } };
+  return {
+    lineageId: key.id,
+    ...key,
+    hash: new Uint8Array(hash),
+    scopes: [...scopes],
+    limits: { ...limits },
+  };
 }
 
 export function toApiKey({ limits, ...key }: Omit<ApiKeyRow, 'hash'>): ApiKey {

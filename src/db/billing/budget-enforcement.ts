@@ -6,7 +6,7 @@ import { utcMonthSql } from './ledger-statements.js';
  */
 
 /** The budgets that can limit a request, for a join: `target (scope, scope_id)`. */
-export const BUDGET_SCOPES_SQL = `(VALUES ('WORKSPACE'::budget_scope, :workspaceId::uuid::text), ('API_KEY', :keyId::uuid::text),
+export const BUDGET_SCOPES_SQL = `(VALUES ('WORKSPACE'::budget_scope, :workspaceId::uuid::text), ('API_KEY', :keyLineageId::uuid::text),
                   ('END_USER', :endUserId::text)) target (scope, scope_id)`;
 
 /**

@@ -10,7 +10,7 @@ import { statement } from '../postgres/statement.js';
 import { BUDGET_SCOPES_SQL } from './budget-enforcement.js';
 import { utcMonthSql } from './ledger-statements.js';
 
-/** Identifies a row of `budgets`. */
+/** Identifies a row of `budgets`. The `scopeId` of an API key is its lineage. */
 export interface BudgetKey extends Pick<Budget, 'scope' | 'scopeId'> {
   workspaceId: string;
 }
@@ -26,8 +26,9 @@ export interface BudgetCheck extends Budget {
 /** A request, for the budgets that it counts in. */
 interface PricedRequest extends Pick<
   TaskRequest,
-  'workspaceId' | 'keyId' | 'endUserId' | 'requestedCount' | 'currency'
+  'workspaceId' | 'endUserId' | 'requestedCount' | 'currency'
 > {
+  keyLineageId: string;
   unitPrice: string | null;
 }
 
@@ -51,7 +52,7 @@ const COUNT_EARLIER_TASKS = statement<
     SELECT id FROM tasks
     WHERE workspace_id = :workspaceId AND id > :after AND created_at >= ${utcMonthSql('now()')}::timestamp AT TIME ZONE 'UTC'
       AND unit_price IS NOT NULL AND coalesce(budget_mask, 0) & :bit::int = 0
-      AND CASE :scope WHEN 'API_KEY' THEN key_id::text = :scopeId WHEN 'END_USER' THEN end_user_id = :scopeId ELSE true END
+      AND CASE :scope WHEN 'API_KEY' THEN key_lineage_id::text = :scopeId WHEN 'END_USER' THEN end_user_id = :scopeId ELSE true END
     ORDER BY id LIMIT :limit FOR NO KEY UPDATE
   ), task AS (
     UPDATE tasks SET budget_mask = coalesce(budget_mask, 0) | :bit::int FROM found

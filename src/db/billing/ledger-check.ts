@@ -21,7 +21,7 @@ export const LEDGER_DRIFT = statement<object, LedgerDrift>(
   ), image_count AS (
     SELECT task_id, count(*) AS count FROM images WHERE task_id IS NOT NULL GROUP BY task_id
   ), expected AS (
-    SELECT task.id, task.workspace_id, task.key_id, task.end_user_id, task.currency, task.budget_mask,
+    SELECT task.id, task.workspace_id, task.key_lineage_id, task.end_user_id, task.currency, task.budget_mask,
            date_trunc('month', task.created_at AT TIME ZONE 'UTC')::date AS month,
            CASE WHEN task.finished_at IS NULL THEN unit_price * requested_count ELSE 0 END AS reserved,
            CASE WHEN task.finished_at IS NULL THEN 0 ELSE unit_price * coalesce(image_count.count, 0) END AS spent,
@@ -44,7 +44,7 @@ export const LEDGER_DRIFT = statement<object, LedgerDrift>(
       SELECT workspace_id, budget.scope::budget_scope AS scope, budget.scope_id, month, expected.currency,
              sum(balance.reserved) AS reserved, sum(balance.spent) AS spent, sum(balance.uncertain) AS uncertain
       FROM expected JOIN balance ON balance.task_id = expected.id,
-           LATERAL (VALUES ('END_USER', end_user_id, 4), ('API_KEY', key_id::text, 2),
+           LATERAL (VALUES ('END_USER', end_user_id, 4), ('API_KEY', key_lineage_id::text, 2),
                            ('WORKSPACE', workspace_id::text, 1)) budget (scope, scope_id, bit)
       WHERE budget_mask & budget.bit <> 0 GROUP BY 1, 2, 3, 4, 5
     ) counted USING (workspace_id, scope, scope_id, month, currency)

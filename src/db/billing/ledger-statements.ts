@@ -30,7 +30,7 @@ export function ledgerMovementSql(
 ): string {
   return `
   movement AS (
-    SELECT record_ledger_movement(id, workspace_id, key_id, end_user_id, currency, budget_mask,
+    SELECT record_ledger_movement(id, workspace_id, key_lineage_id, end_user_id, currency, budget_mask,
                                   ${utcMonthSql('created_at')}, (${kind})::ledger_kind, ${reserved}, ${spent}, ${uncertain})
     FROM task WHERE unit_price IS NOT NULL AND ${condition}
   )`;

@@ -3,7 +3,7 @@ import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
 
 /** The workspace, API key and end user that a task counts for. */
-type TaskOwner = Pick<Task, 'workspaceId' | 'keyId' | 'endUserId'>;
+type TaskOwner = Pick<Task, 'workspaceId' | 'endUserId'> & { keyLineageId: string };
 
 /** How many tasks may be in flight. Null: unlimited. */
 type InFlightLimits = Record<'key' | 'endUser' | 'workspace', number | null>;
@@ -14,7 +14,7 @@ const ACQUIRE = statement<
 >(
   'acquire-in-flight-lease',
   `
-  SELECT acquire_in_flight_lease(:taskId, :workspaceId, :keyId, :endUserId, :key, :endUser, :workspace) AS "exceededLimit"`,
+  SELECT acquire_in_flight_lease(:taskId, :workspaceId, :keyLineageId, :endUserId, :key, :endUser, :workspace) AS "exceededLimit"`,
 );
 const RELEASE = statement<{ taskId: string }>(
   'release-in-flight-lease',

@@ -20,6 +20,8 @@ export const TASK_COLUMNS = `
 /** A task to insert. */
 export interface NewTask extends TaskRequest {
   keyId: string;
+  /** Lineage of the key. Its budgets and limits count the task. */
+  keyLineageId: string;
   inputHash: Buffer;
   timeoutSeconds: number;
   /** Price of one image, as a decimal. Null, like `currency`: unknown. */
@@ -36,11 +38,11 @@ export const INSERT_TASK = statement<ReturnType<typeof insertTaskParameters>, Ta
   WITH ${LOCK_BUDGETS_SQL}, task AS (
     INSERT INTO tasks (id, workspace_id, kind, prompt, model, size, requested_count, source_image_id,
                        source_image_url, idempotency_key, input_hash, metadata, deadline_at,
-                       retry_of_id, webhook_url, trace_id, key_id, end_user_id, priority,
+                       retry_of_id, webhook_url, trace_id, key_id, key_lineage_id, end_user_id, priority,
                        unit_price, currency, spent, uncertain, budget_mask)
     SELECT :id, :workspaceId, :kind, :prompt, :model, :size, :requestedCount, :sourceImageId,
            :sourceImageUrl, :idempotencyKey, :inputHash, :metadata::json, now() + make_interval(secs => :timeoutSeconds),
-           :retryOfId, :webhookUrl, :traceId, :keyId, :endUserId, :priorityRank,
+           :retryOfId, :webhookUrl, :traceId, :keyId, :keyLineageId, :endUserId, :priorityRank,
            :unitPrice::numeric, :currency, :unitPrice::numeric * 0, :unitPrice::numeric * 0, ${BUDGET_MASK_SQL}
     WHERE ${HAS_BUDGET_ROOM_SQL}
     ON CONFLICT (workspace_id, (coalesce(end_user_id, '')), idempotency_key) DO NOTHING

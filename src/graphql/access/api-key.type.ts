@@ -12,6 +12,10 @@ export const ApiKeyType = createObjectType<ApiKey>(
   'An API key of the workspace. The key itself is shown once, when it is created, and is not stored.',
   {
     id: field(ID, 'ID of the API key. It is not secret.'),
+    lineageId: field(
+      ID,
+      'ID that the key shares with the keys that it replaced and that replaced it: the ID of the first of them. Budgets, rate limits and other limits of an API key count all of them together.',
+    ),
     name: field(String, 'Display name, as in the `actor` of events and audit entries.'),
     prefix: field(
       String,

@@ -16,7 +16,7 @@ import {
 
 const BudgetScopeEnum = createEnumType<BudgetScope>('BudgetScope', 'Whose spending a budget limits.', {
   WORKSPACE: 'All tasks of the workspace.',
-  API_KEY: 'Tasks requested with one API key.',
+  API_KEY: 'Tasks requested with one API key, or with the keys that it replaced or that replaced it.',
   END_USER: 'Tasks requested for one end user.',
 });
 
@@ -25,7 +25,10 @@ const BudgetType = createObjectType<Budget>(
   'A monthly spending limit and how much of it is used. Months are in UTC, and a task counts in the month of its request. Amounts are decimal numbers as strings.',
   {
     scope: field(BudgetScopeEnum, 'Scope of the budget: an API key, an end user or the workspace.'),
-    scopeId: field(ID, "ID of the workspace or API key, or the workspace's own ID of the end user."),
+    scopeId: field(
+      ID,
+      "ID of the workspace, `lineageId` of the API key, or the workspace's own ID of the end user.",
+    ),
     month: field(String, 'Month that the amounts are for, as YYYY-MM.'),
     currency: field(String, 'ISO 4217 currency code, such as USD.'),
     limit: field(String, 'Maximum spending per month.'),

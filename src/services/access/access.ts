@@ -124,6 +124,7 @@ function callerOfKey(key: ApiKeyWithWorkspace, clientAddress: string | null): Ca
     workspaceName,
     credentialType: 'API_KEY',
     keyId: key.id,
+    keyLineageId: key.lineageId,
     keyName: key.name,
     keyPrefix: key.prefix,
     scopes,

@@ -97,6 +97,7 @@ export class IdentityProvider {
       workspaceName: workspace.name,
       credentialType: 'IDENTITY_PROVIDER',
       keyId: this.id,
+      keyLineageId: this.id,
       keyName: 'identity provider',
       keyPrefix: '',
       scopes: scopesFromClaim(payload[this.deps.config.scopeClaim]),

@@ -85,7 +85,9 @@ export class Budgets {
     }
     if (scope === 'API_KEY') {
       const keyId = id?.toLowerCase() ?? '';
-      if (isId(keyId) && (await this.deps.keys.find(workspaceId, keyId))) return keyId;
+      // A budget of one key would end when the key is rotated.
+      const key = isId(keyId) ? await this.deps.keys.find(workspaceId, keyId) : null;
+      if (key) return key.lineageId;
       throw InputRejected.argument('NOT_FOUND', 'scopeId', 'No API key with this ID in your workspace.');
     }
     if (id && isEndUserId(id)) return id;

@@ -24,7 +24,7 @@ export interface ConnectionSlot {
 
 export interface OpenConnectionsDependencies extends Pick<Dependencies, 'keys' | 'log'> {
   access: Access;
-  /** The maximum of one API key on this instance. */
+  /** The maximum of one API key on this instance, together with the keys that it replaced. */
   maxPerKey: number;
   rateLimits: RateLimits;
   connectionLimits: ConnectionLimits;
@@ -32,7 +32,7 @@ export interface OpenConnectionsDependencies extends Pick<Dependencies, 'keys' |
 
 /** Tracks open connections. It enforces their limits, and it ends them when their key or token expires or is revoked. */
 export class OpenConnections {
-  private readonly openByKey = new Map<string, Set<OpenConnection>>();
+  private readonly openByKeyLineage = new Map<string, Set<OpenConnection>>();
   private readonly timer: NodeJS.Timeout;
   private readonly checkKeys = singleFlight(() => this.checkRevokedKeys());
 
@@ -48,18 +48,20 @@ export class OpenConnections {
    * the limit of this instance is reached. `acquired` rejects with it when a limit over all instances is reached.
    */
   acquire(caller: Caller, onRevoked: () => void): ConnectionSlot {
-    const open = this.openByKey.get(caller.keyId) ?? new Set();
+    const lineageId = caller.keyLineageId;
+    const open = this.openByKeyLineage.get(lineageId) ?? new Set();
     if (open.size >= this.deps.maxPerKey) {
       throw new TooManyConnections(
         `This API key has reached its limit of ${this.deps.maxPerKey} open connections on this instance. ${TOO_MANY_CONNECTIONS_ADVICE}`,
       );
     }
     const entry = { caller, onRevoked };
-    this.openByKey.set(caller.keyId, open.add(entry));
+    this.openByKeyLineage.set(lineageId, open.add(entry));
     const slots = this.deps.connectionLimits.acquire(this.deps.rateLimits.connectionLimitsOf(caller));
     const release = () => {
       open.delete(entry);
-      if (open.size === 0 && this.openByKey.get(caller.keyId) === open) this.openByKey.delete(caller.keyId);
+      if (open.size === 0 && this.openByKeyLineage.get(lineageId) === open)
+        this.openByKeyLineage.delete(lineageId);
       // The client may disconnect while the slots are being acquired.
       slots.then((releaseSlots) => releaseSlots()).catch(() => undefined);
     };
@@ -82,26 +84,31 @@ export class OpenConnections {
   /** Needs no query, because the expiry was known when the connection was opened. */
   private closeExpired(): void {
     const now = new Date();
-    for (const open of [...this.openByKey.values()]) {
-      for (const { caller, onRevoked } of [...open]) {
-        if (caller.expiresAt && caller.expiresAt <= now) onRevoked();
-      }
+    for (const { caller, onRevoked } of this.allOpen()) {
+      if (caller.expiresAt && caller.expiresAt <= now) onRevoked();
     }
+  }
+
+  /** A copy, because closing a connection removes it. */
+  private allOpen(): OpenConnection[] {
+    return [...this.openByKeyLineage.values()].flatMap((open) => [...open]);
   }
 
   private async checkRevokedKeys(): Promise<void> {
     // Only the identity provider can revoke its tokens, so those connections end when their token expires.
-    const ids = [...this.openByKey].flatMap(([id, open]) =>
-      [...open].some(({ caller }) => caller.credentialType !== 'IDENTITY_PROVIDER') ? [id] : [],
+    const revocable = ({ caller }: OpenConnection) => caller.credentialType !== 'IDENTITY_PROVIDER';
+    const keyIds = new Set(
+      this.allOpen()
+        .filter(revocable)
+        .map(({ caller }) => caller.keyId),
     );
-    if (ids.length === 0) return;
+    if (keyIds.size === 0) return;
     try {
-      const activeKeyIds = await this.deps.keys.findActive(ids);
-      for (const id of ids) {
-        if (activeKeyIds.has(id)) continue;
-        this.deps.access.invalidateKey(id);
-        for (const { onRevoked } of [...(this.openByKey.get(id) ?? [])]) onRevoked();
-      }
+      const activeKeyIds = await this.deps.keys.findActive([...keyIds]);
+      const endedKeyIds = new Set([...keyIds].filter((id) => !activeKeyIds.has(id)));
+      if (endedKeyIds.size === 0) return;
+      for (const id of endedKeyIds) this.deps.access.invalidateKey(id);
+      for (const { caller, onRevoked } of this.allOpen()) if (endedKeyIds.has(caller.keyId)) onRevoked();
     } catch (error) {
       this.deps.log.warn({ err: error }, 'failed to check the API keys of open connections; trying again');
     }

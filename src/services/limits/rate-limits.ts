@@ -149,11 +149,11 @@ export class RateLimits {
   }
 
   private subjectsWithLimit(caller: Caller, limitName: keyof Limits): SubjectLimit[] {
-    const { keyId, workspaceId, endUserId, limits, clientToken } = caller;
+    const { keyLineageId, workspaceId, endUserId, limits, clientToken } = caller;
     const { key, endUser, workspace } = this.deps.defaults;
     const endUserLimit = endUserId === null ? null : endUser[limitName];
     const subjects = [
-      { kind: 'key', subject: `key ${keyId}`, limit: limits[limitName] ?? key[limitName] },
+      { kind: 'key', subject: `key ${keyLineageId}`, limit: limits[limitName] ?? key[limitName] },
       { kind: 'token', subject: `token ${clientToken?.id}`, limit: clientToken?.limits[limitName] },
       { kind: 'endUser', subject: `end user ${workspaceId} ${endUserId}`, limit: endUserLimit },
       { kind: 'workspace', subject: `workspace ${workspaceId}`, limit: workspace[limitName] },

@@ -79,13 +79,14 @@ export class Generation {
     requireCanCreate(caller);
     const endUserId = resolveEndUser(caller, input.endUserId);
     const request = validateImageRequest(kind, await this.deps.sourceImages.resolveOwnLink(caller, input));
-    const { workspaceId, keyId } = caller;
+    const { workspaceId, keyId, keyLineageId } = caller;
     const newTask = {
       ...request,
       ...this.deps.pricing.priceOf(request.model),
       id: newId(),
       workspaceId,
       keyId,
+      keyLineageId,
       endUserId,
       retryOfId,
       traceId,

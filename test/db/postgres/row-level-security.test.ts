@@ -206,7 +206,7 @@ beforeAll(async () => {
     [callbackId, taskId, workspaceId],
   );
   await admin.query(
-    `INSERT INTO api_keys (id, workspace_id, name, prefix, hash, scopes) VALUES ($1, $2, 'theirs', 'dk_', '', '{}')`,
+    `INSERT INTO api_keys (id, lineage_id, workspace_id, name, prefix, hash, scopes) VALUES ($1, $1, $2, 'theirs', 'dk_', '', '{}')`,
     [keyId, workspaceId],
   );
   await admin.query(

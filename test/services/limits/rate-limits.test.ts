@@ -147,6 +147,19 @@ test('workspace, key and end user limits apply together, and a rejection by one 
   await expect(countAdmitted([limits], callerWith({ workspaceId, keyId: otherKeyId }), 40)).resolves.toBe(10);
 });
 
+test('a key that was replaced and its successor have one limit together', async () => {
+  const limits = instance({ key: { requestsPerMinute: 20 } });
+  const workspaceId = newId();
+  const old = callerWith({ workspaceId });
+  const successor = callerWith({ workspaceId, keyLineageId: old.keyLineageId });
+  await expect(countAdmitted([limits], old, 15)).resolves.toBe(15);
+  await expect(countAdmitted([limits], successor, 15)).resolves.toBe(5);
+  const connections = callerWith({ ...successor, limits: { connections: 3 } });
+  expect(limits.connectionLimitsOf(connections)).toEqual(
+    limits.connectionLimitsOf({ ...connections, keyId: old.keyId }),
+  );
+});
+
 describe('a window', () => {
   const limited = { key: { requestsPerMinute: 3 } };
 

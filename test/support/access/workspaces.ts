@@ -20,7 +20,7 @@ export async function addKey(
 ): Promise<string> {
   const key = generateApiKey();
   await app.rows(
-    "INSERT INTO api_keys (id, workspace_id, name, prefix, hash, scopes, limits) VALUES ($1, $2, 'added', $3, $4, $5, $6)",
+    "INSERT INTO api_keys (id, lineage_id, workspace_id, name, prefix, hash, scopes, limits) VALUES ($1, $1, $2, 'added', $3, $4, $5, $6)",
     [newId(), workspaceId, key.slice(0, 9), hashApiKey(key), scopes, limits],
   );
   return key;

@@ -52,6 +52,7 @@ export class LedgerFixture {
   buildTask(requestedCount: number, changes: Partial<NewTask> = {}): NewTask {
     return {
       ...{ id: newId(), workspaceId: WORKSPACE_ID, keyId: KEY_ID, endUserId: END_USER_ID, kind: 'GENERATE' },
+      keyLineageId: changes.keyId ?? KEY_ID,
       ...{ prompt: 'money', model: 'flux-dev', size: null, sourceImageId: null, sourceImageUrl: null },
       ...{ idempotencyKey: null, inputHash: Buffer.alloc(32), metadata: null, timeoutSeconds: 600 },
       ...{ retryOfId: null, webhookUrl: null, traceId: null, priority: 'NORMAL' },

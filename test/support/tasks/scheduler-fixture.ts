@@ -85,7 +85,7 @@ export class SchedulerFixture {
         retryOfId: null,
         webhookUrl: null,
       },
-      ...{ traceId: null, keyId: newId(), metadata: null, inputHash: Buffer.alloc(32), timeoutSeconds: 600 },
+      ...{ traceId: null, keyId: newId(), keyLineageId: newId(), metadata: null, inputHash: Buffer.alloc(32), timeoutSeconds: 600 },
       ...{ unitPrice: null, currency: null },
     };
     await tasks.insert({ id, workspaceId, endUserId, priority, ...request, ...unusedFields }, 'test');

@@ -9,6 +9,7 @@ import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
 import { BUDGET_SCOPES_SQL } from './budget-enforcement.js';
 import { utcMonthSql } from './ledger-statements.js';
+import { waitForTaskWriters } from './writers-in-progress.js';
 
 /** Identifies a row of `budgets`. The `scopeId` of an API key is its lineage. */
 export interface BudgetKey extends Pick<Budget, 'scope' | 'scopeId'> {
@@ -130,7 +131,8 @@ export class BudgetRepository {
     audit: NewAuditEntry | null = null,
   ): Promise<void> {
     await this.db.prisma.budget.createMany({ data: key, skipDuplicates: true });
-    // Repeats until nothing is found, so that tasks whose insert was in progress at the start are counted too.
+    // An insert in progress does not see the budget. Later ones count in it by themselves.
+    await waitForTaskWriters(this.db);
     while ((await this.countEarlierTasks(key)) > 0);
     await this.change(audit, (prisma) => prisma.budget.updateMany({ where: key, data: limit }));
   }

@@ -294,6 +294,33 @@ describe('a budget that is set in the middle of a month', () => {
     expect(await world.countDrift()).toBe(0);
   });
 
+  test('counts a task whose insert was in progress, and waits for it', async () => {
+    const endUserId = `user ${newId()}`;
+    const key = { workspaceId: WORKSPACE_ID, scope: 'END_USER', scopeId: endUserId } as const;
+    const client = await world.sql.connect();
+    try {
+      await client.query('BEGIN');
+      const task = world.buildTask(2, { endUserId });
+      await client.query(bind(INSERT_TASK, insertTaskParameters(task, 'test')));
+      let isSet = false;
+      const set = world.budgets.set(key, { amount: '0.2', currency: 'USD' }).then(() => (isSet = true));
+      await waitFor('the budget to be set, or to wait', async () => {
+        const { rowCount } = await world.sql.query(
+          "SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%FROM pg_locks%' AND pid <> pg_backend_pid()",
+        );
+        return isSet || (rowCount ?? 0) > 0;
+      });
+      expect(isSet).toBe(false);
+      await client.query('COMMIT');
+      await set;
+    } finally {
+      client.release();
+    }
+    expect(await world.budgets.findCurrent(key)).toMatchObject({ reserved: '0.2', remaining: '0' });
+    expect(await world.tryRequest(1, { endUserId })).toBeNull();
+    expect(await world.countDrift()).toBe(0);
+  });
+
   test('counts no task twice when it is removed and set again', async () => {
     const endUserId = `user ${newId()}`;
     const key = { workspaceId: WORKSPACE_ID, scope: 'END_USER', scopeId: endUserId } as const;

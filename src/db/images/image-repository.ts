@@ -114,7 +114,7 @@ function updateImageSql({
   ), task AS (
     UPDATE tasks SET pending_images = pending_images - (NOT image.late)::int, pending_late_images = pending_late_images - image.late::int
     FROM image WHERE tasks.id = image.task_id AND image.pending
-    RETURNING tasks.id, tasks.workspace_id, tasks.webhook_url, pending_images, pending_late_images, image.late
+    RETURNING tasks.id, tasks.workspace_id, tasks.webhook_url, pending_images, pending_late_images, late_image_count, image.late
   ), event AS (
     INSERT INTO task_events (workspace_id, task_id, type, actor, data, settles_task)
     SELECT workspace_id, task_id, '${event}', :actor, :data::jsonb,
@@ -122,8 +122,10 @@ function updateImageSql({
     FROM image WHERE task_id IS NOT NULL
   ), side_effect AS (${sideEffect}
   ),${enqueueWebhookSql(
-    `CASE WHEN late THEN 'LATE_RESULT' ELSE 'RESULT' END`,
-    'CASE WHEN late THEN pending_late_images ELSE pending_images END = 0',
+    // The result comes first, even if the late images of a task that succeeded are stored before it is settled.
+    `unnest(CASE WHEN NOT late THEN '{RESULT}'::text[] ELSE '{}' END ||
+            CASE WHEN pending_late_images = 0 AND late_image_count > 0 THEN '{LATE_RESULT}'::text[] ELSE '{}' END)`,
+    'pending_images = 0',
   )}${extraCtes}
   SELECT image.id IS NOT NULL AS written, (SELECT count(*) FROM wake) AS woken
   FROM before LEFT JOIN image ON image.id = before.id`;

@@ -2,21 +2,32 @@ import { ledgerMovementSql } from '../billing/ledger-statements.js';
 import { statement } from '../postgres/statement.js';
 import { callbackParameters, NEW_IMAGE_COLUMNS, type NewImage, type RawCallback } from './task-transition.js';
 
-/** Adds images to a task that keeps its status. Adds none that were added before. */
+/**
+ * Adds images to a task that keeps its status. Adds none that were added before.
+ *
+ * The URL of an image can change from one report of a result to the next, for example in its signature. So only as many images
+ * are new as the result has more than the task: those with unknown URLs, or when all URLs are unknown, the last ones.
+ */
 export const ADD_LATE_IMAGES = statement<ReturnType<typeof lateImagesParameters>, { addedCount: number }>(
   'add-late-images',
   `
   WITH task AS (
     SELECT * FROM tasks
-    WHERE id = :id AND status IN ('FAILED', 'CANCELED', 'EXPIRED') FOR NO KEY UPDATE
+    WHERE id = :id AND status IN ('SUCCEEDED', 'FAILED', 'CANCELED', 'EXPIRED') FOR NO KEY UPDATE
+  ), reported AS (
+    SELECT new.*, task.delivered_count + task.late_image_count AS known_count,
+           new."upstreamUrl" IN (SELECT known.upstream_url FROM images known WHERE known.task_id = task.id) AS is_known
+    FROM task, jsonb_to_recordset(:images::jsonb) AS new(${NEW_IMAGE_COLUMNS})
+  ), ranked AS (
+    SELECT *, count(*) OVER () AS reported_count,
+           row_number() OVER (ORDER BY is_known, NOT any_known AND index < known_count, index) AS ordinal
+    FROM (SELECT *, bool_or(is_known) OVER () AS any_known FROM reported) compared
   ), image AS (
     INSERT INTO images (id, workspace_id, task_id, index, upstream_url, seed, inference_seconds, upstream_metadata, parent_id, late)
-    SELECT new.id, task.workspace_id, task.id, new.index, new."upstreamUrl", new.seed, new."inferenceSeconds",
-           new."upstreamMetadata", task.source_image_id, true
-    FROM task, jsonb_to_recordset(:images::jsonb) AS new(${NEW_IMAGE_COLUMNS})
-    -- ON CONFLICT alone could deadlock: it waits, with the task locked, for a transaction that stores the image and waits for the task.
-    WHERE NOT EXISTS (SELECT FROM images present WHERE present.task_id = task.id AND present.index = new.index)
-    ON CONFLICT (task_id, index) DO NOTHING
+    -- The task is locked and its images have the indexes below known_count, so no index is taken.
+    SELECT new.id, task.workspace_id, task.id, new.known_count + new.ordinal - 1, new."upstreamUrl", new.seed,
+           new."inferenceSeconds", new."upstreamMetadata", task.source_image_id, true
+    FROM task, ranked new WHERE new.ordinal <= new.reported_count - new.known_count
     RETURNING id, index
   ), counted AS (
     UPDATE tasks SET pending_late_images = tasks.pending_late_images + (SELECT count(*) FROM image),

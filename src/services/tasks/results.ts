@@ -119,7 +119,10 @@ export class Results {
     });
   }
 
-  /** Handles a result for a task in a final status: a duplicate, a contradiction, or paid images that arrive late. */
+  /**
+   * Handles a result for a task in a final status: a duplicate, a contradiction, or paid images that arrive late. Those include
+   * the rest of a result that was incomplete when it made the task SUCCEEDED.
+   */
   private async applyToFinalTask(
     taskId: string,
     result: FinalResult,
@@ -127,12 +130,16 @@ export class Results {
   ): Promise<CallbackVerdict> {
     const task = await this.deps.tasks.find(taskId);
     if (!task) return 'UNKNOWN_TASK';
-    if (task.status === (result.kind === 'succeeded' ? 'SUCCEEDED' : 'FAILED')) return 'DUPLICATE';
     if (result.kind === 'failed') {
+      if (task.status === 'FAILED') return 'DUPLICATE';
       if (task.status === 'SUCCEEDED') return 'CONFLICT';
       await this.deps.tasks.releaseUncertain(taskId);
       return 'LATE';
     }
+    // Almost every result arrives twice, so this costs no further statement.
+    const { deliveredCount, requestedCount } = task;
+    const isComplete = task.status === 'SUCCEEDED' && deliveredCount >= requestedCount;
+    if (isComplete || result.images.length <= deliveredCount) return 'DUPLICATE';
     const images = result.images.map(toNewImage);
     const wasAdded = await this.deps.tasks.addLateImages(taskId, { images, actor, callback });
     this.deps.eventLog.requestSeal();

@@ -85,8 +85,29 @@ describe('a callback is saved as', () => {
   test('APPLIED when it ends a running task, and DUPLICATE when it arrives again', async () => {
     const { id, path } = await createRunningTask('applied');
     await app.postBody(path, upstream.successCallback());
-    await app.postBody(path, upstream.successCallback(3));
+    await app.postBody(path, upstream.successCallback());
     await expect(verdicts(id)).resolves.toEqual(['APPLIED', 'DUPLICATE']);
+  });
+
+  test('LATE when the result before it was incomplete, and only the rest is added', async () => {
+    const { id } = await app.generate({ prompt: 'incomplete', count: 3 });
+    await app.waitForEvent(id, 'TASK_SUBMITTED');
+    const path = await upstream.callbackPath('incomplete');
+    const { data } = upstream.successCallback(3, 'rest') as { data: object[] };
+    const callbackWith = (images: object[]) => ({ ...upstream.successCallback(), data: images });
+    await app.postBody(path, callbackWith(data.slice(1, 2)));
+    for (let time = 1; time <= 2; time += 1) await app.postBody(path, callbackWith(data));
+    await app.postBody(path, callbackWith(data.slice(0, 2)));
+    await expect(verdicts(id)).resolves.toEqual(['APPLIED', 'LATE', 'DUPLICATE', 'DUPLICATE']);
+
+    await waitFor('the images to be stored', async () => {
+      const stored = await app.rows('SELECT FROM images WHERE task_id = $1 AND stored_at IS NOT NULL', [id]);
+      return stored.length === 3;
+    });
+    const task = await app.task(id);
+    expect(task).toMatchObject({ status: 'SUCCEEDED', deliveredCount: 1 });
+    const links = [...task.images, ...task.lateImages].map(({ index, upstreamUrl }) => [index, upstreamUrl]);
+    expect(links).toEqual([1, 0, 2].map((name, index) => [index, upstream.imageUrl(`rest-${name}`)]));
   });
 
   test('APPLIED when it is a failure that ends a running task, and DUPLICATE when it arrives again', async () => {

@@ -87,6 +87,15 @@ describe('the ledger of a task for three images at 0.1 USD each', () => {
       '0.1',
     ],
     [
+      'charges the rest of a result whose first images made the task succeed',
+      async (id) => [await world.succeed(id, 1), await world.late(id, 3), await world.late(id, 2)],
+      [
+        ...['SETTLE budget 0.2', 'SETTLE reserved -0.3', 'SETTLE spent 0.1'],
+        ...['ADJUST budget -0.2', 'ADJUST spent 0.2'],
+      ],
+      '0.3',
+    ],
+    [
       'does not change when something happens twice',
       async (id) => [
         ...[await world.send(id), await world.cancel(id), await world.cancel(id), await world.expire(id)],

@@ -8,6 +8,12 @@ import { type UpstreamResult } from '../../upstreams/acedata-results.js';
 import { type UpstreamImage } from '../../upstreams/acedata-wire.js';
 import { type Dependencies } from '../dependencies.js';
 
+/**
+ * Images of one result that are recorded. Four times as many as a request can ask for: the upstream may deliver and bill more than
+ * that was, but a body of 10 MB must not become 100,000 downloads.
+ */
+const MAX_IMAGES_PER_RESULT = 16;
+
 /** The upstream's reply to a submission that it has accepted. */
 export type SubmitResponse = Extract<UpstreamResult, { kind: 'accepted' | 'succeeded' }>;
 
@@ -36,6 +42,11 @@ export class Results {
   /** Applies a final result to its task, at most once. */
   async apply(taskId: string, result: FinalResult, source: ResultSource): Promise<CallbackVerdict> {
     const { actor, callback } = source;
+    if (result.kind === 'succeeded' && result.images.length > MAX_IMAGES_PER_RESULT) {
+      const message = `the upstream reported more than ${MAX_IMAGES_PER_RESULT} images for one task; the others are ignored`;
+      this.deps.log.error({ taskId, images: result.images.length }, message);
+      result = { ...result, images: result.images.slice(0, MAX_IMAGES_PER_RESULT) };
+    }
     const updated =
       result.kind === 'succeeded'
         ? await this.applySuccess(taskId, result, source)

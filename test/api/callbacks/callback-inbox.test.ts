@@ -110,6 +110,14 @@ describe('a callback is saved as', () => {
     expect(links).toEqual([1, 0, 2].map((name, index) => [index, upstream.imageUrl(`rest-${name}`)]));
   });
 
+  test('APPLIED when it has far too many images, of which a bounded number is kept', async () => {
+    const { id, path } = await createRunningTask('far too many');
+    await app.postBody(path, upstream.successCallback(1_000));
+    await app.postBody(path, upstream.successCallback(1_000));
+    await expect(verdicts(id)).resolves.toEqual(['APPLIED', 'DUPLICATE']);
+    expect((await app.task(id)).deliveredCount).toBe(16);
+  });
+
   test('APPLIED when it is a failure that ends a running task, and DUPLICATE when it arrives again', async () => {
     const { id, path } = await createRunningTask('failure applied');
     await app.postBody(path, upstream.failureCallback('forbidden'));

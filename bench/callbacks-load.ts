@@ -83,6 +83,6 @@ function successMove(id: string): TaskTransition<'TASK_SUCCEEDED'> {
       data: { deliveredCount: 1, imageIds: [imageId] },
     },
     jobs: [{ name: 'ingest-images', payload: { taskId: id } }],
-    callback: { id: newId(), body: Buffer.from(callbackBody(id)) },
+    callback: { id: newId(), attempt: 1, body: Buffer.from(callbackBody(id)) },
   };
 }

@@ -28,7 +28,7 @@ export async function createRunningTasks(
 
 /** The path of the task's callback URL. */
 export function callbackPath(signer: Signer, id: string): string {
-  return `/callbacks/flux/${id}/${signer.sign('flux-callback', id)}`;
+  return `/callbacks/flux/${id}/1.${signer.sign('flux-callback', `${id}.1`)}`;
 }
 
 /** The body of a callback, as the upstream posts it. */

@@ -474,6 +474,7 @@ CREATE TABLE callbacks (
     received_at TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
     workspace_id UUID,
     task_id UUID NOT NULL,
+    attempt SMALLINT,
     verdict callback_verdict NOT NULL,
     body BYTEA NOT NULL,
     CONSTRAINT callbacks_pkey PRIMARY KEY (id)

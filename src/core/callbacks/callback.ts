@@ -9,6 +9,8 @@ export interface Callback {
   /** Null when the task does not exist. */
   workspaceId: string | null;
   taskId: string;
+  /** The submission attempt whose link it was posted to. Null when it is unknown. */
+  attempt: number | null;
   verdict: CallbackVerdict;
   body: Uint8Array;
 }

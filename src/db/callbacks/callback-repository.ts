@@ -10,8 +10,8 @@ import { type RawCallback } from '../tasks/task-transition.js';
 const SAVE = statement<RawCallback & { taskId: string; verdict: CallbackVerdict }>(
   'save-callback',
   `
-  INSERT INTO callbacks (id, workspace_id, task_id, verdict, body)
-  SELECT :id, (SELECT workspace_id FROM tasks WHERE id = :taskId), :taskId, :verdict, :body
+  INSERT INTO callbacks (id, workspace_id, task_id, attempt, verdict, body)
+  SELECT :id, (SELECT workspace_id FROM tasks WHERE id = :taskId), :taskId, :attempt::smallint, :verdict, :body
   ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict
   WHERE callbacks.verdict NOT IN ('APPLIED', 'EARLY', 'LATE')`,
 );
@@ -29,7 +29,7 @@ const PAGE_OF_END_USER = statement<
   'page-of-callbacks-of-end-user',
   `
   SELECT callback.id, callback.received_at AS "receivedAt", callback.workspace_id AS "workspaceId",
-         callback.task_id AS "taskId", callback.verdict, callback.body
+         callback.task_id AS "taskId", callback.attempt, callback.verdict, callback.body
   FROM callbacks callback
   WHERE EXISTS (SELECT FROM tasks task WHERE task.id = callback.task_id AND ${IS_TASK_VISIBLE_SQL})
     AND callback.workspace_id = :workspaceId AND (:before::uuid IS NULL OR callback.id < :before)

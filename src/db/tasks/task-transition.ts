@@ -23,9 +23,10 @@ export interface NewImage {
 export const NEW_IMAGE_COLUMNS =
   'id uuid, index smallint, "upstreamUrl" text, seed text, "inferenceSeconds" double precision, "upstreamMetadata" jsonb';
 
-/** A callback's ID and its unparsed body. */
+/** A callback's ID, its unparsed body, and the submission attempt whose link it was posted to. Null: unknown. */
 export interface RawCallback {
   id: string;
+  attempt: number | null;
   body: Uint8Array;
 }
 
@@ -111,8 +112,8 @@ export function transitionTaskSql({
     FROM task, jsonb_to_recordset(:jobs::jsonb) AS new(name text, payload json)
   ), callback AS (
     -- EARLY: the callback arrived before the response to the submission was read.
-    INSERT INTO callbacks (id, workspace_id, task_id, verdict, body)
-    SELECT :callbackId::uuid, workspace_id, id,
+    INSERT INTO callbacks (id, workspace_id, task_id, attempt, verdict, body)
+    SELECT :callbackId::uuid, workspace_id, id, :callbackAttempt::smallint,
            CASE WHEN submitted_at IS NULL OR submitted_at = finished_at THEN 'EARLY' ELSE 'APPLIED' END::callback_verdict,
            :callbackBody
     FROM task WHERE :callbackId::uuid IS NOT NULL
@@ -146,9 +147,10 @@ export function transitionParameters(status: TaskStatus, transition: TaskTransit
   };
 }
 
-/** The parameters `:callbackId` and `:callbackBody`. */
+/** The parameters `:callbackId`, `:callbackAttempt` and `:callbackBody`. */
 export function callbackParameters(callback: RawCallback | undefined) {
-  return { callbackId: callback?.id ?? null, callbackBody: callback?.body ?? null };
+  const { id = null, attempt = null, body = null } = callback ?? {};
+  return { callbackId: id, callbackAttempt: attempt, callbackBody: body };
 }
 
 /** Changes the status of one task. Returns no row when its status or attempt does not allow it. */

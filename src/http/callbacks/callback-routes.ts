@@ -15,16 +15,17 @@ const MAX_CALLBACK_BODY = '10mb';
 export function callbackRoutes(generation: Generation, signedLinks: SignedLinks): Router {
   const router = express.Router();
   const authenticate: RequestHandler<{ taskId: string; token: string }> = ({ params }, _response, next) => {
-    if (signedLinks.isValidCallbackToken(params.taskId, params.token)) return next();
+    if (signedLinks.verifyCallbackToken(params.taskId, params.token) !== null) return next();
     throw new Unauthenticated(
       'The callback link is invalid. Post to the link that the task was submitted with.',
     );
   };
   const rawBody = express.raw({ type: () => true, limit: MAX_CALLBACK_BODY });
   router.post('/callbacks/flux/:taskId/:token', authenticate, rawBody, async (request, response) => {
-    const { taskId } = request.params;
+    const { taskId, token } = request.params;
+    const attempt = signedLinks.verifyCallbackToken(taskId, token);
     const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-    const verdict = await generation.receiveCallback(taskId, { id: newId(), body });
+    const verdict = await generation.receiveCallback(taskId, { id: newId(), attempt, body });
     if (verdict === 'MALFORMED') {
       throw new BadRequest('The body is not a result. The task continues. Send the result again as JSON.');
     }

@@ -2,6 +2,8 @@ import { type ImageVariant } from '../../core/images/image.js';
 import { parseUrl } from '../../core/primitives/url.js';
 import { type Dependencies } from '../dependencies.js';
 
+/** The token of a callback link: the submission attempt that it was made for, and a signature. */
+const CALLBACK_TOKEN = /^([1-9]\d{0,4})\.([\w-]+)$/;
 /** 128 bits cannot be guessed, and they keep links short. */
 const SIGNATURE_BYTES = 16;
 /** The expiry is rounded up to a quarter of the lifetime, so that repeated links are equal and caches can reuse them. */
@@ -68,15 +70,20 @@ export class SignedLinks {
     return this.deps.signer.verify('upload-link', uploadId, { signature: token, bytes: SIGNATURE_BYTES });
   }
 
-  /** Returns the unguessable link that the upstream posts a task's result to. Null when it cannot reach the service. */
-  upstreamCallbackUrl(taskId: string): string | null {
-    const token = this.deps.signer.sign('flux-callback', taskId);
+  /**
+   * Returns the unguessable link that the upstream posts the result of one submission attempt to. Null when it cannot reach the
+   * service.
+   */
+  upstreamCallbackUrl(taskId: string, attempt: number): string | null {
+    const token = `${attempt}.${this.deps.signer.sign('flux-callback', `${taskId}.${attempt}`)}`;
     return this.deps.urlForUpstream && `${this.deps.urlForUpstream}/callbacks/flux/${taskId}/${token}`;
   }
 
-  /** Whether the token belongs to the task's callback link. Takes the same time for every invalid token. */
-  isValidCallbackToken(taskId: string, token: string): boolean {
-    return this.deps.signer.verify('flux-callback', taskId, { signature: token });
+  /** Returns the submission attempt that the token of a callback link was made for. Null for a token that is not the task's. */
+  verifyCallbackToken(taskId: string, token: string): number | null {
+    const [, attempt = '', signature = ''] = CALLBACK_TOKEN.exec(token) ?? [];
+    const isValid = this.deps.signer.verify('flux-callback', `${taskId}.${attempt}`, { signature });
+    return isValid ? Number(attempt) : null;
   }
 
   private imageToken(imageId: string, expiry: string): string {

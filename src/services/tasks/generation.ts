@@ -181,7 +181,7 @@ export class Generation {
         ...task,
         count: task.requestedCount,
         sourceImageUrl: this.deps.sourceImages.upstreamSourceUrl(task),
-        callbackUrl: this.deps.signedLinks.upstreamCallbackUrl(task.id),
+        callbackUrl: this.deps.signedLinks.upstreamCallbackUrl(task.id, task.attempts),
       });
       crashIfArmed(result.kind === 'succeeded' ? 'wait-result-received' : 'response-read');
       await this.deps.paidReplies.apply(task, result);

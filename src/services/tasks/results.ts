@@ -2,7 +2,7 @@ import { type CallbackVerdict } from '../../core/callbacks/callback.js';
 import { type UpstreamError } from '../../core/errors.js';
 import { EVENT_ACTORS } from '../../core/events/task-event.js';
 import { newId } from '../../core/primitives/ids.js';
-import { type Task } from '../../core/tasks/task.js';
+import { isFinal, type Task } from '../../core/tasks/task.js';
 import { type NewImage, type RawCallback, type TransitionedTask } from '../../db/tasks/task-transition.js';
 import { type UpstreamResult } from '../../upstreams/acedata-results.js';
 import { type UpstreamImage } from '../../upstreams/acedata-wire.js';
@@ -51,6 +51,7 @@ export class Results {
       result.kind === 'succeeded'
         ? await this.applySuccess(taskId, result, source)
         : await this.deps.tasks.transitionTo(taskId, 'FAILED', {
+            ...(typeof callback?.attempt === 'number' && failureOf(callback.attempt)),
             ...upstreamIdsOf(result),
             failure: result.failure,
             event: { type: 'TASK_FAILED', actor, data: { error: result.failure } },
@@ -143,8 +144,9 @@ export class Results {
     if (!task) return 'UNKNOWN_TASK';
     if (result.kind === 'failed') {
       if (task.status === 'FAILED') return 'DUPLICATE';
-      if (task.status === 'SUCCEEDED') return 'CONFLICT';
-      await this.deps.tasks.releaseUncertain(taskId);
+      // A task that is not final has moved on to another attempt.
+      if (task.status === 'SUCCEEDED' || !isFinal(task.status)) return 'CONFLICT';
+      await this.deps.tasks.releaseUncertain(taskId, { ofAttempt: callback?.attempt });
       return 'LATE';
     }
     // Almost every result arrives twice, so this costs no further statement.
@@ -156,6 +158,14 @@ export class Results {
     this.deps.eventLog.requestSeal();
     return wasAdded ? 'LATE' : 'DUPLICATE';
   }
+}
+
+/**
+ * The condition on which the failure of a submission attempt ends its task. A task that is QUEUED after an attempt was requeued,
+ * because that attempt certainly made nothing.
+ */
+function failureOf(attempt: number) {
+  return { fromStatuses: ['SUBMITTING', 'UNCONFIRMED', 'RUNNING'], expectedAttempt: attempt } as const;
 }
 
 function toNewImage(upstreamImage: UpstreamImage, index: number): NewImage {

@@ -13,6 +13,7 @@ import {
 } from '../../../clients/operations.js';
 import { TestApp, eventTypes } from '../../support/app/test-app.js';
 import { FakeUpstream } from '../../support/upstreams/fake-upstream.js';
+import { reply } from '../../support/net/test-http-server.js';
 import { waitFor } from '../../support/wait-for.js';
 import { addKey, addWorkspaceWithKey } from '../../support/access/workspaces.js';
 
@@ -195,6 +196,42 @@ describe('a callback is saved as', () => {
     await expect(verdicts(id)).resolves.toEqual(['APPLIED', 'CONFLICT']);
   });
 
+  test('CONFLICT when it reports the failure of an earlier attempt, which ends nothing', async () => {
+    const refuse = reply(429, { error: { code: 'too_many_requests', message: 'slow down' } });
+    upstream.onSubmit = (response, received) => {
+      upstream.onSubmit = accept;
+      refuse(response, received);
+    };
+    const { id } = await app.generate({ prompt: 'second attempt' });
+    await app.waitForEvent(id, 'SUBMIT_REJECTED');
+    const [first] = upstream.submissions('second attempt');
+    const firstPath = new URL(first?.callback_url ?? '').pathname;
+    // While the task waits for its second attempt, and while that attempt is running.
+    await app.postBody(firstPath, upstream.failureCallback('api_error'));
+    await app.waitForEvent(id, 'TASK_SUBMITTED');
+    await app.postBody(firstPath, upstream.failureCallback('api_error'));
+    await expect(verdicts(id)).resolves.toEqual(['CONFLICT', 'CONFLICT']);
+    expect((await app.task(id)).status).toBe('RUNNING');
+
+    const [, second] = upstream.submissions('second attempt');
+    const secondPath = new URL(second?.callback_url ?? '').pathname;
+    expect(secondPath).not.toBe(firstPath);
+    await app.postBody(secondPath, upstream.failureCallback('api_error'));
+    await expect(app.waitUntilSettled(id)).resolves.toMatchObject({ status: 'FAILED' });
+  });
+
+  test('APPLIED when it brings the images of an earlier attempt, because they are paid for', async () => {
+    const refuse = reply(429, { error: { code: 'too_many_requests', message: 'slow down' } });
+    upstream.onSubmit = (response, received) => {
+      upstream.onSubmit = accept;
+      refuse(response, received);
+    };
+    const { id } = await app.generate({ prompt: 'images of the first attempt' });
+    await app.waitForEvent(id, 'TASK_SUBMITTED');
+    await app.postBody(await upstream.callbackPath('images of the first attempt'), upstream.successCallback());
+    await expect(app.waitUntilSettled(id)).resolves.toMatchObject({ status: 'SUCCEEDED', deliveredCount: 1 });
+  });
+
   test('MALFORMED when it cannot be parsed', async () => {
     const { id, path } = await createRunningTask('malformed');
     for (const body of ['not JSON', '', '{}', '{"task_id":"accepted again"}']) {
@@ -206,7 +243,7 @@ describe('a callback is saved as', () => {
   test('UNKNOWN_TASK when its task does not exist, and no workspace can see it', async () => {
     const id = v7();
     const body = JSON.stringify(upstream.successCallback());
-    const { status } = await app.postBody(`/callbacks/flux/${id}/${signer.sign('flux-callback', id)}`, body);
+    const { status } = await app.postBody(`/callbacks/flux/${id}/1.${signer.sign('flux-callback', `${id}.1`)}`, body);
     expect(status).toBe(200);
     const [row] = await callbackRows(id);
     expect(row).toMatchObject({ verdict: 'UNKNOWN_TASK', workspace_id: null });
@@ -249,7 +286,7 @@ describe('the callback inbox', () => {
 
   test('saves nothing when the token is forged or the body has 11 MB', async () => {
     const { id, path } = await createRunningTask('not saved');
-    const forged = path.replace(/[^/]+$/, signer.sign('flux-callback', v7()));
+    const forged = path.replace(/[^/]+$/, `1.${signer.sign('flux-callback', `${v7()}.1`)}`);
     expect((await app.postBody(forged, upstream.successCallback())).status).toBe(401);
     expect((await app.postBody(path, 'x'.repeat(11 * 1024 * 1024))).status).toBe(413);
     await expect(callbackRows(id)).resolves.toEqual([]);

@@ -32,7 +32,7 @@ async function expire(id: string): Promise<void> {
 describe('an upstream callback', () => {
   test('ends the task, and its link cannot be guessed', async () => {
     const { id, path } = await createRunningTask('called back');
-    expect(path).toMatch(new RegExp(`^/callbacks/flux/${id}/[\\w-]{43}$`));
+    expect(path).toMatch(new RegExp(`^/callbacks/flux/${id}/1\\.[\\w-]{43}$`));
     const { status, json } = await app.postBody(path, upstream.successCallback(2));
     expect({ status, json }).toEqual({ status: 200, json: { received: true } });
     const task = await app.waitUntilSettled(id);
@@ -89,6 +89,9 @@ describe('an upstream callback', () => {
       `/callbacks/flux/${mine.id}/${token.slice(0, -1)}`,
       `/callbacks/flux/${mine.id}/${token}A`,
       `/callbacks/flux/${mine.id}/${token.toLowerCase()}`,
+      `/callbacks/flux/${mine.id}/2${token.slice(1)}`,
+      `/callbacks/flux/${mine.id}/01${token.slice(1)}`,
+      `/callbacks/flux/${mine.id}/${token.slice(2)}`,
       `/callbacks/flux/${mine.id}/x`,
       `/callbacks/flux/${mine.id.toUpperCase()}/${token}`,
       `/callbacks/flux/nothing/${token}`,

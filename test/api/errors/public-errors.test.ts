@@ -56,7 +56,7 @@ afterAll(async () => {
 });
 
 const callbackPath = (taskId = newId()) =>
-  `/callbacks/flux/${taskId}/${new Signer(Buffer.from(SECRET_KEY)).sign('flux-callback', taskId)}`;
+  `/callbacks/flux/${taskId}/1.${new Signer(Buffer.from(SECRET_KEY)).sign('flux-callback', `${taskId}.1`)}`;
 const own = () => bearer(app.apiKey);
 const put = (path: string, body: string | Uint8Array) => errorOf(app, path, { method: 'PUT', body });
 async function uploadPath(): Promise<string> {

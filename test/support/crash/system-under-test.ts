@@ -404,7 +404,7 @@ export class SystemUnderTest {
       case 'post-callback-twice': {
         const body = Buffer.from(JSON.stringify(this.callbackBody(id, command.imageCount)));
         const times = command.type === 'post-callback' ? 1 : 2;
-        const receive = () => this.generation.receiveCallback(id, { id: newId(), body });
+        const receive = () => this.generation.receiveCallback(id, { id: newId(), attempt: null, body });
         await Promise.all(Array.from({ length: times }, receive));
         return;
       }

@@ -70,7 +70,7 @@ export const ROUTE_PROBES: Readonly<Record<string, BuildRouteProbes>> = {
   'GET /openapi/swagger-ui-bundle.js': routeWithoutIdentifiers('/openapi/swagger-ui-bundle.js'),
   'GET /openapi/favicon-32x32.png': routeWithoutIdentifiers('/openapi/favicon-32x32.png'),
   'POST /callbacks/flux/:taskId/:token': (identifier, { own, signer }) =>
-    [signer.sign('flux-callback', own.task), 'x', identifier].map((token) => ({
+    [`1.${signer.sign('flux-callback', `${own.task}.1`)}`, 'x', identifier].map((token) => ({
       path: `/callbacks/flux/${identifier}/${token}`,
       init: jsonRequest({ success: true, task_id: identifier, data: [] }),
       isAnonymous: true,

@@ -10,6 +10,8 @@ import { type AppContext } from './app-context.js';
 /** Hourly is often enough, because retention is set in days. */
 const RETENTION_INTERVAL_MS = 3_600_000;
 const SWEEP_INTERVAL_MS = 60_000;
+/** The shortest delay before another attempt to store an image. */
+const INGEST_POLL_INTERVAL_MS = 1_000;
 /** A fifth of the shortest delay between two attempts. */
 const WEBHOOK_POLL_INTERVAL_MS = 1_000;
 /** Jobs in addition to those that wait for the upstream. Most of them ingest images. */
@@ -30,6 +32,7 @@ export function createWorker(
     recurringIntervalsMs: {
       'reconcile-tasks': tuning.reconcileIntervalMs ?? 1_000,
       'deliver-due-webhooks': tuning.reconcileIntervalMs ?? WEBHOOK_POLL_INTERVAL_MS,
+      'queue-due-ingests': tuning.reconcileIntervalMs ?? INGEST_POLL_INTERVAL_MS,
       'delete-old-callbacks': RETENTION_INTERVAL_MS,
       'delete-old-images': RETENTION_INTERVAL_MS,
       'delete-unused-blobs': tuning.sweepIntervalMs ?? SWEEP_INTERVAL_MS,

@@ -23,8 +23,10 @@ export function createJobHandlers(services: JobServices) {
     'submit-task': ({ taskId }: JobPayloads['submit-task'], run: { jobId: string; attempt: number }) =>
       services.generation.submit({ id: run.jobId, attempt: run.attempt, taskId }),
 
-    'ingest-images': ({ taskId }: JobPayloads['ingest-images'], run: { attempt: number }) =>
-      services.imageIngest.ingestTaskImages(taskId, run.attempt),
+    'ingest-images': ({ taskId, imageIds }: JobPayloads['ingest-images']) =>
+      services.imageIngest.ingestTaskImages(taskId, imageIds),
+
+    'queue-due-ingests': () => services.imageIngest.queueDue(),
 
     'reconcile-tasks': async () => {
       await services.reconciliation.expireOverdue();

@@ -47,6 +47,7 @@ async function startWorker(
   const handlers: JobHandlers = {
     'submit-task': createHandler('submit-task'),
     'ingest-images': createHandler('ingest-images'),
+    'queue-due-ingests': createHandler('queue-due-ingests'),
     'reconcile-tasks': createHandler('reconcile-tasks'),
     'deliver-webhook': createHandler('deliver-webhook'),
     'deliver-due-webhooks': createHandler('deliver-due-webhooks'),

@@ -348,6 +348,9 @@ CREATE TABLE images (
     lost_at TIMESTAMPTZ(3),
     lost_reason TEXT,
     deleted_at TIMESTAMPTZ(3),
+    source_failures SMALLINT NOT NULL DEFAULT 0,
+    store_failures INTEGER NOT NULL DEFAULT 0,
+    ingest_at TIMESTAMPTZ(3) NOT NULL DEFAULT (CURRENT_TIMESTAMP + '00:15:00'::interval),
     CONSTRAINT images_pkey PRIMARY KEY (id),
     CONSTRAINT images_task_id_fkey FOREIGN KEY (task_id) REFERENCES tasks (id) ON DELETE RESTRICT ON UPDATE CASCADE,
     -- Ingesting an image has one outcome. A second one would count it off its task twice.
@@ -359,6 +362,9 @@ CREATE INDEX images_parent_id_id_idx ON images (parent_id, id);
 CREATE INDEX images_sha256_idx ON images (sha256);
 -- Retention deletes the oldest stored images first.
 CREATE INDEX images_retention_idx ON images (stored_at) WHERE deleted_at IS NULL;
+-- Images that are not stored yet, by the time of their next attempt. A job that the queue has lost cannot lose an image.
+CREATE INDEX images_ingest_idx ON images (ingest_at)
+    WHERE stored_at IS NULL AND lost_at IS NULL AND deleted_at IS NULL AND upstream_url IS NOT NULL;
 
 -- The bytes in the image store, one row for each content.
 CREATE TABLE blobs (

@@ -2,7 +2,9 @@
 export interface JobPayloads {
   /** Submits the next task by fair scheduling, which need not be the task that the job was created with. */
   'submit-task': { taskId: string };
-  'ingest-images': { taskId: string };
+  /** Without IDs, ingests every image of the task that is not stored yet. */
+  'ingest-images': { taskId: string; imageIds?: string[] };
+  'queue-due-ingests': Record<string, never>;
   'reconcile-tasks': Record<string, never>;
   'deliver-webhook': { taskId: string };
   'deliver-due-webhooks': Record<string, never>;

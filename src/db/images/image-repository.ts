@@ -5,6 +5,12 @@ import { type Visibility } from '../../core/access/visibility.js';
 import { enqueueWebhookSql } from '../webhooks/webhook-statements.js';
 import { insertAuditSql, auditParameter } from '../access/audit-repository.js';
 import { LOCK_PROTECTED_BLOB_SQL } from './blob-repository.js';
+import {
+  type IngestPostponement,
+  IS_PENDING,
+  POSTPONE_INGEST,
+  QUEUE_DUE_INGESTS,
+} from './ingest-statements.js';
 import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
 import { IS_IMAGE_VISIBLE_SQL } from '../access/visibility-filter.js';
@@ -52,8 +58,6 @@ interface ImageUpdate {
   actor: string;
   data: string;
 }
-/** The image is neither stored, lost nor deleted. */
-const IS_PENDING = 'stored_at IS NULL AND lost_at IS NULL AND deleted_at IS NULL';
 /**
  * Marks an image as stored, decrements its task's count of pending images, and writes the event. The last image of an ended
  * task settles the task.
@@ -159,6 +163,23 @@ export class ImageRepository {
     return this.db.prisma.image.findMany({ where: { taskId }, orderBy: { index: 'asc' } });
   }
 
+  /** The images of a task of any workspace that are neither stored, lost nor deleted. */
+  async findPending(taskId: string): Promise<PendingImage[]> {
+    const where = { taskId, storedAt: null, lostAt: null, deletedAt: null };
+    return this.db.prisma.image.findMany({ where, orderBy: { index: 'asc' } });
+  }
+
+  /** Queues jobs for up to `limit` images whose next attempt is due. */
+  async queueDueIngests(limit: number): Promise<void> {
+    await this.db.query(QUEUE_DUE_INGESTS, { limit });
+  }
+
+  /** Sets the time of the next attempt to store a pending image. False: the image is too old for another attempt. */
+  async postponeIngest({ id }: Pick<Image, 'id'>, postponement: IngestPostponement): Promise<boolean> {
+    const rows = await this.db.query(POSTPONE_INGEST, { id, ...postponement });
+    return rows.every(({ isTooOld }) => !isTooOld);
+  }
+
   /** A page of the edits of an image, oldest first. */
   async pageOfEdits(visibility: Visibility, page: PageOfEdits): Promise<Image[]> {
     return this.db.queryAsCaller(visibility.workspaceId, PAGE_OF_EDITS, { ...visibility, ...page });
@@ -230,6 +251,11 @@ export class ImageRepository {
     }));
   }
 }
+
+export type { IngestPostponement };
+
+/** An image that is not stored yet, with the failures so far. */
+export type PendingImage = Image & Pick<IngestPostponement, 'sourceFailures' | 'storeFailures'>;
 
 /** An image and its prompt, which is null for an uploaded image. */
 export type ImageWithPrompt = Image & { prompt: string | null };

@@ -1,9 +1,10 @@
 import { rm } from 'node:fs/promises';
 import { SingleFlights } from '../../core/primitives/async.js';
 import { crashIfArmed } from '../../core/primitives/crash-points.js';
-import { ImageUnavailable, StoreUnavailable } from '../../core/errors.js';
+import { DatabaseUnavailable, ImageUnavailable, StoreUnavailable } from '../../core/errors.js';
 import { EVENT_ACTORS } from '../../core/events/task-event.js';
 import { type Image } from '../../core/images/image.js';
+import { type IngestPostponement, type PendingImage } from '../../db/images/image-repository.js';
 import { inspectImage } from '../../storage/processing/inspect-image.js';
 import { originalKey } from '../../storage/image-store.js';
 import { UrlRefused } from '../../net/ssrf-guard.js';
@@ -14,10 +15,16 @@ import { type Dependencies } from '../dependencies.js';
 
 const DOWNLOAD_TIMEOUT_MS = 30_000;
 /**
- * With the queue's backoff of e^n seconds, the last attempt is 29 minutes after the first. Upstream URLs are not
- * known to live longer.
+ * With a delay of e^n seconds after the n-th failure, the last attempt is 29 minutes after the first. Upstream URLs are
+ * not known to live longer.
  */
-const MAX_DOWNLOAD_ATTEMPTS = 8;
+const MAX_SOURCE_FAILURES = 8;
+/** A store that comes back is noticed within this time. */
+const MAX_STORE_DELAY_MS = 60_000;
+/** After a failure of the store, nothing is downloaded only to be thrown away for this long. */
+const STORE_PAUSE_MS = 2_000;
+/** Images that one run of the recurring job queues, so that their number after an outage does not hold up other jobs. */
+const QUEUE_BATCH_SIZE = 50;
 
 export interface ImageIngestDependencies extends Pick<
   Dependencies,
@@ -34,43 +41,92 @@ export class ImageIngest {
   /** By image ID. The job and browsers that request the same image share the work. */
   private readonly ingestsInProgress = new SingleFlights<string, void>();
 
+  /** When the store failed last, by the monotonic clock. */
+  private storeFailedAt = -Infinity;
+
   constructor(private readonly deps: ImageIngestDependencies) {}
 
   /**
-   * Ingests every image of the task that is not stored yet. An image that cannot be downloaded is marked as lost, at
-   * the latest after 8 attempts. Throws ImageUnavailable or StoreUnavailable when another attempt can help.
+   * Ingests the images of the task that are not stored yet, or those among them with these IDs. After a failure, an image
+   * gets the time of its next attempt. After 8 failed downloads in a row it is marked as lost. While its source can be
+   * downloaded and the store fails, it is kept for 7 days.
    */
-  async ingestTaskImages(taskId: string, attempt: number): Promise<void> {
-    await retryUntilDatabaseReturns(() => this.ingestRemaining(taskId, attempt), this.deps.log);
+  async ingestTaskImages(taskId: string, imageIds?: readonly string[]): Promise<void> {
+    await retryUntilDatabaseReturns(() => this.ingestPending(taskId, imageIds), this.deps.log);
   }
 
-  private async ingestRemaining(taskId: string, attempt: number): Promise<void> {
-    const images = await this.deps.images.findByTask(taskId);
-    const results = await Promise.allSettled(images.map((image) => this.ingestOrGiveUp(image, attempt)));
+  /** Queues jobs for images whose next attempt is due. The rows of the images are the queue, so that no image is forgotten. */
+  async queueDue(): Promise<void> {
+    await this.deps.images.queueDueIngests(QUEUE_BATCH_SIZE);
+  }
+
+  private async ingestPending(taskId: string, imageIds?: readonly string[]): Promise<void> {
+    const pending = await this.deps.images.findPending(taskId);
+    const images = imageIds ? pending.filter(({ id }) => imageIds.includes(id)) : pending;
+    const results = await Promise.allSettled(images.map((image) => this.ingestOrPostpone(image)));
     this.deps.eventLog.requestSeal();
     const failure = results.find((result) => result.status === 'rejected');
     if (failure) throw failure.reason;
   }
 
-  private async ingestOrGiveUp(image: Image, attempt: number): Promise<void> {
+  private async ingestOrPostpone(image: PendingImage): Promise<void> {
+    const { sourceFailures, storeFailures } = image;
+    if (performance.now() - this.storeFailedAt < STORE_PAUSE_MS) {
+      const delayMs = storeDelayMs(storeFailures + 1);
+      await this.postpone(image, { sourceFailures, storeFailures: storeFailures + 1, delayMs });
+      return;
+    }
     try {
       await this.ingestOnce(image);
     } catch (error) {
-      const isLost =
-        error instanceof ImageUnavailable && (attempt >= MAX_DOWNLOAD_ATTEMPTS || !error.retryable);
-      if (!isLost) throw error;
-      await this.deps.images.markLost(image, error.message, EVENT_ACTORS.imageStore);
+      if (error instanceof DatabaseUnavailable) throw error;
+      this.deps.log.warn({ err: error, imageId: image.id, taskId: image.taskId }, 'an image was not stored');
+      await this.recordFailure(image, error);
     }
   }
 
+  /** Only failures of the source can make an image lost. Any other failure is ours. */
+  private async recordFailure(image: PendingImage, error: unknown): Promise<void> {
+    if (!(error instanceof ImageUnavailable)) {
+      const storeFailures = image.storeFailures + 1;
+      const delayMs = storeDelayMs(storeFailures);
+      await this.postpone(image, { sourceFailures: 0, storeFailures, delayMs });
+      return;
+    }
+    const { storeFailures } = image;
+    const sourceFailures = image.sourceFailures + 1;
+    if (!error.retryable || sourceFailures >= MAX_SOURCE_FAILURES)
+      await this.deps.images.markLost(image, error.message, EVENT_ACTORS.imageStore);
+    else
+      await this.postpone(image, {
+        sourceFailures,
+        storeFailures,
+        delayMs: Math.exp(sourceFailures) * 1_000,
+      });
+  }
+
+  private async postpone(image: PendingImage, postponement: IngestPostponement): Promise<void> {
+    if (await this.deps.images.postponeIngest(image, postponement)) return;
+    const message = 'The image could not be stored for 7 days.';
+    await this.deps.images.markLost(image, message, EVENT_ACTORS.imageStore);
+  }
+
   /**
-   * Ingests one image unless it is stored, lost or deleted. Concurrent calls for one image share the work. Throws as
-   * `ingestTaskImages` does.
+   * Ingests one image unless it is stored, lost or deleted. Concurrent calls for one image share the work. Throws
+   * ImageUnavailable when its source fails, and StoreUnavailable when the store does.
    */
   async ingestOnce(image: Image): Promise<void> {
     const { id, upstreamUrl, storedAt, lostAt, deletedAt } = image;
     if (storedAt || lostAt || deletedAt || upstreamUrl === null) return;
-    await this.ingestsInProgress.run(id, () => this.downloadAndStore(image, upstreamUrl));
+    await this.ingestsInProgress.run(id, async () => {
+      try {
+        await this.downloadAndStore(image, upstreamUrl);
+        this.storeFailedAt = -Infinity;
+      } catch (error) {
+        if (error instanceof StoreUnavailable) this.storeFailedAt = performance.now();
+        throw error;
+      }
+    });
   }
 
   private async downloadAndStore(image: Image, url: string): Promise<void> {
@@ -123,4 +179,10 @@ export class ImageIngest {
       retryable,
     });
   }
+}
+
+/** Time until the next attempt after the `failures`-th failure of the store: 1 s, doubled each time, up to a minute. */
+function storeDelayMs(failures: number): number {
+  const delayMs = Math.min(MAX_STORE_DELAY_MS, 1_000 * 2 ** Math.min(failures - 1, 10));
+  return delayMs * (1 + Math.random() / 4);
 }

@@ -214,10 +214,10 @@ describe('an image that is not stored yet', () => {
     await app.waitForEvent(id, 'TASK_SUCCEEDED');
     const subscription = app.subscribeToTask(id);
     // Changed between two attempts, because a running one would overwrite it.
-    const makeLastAttemptDue = `UPDATE graphile_worker._private_jobs SET attempts = 7, run_at = now()
-                  WHERE payload ->> 'taskId' = $1 AND attempts > 0 AND locked_at IS NULL RETURNING 1`;
+    const makeLastAttemptDue = `UPDATE images SET source_failures = 7, ingest_at = now()
+                  WHERE task_id = $1 AND source_failures > 0 RETURNING 1`;
     await waitFor(
-      'the job to be unlocked',
+      'the first attempt to fail',
       async () => (await app.rows(makeLastAttemptDue, [id])).length > 0,
     );
     await subscription.ended;

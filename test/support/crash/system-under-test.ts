@@ -342,7 +342,7 @@ export class SystemUnderTest {
       this.taskIds,
     ]);
     await this.reconciliation.expireOverdue();
-    for (const id of this.taskIds) await this.imageIngest.ingestTaskImages(id, 8);
+    for (const id of this.taskIds) await this.ingestImages(id, { isLastAttempt: true });
     while ((await this.sql.query<{ n: number }>('SELECT seal_events(1000) AS n')).rows[0]?.n !== 0);
   }
 
@@ -412,8 +412,14 @@ export class SystemUnderTest {
         this.imageCounts.set(id, command.imageCount);
         return this.reconciliation.reconcile();
       case 'ingest-images':
-        return this.imageIngest.ingestTaskImages(id, command.attempt);
+        return this.ingestImages(id, { isLastAttempt: command.attempt === 8 });
     }
+  }
+
+  private async ingestImages(taskId: string, { isLastAttempt }: { isLastAttempt: boolean }): Promise<void> {
+    if (isLastAttempt)
+      await this.sql.query('UPDATE images SET source_failures = 7 WHERE task_id = $1', [taskId]);
+    await this.imageIngest.ingestTaskImages(taskId);
   }
 
   /** Answers as the upstream: submissions, status requests and images. Images with the index 2 are missing. */

@@ -1,0 +1,154 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { pino } from 'pino';
+import sharp from 'sharp';
+import { newId } from '../../../src/core/primitives/ids.js';
+import { BlobRepository } from '../../../src/db/images/blob-repository.js';
+import { ImageRepository } from '../../../src/db/images/image-repository.js';
+import { Database } from '../../../src/db/postgres/database.js';
+import { type EventLog } from '../../../src/event-log/event-log.js';
+import { HttpClient } from '../../../src/net/http-client.js';
+import { ImageIngest } from '../../../src/services/images/ingest.js';
+import { DiskStore } from '../../../src/storage/disk-store.js';
+import { reply, TestHttpServer } from '../../support/net/test-http-server.js';
+import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
+
+const log = pino({ level: 'silent' });
+const eventLog = { requestSeal: () => undefined } as EventLog;
+const workspaceId = newId();
+const http = new HttpClient();
+let database: TestDatabase;
+let db: Database;
+let images: ImageRepository;
+let folder: string;
+let source: TestHttpServer;
+let bytes: Buffer;
+let isSourceDown = false;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  db = new Database({ url: database.url, maxConnections: 3, log });
+  images = new ImageRepository(db);
+  folder = await mkdtemp(join(tmpdir(), 'darkroom-ingest-'));
+  const create = { width: 10, height: 10, channels: 3, background: 'red' } as const;
+  bytes = await sharp({ create }).png().toBuffer();
+  source = await TestHttpServer.open((response, received) =>
+    isSourceDown ? reply(503, 'down')(response, received) : response.end(bytes),
+  );
+  await db.pool.query("INSERT INTO workspaces (id, name) VALUES ($1, 'w')", [workspaceId]);
+});
+beforeEach(() => {
+  isSourceDown = false;
+});
+afterAll(async () => {
+  await http.destroy();
+  await source.close();
+  await db.close();
+  await database.drop();
+  await rm(folder, { recursive: true });
+});
+
+/** An instance that has just started, so that it does not know of earlier failures of the store. */
+function startIngest(): ImageIngest {
+  const store = new DiskStore(folder);
+  return new ImageIngest({
+    images,
+    blobs: new BlobRepository(db),
+    store,
+    http,
+    eventLog,
+    maxBytes: 1_000_000,
+    log,
+  });
+}
+/** Makes storing the bytes fail, by a file in the place of their folder. Returns what ends that. */
+async function breakStore(): Promise<() => Promise<void>> {
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  const shard = join(folder, sha256.slice(0, 2));
+  await rm(shard, { recursive: true, force: true });
+  await writeFile(shard, '');
+  return () => rm(shard);
+}
+async function insertTaskWithImage({ createdAt = new Date() } = {}): Promise<string> {
+  const taskId = newId();
+  await db.pool.query(
+    `INSERT INTO tasks (id, workspace_id, kind, status, prompt, model, requested_count, pending_images, input_hash, deadline_at)
+     VALUES ($1, $2, 'GENERATE', 'SUCCEEDED', 'p', 'flux-dev', 1, 1, '', now())`,
+    [taskId, workspaceId],
+  );
+  await db.pool.query(
+    'INSERT INTO images (id, workspace_id, task_id, index, upstream_url, created_at) VALUES ($1, $2, $3, 0, $4, $5)',
+    [newId(), workspaceId, taskId, `${source.url}/image.png`, createdAt],
+  );
+  return taskId;
+}
+const readImage = async (taskId: string) => (await images.findByTask(taskId))[0];
+
+test('an image that the store refused 30 times survives a failure of its source, and is stored', async () => {
+  const taskId = await insertTaskWithImage();
+  const repairStore = await breakStore();
+  for (let attempt = 1; attempt <= 30; attempt += 1) await startIngest().ingestTaskImages(taskId);
+  expect(await readImage(taskId)).toMatchObject({ storeFailures: 30, sourceFailures: 0, lostAt: null });
+
+  await repairStore();
+  isSourceDown = true;
+  await startIngest().ingestTaskImages(taskId);
+  expect(await readImage(taskId)).toMatchObject({ sourceFailures: 1, lostAt: null });
+  isSourceDown = false;
+  await startIngest().ingestTaskImages(taskId);
+  expect((await readImage(taskId))?.storedAt).toEqual(expect.any(Date));
+});
+
+test('a download that succeeds before the store fails shows that the source lives', async () => {
+  const taskId = await insertTaskWithImage();
+  isSourceDown = true;
+  for (let attempt = 1; attempt <= 7; attempt += 1) await startIngest().ingestTaskImages(taskId);
+  expect(await readImage(taskId)).toMatchObject({ sourceFailures: 7, lostAt: null });
+  isSourceDown = false;
+  const repairStore = await breakStore();
+  await startIngest().ingestTaskImages(taskId);
+  expect(await readImage(taskId)).toMatchObject({ sourceFailures: 0, lostAt: null });
+  await repairStore();
+});
+
+test('a source that fails 8 times in a row loses the image and settles the task', async () => {
+  const taskId = await insertTaskWithImage();
+  isSourceDown = true;
+  for (let attempt = 1; attempt <= 8; attempt += 1) await startIngest().ingestTaskImages(taskId);
+  expect(await readImage(taskId)).toMatchObject({ lostReason: expect.stringContaining('503') as unknown });
+});
+
+test('a task is settled after 7 days even if the store never returns', async () => {
+  const taskId = await insertTaskWithImage({ createdAt: new Date(Date.now() - 8 * 24 * 3_600_000) });
+  const repairStore = await breakStore();
+  await startIngest().ingestTaskImages(taskId);
+  expect(await readImage(taskId)).toMatchObject({ lostReason: expect.stringContaining('7 days') as unknown });
+  await repairStore();
+});
+
+test('while the store fails, images are not downloaded again and again', async () => {
+  const taskId = await insertTaskWithImage();
+  const repairStore = await breakStore();
+  const ingest = startIngest();
+  await ingest.ingestTaskImages(taskId);
+  const before = source.requests.length;
+  for (let attempt = 1; attempt <= 10; attempt += 1) await ingest.ingestTaskImages(taskId);
+  expect(source.requests.length).toBe(before);
+  await repairStore();
+});
+
+test('an image whose job was lost gets another one when its attempt is due, and only one', async () => {
+  await db.pool.query('DELETE FROM graphile_worker._private_jobs');
+  const taskId = await insertTaskWithImage();
+  const { id } = (await readImage(taskId)) ?? {};
+  const readJobs = async () =>
+    (await db.pool.query<{ payload: object }>('SELECT payload FROM graphile_worker._private_jobs')).rows;
+  await startIngest().queueDue();
+  expect(await readJobs()).toEqual([]);
+  await db.pool.query('UPDATE images SET ingest_at = now() WHERE id = $1', [id]);
+  await Promise.all([startIngest().queueDue(), startIngest().queueDue()]);
+  await startIngest().queueDue();
+  expect(await readJobs()).toEqual([{ payload: { taskId, imageIds: [id] } }]);
+});

@@ -14,6 +14,13 @@ const SWEEP_INTERVAL_MS = 60_000;
 const INGEST_POLL_INTERVAL_MS = 1_000;
 /** A fifth of the shortest delay between two attempts. */
 const WEBHOOK_POLL_INTERVAL_MS = 1_000;
+/** Longer than the time limits of the calls that a run makes, one after another. The jobs that delete by age have ten minutes. */
+const RECURRING_TIME_LIMITS_MS = {
+  'reconcile-tasks': 120_000,
+  'deliver-due-webhooks': 10_000,
+  'queue-due-ingests': 10_000,
+  'delete-unused-blobs': 180_000,
+};
 /** Jobs in addition to those that wait for the upstream. Most of them ingest images. */
 const OTHER_JOBS_CONCURRENCY = 8;
 
@@ -37,6 +44,7 @@ export function createWorker(
       'delete-old-images': RETENTION_INTERVAL_MS,
       'delete-unused-blobs': tuning.sweepIntervalMs ?? SWEEP_INTERVAL_MS,
     },
+    recurringTimeLimitsMs: RECURRING_TIME_LIMITS_MS,
     onFatal: tuning.onFatal,
     forbiddenFlags: () => (upstreamGate.isBlocked ? [UPSTREAM_JOB_FLAG] : []),
     concurrency: config.flux.maxConcurrentRequests + OTHER_JOBS_CONCURRENCY,

@@ -17,6 +17,11 @@ export interface JobServices {
   uploads: Uploads;
 }
 
+/** Aborted when the run exceeds its time limit. */
+interface RecurringRun {
+  signal: AbortSignal;
+}
+
 /** The handler of each job. */
 export function createJobHandlers(services: JobServices) {
   return {
@@ -42,12 +47,13 @@ export function createJobHandlers(services: JobServices) {
       await services.webhookSender.deleteOldAttempts();
     },
 
-    'delete-old-images': async () => {
-      await services.retention.deleteExpired();
+    'delete-old-images': async (_payload: unknown, { signal }: RecurringRun) => {
+      await services.retention.deleteExpired(signal);
       await services.uploads.deleteExpired();
       await services.retention.removeTemporaryFiles();
     },
 
-    'delete-unused-blobs': () => services.retention.sweepUnreferenced(),
+    'delete-unused-blobs': (_payload: unknown, { signal }: RecurringRun) =>
+      services.retention.sweepUnreferenced(signal),
   };
 }

@@ -15,12 +15,15 @@ import { type JobName, type JobPayloads } from '../core/primitives/jobs.js';
 import { Progress } from '../core/primitives/progress.js';
 import { type InstanceRepository } from '../db/postgres/instance-repository.js';
 import { type Heartbeat } from './heartbeat.js';
+import { RecurringRuns } from './recurring-runs.js';
 
 /** What a handler receives besides the payload. */
 export interface JobContext {
   jobId: string;
   /** 1 for the first run. */
   attempt: number;
+  /** Aborted when a recurring job exceeds its time limit. The handler then stops at the next occasion. */
+  signal: AbortSignal;
 }
 export type JobHandlers = {
   [Name in JobName]: (payload: JobPayloads[Name], context: JobContext) => Promise<void>;
@@ -33,6 +36,8 @@ export interface WorkerOptions {
   handlers: JobHandlers;
   /** Recurring jobs: milliseconds from the end of one run to the start of the next, across all instances. */
   recurringIntervalsMs: Partial<Record<JobName, number>>;
+  /** How long one run of a recurring job may take, in milliseconds. Default: 10 min. */
+  recurringTimeLimitsMs?: Partial<Record<JobName, number>>;
   /** Jobs with one of these flags are skipped for now. */
   forbiddenFlags: () => string[];
   /** Jobs that this instance runs at the same time. */
@@ -44,6 +49,9 @@ export interface WorkerOptions {
 
 /** A recurring job lost with its instance is queued again within this time. Orphaned jobs are found within twice as long. */
 const SAFETY_POLL_INTERVAL_MS = 5_000;
+/** Enough for the largest batches of the jobs that delete by age. */
+const DEFAULT_TIME_LIMIT_MS = 600_000;
+const NEVER_ABORTED = new AbortController().signal;
 /** At shutdown, running jobs may take this long before they are released. */
 const SHUTDOWN_GRACE_MS = 6_000;
 /** Delay before a queue that stopped on its own is started again. */
@@ -82,6 +90,7 @@ export class Worker {
   private readonly runningJobs = new Map<string, Promise<void>>();
   /** Jobs that were locked by this queue at the last check although nothing here runs them. */
   private suspectedOrphans = new Set<string>();
+  private readonly recurringRuns = new RecurringRuns();
 
   constructor(private readonly options: WorkerOptions) {}
 
@@ -265,11 +274,16 @@ export class Worker {
 
   private createTaskHandler(name: JobName): NonNullable<RunnerOptions['taskList']>[string] {
     const handler = this.options.handlers[name] as (payload: unknown, context: JobContext) => Promise<void>;
-    const { instances, recurringIntervalsMs } = this.options;
+    const { instances, recurringIntervalsMs, recurringTimeLimitsMs } = this.options;
     const intervalMs = recurringIntervalsMs[name];
+    const timeLimitMs = recurringTimeLimitsMs?.[name] ?? DEFAULT_TIME_LIMIT_MS;
     const runJob = async (payload: unknown, context: JobContext) => {
       try {
-        await handler(payload, context);
+        if (intervalMs === undefined) await handler(payload, context);
+        else
+          await this.recurringRuns.run(name, timeLimitMs, (signal) =>
+            handler(payload, { ...context, signal }),
+          );
       } catch (error) {
         const isPermanent = error instanceof AppError && 'retryable' in error && error.retryable === false;
         this.options.log.warn(
@@ -280,7 +294,7 @@ export class Worker {
       }
     };
     return async (payload, { job }) => {
-      const run = runJob(payload, { jobId: job.id, attempt: job.attempts });
+      const run = runJob(payload, { jobId: job.id, attempt: job.attempts, signal: NEVER_ABORTED });
       this.runningJobs.set(job.id, run);
       try {
         await run;

@@ -2,7 +2,14 @@ import { constants } from 'node:fs';
 import { copyFile, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Readable } from 'node:stream';
-import { errorCode, IncomingFiles, nullIfNotFound, translateDiskErrors } from './incoming-files.js';
+import {
+  DISK_TIMEOUT_MS,
+  errorCode,
+  IncomingFiles,
+  nullIfNotFound,
+  translateDiskErrors,
+  withDiskTimeout,
+} from './incoming-files.js';
 import {
   type ByteRange,
   type ImageStore,
@@ -16,6 +23,13 @@ import {
 /** Files are spread over 256 folders by the first two digits of their keys, because listing a very large folder is slow. */
 const SHARD_FOLDER = /^[0-9a-f]{2}$/;
 
+export interface DiskStoreOptions {
+  /** Replaced only by tests, because few machines have two writable file systems. */
+  renameFile?: (from: string, to: string) => Promise<void>;
+  /** How long one operation of the disk may take. Default: 30 s. */
+  timeoutMs?: number;
+}
+
 /**
  * Stores images in a folder as `<directory>/ab/abcd…`, with temporary files in `<directory>/incoming`. A file appears completely
  * or not at all: it is synced under a temporary name and renamed, then its folder is synced. Keys are validated before they
@@ -24,25 +38,29 @@ const SHARD_FOLDER = /^[0-9a-f]{2}$/;
 export class DiskStore implements ImageStore {
   readonly incoming: IncomingFiles;
 
+  private readonly renameFile: (from: string, to: string) => Promise<void>;
+  private readonly timeoutMs: number;
+
   constructor(
     private readonly directory: string,
-    /** Replaced only by tests, because few machines have two writable file systems. */
-    private readonly renameFile: (from: string, to: string) => Promise<void> = rename,
+    { renameFile = rename, timeoutMs = DISK_TIMEOUT_MS }: DiskStoreOptions = {},
   ) {
     this.incoming = new IncomingFiles(join(directory, 'incoming'));
+    this.renameFile = renameFile;
+    this.timeoutMs = timeoutMs;
   }
 
   async put(key: StoreKey, path: string): Promise<void> {
     const target = this.pathFor(key);
     if ((await this.size(key)) === null) {
-      await fsync(path, 'r+');
-      await translateDiskErrors(async () => {
+      await withDiskTimeout(fsync(path, 'r+'), this.timeoutMs);
+      await this.limited(async () => {
         await mkdir(dirname(target), { recursive: true });
         await this.move(path, target);
       });
     }
     // Even if the file already existed: a concurrent call may have renamed it without having synced the folder yet.
-    await translateDiskErrors(async () => {
+    await this.limited(async () => {
       await fsync(dirname(target));
       await fsync(this.directory);
     });
@@ -50,10 +68,14 @@ export class DiskStore implements ImageStore {
 
   async open(key: StoreKey, range?: ByteRange): Promise<Readable> {
     const path = this.pathFor(key);
-    const file = await translateDiskErrors(() => open(path, 'r').catch(nullIfNotFound));
+    const opening = open(path, 'r').catch(nullIfNotFound);
+    const file = await this.limited(() => opening).catch((error: unknown) => {
+      void opening.then((openedLate) => openedLate?.close()).catch(() => undefined);
+      throw error;
+    });
     if (!file) throw new NotStored(key);
     try {
-      const stats = await translateDiskErrors(() => file.stat());
+      const stats = await this.limited(() => file.stat());
       if (!stats.isFile()) throw new NotStored(key);
       if (range && (range.start > range.end || range.start >= stats.size))
         throw new RangeError('The range starts past the last byte.');
@@ -66,15 +88,13 @@ export class DiskStore implements ImageStore {
 
   async size(key: StoreKey): Promise<number | null> {
     const path = this.pathFor(key);
-    const stats = await translateDiskErrors(() => stat(path).catch(nullIfNotFound));
+    const stats = await this.limited(() => stat(path).catch(nullIfNotFound));
     return stats?.isFile() ? stats.size : null;
   }
 
   async remove(keys: readonly StoreKey[]): Promise<void> {
     const paths = keys.map((key) => this.pathFor(key));
-    await translateDiskErrors(async () => {
-      for (const path of paths) await rm(path, { force: true });
-    });
+    for (const path of paths) await this.limited(() => rm(path, { force: true }));
   }
 
   async *list(): AsyncGenerator<StoredFile, void, undefined> {
@@ -82,7 +102,7 @@ export class DiskStore implements ImageStore {
       if (!SHARD_FOLDER.test(folder)) continue;
       for await (const key of listNames(join(this.directory, folder))) {
         if (!isStoreKey(key) || !key.startsWith(folder)) continue;
-        const stats = await translateDiskErrors(() => stat(this.pathFor(key)).catch(nullIfNotFound));
+        const stats = await this.limited(() => stat(this.pathFor(key)).catch(nullIfNotFound));
         if (stats?.isFile()) yield { key, byteSize: stats.size, modifiedAt: stats.mtime };
       }
     }
@@ -90,6 +110,10 @@ export class DiskStore implements ImageStore {
 
   assertWritable(): Promise<void> {
     return this.incoming.check();
+  }
+
+  private limited<Result>(work: () => Promise<Result>): Promise<Result> {
+    return translateDiskErrors(work, this.timeoutMs);
   }
 
   /** Renames the file. Copies it first when it is on another file system. */

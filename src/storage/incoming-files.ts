@@ -1,8 +1,15 @@
 import { mkdir, opendir, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StoreUnavailable } from '../core/errors.js';
+import { TIMED_OUT, withTimeout } from '../core/primitives/async.js';
 import { newId } from '../core/primitives/ids.js';
 
+/** Far longer than a disk takes for one operation. A network disk that is gone never answers, and nothing can interrupt that. */
+export const DISK_TIMEOUT_MS = 30_000;
+/** `assertWritable` takes at most this long. */
+const CHECK_TIMEOUT_MS = 5_000;
+/** The folder can have thousands of files. */
+const CLEAN_UP_TIMEOUT_MS = 300_000;
 /** With less, one or two images would fill the disk and stop a database on the same disk. */
 const MIN_FREE_BYTES = 100 * 1024 * 1024;
 /** Far longer than any download or upload takes, so older files were left by a process that has died. */
@@ -20,12 +27,12 @@ export class IncomingFiles {
 
   /** Rejects with StoreUnavailable when no file can be written, or when the disk has less than 100 MB of free space. */
   async check(): Promise<void> {
-    const path = await this.createPath();
     const { bavail, bsize } = await translateDiskErrors(async () => {
+      const path = await this.createPath();
       // Only a write reveals that a disk has become read-only.
       await writeFile(path, 'write test').finally(() => rm(path, { force: true }));
       return statfs(this.directory);
-    });
+    }, CHECK_TIMEOUT_MS);
     if (bavail * bsize < MIN_FREE_BYTES)
       throw new StoreUnavailable(`the disk has less than ${MIN_FREE_BYTES / 1024 / 1024} MB of free space`);
   }
@@ -43,15 +50,32 @@ export class IncomingFiles {
         removed += 1;
       }
       return removed;
-    });
+    }, CLEAN_UP_TIMEOUT_MS);
   }
 }
 
-/** Wraps an error of the file system. Its message contains no path, because /readyz shows it. */
-export async function translateDiskErrors<Result>(work: () => Promise<Result>): Promise<Result> {
+/** Waits for the file system for at most `timeoutMs`, then throws StoreUnavailable. The operation itself cannot be interrupted. */
+export async function withDiskTimeout<Result>(
+  work: Promise<Result>,
+  timeoutMs = DISK_TIMEOUT_MS,
+): Promise<Result> {
+  const result = await withTimeout(work, timeoutMs);
+  if (result === TIMED_OUT) throw new StoreUnavailable('the disk did not respond in time');
+  return result;
+}
+
+/**
+ * Wraps an error of the file system, and waits for it for at most `timeoutMs`. The message contains no path, because /readyz
+ * shows it.
+ */
+export async function translateDiskErrors<Result>(
+  work: () => Promise<Result>,
+  timeoutMs = DISK_TIMEOUT_MS,
+): Promise<Result> {
   try {
-    return await work();
+    return await withDiskTimeout(work(), timeoutMs);
   } catch (cause) {
+    if (cause instanceof StoreUnavailable) throw cause;
     throw new StoreUnavailable(`the disk reported ${errorCode(cause) ?? 'an unknown error'}`, { cause });
   }
 }

@@ -1,5 +1,6 @@
 import { NotFound, S3Client, S3ServiceException } from '@aws-sdk/client-s3';
 import { StoreUnavailable } from '../core/errors.js';
+import { TIMED_OUT, withTimeout } from '../core/primitives/async.js';
 import { errorCode } from './incoming-files.js';
 
 /** Address and credentials of an S3-compatible service. */
@@ -16,6 +17,7 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 60_000;
 /** Without a byte in either direction during a response. Also ends responses to browsers that stop reading for this long. */
 const SOCKET_IDLE_TIMEOUT_MS = 60_000;
+const DID_NOT_RESPOND = 'the bucket did not respond in time';
 /** Every request is idempotent, because the content of a key never changes. */
 const MAX_ATTEMPTS = 3;
 
@@ -54,19 +56,29 @@ export function isRangeNotSatisfiable(error: unknown): boolean {
   return hasErrorName(error, 'InvalidRange') || statusOf(error) === 416;
 }
 
-/** Wraps an error of the service. The reason contains its status and error name, never its message. */
-export async function translateBucketErrors<T>(work: () => Promise<T>): Promise<T> {
+/**
+ * Gives a call to the service up after `timeoutMs`, all its attempts together, and wraps its error. The reason contains the
+ * status and error name of the service, never its message.
+ */
+export async function callBucket<T>(
+  timeoutMs: number,
+  work: (abortSignal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
   try {
-    return await work();
+    const result = await withTimeout(work(controller.signal), timeoutMs);
+    if (result !== TIMED_OUT) return result;
   } catch (cause) {
     throw new StoreUnavailable(bucketErrorReason(cause), { cause });
   }
+  controller.abort();
+  throw new StoreUnavailable(DID_NOT_RESPOND);
 }
 
 function bucketErrorReason(error: unknown): string {
   const status = statusOf(error);
   if (status !== undefined) return `the bucket returned status ${status} (${(error as Error).name})`;
-  if (hasErrorName(error, 'TimeoutError', 'AbortError')) return 'the bucket did not respond in time';
+  if (hasErrorName(error, 'TimeoutError', 'AbortError')) return DID_NOT_RESPOND;
   return `the bucket cannot be reached (${errorCode(error) ?? 'see the log for the cause'})`;
 }
 

@@ -15,11 +15,11 @@ import { Upload } from '@aws-sdk/lib-storage';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { IncomingFiles } from './incoming-files.js';
 import {
+  callBucket,
   createS3Client,
   isRangeNotSatisfiable,
   nullIfNoSuchKey,
   type S3ClientOptions,
-  translateBucketErrors,
 } from './s3-client.js';
 import {
   type ByteRange,
@@ -38,6 +38,8 @@ export interface S3StoreOptions extends S3ClientOptions {
   prefix: string;
   /** A local folder for files on their way into the bucket. No other program may use it. */
   incomingDirectory: string;
+  /** How long a call may take, without the time to send a file. Default: 30 s. */
+  callTimeoutMs?: number;
 }
 
 /** Smaller files are sent from memory in one request. Larger ones are sent in parts of this size, one after another. */
@@ -45,6 +47,12 @@ const PART_BYTES = 8 * 1024 * 1024;
 /** The maximum that S3 allows in one delete request. */
 const DELETE_BATCH_SIZE = 1_000;
 const WRITABLE_CHECK_TIMEOUT_MS = 5_000;
+/** A request without a file takes milliseconds. Includes the SDK's own attempts. */
+const CALL_TIMEOUT_MS = 30_000;
+/** 1.1 Mbit/s, the slowest connection to a bucket that large files can be sent over. */
+const MIN_BYTES_PER_MS = 137;
+/** Less than the ten minutes for which bytes that are being stored are protected. */
+const MAX_PUT_TIMEOUT_MS = 540_000;
 
 /**
  * Stores images in a bucket of any S3-compatible service, as `<prefix><key>`. Objects appear completely or not at all. When a
@@ -53,9 +61,11 @@ const WRITABLE_CHECK_TIMEOUT_MS = 5_000;
  */
 export class S3Store implements ImageStore {
   private readonly client: S3Client;
+  private readonly callTimeoutMs: number;
   readonly incoming: IncomingFiles;
 
   constructor(private readonly options: S3StoreOptions) {
+    this.callTimeoutMs = options.callTimeoutMs ?? CALL_TIMEOUT_MS;
     this.client = createS3Client(options);
     this.incoming = new IncomingFiles(options.incomingDirectory);
   }
@@ -65,13 +75,17 @@ export class S3Store implements ImageStore {
     if ((await this.size(key)) !== null) return;
     const { size } = await stat(path);
     // Send buffers instead of streams: their length and hash are known in advance, as some services require.
+    const timeoutMs = Math.min(MAX_PUT_TIMEOUT_MS, this.callTimeoutMs + size / MIN_BYTES_PER_MS);
     if (size <= PART_BYTES) {
-      const Body = await readFile(path);
-      await translateBucketErrors(() => this.client.send(new PutObjectCommand({ ...target, Body })));
+      const command = new PutObjectCommand({ ...target, Body: await readFile(path) });
+      await callBucket(timeoutMs, (abortSignal) => this.client.send(command, { abortSignal }));
     } else {
       const params = { ...target, Body: createReadStream(path, { highWaterMark: 1024 * 1024 }) };
       const upload = new Upload({ client: this.client, params, partSize: PART_BYTES, queueSize: 1 });
-      await translateBucketErrors(() => upload.done()).finally(() => params.Body.destroy());
+      await callBucket(timeoutMs, (abortSignal) => {
+        abortSignal.addEventListener('abort', () => void upload.abort().catch(() => undefined));
+        return upload.done();
+      }).finally(() => params.Body.destroy());
     }
   }
 
@@ -79,8 +93,9 @@ export class S3Store implements ImageStore {
     const target = this.objectLocation(key);
     if (range && range.start > range.end) throw new RangeError('The range starts after its end.');
     const Range = range && `bytes=${range.start}-${range.end}`;
-    const response = await translateBucketErrors(() =>
-      this.client.send(new GetObjectCommand({ ...target, Range })).catch((error: unknown) => {
+    const command = new GetObjectCommand({ ...target, Range });
+    const response = await this.call((abortSignal) =>
+      this.client.send(command, { abortSignal }).catch((error: unknown) => {
         if (isRangeNotSatisfiable(error)) return 'range-not-satisfiable' as const;
         return nullIfNoSuchKey(error);
       }),
@@ -93,7 +108,9 @@ export class S3Store implements ImageStore {
 
   async size(key: StoreKey): Promise<number | null> {
     const command = new HeadObjectCommand(this.objectLocation(key));
-    const head = await translateBucketErrors(() => this.client.send(command).catch(nullIfNoSuchKey));
+    const head = await this.call((abortSignal) =>
+      this.client.send(command, { abortSignal }).catch(nullIfNoSuchKey),
+    );
     return head && (head.ContentLength ?? 0);
   }
 
@@ -104,8 +121,8 @@ export class S3Store implements ImageStore {
       const { bucket: Bucket } = this.options;
       // S3 requires a checksum for this request. MD5 is the one that every service supports.
       const command = new DeleteObjectsCommand({ Bucket, Delete, ChecksumAlgorithm: ChecksumAlgorithm.MD5 });
-      await translateBucketErrors(async () => {
-        const [refused] = (await this.client.send(command)).Errors ?? [];
+      await this.call(async (abortSignal) => {
+        const [refused] = (await this.client.send(command, { abortSignal })).Errors ?? [];
         if (refused) throw Object.assign(new Error('an object was not deleted'), { code: refused.Code });
       });
     }
@@ -113,9 +130,14 @@ export class S3Store implements ImageStore {
 
   async *list(): AsyncGenerator<StoredFile, void, undefined> {
     const { bucket: Bucket, prefix: Prefix } = this.options;
-    const pages = paginateListObjectsV2({ client: this.client }, { Bucket, Prefix });
+    const controller = new AbortController();
+    const options = { abortSignal: controller.signal };
+    const pages = paginateListObjectsV2({ client: this.client }, { Bucket, Prefix }, options);
     for (;;) {
-      const { value: page, done } = await translateBucketErrors(() => pages.next());
+      const { value: page, done } = await this.call((abortSignal) => {
+        abortSignal.addEventListener('abort', () => controller.abort());
+        return pages.next();
+      });
       if (done) return;
       for (const { Key = '', Size = 0, LastModified = new Date() } of page.Contents ?? []) {
         const key = Key.slice(Prefix.length);
@@ -126,9 +148,8 @@ export class S3Store implements ImageStore {
 
   async assertWritable(): Promise<void> {
     await this.incoming.check();
-    const abortSignal = AbortSignal.timeout(WRITABLE_CHECK_TIMEOUT_MS);
     const command = new HeadBucketCommand({ Bucket: this.options.bucket });
-    await translateBucketErrors(() => this.client.send(command, { abortSignal }));
+    await callBucket(WRITABLE_CHECK_TIMEOUT_MS, (abortSignal) => this.client.send(command, { abortSignal }));
   }
 
   async presign(key: StoreKey, expiresInSeconds: number, headers: SignedLinkHeaders): Promise<string> {
@@ -137,12 +158,16 @@ export class S3Store implements ImageStore {
       ResponseContentType: headers.contentType,
       ResponseContentDisposition: headers.contentDisposition,
     });
-    return translateBucketErrors(() => getSignedUrl(this.client, command, { expiresIn: expiresInSeconds }));
+    return this.call(() => getSignedUrl(this.client, command, { expiresIn: expiresInSeconds }));
   }
 
   /** Closes the connections. Operations in progress fail. */
   destroy(): void {
     this.client.destroy();
+  }
+
+  private call<T>(work: (abortSignal: AbortSignal) => Promise<T>): Promise<T> {
+    return callBucket(this.callTimeoutMs, work);
   }
 
   private objectLocation(key: StoreKey): { Bucket: string; Key: string } {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
   type FileHandle,
@@ -12,7 +13,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { StoreUnavailable } from '../../src/core/errors.js';
 import { DiskStore } from '../../src/storage/disk-store.js';
@@ -104,6 +105,22 @@ describe('the disk store', () => {
     await expect(readFile(path)).resolves.toEqual(bytes);
   });
 
+  test('gives up an operation that the disk does not answer', async () => {
+    const bytes = randomBytes(9);
+    const key = originalKeyOf(bytes);
+    const pipe = join(folder, key.slice(0, 2), key);
+    await mkdir(dirname(pipe), { recursive: true });
+    // Opening a pipe for reading hangs until it is opened for writing.
+    execFileSync('mkfifo', [pipe]);
+    store = new DiskStore(folder, { timeoutMs: 200 });
+    await expect(store.open(key)).rejects.toThrow(/did not respond in time/);
+    await (await open(pipe, 'w')).close();
+
+    store = new DiskStore(folder, { timeoutMs: 200, renameFile: () => new Promise(() => undefined) });
+    await rm(pipe);
+    await expect(putBytes(store, bytes)).rejects.toThrow(/did not respond in time/);
+  });
+
   test('stores a file from another file system, and leaves no copy behind', async () => {
     const otherFileSystem = await newFolder();
     // Fails like the kernel does for a rename between two file systems.
@@ -114,7 +131,7 @@ describe('the disk store', () => {
     const bytes = randomBytes(100_000);
     try {
       await writeFile(join(otherFileSystem, 'image'), bytes);
-      store = new DiskStore(folder, renameWithinFileSystem);
+      store = new DiskStore(folder, { renameFile: renameWithinFileSystem });
       await store.put(originalKeyOf(bytes), join(otherFileSystem, 'image'));
       await expect(
         readFile(join(folder, originalKeyOf(bytes).slice(0, 2), originalKeyOf(bytes))),

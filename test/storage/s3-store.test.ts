@@ -103,6 +103,26 @@ describe('the S3 store', () => {
     await expect(putBytes(store, randomBytes(100))).rejects.toThrow(/503/);
   });
 
+  test('gives up every call that the service does not answer', async () => {
+    const impatient = new S3Store({ ...options, callTimeoutMs: 300 });
+    const small = randomBytes(100);
+    const calls: Record<string, () => Promise<unknown>> = {
+      size: () => impatient.size(originalKeyOf(small)),
+      open: () => impatient.open(originalKeyOf(small)),
+      remove: () => impatient.remove([originalKeyOf(small)]),
+      list: () => listFiles(impatient),
+    };
+    try {
+      server.fault = () => true;
+      for (const [name, call] of Object.entries(calls))
+        await expect(call().then(() => name)).rejects.toThrow(/did not respond in time/);
+      server.fault = ({ method }) => method === 'PUT';
+      await expect(putBytes(impatient, small)).rejects.toThrow(/did not respond in time/);
+    } finally {
+      impatient.destroy();
+    }
+  });
+
   test('deletes a thousand keys per request, with the MD5 checksum that every service supports', async () => {
     const keys = Array.from({ length: 1_001 }, (_, index) => originalKeyOf(Buffer.from(String(index))));
     await store.remove(keys);

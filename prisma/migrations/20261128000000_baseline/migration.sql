@@ -370,9 +370,34 @@ CREATE INDEX images_ingest_idx ON images (ingest_at)
 CREATE TABLE blobs (
     sha256 BYTEA NOT NULL,
     check_at TIMESTAMPTZ(3),
+    being_removed BOOLEAN NOT NULL DEFAULT false,
     CONSTRAINT blobs_pkey PRIMARY KEY (sha256)
 );
 CREATE INDEX blobs_check_at_idx ON blobs (check_at);
+
+-- Claims a blob that is due for its check and that no image uses. Its bytes are being removed until check_at, and must not be
+-- stored before. Blobs that an image uses are not due any more. Returns no row when there is none to claim.
+--
+-- The lock waits for nobody, and skips a blob that is being assigned to an image. The statement after it is a new one, so it
+-- sees every image that was assigned before. The image store is called after the commit, so no transaction waits for it.
+CREATE FUNCTION claim_unused_blob(lease_minutes INTEGER)
+RETURNS TABLE (claimed_sha256 BYTEA, claimed_until TIMESTAMPTZ) LANGUAGE plpgsql AS $$
+DECLARE
+    due BYTEA;
+BEGIN
+    FOR n IN 1 .. 100 LOOP
+        SELECT b.sha256 INTO due FROM blobs b
+        WHERE b.check_at <= now() ORDER BY b.check_at LIMIT 1 FOR UPDATE SKIP LOCKED;
+        EXIT WHEN NOT FOUND;
+        UPDATE blobs b SET check_at = NULL, being_removed = false
+        WHERE b.sha256 = due AND EXISTS (SELECT FROM images i WHERE i.sha256 = due AND i.deleted_at IS NULL);
+        IF NOT FOUND THEN
+            RETURN QUERY UPDATE blobs b SET check_at = now() + make_interval(mins => lease_minutes), being_removed = true
+            WHERE b.sha256 = due RETURNING b.sha256, b.check_at::timestamptz;
+            EXIT;
+        END IF;
+    END LOOP;
+END $$;
 
 CREATE TABLE uploads (
     id UUID NOT NULL,

@@ -12,6 +12,7 @@ import { type DownloadedFile, FileWriteFailed } from '../../net/body.js';
 import { BodyTooLarge, RequestFailed } from '../../net/request-failed.js';
 import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
 import { type Dependencies } from '../dependencies.js';
+import { protectBytes } from './protect-bytes.js';
 
 const DOWNLOAD_TIMEOUT_MS = 30_000;
 /**
@@ -135,7 +136,7 @@ export class ImageIngest {
       const { sha256, byteSize } = await this.download(url, path);
       crashIfArmed('image-downloaded');
       const properties = await inspectImage(path);
-      const protectedUntil = await this.deps.blobs.protect(sha256);
+      const protectedUntil = await protectBytes(this.deps.blobs, sha256);
       await this.deps.store.put(originalKey(sha256), path);
       crashIfArmed('image-bytes-stored');
       const isStored = await this.deps.images.markStored(image, {

@@ -16,6 +16,8 @@ const SWEEP_BATCH_SIZE = 200;
  * timeout.
  */
 const MAX_SWEEP_FAILURES = 5;
+/** Far less than the ten minutes for which a claim lasts. */
+const MAX_CLAIM_MS = 10_000;
 const DAY_MS = 24 * 3_600 * 1_000;
 
 export interface RetentionDependencies extends Pick<
@@ -48,11 +50,11 @@ export class Retention {
     return { image: { ...image, deletedAt: new Date() } };
   }
 
-  /** Deletes images that were stored longer ago than the retention period, in small batches. */
-  async deleteExpired(): Promise<void> {
+  /** Deletes images that were stored longer ago than the retention period, in small batches. `signal` ends the run between two. */
+  async deleteExpired(signal?: AbortSignal): Promise<void> {
     if (this.deps.retentionDays === null) return;
     const cutoff = new Date(Date.now() - this.deps.retentionDays * DAY_MS);
-    for (let hasMore = true; hasMore;) {
+    for (let hasMore = true; hasMore && !signal?.aborted;) {
       const expired = await this.deps.images.findStoredBefore(cutoff, RETENTION_BATCH_SIZE);
       for (const image of expired)
         await this.deps.images.markDeleted(image, { reason: 'RETENTION', actor: EVENT_ACTORS.retention });
@@ -71,26 +73,24 @@ export class Retention {
   /**
    * Removes bytes that no image refers to, because the images were deleted or because a crash came between storing
    * the bytes and writing the row. Blobs that cannot be removed are tried again later and do not block others. They
-   * are logged in one line.
+   * are logged in one line. `signal` ends the run after the blob in progress.
    */
-  async sweepUnreferenced(): Promise<void> {
+  async sweepUnreferenced(signal?: AbortSignal): Promise<void> {
     const failures: unknown[] = [];
-    const remove = async (sha256: Buffer) => {
+    for (let count = 0; count < SWEEP_BATCH_SIZE && failures.length < MAX_SWEEP_FAILURES; count += 1) {
+      if (signal?.aborted) break;
+      const claimedAt = performance.now();
+      const claim = await this.deps.blobs.claimUnused();
+      // A process that was paused for long must not remove what another one may have stored meanwhile.
+      if (!claim || performance.now() - claimedAt > MAX_CLAIM_MS) break;
       try {
-        await this.deps.store.remove(allStoreKeys(sha256));
-        return true;
+        await this.deps.store.remove(allStoreKeys(claim.sha256));
       } catch (error) {
         failures.push(error);
-        return false;
+        continue;
       }
-    };
-    let count = 0;
-    while (
-      count < SWEEP_BATCH_SIZE &&
-      failures.length < MAX_SWEEP_FAILURES &&
-      (await this.deps.blobs.sweepOne(remove))
-    )
-      count += 1;
+      await this.deps.blobs.deleteClaimed(claim);
+    }
     if (failures.length > 0) {
       const fields = { err: failures[0], count: failures.length };
       this.deps.log.error(fields, 'unused blobs could not be removed; retrying in 10 minutes');

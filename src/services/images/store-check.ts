@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { type StoredImage } from '../../db/images/image-repository.js';
-import { NotStored, originalKey } from '../../storage/image-store.js';
+import { NotStored, originalKey, type StoreKey } from '../../storage/image-store.js';
 import { type Dependencies } from '../dependencies.js';
 
 const PAGE_SIZE = 500;
@@ -52,8 +52,8 @@ export class StoreCheck {
       report.findings.push({ fault, key: sha256, imageIds: images.map(({ id }) => id), repaired });
     }
     for await (const key of this.findOrphans()) {
-      if (repair) await this.deps.store.remove([key]);
-      report.findings.push({ fault: 'orphaned', key, imageIds: [], repaired: repair });
+      const repaired = repair && (await this.removeOrphan(key));
+      report.findings.push({ fault: 'orphaned', key, imageIds: [], repaired });
     }
     return report;
   }
@@ -112,6 +112,15 @@ export class StoreCheck {
       page = [];
     }
     yield* await this.filterOrphans(page);
+  }
+
+  /** Removes a file unless its blob has a row by now, because the same bytes are being stored. */
+  private async removeOrphan(key: StoreKey): Promise<boolean> {
+    const claim = await this.deps.blobs.claimOrphan(Buffer.from(hashOfKey(key), 'hex'));
+    if (!claim) return false;
+    await this.deps.store.remove([key]);
+    await this.deps.blobs.deleteClaimed(claim);
+    return true;
   }
 
   private async filterOrphans<Key extends string>(keys: Key[]): Promise<Key[]> {

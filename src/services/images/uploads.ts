@@ -19,6 +19,7 @@ import { normalizeUpload } from '../../storage/processing/normalize-upload.js';
 import { requireCanCreate } from '../access/access.js';
 import { type SignedLinks } from '../access/signed-links.js';
 import { type Dependencies } from '../dependencies.js';
+import { protectBytes } from './protect-bytes.js';
 
 /** Long enough to choose an image and send it over a slow connection. */
 const UPLOAD_LINK_TTL_SECONDS = 900;
@@ -95,7 +96,7 @@ export class Uploads {
       await normalizeUpload(receivedPath, normalizedPath);
       const properties = await inspectImage(normalizedPath);
       const { sha256, byteSize } = await measureFile(normalizedPath);
-      const reservedUntil = await this.deps.blobs.protect(sha256);
+      const reservedUntil = await protectBytes(this.deps.blobs, sha256);
       await this.deps.store.put(originalKey(sha256), normalizedPath);
       const isCompleted = await this.deps.uploads.complete(
         uploadId,

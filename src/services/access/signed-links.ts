@@ -1,4 +1,5 @@
 import { type ImageVariant } from '../../core/images/image.js';
+import { isId } from '../../core/primitives/ids.js';
 import { parseUrl } from '../../core/primitives/url.js';
 import { type Dependencies } from '../dependencies.js';
 
@@ -8,6 +9,8 @@ const CALLBACK_TOKEN = /^([1-9]\d{0,4})\.([\w-]+)$/;
 const SIGNATURE_BYTES = 16;
 /** The expiry is rounded up to a quarter of the lifetime, so that repeated links are equal and caches can reuse them. */
 const EXPIRY_STEPS_PER_LIFETIME = 4;
+/** The clocks of instances differ. */
+const UPSTREAM_LINK_MARGIN_SECONDS = 900;
 const ORIGINAL_VARIANT: ImageVariant = { width: null, format: null };
 
 export interface SignedLinksDependencies extends Pick<Dependencies, 'signer'> {
@@ -43,22 +46,32 @@ export class SignedLinks {
     return secondsLeft > 0 ? { secondsLeft } : null;
   }
 
-  /** Returns the image of a link, for any variant. Null for any other URL and for an expired link. */
+  /**
+   * Returns the image that a link names, for any variant. Null for any other URL. The token is not verified and grants nothing
+   * here: it changes with time and with the secret key, and a repeated request must name the same image as before.
+   */
   imageIdFromLink(url: string): string | null {
     const parsed = url.startsWith(`${this.deps.publicUrl}/images/`) ? parseUrl(url) : null;
     if (!parsed) return null;
-    const { pathname, searchParams } = parsed;
-    const imageId = pathname.slice(pathname.lastIndexOf('/') + 1).toLowerCase();
-    return this.verifyImageToken(imageId, searchParams.get('t') ?? '') && imageId;
+    const imageId = parsed.pathname.slice(parsed.pathname.lastIndexOf('/') + 1).toLowerCase();
+    return isId(imageId) ? imageId : null;
   }
 
-  /** Returns the link from which the upstream can fetch an image. Null when it cannot. The link does not expire. */
-  imageUrlForUpstream(imageId: string): string | null {
-    if (!this.deps.canUpstreamFetchImages) return null;
-    return (
-      this.deps.urlForUpstream &&
-      `${this.deps.urlForUpstream}/images/${imageId}?t=${this.imageToken(imageId, '')}`
-    );
+  /** Whether the upstream can fetch images from this service. */
+  get canUpstreamFetchImages(): boolean {
+    return this.deps.canUpstreamFetchImages && this.deps.urlForUpstream !== null;
+  }
+
+  /**
+   * Returns the link from which the upstream can fetch the source image of a task with this deadline. Null when it cannot. If
+   * image links expire, this one works until shortly after the deadline, because it leaves our hands.
+   */
+  imageUrlForUpstream(imageId: string, deadlineAt: Date): string | null {
+    const { urlForUpstream, imageLinkSeconds } = this.deps;
+    if (!this.canUpstreamFetchImages) return null;
+    const expiresAt = Math.ceil(deadlineAt.getTime() / 1_000) + UPSTREAM_LINK_MARGIN_SECONDS;
+    const expiry = imageLinkSeconds === null ? '' : expiresAt.toString(36);
+    return `${urlForUpstream}/images/${imageId}?t=${this.imageToken(imageId, expiry)}`;
   }
 
   /** Returns the link that accepts one image. */

@@ -8,10 +8,12 @@ import {
   LinkInvalid,
   ImageUnavailable,
   StoreUnavailable,
+  TooManyConnections,
 } from '../../core/errors.js';
 import { isId, newId } from '../../core/primitives/ids.js';
 import { type Image } from '../../core/images/image.js';
 import { workspaceVisibility } from '../../core/access/visibility.js';
+import { type Upload } from '../../db/images/upload-repository.js';
 import { measureFile, writeStreamToFile } from '../../storage/write-stream.js';
 import { inspectImage } from '../../storage/processing/inspect-image.js';
 import { originalKey } from '../../storage/image-store.js';
@@ -25,6 +27,8 @@ import { protectBytes } from './protect-bytes.js';
 const UPLOAD_LINK_TTL_SECONDS = 900;
 const MAX_FILE_NAME_LENGTH = 255;
 const HOUR_MS = 3_600_000;
+const REPLACED =
+  'A newer upload to the same link has replaced this one, and failed. Send one upload at a time.';
 const DELETE_BATCH_SIZE = 1_000;
 
 /** A signed link that accepts one image. */
@@ -36,6 +40,15 @@ export interface UploadLink {
   expiresAt: Date;
 }
 
+interface UploadInProgress {
+  /** Ends it, because a newer one has begun. */
+  replace: () => void;
+  /** The whole body is here. */
+  isReceived: boolean;
+  /** Resolves when the upload has succeeded or failed. */
+  ended: Promise<void>;
+}
+
 export interface UploadsDependencies extends Pick<Dependencies, 'blobs' | 'images' | 'store' | 'uploads'> {
   signedLinks: SignedLinks;
   maxBytes: number;
@@ -43,6 +56,9 @@ export interface UploadsDependencies extends Pick<Dependencies, 'blobs' | 'image
 
 /** Accepts images from users, so that they can be edited. */
 export class Uploads {
+  /** Bodies that this instance is receiving or storing, by link. */
+  private readonly inProgress = new Map<string, UploadInProgress>();
+
   constructor(private readonly deps: UploadsDependencies) {}
 
   /**
@@ -77,22 +93,73 @@ export class Uploads {
 
   /**
    * Stores the image that was sent to a link, after turning it upright and removing its metadata. Since a response
-   * can be lost, using the link again returns the image that was created. Throws LinkInvalid, Gone, PayloadTooLarge,
-   * StoreUnavailable, or BadRequest when the body is not an image. After the last three, the link can be used again.
+   * can be lost, using the link again returns the image that was created. One body of a link is received at a time: a newer
+   * one replaces one that has not been received completely, and waits for one that has. All of them return the same
+   * image. Throws LinkInvalid, Gone, PayloadTooLarge, StoreUnavailable, TooManyConnections when the one that replaced it
+   * failed, or BadRequest when the body is not an image. After the last four, the link can be used again.
    */
   async receive(uploadId: string, token: string, body: Readable): Promise<Image> {
     if (!isId(uploadId) || !this.deps.signedLinks.isValidUploadToken(uploadId, token)) {
       throw new LinkInvalid('This upload link is invalid. Request a new one with `createUpload`.');
     }
-    const upload = await this.deps.uploads.find(uploadId);
-    if (upload?.usedAt) return this.imageOf(upload);
-    if (!upload || upload.expiresAt < new Date()) {
-      throw new Gone('This upload link has expired. Request a new one with `createUpload`.');
+    for (let isReplaced = false; ;) {
+      const upload = await this.deps.uploads.find(uploadId);
+      if (upload?.usedAt) return this.imageOf(upload);
+      if (!upload || upload.expiresAt < new Date()) {
+        throw new Gone('This upload link has expired. Request a new one with `createUpload`.');
+      }
+      const other = this.inProgress.get(uploadId);
+      if (other && (other.isReceived || isReplaced)) {
+        await other.ended;
+        continue;
+      }
+      // The upload that has replaced this one has failed.
+      if (isReplaced) throw new TooManyConnections(REPLACED);
+      try {
+        return await this.receiveAlone(upload, body, other);
+      } catch (error) {
+        if (!(error instanceof TooManyConnections)) throw error;
+        isReplaced = true;
+      }
     }
+  }
+
+  /**
+   * Receives a body. Until this has ended, it is the only one of its link on this instance. It replaces one that is still on its
+   * way, because a client that lost its connection sends again long before this service notices. Throws TooManyConnections
+   * when it is replaced itself.
+   */
+  private async receiveAlone(upload: Upload, body: Readable, other?: UploadInProgress): Promise<Image> {
+    let end = () => {};
+    const ended = new Promise<void>((resolve) => (end = resolve));
+    let isReplaced = false;
+    const replace = () => {
+      isReplaced = true;
+      body.destroy(new TooManyConnections(REPLACED));
+    };
+    const current: UploadInProgress = { replace, isReceived: false, ended };
+    this.inProgress.set(upload.id, current);
+    const onReceived = () => {
+      current.isReceived = true;
+    };
+    try {
+      other?.replace();
+      await other?.ended;
+      if (isReplaced) throw new TooManyConnections(REPLACED);
+      return await this.store(upload, body, onReceived);
+    } finally {
+      if (this.inProgress.get(upload.id) === current) this.inProgress.delete(upload.id);
+      end();
+    }
+  }
+
+  private async store(upload: Upload, body: Readable, onReceived: () => void): Promise<Image> {
+    const { id: uploadId } = upload;
     const receivedPath = await this.deps.store.incoming.createPath();
     const normalizedPath = await this.deps.store.incoming.createPath();
     try {
       await writeStreamToFile(body, receivedPath, this.deps.maxBytes);
+      onReceived();
       await normalizeUpload(receivedPath, normalizedPath);
       const properties = await inspectImage(normalizedPath);
       const { sha256, byteSize } = await measureFile(normalizedPath);

@@ -20,7 +20,10 @@ export class SourceImages {
     private readonly deps: Pick<Dependencies, 'images'> & { signedLinks: SignedLinks; urlGuards: UrlGuards },
   ) {}
 
-  /** When the source URL is a signed link to one of the caller's images, replaces it with that image's ID. */
+  /**
+   * When the source URL is a link to one of the caller's images, expired or not, replaces it with that image's ID. The caller
+   * could send the ID as well.
+   */
   async resolveOwnLink(caller: Caller, request: ImageRequest): Promise<ImageRequest> {
     const imageId = request.sourceImageUrl && this.deps.signedLinks.imageIdFromLink(request.sourceImageUrl);
     if (!imageId || request.sourceImageId != null) return request;
@@ -51,7 +54,7 @@ export class SourceImages {
   /** URL from which the upstream fetches a task's source image. Null when the task has none. */
   upstreamSourceUrl(task: Task): string | null {
     return task.sourceImageId
-      ? this.deps.signedLinks.imageUrlForUpstream(task.sourceImageId)
+      ? this.deps.signedLinks.imageUrlForUpstream(task.sourceImageId, task.deadlineAt)
       : task.sourceImageUrl;
   }
 
@@ -60,7 +63,7 @@ export class SourceImages {
     const [image] = await this.deps.images.findMany(caller, [imageId]);
     if (!image || image.lostAt || image.deletedAt)
       throw InputRejected.argument('NOT_FOUND', field, 'No image with this ID in your workspace.');
-    if (this.deps.signedLinks.imageUrlForUpstream(imageId) === null) {
+    if (!this.deps.signedLinks.canUpstreamFetchImages) {
       const message =
         'The upstream cannot fetch this image, because Darkroom has no public URL. Ask the operator to set PUBLIC_URL, or use sourceImageUrl.';
       throw InputRejected.argument('PUBLIC_URL_REQUIRED', field, message);

@@ -269,3 +269,51 @@ test.each(['PUT', 'POST'] as const)(
 test('no temporary files are left', async () => {
   expect(await temporaryFileSizes()).toEqual([]);
 });
+
+describe('parallel uploads to one link', () => {
+  const incomingCount = async () => (await readdir(join(app.dataDir, 'images', 'incoming'))).length;
+  /** Starts an upload that never ends by itself. */
+  const startEndless = (path: string) => {
+    let stop = () => {};
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        controller.enqueue(photo.subarray(0, 100));
+        stop = () => controller.error(new Error('stopped'));
+      },
+    });
+    const response = put(path, body).catch(() => null);
+    return { response, stop };
+  };
+
+  test('hold one file at a time, because a newer one replaces the one before', async () => {
+    const { path } = await createUploadLink();
+    const before = await incomingCount();
+    const uploads = [startEndless(path)];
+    await waitFor('the first upload', async () => (await incomingCount()) > before);
+    for (let count = 1; count <= 10; count += 1) uploads.push(startEndless(path));
+    const { status, json } = await put(path, photo);
+    expect(status).toBe(201);
+    const replaced = await Promise.all(uploads.map(({ response }) => response));
+    expect(new Set(replaced.map((ended) => ended?.json.image?.id))).toEqual(new Set([json.image?.id]));
+    expect(await incomingCount()).toBe(before);
+    for (const { stop } of uploads) stop();
+  });
+
+  test('fail with 429 when the one that replaced them is not an image', async () => {
+    const { path } = await createUploadLink();
+    const before = await incomingCount();
+    const { response, stop } = startEndless(path);
+    await waitFor('the first upload', async () => (await incomingCount()) > before);
+    expect((await put(path, Buffer.from('not an image'))).status).toBe(400);
+    expect(await response).toMatchObject({ status: 429, json: { error: { code: 'TOO_MANY_CONNECTIONS' } } });
+    expect((await put(path, photo)).status).toBe(201);
+    stop();
+  });
+
+  test('of the same image all get it', async () => {
+    const { imageId, path } = await createUploadLink();
+    await put(path, photo);
+    const responses = await Promise.all(Array.from({ length: 5 }, () => put(path, photo)));
+    expect(responses.map(({ json }) => json.image?.id)).toEqual(Array.from({ length: 5 }, () => imageId));
+  });
+});

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { v7 } from 'uuid';
+import { loadOrCreateSecretKey } from '../../../src/config/secret-key.js';
+import { Signer } from '../../../src/core/access/signer.js';
 import { EditImageDocument, type EditImageInput, ImageByIdDocument } from '../../../clients/operations.js';
-import { TestApp } from '../../support/app/test-app.js';
+import { pathAndQuery, TestApp } from '../../support/app/test-app.js';
 import { FakeUpstream } from '../../support/upstreams/fake-upstream.js';
 
 let app: TestApp;
@@ -70,6 +72,21 @@ describe('editImage', () => {
       const { task } = await edit({ prompt: 'from our own link', sourceImageUrl: link });
       expect(task).toMatchObject({ sourceImageUrl: null, sourceImage: { id: source.id } });
     }
+  });
+
+  test('is the same request when a link to the same image has expired since, or has a new token', async () => {
+    const signer = new Signer(await loadOrCreateSecretKey(app.dataDir), []);
+    const expiry = Math.floor(Date.now() / 1_000 - 60).toString(36);
+    const token = `${expiry}.${signer.sign('image-link', `${source.id}.${expiry}`, 16)}`;
+    const links = [source.url, source.url.replace(/t=.*/, `t=${token}`), source.url.replace(/t=.*/, 't=old')];
+    expect((await app.get(pathAndQuery(links[1]))).status).toBe(403);
+    const input = { prompt: 'repeated later', idempotencyKey: v7() };
+    const results = [];
+    for (const sourceImageUrl of links) results.push(await edit({ ...input, sourceImageUrl }));
+    expect(results.map(({ userErrors }) => userErrors)).toEqual([[], [], []]);
+    expect(results.map(({ replayed }) => replayed)).toEqual([false, true, true]);
+    const conflict = await edit({ ...input, sourceImageUrl: source.url.replace(source.id, v7()) });
+    expect(conflict.userErrors).toMatchObject([{ code: 'IDEMPOTENCY_CONFLICT' }]);
   });
 
   test('fails with the error of the upstream when the URL does not return an image', async () => {
@@ -162,6 +179,33 @@ describe('editImage with an external upstream', () => {
 
       const { task } = await edit({ prompt: 'by link', sourceImageUrl: upstream.imageUrl('cat') }, service);
       await expect(service.waitUntilSettled(task?.id ?? '')).resolves.toMatchObject({ status: 'SUCCEEDED' });
+    } finally {
+      await service.stop();
+      await upstream.close();
+    }
+  });
+
+  test('gives the upstream a link that ends soon after the deadline when image links expire', async () => {
+    const upstream = await FakeUpstream.open();
+    const environment = { ...upstream.environment, IMAGE_URL_TTL_SECONDS: '60' };
+    const service = await TestApp.start({ environment });
+    try {
+      const { id } = await service.generate({ prompt: 'a source' });
+      await service.postBody(await upstream.callbackPath('a source'), upstream.successCallback());
+      const [image] = (await service.waitUntilSettled(id)).images;
+      const { task } = await edit(
+        { prompt: 'an edit', sourceImageId: image?.id, timeoutSeconds: 600 },
+        service,
+      );
+      await service.postBody(await upstream.callbackPath('an edit'), upstream.successCallback());
+      await service.waitUntilSettled(task?.id ?? '');
+      const [submission] = upstream.submissions('an edit') as { image_url?: string }[];
+      const path = pathAndQuery(submission?.image_url);
+      const { status, headers } = await service.get(path);
+      expect(status).toBe(200);
+      const secondsLeft = Number(/max-age=(\d+)/.exec(headers['cache-control'] ?? '')?.[1]);
+      expect(secondsLeft).toBeGreaterThan(600);
+      expect(secondsLeft).toBeLessThanOrEqual(600 + 900 + 1);
     } finally {
       await service.stop();
       await upstream.close();

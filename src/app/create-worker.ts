@@ -41,6 +41,7 @@ export function createWorker(
       'deliver-due-webhooks': tuning.reconcileIntervalMs ?? WEBHOOK_POLL_INTERVAL_MS,
       'queue-due-ingests': tuning.reconcileIntervalMs ?? INGEST_POLL_INTERVAL_MS,
       'delete-old-callbacks': RETENTION_INTERVAL_MS,
+      'delete-old-records': RETENTION_INTERVAL_MS,
       'delete-old-images': RETENTION_INTERVAL_MS,
       'delete-unused-blobs': tuning.sweepIntervalMs ?? SWEEP_INTERVAL_MS,
     },

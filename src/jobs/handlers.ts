@@ -1,7 +1,9 @@
 import { type JobPayloads } from '../core/primitives/jobs.js';
+import { type Audit } from '../services/access/audit.js';
 import { type CallbackInbox } from '../services/callbacks/callback-inbox.js';
 import { type WebhookSender } from '../services/webhooks/webhook-sender.js';
 import { type Retention } from '../services/images/retention.js';
+import { type RateLimits } from '../services/limits/rate-limits.js';
 import { type Generation } from '../services/tasks/generation.js';
 import { type ImageIngest } from '../services/images/ingest.js';
 import { type Reconciliation } from '../services/tasks/reconciliation.js';
@@ -13,6 +15,8 @@ export interface JobServices {
   reconciliation: Reconciliation;
   webhookSender: WebhookSender;
   callbackInbox: CallbackInbox;
+  audit: Audit;
+  rateLimits: RateLimits;
   retention: Retention;
   uploads: Uploads;
 }
@@ -45,6 +49,12 @@ export function createJobHandlers(services: JobServices) {
     'delete-old-callbacks': async () => {
       await services.callbackInbox.deleteOld();
       await services.webhookSender.deleteOldAttempts();
+    },
+
+    'delete-old-records': async (_payload: unknown, { signal }: RecurringRun) => {
+      await services.webhookSender.deleteOldDeliveries(signal);
+      await services.rateLimits.deleteEndedWindows(signal);
+      await services.audit.deleteOldFailures(signal);
     },
 
     'delete-old-images': async (_payload: unknown, { signal }: RecurringRun) => {

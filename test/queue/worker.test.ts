@@ -52,6 +52,7 @@ async function startWorker(
     'deliver-webhook': createHandler('deliver-webhook'),
     'deliver-due-webhooks': createHandler('deliver-due-webhooks'),
     'delete-old-callbacks': createHandler('delete-old-callbacks'),
+    'delete-old-records': createHandler('delete-old-records'),
     'delete-old-images': createHandler('delete-old-images'),
     'delete-unused-blobs': createHandler('delete-unused-blobs'),
   };

@@ -51,16 +51,26 @@ CREATE TABLE audit_log (
     CONSTRAINT audit_log_pkey PRIMARY KEY (id)
 );
 CREATE INDEX audit_log_workspace_id_id_idx ON audit_log (workspace_id, id DESC);
+-- Deleting old failed authentications reads nothing else.
+CREATE INDEX audit_log_failures_idx ON audit_log (at) WHERE action = 'AUTHENTICATION_FAILED';
 
--- The audit log is append-only, so that an action cannot be hidden afterwards.
+-- The audit log is append-only, so that an action cannot be hidden afterwards. Failed authentications are not actions, and
+-- anyone can cause them, so they may be deleted after 30 days.
 CREATE FUNCTION prevent_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_LEVEL = 'ROW' THEN
+        IF OLD.action = 'AUTHENTICATION_FAILED' AND OLD.at < now() - interval '30 days' THEN
+            RETURN OLD;
+        END IF;
+    END IF;
     RAISE EXCEPTION 'audit_log is append-only: % is not allowed', TG_OP
         USING ERRCODE = 'restrict_violation', HINT = 'Insert a new entry that corrects the old one.';
 END $$;
 -- A statement trigger also fires for TRUNCATE and for statements that match no row.
-CREATE TRIGGER audit_log_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log
+CREATE TRIGGER audit_log_no_change BEFORE UPDATE OR TRUNCATE ON audit_log
     FOR EACH STATEMENT EXECUTE FUNCTION prevent_audit_change();
+CREATE TRIGGER audit_log_no_delete BEFORE DELETE ON audit_log
+    FOR EACH ROW EXECUTE FUNCTION prevent_audit_change();
 
 
 -- Queue ---------------------------------------------------------------------------------------------------------------
@@ -378,7 +388,7 @@ CREATE INDEX blobs_check_at_idx ON blobs (check_at);
 -- Claims a blob that is due for its check and that no image uses. Its bytes are being removed until check_at, and must not be
 -- stored before. Blobs that an image uses are not due any more. Returns no row when there is none to claim.
 --
--- The lock waits for nobody, and skips a blob that is being assigned to an image. The statement after it is a new one, so it
+-- Taking the lock never waits: it skips a blob that is being assigned to an image. The statement after it is a new one, so it
 -- sees every image that was assigned before. The image store is called after the commit, so no transaction waits for it.
 CREATE FUNCTION claim_unused_blob(lease_minutes INTEGER)
 RETURNS TABLE (claimed_sha256 BYTEA, claimed_until TIMESTAMPTZ) LANGUAGE plpgsql AS $$
@@ -536,6 +546,8 @@ CREATE TABLE webhook_deliveries (
 CREATE INDEX webhook_deliveries_task_id_seq_idx ON webhook_deliveries (task_id, seq);
 -- Finds the due deliveries of one endpoint after the other, so that a slow endpoint does not delay the others.
 CREATE INDEX webhook_deliveries_due_idx ON webhook_deliveries (endpoint, next_attempt_at) WHERE status = 'PENDING';
+-- Deleting old settled deliveries reads nothing else.
+CREATE INDEX webhook_deliveries_settled_idx ON webhook_deliveries (next_attempt_at) WHERE status <> 'PENDING';
 
 CREATE TABLE webhook_attempts (
     id UUID NOT NULL,
@@ -565,6 +577,8 @@ CREATE UNLOGGED TABLE rate_limit_windows (
     last_granted INTEGER NOT NULL,
     CONSTRAINT rate_limit_windows_pkey PRIMARY KEY (key)
 );
+-- Deleting ended windows reads nothing else. The time changes once for each window, so most updates leave the index alone.
+CREATE INDEX rate_limit_windows_ends_at_idx ON rate_limit_windows (ends_at);
 
 CREATE UNLOGGED TABLE in_flight_leases (
     task_id UUID NOT NULL,

@@ -9,6 +9,7 @@ export interface JobPayloads {
   'deliver-webhook': { taskId: string };
   'deliver-due-webhooks': Record<string, never>;
   'delete-old-callbacks': Record<string, never>;
+  'delete-old-records': Record<string, never>;
   'delete-old-images': Record<string, never>;
   'delete-unused-blobs': Record<string, never>;
 }

@@ -2,6 +2,7 @@ import { type AuditAction, type AuditEntry, type NewAuditEntry } from '../../cor
 import { minIdAt, idTime } from '../../core/primitives/ids.js';
 import { type Prisma } from '../generated/client.js';
 import { type Database } from '../postgres/database.js';
+import { statement } from '../postgres/statement.js';
 
 const COLUMNS = 'id, at, workspace_id, action, actor, key_id, end_user_id, client_address, target_id, data';
 
@@ -41,12 +42,27 @@ export interface AuditFilter {
   until?: Date | null;
 }
 
+/** The trigger of the table allows deleting these entries and no others. */
+const DELETE_OLD_FAILURES = statement<{ limit: number }, { id: string }>(
+  'delete-old-authentication-failures',
+  `
+  DELETE FROM audit_log WHERE id IN (
+    SELECT id FROM audit_log WHERE action = 'AUTHENTICATION_FAILED' AND at < now() - interval '30 days'
+    ORDER BY at LIMIT :limit)
+  RETURNING id`,
+);
+
 /** The rows of `audit_log`. */
 export class AuditRepository {
   constructor(private readonly db: Database) {}
 
   async insert(...entries: NewAuditEntry[]): Promise<void> {
     await this.db.prisma.auditEntry.createMany({ data: entries.map(auditRow) });
+  }
+
+  /** Deletes up to `limit` failed authentications that are older than 30 days. Returns their number. */
+  async deleteOldFailures(limit: number): Promise<number> {
+    return (await this.db.query(DELETE_OLD_FAILURES, { limit })).length;
   }
 
   /** A page of the workspace's entries, newest first, below `before`. With `unowned`, also entries that belong to no workspace. */

@@ -37,6 +37,16 @@ const ACQUIRE = statement<RateLimitRequest, RateLimitGrant>(
             extract(epoch FROM ends_at - clock_timestamp())::float8 * 1000 AS "remainingMs", ends_at AS "windowEndsAt"`,
 );
 
+/** An ended window says nothing that a missing one does not. The hour only keeps windows out of the way that are still in use. */
+const DELETE_ENDED = statement<{ limit: number }, { key: string }>(
+  'delete-ended-rate-limit-windows',
+  `
+  DELETE FROM rate_limit_windows WHERE key IN (
+    SELECT key FROM rate_limit_windows WHERE ends_at < clock_timestamp() - interval '1 hour'
+    ORDER BY ends_at LIMIT :limit FOR UPDATE SKIP LOCKED)
+  RETURNING key`,
+);
+
 /** The rows of `rate_limit_windows`: how much of each rate limit all instances together have been granted. */
 export class RateLimitRepository {
   constructor(private readonly db: Database) {}
@@ -45,5 +55,10 @@ export class RateLimitRepository {
     const [row] = await this.db.query(ACQUIRE, request);
     if (!row) throw new Error('Acquiring from a rate limit returned no row.');
     return row;
+  }
+
+  /** Deletes up to `limit` windows that ended more than an hour ago. Returns their number. */
+  async deleteEnded(limit: number): Promise<number> {
+    return (await this.db.query(DELETE_ENDED, { limit })).length;
   }
 }

@@ -153,6 +153,17 @@ const DELETE_OLD_ATTEMPTS = statement<{ beforeId: string; limit: number }>(
   RETURNING id`,
 );
 
+/** `next_attempt_at` of a settled delivery is about the time of its last attempt. A redelivery makes it pending again. */
+const DELETE_SETTLED = statement<{ days: number; limit: number }, { id: string }>(
+  'delete-settled-webhook-deliveries',
+  `
+  DELETE FROM webhook_deliveries WHERE id IN (
+    SELECT id FROM webhook_deliveries
+    WHERE status <> 'PENDING' AND next_attempt_at < now() - make_interval(days => :days)
+    ORDER BY next_attempt_at LIMIT :limit FOR UPDATE SKIP LOCKED)
+  RETURNING id`,
+);
+
 /** A delivery whose next attempt is ours, with the secret to sign it with. */
 export interface ClaimedWebhookDelivery extends WebhookDelivery {
   secretVersion: number;
@@ -247,5 +258,10 @@ export class WebhookRepository {
   /** Deletes up to `limit` attempts from before `time` whose delivery is not pending. Returns the number of deleted attempts. */
   async deleteAttemptsBefore(time: Date, limit: number): Promise<number> {
     return (await this.db.query(DELETE_OLD_ATTEMPTS, { beforeId: minIdAt(time), limit })).length;
+  }
+
+  /** Deletes up to `limit` deliveries that were settled more than `days` ago. Returns the number of deleted deliveries. */
+  async deleteSettled(days: number, limit: number): Promise<number> {
+    return (await this.db.query(DELETE_SETTLED, { days, limit })).length;
   }
 }

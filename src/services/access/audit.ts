@@ -2,6 +2,7 @@ import { type AuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller } from '../../core/access/caller.js';
 import { isId } from '../../core/primitives/ids.js';
 import { type AuditFilter, type AuditRepository } from '../../db/access/audit-repository.js';
+import { deleteInBatches } from '../../core/primitives/delete-in-batches.js';
 import { BY_ID } from '../pagination/page-cursors.js';
 import { type Page, type PageRequest, readPage } from '../pagination/read-page.js';
 
@@ -10,6 +11,11 @@ export type { AuditFilter };
 /** Reads the audit log. */
 export class Audit {
   constructor(private readonly auditLog: AuditRepository) {}
+
+  /** Deletes failed authentications that are older than 30 days. Anyone can cause them, as many as they like. */
+  async deleteOldFailures(signal?: AbortSignal): Promise<void> {
+    await deleteInBatches((limit) => this.auditLog.deleteOldFailures(limit), signal);
+  }
 
   /**
    * Returns a page of the workspace's entries, newest first. A token of an end user sees only that end user's actions.

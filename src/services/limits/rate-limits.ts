@@ -4,6 +4,7 @@ import { RateLimited } from '../../core/errors.js';
 import { type Limits } from '../../core/limits/limits.js';
 import { RateAllowance, type AllowanceStatus } from './rate-allowance.js';
 import { type ConnectionLimit } from './connection-limits.js';
+import { deleteInBatches } from '../../core/primitives/delete-in-batches.js';
 import { type Dependencies } from '../dependencies.js';
 
 export const RATE_LIMIT_WINDOW_MS = 60_000;
@@ -109,6 +110,11 @@ export class RateLimits {
   connectionLimitsOf(caller: Caller): ConnectionLimit[] {
     const rankOf = ({ kind }: SubjectLimit) => NARROWEST_FIRST.indexOf(kind);
     return this.subjectsWithLimit(caller, 'connections').sort((one, other) => rankOf(one) - rankOf(other));
+  }
+
+  /** Deletes windows that ended long ago. Every end user and token leaves one behind. */
+  async deleteEndedWindows(signal?: AbortSignal): Promise<void> {
+    await deleteInBatches((limit) => this.deps.allowances.deleteEnded(limit), signal);
   }
 
   /** Counts toward every limit, or toward none when it throws RateLimited. Returns a function that undoes it. */

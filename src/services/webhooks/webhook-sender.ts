@@ -16,6 +16,7 @@ import { type Page, type PageRequest, readPage } from '../pagination/read-page.j
 import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
 import { WebhookEndpoints } from './webhook-endpoints.js';
 import { type WebhookSecrets } from './webhook-secrets.js';
+import { deleteInBatches } from '../../core/primitives/delete-in-batches.js';
 import { type Dependencies } from '../dependencies.js';
 
 /** Standard Webhooks recommends 15 to 30 s. */
@@ -45,7 +46,7 @@ export interface WebhookSenderDependencies extends Pick<
   signedLinks: SignedLinks;
   retryDelaysMs: RetryDelays;
   timeoutMs: number;
-  /** How long the records of attempts are kept. */
+  /** How long attempts and settled deliveries are kept. */
   retentionDays: number;
 }
 
@@ -94,19 +95,24 @@ export class WebhookSender {
       const message =
         task.webhookUrl === null
           ? 'The task has no webhookUrl. Read its result with the query `task`.'
-          : `The task is ${task.status}${isSettled(task) ? '' : ' and has no result yet'}. The result is posted as soon as it exists.`;
+          : isSettled(task)
+            ? `The deliveries of the task were deleted after ${this.deps.retentionDays} days. Read its result with the query \`task\`.`
+            : `The task is ${task.status} and has no result yet. The result is posted as soon as it exists.`;
       throw InputRejected.argument('NO_WEBHOOK', 'taskId', message);
     }
     return task;
   }
 
-  /**
-   * Deletes attempts that are older than the retention period, because each holds an endpoint's response. Deliveries are
-   * small and stay, so that `redeliver` finds them as long as the task exists.
-   */
+  /** Deletes attempts that are older than the retention period, unless their delivery is still pending. */
   async deleteOldAttempts(): Promise<void> {
     const oldest = new Date(Date.now() - this.deps.retentionDays * DAY_MS);
     while ((await this.deps.webhooks.deleteAttemptsBefore(oldest, DELETE_BATCH_SIZE)) === DELETE_BATCH_SIZE);
+  }
+
+  /** Deletes deliveries whose last attempt is older than the retention period. They can then not be posted again. */
+  async deleteOldDeliveries(signal?: AbortSignal): Promise<void> {
+    const { webhooks, retentionDays } = this.deps;
+    await deleteInBatches((limit) => webhooks.deleteSettled(retentionDays, limit), signal);
   }
 
   /** A page of the deliveries of a task, newest first. Throws BadRequest for an invalid page size or cursor. */

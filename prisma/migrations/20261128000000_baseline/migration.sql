@@ -78,6 +78,9 @@ CREATE TRIGGER audit_log_no_delete BEFORE DELETE ON audit_log
 -- The tables of the queue belong to graphile-worker 0.17, which Darkroom installs before its migrations. Only the functions
 -- of this section write to them. test/contract/queue-internals.test.ts checks what they rely on.
 
+-- The jobs that are running. Each heartbeat looks for those whose instance is gone, and must not read all queued jobs for it.
+CREATE INDEX darkroom_running_jobs_idx ON graphile_worker._private_jobs (locked_at) WHERE locked_at IS NOT NULL;
+
 -- Adds a job that is due after delay_ms. graphile_worker.add_job does the same, but every call of it takes a value of a
 -- 32-bit sequence, and a sequence that has run out fails every creation of a task. Here, only the first job of a name does.
 CREATE FUNCTION enqueue_job(job_name TEXT, job_payload JSON, delay_ms BIGINT DEFAULT 0, job_flags TEXT[] DEFAULT NULL)

@@ -74,15 +74,21 @@ describe('@apollo/server', () => {
     );
   });
 
-  test('stores persisted queries under the prefix that Darkroom looks them up with', async () => {
+  test('stores persisted queries under the prefix that Darkroom looks them up with, and asks the cache for others', async () => {
     const cache = new PersistedQueries();
     const query = '{ color }';
     const extensions = { persistedQuery: { version: 1, sha256Hash: hashOf(query) } };
     await executeOverHttp({ persistedQueries: { cache } }, { query, extensions });
     check(
       '@apollo/server',
-      'persisted queries have another key, so that their cost is not checked. Adapt graphql/server/apollo-caches.ts.',
-      cache.findText(extensions) === query,
+      'persisted queries have another key, so that they are never found. Adapt graphql/server/apollo-caches.ts.',
+      cache.findText(hashOf(query)) === query,
+    );
+    const { text } = await executeOverHttp({ persistedQueries: { cache } }, { extensions });
+    check(
+      '@apollo/server',
+      'it runs persisted queries without the cache, so that their cost is not checked. Adapt graphql/server/apollo-caches.ts.',
+      text.includes('PERSISTED_QUERY_NOT_FOUND'),
     );
   });
 

@@ -14,15 +14,19 @@ const PERSISTED_QUERY_PREFIX = 'apq:';
 /** The key of a document ends with the SHA-256 of its text in hexadecimal. */
 const TEXT_HASH_LENGTH = 64;
 
-/** Cache of Apollo's automatic persisted queries: clients send a document once with its hash, and later only the hash. */
+/**
+ * Automatic persisted queries: clients send a document once with its hash, and later only the hash. Apollo verifies the hash
+ * and stores the document. It finds none, because RequestReader has put the document of a known hash into the request. Thus
+ * the document that runs is the one whose limits were checked, even if another request stores it in between.
+ */
 export class PersistedQueries {
   private readonly texts = new LRUCache<string, string>({
     maxSize: MAX_CHARACTERS,
     sizeCalculation: (text) => Math.max(1, text.length),
   });
 
-  get(key: string): Promise<string | undefined> {
-    return Promise.resolve(this.texts.get(key));
+  get(): Promise<undefined> {
+    return Promise.resolve(undefined);
   }
 
   set(key: string, text: string): Promise<void> {
@@ -34,11 +38,9 @@ export class PersistedQueries {
     return Promise.resolve(this.texts.delete(key));
   }
 
-  /** Finds the document of a request that has only its hash. */
-  findText(extensions: unknown): string | undefined {
-    const { persistedQuery } = Object(extensions) as { persistedQuery?: { sha256Hash?: unknown } };
-    const hash = persistedQuery?.sha256Hash;
-    return typeof hash === 'string' ? this.texts.get(PERSISTED_QUERY_PREFIX + hash) : undefined;
+  /** Finds a document by the hexadecimal SHA-256 of its text. */
+  findText(sha256Hash: string): string | undefined {
+    return this.texts.get(PERSISTED_QUERY_PREFIX + sha256Hash);
   }
 }
 

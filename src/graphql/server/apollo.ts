@@ -10,11 +10,12 @@ import { type Logger } from 'pino';
 import { type Caller } from '../../core/access/caller.js';
 import { toPublicError } from '../../core/public-error.js';
 import { type RateLimits, type RateLimitStatus } from '../../services/limits/rate-limits.js';
-import { ComplexityCheck } from '../limits/complexity-check.js';
+import { checkComplexity } from '../limits/complexity-check.js';
 import { type Context, type ContextFactory } from './context.js';
 import { createErrorFormatter } from './format-error.js';
 import { createDocumentStore, PersistedQueries } from './apollo-caches.js';
 import { type OperationCache } from './operation-cache.js';
+import { type ReadRequest, RequestReader } from './request-reader.js';
 
 /** An HTTP request with a parsed body, from an authenticated caller. */
 interface GraphqlRequest {
@@ -49,7 +50,7 @@ export async function createGraphqlOverHttp(services: GraphqlOverHttpServices) {
   const { schema, operations, createContext, rateLimits, maxOperationsPerRequest, log } = services;
   const { introspection, limits } = operations.policy;
   const persistedQueries = new PersistedQueries();
-  const complexityCheck = new ComplexityCheck(operations, persistedQueries, maxOperationsPerRequest);
+  const reader = new RequestReader(persistedQueries, maxOperationsPerRequest);
   const server = new ApolloServer<Context>({
     schema,
     introspection,
@@ -75,19 +76,22 @@ export async function createGraphqlOverHttp(services: GraphqlOverHttpServices) {
     const headers = new HeaderMap();
     for (const [name, value] of Object.entries(request.headers))
       if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(', ') : value);
-    const { method, search, body, traceId } = request;
     const idempotencyKey = headers.get('idempotency-key');
+    const read = readOrError(reader, request);
+    const { search, body } = 'error' in read ? NOTHING_TO_RUN : read;
     let rateLimit: RateLimitStatus | null = null;
     const response = await server.executeHTTPGraphQLRequest({
-      httpGraphQLRequest: { method, headers, search, body },
-      // Apollo calls this after its CSRF check and before it reads the document.
+      httpGraphQLRequest: { method: request.method, headers, search, body },
+      // Apollo calls this after its CSRF check and before it parses a document.
       context: async () => {
         try {
-          rateLimit = await rateLimits.countRequests(caller, complexityCheck.checkAndCount(request));
+          if ('error' in read) throw read.error;
+          checkComplexity(operations, read.operations);
+          rateLimit = await rateLimits.countRequests(caller, Math.max(1, read.operations.length));
         } catch (error) {
           throw toGraphqlError(error);
         }
-        return createContext(caller, { rateLimit, idempotencyKey, traceId });
+        return createContext(caller, { rateLimit, idempotencyKey, traceId: request.traceId });
       },
     });
     if (response.body.kind !== 'complete') throw new Error('Incremental delivery is not supported.');
@@ -95,6 +99,17 @@ export async function createGraphqlOverHttp(services: GraphqlOverHttpServices) {
     return { status, headers: responseHeaders, body: response.body.string, rateLimit };
   };
   return { execute, stop: () => server.stop() };
+}
+
+/** For a request that could not be read. Apollo rejects it with the reader's error, after its CSRF check. */
+const NOTHING_TO_RUN = { search: '', body: undefined };
+
+function readOrError(reader: RequestReader, request: GraphqlRequest): ReadRequest | { error: unknown } {
+  try {
+    return reader.read(request);
+  } catch (error) {
+    return { error };
+  }
 }
 
 /** Wraps an error that rejects the whole request. Apollo takes the status and the headers from it, and hands it to `formatError`. */

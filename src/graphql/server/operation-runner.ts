@@ -11,7 +11,7 @@ import {
 } from 'graphql';
 import { type Logger } from 'pino';
 import { type Caller } from '../../core/access/caller.js';
-import { DatabaseUnavailable } from '../../core/errors.js';
+import { BadRequest, DatabaseUnavailable } from '../../core/errors.js';
 import { type TaskEvent } from '../../core/events/task-event.js';
 import { type EventSink } from '../../core/events/event-sink.js';
 import { type RateLimits } from '../../services/limits/rate-limits.js';
@@ -19,18 +19,26 @@ import {
   type EventSubscription,
   type EventSubscriptions,
 } from '../../services/events/event-subscriptions.js';
-import { type ContextFactory } from './context.js';
+import { type Context, type ContextFactory } from './context.js';
 import { createErrorFormatter, type FormatError } from './format-error.js';
 import { type OperationCache, type OperationRequest, type PreparedOperation } from './operation-cache.js';
 
 /** Outcome of starting an operation. */
 export type StartResult =
-  /** The operation is invalid. Nothing was executed. */
-  | { errors: GraphQLFormattedError[] }
+  /** The operation is invalid, or it is a mutation that must be sent by POST. Nothing was executed. */
+  | { errors: GraphQLFormattedError[]; isPostRequired?: true }
   /** The only result: of a query, a mutation, or a rejected subscription. */
   | { result: FormattedExecutionResult }
   /** A subscription runs. The sink gets each result as JSON until it completes or `unsubscribe` is called. */
   | { unsubscribe: () => void };
+
+/** Who starts an operation, and how. */
+export interface StartOptions extends Partial<Pick<Context, 'idempotencyKey' | 'traceId'>> {
+  caller: Caller;
+  sink: EventSink;
+  /** True for HTTP methods that must not change anything: mutations are refused. */
+  isReadOnly?: boolean;
+}
 
 export interface OperationRunnerServices {
   schema: GraphQLSchema;
@@ -40,6 +48,17 @@ export interface OperationRunnerServices {
   rateLimits: RateLimits;
   log: Logger;
 }
+
+/** Apollo Server uses the same code at /graphql. */
+const MUTATION_WITHOUT_POST: StartResult = {
+  errors: [
+    {
+      message: 'This operation is a mutation. Send mutations by POST.',
+      extensions: { code: BadRequest.code },
+    },
+  ],
+  isPostRequired: true,
+};
 
 /**
  * Runs GraphQL operations for long-lived connections. Subscriptions of callers with the same permissions share one
@@ -57,17 +76,21 @@ export class OperationRunner {
    * Throws what rejects the operation as a whole: RateLimited, QueryTooComplex, and DatabaseUnavailable also when only the
    * start of a subscription needs PostgreSQL.
    */
-  async start(request: OperationRequest, caller: Caller, sink: EventSink): Promise<StartResult> {
+  async start(
+    request: OperationRequest,
+    { caller, sink, isReadOnly = false, idempotencyKey, traceId }: StartOptions,
+  ): Promise<StartResult> {
     const { schema, operations, createContext, eventSubscriptions, rateLimits } = this.services;
     const rateLimit = await rateLimits.countRequests(caller, 1);
     const operation = operations.prepare(request);
     if ('errors' in operation) return { errors: this.formatErrors(operation.errors) };
+    if (isReadOnly && operation.type === OperationTypeNode.MUTATION) return MUTATION_WITHOUT_POST;
     const args: ExecutionArgs = {
       schema,
       document: operation.document,
       operationName: request.operationName,
       variableValues: request.variables,
-      contextValue: createContext(caller, { rateLimit }),
+      contextValue: createContext(caller, { rateLimit, idempotencyKey, traceId }),
     };
     if (operation.type !== OperationTypeNode.SUBSCRIPTION) return this.resultOf(await execute(args));
     const source = await createSourceEventStream(args);

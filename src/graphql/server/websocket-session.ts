@@ -187,7 +187,7 @@ export class WebSocketSession {
     const operation: RunningOperation = { unsubscribe: null };
     this.operations.set(id, operation);
     const result = await this.services.operationRunner
-      .start(request, this.caller, new WebSocketSink(this, id))
+      .start(request, { caller: this.caller, sink: new WebSocketSink(this, id) })
       .catch((error: unknown) => ({ error }));
     // The client may have completed the operation in the meantime, and even have started another one with its ID.
     const isCurrent = this.operations.get(id) === operation;

@@ -28,9 +28,14 @@ interface StreamOperation {
 /** Starts a GraphQL operation that sends its results to the sink, each as JSON. graphql/server/operation-runner.ts implements it. */
 export type StartOperation = (
   operation: StreamOperation,
-  caller: Caller,
-  sink: EventSink,
-) => Promise<{ errors: object[] } | { result: object } | { unsubscribe: () => void }>;
+  options: {
+    caller: Caller;
+    sink: EventSink;
+    isReadOnly: boolean;
+    idempotencyKey: string | null;
+    traceId: string;
+  },
+) => Promise<{ errors: object[]; isPostRequired?: true } | { result: object } | { unsubscribe: () => void }>;
 
 export interface EventStreamServices extends AuthServices {
   connections: OpenConnections;
@@ -85,9 +90,9 @@ export class EventStreamRoutes {
     router
       .route('/graphql/stream')
       .all(withErrorBody(graphqlErrorBody), authenticate)
-      .get((request, response) => this.runOperation(response, request.query))
+      .get((request, response) => this.runOperation(request, response, request.query))
       .post(express.json({ limit: MAX_OPERATION_BODY }), (request, response) =>
-        this.runOperation(response, request.body),
+        this.runOperation(request, response, request.body),
       )
       .all((_request, response) => {
         const message = 'The method is not allowed. Send each operation with GET or POST.';
@@ -111,18 +116,28 @@ export class EventStreamRoutes {
     stream.start();
   }
 
-  private async runOperation(response: Response, input: unknown): Promise<void> {
+  private async runOperation(request: Request, response: Response, input: unknown): Promise<void> {
     const operation = parseOperation(input);
-    const stream = await this.openStream(response, 'graphql');
-    const result = await this.services.startOperation(operation, callerOf(response), stream);
+    const sink = await this.openStream(response, 'graphql');
+    const result = await this.services.startOperation(operation, {
+      caller: callerOf(response),
+      sink,
+      // Express also routes HEAD to the handler of GET.
+      isReadOnly: request.method !== 'POST',
+      idempotencyKey: request.get('idempotency-key') ?? null,
+      traceId: String(response.getHeader('x-request-id')),
+    });
     if ('errors' in result) {
-      response.status(400).set('cache-control', 'no-store').json(result);
+      const { errors, isPostRequired } = result;
+      response.status(isPostRequired ? 405 : 400).set('cache-control', 'no-store');
+      if (isPostRequired) response.set('allow', 'POST');
+      response.json({ errors });
     } else if ('result' in result) {
-      stream.send(JSON.stringify(result.result));
-      stream.complete();
+      sink.send(JSON.stringify(result.result));
+      sink.complete();
     } else {
       onClose(response, result.unsubscribe);
-      stream.start();
+      sink.start();
     }
   }
 

@@ -11,7 +11,7 @@ export interface TaskFilter {
   models?: readonly string[] | null;
   createdAfter?: Date | null;
   createdBefore?: Date | null;
-  /** Words that the prompt must contain. */
+  /** Words that the prompt must contain. None may have more than 2,000 bytes. */
   search?: string | null;
 }
 
@@ -71,7 +71,7 @@ export async function findPageOfTaskIds(db: Database, request: PageRequest): Pro
   if (search?.trim()) {
     const found = [
       ...conditions,
-      `to_tsvector('simple', task.prompt) @@ websearch_to_tsquery('simple', :search::text)`,
+      'prompt_words(task.workspace_id, task.prompt) @@ prompt_query(:workspaceId::uuid, :search::text)',
     ];
     sql = `
     WITH found AS MATERIALIZED (

@@ -17,7 +17,7 @@ export const TaskFilterInput = createInputType<TaskFilter>(
     createdBefore: nullable(GraphQLDateTime, 'Tasks created before this time.'),
     search: nullable(
       String,
-      'Words that the prompt must contain. "Quoted phrases", `or` and `-excluded` work as in a web search.',
+      'Words that the prompt must contain. "Quoted phrases", `or` and `-excluded` work as in a web search. At most 500 characters.',
     ),
   },
 );

@@ -12,6 +12,9 @@ import { type Dependencies } from '../dependencies.js';
 
 export type { Page, TaskFilter };
 
+/** Far more than a person types. Each word costs a lookup in the index, and one of more than 2,000 bytes an error. */
+const MAX_SEARCH_LENGTH = 500;
+
 /** Reads tasks, images and events for a caller. Those of another workspace are treated as if they did not exist. */
 export class History {
   private readonly byPosition: PageOrder<TaskEvent, bigint> = {
@@ -54,6 +57,12 @@ export class History {
   async pageOfTasks(caller: Caller, filter: TaskFilter, page: PageRequest): Promise<Page<Task>> {
     if ([filter.search ?? '', ...(filter.models ?? [])].some((text) => text.includes('\0'))) {
       throw new BadRequest('The filter contains a NUL character. Remove it.');
+    }
+    const searchLength = filter.search?.length ?? 0;
+    if (searchLength > MAX_SEARCH_LENGTH) {
+      throw new BadRequest(
+        `\`search\` has ${searchLength} characters. Shorten it to at most ${MAX_SEARCH_LENGTH}.`,
+      );
     }
     const read = (): Promise<Page<Task>> =>
       readPage(page, BY_ID, (before, limit) => this.deps.tasks.page(caller, filter, { before, limit }));

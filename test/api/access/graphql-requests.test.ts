@@ -216,6 +216,18 @@ describe('page arguments', () => {
     expect(errors?.[0]?.extensions).toEqual({ code: 'BAD_REQUEST' });
   });
 
+  test('a search with 500 characters is accepted, also as one word, and with one more it is a BAD_REQUEST', async () => {
+    for (const letter of ['x', 'ß', '狐', 'Ⱥ'])
+      await expect(
+        app.query(TasksDocument, { filter: { search: letter.repeat(500) } }),
+      ).resolves.toBeTruthy();
+    const { errors } = await app.execute(TasksDocument, { filter: { search: 'x'.repeat(501) } });
+    expect(errors?.[0]).toMatchObject({
+      message: '`search` has 501 characters. Shorten it to at most 500.',
+      extensions: { code: 'BAD_REQUEST' },
+    });
+  });
+
   test.each([{ search: 'a\0b' }, { models: ['a\0b'] }])(
     'a filter with a NUL character is a BAD_REQUEST: %j',
     async (filter) => {

@@ -5,13 +5,14 @@ import { createContextFactory } from '../graphql/server/context.js';
 import { OperationCache } from '../graphql/server/operation-cache.js';
 import { buildExecutableSchema } from '../graphql/server/schema.js';
 import { OperationRunner } from '../graphql/server/operation-runner.js';
-import { createGraphqlOverWebSocket } from '../graphql/server/websocket.js';
+import { createGraphqlOverWebSocket } from '../graphql/websocket/websocket.js';
 import { EventStreamRoutes } from '../http/events/event-stream-routes.js';
 import { fluxRoutes } from '../http/flux-api/flux-routes.js';
 import { isGraphqlRequest, createGraphqlHandler } from '../http/server/graphql-handler.js';
 import { ideAssetRoutes, isIdeRequest, createIdeHandler } from '../http/server/graphql-ide.js';
 import { close } from '../http/server/listen.js';
 import { createHttpApp } from '../http/server/http-app.js';
+import { RequestBodies } from '../http/server/request-bodies.js';
 import { Sandbox } from '../sandbox/sandbox.js';
 import { FluxApi } from '../services/flux-api/flux-api.js';
 import { type Health } from '../services/health.js';
@@ -44,13 +45,14 @@ export async function startTransports(
   );
   const maxHoldMs = tuning.fluxHoldTimeoutMs ?? FLUX_HOLD_TIMEOUT_MS;
   const heldRequests = new HeldRequests({ connections, eventSubscriptions, maxHoldMs });
+  const bodies = new RequestBodies();
   const fluxRouter = fluxRoutes(
-    { access, clientAddressOf, rateLimits },
+    { access, clientAddressOf, rateLimits, bodies },
     new FluxApi({ generation, history, signedLinks }),
     heldRequests,
   );
   const startOperation = operationRunner.start.bind(operationRunner);
-  const eventStreams = new EventStreamRoutes({ ...services, startOperation, clientAddressOf });
+  const eventStreams = new EventStreamRoutes({ ...services, startOperation, clientAddressOf, bodies });
   const extraRoutes = [];
   if (config.flux.token === null) {
     const sandbox = new Sandbox({ publicUrl: () => `${url}/sandbox`, log, delayMs: tuning.sandboxDelayMs });
@@ -58,7 +60,7 @@ export async function startTransports(
     extraRoutes.push({ path: '/sandbox', handler: sandbox.router });
   }
   if (ide) extraRoutes.push({ path: '/', handler: ideAssetRoutes() });
-  const shared = { ...services, clientAddressOf, allowedOrigins: config.push.allowedOrigins, log };
+  const shared = { ...services, clientAddressOf, bodies, allowedOrigins: config.push.allowedOrigins, log };
   const { maxBytes: maxImageBytes } = config.images;
   const app = createHttpApp(
     { ...shared, maxImageBytes, eventStreams, flux: fluxRouter, extraRoutes },

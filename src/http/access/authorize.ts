@@ -3,10 +3,12 @@ import { type Caller, type Scope } from '../../core/access/caller.js';
 import { type GetClientAddress } from '../../core/access/client-address.js';
 import { type Access, requireScope } from '../../services/access/access.js';
 import { type RateLimits } from '../../services/limits/rate-limits.js';
+import { type RequestBodies } from '../server/request-bodies.js';
 import { rateLimitHeaders } from '../limits/rate-limit-headers.js';
 
-/** The services that authenticate requests and enforce rate limits. */
+/** The services that authenticate requests, enforce rate limits, and then read bodies. */
 export interface AuthServices {
+  bodies: RequestBodies;
   access: Access;
   clientAddressOf: GetClientAddress;
   rateLimits: RateLimits;
@@ -20,7 +22,7 @@ type CredentialOf = (request: Request) => string | undefined;
  * Unauthenticated, Forbidden and RateLimited.
  */
 export function authorize(
-  { access, clientAddressOf, rateLimits }: AuthServices,
+  { access, clientAddressOf, rateLimits }: Omit<AuthServices, 'bodies'>,
   scope: Scope,
   credentialOf: CredentialOf = ({ headers }) => headers.authorization,
 ): RequestHandler {

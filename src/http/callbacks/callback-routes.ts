@@ -3,16 +3,20 @@ import { BadRequest, Unauthenticated } from '../../core/errors.js';
 import { newId } from '../../core/primitives/ids.js';
 import { type SignedLinks } from '../../services/access/signed-links.js';
 import { type Generation } from '../../services/tasks/generation.js';
+import { MAX_CALLBACK_BYTES, type RequestBodies } from '../server/request-bodies.js';
 
-/** Far above the size of a result, which holds links and a prompt. */
-const MAX_CALLBACK_BODY = '10mb';
+export interface CallbackServices {
+  generation: Generation;
+  signedLinks: SignedLinks;
+  bodies: RequestBodies;
+}
 
 /**
  * Receives the upstream's callbacks. The link authenticates them, because the upstream signs nothing. Responds with 200 to
  * every accepted callback, also to a duplicate. The upstream promises no retries, so an error status is reserved for what
  * was not accepted.
  */
-export function callbackRoutes(generation: Generation, signedLinks: SignedLinks): Router {
+export function callbackRoutes({ generation, signedLinks, bodies }: CallbackServices): Router {
   const router = express.Router();
   const authenticate: RequestHandler<{ taskId: string; token: string }> = ({ params }, _response, next) => {
     if (signedLinks.verifyCallbackToken(params.taskId, params.token) !== null) return next();
@@ -20,7 +24,7 @@ export function callbackRoutes(generation: Generation, signedLinks: SignedLinks)
       'The callback link is invalid. Post to the link that the task was submitted with.',
     );
   };
-  const rawBody = express.raw({ type: () => true, limit: MAX_CALLBACK_BODY });
+  const rawBody = bodies.raw(MAX_CALLBACK_BYTES);
   router.post('/callbacks/flux/:taskId/:token', authenticate, rawBody, async (request, response) => {
     const { taskId, token } = request.params;
     const attempt = signedLinks.verifyCallbackToken(taskId, token);

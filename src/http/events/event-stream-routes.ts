@@ -1,4 +1,4 @@
-import express, { type Request, type RequestHandler, type Response, Router } from 'express';
+import { type Request, type RequestHandler, type Response, Router } from 'express';
 import { type Caller } from '../../core/access/caller.js';
 import { BadRequest } from '../../core/errors.js';
 import { EVENT_TYPES, type EventType, type TaskEvent } from '../../core/events/task-event.js';
@@ -13,9 +13,8 @@ import { EventStreamResponse, type StreamFormat } from './event-stream-response.
 import { type AuthServices, authorize, callerOf } from '../access/authorize.js';
 import { onClose } from '../server/on-close.js';
 import { graphqlErrorBody, withErrorBody } from '../server/reply-with-error.js';
+import { MAX_STREAM_OPERATION_BYTES } from '../server/request-bodies.js';
 
-/** The same as over WebSocket, for a document and its variables. */
-const MAX_OPERATION_BODY = '64kb';
 /** Shorter than the idle timeouts of proxies, which are 60 s and sometimes 15 s. */
 const KEEP_ALIVE_MS = 12_000;
 
@@ -91,7 +90,7 @@ export class EventStreamRoutes {
       .route('/graphql/stream')
       .all(withErrorBody(graphqlErrorBody), authenticate)
       .get((request, response) => this.runOperation(request, response, request.query))
-      .post(express.json({ limit: MAX_OPERATION_BODY }), (request, response) =>
+      .post(services.bodies.json(MAX_STREAM_OPERATION_BYTES), (request, response) =>
         this.runOperation(request, response, request.body),
       )
       .all((_request, response) => {

@@ -12,8 +12,7 @@ import { parseImagesRequest, parseTasksRequest } from './flux-body.js';
 import { callerOf, type AuthServices, authorize } from '../access/authorize.js';
 import { onClose } from '../server/on-close.js';
 import { type ErrorBody, withErrorBody } from '../server/reply-with-error.js';
-
-const MAX_BODY_SIZE = '1mb';
+import { MAX_JSON_BYTES } from '../server/request-bodies.js';
 
 /**
  * Routes below `/flux`: the Flux API with the paths, bodies and errors of the hosted one. Its clients only change the
@@ -22,7 +21,7 @@ const MAX_BODY_SIZE = '1mb';
 export function fluxRoutes(auth: AuthServices, api: FluxApi, heldRequests: HeldRequests): Router {
   const router = express.Router();
   // Accepts every JSON value, so that our own message answers a body that is not an object.
-  const jsonBody = express.json({ limit: MAX_BODY_SIZE, strict: false });
+  const jsonBody = auth.bodies.json(MAX_JSON_BYTES, { strict: false });
 
   router.use('/flux', withErrorBody(fluxErrorBody));
   router.post('/flux/images', authorize(auth, 'tasks:write'), jsonBody, async (request, response) => {

@@ -7,8 +7,14 @@ import { type Uploads } from '../../services/images/uploads.js';
 
 /** Receives images at upload links: the bytes with PUT, or a multipart form with one file with POST. */
 export function uploadRoutes(uploads: Uploads, signedLinks: SignedLinks, maxBytes: number): Router {
-  const receive = async (request: Request<{ id: string }>, response: Response, bytes: Readable) => {
+  const receive = async (
+    request: Request<{ id: string }>,
+    response: Response,
+    open: (request: Request) => Readable,
+  ) => {
     const token = typeof request.query.t === 'string' ? request.query.t : '';
+    uploads.requireValidLink(request.params.id, token);
+    const bytes = open(request);
     // The stream can fail before `receive` reads it, or without being read.
     bytes.on('error', () => undefined);
     try {
@@ -23,12 +29,12 @@ export function uploadRoutes(uploads: Uploads, signedLinks: SignedLinks, maxByte
   };
   const router = express.Router();
   router.put('/uploads/:id', async (request, response) => {
-    if (Number(request.headers['content-length'] ?? 0) > maxBytes) {
-      throw new PayloadTooLarge(maxBytes);
-    }
-    await receive(request, response, bodyStreamOf(request));
+    await receive(request, response, () => {
+      if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw new PayloadTooLarge(maxBytes);
+      return bodyStreamOf(request);
+    });
   });
-  router.post('/uploads/:id', (request, response) => receive(request, response, firstFileOf(request)));
+  router.post('/uploads/:id', (request, response) => receive(request, response, firstFileOf));
   return router;
 }
 
@@ -76,7 +82,10 @@ function parserOf({ headers }: Request): BusboyInstance {
     );
   }
   try {
-    return new Busboy({ headers: { ...headers, 'content-type': contentType }, limits: { files: 1 } });
+    return new Busboy({
+      headers: { ...headers, 'content-type': contentType },
+      limits: { files: 1 },
+    });
   } catch (error) {
     throw Object.assign(error as Error, { type: 'form.boundary.missing' });
   }

@@ -4,7 +4,7 @@ import {
   type RequestListener,
   type ServerResponse,
 } from 'node:http';
-import express, { type Request, type Response } from 'express';
+import { type Request, type RequestHandler, type Response } from 'express';
 import { type Logger } from 'pino';
 import { type Caller } from '../../core/access/caller.js';
 import { newId } from '../../core/primitives/ids.js';
@@ -13,6 +13,7 @@ import { type RateLimitStatus } from '../../services/limits/rate-limits.js';
 import { type AuthServices } from '../access/authorize.js';
 import { EXPOSED_HEADERS, rateLimitHeaders } from '../limits/rate-limit-headers.js';
 import { graphqlErrorBody } from './reply-with-error.js';
+import { MAX_JSON_BYTES } from './request-bodies.js';
 import { securityHeaders } from './security-headers.js';
 
 /** Executes the GraphQL request of an authenticated caller. graphql/server/apollo.ts implements it. */
@@ -35,7 +36,6 @@ export interface GraphqlHandlerServices extends Omit<AuthServices, 'rateLimits'>
   log: Logger;
 }
 
-const parseJson = express.json({ limit: '1mb' });
 const JSON_CONTENT_TYPE = 'application/json; charset=utf-8';
 
 /** Whether `createGraphqlHandler` handles the request. Express answers the preflights of all paths. */
@@ -50,10 +50,12 @@ export function isGraphqlRequest({ method, url = '' }: IncomingMessage): boolean
 export function createGraphqlHandler({
   access,
   clientAddressOf,
+  bodies,
   executeGraphql,
   allowedOrigins,
   log,
 }: GraphqlHandlerServices): RequestListener {
+  const parseJson = bodies.json(MAX_JSON_BYTES);
   const commonHeaders = {
     ...securityHeaders(),
     'cache-control': 'no-store',
@@ -64,7 +66,7 @@ export function createGraphqlHandler({
     try {
       const { method = 'GET', url = '', headers } = request;
       const caller = await access.authenticate(headers.authorization, clientAddressOf(request));
-      const body = method === 'GET' ? {} : await readJsonBody(request);
+      const body = method === 'GET' ? {} : await readJsonBody(request, parseJson);
       const search = url.replace(/^[^?]*/, '');
       return await executeGraphql({ method, headers, search, body, traceId }, caller);
     } catch (error) {
@@ -116,13 +118,13 @@ export function createGraphqlHandler({
  * Reads a JSON object or list from the body, as Express does on all other paths. Returns an empty object for an empty body
  * and for other content types. Rejects with an error that core/public-error.ts translates.
  */
-function readJsonBody(request: IncomingMessage): Promise<unknown> {
+function readJsonBody(request: IncomingMessage, parseJson: RequestHandler): Promise<unknown> {
   const expressRequest = request as Request;
   return new Promise((resolve, reject) => {
     // The parser does not use the response.
-    parseJson(expressRequest, {} as Response, (error?: Error) => {
+    void parseJson(expressRequest, {} as Response, (error?: Error | string) => {
       if (error === undefined) resolve(expressRequest.body ?? {});
-      else reject(error);
+      else reject(error instanceof Error ? error : new Error(error));
     });
   });
 }

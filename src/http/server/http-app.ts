@@ -82,7 +82,7 @@ export function createHttpApp(services: HttpServices, roles: { api: boolean }): 
   });
   if (roles.api) {
     // Before CORS and helmet: only the upstream posts callbacks, and nothing may fail before its single attempt is committed.
-    app.use(callbackRoutes(services.generation, services.signedLinks));
+    app.use(callbackRoutes(services));
     // Any origin is safe by default, because pages send credentials explicitly. Browsers never add them as they do cookies.
     app.use(
       cors({

@@ -91,6 +91,12 @@ export class Uploads {
     };
   }
 
+  /** Throws LinkInvalid, so that nothing is read from a client without a link. Whether the link expired, `receive` tells. */
+  requireValidLink(uploadId: string, token: string): void {
+    if (!isId(uploadId) || !this.deps.signedLinks.isValidUploadToken(uploadId, token))
+      throw new LinkInvalid('This upload link is invalid. Request a new one with `createUpload`.');
+  }
+
   /**
    * Stores the image that was sent to a link, after turning it upright and removing its metadata. Since a response
    * can be lost, using the link again returns the image that was created. One body of a link is received at a time: a newer
@@ -99,9 +105,7 @@ export class Uploads {
    * failed, or BadRequest when the body is not an image. After the last four, the link can be used again.
    */
   async receive(uploadId: string, token: string, body: Readable): Promise<Image> {
-    if (!isId(uploadId) || !this.deps.signedLinks.isValidUploadToken(uploadId, token)) {
-      throw new LinkInvalid('This upload link is invalid. Request a new one with `createUpload`.');
-    }
+    this.requireValidLink(uploadId, token);
     for (let isReplaced = false; ;) {
       const upload = await this.deps.uploads.find(uploadId);
       if (upload?.usedAt) return this.imageOf(upload);

@@ -4,7 +4,8 @@ import { GRAPHQL_TRANSPORT_WS_PROTOCOL, handleProtocols } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { type GetClientAddress } from '../../core/access/client-address.js';
 import { type EventSubscriptions } from '../../services/events/event-subscriptions.js';
-import { CLOSE_FRAMES, WebSocketSession, type WebSocketServices } from './websocket-session.js';
+import { CLOSE_FRAMES } from './close-frames.js';
+import { WebSocketSession, type WebSocketServices } from './websocket-session.js';
 
 /** Limit for each message of a client. The largest ones hold a document and its variables. */
 const MAX_MESSAGE_BYTES = 64 * 1024;
@@ -46,9 +47,16 @@ export function createGraphqlOverWebSocket(
     new WebSocketSession({ socket, duplex, clientAddress }, services);
     socket.on('pong', () => awaitingPong.delete(socket));
   };
+  /** The bytes that a client had not read at the last ping, if it is not read from because of them: see SocketBacklog. */
+  const unreadBytes = new WeakMap<WebSocket, number>();
+  const makesProgress = (socket: WebSocket) => {
+    const before = unreadBytes.get(socket) ?? Infinity;
+    unreadBytes.set(socket, socket.bufferedAmount);
+    return socket.isPaused && socket.bufferedAmount < before;
+  };
   const keepAliveTimer = setInterval(() => {
     for (const socket of server.clients) {
-      if (awaitingPong.has(socket)) socket.terminate();
+      if (awaitingPong.has(socket) && !makesProgress(socket)) socket.terminate();
       else if (socket.readyState === socket.OPEN) {
         awaitingPong.add(socket);
         socket.ping();
@@ -58,9 +66,9 @@ export function createGraphqlOverWebSocket(
   return {
     upgrade: (request, duplex, head) => {
       const { origin } = request.headers;
-      if (request.url?.split('?')[0] !== '/graphql') duplex.end(NOT_FOUND_RESPONSE);
+      if (request.url?.split('?')[0] !== '/graphql') refuse(duplex, NOT_FOUND_RESPONSE);
       else if (origin && allowedOrigins && !allowedOrigins.includes(origin))
-        duplex.end(FORBIDDEN_ORIGIN_RESPONSE);
+        refuse(duplex, FORBIDDEN_ORIGIN_RESPONSE);
       else
         server.handleUpgrade(request, duplex, head, (socket) =>
           accept(socket, duplex, services.clientAddressOf(request)),
@@ -83,4 +91,10 @@ export function createGraphqlOverWebSocket(
       server.close();
     },
   };
+}
+
+/** After an upgrade the HTTP server applies no time-outs to the socket, so a client that keeps it open would hold it for ever. */
+function refuse(duplex: Duplex, response: string): void {
+  duplex.on('error', () => undefined);
+  duplex.once('finish', () => duplex.destroy()).end(response);
 }

@@ -1,5 +1,5 @@
 import { type Duplex } from 'node:stream';
-import { CloseCode, MessageType, parseMessage, type Message } from 'graphql-ws';
+import { MessageType, parseMessage, type Message } from 'graphql-ws';
 import { type Logger } from 'pino';
 import { WebSocket } from 'ws';
 import { type Caller } from '../../core/access/caller.js';
@@ -8,47 +8,11 @@ import { type StreamEndReason, type EventSink } from '../../core/events/event-si
 import { reportError } from '../../core/public-error.js';
 import { type Access } from '../../services/access/access.js';
 import { type OpenConnections } from '../../services/limits/open-connections.js';
-import { toFormattedError } from './format-error.js';
-import { type OperationRequest } from './operation-cache.js';
-import { type OperationRunner } from './operation-runner.js';
-
-/** Close codes and reasons. Codes below 4000 are those of RFC 6455, and 44xx those of graphql-transport-ws. docs/PROTOCOL.md lists them. */
-export const CLOSE_FRAMES = {
-  goingAway: { code: 1001, reason: 'Going away' },
-  tryAgainLater: { code: 1013, reason: 'Try again later' },
-  tooManyConnections: { code: 1013, reason: 'Too many connections' },
-  badRequest: { code: CloseCode.BadRequest, reason: 'Invalid graphql-transport-ws message' },
-  unauthorized: { code: CloseCode.Unauthorized, reason: 'Unauthorized' },
-  forbidden: { code: CloseCode.Forbidden, reason: 'Forbidden' },
-  subprotocolNotAcceptable: {
-    code: CloseCode.SubprotocolNotAcceptable,
-    reason: 'Use the subprotocol graphql-transport-ws',
-  },
-  initTimeout: {
-    code: CloseCode.ConnectionInitialisationTimeout,
-    reason: 'Connection initialisation timeout',
-  },
-  subscriberAlreadyExists: { code: CloseCode.SubscriberAlreadyExists, reason: 'Operation ID already in use' },
-  tooManyInitRequests: {
-    code: CloseCode.TooManyInitialisationRequests,
-    reason: 'Too many initialisation requests',
-  },
-  /** Darkroom's own code. The cursor to resume after is appended to the reason. */
-  tooSlow: { code: 4480, reason: 'Too slow' },
-} as const;
-
-/** How the socket closes if the connection is refused with this HTTP status. */
-const CLOSE_FRAMES_BY_STATUS: Readonly<Record<number, { code: number; reason: string }>> = {
-  401: CLOSE_FRAMES.forbidden,
-  429: CLOSE_FRAMES.tooManyConnections,
-};
-
-/** How the socket closes if the push ends a subscription for this reason. */
-const CLOSE_FRAMES_BY_REASON = {
-  'going-away': CLOSE_FRAMES.goingAway,
-  'too-slow': CLOSE_FRAMES.tooSlow,
-  'api-key-revoked': CLOSE_FRAMES.forbidden,
-} as const satisfies Record<StreamEndReason, object>;
+import { toFormattedError } from '../server/format-error.js';
+import { type OperationRequest } from '../server/operation-cache.js';
+import { type OperationRunner, type StartResult } from '../server/operation-runner.js';
+import { CLOSE_FRAMES, CLOSE_FRAMES_BY_REASON, CLOSE_FRAMES_BY_STATUS } from './close-frames.js';
+import { SocketBacklog } from './socket-backlog.js';
 
 /** A web page needs a handful. Each one uses memory while it is open. */
 const MAX_OPERATIONS_PER_CONNECTION = 100;
@@ -88,12 +52,14 @@ export class WebSocketSession {
   private readonly operations = new Map<string, RunningOperation>();
   private readonly initTimer: NodeJS.Timeout;
   private releaseSlot: (() => void) | null = null;
+  private readonly backlog: SocketBacklog;
 
   constructor(
     readonly connection: WebSocketConnection,
     private readonly services: WebSocketServices,
   ) {
-    const { socket } = connection;
+    const { socket, duplex } = connection;
+    this.backlog = new SocketBacklog(socket, duplex);
     this.initTimer = setTimeout(() => this.close(CLOSE_FRAMES.initTimeout), INIT_TIMEOUT_MS);
     socket.on('message', (data, isBinary) =>
       // ws emits a Buffer, because `binaryType` has its default.
@@ -118,13 +84,14 @@ export class WebSocketSession {
   }
 
   private send(message: object): void {
-    this.connection.socket.send(JSON.stringify(message));
+    this.backlog.send(JSON.stringify(message));
   }
 
   private dispose(): void {
     clearTimeout(this.initTimer);
     for (const { unsubscribe } of this.operations.values()) unsubscribe?.();
     this.operations.clear();
+    this.backlog.close();
     this.releaseSlot?.();
   }
 
@@ -171,6 +138,7 @@ export class WebSocketSession {
       await acquired;
       if (!this.isOpen) return;
       this.caller = caller;
+      this.backlog.trust();
       clearTimeout(this.initTimer);
       this.send({ type: MessageType.ConnectionAck });
     } catch (error) {
@@ -186,17 +154,28 @@ export class WebSocketSession {
       return this.reject(id, new TooManyConnections(TOO_MANY_OPERATIONS));
     const operation: RunningOperation = { unsubscribe: null };
     this.operations.set(id, operation);
-    const result = await this.services.operationRunner
-      .start(request, { caller: this.caller, sink: new WebSocketSink(this, id) })
-      .catch((error: unknown) => ({ error }));
-    // The client may have completed the operation in the meantime, and even have started another one with its ID.
-    const isCurrent = this.operations.get(id) === operation;
+    // The client may complete the operation in the meantime, and even start another one with its ID.
+    const isCurrent = () => this.operations.get(id) === operation;
+    const options = { caller: this.caller, sink: new WebSocketSink(this, id) };
+    await this.backlog.run(async () => {
+      if (!isCurrent()) return;
+      const result = await this.services.operationRunner
+        .start(request, options)
+        .catch((error: unknown) => ({ error }));
+      if (isCurrent()) this.sendResult(id, operation, result);
+      else if ('unsubscribe' in result) result.unsubscribe();
+    });
+  }
+
+  private sendResult(
+    id: string,
+    operation: RunningOperation,
+    result: StartResult | { error: unknown },
+  ): void {
     if ('unsubscribe' in result) {
-      if (isCurrent) operation.unsubscribe = result.unsubscribe;
-      else result.unsubscribe();
+      operation.unsubscribe = result.unsubscribe;
       return;
     }
-    if (!isCurrent) return;
     this.operations.delete(id);
     if ('error' in result) return this.reject(id, result.error);
     if ('errors' in result) return this.send({ id, type: MessageType.Error, payload: result.errors });

@@ -1,0 +1,34 @@
+import { expect, test } from '@jest/globals';
+import { filesBelow, readText } from '../support/docs/markdown.js';
+
+const ROW = /^\| ([^|]+?) +\| (\d+) kB +\| `(\w+)` in `([^`]+)` +\|$/gm;
+/** What buffers the body of a request, or a message, as a whole. */
+const BUFFERING = /express\.(json|raw|text|urlencoded)\(|maxPayload|\.bufferedAmount >/;
+/** Not part of an installation with a real upstream. */
+const EXEMPT = /^src\/sandbox\//;
+
+const rows = [...readText('docs/SECURITY.md').matchAll(ROW)].map(([, , kilobytes, name = '', path = '']) => ({
+  bytes: Number(kilobytes) * 1024,
+  name,
+  path,
+}));
+
+/** The value of a constant that is a product of numbers. */
+function valueOf(name: string, path: string): number {
+  const [, product = ''] = new RegExp(`const ${name} = ([\\d_ *]+);`).exec(readText(path)) ?? [];
+  return product.split('*').reduce((value, factor) => value * Number(factor.replaceAll('_', '')), 1);
+}
+
+test('the table of buffers in SECURITY.md has the bounds of the code', () => {
+  expect(rows.length).toBeGreaterThanOrEqual(7);
+  expect(rows.map(({ name, path }) => ({ name, path, bytes: valueOf(name, path) }))).toEqual(
+    rows.map(({ name, path, bytes }) => ({ name, path, bytes })),
+  );
+});
+
+test('every file of src that buffers a body or a message is in the table', () => {
+  const buffering = filesBelow('src', '.ts').filter(
+    (path) => !EXEMPT.test(path) && BUFFERING.test(readText(path)),
+  );
+  expect(buffering.filter((path) => !rows.some((row) => row.path === path))).toEqual([]);
+});

@@ -8,6 +8,7 @@ import { EmbeddedPostgres } from '../db/embedded/embedded-postgres.js';
 import { EventRepository } from '../db/events/event-repository.js';
 import { ImageRepository } from '../db/images/image-repository.js';
 import { migrate } from '../db/postgres/migrate.js';
+import { SubmissionPaceRepository } from '../db/tasks/submission-pace-repository.js';
 import { TaskRepository } from '../db/tasks/task-repository.js';
 import { EventLog } from '../event-log/event-log.js';
 import { openStore } from '../storage/open-store.js';
@@ -71,7 +72,7 @@ export async function startAdapters(context: AppContext) {
 
   const cursors = new EventCursorCodec(signer, await events.logId());
   const urlGuards = { sourceImages: sourceImageGuard, webhooks: webhookGuard };
-  const repositories = { tasks, images, events };
+  const repositories = { tasks, images, events, submissionPace: new SubmissionPaceRepository(db) };
   return {
     usesSandbox,
     signer,

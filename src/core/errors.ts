@@ -231,16 +231,33 @@ export class UpstreamPaused extends appError('UPSTREAM_PAUSED', 503) {
  */
 export type SubmitOutcome = 'not-sent' | 'refused' | 'unknown';
 
+/**
+ * A refusal that is not about the request. RATE: the upstream has too much to do. ACCOUNT: our account is out of credit,
+ * disabled, or its token is not accepted. Every other request would be refused as well, so all instances slow down.
+ */
+export interface BackPressure {
+  kind: 'RATE' | 'ACCOUNT';
+  /** The time that the upstream asks to wait. Null when it does not say. */
+  retryAfterMs: number | null;
+}
+
 /** An error of the upstream, mapped to our codes where it occurred. It alone decides whether and when to try again. */
 export class UpstreamError extends appError('UPSTREAM_ERROR', 502) {
   private readonly retryDelaysMs: readonly number[];
+  /** Present when the task waits for the upstream instead of using up its attempts. */
+  readonly backPressure: BackPressure | null;
   constructor(
     readonly outcome: SubmitOutcome,
     readonly failure: TaskFailure,
-    { retryDelaysMs, cause }: { retryDelaysMs: readonly number[]; cause?: unknown },
+    {
+      retryDelaysMs,
+      backPressure = null,
+      cause,
+    }: { retryDelaysMs: readonly number[]; backPressure?: BackPressure | null; cause?: unknown },
   ) {
     super(failure.message, { cause });
     this.retryDelaysMs = retryDelaysMs;
+    this.backPressure = backPressure;
   }
 
   /**

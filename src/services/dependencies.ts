@@ -15,6 +15,7 @@ import { type ConnectionSlotRepository } from '../db/limits/connection-slot-repo
 import { type InFlightRepository } from '../db/limits/in-flight-repository.js';
 import { type RateLimitRepository } from '../db/limits/rate-limit-repository.js';
 import { type LeaseRepository } from '../db/postgres/lease-repository.js';
+import { type SubmissionPaceRepository } from '../db/tasks/submission-pace-repository.js';
 import { type TaskRepository } from '../db/tasks/task-repository.js';
 import { type WebhookRepository } from '../db/webhooks/webhook-repository.js';
 import { type EventLog } from '../event-log/event-log.js';
@@ -44,6 +45,7 @@ export interface Dependencies {
   signer: Signer;
   slots: ConnectionSlotRepository;
   store: ImageStore;
+  submissionPace: SubmissionPaceRepository;
   tasks: TaskRepository;
   uploads: UploadRepository;
   upstream: AceDataClient;

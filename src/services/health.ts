@@ -5,6 +5,7 @@ import { type Worker } from '../queue/worker.js';
 import { type Dependencies } from './dependencies.js';
 
 const STORE_CHECK_TTL_MS = 5_000;
+const UPSTREAM_CHECK_TTL_MS = 1_000;
 /** Even a busy installation needs years for the other half, and changing a column takes a maintenance window. */
 const MAX_SEQUENCE_USE_PERCENT = 50;
 const SEQUENCE_CHECK_TTL_MS = 3_600_000;
@@ -17,7 +18,10 @@ interface ComponentHealth {
   error?: string;
 }
 
-export interface HealthDependencies extends Pick<Dependencies, 'eventLog' | 'store' | 'upstreamGate'> {
+export interface HealthDependencies extends Pick<
+  Dependencies,
+  'eventLog' | 'store' | 'submissionPace' | 'upstreamGate'
+> {
   /** Rejects when the database does not respond. */
   ping: () => Promise<void>;
   sequences: SequenceRepository;
@@ -32,6 +36,12 @@ export class Health {
   private readonly checkStore = cachedFor(STORE_CHECK_TTL_MS, () =>
     healthOf(() => this.deps.store.assertWritable()),
   );
+
+  private readonly checkUpstream = cachedFor(UPSTREAM_CHECK_TTL_MS, async () => {
+    const { kind, failure, refusedAt, submissionsPerSecond } = await this.deps.submissionPace.find();
+    if (kind === null) return { ok: true };
+    return { ok: kind !== 'ACCOUNT', error: failure?.code, refusedAt, submissionsPerSecond };
+  });
 
   private readonly checkSequences = cachedFor(SEQUENCE_CHECK_TTL_MS, async (): Promise<ComponentHealth> => {
     const found = await this.deps.sequences.findRunningOut(MAX_SEQUENCE_USE_PERCENT);
@@ -63,7 +73,14 @@ export class Health {
       error: 'unknown',
     }));
     // These do not make the instance unready. Without the store tasks continue, and ingesting is retried.
-    return { ready, components, store: await this.checkStore(), sequences, upstream: upstreamGate.state };
+    const upstream = await this.checkUpstream().catch(() => ({ ok: false, error: 'unknown' }));
+    return {
+      ready,
+      components,
+      store: await this.checkStore(),
+      sequences,
+      upstream: { ...upstreamGate.state, ...upstream },
+    };
   }
 }
 

@@ -1,4 +1,4 @@
-import { UpstreamError } from '../core/errors.js';
+import { type BackPressure, UpstreamError } from '../core/errors.js';
 import { type TaskFailure } from '../core/tasks/task-failure.js';
 import { type HttpResponse } from '../net/http-client.js';
 import { type RequestFailed } from '../net/request-failed.js';
@@ -9,17 +9,17 @@ import { type WireReply } from './acedata-wire.js';
 interface ErrorRule extends Pick<TaskFailure, 'code' | 'message' | 'retryable'> {
   /** Delays of the automatic retries. None if absent. */
   retryDelaysMs?: readonly number[];
+  /** Present if the refusal is about all requests. The task then waits, and has no retry delays of its own. */
+  pressure?: BackPressure['kind'];
   /** Whether to include the upstream's message, because it helps the caller. */
   quotesUpstream?: boolean;
 }
 
-/** The upstream's documentation recommends these delays for 429. */
-const RATE_LIMIT_RETRY_DELAYS_MS: readonly number[] = [1_000, 2_000, 4_000, 8_000, 16_000];
 /** The upstream's documentation recommends a few retries. */
 const FAILURE_RETRY_DELAYS_MS: readonly number[] = [2_000, 8_000];
 /** Twenty retries over about eight minutes are free. The task's deadline may end them earlier. */
 const UNREACHABLE_RETRY_DELAYS_MS: readonly number[] = [
-  ...RATE_LIMIT_RETRY_DELAYS_MS,
+  ...[1_000, 2_000, 4_000, 8_000, 16_000],
   ...Array<number>(15).fill(30_000),
 ];
 /** A longer `Retry-After` would exceed many deadlines, and a refused retry is free. */
@@ -29,6 +29,7 @@ const OUT_OF_CREDIT: ErrorRule = {
   code: 'UPSTREAM_OUT_OF_CREDIT',
   message: 'The upstream account is out of credit. Ask the operator to top it up, then retry the task.',
   retryable: true,
+  pressure: 'ACCOUNT',
 };
 const CONTENT_REJECTED: ErrorRule = {
   code: 'CONTENT_REJECTED',
@@ -39,11 +40,13 @@ const CREDENTIALS: ErrorRule = {
   code: 'UPSTREAM_CREDENTIALS',
   message: "The upstream rejected Darkroom's API token. Ask the operator to renew it, then retry the task.",
   retryable: true,
+  pressure: 'ACCOUNT',
 };
 const DISABLED: ErrorRule = {
   code: 'UPSTREAM_DISABLED',
   message: "The upstream has disabled Darkroom's access. Ask the operator to enable it, then retry the task.",
   retryable: true,
+  pressure: 'ACCOUNT',
 };
 const BAD_REQUEST: ErrorRule = {
   code: 'UPSTREAM_BAD_REQUEST',
@@ -56,7 +59,7 @@ const RATE_LIMITED: ErrorRule = {
   code: 'UPSTREAM_RATE_LIMITED',
   message: 'The upstream is rate limiting requests. Retry the task in a minute.',
   retryable: true,
-  retryDelaysMs: RATE_LIMIT_RETRY_DELAYS_MS,
+  pressure: 'RATE',
 };
 const FAILED: ErrorRule = {
   code: 'UPSTREAM_FAILED',
@@ -106,10 +109,10 @@ export function errorFromResponse(response: UpstreamResponse, purpose: RequestPu
   const { status, headers, body: reply } = response;
   const rule = findRefusalRule(status, reply);
   if (rule === null) return unknownOutcomeError(purpose, describeResponse(status, reply), { reply });
-  const retryAfterMs =
-    rule === RATE_LIMITED ? parseRetryAfter(headers['retry-after'], MAX_RETRY_AFTER_MS) : null;
-  const retryDelaysMs = (rule.retryDelaysMs ?? []).map((delayMs) => retryAfterMs ?? delayMs);
-  return new UpstreamError('refused', toFailure(rule, reply), { retryDelaysMs });
+  const { pressure, retryDelaysMs = [] } = rule;
+  const retryAfterMs = parseRetryAfter(headers['retry-after'], MAX_RETRY_AFTER_MS);
+  const backPressure = pressure ? { kind: pressure, retryAfterMs } : null;
+  return new UpstreamError('refused', toFailure(rule, reply), { retryDelaysMs, backPressure });
 }
 
 /** Turns a request without a complete response into an error. */

@@ -18,6 +18,9 @@ const FAILURES_BEFORE_OPEN = 5;
 /** How long the gate stays open before one request probes the upstream. */
 export const PROBE_DELAY_MS = 3_000;
 
+/** How often an instance asks whether it may submit, while all instances together submit as much as they may. */
+export const PACED_CLAIM_INTERVAL_MS = 500;
+
 /** State of the gate. As usual for circuit breakers, `open` lets nothing through, `half-open` one probe, `closed` everything. */
 export interface UpstreamGateState {
   breaker: 'closed' | 'open' | 'half-open';
@@ -27,7 +30,8 @@ export interface UpstreamGateState {
 
 /**
  * Limits this instance's use of the upstream: at most `limit` requests at once, and none while it is down. The queue checks
- * `isBlocked` before it takes work, so that tasks wait as QUEUED instead of in here.
+ * `isBlocked` before it takes work, so that tasks wait as QUEUED instead of in here. The limits of all instances together are
+ * in PostgreSQL, and each claim of a task applies them. While they leave no room, one claim at a time asks for it.
  */
 export class UpstreamGate {
   private readonly breaker: CircuitBreakerPolicy = circuitBreaker(
@@ -40,9 +44,13 @@ export class UpstreamGate {
   );
   private readonly slots;
   private openedAt = 0;
+  /** When a claim last found no room. Null once a claim found room, or no task. */
+  private pacedAt: number | null = null;
+  private pendingClaims = 0;
 
   constructor(
-    private readonly limit: number,
+    /** Requests that may be under way at the same time. */
+    readonly limit: number,
     log: Logger,
   ) {
     this.slots = bulkhead(limit, Infinity);
@@ -62,10 +70,27 @@ export class UpstreamGate {
     }
   }
 
+  /** Claims a task within `run`, and notes whether there was room for it. */
+  async claim<Claim extends { isPaused?: boolean }>(claimNext: () => Promise<Claim>): Promise<Claim> {
+    this.pendingClaims += 1;
+    try {
+      const claim = await claimNext();
+      this.pacedAt = claim.isPaused ? performance.now() : null;
+      return claim;
+    } finally {
+      this.pendingClaims -= 1;
+    }
+  }
+
   /** Whether work started now would have to wait. */
   get isBlocked(): boolean {
     const isPaused = this.breaker.state === CircuitState.Open && Date.now() - this.openedAt < PROBE_DELAY_MS;
-    return isPaused || this.isProbing || this.slots.executionSlots === 0;
+    return isPaused || this.isProbing || this.isPaced || this.slots.executionSlots === 0;
+  }
+
+  private get isPaced(): boolean {
+    if (this.pacedAt === null) return false;
+    return this.pendingClaims > 0 || performance.now() - this.pacedAt < PACED_CLAIM_INTERVAL_MS;
   }
 
   private get isProbing(): boolean {

@@ -72,8 +72,11 @@ const EXPECTED_ERRORS: Record<FluxErrorCode, [upstream: [number, string], darkro
     [500, 'api_error'],
   ],
 };
-/** Submissions refused with these codes generated nothing. Darkroom repeats them, for up to 30 s in this test. */
-const REPEATED: readonly FluxErrorCode[] = ['too_many_requests', 'api_error'];
+/** Submissions refused with these codes generated nothing. Darkroom repeats them, most of them until the task's deadline. */
+const REPEATED: readonly FluxErrorCode[] = [
+  ...(['too_many_requests', 'api_error'] as const),
+  ...(['no_token', 'invalid_token', 'token_expired', 'used_up', 'disabled'] as const),
+];
 /** Not repeated, because the request may have succeeded. */
 const UNCONFIRMED: FluxErrorCode = 'timeout';
 

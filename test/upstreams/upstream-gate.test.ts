@@ -1,7 +1,11 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { pino } from 'pino';
 import { UpstreamPaused } from '../../src/core/errors.js';
-import { type Reachability, UpstreamGate } from '../../src/upstreams/upstream-gate.js';
+import {
+  PACED_CLAIM_INTERVAL_MS,
+  type Reachability,
+  UpstreamGate,
+} from '../../src/upstreams/upstream-gate.js';
 
 const PROBE_DELAY_MS = 3_000;
 
@@ -90,6 +94,31 @@ describe('the concurrency limit', () => {
     await expect(run).rejects.toBe(failure);
     await next;
     expect(gate.state).toMatchObject({ breaker: 'closed', inFlight: 0 });
+  });
+});
+
+describe('the limits of all instances', () => {
+  test('block this instance after a claim that found no room, and no longer after one that did', async () => {
+    const gate = new UpstreamGate(3, log);
+    await gate.claim(() => Promise.resolve({ isPaused: true }));
+    expect(gate.isBlocked).toBe(true);
+    await gate.claim(() => Promise.resolve({}));
+    expect(gate.isBlocked).toBe(false);
+  });
+
+  test('let one claim at a time ask again', async () => {
+    let time = 0;
+    jest.spyOn(performance, 'now').mockImplementation(() => time);
+    const gate = new UpstreamGate(3, log);
+    await gate.claim(() => Promise.resolve({ isPaused: true }));
+    time += PACED_CLAIM_INTERVAL_MS;
+    expect(gate.isBlocked).toBe(false);
+    let answer: (claim: { isPaused?: boolean }) => void = () => undefined;
+    const claim = gate.claim(() => new Promise<{ isPaused?: boolean }>((resolve) => (answer = resolve)));
+    expect(gate.isBlocked).toBe(true);
+    answer({});
+    await claim;
+    expect(gate.isBlocked).toBe(false);
   });
 });
 

@@ -160,6 +160,7 @@ CREATE TABLE tasks (
     upstream_task_id TEXT,
     upstream_trace_id TEXT,
     attempts SMALLINT NOT NULL DEFAULT 0,
+    uncounted_attempts SMALLINT NOT NULL DEFAULT 0,
     submission_id UUID,
     submit_job_id BIGINT,
     not_before TIMESTAMPTZ(3),
@@ -246,6 +247,8 @@ CREATE INDEX tasks_waiting_for_retry_idx ON tasks (not_before) WHERE status = 'Q
 CREATE TABLE scheduler_head (
     singleton BOOLEAN NOT NULL DEFAULT true,
     workspace_id UUID,
+    -- The earliest time of the next submission while submission_pace limits the rate.
+    next_submission_at TIMESTAMPTZ(3),
     CONSTRAINT scheduler_head_pkey PRIMARY KEY (singleton),
     -- With the primary key, this allows exactly one row.
     CONSTRAINT scheduler_head_singleton_check CHECK (singleton)
@@ -259,6 +262,36 @@ CREATE TABLE scheduler_positions (
     CONSTRAINT scheduler_positions_pkey PRIMARY KEY (workspace_id)
 );
 
+-- A single row: how fast all instances together may submit. It is written only when the upstream refuses a submission because
+-- of its load (RATE) or of our account (ACCOUNT), and when the account works again. Claims read it.
+CREATE TABLE submission_pace (
+    singleton BOOLEAN NOT NULL DEFAULT true,
+    -- What the last refusal was about. NULL: there is no limit.
+    kind TEXT,
+    -- Submissions per second when the row was written.
+    rate DOUBLE PRECISION,
+    -- The failure that a task would have because of the last refusal.
+    failure JSONB,
+    -- Nothing is submitted before this time.
+    paused_until TIMESTAMPTZ(3),
+    changed_at TIMESTAMPTZ(3),
+    CONSTRAINT submission_pace_pkey PRIMARY KEY (singleton),
+    -- With the primary key, this allows exactly one row.
+    CONSTRAINT submission_pace_singleton_check CHECK (singleton),
+    CONSTRAINT submission_pace_kind_check CHECK (kind IN ('RATE', 'ACCOUNT'))
+);
+INSERT INTO submission_pace DEFAULT VALUES;
+
+-- The number of submissions per second that are allowed now, or NULL when there is no limit. After a refusal because of load,
+-- it doubles every 5 s, and from 64 on it is no limit. An account that was refused is only probed, at the same rate.
+CREATE FUNCTION submissions_per_second(pace submission_pace) RETURNS DOUBLE PRECISION LANGUAGE sql STABLE AS $$
+    SELECT CASE
+        WHEN pace.kind = 'ACCOUNT' THEN pace.rate
+        WHEN pace.kind = 'RATE' THEN nullif(least(64, pace.rate * power(2,
+            least(60, greatest(0, extract(epoch FROM now() - pace.changed_at) / 5)::double precision))), 64)
+    END
+$$;
+
 -- Picks the next tasks by fair scheduling, one for each run of a submit-task job, in the order of the arrays. Workspaces
 -- are served round-robin in the order of their IDs, and so are the end users of each workspace. The next task is that of
 -- the first workspace and end user, after the one served last, that has a task to submit. The tasks of one end user are
@@ -268,6 +301,7 @@ CREATE TABLE scheduler_positions (
 --   PICKED              this task is next
 --   ALREADY_SUBMITTING  the job has claimed this task before and must not claim another one
 --   RETRY               tasks became due: call again in a new statement, which sees them
+--   PAUSED              a task is due, but all instances together submit as much as they may
 --   SUPERSEDED          the queue has given the job to another run
 --   NONE                no task is due, or the job does not exist any more
 --
@@ -277,7 +311,7 @@ CREATE TABLE scheduler_positions (
 --
 -- Sorting and scanning are off because a cached plan outlives the queue that it was made for: a plan for an empty queue
 -- would sort a long one at every call. Only tasks_scheduling_idx returns this order without sorting.
-CREATE FUNCTION pick_next_tasks(submit_job_ids BIGINT[], job_attempts INTEGER[])
+CREATE FUNCTION pick_next_tasks(submit_job_ids BIGINT[], job_attempts INTEGER[], max_submitting INTEGER)
 RETURNS TABLE (ordinal INTEGER, submit_job_id BIGINT, outcome TEXT, task_id UUID) LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_incremental_sort = off AS $$
 DECLARE
@@ -289,8 +323,29 @@ DECLARE
     latest_attempt INTEGER;
     tasks_requeued BOOLEAN;
     picked UUID[] := '{}';
+    earliest TIMESTAMPTZ;
+    pause_end TIMESTAMPTZ;
+    rate DOUBLE PRECISION;
+    room INTEGER;
 BEGIN
-    SELECT h.workspace_id INTO last_workspace FROM scheduler_head h FOR UPDATE;
+    SELECT h.workspace_id, greatest(h.next_submission_at, now() - interval '1 second') INTO last_workspace, earliest
+    FROM scheduler_head h FOR UPDATE;
+
+    -- Exactly the tasks that are being submitted have a submit_job_id.
+    SELECT max_submitting - count(*) INTO room FROM tasks t WHERE t.submit_job_id IS NOT NULL;
+    IF room <= 0 THEN
+        -- A submission whose run has ended is over, although its task is not settled until the job runs again.
+        SELECT max_submitting - count(*) INTO room
+        FROM tasks t JOIN graphile_worker._private_jobs j ON j.id = t.submit_job_id
+        WHERE t.submit_job_id IS NOT NULL AND j.locked_at IS NOT NULL;
+    END IF;
+    SELECT p.paused_until, submissions_per_second(p) INTO pause_end, rate FROM submission_pace p;
+    IF pause_end > now() OR (rate IS NOT NULL AND earliest > now()) THEN
+        room := 0;
+    ELSIF rate IS NOT NULL THEN
+        -- What was not used in the last second is made up for, because instances ask only now and then.
+        room := least(room, 1 + floor(extract(epoch FROM now() - earliest)::double precision * rate));
+    END IF;
 
     -- Tasks whose retry time has come join the schedule.
     UPDATE tasks SET not_before = NULL WHERE id IN (
@@ -328,6 +383,12 @@ BEGIN
         END IF;
         IF NOT FOUND THEN
             outcome := 'NONE';
+            RETURN NEXT;
+            CONTINUE;
+        END IF;
+
+        IF cardinality(picked) >= room THEN
+            outcome := 'PAUSED';
             RETURN NEXT;
             CONTINUE;
         END IF;

@@ -93,6 +93,8 @@ export interface Task extends TaskRequest {
   upstreamTaskId: string | null;
   upstreamTraceId: string | null;
   attempts: number;
+  /** Those of `attempts` that were refused because of the upstream's load or of our account. */
+  uncountedAttempts: number;
   /** Maximum cost by the price list at the time of the request. Null when unknown. Costs are decimals as text. */
   estimatedCost: string | null;
   /** Actual cost. Null until the task is final, and when the cost is unknown or uncertain. */

@@ -11,11 +11,11 @@ export interface TaskClaim extends SubmitJob {
 
 /** The outcome of `pick_next_tasks` for one claim, and the task if it was made SUBMITTING. */
 export type TaskClaimResult =
-  | { outcome: 'PICKED'; task: Task | null }
+  | { outcome: 'PICKED'; task: Task | null; isProbe: boolean }
   | { outcome: 'ALREADY_SUBMITTING'; taskId: string }
-  | { outcome: 'RETRY' | 'SUPERSEDED' | 'NONE' };
+  | { outcome: 'RETRY' | 'SUPERSEDED' | 'PAUSED' | 'NONE' };
 
-type ClaimRow = Task & { outcome: TaskClaimResult['outcome']; pickedTaskId: string };
+type ClaimRow = Task & { outcome: TaskClaimResult['outcome']; pickedTaskId: string; isProbe: boolean };
 
 /**
  * Moves the tasks that `pick_next_tasks` selects to SUBMITTING, each for its submit job, and advances fair scheduling in the
@@ -28,7 +28,7 @@ export const CLAIM_NEXT_TASKS = statement<ReturnType<typeof claimParameters>, Cl
     ctesBefore: `pick AS MATERIALIZED (
     -- Joined by ordinal, because one job can be in the batch twice: for a run that was taken for dead, and for the next one.
     SELECT picked.*, claim.submission_id
-    FROM pick_next_tasks(:submitJobIds::bigint[], :attempts::integer[]) picked
+    FROM pick_next_tasks(:submitJobIds::bigint[], :attempts::integer[], :maxSubmitting::integer) picked
     JOIN unnest(:submissionIds::uuid[]) WITH ORDINALITY AS claim(submission_id, ordinal) USING (ordinal)
   ), `,
     taskSql: `FROM pick WHERE id = pick.task_id AND pick.outcome = 'PICKED'`,
@@ -38,30 +38,37 @@ export const CLAIM_NEXT_TASKS = statement<ReturnType<typeof claimParameters>, Cl
     SELECT task.workspace_id, coalesce(task.end_user_id, '') AS end_user_id, pick.ordinal
     FROM task JOIN pick ON pick.task_id = task.id
   ), head AS (
-    UPDATE scheduler_head SET workspace_id = last.workspace_id
-    FROM (SELECT workspace_id FROM claimed ORDER BY ordinal DESC LIMIT 1) last
+    UPDATE scheduler_head SET workspace_id = last.workspace_id,
+      next_submission_at = greatest(next_submission_at, now() - interval '1 second') + last.pause
+    FROM (
+      SELECT workspace_id, make_interval(secs => (SELECT count(*) FROM claimed) / submissions_per_second(pace)) AS pause
+      FROM claimed, submission_pace pace ORDER BY ordinal DESC LIMIT 1
+    ) last
   ), position AS (
     INSERT INTO scheduler_positions (workspace_id, last_end_user_id)
     SELECT DISTINCT ON (workspace_id) workspace_id, end_user_id FROM claimed ORDER BY workspace_id, ordinal DESC
     ON CONFLICT (workspace_id) DO UPDATE SET last_end_user_id = excluded.last_end_user_id
   )
-  SELECT pick.outcome, pick.task_id AS "pickedTaskId", ${TASK_COLUMNS}
+  SELECT pick.outcome, pick.task_id AS "pickedTaskId", ${TASK_COLUMNS},
+         (SELECT kind IS NOT DISTINCT FROM 'ACCOUNT' FROM submission_pace) AS "isProbe"
   FROM pick LEFT JOIN task ON task.id = pick.task_id ORDER BY pick.ordinal`,
 );
 
 /** The parameters of CLAIM_NEXT_TASKS. */
-export function claimParameters(claims: readonly TaskClaim[]) {
+export function claimParameters(claims: readonly TaskClaim[], maxSubmitting: number) {
   return {
     ...transitionParameters('SUBMITTING', {}),
     submitJobIds: claims.map(({ id }) => id),
     attempts: claims.map(({ attempt }) => attempt),
     submissionIds: claims.map(({ submissionId }) => submissionId),
+    maxSubmitting,
   };
 }
 
 /** The outcome that a row of CLAIM_NEXT_TASKS reports. */
-export function toClaimResult({ outcome, pickedTaskId, ...task }: ClaimRow): TaskClaimResult {
-  if (outcome === 'PICKED') return { outcome, task: (task.id as string | null) === null ? null : task };
+export function toClaimResult({ outcome, pickedTaskId, isProbe, ...task }: ClaimRow): TaskClaimResult {
+  if (outcome === 'PICKED')
+    return { outcome, task: (task.id as string | null) === null ? null : task, isProbe };
   return outcome === 'ALREADY_SUBMITTING' ? { outcome, taskId: pickedTaskId } : { outcome };
 }
 

@@ -123,10 +123,10 @@ export class TaskRepository {
   async requeue(
     { id, attempts }: Task,
     retryDelayMs: number,
-    event: NonNullable<TaskTransition<'SUBMIT_REJECTED'>['event']>,
+    transition: Pick<TaskTransition<'SUBMIT_REJECTED'>, 'event' | 'isUncounted'>,
   ): Promise<boolean> {
     const requeued = await this.transitionTo(id, 'QUEUED', {
-      event,
+      ...transition,
       expectedAttempt: attempts,
       retryDelayMs,
       jobs: [{ name: 'submit-task', payload: { taskId: id } }],
@@ -141,10 +141,11 @@ export class TaskRepository {
    * - RETRY: claim again.
    * - ALREADY_SUBMITTING: the job has claimed a task before, and does not get another one.
    * - SUPERSEDED: the queue has given the job to another run.
+   * - PAUSED: a task is due, but all instances together submit `maxSubmitting` tasks, or as fast as `submission_pace` allows.
    * - NONE: no task is due.
    */
-  async claimNextTasks(claims: readonly TaskClaim[]): Promise<TaskClaimResult[]> {
-    return (await this.db.query(CLAIM_NEXT_TASKS, claimParameters(claims))).map(toClaimResult);
+  async claimNextTasks(claims: readonly TaskClaim[], maxSubmitting: number): Promise<TaskClaimResult[]> {
+    return (await this.db.query(CLAIM_NEXT_TASKS, claimParameters(claims, maxSubmitting))).map(toClaimResult);
   }
 
   /** Queues a new submit job to replace one that is about to end without a task. False when another run has the old job. */

@@ -45,6 +45,8 @@ export interface TaskTransition<Type extends EventType = EventType> {
    * the deadline. The event's `data` gets the time as `retryAt`.
    */
   retryDelayMs?: number;
+  /** Whether the submission that ends here does not count as an attempt of the task. */
+  isUncounted?: boolean;
   /** The callback that causes the transition. It is saved with its verdict. */
   callback?: RawCallback;
   /** Makes the transition conditional on this being the latest submission attempt. */
@@ -74,6 +76,7 @@ export function transitionTaskSql({
     UPDATE tasks SET
       status = :status::task_status,
       attempts = attempts + :attemptIncrement,
+      uncounted_attempts = uncounted_attempts + :uncountedIncrement,
       submission_id = ${submissionIdSql},
       not_before = now() + make_interval(secs => :retryDelayMs::bigint / 1000.0),
       submit_job_id = ${submitJobIdSql},
@@ -130,6 +133,7 @@ export function transitionParameters(status: TaskStatus, transition: TaskTransit
     status,
     fromStatuses: fromStatuses ? allowed.filter((from) => fromStatuses.includes(from)) : allowed,
     attemptIncrement: status === 'SUBMITTING' ? 1 : 0,
+    uncountedIncrement: transition.isUncounted ? 1 : 0,
     isSubmitted: status === 'RUNNING' || status === 'SUCCEEDED',
     isFinal: isFinal(status),
     expectedAttempt: transition.expectedAttempt ?? null,

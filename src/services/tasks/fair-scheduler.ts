@@ -12,6 +12,10 @@ export interface SubmissionClaim {
   task?: Task;
   /** ID of the task that an earlier run of the same job was submitting when its process ended. */
   interruptedTaskId?: string;
+  /** Whether a task waits, but all instances together submit as much as they may. */
+  isPaused?: boolean;
+  /** Whether the task is sent to find out if the upstream accepts our account again. */
+  isProbe?: boolean;
 }
 
 interface PendingClaim {
@@ -31,6 +35,7 @@ interface PendingClaim {
  *   ALREADY_SUBMITTING by this run  -> the claim was committed, but its response was lost: submit the task
  *   ALREADY_SUBMITTING by another   -> that run ended while it was submitting: never submit the task again
  *   SUPERSEDED                      -> the queue took this run for dead and gave its job to another run: throw
+ *   PAUSED                          -> a task is due, but all instances together submit as much as they may
  *   NONE                            -> no task is due
  *
  * The statement checks the job before it picks a task, under the same lock. A job therefore holds one task at most,
@@ -45,7 +50,12 @@ export class FairScheduler {
   private pendingClaims: PendingClaim[] = [];
   private readonly claimPending = singleFlightWithRerun(() => this.claimBatch());
 
-  constructor(private readonly deps: Pick<Dependencies, 'log' | 'tasks'>) {}
+  constructor(
+    private readonly deps: Pick<Dependencies, 'log' | 'tasks'> & {
+      /** Tasks that all instances together may be submitting at the same time. */
+      maxSubmitting: number;
+    },
+  ) {}
 
   /**
    * Claims the next task. Retries while PostgreSQL is unavailable, and then throws DatabaseUnavailable. Throws when another
@@ -58,7 +68,8 @@ export class FairScheduler {
         const result = await this.enqueueClaim(claim);
         if (result.outcome === 'NONE') return {};
         if (result.outcome === 'SUPERSEDED') throw new Error('The queue has given this job to another run.');
-        if (result.outcome === 'PICKED' && result.task) return { task: result.task };
+        if (result.outcome === 'PAUSED') return { isPaused: true };
+        if (result.outcome === 'PICKED' && result.task) return { task: result.task, isProbe: result.isProbe };
         if (result.outcome !== 'ALREADY_SUBMITTING') continue;
         const task = await this.deps.tasks.findSubmission(result.taskId, claim.submissionId);
         return task ? { task } : { interruptedTaskId: result.taskId };
@@ -76,7 +87,11 @@ export class FairScheduler {
   private async claimBatch(): Promise<void> {
     const batch = this.pendingClaims.splice(0);
     try {
-      const results = await this.deps.tasks.claimNextTasks(batch.map(({ claim }) => claim));
+      const { tasks, maxSubmitting } = this.deps;
+      const results = await tasks.claimNextTasks(
+        batch.map(({ claim }) => claim),
+        maxSubmitting,
+      );
       for (const [index, { resolve }] of batch.entries()) resolve(results[index] as TaskClaimResult);
     } catch (error) {
       for (const { reject } of batch) reject(error);

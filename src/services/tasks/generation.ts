@@ -8,7 +8,7 @@ import { type SubmitJob } from '../../core/primitives/jobs.js';
 import { type Task, type TaskKind } from '../../core/tasks/task.js';
 import { type NewTask } from '../../db/tasks/task-row.js';
 import { type RawCallback } from '../../db/tasks/task-transition.js';
-import { PROBE_DELAY_MS, type Reachability } from '../../upstreams/upstream-gate.js';
+import { PACED_CLAIM_INTERVAL_MS, PROBE_DELAY_MS, type Reachability } from '../../upstreams/upstream-gate.js';
 import { requireCanCreate } from '../access/access.js';
 import { resolveEndUser } from '../access/end-user.js';
 import { type SignedLinks } from '../access/signed-links.js';
@@ -19,6 +19,7 @@ import { hashRequest, type ImageRequest, validateImageRequest } from './request-
 import { type PaidReplies } from './paid-replies.js';
 import { isFinalResult, type Results } from './results.js';
 import { type RequestPricing } from '../billing/request-pricing.js';
+import { BackPressure } from './back-pressure.js';
 import { FairScheduler } from './fair-scheduler.js';
 import { type Dependencies } from '../dependencies.js';
 
@@ -45,7 +46,7 @@ export interface RequestResult {
 
 export interface GenerationDependencies extends Pick<
   Dependencies,
-  'callbacks' | 'eventLog' | 'log' | 'tasks' | 'upstream' | 'upstreamGate'
+  'callbacks' | 'eventLog' | 'log' | 'submissionPace' | 'tasks' | 'upstream' | 'upstreamGate'
 > {
   paidReplies: PaidReplies;
   results: Results;
@@ -63,9 +64,11 @@ export interface GenerationDependencies extends Pick<
  */
 export class Generation {
   private readonly scheduler: FairScheduler;
+  private readonly backPressure: BackPressure;
 
   constructor(private readonly deps: GenerationDependencies) {
-    this.scheduler = new FairScheduler(deps);
+    this.scheduler = new FairScheduler({ ...deps, maxSubmitting: deps.upstreamGate.limit });
+    this.backPressure = new BackPressure(deps);
   }
 
   /**
@@ -168,7 +171,10 @@ export class Generation {
 
   private async submitNext(submitJob: SubmitJob): Promise<Reachability> {
     // Claimed only now that the gate has a free slot, so that priorities are decided as late as possible.
-    const { task, interruptedTaskId } = await this.scheduler.claimNext(submitJob);
+    const claim = await this.deps.upstreamGate.claim(() => this.scheduler.claimNext(submitJob));
+    const { task, interruptedTaskId, isPaused, isProbe } = claim;
+    if (isPaused && !(await this.deps.tasks.replaceSubmitJob(submitJob, PACED_CLAIM_INTERVAL_MS)))
+      throw new UpstreamPaused();
     const interruptedTask = interruptedTaskId && (await this.deps.tasks.find(interruptedTaskId));
     if (interruptedTask) {
       const message = 'The process ended while it was sending the request.';
@@ -176,6 +182,7 @@ export class Generation {
     }
     if (!task) return 'not-tried';
     crashIfArmed('submitting-saved');
+    const sentAt = performance.now();
     try {
       const result = await this.deps.upstream.submit({
         ...task,
@@ -187,9 +194,16 @@ export class Generation {
       await this.deps.paidReplies.apply(task, result);
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error;
-      await retryUntilDatabaseReturns(() => this.deps.results.applySubmitFailure(task, error), this.deps.log);
-      return error.outcome === 'not-sent' ? 'unreachable' : 'reached';
+      const applyFailure = () =>
+        error.backPressure
+          ? this.backPressure.applyRefusal(task, error, sentAt)
+          : this.deps.results.applySubmitFailure(task, error);
+      await retryUntilDatabaseReturns(applyFailure, this.deps.log);
+      if (error.outcome === 'not-sent') return 'unreachable';
+      if (error.outcome === 'unknown' || error.backPressure) return 'reached';
     }
+    // The task is safe by now, and the next probe makes up for an error.
+    if (isProbe) await this.backPressure.applyAcceptance(sentAt);
     return 'reached';
   }
 

@@ -5,6 +5,7 @@ import { UpstreamError } from '../../core/errors.js';
 import { MAX_READ_TASK_IDS } from '../../upstreams/acedata-client.js';
 import { type UpstreamResult } from '../../upstreams/acedata-results.js';
 import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
+import { queuedTooLong } from './back-pressure.js';
 import { isFinalResult, type Results } from './results.js';
 import { type Dependencies } from '../dependencies.js';
 
@@ -24,7 +25,7 @@ const OVERDUE_READ_LIMIT_MS = 60_000;
 
 export interface ReconciliationDependencies extends Pick<
   Dependencies,
-  'eventLog' | 'leases' | 'log' | 'tasks' | 'upstream'
+  'eventLog' | 'leases' | 'log' | 'submissionPace' | 'tasks' | 'upstream'
 > {
   results: Results;
   /** A running task is polled when this much time has passed since its last poll, or since its submission. */
@@ -86,7 +87,8 @@ export class Reconciliation {
    */
   async expireOverdue(): Promise<void> {
     const unread = await this.deps.tasks.findOverdue({ hasUpstreamId: false, limit: OVERDUE_BATCH_SIZE });
-    for (const task of unread) await this.expire(task, 'NO_UPSTREAM_ID');
+    const pace = unread.length > 0 ? await this.deps.submissionPace.find() : null;
+    for (const task of unread) await this.expire(task, 'NO_UPSTREAM_ID', pace?.failure);
     const accepted = await this.deps.tasks.findOverdue({ hasUpstreamId: true, limit: MAX_READ_TASK_IDS });
     await this.settleOverdue(accepted);
     this.deps.eventLog.requestSeal();
@@ -134,8 +136,8 @@ export class Reconciliation {
     }
   }
 
-  private async expire(task: Task, reason: ExpiryReason): Promise<void> {
-    const error = expiryFailure(task, reason);
+  private async expire(task: Task, reason: ExpiryReason, pressure: TaskFailure | null = null): Promise<void> {
+    const error = expiryFailure(task, reason, pressure);
     await this.deps.tasks.transitionTo(task.id, 'EXPIRED', {
       fromStatuses: [task.status],
       failure: error,
@@ -148,21 +150,22 @@ export class Reconciliation {
 const ACCEPTED_TASK_STATES: Record<ExpiryReason, string> = {
   NO_UPSTREAM_ID: 'It reported no result before the deadline.',
   STILL_RUNNING: 'It had not finished at the deadline, when Darkroom asked for the result once more.',
-  UNKNOWN_TO_UPSTREAM: 'It did not know the task any more at the deadline, when Darkroom asked for the result.',
+  UNKNOWN_TO_UPSTREAM:
+    'It did not know the task any more at the deadline, when Darkroom asked for the result.',
   UNREADABLE: 'It reported no result before the deadline, and could not be asked for it.',
 };
 
-/** The failure is retryable only if it is certain that nothing was made. */
-function expiryFailure(task: Task, reason: ExpiryReason): TaskFailure {
+/**
+ * The failure is retryable only if it is certain that nothing was made. `pressure` is why the upstream refuses all submissions.
+ * Null if it accepts them.
+ */
+function expiryFailure(task: Task, reason: ExpiryReason, pressure: TaskFailure | null): TaskFailure {
   const common = { upstreamCode: null, upstreamTraceId: task.upstreamTraceId };
   const advice =
     'An image that still arrives is kept in `lateImages`. A new request may be billed a second time.';
   switch (task.status) {
-    case 'QUEUED': {
-      const message =
-        'The task could not be submitted before its deadline. No image was generated. Send a new request.';
-      return { ...common, code: 'DEADLINE_EXCEEDED', message, retryable: true };
-    }
+    case 'QUEUED':
+      return { ...common, code: 'DEADLINE_EXCEEDED', retryable: true, ...queuedTooLong(pressure) };
     case 'UNCONFIRMED':
     case 'SUBMITTING': {
       const message = `The request may have reached the upstream, but no result arrived before the deadline. It was not sent again. ${advice}`;

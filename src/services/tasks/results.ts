@@ -91,9 +91,9 @@ export class Results {
     this.deps.log.warn({ taskId, attempt, outcome, code }, error.message);
     if (outcome === 'unknown') return this.markUnconfirmed(task, error.message);
 
-    const delayMs = error.retryAfterMs(attempt);
+    const delayMs = error.retryAfterMs(attempt - task.uncountedAttempts);
     const rejected = { type: 'SUBMIT_REJECTED', actor, data: { attempt, code, message } } as const;
-    if (delayMs !== null && (await this.deps.tasks.requeue(task, delayMs, rejected))) return;
+    if (delayMs !== null && (await this.deps.tasks.requeue(task, delayMs, { event: rejected }))) return;
     const failed = await this.deps.tasks.transitionTo(taskId, 'FAILED', {
       // When this attempt was requeued before, its task may be queued or in the next attempt by now. It is UNCONFIRMED when
       // another run has taken this one for dead.

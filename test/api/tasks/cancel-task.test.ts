@@ -4,6 +4,7 @@ import { CancelTaskDocument, ViewerDocument } from '../../../clients/operations.
 import { reply } from '../../support/net/test-http-server.js';
 import { TestApp, eventTypes } from '../../support/app/test-app.js';
 import { FakeUpstream } from '../../support/upstreams/fake-upstream.js';
+import { resumeSubmissions } from '../../support/upstreams/submission-pace.js';
 import { waitFor } from '../../support/wait-for.js';
 import { addKey, addWorkspaceWithKey } from '../../support/access/workspaces.js';
 
@@ -38,6 +39,8 @@ async function createQueuedTask(prompt: string): Promise<string> {
   const { id } = await app.generate({ prompt });
   await app.waitForEvent(id, 'SUBMIT_REJECTED');
   upstream.onSubmit = accept;
+  // The other tasks of this file need not wait.
+  await resumeSubmissions(app);
   return id;
 }
 async function createRunningTask(prompt: string): Promise<{ id: string; path: string }> {

@@ -11,6 +11,7 @@ import {
 import { reply } from '../../support/net/test-http-server.js';
 import { TestApp, type TaskView, eventTypes } from '../../support/app/test-app.js';
 import { FakeUpstream } from '../../support/upstreams/fake-upstream.js';
+import { resumeSubmissions } from '../../support/upstreams/submission-pace.js';
 import { waitFor } from '../../support/wait-for.js';
 import { addWorkspaceWithKey } from '../../support/access/workspaces.js';
 
@@ -271,6 +272,7 @@ describe('a queued task that is overdue', () => {
     const { id } = await app.generate({ prompt: 'overdue later' });
     await app.waitForEvent(id, 'SUBMIT_REJECTED');
     upstream.onSubmit = accept;
+    await resumeSubmissions(app);
     await app.rows(
       `WITH task AS (UPDATE tasks SET deadline_at = now() - interval '1 second' WHERE id = $1)
        UPDATE graphile_worker._private_jobs SET run_at = now() WHERE payload->>'taskId' = $1::text`,

@@ -14,15 +14,15 @@ const PERMANENT_CODES = [
   ['api_not_implemented', 'UPSTREAM_BAD_REQUEST', false],
   ['bad_request', 'UPSTREAM_BAD_REQUEST', false],
   ['no_api', 'UPSTREAM_BAD_REQUEST', false],
+  ['forbidden', 'CONTENT_REJECTED', false],
+] as const;
+/** A submission refused with one of these codes is repeated, because it cost nothing. */
+const TEMPORARY_CODES = [
   ['no_token', 'UPSTREAM_CREDENTIALS', true],
   ['invalid_token', 'UPSTREAM_CREDENTIALS', true],
   ['token_expired', 'UPSTREAM_CREDENTIALS', true],
   ['used_up', 'UPSTREAM_OUT_OF_CREDIT', true],
   ['disabled', 'UPSTREAM_DISABLED', true],
-  ['forbidden', 'CONTENT_REJECTED', false],
-] as const;
-/** A submission refused with one of these codes is repeated, because it cost nothing. */
-const TEMPORARY_CODES = [
   ['too_many_requests', 'UPSTREAM_RATE_LIMITED', true],
   ['api_error', 'UPSTREAM_FAILED', true],
 ] as const;
@@ -62,11 +62,11 @@ describe('a submission that the upstream refuses', () => {
     },
   );
 
-  test('with too_many_requests every time fails the task when the next attempt would be after its deadline', async () => {
-    const prompt = 'never [sandbox: error=too_many_requests]';
+  test('with api_error every time fails the task when the next attempt would be after its deadline', async () => {
+    const prompt = 'never [sandbox: error=api_error]';
     const { id } = await app.generate({ prompt });
     await app.waitForEvent(id, 'SUBMIT_REJECTED');
-    await app.rows("UPDATE tasks SET deadline_at = now() + interval '1.2 seconds' WHERE id = $1", [id]);
+    await app.rows("UPDATE tasks SET deadline_at = now() + interval '3 seconds' WHERE id = $1", [id]);
     const task = await app.waitUntilSettled(id);
     expect(['FAILED', 'EXPIRED']).toContain(task.status);
     expect(task.error).toMatchObject({ retryable: true });

@@ -5,7 +5,11 @@ import { type SubmitJob } from '../../../src/core/primitives/jobs.js';
 import { type Task } from '../../../src/core/tasks/task.js';
 import { type Statement } from '../../../src/db/postgres/statement.js';
 import { waitFor } from '../../support/wait-for.js';
-import { type SchedulerInstance, SchedulerFixture } from '../../support/tasks/scheduler-fixture.js';
+import {
+  MAX_SUBMITTING,
+  type SchedulerInstance,
+  SchedulerFixture,
+} from '../../support/tasks/scheduler-fixture.js';
 
 let fixture: SchedulerFixture;
 let instance: SchedulerInstance;
@@ -76,7 +80,7 @@ describe('a run of a submit job', () => {
     const [first = '', second, third] = await fixture.enqueueMany(3, owner);
     const task = await claimNextTask();
     expect(task.id).toBe(first);
-    await instance.tasks.requeue(task, 60_000, rejectedEvent(task));
+    await instance.tasks.requeue(task, 60_000, { event: rejectedEvent(task) });
     await expect(fixture.runNextJob(instance)).resolves.toMatchObject({ id: second });
     await fixture.jobQueue.makeAllDue();
     await expect(fixture.runNextJob(instance)).resolves.toMatchObject({ id: first, attempts: 2 });
@@ -86,10 +90,10 @@ describe('a run of a submit job', () => {
   test('requeues its task once, and not again while the next attempt is being submitted', async () => {
     const [id = ''] = await fixture.enqueueMany(1, owner);
     const task = await claimNextTask();
-    await expect(instance.tasks.requeue(task, 0, rejectedEvent(task))).resolves.toBe(true);
+    await expect(instance.tasks.requeue(task, 0, { event: rejectedEvent(task) })).resolves.toBe(true);
     await fixture.jobQueue.makeAllDue();
     await expect(claimNextTask()).resolves.toMatchObject({ id, attempts: 2 });
-    await expect(instance.tasks.requeue(task, 0, rejectedEvent(task))).resolves.toBe(false);
+    await expect(instance.tasks.requeue(task, 0, { event: rejectedEvent(task) })).resolves.toBe(false);
     await expect(fixture.statuses([id])).resolves.toEqual(['SUBMITTING']);
     await expect(fixture.jobQueue.lockNextJob(0)).resolves.toBeNull();
   });
@@ -150,11 +154,22 @@ describe('a run of a submit job', () => {
     const jobs = [firstRun, await fixture.takeJob(), await fixture.takeJob(), await fixture.takeJob()];
     const results = await instance.tasks.claimNextTasks(
       jobs.map((job) => ({ ...job, submissionId: newId() })),
+      MAX_SUBMITTING,
     );
     const outcomes = results.map((result) =>
       result.outcome === 'PICKED' ? result.task?.id : result.outcome,
     );
     expect(outcomes).toEqual(['SUPERSEDED', ...ids.slice(0, 3)]);
+  });
+
+  test('claims nothing while as many tasks are being submitted as may be, not counting runs that have ended', async () => {
+    const [first, second] = await fixture.enqueueMany(3, owner);
+    const [firstJob, secondJob] = [await fixture.takeJob(), await fixture.takeJob()];
+    const claim = (job: SubmitJob) => instance.tasks.claimNextTasks([{ ...job, submissionId: newId() }], 1);
+    await expect(claim(firstJob)).resolves.toMatchObject([{ outcome: 'PICKED', task: { id: first } }]);
+    await expect(claim(secondJob)).resolves.toEqual([{ outcome: 'PAUSED' }]);
+    await fixture.jobQueue.release(firstJob);
+    await expect(claim(secondJob)).resolves.toMatchObject([{ outcome: 'PICKED', task: { id: second } }]);
   });
 
   test('claims nothing when its job is no longer in the queue', async () => {

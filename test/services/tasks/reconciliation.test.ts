@@ -5,6 +5,7 @@ import { newId } from '../../../src/core/primitives/ids.js';
 import { Database } from '../../../src/db/postgres/database.js';
 import { type LeaseRepository } from '../../../src/db/postgres/lease-repository.js';
 import { statement } from '../../../src/db/postgres/statement.js';
+import { SubmissionPaceRepository } from '../../../src/db/tasks/submission-pace-repository.js';
 import { TaskRepository } from '../../../src/db/tasks/task-repository.js';
 import { type EventLog } from '../../../src/event-log/event-log.js';
 import { type AceDataClient } from '../../../src/upstreams/acedata-client.js';
@@ -200,6 +201,7 @@ function createReconciliation(
   const upstream = { readTasks } as AceDataClient;
   return new Reconciliation({
     tasks,
+    submissionPace: new SubmissionPaceRepository(db),
     leases,
     results: new Results({ tasks, eventLog, log }),
     eventLog,

@@ -35,10 +35,11 @@ export class ManualJobQueue {
     );
   }
 
-  /** Makes every postponed task and job due now. */
+  /** Makes every postponed task and job due now, and forgets what the upstream has refused. */
   async makeAllDue(): Promise<void> {
     await this.sql.query(
-      `WITH tickets AS (UPDATE graphile_worker._private_jobs SET run_at = now() WHERE run_at > now())
+      `WITH tickets AS (UPDATE graphile_worker._private_jobs SET run_at = now() WHERE run_at > now()),
+         pace AS (UPDATE submission_pace SET kind = NULL, rate = NULL, failure = NULL, paused_until = NULL)
        UPDATE tasks SET not_before = now() WHERE not_before > now()`,
     );
   }

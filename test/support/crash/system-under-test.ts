@@ -23,6 +23,7 @@ import { InFlightRepository } from '../../../src/db/limits/in-flight-repository.
 import { ImageRepository } from '../../../src/db/images/image-repository.js';
 import { LeaseRepository } from '../../../src/db/postgres/lease-repository.js';
 import { LEDGER_DRIFT, type LedgerDrift } from '../../../src/db/billing/ledger-check.js';
+import { SubmissionPaceRepository } from '../../../src/db/tasks/submission-pace-repository.js';
 import { TaskRepository } from '../../../src/db/tasks/task-repository.js';
 import { EventLog } from '../../../src/event-log/event-log.js';
 import { PaidReplies } from '../../../src/services/tasks/paid-replies.js';
@@ -86,6 +87,8 @@ const PRICES = new PriceList([
   { model: 'flux-dev', perImage: '0.1', currency: 'USD', validFrom: new Date(0) },
 ]);
 const AMPLE_BUDGET = '1000000';
+/** More than there are tasks. */
+const MAX_SUBMITTING = 50;
 const silent = pino({ level: 'silent' });
 
 /**
@@ -151,7 +154,8 @@ export class SystemUnderTest {
     // Nothing listens on port 1.
     this.upstreams = [upstream, new AceDataClient({ ...options, baseUrl: 'http://127.0.0.1:1' })];
     const { tasks, images } = this;
-    const shared = { tasks, images, callbacks, eventLog, signedLinks, log: silent };
+    const submissionPace = new SubmissionPaceRepository(db);
+    const shared = { tasks, images, callbacks, eventLog, signedLinks, submissionPace, log: silent };
     const rateLimits = new RateLimits({
       allowances: new RateLimitRepository(db),
       inFlight: new InFlightRepository(db),
@@ -163,7 +167,7 @@ export class SystemUnderTest {
     const results = new Results(shared);
     const spool = new Spool(join(dataDir, 'spool'));
     const paidReplies = new PaidReplies({ ...shared, results, spool });
-    this.makeGeneration = (upstreamClient, upstreamGate = new UpstreamGate(50, silent)) =>
+    this.makeGeneration = (upstreamClient, upstreamGate = new UpstreamGate(MAX_SUBMITTING, silent)) =>
       new Generation({
         ...shared,
         paidReplies,
@@ -366,7 +370,7 @@ export class SystemUnderTest {
         const job = await this.jobQueue.lockNextJob(command.index);
         if (!job) return;
         if (command.type === 'crash-while-submitting')
-          await this.tasks.claimNextTasks([{ ...job, submissionId: newId() }]);
+          await this.tasks.claimNextTasks([{ ...job, submissionId: newId() }], MAX_SUBMITTING);
         return this.jobQueue.release(job);
       }
       case 'run-job-twice': {

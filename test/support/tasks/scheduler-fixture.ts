@@ -10,6 +10,8 @@ import { ManualJobQueue } from '../crash/manual-job-queue.js';
 import { createTestDatabase, type TestDatabase } from '../setup/test-database.js';
 
 const log = pino({ level: 'silent' });
+/** More than a test claims. */
+export const MAX_SUBMITTING = 10_000;
 
 /** The owner of a task, and its priority. */
 export interface TaskOwner {
@@ -46,7 +48,11 @@ export class SchedulerFixture {
   addInstance(): SchedulerInstance {
     const db = new Database({ url: this.database.url, maxConnections: 10, log });
     const tasks = new TaskRepository(db);
-    const instance = { db, tasks, scheduler: new FairScheduler({ tasks, log }) };
+    const instance = {
+      db,
+      tasks,
+      scheduler: new FairScheduler({ tasks, log, maxSubmitting: MAX_SUBMITTING }),
+    };
     this.instances.push(instance);
     return instance;
   }

@@ -184,6 +184,7 @@ CREATE TABLE tasks (
     finished_at TIMESTAMPTZ(3),
     deadline_at TIMESTAMPTZ(3) NOT NULL,
     checked_at TIMESTAMPTZ(3),
+    check_batch_size SMALLINT,
     CONSTRAINT tasks_pkey PRIMARY KEY (id),
     -- A negative count means that one image was counted off twice: the statement that does so must fail.
     CONSTRAINT tasks_pending_images_not_negative CHECK (pending_images >= 0)

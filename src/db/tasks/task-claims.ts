@@ -83,27 +83,46 @@ export const REPLACE_SUBMIT_JOB = statement<SubmitJob & { delayMs: number }>(
 export interface TaskToReconcile {
   id: string;
   upstreamTaskId: string;
+  /** Set when the last request about this task failed. The same for all tasks that are claimed together. */
+  batchSize: number | null;
 }
+
+const IS_RUNNING_AND_DUE_SQL = `status = 'RUNNING' AND upstream_task_id IS NOT NULL
+      AND coalesce(checked_at, submitted_at) < now() - make_interval(secs => :olderThanMs / 1000.0)`;
+const HAS_ENDED_AND_IS_DUE_SQL = `status IN ('CANCELED', 'EXPIRED') AND upstream_task_id IS NOT NULL
+      AND late_image_count = 0
+      AND finished_at BETWEEN now() - interval '1 hour' AND now() - interval '15 seconds'
+      AND (checked_at IS NULL OR checked_at < now() - greatest(interval '15 seconds', (now() - finished_at) / 5))`;
 
 /**
  * Claims running tasks first, then submitted tasks that ended without a result. The latter are checked for an hour, at growing
  * intervals: again after a fifth of the time since their end.
+ *
+ * Tasks whose last request failed are claimed apart from the others, and half as many after each failure. If the upstream
+ * cannot answer for one of them, that task is soon asked about alone, and the others are answered.
  */
 export const CLAIM_FOR_RECONCILIATION = statement<{ olderThanMs: number; limit: number }, TaskToReconcile>(
   'claim-tasks-for-reconciliation',
   `
-  WITH running AS (
+  WITH batch AS (
+    -- That of the first task. Zero stands for tasks whose last request did not fail.
+    SELECT coalesce(
+      (SELECT coalesce(check_batch_size, 0) FROM tasks
+       WHERE ${IS_RUNNING_AND_DUE_SQL} ORDER BY coalesce(checked_at, submitted_at) LIMIT 1),
+      (SELECT coalesce(check_batch_size, 0) FROM tasks
+       WHERE ${HAS_ENDED_AND_IS_DUE_SQL} ORDER BY finished_at DESC LIMIT 1)
+    )::int AS size
+  ), running AS (
     SELECT id FROM tasks
-    WHERE status = 'RUNNING' AND upstream_task_id IS NOT NULL
-      AND coalesce(checked_at, submitted_at) < now() - make_interval(secs => :olderThanMs / 1000.0)
-    ORDER BY coalesce(checked_at, submitted_at) LIMIT :limit FOR UPDATE SKIP LOCKED
+    WHERE ${IS_RUNNING_AND_DUE_SQL} AND coalesce(check_batch_size, 0) = (SELECT size FROM batch)
+    ORDER BY coalesce(checked_at, submitted_at)
+    LIMIT (SELECT coalesce(nullif(size, 0), :limit) FROM batch) FOR UPDATE SKIP LOCKED
   ), ended_without_result AS (
     SELECT id FROM tasks
-    WHERE status IN ('CANCELED', 'EXPIRED') AND upstream_task_id IS NOT NULL AND late_image_count = 0
-      AND finished_at BETWEEN now() - interval '1 hour' AND now() - interval '15 seconds'
-      AND (checked_at IS NULL OR checked_at < now() - greatest(interval '15 seconds', (now() - finished_at) / 5))
-    ORDER BY finished_at DESC LIMIT :limit - (SELECT count(*) FROM running) FOR UPDATE SKIP LOCKED
+    WHERE ${HAS_ENDED_AND_IS_DUE_SQL} AND coalesce(check_batch_size, 0) = (SELECT size FROM batch)
+    ORDER BY finished_at DESC
+    LIMIT (SELECT coalesce(nullif(size, 0), :limit) FROM batch) - (SELECT count(*) FROM running) FOR UPDATE SKIP LOCKED
   )
   UPDATE tasks SET checked_at = now() WHERE id IN (SELECT id FROM running UNION ALL SELECT id FROM ended_without_result)
-  RETURNING id, upstream_task_id AS "upstreamTaskId"`,
+  RETURNING id, upstream_task_id AS "upstreamTaskId", check_batch_size AS "batchSize"`,
 );

@@ -221,6 +221,11 @@ export class TaskRepository {
     return this.db.query(CLAIM_FOR_RECONCILIATION, { olderThanMs, limit });
   }
 
+  /** Limits how many of these tasks are claimed together for the next status request. Null: as many as possible. */
+  async setCheckBatchSize(ids: readonly string[], checkBatchSize: number | null): Promise<void> {
+    await this.db.prisma.task.updateMany({ where: { id: { in: [...ids] } }, data: { checkBatchSize } });
+  }
+
   /** Marks tasks as not checked, because the upstream did not answer. */
   async clearCheckedAt(ids: readonly string[]): Promise<void> {
     const where = { id: { in: [...ids] } };

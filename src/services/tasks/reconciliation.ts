@@ -1,3 +1,4 @@
+import { UpstreamError } from '../../core/errors.js';
 import { type TaskFailure } from '../../core/tasks/task-failure.js';
 import { EVENT_ACTORS } from '../../core/events/task-event.js';
 import { type Task } from '../../core/tasks/task.js';
@@ -57,19 +58,28 @@ export class Reconciliation {
   /**
    * Polls up to 50 tasks in one request, unless an instance has polled within the interval. These are running tasks,
    * and for an hour also canceled and expired ones, whose images may be paid for. Throws UpstreamError when polling
-   * fails. Then no task is changed, and no instance polls during the cooldown.
+   * fails. Then no task is changed, and no instance polls during the cooldown. Tasks about which the upstream answers
+   * with an error are polled again later, in smaller batches, because one of them may be the reason.
    */
   async reconcile(): Promise<void> {
     if (!(await this.deps.leases.acquire(UPSTREAM_POLL_LEASE, this.deps.pollIntervalMs))) return;
     const dueTasks = await this.deps.tasks.claimForReconciliation(this.deps.pollAfterMs, MAX_READ_TASK_IDS);
     if (dueTasks.length === 0) return;
+    const ids = dueTasks.map((task) => task.id);
     const upstreamIds = dueTasks.map((task) => task.upstreamTaskId);
     const upstreamTasks = await this.deps.upstream.readTasks(upstreamIds).catch(async (error: unknown) => {
-      const ids = dueTasks.map((task) => task.id);
-      await retryUntilDatabaseReturns(() => this.deps.tasks.clearCheckedAt(ids), this.deps.log);
-      await this.deps.leases.extend(UPSTREAM_POLL_LEASE, POLL_FAILURE_COOLDOWN_MS);
+      const { tasks, leases, log } = this.deps;
+      const batchSize = isAboutTheseTasks(error) ? Math.ceil(ids.length / 2) : null;
+      const recordFailure = () =>
+        batchSize === null ? tasks.clearCheckedAt(ids) : tasks.setCheckBatchSize(ids, batchSize);
+      await retryUntilDatabaseReturns(recordFailure, log);
+      // One task that the upstream cannot answer for must not delay all others.
+      if (batchSize === null || ids.length > 1)
+        await leases.extend(UPSTREAM_POLL_LEASE, POLL_FAILURE_COOLDOWN_MS);
       throw error;
     });
+    if (dueTasks.some(({ batchSize }) => batchSize !== null))
+      await this.deps.tasks.setCheckBatchSize(ids, null);
     for (const { id, upstreamTaskId } of dueTasks) {
       const result = upstreamTasks.get(upstreamTaskId);
       if (!result) this.deps.log.warn({ taskId: id }, 'the upstream does not know a task that it accepted');
@@ -144,6 +154,11 @@ export class Reconciliation {
       event: { type: 'TASK_EXPIRED', actor: EVENT_ACTORS.deadline, data: { error } },
     });
   }
+}
+
+/** Whether the tasks of a poll may be why it failed. False if every other poll would have failed as well. */
+function isAboutTheseTasks(error: unknown): boolean {
+  return error instanceof UpstreamError && error.outcome !== 'not-sent' && error.backPressure === null;
 }
 
 /** What is known of a task that the upstream accepted, as a sentence. */

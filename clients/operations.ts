@@ -36,6 +36,8 @@ export type ApiKey = {
   lastUsedAt?: Maybe<Scalars['DateTime']['output']>;
   /** Usage limits for this key. */
   limits: Limits;
+  /** ID that the key shares with the keys that it replaced and that replaced it: the ID of the first of them. Budgets, rate limits and other limits of an API key count all of them together. */
+  lineageId: Scalars['ID']['output'];
   /** Display name, as in the `actor` of events and audit entries. */
   name: Scalars['String']['output'];
   /** First 9 characters of the key, such as dk_AbC123. They help you tell keys apart and are not secret. */
@@ -161,7 +163,7 @@ export type Budget = {
   reserved: Scalars['String']['output'];
   /** Scope of the budget: an API key, an end user or the workspace. */
   scope: BudgetScope;
-  /** ID of the workspace or API key, or the workspace's own ID of the end user. */
+  /** ID of the workspace, `lineageId` of the API key, or the workspace's own ID of the end user. */
   scopeId: Scalars['ID']['output'];
   /** Cost of the delivered images, including late ones. */
   spent: Scalars['String']['output'];
@@ -191,7 +193,7 @@ export type BudgetEdge = {
 
 /** Whose spending a budget limits. */
 export type BudgetScope =
-  /** Tasks requested with one API key. */
+  /** Tasks requested with one API key, or with the keys that it replaced or that replaced it. */
   | 'API_KEY'
   /** Tasks requested for one end user. */
   | 'END_USER'
@@ -245,13 +247,13 @@ export type CallbackFilter = {
 export type CallbackVerdict =
   /** The callback completed the task. */
   | 'APPLIED'
-  /** The callback reports a failure, but the task has already succeeded. Nothing changed. */
+  /** The callback reports a failure, but the task has already succeeded, or the failure is that of an earlier attempt. Nothing changed. */
   | 'CONFLICT'
   /** The task had this result already. Nothing changed. */
   | 'DUPLICATE'
   /** The callback completed the task before the upstream's response to the submission was processed. */
   | 'EARLY'
-  /** The task was already final, without images. Images in the callback are kept as late images. */
+  /** The task was already final, without images or with an incomplete result. The images that it lacked are kept as late images. */
   | 'LATE'
   /** The body is not JSON, or reports neither an image nor a failure. The task continues. */
   | 'MALFORMED'
@@ -1020,7 +1022,7 @@ export type Task = {
   images: Array<Image>;
   /** Whether the task generates or edits images. */
   kind: TaskKind;
-  /** Images that arrived after the task was final. */
+  /** Images that arrived after the task was final. A task that succeeded with some of its images can get the rest here. */
   lateImages: Array<Image>;
   /** `metadata` of the request, unchanged. Null if the request had none. */
   metadata?: Maybe<Scalars['JSON']['output']>;
@@ -1108,7 +1110,7 @@ export type TaskError = {
   code: Scalars['String']['output'];
   /** Human-readable sentence: what happened and what to do next. */
   message: Scalars['String']['output'];
-  /** Whether the same request may succeed later. */
+  /** Whether the same request may succeed later. Never true while the upstream may bill this task, because a new request would then be paid for twice. */
   retryable: Scalars['Boolean']['output'];
   /** Error code of the upstream. Null if it reported none. */
   upstreamCode?: Maybe<Scalars['String']['output']>;

@@ -174,7 +174,8 @@ function checkTask(task: TaskRow): void {
   expect(others.every((kind) => kind === 'LATE_RESULT')).toBe(true);
   const late = task.images.filter(({ late: isLate }) => isLate);
   if (late.length === 0) expect(others).toEqual([]);
-  else if (isSettled && late.every(({ settled }) => settled)) expect(others.length > 0).toBe(task.wants_callback);
+  else if (isSettled && late.every(({ settled }) => settled))
+    expect(others.length > 0).toBe(task.wants_callback);
 
   // No generation is paid for twice: only a submission that the upstream refused is sent again.
   const upstreamReplies = system.repliesByTask.get(task.id) ?? [];

@@ -27,22 +27,20 @@ export interface PoolOptions {
  * A connection that ends after an error that it would repeat. The pool does so only for its own `query`, but libraries return
  * such a connection to the pool as if it were good.
  */
-class PooledClient extends pg.Client {
-  constructor(...args: ConstructorParameters<typeof pg.Client>) {
-    super(...args);
-    const query = this.query.bind(this) as (...queryArgs: unknown[]) => unknown;
-    const queryAndWatch = (...queryArgs: unknown[]): unknown => {
-      const result = query(...queryArgs);
-      if (result instanceof Promise) result.catch((error: unknown) => this.endAfter(error));
-      return result;
-    };
-    this.query = queryAndWatch as typeof this.query;
-  }
-
-  private endAfter(error: unknown): void {
-    if (mustReplaceConnection(error)) void this.end().catch(() => undefined);
-  }
-}
+class PooledClient extends pg.Client {}
+const prototype = PooledClient.prototype as unknown as {
+  query: (this: pg.Client, ...args: unknown[]) => unknown;
+};
+const original = pg.Client.prototype as unknown as typeof prototype;
+// `query` has overloads, which one method of the class could not declare.
+prototype.query = function (...args) {
+  const result = original.query.apply(this, args);
+  if (result instanceof Promise)
+    result.catch((error: unknown) => {
+      if (mustReplaceConnection(error)) void this.end().catch(() => undefined);
+    });
+  return result;
+};
 
 /** The connections of this process. */
 export function createPool({ url, maxConnections, log }: PoolOptions): pg.Pool {

@@ -207,7 +207,10 @@ export class TaskRepository {
    * Releases the uncertain amount of a task for which the upstream certainly made nothing. With `ofAttempt`, only if that is the
    * latest submission attempt.
    */
-  async releaseUncertain(id: string, { ofAttempt = null }: { ofAttempt?: number | null } = {}): Promise<void> {
+  async releaseUncertain(
+    id: string,
+    { ofAttempt = null }: { ofAttempt?: number | null } = {},
+  ): Promise<void> {
     await this.db.query(RELEASE_UNCERTAIN, { id, ofAttempt });
   }
 

@@ -26,7 +26,8 @@ const CallbackVerdictEnum = createEnumType<CallbackVerdict>(
     EARLY: "The callback completed the task before the upstream's response to the submission was processed.",
     LATE: 'The task was already final, without images or with an incomplete result. The images that it lacked are kept as late images.',
     UNKNOWN_TASK: 'No task has the ID in the callback URL. Nothing changed.',
-    CONFLICT: 'The callback reports a failure, but the task has already succeeded, or the failure is that of an earlier attempt. Nothing changed.',
+    CONFLICT:
+      'The callback reports a failure, but the task has already succeeded, or the failure is that of an earlier attempt. Nothing changed.',
     MALFORMED: 'The body is not JSON, or reports neither an image nor a failure. The task continues.',
   },
 );

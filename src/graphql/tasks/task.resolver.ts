@@ -128,7 +128,10 @@ export class TaskResolver {
     return (await imagesByTask.load(task.id)).filter((image) => !image.late);
   }
 
-  @FieldResolver(() => [ImageType], { description: 'Images that arrived after the task was final. A task that succeeded with some of its images can get the rest here.' })
+  @FieldResolver(() => [ImageType], {
+    description:
+      'Images that arrived after the task was final. A task that succeeded with some of its images can get the rest here.',
+  })
   async lateImages(@Root() task: Task, @Ctx() { imagesByTask }: Context): Promise<Image[]> {
     return (await imagesByTask.load(task.id)).filter((image) => image.late);
   }

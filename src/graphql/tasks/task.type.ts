@@ -40,7 +40,10 @@ export const TaskPriorityEnum = createEnumType<TaskPriority>(
 export const TaskErrorType = createObjectType<TaskFailure>('TaskError', 'Reason why a task has no images.', {
   code: field(String, 'Stable code in SCREAMING_SNAKE_CASE, listed in docs/ERRORS.md.'),
   message: field(String, 'Human-readable sentence: what happened and what to do next.'),
-  retryable: field(Boolean, 'Whether the same request may succeed later. Never true while the upstream may bill this task, because a new request would then be paid for twice.'),
+  retryable: field(
+    Boolean,
+    'Whether the same request may succeed later. Never true while the upstream may bill this task, because a new request would then be paid for twice.',
+  ),
   upstreamCode: nullable(String, 'Error code of the upstream. Null if it reported none.'),
   upstreamTraceId: nullable(
     String,

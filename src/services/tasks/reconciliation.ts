@@ -2,7 +2,6 @@ import { UpstreamError } from '../../core/errors.js';
 import { type TaskFailure } from '../../core/tasks/task-failure.js';
 import { EVENT_ACTORS } from '../../core/events/task-event.js';
 import { type Task } from '../../core/tasks/task.js';
-import { UpstreamError } from '../../core/errors.js';
 import { MAX_READ_TASK_IDS } from '../../upstreams/acedata-client.js';
 import { type UpstreamResult } from '../../upstreams/acedata-results.js';
 import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';

@@ -19,7 +19,9 @@ import { TestApp } from '../../support/app/test-app.js';
 /** It runs no jobs, so tasks stay queued. */
 let app: TestApp;
 beforeAll(async () => {
-  app = await TestApp.start({ environment: { PRICES_FILE: 'test/support/billing/prices.json', ROLES: 'api' } });
+  app = await TestApp.start({
+    environment: { PRICES_FILE: 'test/support/billing/prices.json', ROLES: 'api' },
+  });
 });
 afterAll(() => app.stop());
 
@@ -103,7 +105,9 @@ describe('a rotated key', () => {
 
   test('shows its own ID in the audit log and as the viewer', async () => {
     const second = await rotate(await createKey());
-    expect(await queryField<{ keyId: string } & WithUserErrors>(app, VIEWER, {}, second.secret)).toMatchObject({
+    expect(
+      await queryField<{ keyId: string } & WithUserErrors>(app, VIEWER, {}, second.secret),
+    ).toMatchObject({
       keyId: second.id,
     });
   });

@@ -228,7 +228,10 @@ describe('a callback is saved as', () => {
     };
     const { id } = await app.generate({ prompt: 'images of the first attempt' });
     await app.waitForEvent(id, 'TASK_SUBMITTED');
-    await app.postBody(await upstream.callbackPath('images of the first attempt'), upstream.successCallback());
+    await app.postBody(
+      await upstream.callbackPath('images of the first attempt'),
+      upstream.successCallback(),
+    );
     await expect(app.waitUntilSettled(id)).resolves.toMatchObject({ status: 'SUCCEEDED', deliveredCount: 1 });
   });
 
@@ -243,7 +246,10 @@ describe('a callback is saved as', () => {
   test('UNKNOWN_TASK when its task does not exist, and no workspace can see it', async () => {
     const id = v7();
     const body = JSON.stringify(upstream.successCallback());
-    const { status } = await app.postBody(`/callbacks/flux/${id}/1.${signer.sign('flux-callback', `${id}.1`)}`, body);
+    const { status } = await app.postBody(
+      `/callbacks/flux/${id}/1.${signer.sign('flux-callback', `${id}.1`)}`,
+      body,
+    );
     expect(status).toBe(200);
     const [row] = await callbackRows(id);
     expect(row).toMatchObject({ verdict: 'UNKNOWN_TASK', workspace_id: null });

@@ -140,7 +140,10 @@ describe('a reply that does not tell whether the upstream accepted the request',
     await app.waitForEvent(id, 'SUBMIT_UNCONFIRMED');
     await app.rows("UPDATE tasks SET deadline_at = now() - interval '1 second' WHERE id = $1", [id]);
     const task = await app.waitUntilSettled(id);
-    expect(task).toMatchObject({ status: 'EXPIRED', error: { code: 'SUBMIT_UNCONFIRMED', retryable: false } });
+    expect(task).toMatchObject({
+      status: 'EXPIRED',
+      error: { code: 'SUBMIT_UNCONFIRMED', retryable: false },
+    });
     expect(eventTypes(await app.history(id))).toEqual([
       'TASK_REQUESTED',
       'SUBMIT_UNCONFIRMED',

@@ -35,7 +35,10 @@ const command = fc.oneof(
   { weight: 4, arbitrary: fc.record({ type: fc.constant('refuse' as const), on, canRetry: fc.boolean() }) },
   { weight: 4, arbitrary: fc.record({ type: fc.constantFrom('cancel' as const, 'expire' as const), on }) },
   { weight: 4, arbitrary: fc.record({ type: fc.constant('report-images' as const), on, count }) },
-  { weight: 3, arbitrary: fc.record({ type: fc.constant('report-failure' as const), on, attempt: fc.nat(3) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ type: fc.constant('report-failure' as const), on, attempt: fc.nat(3) }),
+  },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('rotate-key' as const) }) },
   { weight: 3, arbitrary: fc.record({ type: fc.constant('set-budget' as const), ...limit }) },
   // Both at once, on two instances.
@@ -152,28 +155,36 @@ class Run {
     for (const scope of SCOPES) {
       const tenths = this.limits[scope];
       const budget = await this.world.findBudget(scope);
-      const amounts = budget && [budget.limit, budget.reserved, budget.spent, budget.uncertain, budget.remaining];
+      const amounts = budget && [
+        budget.limit,
+        budget.reserved,
+        budget.spent,
+        budget.uncertain,
+        budget.remaining,
+      ];
       const { reserved, spent, uncertain } = used;
       expect(amounts?.map((amount) => Math.round(Number(amount) * 10)) ?? null).toEqual(
-        tenths === null
-          ? null
-          : [tenths, reserved, spent, uncertain, tenths - reserved - spent - uncertain],
+        tenths === null ? null : [tenths, reserved, spent, uncertain, tenths - reserved - spent - uncertain],
       );
     }
     expect(await ledger.countDrift()).toBe(0);
   }
 }
 
-test('the ledger and the budgets equal the model after every step, in any order of steps', async () => {
-  process.stdout.write(`money model: MONEY_MODEL_SEED=${SEED} MONEY_MODEL_RUNS=${RUNS}\n`);
-  await fc.assert(
-    fc.asyncProperty(fc.array(command, { minLength: 5, maxLength: 25 }), async (commands) => {
-      const run = new Run(await MoneyWorld.open(ledger, otherDb));
-      for (const action of commands) {
-        await run.perform(action);
-        await run.check();
-      }
-    }),
-    { numRuns: RUNS, seed: SEED },
-  );
-}, 600_000 + RUNS * 1_000);
+test(
+  'the ledger and the budgets equal the model after every step, in any order of steps',
+  async () => {
+    process.stdout.write(`money model: MONEY_MODEL_SEED=${SEED} MONEY_MODEL_RUNS=${RUNS}\n`);
+    await fc.assert(
+      fc.asyncProperty(fc.array(command, { minLength: 5, maxLength: 25 }), async (commands) => {
+        const run = new Run(await MoneyWorld.open(ledger, otherDb));
+        for (const action of commands) {
+          await run.perform(action);
+          await run.check();
+        }
+      }),
+      { numRuns: RUNS, seed: SEED },
+    );
+  },
+  600_000 + RUNS * 1_000,
+);

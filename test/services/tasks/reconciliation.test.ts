@@ -53,7 +53,8 @@ describe('an overdue task that the upstream has accepted', () => {
   };
   const ids = { upstreamTaskId: null, upstreamTraceId: null };
   const answers = (result: UpstreamResult | null): AceDataClient['readTasks'] => {
-    return (upstreamIds) => Promise.resolve(new Map(upstreamIds.flatMap((id) => (result ? [[id, result]] : []))));
+    return (upstreamIds) =>
+      Promise.resolve(new Map(upstreamIds.flatMap((id) => (result ? [[id, result]] : []))));
   };
   const unreadable: AceDataClient['readTasks'] = () => {
     const failure = { code: 'UPSTREAM_FAILED', message: 'why', retryable: true } as const;
@@ -64,7 +65,10 @@ describe('an overdue task that the upstream has accepted', () => {
   test('is read before it expires, so a result that was missed while the service was down completes it', async () => {
     const tasks = new TaskRepository(db);
     const id = await insertOverdueTask(tasks, 'RUNNING');
-    await createReconciliation(tasks, answers({ kind: 'succeeded', images: [image], ...ids })).expireOverdue();
+    await createReconciliation(
+      tasks,
+      answers({ kind: 'succeeded', images: [image], ...ids }),
+    ).expireOverdue();
     expect(await tasks.find(id)).toMatchObject({ status: 'SUCCEEDED', deliveredCount: 1, failure: null });
   });
 

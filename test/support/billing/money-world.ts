@@ -7,11 +7,11 @@ import { type TaskFailure } from '../../../src/core/tasks/task-failure.js';
 import { ApiKeyRepository, keyCreatedEntry } from '../../../src/db/access/api-key-repository.js';
 import { WorkspaceRepository } from '../../../src/db/access/workspace-repository.js';
 import { BudgetRepository } from '../../../src/db/billing/budget-repository.js';
-import { Database } from '../../../src/db/postgres/database.js';
+import { type Database } from '../../../src/db/postgres/database.js';
 import { TaskRepository } from '../../../src/db/tasks/task-repository.js';
 import { type EventLog } from '../../../src/event-log/event-log.js';
 import { Results } from '../../../src/services/tasks/results.js';
-import { LedgerFixture } from './ledger-fixture.js';
+import { type LedgerFixture } from './ledger-fixture.js';
 
 const log = pino({ level: 'silent' });
 const FAILURE: TaskFailure = {
@@ -116,11 +116,7 @@ export class MoneyWorld {
       ...{ upstreamUrl: `https://x.example/${id}-${index}.png`, seed: null, inferenceSeconds: null },
       upstreamMetadata,
     }));
-    await this.instance.results.apply(
-      id,
-      { kind: 'succeeded', images, ...UPSTREAM_IDS },
-      { actor: 'test' },
-    );
+    await this.instance.results.apply(id, { kind: 'succeeded', images, ...UPSTREAM_IDS }, { actor: 'test' });
   }
 
   /** As cancelTask and the deadline do: they change the status that they have read. */

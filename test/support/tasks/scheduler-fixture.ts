@@ -91,7 +91,14 @@ export class SchedulerFixture {
         retryOfId: null,
         webhookUrl: null,
       },
-      ...{ traceId: null, keyId: newId(), keyLineageId: newId(), metadata: null, inputHash: Buffer.alloc(32), timeoutSeconds: 600 },
+      ...{
+        traceId: null,
+        keyId: newId(),
+        keyLineageId: newId(),
+        metadata: null,
+        inputHash: Buffer.alloc(32),
+        timeoutSeconds: 600,
+      },
       ...{ unitPrice: null, currency: null },
     };
     await tasks.insert({ id, workspaceId, endUserId, priority, ...request, ...unusedFields }, 'test');

@@ -11,10 +11,11 @@ export const PROBE_ID_HEADER = 'x-probe-id';
 /**
  * These statements depend on the time since the last request, not on the arguments of this one. They look up the API key,
  * which is cached for seconds, reserve rate limits and connection slots, which happens in batches, and seal events and record
- * the use of keys, which happens in the background. `/readyz` looks at the sequences once an hour. A new connection prepares `enter-workspace`.
+ * the use of keys, which happens in the background. `/readyz` keeps what it found for a while. A new connection prepares
+ * `enter-workspace`.
  */
 const TIME_DEPENDENT_STATEMENTS =
-  /^(find-key-by|acquire-rate-limit|adjust-connection-slots|create-connection-lease|seal-events|find-last-position-before|find-sequences-running-out|UPDATE api_keys SET last_used_at|SELECT … FROM api_keys WHERE \(api_keys.id IN|enter-workspace)/;
+  /^(find-key-by|acquire-rate-limit|adjust-connection-slots|create-connection-lease|seal-events|find-last-position-before|find-sequences-running-out|find-submission-pace|UPDATE api_keys SET last_used_at|SELECT … FROM api_keys WHERE \(api_keys.id IN|enter-workspace)/;
 
 /** Records the statements of each request. Two requests with the same statements also take the same time. */
 export class StatementRecorder {

@@ -32,7 +32,7 @@ export type StartResult =
   /** A subscription runs. The sink gets each result as JSON until it completes or `unsubscribe` is called. */
   | { unsubscribe: () => void };
 
-/** Who starts an operation, and how. */
+/** The caller of an operation and the conditions under which it starts. */
 export interface StartOptions extends Partial<Pick<Context, 'idempotencyKey' | 'traceId'>> {
   caller: Caller;
   sink: EventSink;

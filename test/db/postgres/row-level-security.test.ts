@@ -73,9 +73,9 @@ const theirs = {
 };
 const month = { from: new Date(Date.now() - 86_400_000), to: new Date(Date.now() + 86_400_000) };
 
-/** All reads of callers, made by our workspace for rows of the other one. */
 /** The words in the index carry their workspace, so this read is limited in three ways. */
 const BY_WORDS = 'a page of tasks by words';
+/** All reads of callers, made by our workspace for rows of the other one. */
 const READS: [string, (db: Database, visibility: Visibility) => Promise<unknown[]>][] = [
   ['tasks by id', (db, visibility) => new TaskRepository(db).findMany(visibility, [theirs.taskId])],
   [

@@ -43,8 +43,10 @@ export class Results {
   async apply(taskId: string, result: FinalResult, source: ResultSource): Promise<CallbackVerdict> {
     const { actor, callback } = source;
     if (result.kind === 'succeeded' && result.images.length > MAX_IMAGES_PER_RESULT) {
-      const message = `the upstream reported more than ${MAX_IMAGES_PER_RESULT} images for one task; the others are ignored`;
-      this.deps.log.error({ taskId, images: result.images.length }, message);
+      this.deps.log.error(
+        { taskId, images: result.images.length },
+        'the upstream reported too many images for one task; the others are ignored',
+      );
       result = { ...result, images: result.images.slice(0, MAX_IMAGES_PER_RESULT) };
     }
     const updated =

@@ -27,10 +27,20 @@ export class PaidReplies {
     } catch (error) {
       if (!(error instanceof DatabaseUnavailable)) throw error;
       const name = `${id}-${attempts}`;
-      await this.deps.spool.write(name, reply);
-      this.deps.log.warn({ taskId: id }, 'PostgreSQL is unavailable; a paid reply waits in the spool');
+      let isSpooled = false;
+      try {
+        await this.deps.spool.write(name, reply);
+        isSpooled = true;
+        this.deps.log.warn({ taskId: id }, 'PostgreSQL is unavailable; a paid reply waits in the spool');
+      } catch (spoolError) {
+        // The disk that is full for PostgreSQL may be this one. The reply still waits for as long as the process lives.
+        this.deps.log.error(
+          { err: spoolError, taskId: id },
+          'a paid reply could not be written to the spool',
+        );
+      }
       await retryUntilDatabaseReturns(() => this.applyNow(reply), this.deps.log, Infinity);
-      await this.deps.spool.remove(name);
+      if (isSpooled) await this.deps.spool.remove(name);
     }
   }
 

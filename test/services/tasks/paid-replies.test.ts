@@ -93,6 +93,18 @@ describe('a reply that the upstream bills', () => {
     await lost;
   });
 
+  test('is applied when the outage ends, even if the disk takes no file', async () => {
+    await rm(directory, { recursive: true });
+    await writeFile(directory, 'a file where the folder should be');
+    await proxy.cut();
+    const errors: string[] = [];
+    const applied = startProcess({ errors }).apply(task, reply);
+    await waitFor('the failed write', () => errors.join().includes('could not be written to the spool'));
+    await proxy.restore();
+    await applied;
+    expect(await readTask()).toEqual({ status: 'RUNNING', upstreamTaskId: 'upstream-1' });
+  });
+
   test('that cannot be read from the disk is kept and logged, and the others are applied', async () => {
     await new Spool(directory).write(`${taskId}-1`, { task: { id: taskId, attempts: 1 }, result: reply });
     await writeFile(join(directory, '0-broken.json'), '{"task":');

@@ -5,32 +5,19 @@
  * the upstream's ledger and the image folder. Prints a table and, as the last line, one JSON object. Exits with 1 when a
  * promise was broken.
  */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
-import { setBudgets, PRICES } from './chaos/budgets.js';
-import { countUnfinished, collectEvidence } from './chaos/evidence.js';
 import { DeafnessMeter } from './chaos/deafness.js';
 import { planFaults } from './chaos/fault-plan.js';
 import { countEach } from './chaos/group.js';
 import { FaultInjector } from './chaos/injector.js';
-import { InstanceGroup } from './chaos/instances.js';
 import { type RequestedTask, runLoad, TASK_TIMEOUT_SECONDS } from './chaos/load.js';
 import { type ChaosOptions, readOptions } from './chaos/options.js';
-import { ChaosPostgres } from './chaos/postgres.js';
-import { SeededStream } from './chaos/random.js';
 import { measureRecovery } from './chaos/recovery.js';
-import { WebhookEndpointServer } from './chaos/webhook-endpoint.js';
 import { arePromisesKept, printReport } from './chaos/report.js';
-import { SandboxProcess } from './chaos/sandbox.js';
-import { TcpProxy } from './chaos/tcp-proxy.js';
-import { judgeRun } from './chaos/verdict.js';
+import { ChaosWorld, SETTLE_GRACE_MS } from './chaos/world.js';
 
-/** Time after the last deadline. Tasks that have not finished by then count as lost. */
-const SETTLE_GRACE_MS = 30_000;
-/** The upstream's longest delay plus the delay of a late callback, because results can arrive after a task has finished. */
-const LATE_RESULTS_WAIT_MS = 10_000;
 /** For the start and the reads at the end. A run that hangs is aborted after that. */
 const MARGIN_MS = 120_000;
 
@@ -57,41 +44,10 @@ async function runChaos(options: ChaosOptions): Promise<boolean> {
     if (options.keep) console.log(`All files were kept in ${dir}`);
     else await rm(dir, { recursive: true, force: true });
   });
-  const dataDir = join(dir, 'data');
-  await mkdir(dataDir);
-  const pricesFile = join(dir, 'prices.json');
-  await writeFile(pricesFile, JSON.stringify(PRICES));
-  const postgres = await ChaosPostgres.start(join(dir, 'database'));
-  releases.push(() => postgres.stop());
-  const sandbox = await SandboxProcess.start(join(dir, 'sandbox.log'));
-  releases.push(() => sandbox.stop());
-
-  const webhookEndpoint = await WebhookEndpointServer.open();
-  releases.push(() => webhookEndpoint.close());
-
-  const instances = new InstanceGroup();
-  const acknowledgedCallbacks = new Set<string>();
-  const random = new SeededStream(seed, 'balancer');
-  const balancer = await TcpProxy.open({
-    targets: () => random.shuffle(instances.ports),
-    onExchange: (requestLine, status) => {
-      const [, taskId] = /^POST \/callbacks\/flux\/([^/]+)\//.exec(requestLine) ?? [];
-      if (taskId && status >= 200 && status < 300) acknowledgedCallbacks.add(taskId);
-    },
-  });
-  releases.push(() => balancer.disconnect());
-  releases.push(() => instances.stop());
-  const url = `http://127.0.0.1:${balancer.port}`;
-  const environment = {
-    ...sandbox.environment,
-    DATABASE_URL: postgres.url,
-    DATA_DIR: dataDir,
-    PUBLIC_URL: url,
-    SECRET_KEY: 'chaos '.repeat(6),
-    PRICES_FILE: pricesFile,
-  };
-  await instances.start(options.instances, dir, environment);
-  await setBudgets(url, instances.apiKey);
+  const world = await ChaosWorld.start({ seed, instances: options.instances, dir }, (each) =>
+    releases.push(each),
+  );
+  const { postgres, sandbox, instances, url } = world;
 
   const loadStartedAt = Date.now();
   const logLine = (line: string) =>
@@ -103,26 +59,19 @@ async function runChaos(options: ChaosOptions): Promise<boolean> {
   const measured = new AbortController();
   const measuring = deafness.run(AbortSignal.any([measured.signal, abort.signal]));
   const { apiKey } = instances;
-  const webhookUrl = webhookEndpoint.url;
+  const webhookUrl = world.webhookEndpoint.url;
   const load = { seed, seconds, rate, url, apiKey, webhookUrl, inBurst: () => injector.inBurst };
   await Promise.all([
     runLoad({ ...load, signal: abort.signal }, requestedTasks),
     injector.run(planFaults(seed, seconds)),
   ]);
   logLine('no more load and faults; waiting for everything to settle');
-  await waitUntilSettled(postgres);
+  await world.waitUntilSettled(abort.signal);
   logLine('settled');
   measured.abort();
   await measuring;
 
-  const evidence = await collectEvidence(postgres, sandbox);
-  const verdict = await judgeRun(
-    requestedTasks,
-    evidence,
-    acknowledgedCallbacks,
-    webhookEndpoint.receivedCounts,
-    join(dataDir, 'images'),
-  );
+  const { evidence, verdict } = await world.judge(requestedTasks);
   const recoveries = measureRecovery(injector.faults, evidence);
   const statuses = countEach(evidence.tasks.map(({ status }) => status));
   const { faults } = injector;
@@ -140,17 +89,6 @@ async function runChaos(options: ChaosOptions): Promise<boolean> {
     seconds: elapsedSeconds,
   });
   return arePromisesKept(verdict);
-}
-
-/** Waits until no work is left, or until the deadlines of all tasks have passed. */
-async function waitUntilSettled(postgres: ChaosPostgres): Promise<void> {
-  const from = Date.now();
-  const deadline = from + TASK_TIMEOUT_SECONDS * 1000 + SETTLE_GRACE_MS;
-  while (Date.now() < deadline && !abort.signal.aborted) {
-    const unfinished = await countUnfinished(postgres);
-    if (unfinished === 0 && Date.now() - from > LATE_RESULTS_WAIT_MS) return;
-    await pause(500);
-  }
 }
 
 async function main(): Promise<void> {

@@ -64,7 +64,8 @@ export class FaultInjector {
    */
   private resolveKind(kind: FaultKind): FaultKind {
     const needsInstance = kind === 'kill' || kind === 'freeze';
-    if (needsInstance && this.dependencies.instances.running.length > 1) return kind;
+    const { running, killable } = this.dependencies.instances;
+    if (needsInstance && running.length > 1 && killable.length > 0) return kind;
     return needsInstance || this.active.has(kind) ? 'terminate' : kind;
   }
 
@@ -81,7 +82,7 @@ export class FaultInjector {
     const { instances, postgres, sandbox, logLine } = this.dependencies;
     switch (kind) {
       case 'kill': {
-        const instance = this.random.pick(instances.running);
+        const instance = this.random.pick(instances.killable);
         logLine(`instance ${instance.number} is killed`);
         return instances.kill(instance);
       }

@@ -25,6 +25,7 @@ export class InstanceGroup {
   /** Exits that were not caused here: while starting (for example without PostgreSQL), and while running, which is an error. */
   readonly unexpectedExits = { starting: 0, running: 0 };
   private isStopping = false;
+  private isFirstSpared = false;
 
   /** Starts `count` instances at once on an empty database. Resolves when all are running. */
   async start(count: number, dir: string, env: Readonly<Record<string, string>>): Promise<void> {
@@ -39,6 +40,16 @@ export class InstanceGroup {
   /** Instances that are neither starting nor paused. */
   get running(): ServiceInstance[] {
     return this.all.filter(({ state }) => state === 'running');
+  }
+
+  /** Running instances that may be killed. */
+  get killable(): ServiceInstance[] {
+    return this.running.filter(({ number }) => number > 1 || !this.isFirstSpared);
+  }
+
+  /** From now on the first instance is not killed, so that it grows as old as the run. */
+  spareFirst(): void {
+    this.isFirstSpared = true;
   }
 
   /** Ports that accept connections. A load balancer cannot see that a process is paused, so these are included. */

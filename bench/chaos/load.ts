@@ -57,7 +57,12 @@ export async function runLoad(options: LoadOptions, requestedTasks: RequestedTas
   for (let number = 0; number < total && !options.signal.aborted; number += 1) {
     await pause(Math.max(0, startedAt + (number * 1000) / options.rate - Date.now()));
     const plan = planner.next(options.inBurst());
-    const task = { ...plan, idempotencyKey: `chaos-${plan.number}`, taskId: null, otherIds: [] };
+    const task = {
+      ...plan,
+      idempotencyKey: `chaos-${options.seed}-${plan.number}`,
+      taskId: null,
+      otherIds: [],
+    };
     requestedTasks.push(task);
     const client = requestUntilAcknowledged(options, task);
     client.catch(() => undefined); // Promise.all below reports it

@@ -14,21 +14,27 @@ export interface ChaosOptions {
   keep: boolean;
 }
 
-/** Parses the command line. Throws an error with a message for the user. */
-export function readOptions(args: readonly string[]): ChaosOptions {
+/** Its message is for the user. */
+export class InvalidOption extends Error {}
+
+/** Parses the command line. */
+export function readOptions(
+  args: readonly string[],
+  defaults: Pick<ChaosOptions, 'seconds' | 'rate'>,
+): ChaosOptions {
   const { values } = parseArgs({
     args: [...args],
     options: {
       seed: { type: 'string' },
-      seconds: { type: 'string', default: '100' },
-      rate: { type: 'string', default: '8' },
+      seconds: { type: 'string', default: String(defaults.seconds) },
+      rate: { type: 'string', default: String(defaults.rate) },
       instances: { type: 'string', default: '3' },
       keep: { type: 'boolean', default: false },
     },
   });
   return {
     seed: values.seed === undefined ? randomInt(1_000_000) : number('seed', values.seed, 0, 2 ** 31),
-    seconds: number('seconds', values.seconds, 5, 3_600),
+    seconds: number('seconds', values.seconds, 5, 7_200),
     rate: number('rate', values.rate, 0.1, 100),
     // At least two. With one, stopping an instance would stop the service.
     instances: number('instances', values.instances, 2, 10),
@@ -39,5 +45,5 @@ export function readOptions(args: readonly string[]): ChaosOptions {
 function number(name: string, text: string, low: number, high: number): number {
   const value = Number(text);
   if (text.trim() !== '' && value >= low && value <= high) return value;
-  throw new Error(`--${name} is "${text}"; give a number from ${low} to ${high}.`);
+  throw new InvalidOption(`--${name} is "${text}"; give a number from ${low} to ${high}.`);
 }

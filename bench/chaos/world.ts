@@ -19,6 +19,8 @@ export interface ChaosWorldOptions {
   instances: number;
   /** For all files of the run, also the logs. */
   dir: string;
+  /** Variables of the instances, in addition to those that every run sets. */
+  environment?: Record<string, string>;
 }
 
 /** Time after the last deadline. Tasks that have not finished by then count as lost. */
@@ -76,6 +78,7 @@ export class ChaosWorld {
       PUBLIC_URL: url,
       SECRET_KEY: 'chaos '.repeat(6),
       PRICES_FILE: pricesFile,
+      ...options.environment,
     };
     await instances.start(options.instances, dir, environment);
     await setBudgets(url, instances.apiKey);

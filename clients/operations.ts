@@ -93,7 +93,7 @@ export type AuditAction =
   /** An API key of this workspace created another workspace. */
   | 'WORKSPACE_CREATED';
 
-/** A privileged action or a rejected credential, recorded in the audit log. Entries are immutable. */
+/** A privileged action or a rejected credential, recorded in the audit log. Entries are immutable. Only failed authentications are deleted, after 30 days. */
 export type AuditEntry = {
   __typename?: 'AuditEntry';
   /** The action. */
@@ -608,7 +608,7 @@ export type Mutation = {
   editImage: EditImagePayload;
   /** Requests images for a text prompt and returns a task at once. Subscribe to `taskUpdated` to follow the task. An acknowledged task always reaches a final status, and a request that the upstream may have accepted is never sent again. Requires the scope `tasks:write`. */
   generateImages: GenerateImagesPayload;
-  /** Posts the results of a task to its `webhookUrl` again at once, with up to eight new attempts. It works for results that are pending, delivered or abandoned. The `webhook-id` stays the same. Requires the scope `tasks:write`. */
+  /** Posts the results of a task to its `webhookUrl` again at once, with up to eight new attempts. It works for results that are pending, delivered or abandoned, until they are deleted (`CALLBACK_RETENTION_DAYS` after their last attempt). The `webhook-id` stays the same. Requires the scope `tasks:write`. */
   redeliverWebhook: RedeliverWebhookPayload;
   /** Processes a stored callback again, as if it had just been received. Nothing changes if the result was already applied. Requires the scopes `audit:read` and `tasks:write`. */
   replayCallback: ReplayCallbackPayload;
@@ -1052,7 +1052,7 @@ export type Task = {
   upstreamTaskId?: Maybe<Scalars['String']['output']>;
   /** Trace ID to quote to the upstream's support. Null until it is known. */
   upstreamTraceId?: Maybe<Scalars['String']['output']>;
-  /** Deliveries of results to `webhookUrl`, newest first. Empty if the task has no `webhookUrl` or no result yet. */
+  /** Deliveries of results to `webhookUrl`, newest first. Empty if the task has no `webhookUrl` or no result yet. Delivered and abandoned deliveries are deleted `CALLBACK_RETENTION_DAYS` after their last attempt. */
   webhookDeliveries: WebhookDeliveryConnection;
   /** URL to which the result is posted. Null if the request had none. */
   webhookUrl?: Maybe<Scalars['URL']['output']>;
@@ -1169,13 +1169,13 @@ export type TaskEventFilter = {
 export type TaskEventType =
   /** An image was deleted. Its URLs return 410. */
   | 'IMAGE_DELETED'
-  /** An image could not be downloaded from the upstream's URL, or its bytes are not an accepted image. No further attempt is made. */
+  /** An image could not be downloaded from the upstream's URL, its bytes are not an accepted image, or it could not be stored for 7 days. No further attempt is made. */
   | 'IMAGE_LOST'
   /** Darkroom's copy of an image is complete. `data` holds its width, height, type, size in bytes and placeholder. */
   | 'IMAGE_STORED'
   /** Images arrived after the task was final. They are kept as late images. */
   | 'LATE_RESULT_RECEIVED'
-  /** An attempt to submit created nothing. The next attempt is made at `data.retryAt`. */
+  /** An attempt to submit created nothing. The next attempt is made at `data.retryAt` at the earliest, if the deadline has not passed by then. */
   | 'SUBMIT_REJECTED'
   /** An attempt to submit may or may not have reached the upstream. It is not repeated. */
   | 'SUBMIT_UNCONFIRMED'

@@ -28,6 +28,6 @@ export interface Tuning {
   push?: false;
   /** False lets the embedded PostgreSQL commit without waiting for the disk. */
   durable?: boolean;
-  /** Called when the embedded PostgreSQL exits by itself. The service cannot work from then on. */
+  /** Called when the service cannot work any more: the embedded PostgreSQL has exited, or the queue makes no progress. */
   onFatal?: (reason: string) => void;
 }

@@ -214,7 +214,7 @@ export class Worker {
   }
 
   /**
-   * A queue can exist and do nothing. For example, graphile-worker 0.17.3 keeps the result of its first statement for ever,
+   * A queue can exist and do nothing. For example, graphile-worker 0.17.3 keeps the result of its first statement forever,
    * even if that is an error. So progress decides: free slots ask for a job twice a second.
    */
   private async replaceStalledQueue(): Promise<void> {

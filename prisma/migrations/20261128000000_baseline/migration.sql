@@ -76,7 +76,7 @@ CREATE TRIGGER audit_log_no_delete BEFORE DELETE ON audit_log
 -- Queue ---------------------------------------------------------------------------------------------------------------
 
 -- The tables of the queue belong to graphile-worker 0.17, which Darkroom installs before its migrations. Only the functions
--- of this section write to them. test/contract/queue-internals.test.ts checks what they rely on.
+-- of this section write to them. test/queue/queue-functions.test.ts checks what they rely on.
 
 -- The jobs that are running. Each heartbeat looks for those whose instance is gone, and must not read all queued jobs for it.
 CREATE INDEX darkroom_running_jobs_idx ON graphile_worker._private_jobs (locked_at) WHERE locked_at IS NOT NULL;

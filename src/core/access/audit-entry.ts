@@ -38,7 +38,7 @@ export interface NewAuditEntry {
   data: Record<string, unknown>;
 }
 
-/** An entry of the audit log. Entries are immutable. */
+/** An entry of the audit log. Entries are immutable. Only failed authentications are deleted, after 30 days. */
 export interface AuditEntry extends NewAuditEntry {
   at: Date;
 }

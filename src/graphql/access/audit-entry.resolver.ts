@@ -31,7 +31,7 @@ const AuditActionEnum = createEnumType<AuditAction>('AuditAction', 'Kind of an a
 
 const AuditEntryType = createObjectType<AuditEntry>(
   'AuditEntry',
-  'A privileged action or a rejected credential, recorded in the audit log. Entries are immutable.',
+  'A privileged action or a rejected credential, recorded in the audit log. Entries are immutable. Only failed authentications are deleted, after 30 days.',
   {
     id: field(ID, 'ID of the entry.'),
     at: field(GraphQLDateTime, 'Time of the action.'),

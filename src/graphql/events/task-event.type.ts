@@ -17,7 +17,8 @@ export const TaskEventTypeEnum = createEnumType<EventType>(
   {
     TASK_REQUESTED: 'The request was acknowledged.',
     TASK_SUBMITTED: 'The upstream accepted the task.',
-    SUBMIT_REJECTED: 'An attempt to submit created nothing. The next attempt is made at `data.retryAt`.',
+    SUBMIT_REJECTED:
+      'An attempt to submit created nothing. The next attempt is made at `data.retryAt` at the earliest, if the deadline has not passed by then.',
     SUBMIT_UNCONFIRMED: 'An attempt to submit may or may not have reached the upstream. It is not repeated.',
     TASK_SUCCEEDED: 'The result arrived. IMAGE_STORED or IMAGE_LOST follows for each image.',
     TASK_FAILED: 'The task finished without an image.',
@@ -27,7 +28,7 @@ export const TaskEventTypeEnum = createEnumType<EventType>(
     IMAGE_STORED:
       "Darkroom's copy of an image is complete. `data` holds its width, height, type, size in bytes and placeholder.",
     IMAGE_LOST:
-      "An image could not be downloaded from the upstream's URL, or its bytes are not an accepted image. No further attempt is made.",
+      "An image could not be downloaded from the upstream's URL, its bytes are not an accepted image, or it could not be stored for 7 days. No further attempt is made.",
     IMAGE_DELETED: 'An image was deleted. Its URLs return 410.',
     WEBHOOK_DELIVERED: 'The webhook endpoint accepted the result.',
     WEBHOOK_ABANDONED:

@@ -122,7 +122,7 @@ export class WebhookDeliveryResolver {
   @Authorized('tasks:write')
   @Mutation(() => RedeliverWebhookPayload, {
     description:
-      'Posts the results of a task to its `webhookUrl` again at once, with up to eight new attempts. It works for results that are pending, delivered or abandoned. The `webhook-id` stays the same. Requires the scope `tasks:write`.',
+      'Posts the results of a task to its `webhookUrl` again at once, with up to eight new attempts. It works for results that are pending, delivered or abandoned, until they are deleted (`CALLBACK_RETENTION_DAYS` after their last attempt). The `webhook-id` stays the same. Requires the scope `tasks:write`.',
   })
   redeliverWebhook(
     @Ctx() { caller }: Context,
@@ -140,7 +140,7 @@ export class TaskWebhooksResolver {
 
   @FieldResolver(() => WebhookDeliveryConnection, {
     description:
-      'Deliveries of results to `webhookUrl`, newest first. Empty if the task has no `webhookUrl` or no result yet.',
+      'Deliveries of results to `webhookUrl`, newest first. Empty if the task has no `webhookUrl` or no result yet. Delivered and abandoned deliveries are deleted `CALLBACK_RETENTION_DAYS` after their last attempt.',
   })
   async webhookDeliveries(@Root() task: Task, @Args() page: PageArgs) {
     return toConnection(await this.webhookSender.pageOfDeliveries(task, page));

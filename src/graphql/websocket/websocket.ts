@@ -93,7 +93,7 @@ export function createGraphqlOverWebSocket(
   };
 }
 
-/** After an upgrade the HTTP server applies no time-outs to the socket, so a client that keeps it open would hold it for ever. */
+/** After an upgrade the HTTP server applies no time-outs to the socket, so a client that keeps it open would hold it forever. */
 function refuse(duplex: Duplex, response: string): void {
   duplex.on('error', () => undefined);
   duplex.once('finish', () => duplex.destroy()).end(response);

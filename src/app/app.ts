@@ -69,8 +69,8 @@ async function buildAndStart(settings: Omit<AppContext, 'url'>): Promise<Omit<Ap
         stopWithin(WORKER_STOP_TIMEOUT_MS, 'the webhook sender', services.webhookSender.stop()),
       ]),
     );
-    // The worker would otherwise take the attempts of these replies for interrupted ones.
-    await services.paidReplies.applySpooled();
+    // The worker would otherwise take these submissions for interrupted ones.
+    await services.submitOutcomes.applySpooled();
     await worker.start();
   }
   cleanups.push(() => health.startDraining());

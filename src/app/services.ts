@@ -26,7 +26,8 @@ import { OpenConnections } from '../services/limits/open-connections.js';
 import { WEBHOOK_TIMEOUT_MS, WebhookSender } from '../services/webhooks/webhook-sender.js';
 import { DEFAULT_RETRY_DELAYS_MS } from '../services/webhooks/webhook-retries.js';
 import { Retention } from '../services/images/retention.js';
-import { PaidReplies } from '../services/tasks/paid-replies.js';
+import { BackPressure } from '../services/tasks/back-pressure.js';
+import { SubmitOutcomes } from '../services/tasks/submit-outcomes.js';
 import { Spool } from '../storage/spool.js';
 import { Generation } from '../services/tasks/generation.js';
 import { History } from '../services/tasks/history.js';
@@ -96,14 +97,16 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     defaults: config.limits,
     windowMs: tuning.rateLimitWindowMs ?? RATE_LIMIT_WINDOW_MS,
   });
+  const backPressure = new BackPressure(shared);
   const results = new Results(shared);
   const sourceImages = new SourceImages({ ...shared, signedLinks });
   const pricing = new RequestPricing(shared);
   const spool = new Spool(join(config.dataDir, 'spool'));
-  const paidReplies = new PaidReplies({ ...shared, results, spool });
+  const submitOutcomes = new SubmitOutcomes({ ...shared, backPressure, results, spool });
   const generation = new Generation({
     ...shared,
-    paidReplies,
+    backPressure,
+    submitOutcomes,
     results,
     signedLinks,
     sourceImages,
@@ -178,7 +181,7 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     signedLinks,
     rateLimits,
     generation,
-    paidReplies,
+    submitOutcomes,
     webhookSender,
     webhookSecrets: secrets,
     imageIngest,

@@ -241,9 +241,12 @@ export interface BackPressure {
   retryAfterMs: number | null;
 }
 
+/** What an UpstreamError knows, as it can be written to a file. */
+export type UpstreamErrorData = Pick<UpstreamError, 'outcome' | 'failure' | 'retryDelaysMs' | 'backPressure'>;
+
 /** An error of the upstream, mapped to our codes where it occurred. It alone decides whether and when to try again. */
 export class UpstreamError extends appError('UPSTREAM_ERROR', 502) {
-  private readonly retryDelaysMs: readonly number[];
+  readonly retryDelaysMs: readonly number[];
   /** Present when the task waits for the upstream instead of using up its attempts. */
   readonly backPressure: BackPressure | null;
   constructor(
@@ -258,6 +261,11 @@ export class UpstreamError extends appError('UPSTREAM_ERROR', 502) {
     super(failure.message, { cause });
     this.retryDelaysMs = retryDelaysMs;
     this.backPressure = backPressure;
+  }
+
+  get data(): UpstreamErrorData {
+    const { outcome, failure, retryDelaysMs, backPressure } = this;
+    return { outcome, failure, retryDelaysMs, backPressure };
   }
 
   /**

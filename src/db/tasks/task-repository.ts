@@ -121,7 +121,7 @@ export class TaskRepository {
    * False if that is after its deadline, or if this attempt was requeued before: the next one can be in progress by then.
    */
   async requeue(
-    { id, attempts }: Task,
+    { id, attempts }: Pick<Task, 'id' | 'attempts'>,
     retryDelayMs: number,
     transition: Pick<TaskTransition<'SUBMIT_REJECTED'>, 'event' | 'isUncounted'>,
   ): Promise<boolean> {

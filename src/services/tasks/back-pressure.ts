@@ -1,44 +1,35 @@
 import { type UpstreamError } from '../../core/errors.js';
-import { EVENT_ACTORS } from '../../core/events/task-event.js';
 import { type TaskFailure } from '../../core/tasks/task-failure.js';
-import { type Task } from '../../core/tasks/task.js';
 import { type Dependencies } from '../dependencies.js';
-import { type Results } from './results.js';
-
-type BackPressureDependencies = Pick<Dependencies, 'log' | 'submissionPace' | 'tasks'> & { results: Results };
 
 /**
- * Answers refusals that every submission would get: the upstream has too much to do, or it refuses our account. The task goes
- * back to the queue without losing an attempt, and waits there until its deadline. All instances together submit more slowly.
+ * Slows all instances down after a refusal that every submission would get: the upstream has too much to do, or it refuses our
+ * account. The task goes back to the queue without losing an attempt, and waits there until its deadline.
  *
  *   no limit -> 429 -> a rate that halves with each further 429, and doubles every 5 s -> no limit
  *   no limit -> account refused -> one task at a time probes, at growing intervals -> accepted -> no limit
  */
 export class BackPressure {
-  constructor(private readonly deps: BackPressureDependencies) {}
+  constructor(private readonly deps: Pick<Dependencies, 'log' | 'submissionPace'>) {}
 
-  /** Slows submissions down after a refusal of `task` with `error.backPressure`. `sentAt` is of the clock `performance.now`. */
-  async applyRefusal(task: Task, error: UpstreamError, sentAt: number): Promise<void> {
-    const { submissionPace, tasks, results, log } = this.deps;
+  /**
+   * Slows submissions down if a submission was refused with `error.backPressure`, and returns the time until the next one may
+   * be sent. Undefined for any other error. `sentAt` is of the clock `performance.now`.
+   */
+  async applyRefusal(error: UpstreamError, sentAt: number): Promise<number | undefined> {
+    const { submissionPace, log } = this.deps;
     const { backPressure, failure } = error;
-    if (!backPressure) return;
+    if (!backPressure) return undefined;
     const sentMsAgo = performance.now() - sentAt;
     const { changed, pauseMs } = await submissionPace.slowDown({ ...backPressure, failure, sentMsAgo });
-    const { code, message } = failure;
     if (changed) {
       const text =
         backPressure.kind === 'ACCOUNT'
           ? 'the upstream refuses the account; tasks stay queued until a probe is accepted'
           : 'the upstream is rate limiting; submitting more slowly';
-      log.warn({ code, pauseMs }, text);
+      log.warn({ code: failure.code, pauseMs }, text);
     }
-    const data = { attempt: task.attempts, code, message };
-    const event = { type: 'SUBMIT_REJECTED', actor: EVENT_ACTORS.submitter, data } as const;
-    // A task whose deadline comes first stays queued until then.
-    for (const delayMs of [pauseMs, 0]) {
-      if (await tasks.requeue(task, delayMs, { event, isUncounted: true })) return;
-    }
-    await results.applySubmitFailure(task, error);
+    return pauseMs;
   }
 
   /** Lets all instances submit again when the upstream has accepted the account of a probe. */

@@ -16,10 +16,10 @@ import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
 import { type RateLimits } from '../limits/rate-limits.js';
 import { type SourceImages } from './source-images.js';
 import { hashRequest, type ImageRequest, validateImageRequest } from './request-validation.js';
-import { type PaidReplies } from './paid-replies.js';
 import { isFinalResult, type Results } from './results.js';
+import { type SubmitOutcomes } from './submit-outcomes.js';
 import { type RequestPricing } from '../billing/request-pricing.js';
-import { BackPressure } from './back-pressure.js';
+import { type BackPressure } from './back-pressure.js';
 import { FairScheduler } from './fair-scheduler.js';
 import { type Dependencies } from '../dependencies.js';
 
@@ -46,12 +46,13 @@ export interface RequestResult {
 
 export interface GenerationDependencies extends Pick<
   Dependencies,
-  'callbacks' | 'eventLog' | 'log' | 'submissionPace' | 'tasks' | 'upstream' | 'upstreamGate'
+  'callbacks' | 'eventLog' | 'log' | 'tasks' | 'upstream' | 'upstreamGate'
 > {
-  paidReplies: PaidReplies;
+  backPressure: BackPressure;
   results: Results;
   signedLinks: SignedLinks;
   sourceImages: SourceImages;
+  submitOutcomes: SubmitOutcomes;
   pricing: RequestPricing;
   rateLimits: RateLimits;
 }
@@ -64,11 +65,9 @@ export interface GenerationDependencies extends Pick<
  */
 export class Generation {
   private readonly scheduler: FairScheduler;
-  private readonly backPressure: BackPressure;
 
   constructor(private readonly deps: GenerationDependencies) {
     this.scheduler = new FairScheduler({ ...deps, maxSubmitting: deps.upstreamGate.limit });
-    this.backPressure = new BackPressure(deps);
   }
 
   /**
@@ -191,19 +190,15 @@ export class Generation {
         callbackUrl: this.deps.signedLinks.upstreamCallbackUrl(task.id, task.attempts),
       });
       crashIfArmed(result.kind === 'succeeded' ? 'wait-result-received' : 'response-read');
-      await this.deps.paidReplies.apply(task, result);
+      await this.deps.submitOutcomes.applyResponse(task, result);
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error;
-      const applyFailure = () =>
-        error.backPressure
-          ? this.backPressure.applyRefusal(task, error, sentAt)
-          : this.deps.results.applySubmitFailure(task, error);
-      await retryUntilDatabaseReturns(applyFailure, this.deps.log);
+      await this.deps.submitOutcomes.applyFailure(task, error, sentAt);
       if (error.outcome === 'not-sent') return 'unreachable';
       if (error.outcome === 'unknown' || error.backPressure) return 'reached';
     }
     // The task is safe by now, and the next probe makes up for an error.
-    if (isProbe) await this.backPressure.applyAcceptance(sentAt);
+    if (isProbe) await this.deps.backPressure.applyAcceptance(sentAt);
     return 'reached';
   }
 

@@ -14,8 +14,14 @@ import { type Dependencies } from '../dependencies.js';
  */
 const MAX_IMAGES_PER_RESULT = 16;
 
+/** How long a task waits when its deadline comes before the end of the intended wait. */
+const LAST_WAITS_MS = [1_000, 0];
+
 /** The upstream's reply to a submission that it has accepted. */
 export type SubmitResponse = Extract<UpstreamResult, { kind: 'accepted' | 'succeeded' }>;
+
+/** What identifies a submission attempt of a task. */
+export type SubmittedTask = Pick<Task, 'id' | 'attempts' | 'uncountedAttempts'>;
 
 /** A result that the upstream will not change any more. */
 type FinalResult = Extract<UpstreamResult, { kind: 'succeeded' | 'failed' }>;
@@ -64,7 +70,7 @@ export class Results {
   }
 
   /** Applies the response to a submission: the upstream accepted the task, or it has already finished it. */
-  async applySubmitResponse(task: Pick<Task, 'id' | 'attempts'>, result: SubmitResponse): Promise<void> {
+  async applySubmitResponse(task: SubmittedTask, result: SubmitResponse): Promise<void> {
     const { id: taskId, attempts: attempt } = task;
     const actor = EVENT_ACTORS.submitter;
     if (result.kind === 'succeeded') {
@@ -83,9 +89,14 @@ export class Results {
 
   /**
    * Decides what follows a failed submission: another attempt, the end of the task, or UNCONFIRMED when it may have arrived.
-   * When nothing was made, no amount stays uncertain, whatever has become of the task.
+   * When nothing was made, no amount stays uncertain, whatever has become of the task. With `waitMs`, the failure is not about
+   * the task, which waits for that time without losing an attempt, until its deadline.
    */
-  async applySubmitFailure(task: Task, error: UpstreamError): Promise<void> {
+  async applySubmitFailure(
+    task: SubmittedTask,
+    error: UpstreamError,
+    { waitMs }: { waitMs?: number } = {},
+  ): Promise<void> {
     const { id: taskId, attempts: attempt } = task;
     const actor = EVENT_ACTORS.submitter;
     const { outcome, failure } = error;
@@ -93,9 +104,14 @@ export class Results {
     this.deps.log.warn({ taskId, attempt, outcome, code }, error.message);
     if (outcome === 'unknown') return this.markUnconfirmed(task, error.message);
 
-    const delayMs = error.retryAfterMs(attempt - task.uncountedAttempts);
     const rejected = { type: 'SUBMIT_REJECTED', actor, data: { attempt, code, message } } as const;
-    if (delayMs !== null && (await this.deps.tasks.requeue(task, delayMs, { event: rejected }))) return;
+    const isUncounted = waitMs !== undefined;
+    const delayMs = waitMs ?? error.retryAfterMs(attempt - task.uncountedAttempts);
+    // A task that waits is sent for the last time shortly before its deadline.
+    const delaysMs = isUncounted ? [waitMs, ...LAST_WAITS_MS.filter((ms) => ms < waitMs)] : [delayMs];
+    for (const ms of delaysMs) {
+      if (ms !== null && (await this.deps.tasks.requeue(task, ms, { event: rejected, isUncounted }))) return;
+    }
     const failed = await this.deps.tasks.transitionTo(taskId, 'FAILED', {
       // When this attempt was requeued before, its task may be queued or in the next attempt by now. It is UNCONFIRMED when
       // another run has taken this one for dead.
@@ -110,7 +126,7 @@ export class Results {
   }
 
   /** Records that a submission may have arrived, so that it is never sent again. Does nothing unless the task is SUBMITTING. */
-  async markUnconfirmed({ id, attempts: attempt }: Task, message: string): Promise<void> {
+  async markUnconfirmed({ id, attempts: attempt }: SubmittedTask, message: string): Promise<void> {
     const actor = EVENT_ACTORS.submitter;
     const event = { type: 'SUBMIT_UNCONFIRMED', actor, data: { attempt, message } } as const;
     await this.deps.tasks.transitionTo(id, 'UNCONFIRMED', { event, expectedAttempt: attempt });

@@ -26,7 +26,8 @@ import { LEDGER_DRIFT, type LedgerDrift } from '../../../src/db/billing/ledger-c
 import { SubmissionPaceRepository } from '../../../src/db/tasks/submission-pace-repository.js';
 import { TaskRepository } from '../../../src/db/tasks/task-repository.js';
 import { EventLog } from '../../../src/event-log/event-log.js';
-import { PaidReplies } from '../../../src/services/tasks/paid-replies.js';
+import { BackPressure } from '../../../src/services/tasks/back-pressure.js';
+import { SubmitOutcomes } from '../../../src/services/tasks/submit-outcomes.js';
 import { Spool } from '../../../src/storage/spool.js';
 import { DiskStore } from '../../../src/storage/disk-store.js';
 import { SsrfGuard } from '../../../src/net/ssrf-guard.js';
@@ -164,13 +165,15 @@ export class SystemUnderTest {
       log: silent,
     });
     const urlGuards = { sourceImages: new SsrfGuard(), webhooks: new SsrfGuard() };
+    const backPressure = new BackPressure(shared);
     const results = new Results(shared);
     const spool = new Spool(join(dataDir, 'spool'));
-    const paidReplies = new PaidReplies({ ...shared, results, spool });
+    const submitOutcomes = new SubmitOutcomes({ ...shared, backPressure, results, spool });
     this.makeGeneration = (upstreamClient, upstreamGate = new UpstreamGate(MAX_SUBMITTING, silent)) =>
       new Generation({
         ...shared,
-        paidReplies,
+        backPressure,
+        submitOutcomes,
         results,
         upstream: upstreamClient,
         upstreamGate,

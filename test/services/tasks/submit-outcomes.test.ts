@@ -4,12 +4,15 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
+import { UpstreamError } from '../../../src/core/errors.js';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { Database } from '../../../src/db/postgres/database.js';
 import { EventRepository } from '../../../src/db/events/event-repository.js';
+import { SubmissionPaceRepository } from '../../../src/db/tasks/submission-pace-repository.js';
 import { TaskRepository } from '../../../src/db/tasks/task-repository.js';
 import { EventLog } from '../../../src/event-log/event-log.js';
-import { PaidReplies } from '../../../src/services/tasks/paid-replies.js';
+import { BackPressure } from '../../../src/services/tasks/back-pressure.js';
+import { SubmitOutcomes } from '../../../src/services/tasks/submit-outcomes.js';
 import { Results } from '../../../src/services/tasks/results.js';
 import { Spool } from '../../../src/storage/spool.js';
 import { TcpProxy } from '../../support/net/tcp-proxy.js';
@@ -45,34 +48,95 @@ afterEach(async () => {
   await rm(directory, { recursive: true });
 });
 
-/** The replies of one process. */
-function startProcess({ errors = [] as string[] } = {}): PaidReplies {
+/** The outcomes of one process. */
+function startProcess({ errors = [] as string[] } = {}): SubmitOutcomes {
   const log = pino({ level: 'error' }, { write: (line: string) => errors.push(line) });
   const db = new Database({ url, maxConnections: 2, log });
   databases.push(db);
   const tasks = new TaskRepository(db);
   const eventLog = new EventLog(new EventRepository(db), url, log);
-  return new PaidReplies({
+  return new SubmitOutcomes({
     log,
+    backPressure: new BackPressure({ log, submissionPace: new SubmissionPaceRepository(db) }),
     results: new Results({ tasks, eventLog, log }),
     spool: new Spool(directory),
   });
 }
-const task = { id: taskId, attempts: 1 } as Parameters<PaidReplies['apply']>[0];
+const task = { id: taskId, attempts: 1, uncountedAttempts: 0 } as Parameters<
+  SubmitOutcomes['applyResponse']
+>[0];
 const readTask = async () =>
   (await sql.query('SELECT status, upstream_task_id AS "upstreamTaskId" FROM tasks')).rows[0] as object;
 const isSpooled = async () => (await readdir(directory)).some((name) => name.endsWith('.json'));
 
+const failure = { message: 'why', retryable: true, upstreamCode: null, upstreamTraceId: null } as const;
+/** Nothing was made for these submissions. */
+const refusals = {
+  'a refusal of the request': new UpstreamError(
+    'refused',
+    { ...failure, code: 'UPSTREAM_BAD_REQUEST' },
+    { retryDelaysMs: [] },
+  ),
+  'a refusal because of the load': new UpstreamError(
+    'refused',
+    { ...failure, code: 'UPSTREAM_RATE_LIMITED' },
+    { retryDelaysMs: [], backPressure: { kind: 'RATE', retryAfterMs: null } },
+  ),
+  'a request that was not sent': new UpstreamError(
+    'not-sent',
+    { ...failure, code: 'UPSTREAM_UNREACHABLE' },
+    { retryDelaysMs: [1] },
+  ),
+};
+const statusAfter = (error: UpstreamError) =>
+  error.failure.code === 'UPSTREAM_BAD_REQUEST' ? 'FAILED' : 'QUEUED';
+
+describe.each(Object.entries(refusals))('%s', (_name, error) => {
+  test('waits on the disk during an outage, and is applied when it ends', async () => {
+    await proxy.cut();
+    const applied = startProcess().applyFailure(task, error, performance.now());
+    await waitFor('the file', isSpooled);
+    await proxy.restore();
+    await applied;
+    expect(await readTask()).toMatchObject({ status: statusAfter(error) });
+    expect(await readdir(directory)).toEqual([]);
+  });
+
+  test.each([
+    ['SUBMITTING', statusAfter(error)],
+    // Another instance has found it without an owner.
+    ['UNCONFIRMED', 'FAILED'],
+    ['CANCELED', 'CANCELED'],
+    ['EXPIRED', 'EXPIRED'],
+  ])('is applied by the next process to a task that is %s by then', async (status, expected) => {
+    await proxy.cut();
+    const lost = startProcess().applyFailure(task, error, performance.now());
+    await waitFor('the file', isSpooled);
+    await sql.query(
+      `UPDATE tasks SET status = $1::task_status, unit_price = 0.1, currency = 'USD', spent = 0,
+         uncertain = CASE WHEN $2 THEN 0.1 ELSE 0 END, finished_at = CASE WHEN $2 THEN now() END`,
+      [status, status === 'CANCELED' || status === 'EXPIRED'],
+    );
+    await proxy.restore();
+    await startProcess().applySpooled();
+    await lost;
+    expect(await readTask()).toMatchObject({ status: expected });
+    const { rows } = await sql.query('SELECT uncertain::float FROM tasks');
+    expect(rows).toEqual([{ uncertain: 0 }]);
+    expect(await isSpooled()).toBe(false);
+  });
+});
+
 describe('a reply that the upstream bills', () => {
   test('is applied at once, without a file, while PostgreSQL responds', async () => {
-    await startProcess().apply(task, reply);
+    await startProcess().applyResponse(task, reply);
     expect(await readTask()).toEqual({ status: 'RUNNING', upstreamTaskId: 'upstream-1' });
     expect(await readdir(directory)).toEqual([]);
   });
 
   test('waits on the disk during an outage, and is applied when it ends', async () => {
     await proxy.cut();
-    const applied = startProcess().apply(task, reply);
+    const applied = startProcess().applyResponse(task, reply);
     await waitFor('the file', isSpooled);
     await proxy.restore();
     await applied;
@@ -82,7 +146,7 @@ describe('a reply that the upstream bills', () => {
 
   test('is applied by the next process when this one ends during the outage', async () => {
     await proxy.cut();
-    const lost = startProcess().apply(task, reply);
+    const lost = startProcess().applyResponse(task, reply);
     await waitFor('the file', isSpooled);
     // What a kill leaves behind: the file, and a task that another instance has found without an owner.
     await sql.query(`UPDATE tasks SET status = 'UNCONFIRMED'`);
@@ -98,7 +162,7 @@ describe('a reply that the upstream bills', () => {
     await writeFile(directory, 'a file where the folder should be');
     await proxy.cut();
     const errors: string[] = [];
-    const applied = startProcess({ errors }).apply(task, reply);
+    const applied = startProcess({ errors }).applyResponse(task, reply);
     await waitFor('the failed write', () => errors.join().includes('could not be written to the spool'));
     await proxy.restore();
     await applied;
@@ -106,7 +170,10 @@ describe('a reply that the upstream bills', () => {
   });
 
   test('that cannot be read from the disk is kept and logged, and the others are applied', async () => {
-    await new Spool(directory).write(`${taskId}-1`, { task: { id: taskId, attempts: 1 }, result: reply });
+    await new Spool(directory).write(`${taskId}-1`, {
+      task: { id: taskId, attempts: 1, uncountedAttempts: 0 },
+      result: reply,
+    });
     await writeFile(join(directory, '0-broken.json'), '{"task":');
     const errors: string[] = [];
     await startProcess({ errors }).applySpooled();

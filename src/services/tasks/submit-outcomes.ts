@@ -1,0 +1,105 @@
+import { DatabaseUnavailable, UpstreamError, type UpstreamErrorData } from '../../core/errors.js';
+import { type Task } from '../../core/tasks/task.js';
+import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
+import { type Spool } from '../../storage/spool.js';
+import { type Dependencies } from '../dependencies.js';
+import { type BackPressure } from './back-pressure.js';
+import { type Results, type SubmitResponse, type SubmittedTask } from './results.js';
+
+/** A submission and what became of it. It has either a `result` or an `error`. */
+interface KeptOutcome {
+  task: SubmittedTask;
+  result?: SubmitResponse;
+  error?: UpstreamErrorData;
+}
+
+/**
+ * Applies what became of submissions. A reply has the only ID that finds the result, which is billed, and only a refusal shows
+ * that nothing was made. So while PostgreSQL is unavailable, an outcome waits on the disk of this instance, and is applied when
+ * PostgreSQL returns, or at the next start.
+ */
+export class SubmitOutcomes {
+  constructor(
+    private readonly deps: Pick<Dependencies, 'log'> & {
+      backPressure: BackPressure;
+      results: Results;
+      spool: Spool;
+    },
+  ) {}
+
+  /** Resolves when the response is applied. Waits for PostgreSQL for as long as the process lives. */
+  async applyResponse(task: Task, result: SubmitResponse): Promise<void> {
+    await this.applyOrKeep({ task: identityOf(task), result }, () =>
+      this.deps.results.applySubmitResponse(task, result),
+    );
+  }
+
+  /** The same for a failure. `sentAt` is of the clock `performance.now`. */
+  async applyFailure(task: Task, error: UpstreamError, sentAt: number): Promise<void> {
+    await this.applyOrKeep({ task: identityOf(task), error: error.data }, async () => {
+      const pauseMs = await this.deps.backPressure.applyRefusal(error, sentAt);
+      await this.deps.results.applySubmitFailure(task, error, { waitMs: pauseMs });
+    });
+  }
+
+  /** Applies the outcomes that an earlier process left in the spool. A file that cannot be read stays, and is logged. */
+  async applySpooled(): Promise<void> {
+    const { spool, log } = this.deps;
+    for (const name of await spool.list()) {
+      try {
+        const outcome = (await spool.read(name)) as KeptOutcome;
+        await this.applyEarlier(outcome);
+        await spool.remove(name);
+        log.warn(
+          { taskId: outcome.task.id },
+          'applied the outcome of a submission that an earlier process had left in the spool',
+        );
+      } catch (error) {
+        log.error(
+          { err: error, name },
+          'the outcome of a submission in the spool could not be applied; it is tried again at the next start',
+        );
+      }
+    }
+  }
+
+  /** Without back-pressure, because an old refusal says nothing about the upstream's load or about the account of today. */
+  private async applyEarlier({ task, result, error }: KeptOutcome): Promise<void> {
+    const { results } = this.deps;
+    if (result) return results.applySubmitResponse(task, result);
+    if (!error) throw new Error('The outcome has neither a result nor an error.');
+    const waitMs = error.backPressure ? 0 : undefined;
+    await results.applySubmitFailure(task, new UpstreamError(error.outcome, error.failure, error), {
+      waitMs,
+    });
+  }
+
+  private async applyOrKeep(outcome: KeptOutcome, apply: () => Promise<void>): Promise<void> {
+    try {
+      await apply();
+    } catch (error) {
+      if (!(error instanceof DatabaseUnavailable)) throw error;
+      const { spool, log } = this.deps;
+      const { id: taskId, attempts } = outcome.task;
+      const name = `${taskId}-${attempts}`;
+      let isSpooled = false;
+      try {
+        await spool.write(name, outcome);
+        isSpooled = true;
+        log.warn({ taskId }, 'PostgreSQL is unavailable; the outcome of a submission waits in the spool');
+      } catch (spoolError) {
+        // The disk that is full for PostgreSQL may be this one. The outcome still waits for as long as the process lives.
+        log.error(
+          { err: spoolError, taskId },
+          'the outcome of a submission could not be written to the spool',
+        );
+      }
+      await retryUntilDatabaseReturns(apply, log, Infinity);
+      if (isSpooled) await spool.remove(name);
+    }
+  }
+}
+
+function identityOf({ id, attempts, uncountedAttempts }: Task): SubmittedTask {
+  return { id, attempts, uncountedAttempts };
+}

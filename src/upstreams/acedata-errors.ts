@@ -67,8 +67,13 @@ const FAILED: ErrorRule = {
   retryable: true,
   retryDelaysMs: FAILURE_RETRY_DELAYS_MS,
 };
-/** The upstream reported an unknown error or none. Such a generation may have been billed, so it is not retried automatically. */
-const UNEXPLAINED_FAILURE: ErrorRule = { ...FAILED, retryDelaysMs: [] };
+/** The upstream reported an unknown error or none. Such a generation may have been billed, so nothing invites another one. */
+const UNEXPLAINED_FAILURE: ErrorRule = {
+  code: 'UPSTREAM_FAILED',
+  message:
+    'The upstream failed for a reason that Darkroom does not know, so it may bill the request. A new request may be billed a second time.',
+  retryable: false,
+};
 
 /** The documented codes except `timeout`, which does not tell whether the request was processed. */
 const RULES_BY_CODE = new Map<string, ErrorRule>([

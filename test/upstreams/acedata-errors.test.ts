@@ -36,7 +36,7 @@ describe('a response that refuses the request', () => {
     [500, 'api_error', 'UPSTREAM_FAILED', true, [2, 8]],
     [503, 'api_error', 'UPSTREAM_FAILED', true, [2, 8]],
     [200, 'used_up', 'UPSTREAM_OUT_OF_CREDIT', true, []],
-    [200, 'never_heard_of', 'UPSTREAM_FAILED', true, []],
+    [200, 'never_heard_of', 'UPSTREAM_FAILED', false, []],
     [401, 'never_heard_of', 'UPSTREAM_CREDENTIALS', true, []],
     [409, 'constructor', 'UPSTREAM_BAD_REQUEST', false, []],
   ])('%i %s is %s (retryable: %s)', async (status, upstreamCode, code, retryable, delays) => {

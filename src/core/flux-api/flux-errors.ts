@@ -12,7 +12,7 @@ import {
   UnknownAction,
   WriteUnconfirmed,
 } from '../errors.js';
-import { type TaskErrorCode } from '../tasks/task-failure.js';
+import { type TaskErrorCode, type TaskFailure } from '../tasks/task-failure.js';
 
 /**
  * Every error code of the Flux API with its default message, and the HTTP status that the hosted API sends with it. Source:
@@ -94,3 +94,12 @@ export const FLUX_CODE_BY_TASK_ERROR: Readonly<Record<TaskErrorCode, FluxErrorCo
   SUBMIT_UNCONFIRMED: 'timeout',
   DEADLINE_EXCEEDED: 'timeout',
 };
+
+/** Clients of the Flux API send a request again by themselves after these codes. */
+const RETRIED_FLUX_CODES: readonly FluxErrorCode[] = ['api_error', 'too_many_requests'];
+
+/** The Flux API's code for the failure of a task. It invites no retry that could be paid for twice. */
+export function fluxCodeOf({ code, retryable }: Pick<TaskFailure, 'code' | 'retryable'>): FluxErrorCode {
+  const fluxCode = FLUX_CODE_BY_TASK_ERROR[code];
+  return !retryable && RETRIED_FLUX_CODES.includes(fluxCode) ? 'timeout' : fluxCode;
+}

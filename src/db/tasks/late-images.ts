@@ -33,7 +33,10 @@ export const ADD_LATE_IMAGES = statement<ReturnType<typeof lateImagesParameters>
     UPDATE tasks SET pending_late_images = tasks.pending_late_images + (SELECT count(*) FROM image),
                      late_image_count = tasks.late_image_count + (SELECT count(*) FROM image),
                      spent = tasks.spent + tasks.unit_price * (SELECT count(*) FROM image),
-                     uncertain = tasks.uncertain * 0
+                     uncertain = tasks.uncertain * 0,
+                     -- Images that were paid for are the opposite of what such a failure says.
+                     failure = CASE WHEN (tasks.failure ->> 'retryable')::boolean THEN tasks.failure || jsonb_build_object(
+                       'retryable', false, 'message', :lateMessage::text) ELSE tasks.failure END
     FROM task WHERE tasks.id = task.id AND EXISTS (SELECT FROM image)
   ), event AS (
     INSERT INTO task_events (workspace_id, task_id, type, actor, data)
@@ -64,9 +67,19 @@ export interface LateImages {
   callback?: RawCallback;
 }
 
+/** Replaces the message of a failure that said that nothing had been made. */
+const LATE_MESSAGE =
+  'The upstream delivered images after the task had ended. They are in `lateImages`. A new request is billed again.';
+
 /** The parameters of ADD_LATE_IMAGES. */
 export function lateImagesParameters(id: string, { images, actor, callback }: LateImages) {
-  return { id, images: JSON.stringify(images), actor, ...callbackParameters(callback) };
+  return {
+    id,
+    images: JSON.stringify(images),
+    actor,
+    lateMessage: LATE_MESSAGE,
+    ...callbackParameters(callback),
+  };
 }
 
 export const RELEASE_UNCERTAIN = statement<{ id: string; ofAttempt: number | null }>(

@@ -1,5 +1,5 @@
 import { type z } from 'zod';
-import { FLUX_CODE_BY_TASK_ERROR, fluxError, type FluxErrorBody } from '../../core/flux-api/flux-errors.js';
+import { fluxCodeOf, fluxError, type FluxErrorBody } from '../../core/flux-api/flux-errors.js';
 import { type Image, type UpstreamMetadata } from '../../core/images/image.js';
 import { type WebhookDeliveryKind } from '../../core/webhooks/webhook-delivery.js';
 import { isFinal, type Task } from '../../core/tasks/task.js';
@@ -34,8 +34,9 @@ export function fluxReplyOf(
   }
   if (resultImages.every((image) => image.lostAt)) {
     const message =
-      'The images were generated, but could not be downloaded from the upstream. Send a new request.';
-    return { success: false, ...ids, error: fluxError('api_error', message) };
+      'The images were generated, but could not be downloaded from the upstream. A new request is billed again.';
+    // `api_error` would invite a retry, which is paid for a second time.
+    return { success: false, ...ids, error: fluxError('timeout', message) };
   }
   return {
     success: true,
@@ -82,7 +83,7 @@ function fluxRequestOf(task: Task, imageUrlOf: (imageId: string) => string): obj
 }
 
 function fluxErrorOf(task: Task): FluxErrorBody {
-  if (task.failure) return fluxError(FLUX_CODE_BY_TASK_ERROR[task.failure.code], task.failure.message);
+  if (task.failure) return fluxError(fluxCodeOf(task.failure), task.failure.message);
   // `api_error` would invite a retry of a task that was canceled on purpose.
   return fluxError('bad_request', 'The task was canceled. Send a new request for new images.');
 }

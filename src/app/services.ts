@@ -98,7 +98,7 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     windowMs: tuning.rateLimitWindowMs ?? RATE_LIMIT_WINDOW_MS,
   });
   const backPressure = new BackPressure(shared);
-  const results = new Results(shared);
+  const results = new Results({ ...shared, backPressure });
   const sourceImages = new SourceImages({ ...shared, signedLinks });
   const pricing = new RequestPricing(shared);
   const spool = new Spool(join(config.dataDir, 'spool'));
@@ -129,6 +129,7 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
   await retention.removeTemporaryFiles();
   const reconciliation = new Reconciliation({
     ...shared,
+    backPressure,
     results,
     pollAfterMs: tuning.pollUpstreamAfterMs ?? 10_000,
     pollIntervalMs: tuning.reconcileIntervalMs ?? 1_000,

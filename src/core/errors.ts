@@ -270,10 +270,11 @@ export class UpstreamError extends appError('UPSTREAM_ERROR', 502) {
 
   /**
    * Milliseconds to wait after attempt number `attempt` (from 1), including up to 25 % of jitter. Null when another
-   * attempt is pointless or unsafe.
+   * attempt is pointless or unsafe. With `untilDeadline`, the last delay repeats.
    */
-  retryAfterMs(attempt: number): number | null {
-    const delay = this.outcome === 'unknown' ? undefined : this.retryDelaysMs[attempt - 1];
+  retryAfterMs(attempt: number, { untilDeadline = false } = {}): number | null {
+    const last = untilDeadline ? this.retryDelaysMs.at(-1) : undefined;
+    const delay = this.outcome === 'unknown' ? undefined : (this.retryDelaysMs[attempt - 1] ?? last);
     return delay === undefined ? null : Math.round(delay * (1 + Math.random() / 4));
   }
 }

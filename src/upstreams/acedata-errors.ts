@@ -15,13 +15,10 @@ interface ErrorRule extends Pick<TaskFailure, 'code' | 'message' | 'retryable'> 
   quotesUpstream?: boolean;
 }
 
-/** The upstream's documentation recommends a few retries. */
-const FAILURE_RETRY_DELAYS_MS: readonly number[] = [2_000, 8_000];
-/** Twenty retries over about eight minutes are free. The task's deadline may end them earlier. */
-const UNREACHABLE_RETRY_DELAYS_MS: readonly number[] = [
-  ...[1_000, 2_000, 4_000, 8_000, 16_000],
-  ...Array<number>(15).fill(30_000),
-];
+/** The upstream's documentation recommends a few retries. While it fails for every task, the last delay repeats. */
+const FAILURE_RETRY_DELAYS_MS: readonly number[] = [2_000, 8_000, 30_000];
+/** Retries are free, so the last delay repeats until the task's deadline. */
+const UNREACHABLE_RETRY_DELAYS_MS: readonly number[] = [1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
 /** A longer `Retry-After` would exceed many deadlines, and a refused retry is free. */
 const MAX_RETRY_AFTER_MS = 60_000;
 
@@ -131,6 +128,11 @@ export function errorFromFailedRequest(cause: RequestFailed, purpose: RequestPur
 /** The failure of a task that a callback or a read reports. Mapped by the error code alone, because there is no HTTP status. */
 export function failureFromResult(reply: WireReply): TaskFailure {
   return toFailure(RULES_BY_CODE.get(reply.error?.code ?? '') ?? UNEXPLAINED_FAILURE, reply);
+}
+
+/** Whether a callback or a read reports that the upstream refuses our account. */
+export function refusesAccount(reply: WireReply): boolean {
+  return RULES_BY_CODE.get(reply.error?.code ?? '')?.pressure === 'ACCOUNT';
 }
 
 function findRefusalRule(status: number, reply: WireReply | null): ErrorRule | null {

@@ -1,5 +1,5 @@
 import { type TaskFailure } from '../core/tasks/task-failure.js';
-import { failureFromResult } from './acedata-errors.js';
+import { failureFromResult, refusesAccount } from './acedata-errors.js';
 import { type UpstreamImage, type WireReply, type WireTask } from './acedata-wire.js';
 
 /** The meaning of a reply, a callback or a task that was read. `running` is only reported by a read. */
@@ -8,7 +8,8 @@ export type UpstreamResult = { upstreamTaskId: string | null; upstreamTraceId: s
   | { kind: 'running' }
   // At least one image, possibly fewer than requested.
   | { kind: 'succeeded'; images: UpstreamImage[] }
-  | { kind: 'failed'; failure: TaskFailure }
+  // `refusesAccount`: because of our account, so that every submission would be refused.
+  | { kind: 'failed'; failure: TaskFailure; refusesAccount?: true }
 );
 export type SubmitResult = Extract<UpstreamResult, { kind: 'accepted' | 'succeeded' }>;
 
@@ -43,7 +44,13 @@ function toSucceeded(reply: WireReply) {
 }
 
 function toFailed(reply: WireReply) {
-  return { kind: 'failed' as const, ...idsOf(reply), failure: failureFromResult(reply) };
+  const failure = failureFromResult(reply);
+  return {
+    kind: 'failed' as const,
+    ...idsOf(reply),
+    failure,
+    ...(refusesAccount(reply) && { refusesAccount: true as const }),
+  };
 }
 
 function toAccepted(reply: WireReply) {

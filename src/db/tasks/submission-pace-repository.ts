@@ -10,6 +10,13 @@ export interface RefusedSubmission extends BackPressure {
   sentMsAgo: number;
 }
 
+/** A refusal of our account that was not the response to a submission. */
+export interface ReportedRefusal {
+  failure: TaskFailure;
+  /** The task whose result was refused. Null: a read of results was refused. */
+  taskId: string | null;
+}
+
 /**
  * Halves the rate, from 32 submissions per second if there was no limit, down to one in 16 s. An account that was refused is
  * probed after 2 s, and then half as often each time. The submissions that were under way during a change do not cause another
@@ -38,6 +45,20 @@ const SLOW_DOWN = statement<
   SELECT EXISTS (SELECT FROM changed) AS changed, greatest(0, ceil(1000 * extract(epoch FROM
     coalesce((SELECT paused_until FROM changed), pace.paused_until, now()) - now())))::int AS "pauseMs"
   FROM submission_pace pace`,
+);
+
+/**
+ * Closes the gate like a first refused submission. Changes nothing if the account is known to be refused, or if the pace has
+ * changed since the task was submitted, because then the report may be old.
+ */
+const CLOSE_GATE = statement<{ failure: string; taskId: string | null }, { closed: boolean }>(
+  'close-submission-gate',
+  `
+  UPDATE submission_pace SET kind = 'ACCOUNT', rate = 0.5, failure = :failure::jsonb, changed_at = now(),
+    paused_until = now() + interval '2 seconds'
+  WHERE kind IS DISTINCT FROM 'ACCOUNT'
+    AND (changed_at IS NULL OR changed_at < coalesce((SELECT submitted_at FROM tasks WHERE id = :taskId::uuid), now()))
+  RETURNING true AS closed`,
 );
 
 const RESUME = statement<{ sentMsAgo: number }, { resumed: boolean }>(
@@ -77,6 +98,11 @@ export class SubmissionPaceRepository {
     const parameters = { kind, retryAfterMs, failure: JSON.stringify(failure), sentMsAgo };
     const [row] = await this.db.query(SLOW_DOWN, parameters);
     return row ?? { changed: false, pauseMs: 0 };
+  }
+
+  /** Lets one task at a time probe the account. Returns whether this report changed anything. */
+  async closeGate({ failure, taskId }: ReportedRefusal): Promise<boolean> {
+    return (await this.db.query(CLOSE_GATE, { failure: JSON.stringify(failure), taskId })).length > 0;
   }
 
   /** Lets all instances submit again, if the account was refused before this submission was sent. Returns whether it was. */

@@ -1,6 +1,9 @@
 import { type UpstreamError } from '../../core/errors.js';
 import { type TaskFailure } from '../../core/tasks/task-failure.js';
+import { type ReportedRefusal } from '../../db/tasks/submission-pace-repository.js';
 import { type Dependencies } from '../dependencies.js';
+
+const ACCOUNT_REFUSED = 'the upstream refuses the account; tasks stay queued until a probe is accepted';
 
 /**
  * Slows all instances down after a refusal that every submission would get: the upstream has too much to do, or it refuses our
@@ -25,11 +28,17 @@ export class BackPressure {
     if (changed) {
       const text =
         backPressure.kind === 'ACCOUNT'
-          ? 'the upstream refuses the account; tasks stay queued until a probe is accepted'
+          ? ACCOUNT_REFUSED
           : 'the upstream is rate limiting; submitting more slowly';
       log.warn({ code: failure.code, pauseMs }, text);
     }
     return pauseMs;
+  }
+
+  /** Closes the gate when a result, or a read of results, shows that the upstream refuses our account. */
+  async applyReport(report: ReportedRefusal): Promise<void> {
+    if (await this.deps.submissionPace.closeGate(report))
+      this.deps.log.warn({ code: report.failure.code, taskId: report.taskId }, ACCOUNT_REFUSED);
   }
 
   /** Lets all instances submit again when the upstream has accepted the account of a probe. */

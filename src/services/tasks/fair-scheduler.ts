@@ -77,6 +77,18 @@ export class FairScheduler {
     }, this.deps.log);
   }
 
+  /** ID of the task that an earlier run of the same job was submitting when its process ended. Claims no task. */
+  findInterrupted(submitJob: SubmitJob): Promise<string | undefined> {
+    const claim = { ...submitJob, submissionId: newId() };
+    return retryUntilDatabaseReturns(async () => {
+      for (;;) {
+        const [result] = await this.deps.tasks.claimNextTasks([claim], 0);
+        if (result?.outcome === 'RETRY') continue;
+        return result?.outcome === 'ALREADY_SUBMITTING' ? result.taskId : undefined;
+      }
+    }, this.deps.log);
+  }
+
   private enqueueClaim(claim: TaskClaim): Promise<TaskClaimResult> {
     return new Promise((resolve, reject) => {
       this.pendingClaims.push({ claim, resolve, reject });

@@ -160,8 +160,9 @@ export class Generation {
     try {
       await this.deps.upstreamGate.run(() => this.submitNext(submitJob));
     } catch (error) {
+      if (!(error instanceof UpstreamPaused)) throw error;
       // An earlier run of this job may have left a task in SUBMITTING that only this job finds.
-      if (!(error instanceof UpstreamPaused) || submitJob.attempt > 1) throw error;
+      if (submitJob.attempt > 1) await this.markInterrupted(await this.scheduler.findInterrupted(submitJob));
       // The queue would delay a failed job longer each time, and any task may be waiting for it.
       if (!(await this.deps.tasks.replaceSubmitJob(submitJob, PROBE_DELAY_MS))) throw error;
     }
@@ -174,11 +175,7 @@ export class Generation {
     const { task, interruptedTaskId, isPaused, isProbe } = claim;
     if (isPaused && !(await this.deps.tasks.replaceSubmitJob(submitJob, PACED_CLAIM_INTERVAL_MS)))
       throw new UpstreamPaused();
-    const interruptedTask = interruptedTaskId && (await this.deps.tasks.find(interruptedTaskId));
-    if (interruptedTask) {
-      const message = 'The process ended while it was sending the request.';
-      await this.deps.results.markUnconfirmed(interruptedTask, message);
-    }
+    await this.markInterrupted(interruptedTaskId);
     if (!task) return 'not-tried';
     crashIfArmed('submitting-saved');
     const sentAt = performance.now();
@@ -193,13 +190,19 @@ export class Generation {
       await this.deps.submitOutcomes.applyResponse(task, result);
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error;
-      await this.deps.submitOutcomes.applyFailure(task, error, sentAt);
-      if (error.outcome === 'not-sent') return 'unreachable';
+      const { isUpstreamDown } = await this.deps.submitOutcomes.applyFailure(task, error, sentAt);
+      if (isUpstreamDown) return 'unreachable';
       if (error.outcome === 'unknown' || error.backPressure) return 'reached';
     }
     // The task is safe by now, and the next probe makes up for an error.
     if (isProbe) await this.deps.backPressure.applyAcceptance(sentAt);
     return 'reached';
+  }
+
+  private async markInterrupted(taskId: string | undefined): Promise<void> {
+    const task = taskId && (await this.deps.tasks.find(taskId));
+    const message = 'The process ended while it was sending the request.';
+    if (task) await this.deps.results.markUnconfirmed(task, message);
   }
 
   /**

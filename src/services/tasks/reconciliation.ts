@@ -5,7 +5,7 @@ import { type Task } from '../../core/tasks/task.js';
 import { MAX_READ_TASK_IDS } from '../../upstreams/acedata-client.js';
 import { type UpstreamResult } from '../../upstreams/acedata-results.js';
 import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
-import { queuedTooLong } from './back-pressure.js';
+import { type BackPressure, queuedTooLong } from './back-pressure.js';
 import { isFinalResult, type Results } from './results.js';
 import { type Dependencies } from '../dependencies.js';
 
@@ -27,6 +27,7 @@ export interface ReconciliationDependencies extends Pick<
   Dependencies,
   'eventLog' | 'leases' | 'log' | 'submissionPace' | 'tasks' | 'upstream'
 > {
+  backPressure: BackPressure;
   results: Results;
   /** A running task is polled when this much time has passed since its last poll, or since its submission. */
   pollAfterMs: number;
@@ -52,6 +53,9 @@ export class Reconciliation {
   /** When the reads of overdue tasks began to fail, in monotonic milliseconds. Null: the last one worked. */
   private overdueUnreadableSince: number | null = null;
 
+  /** Whether the account was refused by the last read. Reported once, because a probe says whether submissions are refused. */
+  private isAccountRefused = false;
+
   constructor(private readonly deps: ReconciliationDependencies) {}
 
   /**
@@ -66,7 +70,7 @@ export class Reconciliation {
     if (dueTasks.length === 0) return;
     const ids = dueTasks.map((task) => task.id);
     const upstreamIds = dueTasks.map((task) => task.upstreamTaskId);
-    const upstreamTasks = await this.deps.upstream.readTasks(upstreamIds).catch(async (error: unknown) => {
+    const upstreamTasks = await this.read(upstreamIds).catch(async (error: unknown) => {
       const { tasks, leases, log } = this.deps;
       const batchSize = isAboutTheseTasks(error) ? Math.ceil(ids.length / 2) : null;
       const recordFailure = () =>
@@ -124,7 +128,7 @@ export class Reconciliation {
     tasks: readonly Task[],
   ): Promise<Map<string, UpstreamResult> | 'LATER' | 'UNREADABLE'> {
     try {
-      const results = await this.deps.upstream.readTasks(tasks.map((task) => task.upstreamTaskId ?? ''));
+      const results = await this.read(tasks.map((task) => task.upstreamTaskId ?? ''));
       this.overdueUnreadableSince = null;
       return results;
     } catch (error) {
@@ -142,6 +146,24 @@ export class Reconciliation {
           : 'failed to read overdue tasks; trying again before they expire',
       );
       return isTooLate ? 'UNREADABLE' : 'LATER';
+    }
+  }
+
+  private async read(upstreamIds: readonly string[]): Promise<Map<string, UpstreamResult>> {
+    try {
+      const results = await this.deps.upstream.readTasks(upstreamIds);
+      this.isAccountRefused = false;
+      return results;
+    } catch (error) {
+      if (
+        error instanceof UpstreamError &&
+        error.backPressure?.kind === 'ACCOUNT' &&
+        !this.isAccountRefused
+      ) {
+        this.isAccountRefused = true;
+        await this.deps.backPressure.applyReport({ failure: error.failure, taskId: null });
+      }
+      throw error;
     }
   }
 

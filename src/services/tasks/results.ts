@@ -7,6 +7,7 @@ import { type NewImage, type RawCallback, type TransitionedTask } from '../../db
 import { type UpstreamResult } from '../../upstreams/acedata-results.js';
 import { type UpstreamImage } from '../../upstreams/acedata-wire.js';
 import { type Dependencies } from '../dependencies.js';
+import { type BackPressure } from './back-pressure.js';
 
 /**
  * Images of one result that are recorded. Four times as many as a request can ask for: the upstream may deliver and bill more than
@@ -16,6 +17,9 @@ const MAX_IMAGES_PER_RESULT = 16;
 
 /** How long a task waits when its deadline comes before the end of the intended wait. */
 const LAST_WAITS_MS = [1_000, 0];
+
+/** Verdicts on results that say something new about a task. */
+const VERDICTS_OF_NEWS: readonly CallbackVerdict[] = ['APPLIED', 'EARLY', 'LATE'];
 
 /** The upstream's reply to a submission that it has accepted. */
 export type SubmitResponse = Extract<UpstreamResult, { kind: 'accepted' | 'succeeded' }>;
@@ -43,7 +47,9 @@ export function isFinalResult(result: UpstreamResult): result is FinalResult {
  * polling, and often in several of these ways.
  */
 export class Results {
-  constructor(private readonly deps: Pick<Dependencies, 'eventLog' | 'log' | 'tasks'>) {}
+  constructor(
+    private readonly deps: Pick<Dependencies, 'eventLog' | 'log' | 'tasks'> & { backPressure: BackPressure },
+  ) {}
 
   /** Applies a final result to its task, at most once. */
   async apply(taskId: string, result: FinalResult, source: ResultSource): Promise<CallbackVerdict> {
@@ -66,7 +72,13 @@ export class Results {
             callback,
           });
     this.deps.eventLog.requestSeal();
-    return updated ? (updated.verdict ?? 'APPLIED') : this.applyToFinalTask(taskId, result, source);
+    const verdict = updated
+      ? (updated.verdict ?? 'APPLIED')
+      : await this.applyToFinalTask(taskId, result, source);
+    // A report that has changed nothing may be a repeated one.
+    if (result.kind === 'failed' && result.refusesAccount && VERDICTS_OF_NEWS.includes(verdict))
+      await this.deps.backPressure.applyReport({ failure: result.failure, taskId });
+    return verdict;
   }
 
   /** Applies the response to a submission: the upstream accepted the task, or it has already finished it. */

@@ -19,6 +19,8 @@ interface KeptOutcome {
  * PostgreSQL returns, or at the next start.
  */
 export class SubmitOutcomes {
+  private readonly upstreamFailures = new UpstreamFailures();
+
   constructor(
     private readonly deps: Pick<Dependencies, 'log'> & {
       backPressure: BackPressure;
@@ -29,17 +31,24 @@ export class SubmitOutcomes {
 
   /** Resolves when the response is applied. Waits for PostgreSQL for as long as the process lives. */
   async applyResponse(task: Task, result: SubmitResponse): Promise<void> {
+    this.upstreamFailures.clear();
     await this.applyOrKeep({ task: identityOf(task), result }, () =>
       this.deps.results.applySubmitResponse(task, result),
     );
   }
 
-  /** The same for a failure. `sentAt` is of the clock `performance.now`. */
-  async applyFailure(task: Task, error: UpstreamError, sentAt: number): Promise<void> {
+  /**
+   * The same for a failure. `sentAt` is of the clock `performance.now`. Returns whether the upstream is down, which means that
+   * no request would succeed.
+   */
+  async applyFailure(task: Task, error: UpstreamError, sentAt: number): Promise<{ isUpstreamDown: boolean }> {
+    const isUpstreamDown = error.outcome === 'not-sent' || this.upstreamFailures.record(task.id, error);
+    const downMs = isUpstreamDown ? error.retryAfterMs(task.attempts, { untilDeadline: true }) : null;
     await this.applyOrKeep({ task: identityOf(task), error: error.data }, async () => {
       const pauseMs = await this.deps.backPressure.applyRefusal(error, sentAt);
-      await this.deps.results.applySubmitFailure(task, error, { waitMs: pauseMs });
+      await this.deps.results.applySubmitFailure(task, error, { waitMs: pauseMs ?? downMs ?? undefined });
     });
+    return { isUpstreamDown };
   }
 
   /** Applies the outcomes that an earlier process left in the spool. A file that cannot be read stays, and is logged. */
@@ -68,7 +77,7 @@ export class SubmitOutcomes {
     const { results } = this.deps;
     if (result) return results.applySubmitResponse(task, result);
     if (!error) throw new Error('The outcome has neither a result nor an error.');
-    const waitMs = error.backPressure ? 0 : undefined;
+    const waitMs = error.backPressure || error.outcome === 'not-sent' ? 0 : undefined;
     await results.applySubmitFailure(task, new UpstreamError(error.outcome, error.failure, error), {
       waitMs,
     });
@@ -97,6 +106,30 @@ export class SubmitOutcomes {
       await retryUntilDatabaseReturns(apply, log, Infinity);
       if (isSpooled) await spool.remove(name);
     }
+  }
+}
+
+/** Different tasks in a row that failed at the upstream, before the upstream is considered down. */
+const FAILED_TASKS_WHEN_DOWN = 3;
+
+/**
+ * Tells whether the upstream fails for every task, or for the request of one. Another answer than a failure shows that it works.
+ * One task that it can never make therefore does not stop the others, and fails after a few attempts.
+ */
+class UpstreamFailures {
+  private readonly taskIds = new Set<string>();
+
+  clear(): void {
+    this.taskIds.clear();
+  }
+
+  /** Records the error of a submission. True if the upstream fails for every task. */
+  record(taskId: string, { outcome, failure, backPressure }: UpstreamError): boolean {
+    // These say nothing about whether it can make images.
+    if (outcome !== 'refused' || backPressure) return false;
+    if (failure.code !== 'UPSTREAM_FAILED') this.clear();
+    else if (failure.retryable && this.taskIds.size < FAILED_TASKS_WHEN_DOWN) this.taskIds.add(taskId);
+    return this.taskIds.size >= FAILED_TASKS_WHEN_DOWN;
   }
 }
 

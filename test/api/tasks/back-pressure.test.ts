@@ -165,6 +165,60 @@ describe.each([
   }, 90_000);
 });
 
+describe('an account that the upstream refuses elsewhere than in the response to a submission', () => {
+  const reports: [string, string, (app: TestApp, prompt: string) => Promise<unknown>][] = [
+    [
+      'a callback',
+      'UPSTREAM_OUT_OF_CREDIT',
+      async (app, prompt) =>
+        app.postBody(await upstream.callbackPath(prompt), upstream.failureCallback('used_up')),
+    ],
+    [
+      'the result of a read',
+      'UPSTREAM_OUT_OF_CREDIT',
+      (app) => {
+        const response = { success: false, error: { code: 'used_up', message: 'why' } };
+        const items = ['upstream-task-1'].map((id) => ({ id, finished_at: 1, response }));
+        upstream.onRead = reply(200, { items, count: 1 });
+        return app.rows("UPDATE tasks SET submitted_at = now() - interval '1 minute'");
+      },
+    ],
+    [
+      'the refusal of a read',
+      'UPSTREAM_CREDENTIALS',
+      (app) => {
+        upstream.onRead = refusal(401, 'invalid_token');
+        return app.rows("UPDATE tasks SET submitted_at = now() - interval '1 minute'");
+      },
+    ],
+  ];
+  test.each(reports)(
+    'but in %s closes the gate, and a probe opens it',
+    async (_where, code, report) => {
+      const app = await start();
+      const { id } = await app.generate({ prompt: 'reported', timeoutSeconds: ONE_HOUR });
+      await app.waitForEvent(id, 'TASK_SUBMITTED');
+      await report(app, 'reported');
+      await waitFor('/readyz to report it', async () => (await upstreamHealth(app)).error === code);
+      await expect(upstreamHealth(app)).resolves.toMatchObject({ ok: false });
+      const probe = await app.generate({ prompt: 'probe', timeoutSeconds: ONE_HOUR });
+      await app.waitForEvent(probe.id, 'TASK_SUBMITTED');
+      await waitFor('/readyz to report a working account', async () => (await upstreamHealth(app)).ok);
+    },
+    30_000,
+  );
+
+  test('but in a report that is older than the answer to a probe changes nothing', async () => {
+    const app = await start();
+    const { id } = await app.generate({ prompt: 'old', timeoutSeconds: ONE_HOUR });
+    await app.waitForEvent(id, 'TASK_SUBMITTED');
+    await app.rows('UPDATE submission_pace SET changed_at = now()');
+    await app.postBody(await upstream.callbackPath('old'), upstream.failureCallback('used_up'));
+    await expect(app.waitUntilSettled(id)).resolves.toMatchObject({ status: 'FAILED' });
+    await expect(upstreamHealth(app)).resolves.toMatchObject({ ok: true });
+  });
+});
+
 test('all instances together have at most UPSTREAM_CONCURRENCY requests under way', async () => {
   const pendingReplies: (() => void)[] = [];
   let mostPending = 0;

@@ -1,5 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { pino } from 'pino';
 import { DatabaseUnavailable } from '../../../src/core/errors.js';
+import { UpstreamGate } from '../../../src/upstreams/upstream-gate.js';
+import { Generation, type GenerationDependencies } from '../../../src/services/tasks/generation.js';
+import { type Results } from '../../../src/services/tasks/results.js';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { type SubmitJob } from '../../../src/core/primitives/jobs.js';
 import { type Task } from '../../../src/core/tasks/task.js';
@@ -268,3 +272,37 @@ describe('a claim that waits for the lock of another instance', () => {
     }
   });
 });
+
+test('a later run of a job meets an upstream that is down at the usual pace, and frees the task of the earlier run', async () => {
+  const [first = '', second = ''] = await fixture.enqueueMany(2, owner);
+  const job = await fixture.takeJob();
+  await instance.scheduler.claimNext(job);
+  await fixture.jobQueue.release(job);
+  const nextRun = await fixture.takeJob();
+  expect(nextRun).toMatchObject({ id: job.id, attempt: 2 });
+
+  const log = pino({ level: 'silent' });
+  const upstreamGate = new UpstreamGate(MAX_SUBMITTING, log);
+  for (let failures = 1; failures <= 5; failures += 1)
+    await upstreamGate.run(() => Promise.resolve('unreachable'));
+  const results = {
+    markUnconfirmed: ({ id }: Task) => instance.tasks.transitionTo(id, 'UNCONFIRMED'),
+  } as unknown as Results;
+  const eventLog = { requestSeal: () => undefined };
+  const dependencies = { tasks: instance.tasks, upstreamGate, results, eventLog, log };
+  const generation = new Generation(dependencies as unknown as GenerationDependencies);
+  const before = await countWaitingJobs();
+  // A job that fails is delayed by e^n seconds after its n-th run.
+  await generation.submit(nextRun);
+  await expect(fixture.statuses([first, second])).resolves.toEqual(['UNCONFIRMED', 'QUEUED']);
+  expect(await countWaitingJobs()).toBe(before + 1);
+});
+
+/** Submit jobs that are due within the time after which an upstream that is down is probed. */
+async function countWaitingJobs(): Promise<number> {
+  const { rows } = await fixture.sql.query<{ count: number }>(
+    `SELECT count(*)::int FROM graphile_worker.jobs
+     WHERE task_identifier = 'submit-task' AND attempts = 0 AND run_at BETWEEN now() AND now() + interval '3 seconds'`,
+  );
+  return rows[0]?.count ?? NaN;
+}

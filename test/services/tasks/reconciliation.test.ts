@@ -10,6 +10,7 @@ import { TaskRepository } from '../../../src/db/tasks/task-repository.js';
 import { type EventLog } from '../../../src/event-log/event-log.js';
 import { type AceDataClient } from '../../../src/upstreams/acedata-client.js';
 import { type UpstreamResult } from '../../../src/upstreams/acedata-results.js';
+import { BackPressure } from '../../../src/services/tasks/back-pressure.js';
 import { Reconciliation } from '../../../src/services/tasks/reconciliation.js';
 import { Results } from '../../../src/services/tasks/results.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
@@ -203,11 +204,14 @@ function createReconciliation(
     extend: () => Promise.resolve(),
   } as unknown as LeaseRepository;
   const upstream = { readTasks } as AceDataClient;
+  const submissionPace = new SubmissionPaceRepository(db);
+  const backPressure = new BackPressure({ submissionPace, log });
   return new Reconciliation({
     tasks,
-    submissionPace: new SubmissionPaceRepository(db),
+    submissionPace,
+    backPressure,
     leases,
-    results: new Results({ tasks, eventLog, log }),
+    results: new Results({ tasks, eventLog, backPressure, log }),
     eventLog,
     upstream,
     log,

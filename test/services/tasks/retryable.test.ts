@@ -4,7 +4,9 @@ import { FLUX_ERROR_CODES, FLUX_ERRORS, fluxCodeOf } from '../../../src/core/flu
 import { newId } from '../../../src/core/primitives/ids.js';
 import { TASK_ERROR_CODES } from '../../../src/core/tasks/task-failure.js';
 import { type TaskStatus } from '../../../src/core/tasks/task.js';
+import { SubmissionPaceRepository } from '../../../src/db/tasks/submission-pace-repository.js';
 import { type EventLog } from '../../../src/event-log/event-log.js';
+import { BackPressure } from '../../../src/services/tasks/back-pressure.js';
 import { Results } from '../../../src/services/tasks/results.js';
 import { errorFromFailedRequest, errorFromResponse } from '../../../src/upstreams/acedata-errors.js';
 import {
@@ -21,7 +23,10 @@ let results: Results;
 beforeAll(async () => {
   ledger = await LedgerFixture.open();
   const eventLog = { requestSeal: () => undefined } as unknown as EventLog;
-  results = new Results({ tasks: ledger.tasks, eventLog, log: pino({ level: 'silent' }) });
+  const log = pino({ level: 'silent' });
+  const submissionPace = new SubmissionPaceRepository(ledger.db);
+  const backPressure = new BackPressure({ submissionPace, log });
+  results = new Results({ tasks: ledger.tasks, eventLog, backPressure, log });
 });
 afterAll(() => ledger.close());
 

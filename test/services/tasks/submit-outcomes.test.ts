@@ -55,10 +55,11 @@ function startProcess({ errors = [] as string[] } = {}): SubmitOutcomes {
   databases.push(db);
   const tasks = new TaskRepository(db);
   const eventLog = new EventLog(new EventRepository(db), url, log);
+  const backPressure = new BackPressure({ log, submissionPace: new SubmissionPaceRepository(db) });
   return new SubmitOutcomes({
     log,
-    backPressure: new BackPressure({ log, submissionPace: new SubmissionPaceRepository(db) }),
-    results: new Results({ tasks, eventLog, log }),
+    backPressure,
+    results: new Results({ tasks, eventLog, backPressure, log }),
     spool: new Spool(directory),
   });
 }

@@ -8,8 +8,10 @@ import { ApiKeyRepository, keyCreatedEntry } from '../../../src/db/access/api-ke
 import { WorkspaceRepository } from '../../../src/db/access/workspace-repository.js';
 import { BudgetRepository } from '../../../src/db/billing/budget-repository.js';
 import { type Database } from '../../../src/db/postgres/database.js';
+import { SubmissionPaceRepository } from '../../../src/db/tasks/submission-pace-repository.js';
 import { TaskRepository } from '../../../src/db/tasks/task-repository.js';
 import { type EventLog } from '../../../src/event-log/event-log.js';
+import { BackPressure } from '../../../src/services/tasks/back-pressure.js';
 import { Results } from '../../../src/services/tasks/results.js';
 import { type LedgerFixture } from './ledger-fixture.js';
 
@@ -31,7 +33,8 @@ class Instance {
     this.tasks = new TaskRepository(db);
     this.budgets = new BudgetRepository(db);
     const eventLog = { requestSeal: () => undefined } as unknown as EventLog;
-    this.results = new Results({ tasks: this.tasks, eventLog, log });
+    const backPressure = new BackPressure({ submissionPace: new SubmissionPaceRepository(db), log });
+    this.results = new Results({ tasks: this.tasks, eventLog, backPressure, log });
   }
 }
 

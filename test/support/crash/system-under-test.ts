@@ -166,7 +166,7 @@ export class SystemUnderTest {
     });
     const urlGuards = { sourceImages: new SsrfGuard(), webhooks: new SsrfGuard() };
     const backPressure = new BackPressure(shared);
-    const results = new Results(shared);
+    const results = new Results({ ...shared, backPressure });
     const spool = new Spool(join(dataDir, 'spool'));
     const submitOutcomes = new SubmitOutcomes({ ...shared, backPressure, results, spool });
     this.makeGeneration = (upstreamClient, upstreamGate = new UpstreamGate(MAX_SUBMITTING, silent)) =>
@@ -196,6 +196,7 @@ export class SystemUnderTest {
     const leases = new LeaseRepository(db);
     this.reconciliation = new Reconciliation({
       ...shared,
+      backPressure,
       leases,
       results,
       upstream,

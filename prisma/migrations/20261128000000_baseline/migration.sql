@@ -229,9 +229,10 @@ CREATE INDEX tasks_active_deadline_idx ON tasks (deadline_at)
     WHERE status IN ('QUEUED', 'SUBMITTING', 'UNCONFIRMED', 'RUNNING');
 -- The reconciler takes the running tasks that it has not checked for the longest time.
 CREATE INDEX tasks_running_idx ON tasks ((coalesce(checked_at, submitted_at))) WHERE status = 'RUNNING';
--- The reconciler also checks tasks that ended without a result, because the upstream may bill their images.
-CREATE INDEX tasks_ended_without_result_idx ON tasks (finished_at)
-    WHERE status IN ('CANCELED', 'EXPIRED') AND upstream_task_id IS NOT NULL AND late_image_count = 0;
+-- The reconciler also checks tasks that ended with fewer images than were requested, because the upstream may bill the others.
+CREATE INDEX tasks_ended_incomplete_idx ON tasks (finished_at)
+    WHERE status IN ('SUCCEEDED', 'CANCELED', 'EXPIRED') AND upstream_task_id IS NOT NULL
+      AND delivered_count + late_image_count < requested_count;
 -- Counts the tasks in flight of one end user or key without reading those of the rest of the workspace.
 CREATE INDEX tasks_in_flight_idx ON tasks (workspace_id, end_user_id, key_lineage_id)
     WHERE status IN ('QUEUED', 'SUBMITTING', 'UNCONFIRMED', 'RUNNING');

@@ -158,6 +158,69 @@ test('polls an expired task for late images, at growing intervals', async () => 
   expect(polledIds).toHaveLength(2);
 });
 
+describe.each(['SUCCEEDED', 'CANCELED'])('a task that is %s with fewer images than requested', (status) => {
+  test('is read again a few times, until the upstream reports the rest', async () => {
+    await db.query(statement<object>('no-other-tasks', 'UPDATE tasks SET upstream_task_id = NULL'), {});
+    const tasks = new TaskRepository(db);
+    const id = await insertExpiredTask('1 second');
+    const image = (n: number) => ({
+      ...{ upstreamUrl: `http://127.0.0.1:1/${n}.png`, seed: null, inferenceSeconds: null },
+      upstreamMetadata: { seed: undefined, timings: undefined },
+    });
+    const ids = { upstreamTaskId: null, upstreamTraceId: null };
+    let reportedCount = 2;
+    const readAt: number[] = [];
+    let second = 1;
+    const poller = createReconciliation(tasks, (upstreamIds) => {
+      readAt.push(second);
+      const images = Array.from({ length: reportedCount }, (_, n) => image(n));
+      return Promise.resolve(
+        new Map(
+          upstreamIds.map((upstreamId) => [upstreamId, { kind: 'succeeded' as const, images, ...ids }]),
+        ),
+      );
+    });
+    const makeIncomplete = statement<{ id: string; status: string }>(
+      'incomplete',
+      `UPDATE tasks SET requested_count = 4, delivered_count = CASE WHEN :status = 'SUCCEEDED' THEN 2 ELSE 0 END,
+         late_image_count = CASE WHEN :status = 'SUCCEEDED' THEN 0 ELSE 2 END, status = :status::task_status WHERE id = :id`,
+    );
+    await db.query(makeIncomplete, { id, status });
+    const insertImages = statement<{ id: string }>(
+      'images',
+      `INSERT INTO images (id, workspace_id, task_id, index, upstream_url)
+       SELECT gen_random_uuid(), :id::uuid, :id::uuid, n, 'http://127.0.0.1:1/known' || n FROM generate_series(0, 1) n`,
+    );
+    await db.query(insertImages, { id });
+    // Times move back instead of the clock forward. The last read is as long after the end of the task as it was.
+    const moveTo = statement<{ id: string; second: number; checkedAt: number | null }>(
+      'move-back',
+      `UPDATE tasks SET finished_at = now() - make_interval(secs => :second::int),
+         checked_at = now() - make_interval(secs => :second::int - :checkedAt::int) WHERE id = :id`,
+    );
+    for (second = 1; second < 3_700; second += second < 100 ? 1 : 20) {
+      await db.query(moveTo, { id, second, checkedAt: readAt.at(-1) ?? null });
+      await poller.reconcile();
+    }
+    expect(readAt).toHaveLength(4);
+    expect(readAt[0]).toBeLessThanOrEqual(16);
+    expect(await tasks.find(id)).toMatchObject({ status });
+
+    reportedCount = 4;
+    second = 1_900;
+    await db.query(moveTo, { id, second, checkedAt: null });
+    await poller.reconcile();
+    const late = statement<{ id: string }, { count: number }>(
+      'late-count',
+      'SELECT (delivered_count + late_image_count)::int AS count FROM tasks WHERE id = :id',
+    );
+    await expect(db.query(late, { id })).resolves.toEqual([{ count: 4 }]);
+    await db.query(moveTo, { id, second, checkedAt: null });
+    await poller.reconcile();
+    expect(readAt).toHaveLength(5);
+  });
+});
+
 /** Inserts a task that expired `ago`. Its upstream ID equals its ID. */
 async function insertExpiredTask(ago: string): Promise<string> {
   const id = newId();

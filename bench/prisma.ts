@@ -68,6 +68,7 @@ export const prisma: Bench = async ({ seconds = DEFAULT_SECONDS, release }) => {
     ratios[name] = roundTo(ratio, 2);
   }
   printTable(table);
+  console.log('Each figure is a median over the rounds. So is the ratio, which is taken within each round.');
   console.log('Goal: a statement whose ratio is below 1.5 goes through Prisma Client.');
   console.log(JSON.stringify({ bench: 'prisma', ...ratios }));
 };

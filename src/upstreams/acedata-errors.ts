@@ -178,14 +178,17 @@ function toFailure(rule: ErrorRule, reply: WireReply | null = null): TaskFailure
   return { code, message: message + quote, retryable, ...ids };
 }
 
+/** In UTF-16 units. Enough for a sentence or two. */
+const MAX_QUOTE_LENGTH = 200;
+
 /** The upstream's message, shortened and without links and long strings that could be secrets. */
 function sanitizeQuote(message: string | null): string {
   const clean = message
     ?.replace(/https?:\S*/gi, '(link)')
     .replace(/[\w.~+/=-]{20,}/g, '(…)')
-    .replace(/\s+/g, ' ')
-    .slice(0, 200)
-    // A surrogate pair that the limit has cut in half.
-    .replace(/\p{Surrogate}/gu, '');
-  return clean ? ` The upstream says: "${clean}"` : '';
+    .replace(/\s+/g, ' ');
+  if (!clean) return '';
+  // Without a surrogate pair that the limit has cut in half.
+  const short = clean.slice(0, MAX_QUOTE_LENGTH).replace(/\p{Surrogate}/gu, '');
+  return ` The upstream says: "${short}${clean.length > MAX_QUOTE_LENGTH ? '…' : ''}"`;
 }

@@ -19,7 +19,7 @@ const UserErrorType = createObjectType<UserError>(
 export function createPayloadType(mutation: string, fields: FieldDefinitions) {
   const name = `${mutation.charAt(0).toUpperCase()}${mutation.slice(1)}Payload`;
   return createObjectType<Record<string, unknown>>(name, `Output of \`${mutation}\`.`, {
-    userErrors: field([UserErrorType], 'Every problem with the input. Empty on success.'),
+    userErrors: field([UserErrorType], 'The problems with the input. Empty on success.'),
     ...fields,
   });
 }

@@ -43,7 +43,7 @@ const DEFAULT_TIMEOUT_SECONDS = 600;
 
 type AddError = (code: UserErrorCode, field: string, message: string) => void;
 
-/** Validates a request before anything is written or sent. Throws InputRejected with all problems at once. */
+/** Validates a request before anything is written or sent. Throws InputRejected with all problems that it shows. */
 export function validateImageRequest(kind: TaskKind, request: ImageRequest) {
   const errors: UserError[] = [];
   const addError: AddError = (code, field, message) =>
@@ -89,15 +89,18 @@ export function validateImageRequest(kind: TaskKind, request: ImageRequest) {
   };
 }
 
-/** SHA-256 of a request. Two requests with one idempotency key must have the same hash. */
+/**
+ * SHA-256 of a request. Two requests with one idempotency key must have the same hash, also when an older version of the service
+ * has stored the first one. So absent fields are left out: a later version has more of them.
+ */
 export function hashRequest(
   request: ValidImageRequest,
   retryOfId: string | null,
   endUserId: string | null,
 ): Buffer {
-  return createHash('sha256')
-    .update(JSON.stringify([request, retryOfId, endUserId]))
-    .digest();
+  const fields = Object.entries({ ...request, retryOfId, endUserId });
+  const given = fields.filter(([, value]) => value !== null).sort(([a], [b]) => (a < b ? -1 : 1));
+  return createHash('sha256').update(JSON.stringify(given)).digest();
 }
 
 function validatePrompt(prompt: string, addError: AddError): void {

@@ -51,6 +51,8 @@ beforeAll(async () => {
   database = await createTestDatabase();
   sql = new pg.Client({ connectionString: database.url });
   await sql.connect();
+  // Otherwise statistics could be collected in the middle of a test.
+  await sql.query('ALTER TABLE tasks SET (autovacuum_enabled = off)');
   await sql.query("INSERT INTO workspaces (id, name) VALUES ($1, 'ours'), ($2, 'theirs')", [ours, theirs]);
   await addTasks(ours, OUR_TASKS, "'a red fox ' || n || CASE WHEN n % 500 = 0 THEN ' rare' ELSE '' END");
   const words = THEIR_WORDS.map(

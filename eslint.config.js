@@ -35,6 +35,19 @@ const BOOLEAN_PARAMETERS = [
   ':function > TSParameterProperty > AssignmentPattern > Literal[raw=/^(true|false)$/]',
 ].map((selector) => ({ selector, message: 'Take an options object, so that calls name the value.' }));
 
+/** The clock of an instance can be wrong and can jump, so no decision may depend on it. */
+const INSTANCE_CLOCK = [
+  'MemberExpression[object.name="Date"][property.name="now"]',
+  'NewExpression[callee.name="Date"][arguments.length=0]',
+  'CallExpression[callee.name="Date"]',
+  'MemberExpression[object.name="performance"][property.name="timeOrigin"]',
+].map((selector) => ({
+  selector,
+  message:
+    'This is the clock of the instance. Use now() in the statement, `databaseNow` for a time that is stored, compared, signed ' +
+    'or shown, and `performance.now()` for how long something takes (src/core/primitives/clock.ts).',
+}));
+
 /** Matches a lower-case word at the start of a name or after `_`, a capitalised one inside it, and an upper-case one. */
 function word(pattern, notAfter = '') {
   const capitalised = pattern[0].toUpperCase() + pattern.slice(1);
@@ -104,6 +117,14 @@ export default tseslint.config(
     rules: {
       '@typescript-eslint/max-params': ['error', { max: 3 }],
       'no-restricted-syntax': ['error', ...RETIRED_NAMES, ...BOOLEAN_PARAMETERS],
+    },
+  },
+  {
+    files: ['src/**'],
+    // It stands in for the machine of someone else, whose clock is its own.
+    ignores: ['src/sandbox/**'],
+    rules: {
+      'no-restricted-syntax': ['error', ...RETIRED_NAMES, ...BOOLEAN_PARAMETERS, ...INSTANCE_CLOCK],
     },
   },
   {

@@ -30,6 +30,7 @@ try {
   const url = DATABASE_URL ?? embedded?.url ?? '';
   await migrate({ databaseUrl: url, migrationsDir: MIGRATIONS_DIR, log });
   db = new Database({ url, maxConnections: 2, log });
+  await db.readClock();
   console.log(await createKey(db, workspace, name, scopes));
 } catch (error) {
   console.error((error as Error).message);

@@ -37,6 +37,7 @@ export async function startAdapters(context: AppContext) {
   await migrate({ databaseUrl, migrationsDir: migrationsDir(), log });
   const db = new Database({ url: databaseUrl, maxConnections: MAX_DATABASE_CONNECTIONS, log });
   cleanups.push(() => stopWithin(CLEANUP_TIMEOUT_MS, 'the database connections', db.close()));
+  await db.readClock();
   await db.hasRowSecurity();
   const tasks = new TaskRepository(db);
   const images = new ImageRepository(db);

@@ -80,7 +80,7 @@ export class Broadcaster implements SubscriberHost {
 
   waitForDrain(subscriber: Subscriber): void {
     this.blockedSubscribers.set(subscriber, {
-      since: Date.now(),
+      since: performance.now(),
       backlogBytes: subscriber.sink.bufferedBytes,
     });
     this.drainCheckTimer ??= setInterval(() => this.checkDrained(), DRAIN_CHECK_INTERVAL_MS);
@@ -138,7 +138,7 @@ export class Broadcaster implements SubscriberHost {
   }
 
   private checkDrained(): void {
-    const now = Date.now();
+    const now = performance.now();
     for (const [subscriber, wait] of this.blockedSubscribers) {
       const { bufferedBytes: backlogBytes } = subscriber.sink;
       if (backlogBytes === 0) {

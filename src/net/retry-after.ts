@@ -1,3 +1,4 @@
+import { databaseTimeMs } from '../core/primitives/clock.js';
 /**
  * The delay of a `Retry-After` header in milliseconds, at most `maxMs`. The header holds seconds or an HTTP date, which is
  * compared with `now` (Unix milliseconds). Null when the header is absent or invalid, or when the delay is not positive.
@@ -5,7 +6,7 @@
 export function parseRetryAfter(
   header: string | string[] | undefined,
   maxMs: number,
-  now = Date.now(),
+  now = databaseTimeMs(),
 ): number | null {
   const text = (Array.isArray(header) ? header[0] : header)?.trim() ?? '';
   const waitMs = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : parseHttpDate(text) - now;

@@ -41,16 +41,27 @@ export class IncomingFiles {
   async cleanUp(): Promise<number> {
     return translateDiskErrors(async () => {
       let removed = 0;
-      await mkdir(this.directory, { recursive: true });
+      const nowMs = await this.fileSystemTimeMs();
       for await (const entry of await opendir(this.directory)) {
         const path = join(this.directory, entry.name);
         const { mtimeMs } = (await stat(path).catch(nullIfNotFound)) ?? { mtimeMs: Infinity };
-        if (!entry.isFile() || Date.now() - mtimeMs < STALE_AFTER_MS) continue;
+        if (!entry.isFile() || nowMs - mtimeMs < STALE_AFTER_MS) continue;
         await rm(path, { force: true });
         removed += 1;
       }
       return removed;
     }, CLEAN_UP_TIMEOUT_MS);
+  }
+
+  /** The time that a file written now gets. A shared folder has the clock of its server, or of each instance that writes to it. */
+  private async fileSystemTimeMs(): Promise<number> {
+    const path = await this.createPath();
+    try {
+      await writeFile(path, '');
+      return (await stat(path)).mtimeMs;
+    } finally {
+      await rm(path, { force: true });
+    }
   }
 }
 

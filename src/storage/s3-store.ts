@@ -31,6 +31,7 @@ import {
   type StoreKey,
   toStoreKey,
 } from './image-store.js';
+import { databaseNow } from '../core/primitives/clock.js';
 
 export interface S3StoreOptions extends S3ClientOptions {
   bucket: string;
@@ -139,7 +140,7 @@ export class S3Store implements ImageStore {
         return pages.next();
       });
       if (done) return;
-      for (const { Key = '', Size = 0, LastModified = new Date() } of page.Contents ?? []) {
+      for (const { Key = '', Size = 0, LastModified = databaseNow() } of page.Contents ?? []) {
         const key = Key.slice(Prefix.length);
         if (isStoreKey(key)) yield { key, byteSize: Size, modifiedAt: LastModified };
       }

@@ -34,16 +34,16 @@ export interface UpstreamGateState {
  * in PostgreSQL, and each claim of a task applies them. While they leave no room, one claim at a time asks for it.
  */
 export class UpstreamGate {
+  private readonly probeDelay = new ProbeDelay();
   private readonly breaker: CircuitBreakerPolicy = circuitBreaker(
     // A probe that was not sent, or that threw, proves nothing, so the upstream is still considered down.
     handleWhenResult(
       (result) =>
         result === ('unreachable' satisfies Reachability) || (result !== 'reached' && this.isProbing),
     ).orWhen(() => this.isProbing),
-    { halfOpenAfter: PROBE_DELAY_MS, breaker: new ConsecutiveBreaker(FAILURES_BEFORE_OPEN) },
+    { halfOpenAfter: this.probeDelay, breaker: new ConsecutiveBreaker(FAILURES_BEFORE_OPEN) },
   );
   private readonly slots;
-  private openedAt = 0;
   /** When a claim last found no room. Null once a claim found room, or no task. */
   private pacedAt: number | null = null;
   private pendingClaims = 0;
@@ -55,7 +55,6 @@ export class UpstreamGate {
   ) {
     this.slots = bulkhead(limit, Infinity);
     this.breaker.onBreak(() => {
-      this.openedAt = Date.now();
       log.warn({ probeAfterMs: PROBE_DELAY_MS }, 'the upstream is down; pausing submissions');
     });
     this.breaker.onReset(() => log.info('the upstream is back; resuming submissions'));
@@ -84,7 +83,7 @@ export class UpstreamGate {
 
   /** Whether work started now would have to wait. */
   get isBlocked(): boolean {
-    const isPaused = this.breaker.state === CircuitState.Open && Date.now() - this.openedAt < PROBE_DELAY_MS;
+    const isPaused = this.breaker.state === CircuitState.Open && !this.probeDelay.isOver;
     return isPaused || this.isProbing || this.isPaced || this.slots.executionSlots === 0;
   }
 
@@ -102,5 +101,27 @@ export class UpstreamGate {
     const { state } = this.breaker;
     const breaker = state === CircuitState.Open || state === CircuitState.HalfOpen ? names[state] : 'closed';
     return { breaker, inFlight: this.limit - this.slots.executionSlots, limit: this.limit };
+  }
+}
+
+/**
+ * The delay before a probe, from each opening of the breaker. Cockatiel compares `duration` with the time by the clock of the
+ * instance, which can jump. So this measures the time itself, and `duration` is all or nothing.
+ */
+class ProbeDelay {
+  private startedAt = -Infinity;
+
+  /** Called when the breaker opens. */
+  next(): this {
+    this.startedAt = performance.now();
+    return this;
+  }
+
+  get isOver(): boolean {
+    return performance.now() - this.startedAt >= PROBE_DELAY_MS;
+  }
+
+  get duration(): number {
+    return this.isOver ? -Infinity : Infinity;
   }
 }

@@ -15,7 +15,7 @@ const log = pino({ level: 'info' }, { write: (line: string) => lines.push(line) 
 beforeEach(() => {
   // The gate reads the clock and sets no timers.
   now = 1_000_000;
-  jest.spyOn(Date, 'now').mockImplementation(() => now);
+  jest.spyOn(performance, 'now').mockImplementation(() => now);
   lines.length = 0;
 });
 afterEach(() => {
@@ -202,6 +202,15 @@ describe('the breaker', () => {
       isBlocked: false,
     });
     expect(lines.filter((line) => line.includes('the upstream is back'))).toHaveLength(1);
+  });
+
+  test('lets the probe through after three seconds even if the clock of the instance has jumped back', async () => {
+    const gate = await openGate();
+    const right = Date.now();
+    jest.spyOn(Date, 'now').mockImplementation(() => right - 600_000);
+    now += PROBE_DELAY_MS;
+    await gate.run(reached);
+    expect(gate.state.breaker).toBe('closed');
   });
 
   test('stays open for three more seconds when the probe does not arrive, and starts none of the others', async () => {

@@ -80,9 +80,9 @@ export class SingleFlights<Key, Result> {
 /** Returns a function that runs `work` and keeps its result for `ttlMs`. Concurrent calls share one run. Failures are not kept. */
 export function cachedFor<Result>(ttlMs: number, work: () => Promise<Result>): () => Promise<Result> {
   let result: Promise<Result> | null = null;
-  let expiresAt = 0;
+  let expiresAt = -Infinity;
   return () => {
-    const now = Date.now();
+    const now = performance.now();
     if (result && now <= expiresAt) return result;
     const started = work();
     started.catch(() => {

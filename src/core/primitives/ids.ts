@@ -1,10 +1,25 @@
+import { randomInt } from 'node:crypto';
 import { v5, v7 } from 'uuid';
+import { databaseTimeMs } from './clock.js';
 
 const UUID_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
-/** A new UUIDv7. IDs sort by creation time, so pages "newest first" are ordered by ID. */
+/** A clock that was corrected by more than this is followed. After a smaller correction, IDs keep their order. */
+const MAX_REGRESSION_MS = 1_000;
+/** The time of the last ID, and a number that orders the IDs of one millisecond. */
+let last = { timeMs: -Infinity, sequence: 0 };
+
+/**
+ * A new UUIDv7. IDs sort by creation time, so pages "newest first" are ordered by ID. Its time is PostgreSQL's, because it is
+ * compared with times in rows, and with the IDs of other instances.
+ */
 export function newId(): string {
-  return v7();
+  const timeMs = databaseTimeMs();
+  const isNewer = timeMs > last.timeMs || timeMs < last.timeMs - MAX_REGRESSION_MS;
+  last = isNewer
+    ? { timeMs, sequence: randomInt(2 ** 31) }
+    : { timeMs: last.timeMs, sequence: last.sequence + 1 };
+  return v7({ msecs: last.timeMs, seq: last.sequence });
 }
 
 /** The ID of a URL (UUIDv5). The same URL always gives the same ID. */

@@ -1,3 +1,4 @@
+import { databaseNow, databaseTimeMs } from '../../core/primitives/clock.js';
 import { type ApiKeyHint } from '../../core/access/api-key.js';
 import { type NewAuditEntry, SYSTEM_ACTORS } from '../../core/access/audit-entry.js';
 import { isScope, type Scope, SCOPES } from '../../core/access/caller.js';
@@ -64,7 +65,7 @@ export class ApiKeyRepository {
 
   /** The IDs among these whose keys are neither revoked nor expired. */
   async findActive(ids: readonly string[]): Promise<Set<string>> {
-    const isUnexpired = [{ expiresAt: null }, { expiresAt: { gt: new Date() } }];
+    const isUnexpired = [{ expiresAt: null }, { expiresAt: { gt: databaseNow() } }];
     const where = { id: { in: [...ids] }, revokedAt: null, OR: isUnexpired };
     const rows = await this.db.prisma.apiKey.findMany({ where, select: { id: true } });
     return new Set(rows.map(({ id }) => id));
@@ -92,7 +93,7 @@ export class ApiKeyRepository {
       const where = { workspaceId, id };
       const { count } = await prisma.apiKey.updateMany({
         where: { ...where, revokedAt: null },
-        data: { revokedAt: new Date() },
+        data: { revokedAt: databaseNow() },
       });
       if (count > 0) await prisma.auditEntry.create({ data: auditRow(audit) });
       return prisma.apiKey.findUnique({ where, omit: WITHOUT_HASH });
@@ -115,7 +116,7 @@ export class ApiKeyRepository {
         where: { workspaceId, id, revokedAt: null },
         data: { revokedAt: null },
       });
-      const now = Date.now();
+      const now = databaseTimeMs();
       if (!old || (old.expiresAt && old.expiresAt.getTime() <= now)) return null;
       const { lineageId, name, scopes, limits, expiresAt } = old;
       const graceEnd = new Date(now + gracePeriodSeconds * 1000);
@@ -131,7 +132,7 @@ export class ApiKeyRepository {
   /** Sets the time of last use of these keys to now. */
   async markUsed(ids: readonly string[]): Promise<void> {
     const where = { id: { in: [...ids] } };
-    await this.db.prisma.apiKey.updateMany({ where, data: { lastUsedAt: new Date() } });
+    await this.db.prisma.apiKey.updateMany({ where, data: { lastUsedAt: databaseNow() } });
   }
 
   /**

@@ -1,3 +1,4 @@
+import { databaseTimeMs } from '../../core/primitives/clock.js';
 import { type NewAuditEntry } from '../../core/access/audit-entry.js';
 import { type ApiKey, type NewApiKey, newKeyRow, toApiKey } from './api-key-repository.js';
 import { auditRow } from './audit-repository.js';
@@ -33,7 +34,7 @@ export class WorkspaceRepository {
   ): Promise<WebhookSecretVersion> {
     const data = {
       webhookSecretVersion: { increment: 1 },
-      webhookPreviousSecretExpiresAt: new Date(Date.now() + gracePeriodSeconds * 1000),
+      webhookPreviousSecretExpiresAt: new Date(databaseTimeMs() + gracePeriodSeconds * 1000),
     };
     return this.db.transactionWithPrisma(async (prisma) => {
       await prisma.auditEntry.create({ data: auditRow(audit) });

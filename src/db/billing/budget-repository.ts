@@ -1,3 +1,4 @@
+import { databaseNow } from '../../core/primitives/clock.js';
 import { type NewAuditEntry } from '../../core/access/audit-entry.js';
 import { minIdAt } from '../../core/primitives/ids.js';
 import { type Budget, type BudgetScope, utcMonth } from '../../core/billing/money.js';
@@ -111,7 +112,7 @@ const ORDERED_SCOPES = Object.values(ScopeEnum);
 const SCOPE_BITS: Record<BudgetScope, number> = { WORKSPACE: 1, API_KEY: 2, END_USER: 4 };
 /** Rows that one statement locks. A callback for one of them waits for some milliseconds. */
 const COUNT_BATCH_SIZE = 500;
-/** IDs come from the clocks of instances, and months begin by the clock of the database. */
+/** An ID is made before the row, and PostgreSQL's clock may have been corrected in between. */
 const CLOCK_SKEW_MS = 3_600_000;
 
 /** Exact for sums of numeric(24, 8). */
@@ -145,7 +146,7 @@ export class BudgetRepository {
   /** The budget in the current month. Null when there is none. */
   async findCurrent({ workspaceId, scope, scopeId }: BudgetKey): Promise<Budget | null> {
     const where = { workspaceId, scope, scopeId };
-    const [budget] = await this.read(where, { month: utcMonth(new Date()), limit: 1 });
+    const [budget] = await this.read(where, { month: utcMonth(databaseNow()), limit: 1 });
     return budget ?? null;
   }
 
@@ -166,7 +167,7 @@ export class BudgetRepository {
         OR: [{ scope: after.scope, scopeId: { gt: after.scopeId } }, { scope: { in: laterScopes } }],
       }),
     };
-    return this.read(where, { month: month ?? utcMonth(new Date()), limit });
+    return this.read(where, { month: month ?? utcMonth(databaseNow()), limit });
   }
 
   /** The limited budgets of a rejected request. If all of them have room, the request can succeed by now. */
@@ -219,7 +220,7 @@ export class BudgetRepository {
   private async countEarlierTasks(key: BudgetKey): Promise<number> {
     const batch = { ...key, bit: SCOPE_BITS[key.scope], limit: COUNT_BATCH_SIZE };
     let counted = 0;
-    let after: string | null = minIdAt(new Date(Date.parse(utcMonth(new Date())) - CLOCK_SKEW_MS));
+    let after: string | null = minIdAt(new Date(Date.parse(utcMonth(databaseNow())) - CLOCK_SKEW_MS));
     while (after !== null) {
       const [row]: CountedBatch[] = await this.db.query(COUNT_EARLIER_TASKS, { ...batch, after });
       counted += row?.count ?? 0;

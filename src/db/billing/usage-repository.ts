@@ -18,7 +18,7 @@ export type UsageCursor = Pick<UsageGroup, 'groupKey' | 'currency'>;
 /** A report sums all tasks of its time. The client waits for it, and other requests do not. */
 const USAGE_TIMEOUT_MS = 30_000;
 
-/** IDs come from the clocks of instances, and `created_at` from the clock of the database. IDs narrow the index scan, and `created_at` decides. */
+/** An ID is made before the row, and PostgreSQL's clock may have been corrected in between. IDs narrow the index scan, and `created_at` decides. */
 const CLOCK_SKEW_MS = 3_600_000;
 
 const GROUP_KEY_SQL: Record<UsageGrouping, string> = {

@@ -47,22 +47,22 @@ export async function tryBecomeOwner(client: Client): Promise<boolean> {
  * (SIGKILL). Fails when the owner is alive, because then another Darkroom uses this DATA_DIR.
  */
 export async function stopOrphanedServer(dataDir: string, password: string, log: Logger): Promise<void> {
-  const deadline = Date.now() + ORPHAN_STOP_TIMEOUT_MS;
+  const deadline = performance.now() + ORPHAN_STOP_TIMEOUT_MS;
   let stopRequestedAt: number | undefined;
   for (;;) {
     const server = await findPostmaster(dataDir);
     if (!server) return;
     if (stopRequestedAt !== undefined) {
-      if (Date.now() - stopRequestedAt > FAST_SHUTDOWN_TIMEOUT_MS) sendSignal(server.pid, 'SIGQUIT');
+      if (performance.now() - stopRequestedAt > FAST_SHUTDOWN_TIMEOUT_MS) sendSignal(server.pid, 'SIGQUIT');
     } else if (await isOrphan(server, dataDir, password)) {
       log.info(
         { postgresPid: server.pid, port: server.port },
         'stopping the Postgres that a killed process left',
       );
       sendSignal(server.pid, 'SIGINT');
-      stopRequestedAt = Date.now();
+      stopRequestedAt = performance.now();
     }
-    if (Date.now() > deadline) {
+    if (performance.now() > deadline) {
       throw new Error(
         `The PostgreSQL with process ID ${server.pid} has ${dataDir} open. It neither responds nor ends. Stop it, or set ` +
           'another DATA_DIR or DATABASE_URL.',

@@ -1,3 +1,4 @@
+import { recordDatabaseTime } from '../../core/primitives/clock.js';
 import { type EventType, type TaskEvent } from '../../core/events/task-event.js';
 import { type Visibility } from '../../core/access/visibility.js';
 import { type Database } from '../postgres/database.js';
@@ -25,9 +26,9 @@ const SEAL = statement<{ batchSize: number }, { sealed: number | null }>(
   'seal-events',
   'SELECT seal_events(:batchSize) AS sealed',
 );
-const HEAD = statement<object, { position: string }>(
+const HEAD = statement<object, { position: string; readAt: Date }>(
   'find-event-log-head',
-  'SELECT position FROM event_log_head',
+  'SELECT position, clock_timestamp() AS "readAt" FROM event_log_head',
 );
 const READ_AFTER = statement<Page, EventRow>(
   'read-events-after',
@@ -124,9 +125,14 @@ export class EventRepository {
     return row?.sealed ?? null;
   }
 
-  /** Position of the last sealed event. 0 when the log is empty. */
+  /**
+   * Position of the last sealed event. 0 when the log is empty. Every instance asks for it all the time, so this also reads
+   * PostgreSQL's clock, which `databaseNow` follows.
+   */
   async headPosition(): Promise<bigint> {
+    const askedAt = performance.now();
     const [row] = await this.db.query(HEAD, {});
+    if (row) recordDatabaseTime(row.readAt, askedAt);
     return BigInt(row?.position ?? 0);
   }
 

@@ -17,9 +17,9 @@ export function retryUntilDatabaseReturns<Result>(
   log: Logger,
   maxRetryMs = MAX_RETRY_MS,
 ): Promise<Result> {
-  const lastRetryAt = Date.now() + maxRetryMs - MAX_RETRY_DELAY_MS;
+  const lastRetryAt = performance.now() + maxRetryMs - MAX_RETRY_DELAY_MS;
   const policy = retry(
-    handleType(DatabaseUnavailable, () => Date.now() <= lastRetryAt),
+    handleType(DatabaseUnavailable, () => performance.now() <= lastRetryAt),
     { backoff: new IterableBackoff(RETRY_DELAYS_MS) },
   );
   policy.onRetry(({ delay: delayMs }) =>

@@ -1,6 +1,7 @@
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { type Logger } from 'pino';
+import { recordDatabaseTime } from '../../core/primitives/clock.js';
 import { DatabaseUnavailable } from '../../core/errors.js';
 import { cachedFor } from '../../core/primitives/async.js';
 import { CALLER_ROLE, createCallerQuery, ENTER_WORKSPACE } from './caller-query.js';
@@ -18,6 +19,7 @@ export interface DatabaseOptions {
 
 /** The pool gives up waiting for a connection before Prisma does, as it does for every other statement. */
 const PRISMA_TRANSACTION_OPTIONS = { maxWait: 2 * CONNECT_TIMEOUT_MS, timeout: 30_000 };
+const READ_CLOCK = statement<object, { time: Date }>('read-clock', 'SELECT clock_timestamp() AS time');
 const PROBE_ROW_SECURITY = statement('probe-row-security', 'SELECT FROM tasks LIMIT 0');
 /** The role does not exist, we may not assume it, it may not read, or it does not find the tables. */
 const ROW_SECURITY_MISSING_STATES = /^(22023|42501|42P01)$/;
@@ -114,6 +116,13 @@ export class Database {
         SELECT set_config('role', ${CALLER_ROLE}, true), set_config('darkroom.workspace_id', ${workspaceId}, true)`;
       return reads(prisma);
     });
+  }
+
+  /** Reads PostgreSQL's clock, which `databaseNow` follows. Call it before the first ID is made. */
+  async readClock(): Promise<void> {
+    const askedAt = performance.now();
+    const [row] = await this.query(READ_CLOCK, {});
+    if (row) recordDatabaseTime(row.time, askedAt);
   }
 
   /** Resolves when the database responds. Throws DatabaseUnavailable otherwise. */

@@ -140,19 +140,18 @@ async function findPending(client: Client, migrations: Migration[], log: Logger)
   return migrations.filter(({ name }) => !applied.has(name));
 }
 
-const RECORD_MIGRATION = statement<{ id: string; checksum: string; name: string; startedAt: Date }>(
+const RECORD_MIGRATION = statement<{ id: string; checksum: string; name: string }>(
   'record-migration',
   `
   insert into _prisma_migrations (id, checksum, migration_name, started_at, finished_at, applied_steps_count)
-  values (:id, :checksum, :name, :startedAt, clock_timestamp(), 1)`,
+  values (:id, :checksum, :name, now(), clock_timestamp(), 1)`,
 );
 
 async function applyMigration(client: Client, { name, sql, checksum }: Migration): Promise<void> {
-  const startedAt = new Date();
   await client.query('begin');
   try {
     await client.query(sql);
-    await client.query(bind(RECORD_MIGRATION, { id: randomUUID(), checksum, name, startedAt }));
+    await client.query(bind(RECORD_MIGRATION, { id: randomUUID(), checksum, name }));
     await client.query('commit');
   } catch (cause) {
     await client.query('rollback').catch(() => undefined);

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { databaseNow } from '../../core/primitives/clock.js';
 import { hashApiKey, isWellFormedApiKey, apiKeyHint, generateApiKey } from '../../core/access/api-key.js';
 import { type Caller, type Scope } from '../../core/access/caller.js';
 import { workspaceVisibility } from '../../core/access/visibility.js';
@@ -93,7 +94,7 @@ export class Access {
     }
     const hash = createHash('sha256').update(token).digest('base64');
     const claims = await this.verifiedTokens.fetch(hash, { context: token });
-    if (!claims || claims.expiresAt <= new Date()) return this.reject('TOKEN_INVALID', clientAddress);
+    if (!claims || claims.expiresAt <= databaseNow()) return this.reject('TOKEN_INVALID', clientAddress);
     const key = await this.keysById.fetch(claims.keyId);
     if (!key || key.workspaceId !== claims.workspaceId) return this.reject('TOKEN_INVALID', clientAddress);
     const failure = keyFailureOf(key);
@@ -114,7 +115,7 @@ export class Access {
 
 function keyFailureOf({ revokedAt, expiresAt }: ApiKeyWithWorkspace): AuthenticationFailure | null {
   if (revokedAt) return 'REVOKED_KEY';
-  return expiresAt && expiresAt <= new Date() ? 'EXPIRED_KEY' : null;
+  return expiresAt && expiresAt <= databaseNow() ? 'EXPIRED_KEY' : null;
 }
 
 function callerOfKey(key: ApiKeyWithWorkspace, clientAddress: string | null): Caller {

@@ -1,3 +1,4 @@
+import { databaseNow } from '../../core/primitives/clock.js';
 import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller, CLIENT_TOKEN_SCOPES } from '../../core/access/caller.js';
 import { Forbidden } from '../../core/errors.js';
@@ -56,7 +57,7 @@ export class ClientTokens {
     ];
     throwIfAny(errors);
 
-    const issuedAt = new Date();
+    const issuedAt = databaseNow();
     const expiresAtMs = Math.min(
       issuedAt.getTime() + seconds * 1_000,
       caller.expiresAt?.getTime() ?? Infinity,

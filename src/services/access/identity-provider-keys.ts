@@ -61,7 +61,7 @@ export class IdentityProviderKeys {
   }
 
   private async discover(issuer: string): Promise<RemoteJWKSet> {
-    if (Date.now() < this.cooldownUntil) throw new IdentityProviderUnavailable();
+    if (performance.now() < this.cooldownUntil) throw new IdentityProviderUnavailable();
     const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
     const response = await fetch(url, { signal: AbortSignal.timeout(FETCH_TIMEOUT_MS), redirect: 'error' });
     const document = Object(await response.json()) as { issuer?: unknown; jwks_uri?: unknown };
@@ -80,7 +80,7 @@ export class IdentityProviderKeys {
 
   private startCooldown(error: unknown): IdentityProviderUnavailable {
     if (error instanceof IdentityProviderUnavailable) return error;
-    this.cooldownUntil = Date.now() + FAILURE_COOLDOWN_MS;
+    this.cooldownUntil = performance.now() + FAILURE_COOLDOWN_MS;
     const { issuer, log } = this.deps;
     log.warn({ err: error, issuer }, 'failed to fetch the keys of the identity provider');
     return new IdentityProviderUnavailable(error);

@@ -1,5 +1,6 @@
 import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
 import { LRUCache } from 'lru-cache';
+import { databaseNow, databaseTimeMs } from '../../core/primitives/clock.js';
 import { type Caller, type Scope, CLIENT_TOKEN_SCOPES } from '../../core/access/caller.js';
 import { idFromUrl, isId } from '../../core/primitives/ids.js';
 import { type Workspace } from '../../db/access/workspace-repository.js';
@@ -59,8 +60,13 @@ export class IdentityProvider {
     const { issuer, audience } = this.deps.config;
     const options = { issuer, audience, algorithms: ACCEPTED_ALGORITHMS, clockTolerance: CLOCK_SKEW_SECONDS };
     const requiredClaims = ['exp', 'sub'];
+    const currentDate = databaseNow();
     try {
-      const { payload } = await jwtVerify(token, this.deps.keys.findKey, { ...options, requiredClaims });
+      const { payload } = await jwtVerify(token, this.deps.keys.findKey, {
+        ...options,
+        requiredClaims,
+        currentDate,
+      });
       return await this.callerFromClaims(payload, clientAddress);
     } catch (error) {
       if (error instanceof errors.JOSEError) return null;
@@ -84,7 +90,7 @@ export class IdentityProvider {
 
   private async callerFromClaims(payload: JWTPayload, clientAddress: string | null): Promise<Caller | null> {
     const { sub = '', iat = 0, exp = 0 } = payload;
-    if (iat > Date.now() / 1_000 + CLOCK_SKEW_SECONDS) return null;
+    if (iat > databaseTimeMs() / 1_000 + CLOCK_SKEW_SECONDS) return null;
     if (sub === '' || sub.length > MAX_SUBJECT_LENGTH || sub.includes('\0')) return null;
     const workspaceClaim = payload[this.deps.config.workspaceClaim];
     const workspace =

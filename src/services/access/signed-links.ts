@@ -1,3 +1,4 @@
+import { databaseTimeMs } from '../../core/primitives/clock.js';
 import { type ImageVariant } from '../../core/images/image.js';
 import { isId } from '../../core/primitives/ids.js';
 import { parseUrl } from '../../core/primitives/url.js';
@@ -9,7 +10,7 @@ const CALLBACK_TOKEN = /^([1-9]\d{0,4})\.([\w-]+)$/;
 const SIGNATURE_BYTES = 16;
 /** The expiry is rounded up to a quarter of the lifetime, so that repeated links are equal and caches can reuse them. */
 const EXPIRY_STEPS_PER_LIFETIME = 4;
-/** The clocks of instances differ. */
+/** The upstream may fetch it a little later than it says. */
 const UPSTREAM_LINK_MARGIN_SECONDS = 900;
 const ORIGINAL_VARIANT: ImageVariant = { width: null, format: null };
 
@@ -42,7 +43,7 @@ export class SignedLinks {
     if (!this.deps.signer.verify('image-link', `${imageId}.${expiry}`, { signature, bytes: SIGNATURE_BYTES }))
       return null;
     if (expiry === '') return { secondsLeft: null };
-    const secondsLeft = parseInt(expiry, 36) - Math.floor(Date.now() / 1000);
+    const secondsLeft = parseInt(expiry, 36) - Math.floor(databaseTimeMs() / 1000);
     return secondsLeft > 0 ? { secondsLeft } : null;
   }
 
@@ -108,7 +109,7 @@ export class SignedLinks {
   private imageExpiry(): string {
     if (this.deps.imageLinkSeconds === null) return '';
     const step = Math.max(1, Math.floor(this.deps.imageLinkSeconds / EXPIRY_STEPS_PER_LIFETIME));
-    const earliest = Date.now() / 1000 + this.deps.imageLinkSeconds;
+    const earliest = databaseTimeMs() / 1000 + this.deps.imageLinkSeconds;
     return (Math.ceil(earliest / step) * step).toString(36);
   }
 }

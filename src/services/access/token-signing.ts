@@ -9,6 +9,7 @@ import {
   SignJWT,
 } from 'jose';
 import { z } from 'zod';
+import { databaseNow, databaseTimeMs } from '../../core/primitives/clock.js';
 import { isScope } from '../../core/access/caller.js';
 import { isId } from '../../core/primitives/ids.js';
 import { definedLimits, type Limits } from '../../core/limits/limits.js';
@@ -23,7 +24,7 @@ const TOKEN_TYPE = 'darkroom-client+jwt';
 const TOKEN_AUDIENCE = 'darkroom';
 /** The DER prefix of a 32-byte Ed25519 private key (RFC 8410). */
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
-/** The largest accepted difference between the clocks of instances. */
+/** What an instance knows of the clock of PostgreSQL may be a moment old, and a failover may have changed that clock. */
 const CLOCK_SKEW_SECONDS = 60;
 
 /**
@@ -92,6 +93,7 @@ export class TokenSigning {
       audience: TOKEN_AUDIENCE,
       typ: TOKEN_TYPE,
       requiredClaims: ['exp', 'iat', 'jti'],
+      currentDate: databaseNow(),
     };
     try {
       return parseClaims((await jwtVerify(token, this.findPublicKey, options)).payload);
@@ -128,7 +130,7 @@ const payloadSchema = z.object({
 
 function parseClaims(payload: JWTPayload) {
   const { data } = payloadSchema.safeParse(payload);
-  if (!data || data.iat > Date.now() / 1000 + CLOCK_SKEW_SECONDS) return null;
+  if (!data || data.iat > databaseTimeMs() / 1000 + CLOCK_SKEW_SECONDS) return null;
   return {
     id: data.jti,
     keyId: data.key,

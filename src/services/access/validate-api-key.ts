@@ -1,3 +1,4 @@
+import { databaseTimeMs } from '../../core/primitives/clock.js';
 import { type Caller, isScope, type Scope, SCOPES } from '../../core/access/caller.js';
 import { InputRejected } from '../../core/errors.js';
 import { type UserError } from '../../core/primitives/user-error.js';
@@ -50,7 +51,7 @@ export function throwIfAny(errors: UserError[]): void {
 
 /** Returns the errors of a key's expiry. Null means that the key never expires. */
 export function validateExpiry(expiresAt: Date | null): UserError[] {
-  const lifetimeMs = expiresAt ? expiresAt.getTime() - Date.now() : 1;
+  const lifetimeMs = expiresAt ? expiresAt.getTime() - databaseTimeMs() : 1;
   if (lifetimeMs > 0 && lifetimeMs <= MAX_LIFETIME_MS) return [];
   const message = `expiresAt is ${expiresAt?.toISOString()}. Use a time in the future, at most ten years away.`;
   return [{ code: 'INVALID_EXPIRY', message, field: ['input', 'expiresAt'] }];

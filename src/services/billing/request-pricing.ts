@@ -1,3 +1,4 @@
+import { databaseNow } from '../../core/primitives/clock.js';
 import { InputRejected } from '../../core/errors.js';
 import { type UserError } from '../../core/primitives/user-error.js';
 import { type BudgetScope } from '../../core/billing/money.js';
@@ -23,7 +24,7 @@ export class RequestPricing {
 
   /** Returns the present price of one image of the model. Both values are null when it is unknown. */
   priceOf(model: string): { unitPrice: string | null; currency: string | null } {
-    const price = this.deps.priceList.find(model, new Date());
+    const price = this.deps.priceList.find(model, databaseNow());
     return { unitPrice: price?.perImage ?? null, currency: price?.currency ?? null };
   }
 

@@ -1,3 +1,4 @@
+import { databaseTimeMs } from '../../core/primitives/clock.js';
 import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Callback, wasResultApplied } from '../../core/callbacks/callback.js';
 import { type Caller } from '../../core/access/caller.js';
@@ -46,7 +47,7 @@ export class CallbackInbox {
 
   /** Deletes callbacks that are older than the retention period. */
   async deleteOld(): Promise<void> {
-    const oldest = new Date(Date.now() - this.deps.retentionDays * DAY_MS);
+    const oldest = new Date(databaseTimeMs() - this.deps.retentionDays * DAY_MS);
     while ((await this.deps.callbacks.deleteBefore(oldest, DELETE_BATCH_SIZE)) === DELETE_BATCH_SIZE);
   }
 

@@ -1,4 +1,5 @@
 import DataLoader from 'dataloader';
+import { databaseTimeMs } from '../../core/primitives/clock.js';
 import { type Caller, permissionsKey } from '../../core/access/caller.js';
 import { BadRequest, CursorExpired, CursorInvalid, NotFound } from '../../core/errors.js';
 import { type TaskEvent } from '../../core/events/task-event.js';
@@ -58,7 +59,7 @@ export class EventSubscriptions {
   );
   /** Position of the last event that is too old. */
   private readonly lastExpiredPosition = cachedFor(EXPIRY_CACHE_MS, () =>
-    this.deps.events.lastPositionBefore(new Date(Date.now() - this.deps.replayDays * DAY_MS)),
+    this.deps.events.lastPositionBefore(new Date(databaseTimeMs() - this.deps.replayDays * DAY_MS)),
   );
 
   constructor(private readonly deps: EventSubscriptionsDependencies) {}

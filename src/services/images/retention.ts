@@ -1,3 +1,4 @@
+import { databaseNow, databaseTimeMs } from '../../core/primitives/clock.js';
 import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller } from '../../core/access/caller.js';
 import { InputRejected } from '../../core/errors.js';
@@ -47,13 +48,13 @@ export class Retention {
     if (!image || !(await this.deps.images.markDeleted(image, options)))
       throw InputRejected.argument('NOT_FOUND', 'id', 'No image with this ID in your workspace.');
     this.deps.eventLog.requestSeal();
-    return { image: { ...image, deletedAt: new Date() } };
+    return { image: { ...image, deletedAt: databaseNow() } };
   }
 
   /** Deletes images that were stored longer ago than the retention period, in small batches. `signal` ends the run between two. */
   async deleteExpired(signal?: AbortSignal): Promise<void> {
     if (this.deps.retentionDays === null) return;
-    const cutoff = new Date(Date.now() - this.deps.retentionDays * DAY_MS);
+    const cutoff = new Date(databaseTimeMs() - this.deps.retentionDays * DAY_MS);
     for (let hasMore = true; hasMore && !signal?.aborted;) {
       const expired = await this.deps.images.findStoredBefore(cutoff, RETENTION_BATCH_SIZE);
       for (const image of expired)

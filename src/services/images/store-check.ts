@@ -4,6 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { type StoredImage } from '../../db/images/image-repository.js';
 import { NotStored, originalKey, type StoreKey } from '../../storage/image-store.js';
 import { type Dependencies } from '../dependencies.js';
+import { databaseTimeMs } from '../../core/primitives/clock.js';
 
 const PAGE_SIZE = 500;
 const LOWEST_ID = '00000000-0000-0000-0000-000000000000';
@@ -105,7 +106,7 @@ export class StoreCheck {
   private async *findOrphans() {
     let page = [];
     for await (const file of this.deps.store.list()) {
-      if (Date.now() - file.modifiedAt.getTime() < MIN_ORPHAN_AGE_MS) continue;
+      if (databaseTimeMs() - file.modifiedAt.getTime() < MIN_ORPHAN_AGE_MS) continue;
       page.push(file.key);
       if (page.length < PAGE_SIZE) continue;
       yield* await this.filterOrphans(page);

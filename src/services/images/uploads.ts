@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { type Readable } from 'node:stream';
+import { databaseNow, databaseTimeMs } from '../../core/primitives/clock.js';
 import { type Caller } from '../../core/access/caller.js';
 import {
   BadRequest,
@@ -72,7 +73,7 @@ export class Uploads {
       throw InputRejected.argument('INVALID_FILE_NAME', 'fileName', message);
     }
     const id = newId();
-    const expiresAt = new Date(Date.now() + UPLOAD_LINK_TTL_SECONDS * 1000);
+    const expiresAt = new Date(databaseTimeMs() + UPLOAD_LINK_TTL_SECONDS * 1000);
     await this.deps.uploads.insert({
       id,
       workspaceId: caller.workspaceId,
@@ -109,7 +110,7 @@ export class Uploads {
     for (let isReplaced = false; ;) {
       const upload = await this.deps.uploads.find(uploadId);
       if (upload?.usedAt) return this.imageOf(upload);
-      if (!upload || upload.expiresAt < new Date()) {
+      if (!upload || upload.expiresAt < databaseNow()) {
         throw new Gone('This upload link has expired. Request a new one with `createUpload`.');
       }
       const other = this.inProgress.get(uploadId);
@@ -190,7 +191,7 @@ export class Uploads {
 
   /** Deletes links that expired more than an hour ago. */
   async deleteExpired(): Promise<void> {
-    const cutoff = new Date(Date.now() - HOUR_MS);
+    const cutoff = new Date(databaseTimeMs() - HOUR_MS);
     while ((await this.deps.uploads.deleteExpiredBefore(cutoff, DELETE_BATCH_SIZE)) === DELETE_BATCH_SIZE);
   }
 

@@ -1,3 +1,4 @@
+import { databaseNow } from '../../core/primitives/clock.js';
 import { singleFlight } from '../../core/primitives/async.js';
 import { type Caller } from '../../core/access/caller.js';
 import { TooManyConnections } from '../../core/errors.js';
@@ -83,7 +84,7 @@ export class OpenConnections {
 
   /** Needs no query, because the expiry was known when the connection was opened. */
   private closeExpired(): void {
-    const now = new Date();
+    const now = databaseNow();
     for (const { caller, onRevoked } of this.allOpen()) {
       if (caller.expiresAt && caller.expiresAt <= now) onRevoked();
     }

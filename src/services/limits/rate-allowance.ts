@@ -1,3 +1,4 @@
+import { databaseTimeMs } from '../../core/primitives/clock.js';
 import { singleFlight } from '../../core/primitives/async.js';
 import { type RateLimitRepository } from '../../db/limits/rate-limit-repository.js';
 
@@ -67,7 +68,7 @@ export class RateAllowance {
     const { windowMs } = this;
     const resetsInMs = Math.max(0, this.endsAt - performance.now());
     if (resetsInMs === 0) {
-      const resetAt = new Date(Date.now() + windowMs);
+      const resetAt = new Date(databaseTimeMs() + windowMs);
       return { limit, remaining: limit, resetsInMs: windowMs, windowMs, resetAt };
     }
     const remaining = Math.max(0, limit - this.totalGranted) + this.remainingHere;

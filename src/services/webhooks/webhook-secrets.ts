@@ -1,4 +1,5 @@
 import { Webhook } from 'standardwebhooks';
+import { databaseNow } from '../../core/primitives/clock.js';
 import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller } from '../../core/access/caller.js';
 import { type WebhookSecretVersion } from '../../db/access/workspace-repository.js';
@@ -66,7 +67,7 @@ export class WebhookSecrets {
     webhookPreviousSecretExpiresAt: previousSecretExpiresAt,
   }: WebhookSecretVersion): WebhookSecret {
     const [secret = ''] = this.secretsOf(id, webhookSecretVersion);
-    const isPreviousInUse = previousSecretExpiresAt !== null && previousSecretExpiresAt > new Date();
+    const isPreviousInUse = previousSecretExpiresAt !== null && previousSecretExpiresAt > databaseNow();
     return { secret, previousSecretExpiresAt: isPreviousInUse ? previousSecretExpiresAt : null };
   }
 

@@ -1,3 +1,4 @@
+import { databaseNow, databaseTimeMs } from '../../core/primitives/clock.js';
 import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller } from '../../core/access/caller.js';
 import { singleFlightWithRerun, withTimeout } from '../../core/primitives/async.js';
@@ -105,7 +106,7 @@ export class WebhookSender {
 
   /** Deletes attempts that are older than the retention period, unless their delivery is still pending. */
   async deleteOldAttempts(): Promise<void> {
-    const oldest = new Date(Date.now() - this.deps.retentionDays * DAY_MS);
+    const oldest = new Date(databaseTimeMs() - this.deps.retentionDays * DAY_MS);
     while ((await this.deps.webhooks.deleteAttemptsBefore(oldest, DELETE_BATCH_SIZE)) === DELETE_BATCH_SIZE);
   }
 
@@ -168,7 +169,7 @@ export class WebhookSender {
 
   /** Returns whether the endpoint responded. Null when that is unknown. */
   private async makeAttempt(delivery: ClaimedWebhookDelivery): Promise<boolean | null> {
-    const response = await this.post(delivery, await this.buildBody(delivery), new Date());
+    const response = await this.post(delivery, await this.buildBody(delivery), databaseNow());
     const { statusCode, errorMessage } = response;
     // Shutdown aborted the request, so this is not a failure of the endpoint.
     if (statusCode === null && this.isAborted) return null;
@@ -193,16 +194,17 @@ export class WebhookSender {
 
   private async post(delivery: ClaimedWebhookDelivery, body: string, at: Date): Promise<AttemptResponse> {
     const { secrets, http, timeoutMs } = this.deps;
+    const startedAt = performance.now();
     const headers = { ...secrets.signatureHeaders(delivery, body, at), 'user-agent': 'Darkroom' };
     const options = { headers, timeoutMs, maxPrefixBytes: MAX_STORED_RESPONSE_BYTES };
     try {
       const response = await http.postJson(delivery.url, body, options);
       const { status: statusCode, body: responseBody } = response;
-      const latencyMs = Date.now() - at.getTime();
+      const latencyMs = Math.round(performance.now() - startedAt);
       return { at, statusCode, errorMessage: null, responseBody, latencyMs, headers: response.headers };
     } catch (error) {
       if (!(error instanceof RequestFailed)) throw error;
-      const latencyMs = Date.now() - at.getTime();
+      const latencyMs = Math.round(performance.now() - startedAt);
       return { at, statusCode: null, errorMessage: error.reason, responseBody: null, latencyMs, headers: {} };
     }
   }

@@ -13,8 +13,14 @@ export class ChildProgram<Ready> {
     readonly ready: Ready,
   ) {}
 
-  static async start<Ready>(file: string, environment: Record<string, string>): Promise<ChildProgram<Ready>> {
-    const child = spawn(process.execPath, ['--import', './test/support/setup/typescript.mjs', file], {
+  /** `imports` are modules that run before the program. */
+  static async start<Ready>(
+    file: string,
+    environment: Record<string, string>,
+    imports: readonly string[] = [],
+  ): Promise<ChildProgram<Ready>> {
+    const modules = ['./test/support/setup/typescript.mjs', ...imports];
+    const child = spawn(process.execPath, [...modules.flatMap((module) => ['--import', module]), file], {
       cwd: ROOT,
       env: { PATH: process.env.PATH, ...environment },
       stdio: ['pipe', 'pipe', 'inherit'],

@@ -44,7 +44,7 @@ export async function startAdapters(context: AppContext) {
   const events = new EventRepository(db);
 
   const eventLog = new EventLog(events, databaseUrl, log);
-  if (tuning.push !== false) await eventLog.start();
+  if (tuning.push !== false) await eventLog.start({ onFatal: tuning.onFatal });
   cleanups.push(() => stopWithin(CLEANUP_TIMEOUT_MS, 'the event log', eventLog.stop()));
   const sourceImageGuard = createSourceImageGuard(config, usesSandbox ? url : config.flux.baseUrl);
   if (config.images.allowPrivateHosts.length > 0) {

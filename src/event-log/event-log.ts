@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Logger } from 'pino';
 import { singleFlight, singleFlightWithRerun } from '../core/primitives/async.js';
 import { Progress } from '../core/primitives/progress.js';
+import { Watchdog } from '../core/primitives/watchdog.js';
 import { type TaskEvent } from '../core/events/task-event.js';
 import { type EventRepository } from '../db/events/event-repository.js';
 import { NotificationListener } from '../db/postgres/listener.js';
@@ -24,6 +25,8 @@ const BATCH_DELAY_MS = 10;
 const SEAL_SAFETY_POLL_MS = 500;
 const HEAD_SAFETY_POLL_MS = 2_000;
 const READ_RETRY_MS = 100;
+/** Longer than a statement takes at most, which is 5 s. */
+const STALLED_AFTER_MS = 7_000;
 
 export type EventBatchHandler = (batch: readonly TaskEvent[]) => void;
 
@@ -41,10 +44,13 @@ export class EventLog {
   private timers: NodeJS.Timeout[] = [];
   /** The last time that sealing was tried and PostgreSQL answered. */
   private readonly sealing = new Progress();
+  /** The last time that events were read, or that there were none to read. */
+  private readonly reading = new Progress();
+  private watchdogs: Watchdog[] = [];
   private isRunning = false;
-  private readonly seal = singleFlightWithRerun(() => this.sealBatch());
-  private readonly readNewEvents = singleFlightWithRerun(() => this.readUntilHead());
-  private readonly queryHead = singleFlight(() => this.events.headPosition());
+  private seal = singleFlightWithRerun(() => this.sealBatch());
+  private readNewEvents = singleFlightWithRerun(() => this.readUntilHead());
+  private queryHead = singleFlight(() => this.events.headPosition());
   /** The last position known to be sealed. */
   private knownHead = 0n;
 
@@ -63,7 +69,8 @@ export class EventLog {
     });
   }
 
-  async start(): Promise<void> {
+  /** `onFatal` is called when replacing a part that makes no progress does not help, although PostgreSQL responds. */
+  async start({ onFatal }: { onFatal?: ((reason: string) => void) | undefined } = {}): Promise<void> {
     this.isRunning = true;
     this.knownHead = await this.events.headPosition();
     await this.listener.start();
@@ -71,12 +78,15 @@ export class EventLog {
       setInterval(() => this.requestSeal(), SEAL_SAFETY_POLL_MS),
       setInterval(() => void this.pollHead(), HEAD_SAFETY_POLL_MS),
     ];
+    this.watchdogs = this.createWatchdogs(onFatal);
+    for (const watchdog of this.watchdogs) watchdog.start();
     this.requestSeal();
   }
 
   /** Seals all committed events, then stops. */
   async stop(): Promise<void> {
     this.timers.forEach((timer) => clearInterval(timer));
+    for (const watchdog of this.watchdogs) watchdog.stop();
     await this.seal();
     this.isRunning = false;
     await this.listener.close();
@@ -89,9 +99,13 @@ export class EventLog {
   }
 
   /** For how long each part has made no progress. Empty while the log is stopped. */
-  get stalledMs(): { sealing?: number; notifications?: number } {
+  get stalledMs(): { sealing?: number; notifications?: number; reading?: number } {
     if (!this.isRunning) return {};
-    return { sealing: this.sealing.ageMs, notifications: this.listener.progress.ageMs };
+    return {
+      sealing: this.sealing.ageMs,
+      notifications: this.listener.progress.ageMs,
+      reading: this.isBehind ? this.reading.ageMs : 0,
+    };
   }
 
   /** Position of the last event that this instance knows to be sealed. */
@@ -123,6 +137,36 @@ export class EventLog {
     await this.readNewEvents();
   }
 
+  /** What hangs is left behind. If it ends after all, it finds that nothing is left to seal or to read. */
+  private createWatchdogs(onFatal?: (reason: string) => void): Watchdog[] {
+    const replacements = {
+      sealing: () => {
+        this.seal = singleFlightWithRerun(() => this.sealBatch());
+        this.requestSeal();
+      },
+      notifications: () => this.listener.restart(),
+      reading: () => {
+        this.queryHead = singleFlight(() => this.events.headPosition());
+        this.readNewEvents = singleFlightWithRerun(() => this.readUntilHead());
+        void this.pollHead();
+        void this.readNewEvents();
+      },
+    };
+    const parts = Object.keys(replacements) as (keyof typeof replacements)[];
+    return parts.map(
+      (part) =>
+        new Watchdog({
+          part,
+          stalledMs: () => this.stalledMs[part] ?? 0,
+          stalledAfterMs: STALLED_AFTER_MS,
+          assertWritable: () => this.events.assertWritable(),
+          replace: replacements[part],
+          onFatal,
+          log: this.log,
+        }),
+    );
+  }
+
   private async sealBatch(): Promise<void> {
     if (!this.isRunning) return;
     try {
@@ -145,6 +189,7 @@ export class EventLog {
   }
 
   private advance(head: bigint): void {
+    if (!this.isBehind) this.reading.record();
     if (head > this.knownHead) this.knownHead = head;
     if (this.isBehind) void this.readNewEvents();
   }
@@ -161,6 +206,7 @@ export class EventLog {
         if (batch[0]?.position !== endPosition + 1n)
           throw new Error(`The event log has a gap: no event follows position ${endPosition}.`);
         if (this.recent.endPosition !== endPosition) continue; // another handler started in the meantime
+        this.reading.record();
         this.recent.append(batch);
         this.handler?.(batch);
       }

@@ -1,78 +1,40 @@
-import { EventEmitter } from 'node:events';
-import { setTimeout as delay } from 'node:timers/promises';
-import {
-  Logger as WorkerLogger,
-  makeWorkerUtils,
-  run,
-  type Runner,
-  type RunnerOptions,
-  type WorkerEvents,
-  type WorkerUtils,
-} from 'graphile-worker';
-import { type Logger } from 'pino';
-import { AppError } from '../core/errors.js';
-import { type JobName, type JobPayloads } from '../core/primitives/jobs.js';
+import { makeWorkerUtils, type Runner, type RunnerOptions, type WorkerUtils } from 'graphile-worker';
 import { Progress } from '../core/primitives/progress.js';
-import { type InstanceRepository } from '../db/postgres/instance-repository.js';
+import { Watchdog } from '../core/primitives/watchdog.js';
 import { type Heartbeat } from './heartbeat.js';
-import { RecurringRuns } from './recurring-runs.js';
+import { JobRuns, type JobRunsOptions } from './job-runs.js';
+import { queueLogger, runQueue } from './run-queue.js';
 
-/** What a handler receives besides the payload. */
-export interface JobContext {
-  jobId: string;
-  /** 1 for the first run. */
-  attempt: number;
-  /** Aborted when a recurring job exceeds its time limit. The handler then stops at the next occasion. */
-  signal: AbortSignal;
-}
-export type JobHandlers = {
-  [Name in JobName]: (payload: JobPayloads[Name], context: JobContext) => Promise<void>;
-};
-
-export interface WorkerOptions {
+export interface WorkerOptions extends JobRunsOptions {
   heartbeat: Heartbeat;
-  instances: InstanceRepository;
   pool: NonNullable<RunnerOptions['pgPool']>;
-  handlers: JobHandlers;
-  /** Recurring jobs: milliseconds from the end of one run to the start of the next, across all instances. */
-  recurringIntervalsMs: Partial<Record<JobName, number>>;
-  /** How long one run of a recurring job may take, in milliseconds. Default: 10 min. */
-  recurringTimeLimitsMs?: Partial<Record<JobName, number>>;
   /** Jobs with one of these flags are skipped for now. */
   forbiddenFlags: () => string[];
   /** Jobs that this instance runs at the same time. */
   concurrency: number;
-  /** Called when replacing the queue does not help, although PostgreSQL responds. */
+  /** Called when replacing a part does not help, although PostgreSQL responds. */
   onFatal?: (reason: string) => void;
-  log: Logger;
 }
 
 /** A recurring job lost with its instance is queued again within this time. Orphaned jobs are found within twice as long. */
 const SAFETY_POLL_INTERVAL_MS = 5_000;
-/** Enough for the largest batches of the jobs that delete by age. */
-const DEFAULT_TIME_LIMIT_MS = 600_000;
-const NEVER_ABORTED = new AbortController().signal;
-/** At shutdown, running jobs may take this long before they are released. */
-const SHUTDOWN_GRACE_MS = 6_000;
 /** Delay before a queue that stopped on its own is started again. */
 const RESTART_DELAY_MS = 1_000;
-/** A queue with a free slot that has not looked for jobs for this long, while PostgreSQL responds, is replaced. */
-const STALLED_AFTER_MS = 3_000;
-const PROGRESS_CHECK_INTERVAL_MS = 1_000;
-/** Replaced queues without any progress before the instance is declared unable to work. */
-const MAX_FRUITLESS_REPLACEMENTS = 5;
-/** Time for the queue to record that the last job has finished. */
-const FINAL_WRITE_WAIT_MS = 1_000;
-/** LISTEN wakes the worker at once. Polling finds scheduled jobs that have become due, and jobs whose notification was lost. */
-const POLL_INTERVAL_MS = 500;
+/**
+ * A queue with a free slot that has not looked for jobs for this long, while PostgreSQL responds, is replaced. Free slots look
+ * twice a second. graphile-worker 0.17.3 keeps the result of its first statement forever, even if that is an error.
+ */
+const QUEUE_STALLED_AFTER_MS = 3_000;
+/** Heartbeats are sent every 1.5 s, and each waits 5 s at most. */
+const HEARTBEAT_STALLED_AFTER_MS = 7_000;
 
 /**
- * Runs jobs from PostgreSQL. A job whose handler throws runs again later, with the queue's exponential backoff, unless the
- * error says that a retry cannot help.
+ * Runs jobs from PostgreSQL.
  *
  *   stopped -> start() -> running -> stop() -> stopped
  *
- * While running, a queue that gave up (because it could not record that a job had finished) is replaced by a new one.
+ * While running, a queue that gave up (because it could not record that a job had finished) or that makes no progress is
+ * replaced by a new one.
  */
 export class Worker {
   private runner: Runner | null = null;
@@ -83,97 +45,87 @@ export class Worker {
   private queueId: string | null = null;
   /** The last time that a free slot asked for a job and PostgreSQL answered. */
   private readonly fetching = new Progress();
-  private fruitlessReplacements = 0;
+  /** The last time that a queue was started. */
+  private readonly queueStart = new Progress();
   /** For how long the recurring job that waits longest has been due, on any instance, at the last check. */
   private recurringLagMs = 0;
-  /** Current runs of this instance, by job ID. */
-  private readonly runningJobs = new Map<string, Promise<void>>();
+  private readonly runs: JobRuns;
   /** Jobs that were locked by this queue at the last check although nothing here runs them. */
   private suspectedOrphans = new Set<string>();
-  private readonly recurringRuns = new RecurringRuns();
+  private readonly watchdogs: Watchdog[];
 
-  constructor(private readonly options: WorkerOptions) {}
+  constructor(private readonly options: WorkerOptions) {
+    const { heartbeat, instances, onFatal, log } = options;
+    this.runs = new JobRuns(options);
+    const shared = { assertWritable: () => instances.assertWritable(), onFatal, log };
+    this.watchdogs = [
+      new Watchdog({
+        ...shared,
+        part: 'queue',
+        stalledMs: () => this.stalledMs.queue,
+        ageMs: () => this.queueStart.ageMs,
+        stalledAfterMs: QUEUE_STALLED_AFTER_MS,
+        replace: () => this.replaceStalledQueue(),
+      }),
+      new Watchdog({
+        ...shared,
+        part: 'heartbeat',
+        stalledMs: () => this.stalledMs.heartbeat,
+        stalledAfterMs: HEARTBEAT_STALLED_AFTER_MS,
+        replace: () => {
+          if (this.queueId) heartbeat.start(this.queueId);
+        },
+      }),
+    ];
+  }
 
   async start(): Promise<void> {
     const { pool, log } = this.options;
     this.utils = await makeWorkerUtils({ pgPool: pool, logger: queueLogger(log) });
-    await this.startRunner();
+    await this.startQueue();
     await this.ensureRecurringJobs();
     this.timers.add(setInterval(() => void this.ensureRecurringJobs(), SAFETY_POLL_INTERVAL_MS));
     this.timers.add(setInterval(() => void this.replaceQueueWithOrphans(), SAFETY_POLL_INTERVAL_MS));
-    this.timers.add(setInterval(() => void this.replaceStalledQueue(), PROGRESS_CHECK_INTERVAL_MS));
+    for (const watchdog of this.watchdogs) watchdog.start();
   }
 
   /** Takes no new jobs and lets the running ones finish. Those that take too long are released. */
   async stop(): Promise<void> {
     this.isStopping = true;
     this.timers.forEach((timer) => clearTimeout(timer));
+    for (const watchdog of this.watchdogs) watchdog.stop();
     // A replacement queue that is still starting would otherwise keep running.
     await this.starting;
     // Without a runner, wait for the jobs of the queue that gave up.
-    const stopped =
-      this.runner?.stop().catch(() => undefined) ?? Promise.allSettled(this.runningJobs.values());
-    await Promise.race([stopped, this.jobsFinished()]);
+    const stopped = this.runner?.stop().catch(() => undefined) ?? this.runs.currentFinished();
+    await Promise.race([stopped, this.runs.allFinished()]);
     if (this.queueId) await this.options.heartbeat.unregister(this.queueId);
     await this.utils?.release();
     this.runner = null;
   }
 
-  private async startRunner(): Promise<void> {
+  private async startQueue(): Promise<void> {
     const { pool, concurrency, heartbeat, forbiddenFlags, log } = this.options;
-    const events = new EventEmitter() as WorkerEvents;
-    events.on('pool:create', ({ workerPool }) => heartbeat.start((this.queueId = workerPool.id)));
-    const recordFetch = () => {
-      this.fetching.record();
-      this.fruitlessReplacements = 0;
-    };
-    events.on('worker:getJob:empty', recordFetch);
-    events.on('job:start', recordFetch);
-    this.fetching.record();
-    const runner = await run({
-      events,
+    this.queueStart.record();
+    this.runner = await runQueue({
       pgPool: pool,
-      logger: queueLogger(log),
+      taskList: this.runs.taskList(),
       concurrency,
-      noHandleSignals: true,
-      pollInterval: POLL_INTERVAL_MS,
-      taskList: this.taskList(),
       forbiddenFlags,
-      preset: {
-        // Only batched writes are retried when PostgreSQL is down. Otherwise the queue ends the process.
-        worker: {
-          gracefulShutdownAbortTimeout: SHUTDOWN_GRACE_MS,
-          completeJobBatchDelay: 0,
-          failJobBatchDelay: 0,
-        },
+      onCreated: (queueId) => heartbeat.start((this.queueId = queueId)),
+      onFetched: () => this.fetching.record(),
+      onGivingUp: (error, runner) => {
+        if (this.isStopping || this.runner !== runner) return;
+        log.warn({ err: error }, 'the queue stopped unexpectedly; restarting it');
+        this.replaceQueue();
       },
+      log,
     });
-    this.runner = runner;
-    const onRunnerStopped = (error?: unknown) => {
-      if (this.isStopping || this.runner !== runner) return;
-      log.warn({ err: error }, 'the queue stopped unexpectedly; restarting it');
-      this.replaceRunner();
-    };
-    // React to the first sign of a shutdown: after two failed batch writes, graphile-worker 0.17.3 waits forever for its
-    // last one. Its other resources, such as timers, are only released by calling stop().
-    events.on('pool:gracefulShutdown', ({ message }) => {
-      onRunnerStopped(new Error(message));
-      setImmediate(() => void runner.stop().catch(() => undefined));
-    });
-    runner.promise.then(() => onRunnerStopped(), onRunnerStopped);
-  }
-
-  /** Resolves when no job runs here and the last result had time to be written. The queue itself may never report it. */
-  private async jobsFinished(): Promise<void> {
-    do {
-      await Promise.allSettled(this.runningJobs.values());
-      await delay(FINAL_WRITE_WAIT_MS, undefined, { ref: false });
-    } while (this.runningJobs.size > 0);
   }
 
   /** Releases the jobs of a queue that gave up, once their runs have finished. If that fails, the heartbeat releases them. */
-  private async releaseJobs(queueId: string, running: Promise<void>[]): Promise<void> {
-    await Promise.allSettled(running);
+  private async releaseJobs(queueId: string): Promise<void> {
+    await this.runs.currentFinished();
     await this.utils?.forceUnlockWorkers([queueId]).catch((error: unknown) => {
       this.options.log.warn(
         { err: error, queueId },
@@ -193,7 +145,7 @@ export class Worker {
         this.queueId,
         SAFETY_POLL_INTERVAL_MS,
       );
-      const orphanIds = lockedJobIds.filter((id) => !this.runningJobs.has(id));
+      const orphanIds = lockedJobIds.filter((id) => !this.runs.has(id));
       const confirmedOrphanIds = orphanIds.filter((id) => this.suspectedOrphans.has(id));
       this.suspectedOrphans = new Set(orphanIds);
       if (confirmedOrphanIds.length === 0) return;
@@ -207,39 +159,24 @@ export class Worker {
     }
   }
 
-  private replaceRunner(): void {
+  private replaceQueue(): void {
     this.runner = null;
-    if (this.queueId) void this.releaseJobs(this.queueId, [...this.runningJobs.values()]);
+    if (this.queueId) void this.releaseJobs(this.queueId);
     this.scheduleRestart();
   }
 
-  /**
-   * A queue can exist and do nothing. For example, graphile-worker 0.17.3 keeps the result of its first statement forever,
-   * even if that is an error. So progress decides: free slots ask for a job twice a second.
-   */
-  private async replaceStalledQueue(): Promise<void> {
+  private replaceStalledQueue(): void {
     const { runner } = this;
-    const { instances, log, onFatal } = this.options;
-    if (!runner || this.stalledMs.queue < STALLED_AFTER_MS) return;
-    try {
-      await instances.ping();
-    } catch {
-      return; // PostgreSQL is down, which a new queue would not change
-    }
-    if (this.isStopping || this.runner !== runner) return;
-    this.fruitlessReplacements += 1;
-    log.warn({ replacements: this.fruitlessReplacements }, 'the queue makes no progress; replacing it');
-    this.replaceRunner();
+    if (!runner) return; // a new one is being started, again and again until it succeeds
+    this.replaceQueue();
     runner.stop().catch(() => undefined);
-    if (this.fruitlessReplacements > MAX_FRUITLESS_REPLACEMENTS)
-      onFatal?.('the queue makes no progress although PostgreSQL responds');
   }
 
   private scheduleRestart(): void {
     if (this.isStopping) return;
     const timer = setTimeout(() => {
       this.timers.delete(timer);
-      this.starting = this.startRunner().catch((error: unknown) => {
+      this.starting = this.startQueue().catch((error: unknown) => {
         this.options.log.warn({ err: error }, 'could not start the queue; retrying');
         this.scheduleRestart();
       });
@@ -256,52 +193,10 @@ export class Worker {
   get stalledMs() {
     return {
       /** Free slots look for jobs all the time. */
-      queue: this.isBusy ? 0 : this.fetching.ageMs,
+      queue: this.runs.count >= this.options.concurrency ? 0 : this.fetching.ageMs,
       heartbeat: this.options.heartbeat.progress.ageMs,
       /** How long a recurring job has waited for any instance, at the last check. */
       recurringJobs: this.recurringLagMs,
-    };
-  }
-
-  private get isBusy(): boolean {
-    return this.runningJobs.size >= this.options.concurrency;
-  }
-
-  private taskList(): RunnerOptions['taskList'] {
-    const names = Object.keys(this.options.handlers) as JobName[];
-    return Object.fromEntries(names.map((name) => [name, this.createTaskHandler(name)]));
-  }
-
-  private createTaskHandler(name: JobName): NonNullable<RunnerOptions['taskList']>[string] {
-    const handler = this.options.handlers[name] as (payload: unknown, context: JobContext) => Promise<void>;
-    const { instances, recurringIntervalsMs, recurringTimeLimitsMs } = this.options;
-    const intervalMs = recurringIntervalsMs[name];
-    const timeLimitMs = recurringTimeLimitsMs?.[name] ?? DEFAULT_TIME_LIMIT_MS;
-    const runJob = async (payload: unknown, context: JobContext) => {
-      try {
-        if (intervalMs === undefined) await handler(payload, context);
-        else
-          await this.recurringRuns.run(name, timeLimitMs, (signal) =>
-            handler(payload, { ...context, signal }),
-          );
-      } catch (error) {
-        const isPermanent = error instanceof AppError && 'retryable' in error && error.retryable === false;
-        this.options.log.warn(
-          { err: error, job: name, attempt: context.attempt, permanent: isPermanent },
-          'a job failed',
-        );
-        if (!isPermanent && intervalMs === undefined) throw error;
-      }
-    };
-    return async (payload, { job }) => {
-      const run = runJob(payload, { jobId: job.id, attempt: job.attempts, signal: NEVER_ABORTED });
-      this.runningJobs.set(job.id, run);
-      try {
-        await run;
-      } finally {
-        this.runningJobs.delete(job.id);
-        if (intervalMs !== undefined) await instances.queueNextRun({ jobId: job.id, name, intervalMs });
-      }
     };
   }
 
@@ -314,16 +209,4 @@ export class Worker {
       this.options.log.warn({ err: error }, 'could not queue the recurring jobs; retrying');
     }
   }
-}
-
-/**
- * Drops two kinds of the queue's messages. Failed jobs are already logged above. The advice on `maxPoolSize` is for jobs that
- * hold a database connection while they run, which these do not.
- */
-function queueLogger(log: Logger): WorkerLogger {
-  return new WorkerLogger(() => (level, message, meta) => {
-    const isRelevant =
-      ['error', 'warning'].includes(level) && !(meta && 'job' in meta) && !message.includes('maxPoolSize');
-    log[isRelevant ? 'warn' : 'trace']({ queue: true }, message);
-  });
 }

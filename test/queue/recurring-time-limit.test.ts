@@ -5,7 +5,8 @@ import { Database } from '../../src/db/postgres/database.js';
 import { InstanceRepository } from '../../src/db/postgres/instance-repository.js';
 import { Heartbeat } from '../../src/queue/heartbeat.js';
 import { RecurringRuns, RunTimedOut } from '../../src/queue/recurring-runs.js';
-import { type JobHandlers, Worker } from '../../src/queue/worker.js';
+import { type JobHandlers } from '../../src/queue/job-runs.js';
+import { Worker } from '../../src/queue/worker.js';
 import { createTestDatabase } from '../support/setup/test-database.js';
 import { waitFor } from '../support/wait-for.js';
 

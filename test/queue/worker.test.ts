@@ -6,7 +6,8 @@ import { type JobName } from '../../src/core/primitives/jobs.js';
 import { Database } from '../../src/db/postgres/database.js';
 import { InstanceRepository } from '../../src/db/postgres/instance-repository.js';
 import { Heartbeat } from '../../src/queue/heartbeat.js';
-import { type JobHandlers, type JobContext, Worker } from '../../src/queue/worker.js';
+import { type JobHandlers, type JobContext } from '../../src/queue/job-runs.js';
+import { Worker } from '../../src/queue/worker.js';
 import { createTestDatabase, type TestDatabase } from '../support/setup/test-database.js';
 import { waitFor } from '../support/wait-for.js';
 
@@ -284,6 +285,14 @@ describe('a recurring job', () => {
 });
 
 describe('a worker', () => {
+  test('sends heartbeats again after they have stopped for an unknown reason', async () => {
+    const { heartbeat } = await startWorker();
+    await waitFor('a heartbeat', () => heartbeat.progress.ageMs < 1_000);
+    heartbeat.stop();
+    await waitFor('a long time without one', () => heartbeat.progress.ageMs > 5_000);
+    await waitFor('the next heartbeat', () => heartbeat.progress.ageMs < 1_000);
+  }, 60_000);
+
   test('that is stopped lets its running job finish, and keeps no other job locked', async () => {
     let finish = () => {};
     const finished = new Promise<void>((resolve) => (finish = resolve));

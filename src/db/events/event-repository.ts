@@ -125,6 +125,11 @@ export class EventRepository {
     return row?.sealed ?? null;
   }
 
+  /** Resolves when PostgreSQL responds and accepts writes. Throws DatabaseUnavailable otherwise. */
+  async assertWritable(): Promise<void> {
+    await this.db.assertWritable();
+  }
+
   /**
    * Position of the last sealed event. 0 when the log is empty. Every instance asks for it all the time, so this also reads
    * PostgreSQL's clock, which `databaseNow` follows.

@@ -43,9 +43,9 @@ const QUEUE_NEXT_RUN = statement<{ jobId: string; name: JobName; intervalMs: num
 export class InstanceRepository {
   constructor(private readonly db: Database) {}
 
-  /** Resolves when PostgreSQL responds. */
-  async ping(): Promise<void> {
-    await this.db.ping();
+  /** Resolves when PostgreSQL responds and accepts writes. Throws DatabaseUnavailable otherwise. */
+  async assertWritable(): Promise<void> {
+    await this.db.assertWritable();
   }
 
   /** Records that the queue with this ID is alive now. */

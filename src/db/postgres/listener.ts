@@ -52,6 +52,7 @@ export class NotificationListener {
     try {
       await client.connect();
       await client.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
+      if (this.client !== client) return void client.end();
       this.failures = 0;
       this.progress.record();
       onListening();
@@ -63,6 +64,12 @@ export class NotificationListener {
       );
       this.reconnect(client);
     }
+  }
+
+  /** Leaves the current connection, or the current attempt to get one, and connects again. */
+  restart(): void {
+    if (this.client) this.reconnect(this.client);
+    else void this.start();
   }
 
   async close(): Promise<void> {
@@ -91,7 +98,7 @@ export class NotificationListener {
     const delayMs = RECONNECT_DELAYS_MS[Math.min(this.failures, RECONNECT_DELAYS_MS.length - 1)] ?? 1_000;
     this.failures += 1;
     delay(delayMs, undefined, { signal }).then(
-      () => this.start(),
+      () => (this.client ? undefined : this.start()),
       () => undefined,
     );
   }

@@ -38,7 +38,7 @@ describe('/readyz', () => {
     const { status, components } = await readReadiness();
     expect(status).toBe(200);
     expect(Object.keys(components).sort()).toEqual(
-      ['database', 'heartbeat', 'notifications', 'queue', 'recurringJobs', 'sealing'].sort(),
+      ['database', 'heartbeat', 'notifications', 'queue', 'reading', 'recurringJobs', 'sealing'].sort(),
     );
   });
 

@@ -1,0 +1,71 @@
+import { EventEmitter } from 'node:events';
+import {
+  Logger as QueueLogger,
+  run,
+  type Runner,
+  type RunnerOptions,
+  type WorkerEvents,
+} from 'graphile-worker';
+import { type Logger } from 'pino';
+
+export interface QueueOptions extends Required<
+  Pick<RunnerOptions, 'pgPool' | 'taskList' | 'concurrency' | 'forbiddenFlags'>
+> {
+  /** Called with the ID under which the queue locks jobs, before it fetches any. */
+  onCreated: (queueId: string) => void;
+  /** Called when a free slot has asked for a job and PostgreSQL has answered. */
+  onFetched: () => void;
+  /** Called at the first sign that the queue gives up. */
+  onGivingUp: (error: Error, runner: Runner) => void;
+  log: Logger;
+}
+
+/** At shutdown, running jobs may take this long before they are released. */
+const SHUTDOWN_GRACE_MS = 6_000;
+/** LISTEN wakes the worker at once. Polling finds scheduled jobs that have become due, and jobs whose notification was lost. */
+const POLL_INTERVAL_MS = 500;
+
+/** Starts a queue of graphile-worker: slots that fetch jobs, run them, and record that they have finished. */
+export async function runQueue(options: QueueOptions): Promise<Runner> {
+  const { onCreated, onFetched, onGivingUp, log, ...runnerOptions } = options;
+  const events = new EventEmitter() as WorkerEvents;
+  events.on('pool:create', ({ workerPool }) => onCreated(workerPool.id));
+  events.on('worker:getJob:empty', onFetched);
+  events.on('job:start', onFetched);
+  const runner = await run({
+    ...runnerOptions,
+    events,
+    logger: queueLogger(log),
+    noHandleSignals: true,
+    pollInterval: POLL_INTERVAL_MS,
+    preset: {
+      // Only batched writes are retried when PostgreSQL is down. Otherwise the queue ends the process.
+      worker: {
+        gracefulShutdownAbortTimeout: SHUTDOWN_GRACE_MS,
+        completeJobBatchDelay: 0,
+        failJobBatchDelay: 0,
+      },
+    },
+  });
+  // React to the first sign of a shutdown: after two failed batch writes, graphile-worker 0.17.3 waits forever for its
+  // last one. Its other resources, such as timers, are only released by calling stop().
+  events.on('pool:gracefulShutdown', ({ message }) => {
+    onGivingUp(new Error(message), runner);
+    setImmediate(() => void runner.stop().catch(() => undefined));
+  });
+  const onEnd = (error?: unknown) => onGivingUp(new Error('The queue has ended.', { cause: error }), runner);
+  runner.promise.then(() => onEnd(), onEnd);
+  return runner;
+}
+
+/**
+ * Drops two kinds of the queue's messages. Failed jobs are logged where they run. The advice on `maxPoolSize` is for jobs that
+ * hold a database connection while they run, which these do not.
+ */
+export function queueLogger(log: Logger): QueueLogger {
+  return new QueueLogger(() => (level, message, meta) => {
+    const isRelevant =
+      ['error', 'warning'].includes(level) && !(meta && 'job' in meta) && !message.includes('maxPoolSize');
+    log[isRelevant ? 'warn' : 'trace']({ queue: true }, message);
+  });
+}

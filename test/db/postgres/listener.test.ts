@@ -1,0 +1,50 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { pino } from 'pino';
+import { NotificationListener } from '../../../src/db/postgres/listener.js';
+import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
+import { waitFor } from '../../support/wait-for.js';
+
+let database: TestDatabase;
+let sql: pg.Pool;
+let listener: NotificationListener;
+const received: string[] = [];
+beforeAll(async () => {
+  database = await createTestDatabase();
+  sql = new pg.Pool({ connectionString: database.url, max: 1 });
+  listener = new NotificationListener({
+    url: database.url,
+    channel: 'test',
+    log: pino({ level: 'silent' }),
+    onNotification: (payload) => received.push(payload),
+    onListening: () => undefined,
+  });
+});
+afterAll(async () => {
+  await listener.close();
+  await sql.end();
+  await database.drop();
+});
+
+async function listeners(): Promise<number> {
+  const text = `SELECT FROM pg_stat_activity WHERE application_name = 'darkroom listener' AND datname = current_database()`;
+  return (await sql.query(text)).rowCount ?? 0;
+}
+
+test('a listener that is restarted, also while it connects, has one connection and receives each notification once', async () => {
+  void listener.start();
+  listener.restart();
+  listener.restart();
+  await waitFor('a connection', async () => (await listeners()) === 1);
+  listener.restart();
+  // Until the new connection listens, notifications are lost.
+  await waitFor('a notification', async () => {
+    await sql.query(`NOTIFY test, 'early'`);
+    return received.length > 0;
+  });
+  await waitFor('one connection', async () => (await listeners()) === 1);
+  received.length = 0;
+  await sql.query(`NOTIFY test, 'late'`);
+  await waitFor('the last notification', () => received.includes('late'));
+  expect(received.filter((payload) => payload === 'late')).toEqual(['late']);
+});

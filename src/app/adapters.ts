@@ -19,8 +19,10 @@ import { UpstreamGate } from '../upstreams/upstream-gate.js';
 import { loadOrCreateSecretKey } from '../config/secret-key.js';
 import { type AppContext, CLEANUP_TIMEOUT_MS, stopWithin } from './app-context.js';
 
-/** Requests and jobs share the pool. Ten connections keep two cores of PostgreSQL busy, and 20 leave headroom. */
-const MAX_DATABASE_CONNECTIONS = 20;
+/** Requests and tasks share the pool. Ten connections keep two cores of PostgreSQL busy, and 20 leave headroom. */
+export const MAX_DATABASE_CONNECTIONS = 20;
+/** Work that no request or task depends on has connections of its own: deleting by age, sweeps, reports, webhooks. */
+export const MAX_BACKGROUND_CONNECTIONS = 4;
 
 /** The objects of the layers below the services. */
 export type Adapters = Awaited<ReturnType<typeof startAdapters>>;
@@ -39,6 +41,8 @@ export async function startAdapters(context: AppContext) {
   cleanups.push(() => stopWithin(CLEANUP_TIMEOUT_MS, 'the database connections', db.close()));
   await db.readClock();
   await db.hasRowSecurity();
+  const backgroundDb = new Database({ url: databaseUrl, maxConnections: MAX_BACKGROUND_CONNECTIONS, log });
+  cleanups.push(() => stopWithin(CLEANUP_TIMEOUT_MS, 'the background connections', backgroundDb.close()));
   const tasks = new TaskRepository(db);
   const images = new ImageRepository(db);
   const events = new EventRepository(db);
@@ -78,6 +82,7 @@ export async function startAdapters(context: AppContext) {
     usesSandbox,
     signer,
     db,
+    backgroundDb,
     ...repositories,
     eventLog,
     urlGuards,

@@ -58,7 +58,7 @@ async function buildAndStart(settings: Omit<AppContext, 'url'>): Promise<Omit<Ap
   const health = new Health({
     ...adapters,
     ping: () => adapters.db.ping(),
-    sequences: new SequenceRepository(adapters.db),
+    sequences: new SequenceRepository(adapters.backgroundDb),
     worker,
   });
   await startTransports(server, { ...services, health }, context);

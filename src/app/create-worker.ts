@@ -3,6 +3,7 @@ import { InstanceRepository } from '../db/postgres/instance-repository.js';
 import { createJobHandlers } from '../jobs/handlers.js';
 import { Heartbeat } from '../queue/heartbeat.js';
 import { Worker } from '../queue/worker.js';
+import { buildJobServices } from './background-services.js';
 import { type Adapters } from './adapters.js';
 import { type Services } from './services.js';
 import { type AppContext } from './app-context.js';
@@ -25,17 +26,15 @@ const RECURRING_TIME_LIMITS_MS = {
 const OTHER_JOBS_CONCURRENCY = 8;
 
 /** Creates the worker for queued and recurring jobs, without starting it. */
-export function createWorker(
-  { db, upstreamGate }: Adapters,
-  services: Services,
-  { config, log, tuning }: AppContext,
-): Worker {
+export function createWorker(adapters: Adapters, services: Services, context: AppContext): Worker {
+  const { db, upstreamGate } = adapters;
+  const { config, log, tuning } = context;
   const instances = new InstanceRepository(db);
   return new Worker({
     heartbeat: new Heartbeat(instances, log),
     instances,
     pool: db.pool,
-    handlers: createJobHandlers(services),
+    handlers: createJobHandlers(buildJobServices(adapters, services, context)),
     recurringIntervalsMs: {
       'reconcile-tasks': tuning.reconcileIntervalMs ?? 1_000,
       'deliver-due-webhooks': tuning.reconcileIntervalMs ?? WEBHOOK_POLL_INTERVAL_MS,

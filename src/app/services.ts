@@ -4,6 +4,8 @@ import { RateLimitRepository } from '../db/limits/rate-limit-repository.js';
 import { ApiKeyRepository } from '../db/access/api-key-repository.js';
 import { AuditRepository } from '../db/access/audit-repository.js';
 import { BlobRepository } from '../db/images/blob-repository.js';
+import { ImageRepository } from '../db/images/image-repository.js';
+import { TaskRepository } from '../db/tasks/task-repository.js';
 import { BudgetRepository } from '../db/billing/budget-repository.js';
 import { UsageRepository } from '../db/billing/usage-repository.js';
 import { CallbackRepository } from '../db/callbacks/callback-repository.js';
@@ -63,7 +65,7 @@ export type Services = Awaited<ReturnType<typeof buildServices>>;
 
 /** Creates the services. Without PUBLIC_URL, links start with the local URL. */
 export async function buildServices(adapters: Adapters, { config, log, tuning, cleanups, url }: AppContext) {
-  const { usesSandbox, db, ...usedAdapters } = adapters;
+  const { usesSandbox, db, backgroundDb, ...usedAdapters } = adapters;
   const { publicUrl, oidc, push, callbackRetentionDays, images: imageConfig } = config;
   const { maxBytes } = imageConfig;
   const repositories = {
@@ -116,6 +118,11 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
   const secrets = new WebhookSecrets(shared);
   const webhookSender = new WebhookSender({
     ...shared,
+    background: {
+      images: new ImageRepository(backgroundDb),
+      tasks: new TaskRepository(backgroundDb),
+      webhooks: new WebhookRepository(backgroundDb),
+    },
     secrets,
     signedLinks,
     http: adapters.webhookHttp,
@@ -201,6 +208,6 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     imageServing: new ImageServing({ ...shared, imageIngest, signedLinks, redirectToBucket }),
     taskControl: new TaskControl({ ...shared, generation }),
     uploads: new Uploads({ ...shared, signedLinks, maxBytes }),
-    usage: new Usage(new UsageRepository(db)),
+    usage: new Usage(new UsageRepository(backgroundDb)),
   };
 }

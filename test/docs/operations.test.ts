@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { MAX_BACKGROUND_CONNECTIONS, MAX_DATABASE_CONNECTIONS } from '../../src/app/adapters.js';
 import { OUTAGES } from '../../src/db/postgres/database-errors.js';
 import { filesBelow, readText } from '../support/docs/markdown.js';
 
@@ -39,4 +40,22 @@ test('the table of outages in OPERATIONS.md is that of the code', () => {
       replaceConnection,
     })),
   );
+});
+
+test('OPERATIONS.md says for every table what removes its rows', () => {
+  const models = readText('prisma/schema.prisma').match(/^model [\s\S]+?^\}/gm) ?? [];
+  const tables = models.map((model) => /@@map\("(\w+)"\)/.exec(model)?.[1]);
+  expect(tables.length).toBeGreaterThan(20);
+  const start = page.indexOf('This is what removes the rows of each table.');
+  const section = page.slice(start, page.indexOf('\n## ', start));
+  const listed = [...section.matchAll(/^\| `(\w+)` +\|[^|]+\| *\w[^|]+\|$/gm)].map(([, name = '']) => name);
+  expect(listed.sort()).toEqual(tables.sort());
+});
+
+test('OPERATIONS.md and CONFIGURATION.md say how many connections an instance uses', () => {
+  const all = MAX_DATABASE_CONNECTIONS + MAX_BACKGROUND_CONNECTIONS + 1;
+  expect(page).toContain(
+    `An instance uses up to ${all} connections: ${MAX_DATABASE_CONNECTIONS} for requests and tasks, ${MAX_BACKGROUND_CONNECTIONS} for background work`,
+  );
+  expect(readText('docs/CONFIGURATION.md')).toContain(`each instance uses up to ${all} connections`);
 });

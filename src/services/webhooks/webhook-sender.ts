@@ -41,8 +41,10 @@ const SHUTDOWN_GRACE_MS = 3_000;
 
 export interface WebhookSenderDependencies extends Pick<
   Dependencies,
-  'eventLog' | 'http' | 'images' | 'log' | 'tasks' | 'webhooks'
+  'eventLog' | 'http' | 'log' | 'tasks' | 'webhooks'
 > {
+  /** For attempts, of which hundreds can need a connection at the same time. Requests have other connections. */
+  background: Pick<Dependencies, 'images' | 'tasks' | 'webhooks'>;
   secrets: WebhookSecrets;
   signedLinks: SignedLinks;
   retryDelaysMs: RetryDelays;
@@ -79,12 +81,14 @@ export class WebhookSender {
     await withTimeout(Promise.all(this.attemptsInProgress.values()), SHUTDOWN_GRACE_MS);
     if (this.attemptsInProgress.size === 0) return;
     this.isAborted = true;
-    await this.deps.webhooks.releaseClaims([...this.attemptsInProgress.keys()]).catch((error: unknown) => {
-      this.deps.log.warn(
-        { err: error },
-        'failed to release webhook deliveries; they are attempted again when their lease expires',
-      );
-    });
+    await this.deps.background.webhooks
+      .releaseClaims([...this.attemptsInProgress.keys()])
+      .catch((error: unknown) => {
+        this.deps.log.warn(
+          { err: error },
+          'failed to release webhook deliveries; they are attempted again when their lease expires',
+        );
+      });
   }
 
   /** Posts the results of a task again, with the same webhook IDs. Throws InputRejected NOT_FOUND or NO_WEBHOOK. */
@@ -107,12 +111,14 @@ export class WebhookSender {
   /** Deletes attempts that are older than the retention period, unless their delivery is still pending. */
   async deleteOldAttempts(): Promise<void> {
     const oldest = new Date(databaseTimeMs() - this.deps.retentionDays * DAY_MS);
-    while ((await this.deps.webhooks.deleteAttemptsBefore(oldest, DELETE_BATCH_SIZE)) === DELETE_BATCH_SIZE);
+    const { webhooks } = this.deps.background;
+    while ((await webhooks.deleteAttemptsBefore(oldest, DELETE_BATCH_SIZE)) === DELETE_BATCH_SIZE);
   }
 
   /** Deletes deliveries whose last attempt is older than the retention period. They can then not be posted again. */
   async deleteOldDeliveries(signal?: AbortSignal): Promise<void> {
-    const { webhooks, retentionDays } = this.deps;
+    const { background, retentionDays } = this.deps;
+    const { webhooks } = background;
     await deleteInBatches((limit) => webhooks.deleteSettled(retentionDays, limit), signal);
   }
 
@@ -140,7 +146,7 @@ export class WebhookSender {
     if (this.isStopping || capacity === 0) return;
     try {
       const leaseMs = this.deps.timeoutMs + LEASE_MARGIN_MS;
-      const claimed = await this.deps.webhooks.claim(this.endpoints.capacity, capacity, leaseMs);
+      const claimed = await this.deps.background.webhooks.claim(this.endpoints.capacity, capacity, leaseMs);
       for (const delivery of claimed) this.startAttempt(delivery);
       if (claimed.length > 0) this.wake();
     } catch (error) {
@@ -174,9 +180,9 @@ export class WebhookSender {
     // Shutdown aborted the request, so this is not a failure of the endpoint.
     if (statusCode === null && this.isAborted) return null;
     crashIfArmed('webhook-acknowledged');
-    const { webhooks, eventLog, log, retryDelaysMs } = this.deps;
+    const { background, eventLog, log, retryDelaysMs } = this.deps;
     const outcome = attemptOutcomeOf(delivery, response, retryDelaysMs);
-    await retryUntilDatabaseReturns(() => webhooks.recordAttempt(delivery, outcome), log);
+    await retryUntilDatabaseReturns(() => background.webhooks.recordAttempt(delivery, outcome), log);
     if (outcome.event) eventLog.requestSeal();
     const { id: webhookId, taskId, attemptNumber } = delivery;
     const fields = { webhookId, taskId, attemptNumber, statusCode, errorMessage, status: outcome.status };
@@ -185,7 +191,8 @@ export class WebhookSender {
   }
 
   private async buildBody({ taskId, kind }: ClaimedWebhookDelivery): Promise<string> {
-    const { tasks, images, signedLinks } = this.deps;
+    const { background, signedLinks } = this.deps;
+    const { tasks, images } = background;
     const [task, taskImages] = await Promise.all([tasks.find(taskId), images.findByTask(taskId)]);
     if (!task) throw new Error(`The task ${taskId} of a webhook delivery does not exist.`);
     const imageUrlOf = (imageId: string) => signedLinks.imageUrl(imageId);

@@ -37,10 +37,15 @@ async function sendDueWebhooks(
   const db = new Database({ url: app.databaseUrl, maxConnections: 4, log });
   const http = new HttpClient({ guard });
   const signer = new Signer(Buffer.alloc(32, 'x'));
-  const webhookSender = new WebhookSender({
+  const repositories = {
     webhooks: new WebhookRepository(db),
     tasks: new TaskRepository(db),
     images: new ImageRepository(db),
+  };
+  const webhookSender = new WebhookSender({
+    webhooks: repositories.webhooks,
+    tasks: repositories.tasks,
+    background: repositories,
     secrets: new WebhookSecrets({ signer, workspaces: new WorkspaceRepository(db) }),
     http,
     signedLinks: new SignedLinks({

@@ -41,6 +41,8 @@ export async function runQueue(options: QueueOptions): Promise<Runner> {
     preset: {
       // Only batched writes are retried when PostgreSQL is down. Otherwise the queue ends the process.
       worker: {
+        // Only a plan for the given flags uses darkroom_unblocked_jobs_idx, and a prepared statement gets a plan for any flags.
+        preparedStatements: false,
         gracefulShutdownAbortTimeout: SHUTDOWN_GRACE_MS,
         completeJobBatchDelay: 0,
         failJobBatchDelay: 0,

@@ -81,6 +81,11 @@ CREATE TRIGGER audit_log_no_delete BEFORE DELETE ON audit_log
 -- The jobs that are running. Each heartbeat looks for those whose instance is gone, and must not read all queued jobs for it.
 CREATE INDEX darkroom_running_jobs_idx ON graphile_worker._private_jobs (locked_at) WHERE locked_at IS NOT NULL;
 
+-- The jobs that may run while submissions are forbidden, in the order in which the queue fetches them. Without it, each fetch
+-- would read all jobs that wait for the upstream. The condition is that of the queue's query with the flag 'upstream'.
+CREATE INDEX darkroom_unblocked_jobs_idx ON graphile_worker._private_jobs (priority, run_at)
+    WHERE is_available AND (flags ?| ARRAY['upstream']) IS NOT TRUE;
+
 -- Adds a job that is due after delay_ms. graphile_worker.add_job does the same, but every call of it takes a value of a
 -- 32-bit sequence, and a sequence that has run out fails every creation of a task. Here, only the first job of a name does.
 CREATE FUNCTION enqueue_job(job_name TEXT, job_payload JSON, delay_ms BIGINT DEFAULT 0, job_flags TEXT[] DEFAULT NULL)

@@ -28,7 +28,7 @@ export const FIND_QUEUE_POSITIONS = statement<
         coalesce(end_user <= (SELECT last_end_user_id FROM scheduler_positions WHERE workspace_id = :workspaceId), false), end_user, is_due
       ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ordinal
     FROM per_end_user
-  ), other AS (
+  ), other AS MATERIALIZED ( -- or it would be computed again for each task
     SELECT workspace_id, count(*) AS waiting,
            ((coalesce(workspace_id <= last.id, false), workspace_id) < (coalesce(:workspaceId <= last.id, false), :workspaceId))::int AS first
     FROM tasks, (SELECT workspace_id AS id FROM scheduler_head) last

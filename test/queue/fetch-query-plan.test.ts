@@ -1,0 +1,82 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { pino } from 'pino';
+import { UPSTREAM_JOB_FLAG } from '../../src/core/primitives/jobs.js';
+import { Database } from '../../src/db/postgres/database.js';
+import { InstanceRepository } from '../../src/db/postgres/instance-repository.js';
+import { Heartbeat } from '../../src/queue/heartbeat.js';
+import { type JobHandlers } from '../../src/queue/job-runs.js';
+import { Worker } from '../../src/queue/worker.js';
+import { createTestDatabase, type TestDatabase } from '../support/setup/test-database.js';
+import { waitFor } from '../support/wait-for.js';
+
+const QUEUED_COUNT = 200_000;
+/** Each slot looks for jobs twice a second. A prepared statement would get a plan for any flags at the sixth time. */
+const FETCH_COUNT = 40;
+/** Far more than the work of this many fetches from an index. One scan of the queued jobs reads all of them. */
+const MAX_ROWS_PER_FETCH = 100;
+
+let database: TestDatabase;
+let sql: pg.Pool;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  sql = new pg.Pool({ connectionString: database.url, max: 1 });
+  await sql.query(`SELECT enqueue_job('submit-task', '{}', 0, ARRAY[$1])`, [UPSTREAM_JOB_FLAG]);
+  await sql.query(
+    `INSERT INTO graphile_worker._private_jobs (task_id, payload, flags)
+     SELECT task_id, payload, flags FROM graphile_worker._private_jobs, generate_series(1, $1)`,
+    [QUEUED_COUNT],
+  );
+  await sql.query('VACUUM ANALYZE graphile_worker._private_jobs');
+}, 120_000);
+afterAll(async () => {
+  await sql.end();
+  await database.drop();
+});
+
+/** Rows that sequential scans and index scans of the jobs have read. */
+async function rowsRead(): Promise<number> {
+  const { rows } = await sql.query<{ count: number }>(
+    `SELECT (seq_tup_read + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes i WHERE i.relid = t.relid))::int AS count
+     FROM pg_stat_user_tables t WHERE relname = '_private_jobs'`,
+  );
+  return rows[0]?.count ?? 0;
+}
+
+test('a queue whose gate is shut finds other jobs without reading those that wait for the upstream', async () => {
+  const log = pino({ level: 'silent' });
+  const db = new Database({ url: database.url, maxConnections: 5, log });
+  const instances = new InstanceRepository(db);
+  let fetches = 0;
+  const runs: string[] = [];
+  const worker = new Worker({
+    heartbeat: new Heartbeat(instances, log),
+    instances,
+    pool: db.pool,
+    handlers: {
+      'submit-task': () => Promise.resolve(void runs.push('submit-task')),
+      'ingest-images': () => Promise.resolve(void runs.push('ingest-images')),
+    } as unknown as JobHandlers,
+    recurringIntervalsMs: {},
+    concurrency: 2,
+    forbiddenFlags: () => {
+      fetches += 1;
+      return [UPSTREAM_JOB_FLAG];
+    },
+    log,
+  });
+  const before = await rowsRead();
+  await worker.start();
+  try {
+    await waitFor('the fetches', () => fetches >= FETCH_COUNT, { timeoutMs: 60_000 });
+    await sql.query(`SELECT enqueue_job('ingest-images', '{}')`);
+    await waitFor('the other job', () => runs.length > 0);
+  } finally {
+    await worker.stop();
+    await db.close();
+  }
+  expect(runs).toEqual(['ingest-images']);
+  // A session reports what it has read when it ends, or after a second.
+  await waitFor('the statistics', async () => (await rowsRead()) > before);
+  expect(await rowsRead()).toBeLessThan(before + fetches * MAX_ROWS_PER_FETCH);
+}, 120_000);

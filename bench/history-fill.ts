@@ -27,9 +27,6 @@ export async function fillHistory(databaseUrl: string, count: number): Promise<v
     ]);
     await client.query(IMAGES);
     await client.query(EVENTS);
-    await client.query(
-      'update event_log_head set position = (select coalesce(max(position), 0) from task_events)',
-    );
     await client.query('commit');
     await client.query('vacuum (analyze) tasks, images, task_events');
   });

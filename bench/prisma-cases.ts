@@ -103,7 +103,7 @@ export function prismaCases({
     head: {
       title: 'the last position of the event log',
       sql: async (db) => [await new EventRepository(db).headPosition()],
-      prisma: async (db) => [await db.prisma.eventLogHead.findFirst()],
+      prisma: async (db) => [await db.prisma.taskEvent.aggregate({ _max: { position: true } })],
     },
     release: {
       title: 'give back room under an in-flight limit',
@@ -170,8 +170,8 @@ function transition(db: Database, id: string, status: 'QUEUED' | 'SUBMITTING') {
 
 async function findTasks(prisma: Prisma.TransactionClient, where: Prisma.TaskWhereInput) {
   const tasks = await prisma.task.findMany({ where, orderBy: { id: 'desc' }, take: PAGE_SIZE });
-  const { position } = await prisma.eventLogHead.findFirstOrThrow();
-  return tasks.map((task) => ({ ...task, eventLogPosition: position }));
+  const { _max: head } = await prisma.taskEvent.aggregate({ _max: { position: true } });
+  return tasks.map((task) => ({ ...task, eventLogPosition: head.position }));
 }
 
 /** The end user of an event is in its task. */

@@ -117,7 +117,7 @@ async function countCommits(database: pg.Client): Promise<number> {
 /** Writes and seals the log, and returns where each subscriber resumes. */
 async function createCommands(database: pg.Client): Promise<StormCommand[]> {
   const { rows } = await database.query<{ id: string; log_id: string }>(
-    'select id, (select log_id from event_log_head) from workspaces',
+    'select id, (select log_id from event_log) from workspaces',
   );
   const [{ id: workspaceId, log_id: logId } = { id: '', log_id: '' }] = rows;
   const cursors = new EventCursorCodec(new Signer(Buffer.from(SECRET)), logId);

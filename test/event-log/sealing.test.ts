@@ -149,7 +149,7 @@ describe('an instance', () => {
       const sealer = await startSealer({ CONCURRENCY: '1' });
       const sealSpy = jest.spyOn(events, 'seal').mockResolvedValue(null);
       const [head, pendingEvents] = [await sql.connect(), await sql.connect()];
-      await head.query('BEGIN; SELECT FROM event_log_head FOR UPDATE');
+      await head.query('BEGIN; SELECT FROM event_log FOR UPDATE');
       await insertEvents(sql, taskAt(1), 3);
       await pendingEvents.query('BEGIN; SELECT FROM task_events WHERE position IS NULL FOR UPDATE');
       await head.query('COMMIT');

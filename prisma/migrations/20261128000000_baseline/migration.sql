@@ -531,6 +531,8 @@ CREATE TABLE task_events (
     actor TEXT NOT NULL,
     data JSONB NOT NULL DEFAULT '{}',
     settles_task BOOLEAN NOT NULL DEFAULT false,
+    -- The transaction that wrote the event. seal_events() finds new events by it.
+    transaction_id BIGINT NOT NULL DEFAULT ((pg_current_xact_id())::text)::bigint,
     CONSTRAINT task_events_pkey PRIMARY KEY (seq),
     CONSTRAINT task_events_task_id_fkey FOREIGN KEY (task_id) REFERENCES tasks (id)
         ON DELETE RESTRICT ON UPDATE CASCADE
@@ -538,8 +540,9 @@ CREATE TABLE task_events (
 CREATE UNIQUE INDEX task_events_position_key ON task_events (position);
 CREATE INDEX task_events_task_id_position_idx ON task_events (task_id, position);
 CREATE INDEX task_events_workspace_id_position_idx ON task_events (workspace_id, position);
--- seal_events() reads only the events that have no position yet, in the order in which they were written.
-CREATE INDEX task_events_unsealed_idx ON task_events (seq) WHERE position IS NULL;
+-- seal_events() finds the unsealed events of the transactions that may have written some since it looked last. A sealed event
+-- leaves a dead entry, which stays while a snapshot from before is open. So the transactions come first in this index.
+CREATE INDEX task_events_unsealed_idx ON task_events (transaction_id, seq) WHERE position IS NULL;
 
 -- The event log is append-only. Sealing sets an event's position once, and nothing else about an event ever changes.
 CREATE FUNCTION prevent_event_change() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -553,47 +556,105 @@ CREATE TRIGGER task_events_no_truncate BEFORE TRUNCATE ON task_events
     FOR EACH STATEMENT EXECUTE FUNCTION prevent_event_change();
 -- Every column except position, which sealing sets.
 CREATE TRIGGER task_events_no_update
-    BEFORE UPDATE OF seq, id, workspace_id, task_id, type, at, actor, data, settles_task ON task_events
+    BEFORE UPDATE OF seq, id, workspace_id, task_id, type, at, actor, data, settles_task, transaction_id ON task_events
     FOR EACH STATEMENT EXECUTE FUNCTION prevent_event_change();
 -- Clients hold cursors made from positions, so a position must not change once it is set.
 CREATE TRIGGER task_events_seal_once BEFORE UPDATE OF position ON task_events
     FOR EACH ROW WHEN (OLD.position IS NOT NULL OR NEW.position IS NULL)
     EXECUTE FUNCTION prevent_event_change();
 
--- A single row: the last position of the log. Locking it makes positions contiguous. log_id identifies the log: cursors
--- carry a tag made from it, so a cursor of another database is rejected.
-CREATE TABLE event_log_head (
+-- A single row, whose lock makes positions contiguous. It never changes: while a snapshot is open, every version of a row stays,
+-- and readers would walk over them. log_id identifies the log: cursors carry a tag made from it, so a cursor of another
+-- database is rejected.
+CREATE TABLE event_log (
     singleton BOOLEAN NOT NULL DEFAULT true,
-    position BIGINT NOT NULL DEFAULT 0,
     log_id UUID NOT NULL DEFAULT gen_random_uuid(),
-    CONSTRAINT event_log_head_pkey PRIMARY KEY (singleton),
+    CONSTRAINT event_log_pkey PRIMARY KEY (singleton),
     -- With the primary key, this allows exactly one row.
-    CONSTRAINT event_log_head_singleton_check CHECK (singleton)
+    CONSTRAINT event_log_singleton_check CHECK (singleton)
 );
-INSERT INTO event_log_head DEFAULT VALUES;
+INSERT INTO event_log DEFAULT VALUES;
+
+-- The last position of the log, which the index on positions ends with. A view reads with the rights of its owner, so callers
+-- see the end of the whole log.
+CREATE VIEW event_log_head AS SELECT coalesce(max(position), 0) AS position FROM task_events;
+
+-- How far sealing has come. Every event is sealed that was written by a transaction before next_transaction_id, except those
+-- of unfinished_transactions, which had not ended. Only the row with the highest position counts. A new row is written instead
+-- of a new version of the same row, for the same reason as in event_log.
+CREATE TABLE sealing_progress (
+    position BIGINT NOT NULL,
+    next_transaction_id BIGINT NOT NULL,
+    unfinished_transactions BIGINT[],
+    -- Tells whether the numbers of transactions are of this server.
+    server_started_at TIMESTAMPTZ NOT NULL,
+    CONSTRAINT sealing_progress_pkey PRIMARY KEY (position)
+);
 
 -- Gives committed, unsealed events the next contiguous positions, in the order in which they were written, and notifies
 -- the readers. Returns the number of sealed events, or NULL while another session is sealing: call it again soon.
 --
--- Call it as a statement of its own, outside a transaction, so that a suspended client cannot hold the lock on the head.
+-- Call it as a statement of its own, outside a transaction, so that a suspended client cannot hold the lock on the log.
 -- The order of writing is the order of each task's history, because an event is written after its task's row is locked.
-CREATE FUNCTION seal_events(batch_size INTEGER) RETURNS INTEGER LANGUAGE plpgsql AS $$
+--
+-- It reads the events of the transactions that had not ended when sealing_progress was written, and of all later ones. The
+-- events of every other transaction are sealed: it had ended before a statement that left no event unsealed. So the work does
+-- not grow with the events that were sealed before, whatever snapshot is open. After a restart of the server, a failover or a
+-- restore, the numbers of transactions may have another meaning, and it reads all unsealed events once.
+--
+-- The planner's other ways depend on statistics, which are wrong for a table whose rows stay unsealed for milliseconds.
+CREATE FUNCTION seal_events(batch_size INTEGER) RETURNS INTEGER LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     head BIGINT;
+    progress sealing_progress;
+    server_start TIMESTAMPTZ := pg_postmaster_start_time();
     sealed INTEGER;
+    next_id BIGINT;
+    unfinished BIGINT[];
 BEGIN
-    SELECT h.position INTO head FROM event_log_head h FOR UPDATE SKIP LOCKED;
+    PERFORM FROM event_log FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
-    WITH next AS (
+    SELECT h.position INTO head FROM event_log_head h;
+    SELECT p.* INTO progress FROM sealing_progress p ORDER BY p.position DESC LIMIT 1;
+    IF progress.server_started_at IS DISTINCT FROM server_start THEN
+        progress.next_transaction_id := 0;
+        progress.unfinished_transactions := '{}';
+    END IF;
+
+    -- One statement, so that the numbers are of the snapshot in which it looks for events. They are those of the transactions
+    -- themselves, never of their savepoints, and so is transaction_id.
+    WITH unsealed AS (
+        SELECT e.seq FROM task_events e WHERE e.position IS NULL AND e.transaction_id >= progress.next_transaction_id
+        UNION ALL
+        SELECT e.seq FROM task_events e
+        WHERE e.position IS NULL AND e.transaction_id = ANY (progress.unfinished_transactions)
+          AND e.transaction_id < progress.next_transaction_id
+    ), next AS (
         SELECT u.seq, row_number() OVER (ORDER BY u.seq) AS ordinal
-        FROM (SELECT e.seq FROM task_events e WHERE e.position IS NULL ORDER BY e.seq LIMIT batch_size) u
+        FROM (SELECT a.seq FROM unsealed a ORDER BY a.seq LIMIT batch_size) u
+    ), changed AS (
+        UPDATE task_events e SET position = head + next.ordinal FROM next WHERE e.seq = next.seq RETURNING e.seq
     )
-    UPDATE task_events e SET position = head + next.ordinal FROM next WHERE e.seq = next.seq;
-    GET DIAGNOSTICS sealed = ROW_COUNT;
+    SELECT (SELECT count(*) FROM changed), pg_snapshot_xmax(s.snapshot)::text::bigint,
+           -- The snapshot leaves out this transaction itself.
+           ARRAY(SELECT id::text::bigint FROM pg_snapshot_xip(s.snapshot) AS id UNION SELECT pg_current_xact_id()::text::bigint)
+    INTO sealed, next_id, unfinished
+    FROM pg_current_snapshot() AS s (snapshot);
+
+    -- A full batch may have left events. Writing the progress now and then is enough: until then, a few events are read again.
+    IF sealed < batch_size AND (
+        head + sealed - progress.position >= 256 OR progress.server_started_at IS DISTINCT FROM server_start
+    ) THEN
+        INSERT INTO sealing_progress (position, next_transaction_id, unfinished_transactions, server_started_at)
+        VALUES (head + sealed, next_id, unfinished, server_start)
+        ON CONFLICT (position) DO UPDATE SET next_transaction_id = excluded.next_transaction_id,
+            unfinished_transactions = excluded.unfinished_transactions, server_started_at = excluded.server_started_at;
+        DELETE FROM sealing_progress p WHERE p.position = progress.position AND p.position < head + sealed;
+    END IF;
     IF sealed > 0 THEN
-        UPDATE event_log_head SET position = head + sealed;
         PERFORM pg_notify('darkroom_events', (head + sealed)::text);
     END IF;
     RETURN sealed;

@@ -186,8 +186,8 @@ export class EventRepository {
 
   /** ID of the log, which differs between databases. */
   async logId(): Promise<string> {
-    const head = await this.db.prisma.eventLogHead.findFirst();
-    return head?.logId ?? '';
+    const log = await this.db.prisma.eventLog.findFirst();
+    return log?.logId ?? '';
   }
 
   /** Position of the last event before `time`. 0 when there is none. */

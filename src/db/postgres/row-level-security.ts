@@ -2,7 +2,7 @@ import { type Client, DatabaseError } from 'pg';
 import { CALLER_ROLE } from './caller-query.js';
 import { bind, statement } from './statement.js';
 
-/** The tables that statements of callers read. They write nothing: see docs/decisions/0014-row-level-security.md. */
+/** The tables and the view that statements of callers read. They write nothing: see docs/decisions/0014-row-level-security.md. */
 const CALLER_READABLE_TABLES = [
   'tasks',
   'task_events',
@@ -43,7 +43,7 @@ const TABLES_WITHOUT_GRANT = statement<{ tables: readonly string[] }, { name: st
   'find-tables-without-grant',
   `
   SELECT quote_ident(relname) AS name FROM pg_class
-  WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace AND relname = ANY (:tables)
+  WHERE relkind IN ('r', 'v') AND relnamespace = current_schema()::regnamespace AND relname = ANY (:tables)
     AND NOT has_table_privilege('${CALLER_ROLE}', oid, 'SELECT')`,
 );
 

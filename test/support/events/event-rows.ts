@@ -89,6 +89,6 @@ export async function countUnsealedEvents(sql: QueryRunner): Promise<number> {
 
 /** Encodes cursors as an instance with SECRET_KEY does. */
 export async function createEventCursors(sql: QueryRunner): Promise<EventCursorCodec> {
-  const { rows } = await sql.query<{ id: string }>('SELECT log_id AS id FROM event_log_head');
+  const { rows } = await sql.query<{ id: string }>('SELECT log_id AS id FROM event_log');
   return new EventCursorCodec(new Signer(Buffer.from(SECRET_KEY)), rows[0]?.id ?? '');
 }

@@ -96,8 +96,8 @@ export async function setUpIsolation(): Promise<IsolationSetup> {
   const taskToken = await createToken(app, { taskIds: [victim.own.task] });
   const rows = await readAllRows(app);
   const signer = new Signer(Buffer.from(SECRET_KEY));
-  const [eventLogHead] = rows.filter(({ table }) => table === 'public.event_log_head');
-  const cursors = new EventCursorCodec(signer, String(eventLogHead?.columns['log_id']));
+  const [eventLog] = rows.filter(({ table }) => table === 'public.event_log');
+  const cursors = new EventCursorCodec(signer, String(eventLog?.columns['log_id']));
 
   const belongsToEndUser = ({ columns }: Row) => columns['end_user_id'] === endUserId;
   const endUserTasks = new Set(

@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { ConstantBackoff, handleWhen, type IPolicy, retry } from 'cockatiel';
 import { Logger as QueueLogger, runMigrations as installQueue } from 'graphile-worker';
 import { Client, DatabaseError } from 'pg';
@@ -26,14 +27,18 @@ const LOCK_TIMEOUT_MS = 3_000;
 const LOCK_RETRY_DELAY_MS = 1_000;
 const LOCK_RETRIES = 60;
 const LOCK_NOT_AVAILABLE = '55P03';
+/** Another instance migrates. A statement that waits has a snapshot, and building an index would wait for it. */
+const LOCK_POLL_MS = 200;
+/** A migration that consists of one statement that builds an index concurrently, and the name of the index. */
+const CONCURRENT_INDEX = /^create (?:unique )?index concurrently (\w+) on [^;]*;?$/i;
 
 /**
  * Brings a database up to date: first graphile-worker's schema, which our SQL calls, then our migrations, then row-level
  * security. Returns the names of the migrations that it applied, usually none. Instances that start together wait for one
  * another. A migration and its record are one commit, so a migration that fails, or a process that is killed in the middle,
  * leaves nothing of it behind, and the next start applies it again. The migrations before it stay. A migration must not
- * COMMIT, and must not contain statements that PostgreSQL rejects in a transaction, such as CREATE INDEX CONCURRENTLY. An
- * error names the migration, the line and the reason.
+ * COMMIT, and must not contain statements that PostgreSQL rejects in a transaction. The exception is a migration that consists
+ * of one CREATE INDEX CONCURRENTLY: see `buildIndex`. An error names the migration, the line and the reason.
  *
  * The record is Prisma's table `_prisma_migrations`, so `prisma migrate deploy` and `status` agree with it. Prisma's own
  * engine is not used, for two reasons. With a driver adapter it splits scripts at every semicolon, which breaks functions.
@@ -51,19 +56,30 @@ export async function migrate({ databaseUrl, migrationsDir, log }: MigrateOption
     await client.connect().catch((cause: unknown) => {
       throw connectionError(databaseUrl, cause);
     });
-    await client.query(`select pg_advisory_lock(${MIGRATION_LOCK_KEY})`);
+    await waitForMigrationLock(client);
     await installQueue({ connectionString: databaseUrl, logger: queueLogger(log), maxPoolSize: 1 });
     const pending = await findPending(client, migrations, log);
     await client.query(`set lock_timeout = ${LOCK_TIMEOUT_MS}`);
     const lockRetry = createLockRetry(log);
     for (const migration of pending) {
-      await lockRetry.execute(() => applyMigration(client, migration));
+      const index = concurrentIndexOf(migration);
+      if (index !== null) await buildIndex(client, migration, index);
+      else await lockRetry.execute(() => applyMigration(client, migration));
       log.info({ migration: migration.name }, 'migration applied');
     }
     await lockRetry.execute(() => applyRowSecurity(client));
     return pending.map(({ name }) => name);
   } finally {
     await client.end().catch(() => undefined);
+  }
+}
+
+async function waitForMigrationLock(client: Client): Promise<void> {
+  const tryLock = `select pg_try_advisory_lock(${MIGRATION_LOCK_KEY}) as locked`;
+  for (;;) {
+    const { rows } = await client.query<{ locked: boolean }>(tryLock);
+    if (rows[0]?.locked) return;
+    await delay(LOCK_POLL_MS);
   }
 }
 
@@ -157,6 +173,40 @@ async function applyMigration(client: Client, { name, sql, checksum }: Migration
     await client.query('rollback').catch(() => undefined);
     throw new Error(
       `The migration ${name} failed${errorLocation(sql, cause)}: ${(cause as Error).message}. None of it was applied. Correct the cause, then start Darkroom again.`,
+      { cause },
+    );
+  }
+}
+
+function concurrentIndexOf({ sql }: Migration): string | null {
+  const statement = sql
+    .replace(/--[^\n]*/g, ' ')
+    .replace(/\s+/g, ' ')
+    .trim();
+  return CONCURRENT_INDEX.exec(statement)?.[1] ?? null;
+}
+
+/**
+ * Builds an index while others read and write its table. PostgreSQL allows it only outside a transaction, so the index and its
+ * record are two commits. A build that failed, or whose process was killed, leaves an index that is invalid: it slows writers
+ * down and serves no query. It is dropped and built again. An index that is valid was built before its record was lost.
+ */
+async function buildIndex(client: Client, { name, sql, checksum }: Migration, index: string): Promise<void> {
+  const startedAt = new Date();
+  try {
+    // The build waits for every transaction that is open, however long. Nobody waits for it meanwhile, so it need not give up.
+    await client.query('set lock_timeout = 0');
+    const { rows } = await client.query<{ valid: boolean }>(
+      'select indisvalid as valid from pg_index where indexrelid = to_regclass($1)',
+      [index],
+    );
+    if (rows[0]?.valid === false) await client.query(`drop index concurrently ${index}`);
+    if (!rows[0]?.valid) await client.query(sql);
+    await client.query(`set lock_timeout = ${LOCK_TIMEOUT_MS}`);
+    await client.query(bind(RECORD_MIGRATION, { id: randomUUID(), checksum, name, startedAt }));
+  } catch (cause) {
+    throw new Error(
+      `The migration ${name} failed: ${(cause as Error).message}. Correct the cause, then start Darkroom again. It drops what is left of the index ${index}, and builds it again.`,
       { cause },
     );
   }

@@ -16,6 +16,9 @@ export interface Statement<Parameters extends object, Row extends object> {
   readonly types?: (parameters: Parameters) => Row;
 }
 
+/** The SQL of every statement so far, by its name. Two versions can run side by side if each of the older one still plans. */
+export const compiledStatements = new Map<string, string>();
+
 /** Literals, quoted identifiers, comments and casts contain colons that name no parameter. */
 const TOKENS = /'(?:[^']|'')*'|"[^"]*"|--[^\n]*|::|:([a-zA-Z]\w*)/g;
 
@@ -31,6 +34,7 @@ export function statement<Parameters extends object, Row extends object = object
     if (!parameterNames.includes(parameter)) parameterNames.push(parameter);
     return `$${parameterNames.indexOf(parameter) + 1}`;
   });
+  compiledStatements.set(name, text);
   const planCacheMode = useGenericPlan ? 'force_generic_plan' : 'auto';
   return { name, text, parameterNames, planCacheMode, timeoutMs };
 }

@@ -88,6 +88,69 @@ describe('migrate', () => {
     expect(await query('select name from a')).toEqual([]);
   });
 
+  describe('with an index that is built concurrently', () => {
+    const ROWS = 100_000;
+    let holder: Client;
+    beforeEach(async () => {
+      await write('20260101000000_first', 'create table a (id int); create table b (id int)');
+      await run();
+      await query(`insert into a select generate_series(1, ${ROWS})`);
+      const sql = '-- Finds rows by their IDs.\ncreate index concurrently a_id_idx on a (id);\n';
+      await write('20260102000000_second', sql);
+      await write('20260103000000_third', 'alter table a add column name text');
+      // The build waits for a transaction that has written to the table, so the test can look at its middle.
+      holder = new Client({ connectionString: database.url });
+      await holder.connect();
+      await holder.query('begin; insert into a values (0)');
+    });
+    afterEach(() => holder.end());
+
+    const findBuild = () =>
+      query<{ pid: number; waiting: boolean }>(
+        `select pid, phase like 'waiting%' as waiting from pg_stat_progress_create_index
+         where datname = current_database()`,
+      );
+    const waitForBuild = () =>
+      waitFor('the build to wait', async () => (await findBuild())[0]?.waiting === true);
+    const findIndex = () =>
+      query(`select indisvalid as valid from pg_index where indexrelid = to_regclass('a_id_idx')`);
+
+    test('lets others write meanwhile, and builds it once when four instances start together', async () => {
+      const migrated = Promise.all([run(), run(), run(), run()]);
+      await waitForBuild();
+      for (let id = 1; id <= 20; id += 1) await query(`insert into a values (-${id})`);
+      expect(await query('delete from a where id = -1 returning id')).toEqual([{ id: -1 }]);
+      expect(await findBuild()).toHaveLength(1);
+      await holder.query('commit');
+      const applied = (await migrated).flat();
+      expect(applied).toEqual(['20260102000000_second', '20260103000000_third']);
+      expect(await findIndex()).toEqual([{ valid: true }]);
+      expect(await query('select count(*)::int from a')).toEqual([{ count: ROWS + 20 }]);
+    });
+
+    test('builds it again when a build is killed in the middle', async () => {
+      const killed = run();
+      killed.catch(() => undefined);
+      await waitForBuild();
+      await query(`select pg_terminate_backend(${(await findBuild())[0]?.pid})`);
+      await expect(killed).rejects.toThrow(
+        /20260102000000_second failed: .* drops what is left of the index a_id_idx/,
+      );
+      expect(await findIndex()).toEqual([{ valid: false }]);
+      await holder.query('commit');
+      expect(await run()).toEqual(['20260102000000_second', '20260103000000_third']);
+      expect(await findIndex()).toEqual([{ valid: true }]);
+    });
+
+    test('only records it when its record was lost after the build', async () => {
+      await holder.query('commit; create index a_id_idx on a (id)');
+      const oid = () => query(`select 'a_id_idx'::regclass::oid`);
+      const built = await oid();
+      expect(await run()).toEqual(['20260102000000_second', '20260103000000_third']);
+      expect(await oid()).toEqual(built);
+    });
+  });
+
   test('applies functions with semicolons in their bodies', async () => {
     await write(
       '20260101000000_f',

@@ -4,7 +4,8 @@
  * and jobs return to where they were. Prints tables and, as the last line, one JSON object. Exits with 1 when a promise was
  * broken or something was leaked. Needs Linux.
  */
-import { FAULT_KINDS, type PlannedFault } from './chaos/fault-plan.js';
+import { type PlannedFault } from './chaos/fault-plan.js';
+import { FAULT_KINDS } from './chaos/faults/registry.js';
 import { type RequestedTask, runLoad } from './chaos/load.js';
 import { runProgram } from './chaos/program.js';
 import { SeededStream } from './chaos/random.js';

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Fault, OUTAGES } from './fault-plan.js';
+import { type Fault } from './fault-plan.js';
+import { findFault } from './faults/registry.js';
 import { type ChaosPostgres } from './postgres.js';
 
 const SAMPLE_INTERVAL_MS = 250;
@@ -48,5 +49,5 @@ export class DeafnessMeter {
 
 /** The queue needs PostgreSQL, but not the upstream. */
 function isPostgresOutage({ kind }: Fault): boolean {
-  return OUTAGES.includes(kind) && kind !== 'upstream';
+  return findFault(kind).outageOf === 'postgres';
 }

@@ -48,14 +48,14 @@ export class ChaosPostgres {
     return new URL(this.server.url).pathname.slice(1);
   }
 
-  /** Stops PostgreSQL immediately, like a crash. Its connections break. */
-  async crash(): Promise<void> {
+  /** Ends PostgreSQL: `immediate` like a crash, `fast` like an operator who restarts it. Its connections break. */
+  async shutDown(mode: 'fast' | 'immediate'): Promise<void> {
     const exited = new Promise<void>((resolve) => this.server.onExit(resolve));
-    process.kill(this.server.pid, 'SIGQUIT');
+    process.kill(this.server.pid, mode === 'fast' ? 'SIGINT' : 'SIGQUIT');
     await exited;
   }
 
-  /** Starts PostgreSQL again after a crash, on another port. It first replays its write-ahead log. */
+  /** Starts PostgreSQL again, on another port. After a crash it first replays its write-ahead log. */
   async restart(): Promise<void> {
     if (this.isStopping) return;
     this.restarting = startServer(this.dataDir).then((server) => {

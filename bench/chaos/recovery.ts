@@ -1,9 +1,10 @@
 import { type Evidence, type TaskEventRow } from './evidence.js';
-import { type Fault, type FaultKind, OUTAGES } from './fault-plan.js';
+import { type Fault } from './fault-plan.js';
+import { FAULTS, findFault } from './faults/registry.js';
 
 /** The longest recovery after faults of one kind. */
 export interface Recovery {
-  kind: FaultKind;
+  kind: string;
   faults: number;
   /** Tasks that were waiting when such a fault ended. A task counts once per fault. */
   stranded: number;
@@ -15,8 +16,9 @@ export interface Recovery {
   slowest: string | null;
 }
 
-/** Faults of processes and connections. A burst of 429 is not one, because each refusal says when to retry. */
-const MEASURED: readonly FaultKind[] = ['kill', 'freeze', 'terminate', ...OUTAGES];
+const MEASURED: readonly string[] = FAULTS.filter(({ isRecoveryMeasured = true }) => isRecoveryMeasured).map(
+  ({ kind }) => kind,
+);
 
 /**
  * Measures how long after the end of a fault the last stranded task progressed again, by the times of the events in PostgreSQL.
@@ -38,7 +40,7 @@ const MEASURED: readonly FaultKind[] = ['kill', 'freeze', 'terminate', ...OUTAGE
  * kills and pauses, the service's own retry delays, and a busy machine.
  */
 export function measureRecovery(faults: readonly Fault[], evidence: Evidence): Recovery[] {
-  const outages = mergeIntervals(faults.filter(({ kind }) => OUTAGES.includes(kind)));
+  const outages = mergeIntervals(faults.filter(({ kind }) => findFault(kind).outageOf));
   const measured = faults.filter(({ kind }) => MEASURED.includes(kind));
   return MEASURED.map((kind) => {
     const recovery: Recovery = {

@@ -1,5 +1,6 @@
 import { type ChaosOptions } from './options.js';
-import { type Fault, type FaultKind } from './fault-plan.js';
+import { type Fault } from './fault-plan.js';
+import { FAULTS } from './faults/registry.js';
 import { countEach } from './group.js';
 import { type InstanceGroup } from './instances.js';
 import { type RequestedTask } from './load.js';
@@ -20,17 +21,6 @@ export interface ChaosResult {
   seconds: number;
 }
 
-const FAULT_NAMES: Record<FaultKind, string> = {
-  kill: 'instance killed',
-  freeze: 'instance paused for 8 s',
-  terminate: 'database connections terminated',
-  postgres: 'PostgreSQL crashed',
-  readonly: 'PostgreSQL read-only for 4 s',
-  silent: 'database network silent for 6 s',
-  refusing: 'PostgreSQL refuses connections for 4 s',
-  upstream: 'upstream down for 10 s',
-  burst: 'upstream refuses with 429 for 2 s',
-};
 /** A goal of the service, not a promise. */
 const RECOVERY_GOAL_SECONDS = 10;
 /** A run that fails completely has a complaint for every task. The first ones show the problem. */
@@ -64,10 +54,10 @@ export function printReport(result: ChaosResult): void {
   );
   const rows: [string, string, string?][] = [
     ['faults', String(faults.length + taskFaults.length)],
-    ...(Object.keys(FAULT_NAMES) as FaultKind[]).map((kind): [string, string, string?] => {
+    ...FAULTS.map(({ kind, title }): [string, string, string?] => {
       const recovery = recoveries.find((each) => each.kind === kind);
       const count = faults.filter((fault) => fault.kind === kind).length;
-      return [`  ${FAULT_NAMES[kind]}`, String(count), recovery && formatRecovery(recovery)];
+      return [`  ${title}`, String(count), recovery && formatRecovery(recovery)];
     }),
     ...[...countEach(taskFaults)].map(([fault, count]): [string, string] => [`  ${fault}`, String(count)]),
     ['tasks acknowledged', `${counts.acknowledged}`, `of ${requestedTasks.length} requested`],

@@ -2,6 +2,7 @@ import express, { Router, type Request, type Response } from 'express';
 import { type Logger } from 'pino';
 import { z } from 'zod';
 import { FLUX_ERRORS } from '../core/flux-api/flux-errors.js';
+import { AccountOutage, outageSchema } from './http/account-outage.js';
 import { requireBearer } from './http/bearer.js';
 import { ApiRefusal } from './http/api-refusal.js';
 import { SandboxGenerator } from './sandbox-generator.js';
@@ -49,6 +50,7 @@ export class Sandbox {
   private readonly images = new SandboxImageStore();
   private readonly tasks = new SandboxTaskStore();
   private readonly refusalCounter = new RefusalCounter();
+  private readonly outage = new AccountOutage();
   private readonly generator: SandboxGenerator;
   private readonly backgroundWork = new Set<Promise<void>>();
 
@@ -65,6 +67,10 @@ export class Sandbox {
     );
     this.router.post('/flux/tasks', api, (request: Request, response: Response) => {
       response.json(this.handleRetrieve(request.body));
+    });
+    this.router.put('/outage', api, (request: Request, response: Response) => {
+      this.outage.begin(parseFields(outageSchema, request.body));
+      response.status(204).end();
     });
     this.router.get('/images/:file', (request, response) => this.sendImage(request.params.file, response));
     this.router.get('/ledger', (request, response) => {
@@ -85,6 +91,7 @@ export class Sandbox {
   }
 
   private async handleSubmit(request: Request, response: Response): Promise<void> {
+    this.outage.throwIfRefused('submission');
     const imageRequest = parseSandboxRequest(request.body);
     this.refusalCounter.throwIfRefused(imageRequest);
     const task = this.tasks.create(imageRequest);
@@ -105,6 +112,7 @@ export class Sandbox {
   }
 
   private handleRetrieve(body: unknown): object {
+    this.outage.throwIfRefused('read');
     const retrieve = parseAction(body, {
       retrieve: () => this.tasks.retrieve(parseFields(retrieveSchema, body).id),
       retrieve_batch: () => this.tasks.retrieveBatch(parseFields(retrieveBatchSchema, body).ids),

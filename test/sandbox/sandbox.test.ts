@@ -260,3 +260,41 @@ describe('closing', () => {
     await closing.stop();
   });
 });
+
+describe('an outage of the account', () => {
+  test.each([
+    ['too_many_requests', 429],
+    ['used_up', 403],
+    ['invalid_token', 401],
+  ])('refuses every submission with %s until it ends, and makes nothing', async (error, status) => {
+    const prompt = `refused with ${error}`;
+    expect(await sandbox.setOutage({ error, seconds: 60 })).toBe(204);
+    const refused = await sandbox.generate(prompt);
+    expect([refused.status, refused.body.error?.code]).toEqual([status, error]);
+    await sandbox.setOutage({ error, seconds: 0 });
+    expect((await sandbox.charges(prompt)).total).toBe(0);
+    expect((await sandbox.generate(prompt)).status).toBe(200);
+  });
+
+  test('ends by itself', async () => {
+    await sandbox.setOutage({ error: 'used_up', seconds: 0.05 });
+    await waitFor('the end of the outage', async () =>
+      (await sandbox.generate('as soon as possible')).status === 200 ? true : null,
+    );
+  });
+
+  test('hides tasks behind a revoked token, but not behind missing credit', async () => {
+    const { body } = await sandbox.generate('made before');
+    await sandbox.setOutage({ error: 'used_up', seconds: 60 });
+    expect((await sandbox.task(body.task_id)).id).toBe(body.task_id);
+    await sandbox.setOutage({ error: 'invalid_token', seconds: 60 });
+    expect((await sandbox.task(body.task_id)).error?.code).toBe('invalid_token');
+    await sandbox.setOutage({ error: 'invalid_token', seconds: 0 });
+  });
+
+  test('needs the token, a known error and a duration', async () => {
+    expect(await sandbox.setOutage({ error: 'used_up', seconds: 1 }, null)).toBe(400);
+    expect(await sandbox.setOutage({ error: 'bad_request', seconds: 1 })).toBe(400);
+    expect(await sandbox.setOutage({ error: 'used_up' })).toBe(400);
+  });
+});

@@ -79,6 +79,16 @@ export class SandboxUnderTest {
     return (await this.post('/flux/tasks', { action: 'retrieve', id })).body;
   }
 
+  /** Returns the status. Without a token the request has none. */
+  async setOutage(body: object, token: string | null = 'test'): Promise<number> {
+    const headers = {
+      'content-type': 'application/json',
+      ...(token && { authorization: `Bearer ${token}` }),
+    };
+    const init = { method: 'PUT', headers, body: JSON.stringify(body) };
+    return (await fetch(`${this.url}/outage`, init)).status;
+  }
+
   async charges(prompt?: string): Promise<ChargePage> {
     const query = prompt === undefined ? '' : `?prompt=${encodeURIComponent(prompt)}`;
     return (await (await fetch(`${this.url}/ledger${query}`)).json()) as ChargePage;

@@ -1,9 +1,9 @@
 /**
- * `npm run chaos -- [--seed <n>] [--seconds <n>] [--rate <n>] [--instances <n>] [--keep]`: checks that the service keeps its
- * promises while everything around it fails. Runs PostgreSQL, an upstream and three instances as separate processes, creates
- * tasks at a steady rate, and injects faults from a seed. Then it waits until everything has settled and checks PostgreSQL,
- * the upstream's ledger and the image folder. Prints a table and, as the last line, one JSON object. Exits with 1 when a
- * promise was broken.
+ * `npm run chaos -- [--seed <n>] [--seconds <n>] [--rate <n>] [--instances <n>] [--faults <kind,kind>] [--store s3|disk]
+ * [--keep]`: checks that the service keeps its promises while everything around it fails. Runs PostgreSQL, an upstream, a
+ * store and three instances as separate processes, creates tasks at a steady rate, and injects faults from a seed. Then it
+ * waits until everything has settled and checks PostgreSQL, the upstream's ledger and the store. Prints a table and, as the
+ * last line, one JSON object. Exits with 1 when a promise was broken.
  */
 import { planFaults } from './chaos/fault-plan.js';
 import { runProgram } from './chaos/program.js';
@@ -17,8 +17,8 @@ await runProgram({
   run: async ({ options, dir, release, signal }) => {
     const { seed, seconds, rate, instances } = options;
     console.log(`chaos --seed ${seed}: ${seconds} s with ${rate} tasks per second on ${instances} instances`);
-    const world = await ChaosWorld.start({ seed, instances, dir }, release);
-    const result = await runUnderFaults(world, options, planFaults(seed, seconds), signal);
+    const world = await ChaosWorld.start({ seed, instances, dir, store: options.store }, release);
+    const result = await runUnderFaults(world, options, planFaults(seed, seconds, options.kinds), signal);
     printReport(result);
     return arePromisesKept(result.verdict);
   },

@@ -1,12 +1,12 @@
 /**
- * `npm run soak -- [--seed <n>] [--seconds <n>] [--rate <n>] [--instances <n>] [--keep]`: an hour of the chaos benchmark with one
- * fault a minute, the kinds in turn. The first instance is never killed. Checks in addition that memory, handles, connections
- * and jobs return to where they were. Prints tables and, as the last line, one JSON object. Exits with 1 when a promise was
- * broken or something was leaked. Needs Linux.
+ * `npm run soak -- [--seed <n>] [--seconds <n>] [--rate <n>] [--instances <n>] [--faults <kind,kind>] [--store s3|disk]
+ * [--keep]`: an hour of the chaos benchmark with one fault a minute, the kinds in turn. The first instance is never killed.
+ * Checks in addition that memory, handles, connections and jobs return to where they were. Prints tables and, as the last
+ * line, one JSON object. Exits with 1 when a promise was broken or something was leaked. Needs Linux.
  */
 import { type PlannedFault } from './chaos/fault-plan.js';
-import { FAULT_KINDS } from './chaos/faults/registry.js';
 import { type RequestedTask, runLoad } from './chaos/load.js';
+import { type ChaosOptions } from './chaos/options.js';
 import { runProgram } from './chaos/program.js';
 import { SeededStream } from './chaos/random.js';
 import { arePromisesKept, printReport } from './chaos/report.js';
@@ -23,8 +23,8 @@ const WARM_UP_SECONDS = 60;
 const MAX_MEMORY_GROWTH = 1.25;
 
 /** One fault a minute, each kind in turn, in an order of the seed. The last half minute is quiet. */
-function planSoak(seed: number, seconds: number): PlannedFault[] {
-  const kinds = new SeededStream(seed, 'soak').shuffle([...FAULT_KINDS]);
+function planSoak({ seed, seconds, kinds: allowed }: ChaosOptions): PlannedFault[] {
+  const kinds = new SeededStream(seed, 'soak').shuffle(allowed);
   const count = Math.floor(seconds / (FAULT_INTERVAL_MS / 1000));
   return Array.from({ length: count }, (_, index) => ({
     kind: kinds[index % kinds.length] ?? 'terminate',
@@ -39,18 +39,27 @@ await runProgram({
     const { seed, seconds, rate, instances } = options;
     console.log(`soak --seed ${seed}: ${seconds} s with ${rate} tasks per second on ${instances} instances`);
     const environment = { NODE_OPTIONS: COLLECT_ON_SIGNAL_OPTION };
-    const world = await ChaosWorld.start({ seed, instances, dir, environment }, release);
+    const world = await ChaosWorld.start(
+      { seed, instances, dir, environment, store: options.store },
+      release,
+    );
     world.instances.spareFirst();
 
     const warmUpTasks: RequestedTask[] = [];
     const { url, webhookEndpoint } = world;
-    const { apiKey } = world.instances;
-    const load = { rate, url, apiKey, webhookUrl: webhookEndpoint.url, inBurst: () => false, signal };
+    const load = {
+      rate,
+      url,
+      apiKey: () => world.client.apiKey,
+      webhookUrl: webhookEndpoint.url,
+      inBurst: () => false,
+      signal,
+    };
     await runLoad({ ...load, seed: seed + 1, seconds: WARM_UP_SECONDS }, warmUpTasks);
     await world.waitUntilSettled(signal);
     const start = await measureSteadyState(world);
 
-    const result = await runUnderFaults(world, options, planSoak(seed, seconds), signal);
+    const result = await runUnderFaults(world, options, planSoak(options), signal);
     printReport(result);
     const end = await waitForSteadyState(world, start);
 

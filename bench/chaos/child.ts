@@ -10,6 +10,8 @@ export interface ChildOptions {
   env: Readonly<Record<string, string>>;
   /** Its output is appended to this file. */
   logFile: string;
+  /** A module of `bench/support` that is loaded first, without its extension. */
+  preload?: string;
   onLine?: (line: string) => void;
 }
 
@@ -24,11 +26,14 @@ export interface Child {
 const IS_COMPILED = import.meta.url.endsWith('.js');
 
 /** Starts a Node process that inherits only PATH from the environment. */
-export function startChild({ module, env, logFile, onLine }: ChildOptions): Child {
-  const file = fileURLToPath(new URL(`../../src/${module}.${IS_COMPILED ? 'js' : 'ts'}`, import.meta.url));
+export function startChild({ module, env, logFile, preload, onLine }: ChildOptions): Child {
+  const extension = IS_COMPILED ? 'js' : 'ts';
+  const file = fileURLToPath(new URL(`../../src/${module}.${extension}`, import.meta.url));
   const loader = fileURLToPath(new URL('../../test/support/setup/typescript.mjs', import.meta.url));
+  const preloaded = preload && new URL(`../support/${preload}.${extension}`, import.meta.url).href;
+  const imports = [...(IS_COMPILED ? [] : [loader]), ...(preloaded ? [preloaded] : [])];
   const log = createWriteStream(logFile, { flags: 'a' });
-  const child = spawn(process.execPath, [...(IS_COMPILED ? [] : ['--import', loader]), file], {
+  const child = spawn(process.execPath, [...imports.flatMap((each) => ['--import', each]), file], {
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

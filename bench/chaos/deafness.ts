@@ -1,6 +1,4 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Fault } from './fault-plan.js';
-import { findFault } from './faults/registry.js';
 import { type ChaosPostgres } from './postgres.js';
 
 const SAMPLE_INTERVAL_MS = 250;
@@ -15,39 +13,41 @@ const SECONDS_SINCE_LAST_RUN = `
 /**
  * Measures the longest time in which no instance ran a job although PostgreSQL answered. A service can be deaf while all of its
  * processes and their health checks look well.
+ *
+ * PostgreSQL answers when a bare client that connects like an instance gets a commit. When these answers came is also the floor
+ * of every recovery: no service can be back earlier than they are.
  */
 export class DeafnessMeter {
   /** In seconds. */
   max = 0;
+  /** When PostgreSQL answered, in Unix milliseconds. */
+  readonly answerTimes: number[] = [];
 
-  constructor(
-    private readonly postgres: ChaosPostgres,
-    private readonly faults: readonly Fault[],
-  ) {}
+  constructor(private readonly postgres: ChaosPostgres) {}
 
   /** Measures until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
+    await this.postgres.prepareProbe();
     let lastSeenAt = Date.now();
+    let answeringSince: number | null = null;
     while (!signal.aborted) {
-      const [row] = await this.postgres.query<{ seconds: number }>(SECONDS_SINCE_LAST_RUN).catch(() => []);
-      const now = Date.now();
-      const isOutage = this.faults.some((fault) => isPostgresOutage(fault) && fault.endedAt > now);
-      if (row) lastSeenAt = now;
-      if (!isOutage) {
+      const startedAt = Date.now();
+      if (await this.postgres.probe()) {
+        answeringSince ??= startedAt;
+        this.answerTimes.push(Date.now());
+        const rows = await this.postgres
+          .queryOnce<{ seconds: number }>(SECONDS_SINCE_LAST_RUN)
+          .catch(() => null);
+        const now = Date.now();
+        const row = rows?.[0];
+        if (row) lastSeenAt = now;
         const idleSeconds = row ? row.seconds - INTERVAL_SECONDS : (now - lastSeenAt) / 1_000;
-        this.max = Math.max(this.max, Math.min(idleSeconds, this.secondsSinceOutage(now)));
+        if (rows) this.max = Math.max(this.max, Math.min(idleSeconds, (now - answeringSince) / 1_000));
+      } else {
+        answeringSince = null;
+        lastSeenAt = Date.now();
       }
       await pause(SAMPLE_INTERVAL_MS);
     }
   }
-
-  private secondsSinceOutage(now: number): number {
-    const ends = this.faults.filter(isPostgresOutage).map(({ endedAt }) => endedAt);
-    return (now - Math.max(0, ...ends)) / 1_000;
-  }
-}
-
-/** The queue needs PostgreSQL, but not the upstream. */
-function isPostgresOutage({ kind }: Fault): boolean {
-  return findFault(kind).outageOf === 'postgres';
 }

@@ -26,24 +26,25 @@ const CALM_MS = 10_000;
  * Schedules the faults of a run in proportion to the weights, in an order determined by the seed. Each kind happens at least
  * once, unless the run is too short for that many. Then the seed chooses the kinds.
  */
-export function planFaults(seed: number, seconds: number): PlannedFault[] {
+export function planFaults(seed: number, seconds: number, allowed = FAULT_KINDS): PlannedFault[] {
   const random = new SeededStream(seed, 'faults');
   const waveMs = STORM_MS + CALM_MS;
   const waves = Math.floor((seconds * 1000) / waveMs);
   const stormyMs = waves * STORM_MS + Math.min(STORM_MS, seconds * 1000 - waves * waveMs);
   const count = Math.max(1, Math.round(stormyMs / INTERVAL_MS));
-  const kinds = random.shuffle(chooseKinds(count, random));
+  const kinds = random.shuffle(chooseKinds(count, allowed, random));
   return kinds.map((kind, index) => {
     const stormOffsetMs = ((index + random.fraction()) / kinds.length) * stormyMs;
     return { kind, atMs: Math.round(stormOffsetMs + Math.floor(stormOffsetMs / STORM_MS) * CALM_MS) };
   });
 }
 
-function chooseKinds(count: number, random: SeededStream): string[] {
-  const spare = count - FAULT_KINDS.length;
-  if (spare <= 0) return random.shuffle(FAULT_KINDS).slice(0, count);
-  const sum = FAULTS.reduce((total, { weight }) => total + weight, 0);
-  return FAULTS.flatMap(({ kind, weight }) =>
+function chooseKinds(count: number, allowed: readonly string[], random: SeededStream): string[] {
+  const spare = count - allowed.length;
+  if (spare <= 0) return random.shuffle(allowed).slice(0, count);
+  const faults = FAULTS.filter(({ kind }) => allowed.includes(kind));
+  const sum = faults.reduce((total, { weight }) => total + weight, 0);
+  return faults.flatMap(({ kind, weight }) =>
     Array.from({ length: 1 + Math.round((weight / sum) * spare) }, () => kind),
   );
 }

@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Child, killChild, startChild } from './child.js';
@@ -10,6 +11,8 @@ export interface ServiceInstance {
   port: number;
   state: 'starting' | 'running' | 'paused';
   child: Child | null;
+  /** Holds how wrong its clock is, in milliseconds. */
+  clockFile: string;
 }
 
 /** Delay before an exited process is restarted, as with a supervisor such as systemd. */
@@ -30,7 +33,13 @@ export class InstanceGroup {
   /** Starts `count` instances at once on an empty database. Resolves when all are running. */
   async start(count: number, dir: string, env: Readonly<Record<string, string>>): Promise<void> {
     for (let number = 1; number <= count; number += 1) {
-      this.all.push({ number, port: await freePort(), state: 'starting', child: null });
+      this.all.push({
+        number,
+        port: await freePort(),
+        state: 'starting',
+        child: null,
+        clockFile: join(dir, `clock-${number}`),
+      });
     }
     for (const instance of this.all) void this.supervise(instance, dir, env);
     await this.waitUntilAllRunning();
@@ -73,6 +82,11 @@ export class InstanceGroup {
     if (instance.child === child && instance.state === 'paused') instance.state = 'running';
   }
 
+  /** Makes the clock of an instance jump to `offsetMs` from the right time. Restarting the instance does not mend it. */
+  async setClock(instance: ServiceInstance, offsetMs: number): Promise<void> {
+    await writeFile(instance.clockFile, String(offsetMs));
+  }
+
   /** Resolves when all instances are running. Rejects after a timeout. */
   async waitUntilAllRunning(): Promise<void> {
     const deadline = Date.now() + START_TIMEOUT_MS;
@@ -96,7 +110,13 @@ export class InstanceGroup {
     while (!this.isStopping) {
       instance.child = startChild({
         module: 'main',
-        env: { ...env, PORT: String(instance.port), LOG_LEVEL: 'warn' },
+        env: {
+          ...env,
+          PORT: String(instance.port),
+          LOG_LEVEL: 'warn',
+          CLOCK_OFFSET_FILE: instance.clockFile,
+        },
+        preload: 'clock-offset',
         logFile: join(dir, `instance-${instance.number}.log`),
         onLine: (line) => this.handleOutput(instance, line),
       });

@@ -17,7 +17,8 @@ export interface LoadOptions {
   rate: number;
   /** URL of the load balancer. */
   url: string;
-  apiKey: string;
+  /** Returns the API key that is valid at present. */
+  apiKey: () => string;
   /** Where the service posts the results. */
   webhookUrl: string;
   /** Whether the upstream currently refuses requests with 429. */
@@ -100,7 +101,7 @@ async function requestTask(
   const input = { prompt, count, idempotencyKey, ...constantInput };
   const { statusCode, body } = await request(`${url}/graphql`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', authorization: `Bearer ${apiKey}` },
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${apiKey()}` },
     body: JSON.stringify({ query: MUTATION, variables: { input } }),
     // Use a new connection each time, because the load balancer chooses an instance per connection.
     reset: true,

@@ -1,5 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
+import { FAULT_KINDS } from './faults/registry.js';
+import { type StoreName } from './store.js';
 
 /** Command-line options. */
 export interface ChaosOptions {
@@ -10,6 +12,9 @@ export interface ChaosOptions {
   /** Tasks per second. */
   rate: number;
   instances: number;
+  /** The kinds of faults. By default all of them. */
+  kinds: readonly string[];
+  store: StoreName;
   /** Keeps the temporary folder with the logs. */
   keep: boolean;
 }
@@ -29,6 +34,8 @@ export function readOptions(
       seconds: { type: 'string', default: String(defaults.seconds) },
       rate: { type: 'string', default: String(defaults.rate) },
       instances: { type: 'string', default: '3' },
+      faults: { type: 'string' },
+      store: { type: 'string', default: 's3' },
       keep: { type: 'boolean', default: false },
     },
   });
@@ -38,8 +45,20 @@ export function readOptions(
     rate: number('rate', values.rate, 0.1, 100),
     // At least two. With one, stopping an instance would stop the service.
     instances: number('instances', values.instances, 2, 10),
+    kinds: values.faults === undefined ? FAULT_KINDS : values.faults.split(',').map(existingKind),
+    store: storeName(values.store),
     keep: values.keep,
   };
+}
+
+function existingKind(text: string): string {
+  if (FAULT_KINDS.includes(text)) return text;
+  throw new InvalidOption(`--faults has "${text}". Use some of: ${FAULT_KINDS.join(',')}.`);
+}
+
+function storeName(text: string): StoreName {
+  if (text === 's3' || text === 'disk') return text;
+  throw new InvalidOption(`--store is "${text}". Use s3 or disk.`);
 }
 
 function number(name: string, text: string, low: number, high: number): number {

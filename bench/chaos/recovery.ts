@@ -98,13 +98,13 @@ function isWaitingForService(
   return state === 'service' || (state === 'running' && isFinishedUpstream) || pendingImages > 0;
 }
 
-interface Interval {
+export interface Interval {
   from: number;
   to: number;
 }
 
 /** Merges overlapping intervals of the faults. */
-function mergeIntervals(faults: readonly Fault[]): Interval[] {
+export function mergeIntervals(faults: readonly Fault[]): Interval[] {
   const merged: Interval[] = [];
   for (const { startedAt: from, endedAt: to } of [...faults].sort((a, b) => a.startedAt - b.startedAt)) {
     const last = merged.at(-1);

@@ -18,6 +18,10 @@ export interface ChaosResult {
   unexpectedExits: InstanceGroup['unexpectedExits'];
   /** The longest time in which no instance ran a job although PostgreSQL answered. */
   deafSecondsMax: number;
+  /** The longest time that a bare client of PostgreSQL had to wait after an outage. */
+  recoveryFloorSecondsMax: number;
+  /** Kinds of faults that this run could not have. */
+  leftOut: readonly string[];
   seconds: number;
 }
 
@@ -85,6 +89,11 @@ export function printReport(result: ChaosResult): void {
       `goal: at most ${RECOVERY_GOAL_SECONDS} s`,
     ],
     [
+      'longest recovery of a bare client',
+      formatSeconds(round(result.recoveryFloorSecondsMax)),
+      'after an outage of PostgreSQL; the floor of the two above',
+    ],
+    [
       'longest time without a job',
       formatSeconds(round(result.deafSecondsMax)),
       `while PostgreSQL answered; goal: at most ${RECOVERY_GOAL_SECONDS} s`,
@@ -117,6 +126,8 @@ export function printReport(result: ChaosResult): void {
       },
       ...Object.fromEntries(PROMISE_COUNTERS.map((promise) => [promise, counts[promise]])),
       ...{ recoverySecondsMax, recoveryUndisturbedSecondsMax, deafSecondsMax: round(result.deafSecondsMax) },
+      recoveryFloorSecondsMax: round(result.recoveryFloorSecondsMax),
+      leftOut: result.leftOut,
       unknowable: unknowable.byDirective + unknowable.byOutage,
     }),
   );

@@ -5,6 +5,7 @@ import { FaultInjector } from './injector.js';
 import { type RequestedTask, runLoad } from './load.js';
 import { type ChaosOptions } from './options.js';
 import { measureRecovery } from './recovery.js';
+import { measureRecoveryFloor } from './recovery-floor.js';
 import { type ChaosResult } from './report.js';
 import { type ChaosWorld } from './world.js';
 
@@ -16,17 +17,19 @@ export async function runUnderFaults(
   signal: AbortSignal,
 ): Promise<ChaosResult> {
   const { seed, seconds, rate } = options;
-  const { postgres, sandbox, instances, url, webhookEndpoint } = world;
+  const { postgres, sandbox, store, client, instances, url, webhookEndpoint } = world;
   const startedAt = Date.now();
   const logLine = (line: string) =>
     console.log(`${((Date.now() - startedAt) / 1000).toFixed(1).padStart(6)} s  ${line}`);
-  const injector = new FaultInjector(seed, { instances, postgres, sandbox, logLine, signal });
+  const injector = new FaultInjector(seed, {
+    ...{ instances, postgres, sandbox, store, client },
+    ...{ runSeconds: seconds, logLine, signal },
+  });
   const requestedTasks: RequestedTask[] = [];
-  const deafness = new DeafnessMeter(postgres, injector.faults);
+  const deafness = new DeafnessMeter(postgres);
   const settled = new AbortController();
   const measuring = deafness.run(AbortSignal.any([settled.signal, signal]));
-  const { apiKey } = instances;
-  const load = { seed, seconds, rate, url, apiKey, webhookUrl: webhookEndpoint.url };
+  const load = { seed, seconds, rate, url, apiKey: () => client.apiKey, webhookUrl: webhookEndpoint.url };
   await Promise.all([
     runLoad({ ...load, inBurst: () => injector.inBurst, signal }, requestedTasks),
     injector.run(plan),
@@ -47,6 +50,8 @@ export async function runUnderFaults(
     recoveries: measureRecovery(injector.faults, evidence),
     unexpectedExits: instances.unexpectedExits,
     deafSecondsMax: deafness.max,
+    recoveryFloorSecondsMax: measureRecoveryFloor(injector.faults, deafness.answerTimes),
+    leftOut: [...injector.leftOut],
     seconds: (Date.now() - startedAt) / 1000,
   };
 }

@@ -18,6 +18,7 @@ interface UpstreamTask {
 const TOKEN = 'chaos';
 /** The API's limit of IDs per read. */
 const MAX_READ_TASK_IDS = 50;
+const NO_CONTENT = 204;
 const START_TIMEOUT_MS = 60_000;
 
 /**
@@ -72,6 +73,14 @@ export class SandboxProcess {
     return times;
   }
 
+  /** Refuses all requests for `seconds` because of the account. See docs/SANDBOX.md. */
+  async beginOutage(
+    error: 'invalid_token' | 'used_up' | 'too_many_requests',
+    seconds: number,
+  ): Promise<void> {
+    await this.request('PUT', '/outage', { error, seconds });
+  }
+
   async stop(): Promise<void> {
     await this.proxy.disconnect();
     await killChild(this.child);
@@ -85,6 +94,6 @@ export class SandboxProcess {
     });
     if (!response.ok)
       throw new Error(`The sandbox returned status ${response.status} for ${method} ${path}.`);
-    return response.json();
+    return response.status === NO_CONTENT ? null : response.json();
   }
 }

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { type Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** Called with the first line of an HTTP request and the status of its response. */
@@ -10,6 +11,13 @@ export interface TcpProxyOptions {
   targets: () => readonly number[];
   /** Observes HTTP/1.1 connections without pipelining, as Node's clients use them. */
   onExchange?: OnExchange;
+  /** Creates what the bytes of a connection from its target to its client go through. */
+  createFilter?: () => Duplex;
+}
+
+interface Connection {
+  target: Socket;
+  filter: Duplex | null;
 }
 
 /** Below the ports that Linux uses for outgoing connections (32768 and up), so that the port of a stopped server stays free. */
@@ -21,8 +29,8 @@ const LISTEN_RETRY_DELAY_MS = 100;
 export class TcpProxy {
   private server: Server | null = null;
   private readonly sockets = new Set<Socket>();
-  /** The open connections, each with its target. */
-  private readonly connections = new Map<Socket, Socket>();
+  /** The open connections by their client. */
+  private readonly connections = new Map<Socket, Connection>();
   private isSilent = false;
 
   private constructor(
@@ -63,13 +71,15 @@ export class TcpProxy {
   /** Forwards nothing any more on old and new connections, like a network that loses every packet. Nobody is told. */
   silence(): void {
     this.isSilent = true;
-    for (const pair of this.connections) for (const socket of pair) socket.unpipe().pause();
+    for (const [client, { target }] of this.connections) {
+      for (const socket of [client, target]) socket.unpipe().pause();
+    }
   }
 
   /** Forwards again, also what was sent in the meantime. */
   endSilence(): void {
     this.isSilent = false;
-    for (const [client, target] of this.connections) client.pipe(target).pipe(client);
+    for (const [client, connection] of this.connections) pipeBothWays(client, connection);
   }
 
   private async forward(client: Socket): Promise<void> {
@@ -82,9 +92,11 @@ export class TcpProxy {
       target.once('close', () => client.destroySoon());
       if (client.destroyed || !this.server) target.destroy();
       if (this.options.onExchange) observeExchanges(client, target, this.options.onExchange);
-      this.connections.set(client, target);
+      const connection = { target, filter: this.options.createFilter?.() ?? null };
+      connection.filter?.pipe(client);
+      this.connections.set(client, connection);
       client.once('close', () => this.connections.delete(client));
-      if (!this.isSilent) client.pipe(target).pipe(client);
+      if (!this.isSilent) pipeBothWays(client, connection);
       return;
     }
     client.resetAndDestroy();
@@ -96,6 +108,10 @@ export class TcpProxy {
     socket.on('error', () => undefined); // 'close' follows
     socket.once('close', () => this.sockets.delete(socket));
   }
+}
+
+function pipeBothWays(client: Socket, { target, filter }: Connection): void {
+  client.pipe(target).pipe(filter ?? client);
 }
 
 /** A local port that is free and likely to stay free. */

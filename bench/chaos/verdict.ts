@@ -1,5 +1,3 @@
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { type Evidence, type ImageRow, type TaskRow } from './evidence.js';
 import { groupBy } from './group.js';
 import { type RequestedTask } from './load.js';
@@ -40,7 +38,7 @@ const TERMINAL = /^TASK_(SUCCEEDED|FAILED|CANCELED|EXPIRED)$/;
 
 /**
  * Checks the promises. `acknowledgedCallbacks` has the tasks whose upstream callback the service answered with 2xx, as the load
- * balancer saw it. `receivedWebhooks` has the webhook deliveries that the endpoint answered with 200.
+ * balancer saw it. `storedSize` reads the store. `receivedWebhooks` has the webhook deliveries that the endpoint answered with 200.
  *
  * A missing billed image is excused in only one case: the service never learnt the upstream's task ID (because the reply was
  * lost by a directive or a fault), and no callback of the task was saved or acknowledged (the upstream sends it only once). A
@@ -51,7 +49,7 @@ export async function judgeRun(
   evidence: Evidence,
   acknowledgedCallbacks: ReadonlySet<string>,
   receivedWebhooks: ReadonlyMap<string, number>,
-  imagesDir: string,
+  storedSize: (sha256: string) => Promise<number | null>,
 ): Promise<Verdict & { unknowable: Unknowable }> {
   const complaints: string[] = [];
   const addComplaint = (promise: string, id: string, what: string) => {
@@ -104,7 +102,7 @@ export async function judgeRun(
   const unknowable = { byDirective: 0, byOutage: 0 };
   for (const entry of evidence.billedGenerations) {
     const task = taskOfPrompt.get(entry.prompt);
-    const missing = entry.count - (task ? await countPresent(evidence.images.get(task.id), imagesDir) : 0);
+    const missing = entry.count - (task ? await countPresent(evidence.images.get(task.id), storedSize) : 0);
     if (missing <= 0) continue;
     if (task && isUnknowable(task, evidence, acknowledgedCallbacks)) {
       unknowable[/reply=.*callback=lost/.test(entry.prompt) ? 'byDirective' : 'byOutage'] += missing;
@@ -166,12 +164,14 @@ function isUnknowable(
 }
 
 /** Counts stored images whose file exists with the size in the database. */
-async function countPresent(images: readonly ImageRow[] | undefined, imagesDir: string): Promise<number> {
+async function countPresent(
+  images: readonly ImageRow[] | undefined,
+  storedSize: (sha256: string) => Promise<number | null>,
+): Promise<number> {
   let present = 0;
   for (const { isStored, sha256, byteSize } of images ?? []) {
     if (!isStored || sha256 === null) continue;
-    const file = await stat(join(imagesDir, sha256.slice(0, 2), sha256)).catch(() => null);
-    if (file?.size === byteSize) present += 1;
+    if ((await storedSize(sha256)) === byteSize) present += 1;
   }
   return present;
 }

@@ -3,12 +3,14 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type RegisterRelease } from '../support/releases.js';
 import { PRICES, setBudgets } from './budgets.js';
+import { ChaosClient } from './client.js';
 import { collectEvidence, countUnfinished, type Evidence } from './evidence.js';
 import { InstanceGroup } from './instances.js';
 import { type RequestedTask, TASK_TIMEOUT_SECONDS } from './load.js';
 import { ChaosPostgres } from './postgres.js';
 import { SeededStream } from './random.js';
 import { SandboxProcess } from './sandbox.js';
+import { BucketStore, type ChaosStore, FolderStore, type StoreName } from './store.js';
 import { TcpProxy } from './tcp-proxy.js';
 import { judgeRun, type Unknowable, type Verdict } from './verdict.js';
 import { WebhookEndpointServer } from './webhook-endpoint.js';
@@ -19,6 +21,7 @@ export interface ChaosWorldOptions {
   instances: number;
   /** For all files of the run, also the logs. */
   dir: string;
+  store: StoreName;
   /** Variables of the instances, in addition to those that every run sets. */
   environment?: Record<string, string>;
 }
@@ -38,8 +41,8 @@ export class ChaosWorld {
     readonly instances: InstanceGroup,
     /** URL of the load balancer. */
     readonly url: string,
-    /** Folder that all instances share. */
-    private readonly dataDir: string,
+    readonly store: ChaosStore,
+    readonly client: ChaosClient,
     /** Tasks whose upstream callback the service answered with 2xx, as the load balancer saw it. */
     private readonly acknowledgedCallbacks: ReadonlySet<string>,
   ) {}
@@ -58,6 +61,10 @@ export class ChaosWorld {
     const webhookEndpoint = await WebhookEndpointServer.open();
     release(() => webhookEndpoint.close());
 
+    const store =
+      options.store === 's3' ? await BucketStore.start(join(dir, 'bucket')) : new FolderStore(dataDir);
+    release(() => store.stop());
+
     const instances = new InstanceGroup();
     const acknowledgedCallbacks = new Set<string>();
     const random = new SeededStream(seed, 'balancer');
@@ -73,6 +80,7 @@ export class ChaosWorld {
     const url = `http://127.0.0.1:${balancer.port}`;
     const environment = {
       ...sandbox.environment,
+      ...store.environment,
       DATABASE_URL: postgres.url,
       DATA_DIR: dataDir,
       PUBLIC_URL: url,
@@ -82,7 +90,17 @@ export class ChaosWorld {
     };
     await instances.start(options.instances, dir, environment);
     await setBudgets(url, instances.apiKey);
-    return new ChaosWorld(postgres, sandbox, webhookEndpoint, instances, url, dataDir, acknowledgedCallbacks);
+    const client = new ChaosClient(url, instances.apiKey);
+    return new ChaosWorld(
+      postgres,
+      sandbox,
+      webhookEndpoint,
+      instances,
+      url,
+      store,
+      client,
+      acknowledgedCallbacks,
+    );
   }
 
   /** Resolves when no work is left, or when the deadlines of all tasks have passed. */
@@ -106,7 +124,7 @@ export class ChaosWorld {
       evidence,
       this.acknowledgedCallbacks,
       this.webhookEndpoint.receivedCounts,
-      join(this.dataDir, 'images'),
+      (sha256) => this.store.size(sha256),
     );
     return { evidence, verdict };
   }

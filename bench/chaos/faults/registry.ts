@@ -1,7 +1,9 @@
 import { type FaultDefinition } from './fault-definition.js';
+import { CLIENT_FAULTS } from './clients.js';
 import { NETWORK_FAULTS } from './network.js';
 import { POSTGRES_FAULTS } from './postgres.js';
 import { PROCESS_FAULTS } from './processes.js';
+import { STORE_FAULTS } from './store.js';
 import { UPSTREAM_FAULTS } from './upstream.js';
 
 /** Every fault, by subject. The rest of the benchmark knows faults only by this list. */
@@ -10,6 +12,8 @@ export const FAULTS: readonly FaultDefinition[] = [
   ...POSTGRES_FAULTS,
   ...NETWORK_FAULTS,
   ...UPSTREAM_FAULTS,
+  ...STORE_FAULTS,
+  ...CLIENT_FAULTS,
 ];
 export const FAULT_KINDS: readonly string[] = FAULTS.map(({ kind }) => kind);
 

@@ -13,6 +13,7 @@ import { ideAssetRoutes, isIdeRequest, createIdeHandler } from '../http/server/g
 import { close } from '../http/server/listen.js';
 import { createHttpApp } from '../http/server/http-app.js';
 import { RequestBodies } from '../http/server/request-bodies.js';
+import { UnreadBodies } from '../http/server/unread-bodies.js';
 import { Sandbox } from '../sandbox/sandbox.js';
 import { FluxApi } from '../services/flux-api/flux-api.js';
 import { type Health } from '../services/health.js';
@@ -68,12 +69,17 @@ export async function startTransports(
   );
   const handleGraphql = createGraphqlHandler({ ...shared, executeGraphql: graphql.execute });
   const handleIde = ide && config.roles.api ? createIdeHandler() : null;
+  const unreadBodies = new UnreadBodies(server);
+  cleanups.push(() => unreadBodies.stop());
   server.removeAllListeners('request');
-  server.on('request', (request, response) => {
-    if (handleIde && isIdeRequest(request)) handleIde(request, response);
-    else if (config.roles.api && isGraphqlRequest(request)) handleGraphql(request, response);
-    else app(request, response);
-  });
+  server.on(
+    'request',
+    unreadBodies.handler((request, response) => {
+      if (handleIde && isIdeRequest(request)) handleIde(request, response);
+      else if (config.roles.api && isGraphqlRequest(request)) handleGraphql(request, response);
+      else app(request, response);
+    }),
+  );
   server.on('upgrade', (request, socket, head) => {
     if (config.roles.api) webSockets.upgrade(request, socket, head);
     else socket.destroy();

@@ -5,6 +5,9 @@ import { BadRequest, PayloadTooLarge } from '../../core/errors.js';
 import { type SignedLinks } from '../../services/access/signed-links.js';
 import { type Uploads } from '../../services/images/uploads.js';
 
+/** What a form may have beside its file. It is read and discarded. */
+const MAX_FORM_OVERHEAD_BYTES = 1024 * 1024;
+
 /** Receives images at upload links: the bytes with PUT, or a multipart form with one file with POST. */
 export function uploadRoutes(uploads: Uploads, signedLinks: SignedLinks, maxBytes: number): Router {
   const receive = async (
@@ -30,18 +33,27 @@ export function uploadRoutes(uploads: Uploads, signedLinks: SignedLinks, maxByte
   const router = express.Router();
   router.put('/uploads/:id', async (request, response) => {
     await receive(request, response, () => {
-      if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw new PayloadTooLarge(maxBytes);
+      requireLength(request, maxBytes);
       return bodyStreamOf(request);
     });
   });
-  router.post('/uploads/:id', (request, response) => receive(request, response, firstFileOf));
+  router.post('/uploads/:id', async (request, response) => {
+    await receive(request, response, () => {
+      requireLength(request, maxBytes + MAX_FORM_OVERHEAD_BYTES);
+      return firstFileOf(request, maxBytes + MAX_FORM_OVERHEAD_BYTES);
+    });
+  });
   return router;
+}
+
+/** Throws PayloadTooLarge for a body that is announced as larger. */
+function requireLength({ headers }: Request, maxBytes: number): void {
+  if (Number(headers['content-length'] ?? 0) > maxBytes) throw new PayloadTooLarge(maxBytes);
 }
 
 /**
  * Returns the body as a separate stream, which fails when the client disconnects. Destroying the stream keeps the
- * connection open and discards the rest of the body, so that a client that sends everything before it reads still gets the
- * response. Node ends such a request after 300 s (`requestTimeout`).
+ * connection open, so that a client that sends everything before it reads still gets the response: see UnreadBodies.
  */
 function bodyStreamOf(request: Request): PassThrough {
   const body = new PassThrough();
@@ -55,8 +67,11 @@ function bodyStreamOf(request: Request): PassThrough {
   return request.pipe(body);
 }
 
-/** Streams the first file of a form and discards the rest. The stream fails with BadRequest. Throws BadRequest as well. */
-function firstFileOf(request: Request): PassThrough {
+/**
+ * Streams the first file of a form and discards the rest. The stream fails with BadRequest, or with PayloadTooLarge if the whole
+ * form is larger than `maxBytes`. Throws BadRequest as well.
+ */
+function firstFileOf(request: Request, maxBytes: number): PassThrough {
   const form = parserOf(request);
   const file = new PassThrough();
   const fail = (error: Error) => file.destroy(Object.assign(error, { type: 'form.malformed' }));
@@ -70,6 +85,11 @@ function firstFileOf(request: Request): PassThrough {
     if (!hasFile) file.destroy(new BadRequest('The form has no file. Add one as a part with a file name.'));
   });
   const body = bodyStreamOf(request);
+  let received = 0;
+  body.on('data', (chunk: Buffer) => {
+    received += chunk.length;
+    if (received > maxBytes) file.destroy(new PayloadTooLarge(maxBytes));
+  });
   body.on('error', (error) => file.destroy(error)).pipe(form);
   return file.once('close', () => body.destroy());
 }
@@ -84,7 +104,8 @@ function parserOf({ headers }: Request): BusboyInstance {
   try {
     return new Busboy({
       headers: { ...headers, 'content-type': contentType },
-      limits: { files: 1 },
+      // Fields are skipped, or each would be kept in memory until its end.
+      limits: { files: 1, fields: 0 },
     });
   } catch (error) {
     throw Object.assign(error as Error, { type: 'form.boundary.missing' });

@@ -123,9 +123,12 @@ function mountApiRoutes(app: Express, services: HttpServices): void {
   app.use(openapiRoutes());
 }
 
-/** Removes secrets from a logged URL. A callback link in a log would let its reader forge a result. Routes are case-insensitive. */
+/**
+ * Removes secrets from a logged URL. A callback link in a log would let its reader forge a result. Routes are case-insensitive, and
+ * Express also accepts the absolute form, such as `http://host/callbacks/…`.
+ */
 export function redactUrl(url: string): string {
-  return url.replace(/^\/callbacks\/.*/i, '/callbacks/[redacted]').replace(/\?.*/, '');
+  return url.replace(/\/callbacks\/.*/i, '/callbacks/[redacted]').replace(/\?.*/, '');
 }
 
 const noStore: RequestHandler = (_request, response, next) => {

@@ -1,5 +1,6 @@
 import { type IncomingMessage } from 'node:http';
 import express, { type RequestHandler } from 'express';
+import { PayloadTooLarge } from '../../core/errors.js';
 
 /** Bounds of one body, after decompression. A document and its variables, the same as over WebSocket. */
 export const MAX_STREAM_OPERATION_BYTES = 64 * 1024;
@@ -39,16 +40,33 @@ export class RequestBodies {
 
   private bounded(maxBytes: number, parse: RequestHandler): RequestHandler {
     return (request, response, next) => {
-      this.track(request, maxBytes);
-      return parse(request, response, next);
+      let isDone = false;
+      const finish = (error?: unknown) => {
+        if (isDone) return;
+        isDone = true;
+        next(error);
+      };
+      // The parser would report it as well, but only when the rest of the body has arrived.
+      const refuse = () => finish(new PayloadTooLarge(maxBytes));
+      if (Number(request.headers['content-length'] ?? 0) > maxBytes) return refuse();
+      this.track(request, maxBytes, refuse);
+      return parse(request, response, finish);
     };
   }
 
-  private track(request: IncomingMessage, maxBytes: number): void {
+  private track(request: IncomingMessage, maxBytes: number, refuse: () => void): void {
     this.unfinished.set(request, 0);
+    let received = 0;
     // A compressed body can fill its bound with a few bytes.
     if (request.headers['content-encoding']) this.add(request, maxBytes);
-    else request.on('data', (chunk: Buffer) => this.add(request, chunk.length));
+    else
+      request.on('data', (chunk: Buffer) => {
+        received += chunk.length;
+        if (received <= maxBytes) return this.add(request, chunk.length);
+        // The parser has dropped what it had.
+        this.forget(request);
+        refuse();
+      });
     request.once('end', () => this.forget(request)).once('close', () => this.forget(request));
   }
 

@@ -14,6 +14,7 @@ import { close } from '../http/server/listen.js';
 import { createHttpApp } from '../http/server/http-app.js';
 import { RequestBodies } from '../http/server/request-bodies.js';
 import { UnreadBodies } from '../http/server/unread-bodies.js';
+import { UnreadResponses } from '../http/server/unread-responses.js';
 import { Sandbox } from '../sandbox/sandbox.js';
 import { FluxApi } from '../services/flux-api/flux-api.js';
 import { type Health } from '../services/health.js';
@@ -72,6 +73,8 @@ export async function startTransports(
   const unreadBodies = new UnreadBodies(server);
   cleanups.push(() => unreadBodies.stop());
   server.removeAllListeners('request');
+  const unreadResponses = new UnreadResponses(server);
+  cleanups.push(() => unreadResponses.stop());
   server.on(
     'request',
     unreadBodies.handler((request, response) => {

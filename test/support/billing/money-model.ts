@@ -34,8 +34,8 @@ export const moneyModel = {
   },
 
   /** It is unknown what became of an attempt. */
-  lose(task: ModelTask): void {
-    if (task.status === 'SUBMITTING') task.status = 'UNCONFIRMED';
+  lose(task: ModelTask, attempt: number): void {
+    if (attempt === task.attempts && task.status === 'SUBMITTING') task.status = 'UNCONFIRMED';
   },
 
   /** The upstream certainly made nothing in this attempt. */

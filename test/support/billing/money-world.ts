@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import { UpstreamError } from '../../../src/core/errors.js';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { type BudgetScope } from '../../../src/core/billing/money.js';
-import { type Task } from '../../../src/core/tasks/task.js';
+import { isFinal, type Task } from '../../../src/core/tasks/task.js';
 import { type TaskFailure } from '../../../src/core/tasks/task-failure.js';
 import { ApiKeyRepository, keyCreatedEntry } from '../../../src/db/access/api-key-repository.js';
 import { WorkspaceRepository } from '../../../src/db/access/workspace-repository.js';
@@ -104,6 +104,13 @@ export class MoneyWorld {
     );
   };
 
+  /** Another run of the submit job finds the task, whose process has ended or is only slow. */
+  async interrupt(id: string): Promise<void> {
+    const { tasks, results } = this.instance;
+    const task = await tasks.find(id);
+    if (task) await results.markUnconfirmed(task, 'The process ended.');
+  }
+
   async reportFailure(id: string, attempt: number): Promise<void> {
     const callback = { id: newId(), attempt, body: Buffer.from('{}') };
     await this.instance.results.apply(
@@ -122,11 +129,15 @@ export class MoneyWorld {
     await this.instance.results.apply(id, { kind: 'succeeded', images, ...UPSTREAM_IDS }, { actor: 'test' });
   }
 
-  /** As cancelTask and the deadline do: they change the status that they have read. */
+  /** As cancelTask and the deadline do: they change the status that they have read, and try again if it has changed. */
   async end(id: string, status: 'CANCELED' | 'EXPIRED'): Promise<void> {
     const { tasks } = this.instance;
-    const task = await tasks.find(id);
-    if (task) await tasks.transitionTo(id, status, { fromStatuses: [task.status], failure: FAILURE });
+    for (;;) {
+      const task = await tasks.find(id);
+      if (!task || isFinal(task.status)) return;
+      const fromStatuses = [task.status];
+      if (await tasks.transitionTo(id, status, { fromStatuses, failure: FAILURE })) return;
+    }
   }
 
   async rotateKey(): Promise<void> {
@@ -155,6 +166,10 @@ export class MoneyWorld {
     await budgets.set(this.budgetKey(scope), { amount: (tenths / 10).toFixed(1), currency: 'USD' });
   }
 
-  findBudget = (scope: Exclude<BudgetScope, 'END_USER'>) =>
-    this.instance.budgets.findCurrent(this.budgetKey(scope));
+  /** All budgets, in one read. */
+  findBudgets = () =>
+    this.instance.budgets.page({ workspaceId: this.workspaceId, endUserId: null }, null, {
+      after: null,
+      limit: 10,
+    });
 }

@@ -282,7 +282,7 @@ export type CancelTaskPayload = {
   outcome?: Maybe<CancelOutcome>;
   /** The task in its current state. Null if there are `userErrors`. */
   task?: Maybe<Task>;
-  /** Every problem with the input. Empty on success. */
+  /** The problems with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
@@ -305,7 +305,7 @@ export type CreateApiKeyPayload = {
   apiKey?: Maybe<ApiKey>;
   /** The new API key itself. It is shown only here. Null if there are `userErrors`. */
   secret?: Maybe<Scalars['String']['output']>;
-  /** Every problem with the input. Empty on success. */
+  /** The problems with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
@@ -330,7 +330,7 @@ export type CreateClientTokenPayload = {
   expiresAt?: Maybe<Scalars['DateTime']['output']>;
   /** The token itself. It is sent like an API key: `Authorization: Bearer …`. It is shown only here and is not stored. Null if there are `userErrors`. */
   token?: Maybe<Scalars['String']['output']>;
-  /** Every problem with the input. Empty on success. */
+  /** The problems with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
@@ -345,7 +345,7 @@ export type CreateUploadPayload = {
   __typename?: 'CreateUploadPayload';
   /** The upload link. Null if there are `userErrors`. */
   upload?: Maybe<Upload>;
-  /** Every problem with the input. Empty on success. */
+  /** The problems with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
@@ -364,7 +364,7 @@ export type CreateWorkspacePayload = {
   apiKey?: Maybe<ApiKey>;
   /** The API key itself. It is shown only here. Null if there are `userErrors`. */
   secret?: Maybe<Scalars['String']['output']>;
-  /** Every problem with the input. Empty on success. */
+  /** The problems with the input. Empty on success. */
   userErrors: Array<UserError>;
   /** The new workspace. Null if there are `userErrors`. */
   workspace?: Maybe<Workspace>;
@@ -381,7 +381,7 @@ export type DeleteImagePayload = {
   __typename?: 'DeleteImagePayload';
   /** The deleted image. Its record remains. Null if there are `userErrors`. */
   image?: Maybe<Image>;
-  /** Every problem with the input. Empty on success. */
+  /** The problems with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
@@ -418,7 +418,7 @@ export type EditImagePayload = {
   replayed: Scalars['Boolean']['output'];
   /** The task. Null if there are `userErrors`. */
   task?: Maybe<Task>;
-  /** Every problem with the input. Empty on success. */
+  /** The problems with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
@@ -474,7 +474,7 @@ export type GenerateImagesPayload = {
   replayed: Scalars['Boolean']['output'];
   /** The task. Null if there are `userErrors`. */
   task?: Maybe<Task>;
-  /** Every problem with the input. Empty on success. */
+  /** The problems with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
@@ -864,7 +864,7 @@ export type RedeliverWebhookPayload = {
   __typename?: 'RedeliverWebhookPayload';
   /** The task. Null if there are `userErrors`. */
   task?: Maybe<Task>;
-  /** Every problem with the input. Empty on success. */
+  /** The problems with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
@@ -879,7 +879,7 @@ export type ReplayCallbackPayload = {
   __typename?: 'ReplayCallbackPayload';
   /** The callback with its new verdict. Null if there are `userErrors`. */
   callback?: Maybe<Callback>;
-  /** Every problem with the input. Empty on success. */
+  /** The problems with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
@@ -896,7 +896,7 @@ export type RetryTaskPayload = {
   __typename?: 'RetryTaskPayload';
   /** The new task. Null if there are `userErrors`. */
   task?: Maybe<Task>;
-  /** Every problem with the input. Empty on success. */
+  /** The problems with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
@@ -911,7 +911,7 @@ export type RevokeApiKeyPayload = {
   __typename?: 'RevokeApiKeyPayload';
   /** The revoked API key. Null if there are `userErrors`. */
   apiKey?: Maybe<ApiKey>;
-  /** Every problem with the input. Empty on success. */
+  /** The problems with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
@@ -930,7 +930,7 @@ export type RotateApiKeyPayload = {
   apiKey?: Maybe<ApiKey>;
   /** The new API key itself. It is shown only here. Null if there are `userErrors`. */
   secret?: Maybe<Scalars['String']['output']>;
-  /** Every problem with the input. Empty on success. */
+  /** The problems with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 
@@ -943,7 +943,7 @@ export type RotateWebhookSecretInput = {
 /** Output of `rotateWebhookSecret`. */
 export type RotateWebhookSecretPayload = {
   __typename?: 'RotateWebhookSecretPayload';
-  /** Every problem with the input. Empty on success. */
+  /** The problems with the input. Empty on success. */
   userErrors: Array<UserError>;
   /** The new secret. Null if there are `userErrors`. */
   webhookSecret?: Maybe<WebhookSecret>;
@@ -966,7 +966,7 @@ export type SetBudgetPayload = {
   __typename?: 'SetBudgetPayload';
   /** The budget with its amounts in the current month. Null if it was removed or there are `userErrors`. */
   budget?: Maybe<Budget>;
-  /** Every problem with the input. Empty on success. */
+  /** The problems with the input. Empty on success. */
   userErrors: Array<UserError>;
 };
 

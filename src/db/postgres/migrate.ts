@@ -192,7 +192,6 @@ function concurrentIndexOf({ sql }: Migration): string | null {
  * down and serves no query. It is dropped and built again. An index that is valid was built before its record was lost.
  */
 async function buildIndex(client: Client, { name, sql, checksum }: Migration, index: string): Promise<void> {
-  const startedAt = new Date();
   try {
     // The build waits for every transaction that is open, however long. Nobody waits for it meanwhile, so it need not give up.
     await client.query('set lock_timeout = 0');
@@ -203,7 +202,7 @@ async function buildIndex(client: Client, { name, sql, checksum }: Migration, in
     if (rows[0]?.valid === false) await client.query(`drop index concurrently ${index}`);
     if (!rows[0]?.valid) await client.query(sql);
     await client.query(`set lock_timeout = ${LOCK_TIMEOUT_MS}`);
-    await client.query(bind(RECORD_MIGRATION, { id: randomUUID(), checksum, name, startedAt }));
+    await client.query(bind(RECORD_MIGRATION, { id: randomUUID(), checksum, name }));
   } catch (cause) {
     throw new Error(
       `The migration ${name} failed: ${(cause as Error).message}. Correct the cause, then start Darkroom again. It drops what is left of the index ${index}, and builds it again.`,

@@ -541,8 +541,9 @@ CREATE UNIQUE INDEX task_events_position_key ON task_events (position);
 CREATE INDEX task_events_task_id_position_idx ON task_events (task_id, position);
 CREATE INDEX task_events_workspace_id_position_idx ON task_events (workspace_id, position);
 -- seal_events() finds the unsealed events of the transactions that may have written some since it looked last. A sealed event
--- leaves a dead entry, which stays while a snapshot from before is open. So the transactions come first in this index.
-CREATE INDEX task_events_unsealed_idx ON task_events (transaction_id, seq) WHERE position IS NULL;
+-- leaves a dead entry, which stays while a snapshot from before is open. So the transactions come first in this index. Positions
+-- begin with 1. With "position IS NULL", the planner could choose an index on positions, and walk over all dead entries in it.
+CREATE INDEX task_events_unsealed_idx ON task_events (transaction_id, seq) WHERE coalesce(position, 0) = 0;
 
 -- The event log is append-only. Sealing sets an event's position once, and nothing else about an event ever changes.
 CREATE FUNCTION prevent_event_change() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -627,10 +628,10 @@ BEGIN
     -- One statement, so that the numbers are of the snapshot in which it looks for events. They are those of the transactions
     -- themselves, never of their savepoints, and so is transaction_id.
     WITH unsealed AS (
-        SELECT e.seq FROM task_events e WHERE e.position IS NULL AND e.transaction_id >= progress.next_transaction_id
+        SELECT e.seq FROM task_events e WHERE coalesce(e.position, 0) = 0 AND e.transaction_id >= progress.next_transaction_id
         UNION ALL
         SELECT e.seq FROM task_events e
-        WHERE e.position IS NULL AND e.transaction_id = ANY (progress.unfinished_transactions)
+        WHERE coalesce(e.position, 0) = 0 AND e.transaction_id = ANY (progress.unfinished_transactions)
           AND e.transaction_id < progress.next_transaction_id
     ), next AS (
         SELECT u.seq, row_number() OVER (ORDER BY u.seq) AS ordinal

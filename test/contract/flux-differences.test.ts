@@ -42,10 +42,10 @@ const EXPECTED_ERRORS: Record<FluxErrorCode, [upstream: [number, string], darkro
     [401, 'token_expired'],
     [500, 'api_error'],
   ],
-  // A timeout leaves open whether the request succeeded, but a task that has ended has certainly failed.
+  // The upstream may bill such a request, so no client may repeat it by itself.
   timeout: [
     [504, 'timeout'],
-    [500, 'api_error'],
+    [504, 'timeout'],
   ],
   bad_request: [
     [400, 'bad_request'],
@@ -124,7 +124,7 @@ describe('Darkroom and the upstream differ on purpose', () => {
       'in that a result without any image is a failure',
       withDirectives('images=0'),
       [200, undefined],
-      [500, 'api_error'],
+      [504, 'timeout'],
     ],
     [
       'in that a temporary refusal is not reported',

@@ -18,7 +18,6 @@ const PAYLOAD_CODES: Partial<Record<FluxErrorCode, FluxErrorCode>> = {
   no_token: 'api_error',
   invalid_token: 'api_error',
   token_expired: 'api_error',
-  timeout: 'api_error',
 };
 
 let upstream: FakeUpstream;
@@ -100,8 +99,8 @@ describe('the webhook of a task', () => {
     const task = await createTask(2);
     await app.postBody(task.path, successBody(2, [0, 1]));
     const error = {
-      code: 'api_error',
-      message: expect.stringMatching(/could not be downloaded from the upstream. Send a new request/),
+      code: 'timeout',
+      message: expect.stringMatching(/could not be downloaded from the upstream. A new request is billed again/),
     };
     const [received] = await waitForRequests(task);
     expect(webhookPayloadOf(received)).toEqual({

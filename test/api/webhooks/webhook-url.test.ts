@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   GenerateImagesDocument,
@@ -95,30 +94,6 @@ describe('webhookUrl', () => {
       const { userErrors } = await generate({ ...input, webhookUrl });
       expect(userErrors).toMatchObject([{ code: 'IDEMPOTENCY_CONFLICT' }]);
     }
-  });
-
-  test('is null in the hash of a request when it is absent', async () => {
-    const { task } = await generate({ webhookUrl: null });
-    const [row] = await app.rows<{ hash: string }>(
-      "SELECT encode(input_hash, 'hex') AS hash FROM tasks WHERE id = $1",
-      [task?.id],
-    );
-    const input = {
-      kind: 'GENERATE',
-      prompt: 'a request',
-      model: CHEAPEST_REQUEST.model,
-      size: CHEAPEST_REQUEST.size,
-      requestedCount: 1,
-      sourceImageId: null,
-      sourceImageUrl: null,
-      webhookUrl: null,
-      priority: 'NORMAL',
-      metadata: null,
-      idempotencyKey: null,
-      timeoutSeconds: 600,
-    };
-    const hash = createHash('sha256').update(JSON.stringify([input, null, null]));
-    expect(row?.hash).toBe(hash.digest('hex'));
   });
 });
 

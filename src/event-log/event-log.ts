@@ -139,32 +139,41 @@ export class EventLog {
 
   /** What hangs is left behind. If it ends after all, it finds that nothing is left to seal or to read. */
   private createWatchdogs(onFatal?: (reason: string) => void): Watchdog[] {
-    const replacements = {
-      sealing: () => {
-        this.seal = singleFlightWithRerun(() => this.sealBatch());
-        this.requestSeal();
-      },
-      notifications: () => this.listener.restart(),
-      reading: () => {
-        this.queryHead = singleFlight(() => this.events.headPosition());
-        this.readNewEvents = singleFlightWithRerun(() => this.readUntilHead());
-        void this.pollHead();
-        void this.readNewEvents();
-      },
-    };
-    const parts = Object.keys(replacements) as (keyof typeof replacements)[];
-    return parts.map(
-      (part) =>
-        new Watchdog({
-          part,
-          stalledMs: () => this.stalledMs[part] ?? 0,
-          stalledAfterMs: STALLED_AFTER_MS,
-          assertWritable: () => this.events.assertWritable(),
-          replace: replacements[part],
-          onFatal,
-          log: this.log,
-        }),
-    );
+    const shared = { stalledAfterMs: STALLED_AFTER_MS, log: this.log };
+    return [
+      new Watchdog({
+        ...shared,
+        part: 'sealing',
+        stalledMs: () => this.stalledMs.sealing ?? 0,
+        probe: () => this.events.probeSealing(),
+        replace: () => {
+          this.seal = singleFlightWithRerun(() => this.sealBatch());
+          this.requestSeal();
+        },
+        onFatal,
+      }),
+      new Watchdog({
+        ...shared,
+        part: 'reading',
+        stalledMs: () => this.stalledMs.reading ?? 0,
+        probe: () => this.events.headPosition(),
+        replace: () => {
+          this.queryHead = singleFlight(() => this.events.headPosition());
+          this.readNewEvents = singleFlightWithRerun(() => this.readUntilHead());
+          void this.pollHead();
+          void this.readNewEvents();
+        },
+        onFatal,
+      }),
+      new Watchdog({
+        ...shared,
+        part: 'notifications',
+        stalledMs: () => this.stalledMs.notifications ?? 0,
+        probe: () => this.events.headPosition(),
+        replace: () => this.listener.restart(),
+        // Never the reason to end the process: without notifications the head is read every 2 s.
+      }),
+    ];
   }
 
   private async sealBatch(): Promise<void> {

@@ -57,11 +57,12 @@ export class Worker {
   constructor(private readonly options: WorkerOptions) {
     const { heartbeat, instances, onFatal, log } = options;
     this.runs = new JobRuns(options);
-    const shared = { assertWritable: () => instances.assertWritable(), onFatal, log };
+    const shared = { onFatal, log };
     this.watchdogs = [
       new Watchdog({
         ...shared,
         part: 'queue',
+        probe: () => instances.probeQueue(),
         stalledMs: () => this.stalledMs.queue,
         ageMs: () => this.queueStart.ageMs,
         stalledAfterMs: QUEUE_STALLED_AFTER_MS,
@@ -70,6 +71,7 @@ export class Worker {
       new Watchdog({
         ...shared,
         part: 'heartbeat',
+        probe: () => instances.probeHeartbeat(),
         stalledMs: () => this.stalledMs.heartbeat,
         stalledAfterMs: HEARTBEAT_STALLED_AFTER_MS,
         replace: () => {

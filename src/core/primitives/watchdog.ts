@@ -9,11 +9,11 @@ export interface WatchdogOptions {
   ageMs?: () => number;
   /** The part is replaced after this long without progress. */
   stalledAfterMs: number;
-  /** Rejects while PostgreSQL does not respond or accepts no writes. A new part would not help then. */
-  assertWritable: () => Promise<void>;
+  /** Does with PostgreSQL what the part needs. Rejects while that is not possible, because a new part would not help then. */
+  probe: () => Promise<unknown>;
   /** Leaves what hangs behind, and starts the part again. */
   replace: () => void;
-  /** Called when replacing the part does not help. A new process is the last thing that can. */
+  /** Called when replacing the part does not help. A new process is the last thing that can. Absent: the process can do without. */
   onFatal?: ((reason: string) => void) | undefined;
   log: Logger;
 }
@@ -30,6 +30,7 @@ const MAX_FRUITLESS_REPLACEMENTS = 5;
  */
 export class Watchdog {
   private timer: NodeJS.Timeout | undefined;
+  private isProbing = false;
   private replacedAt = -Infinity;
   private fruitlessReplacements = 0;
 
@@ -45,12 +46,15 @@ export class Watchdog {
   }
 
   private async check(): Promise<void> {
-    const { part, stalledAfterMs, assertWritable, replace, onFatal, log } = this.options;
-    if (!this.isStalled) return;
+    const { part, stalledAfterMs, probe, replace, onFatal, log } = this.options;
+    if (!this.isStalled || this.isProbing) return;
+    this.isProbing = true;
     try {
-      await assertWritable();
+      await probe();
     } catch {
       return;
+    } finally {
+      this.isProbing = false;
     }
     if (this.timer === undefined || !this.isStalled) return;
     this.replacedAt = performance.now();

@@ -26,6 +26,14 @@ const SEAL = statement<{ batchSize: number }, { sealed: number | null }>(
   'seal-events',
   'SELECT seal_events(:batchSize) AS sealed',
 );
+/** Takes the locks of SEAL and commits, without changing anything. `PROBE_QUEUE` says why there is a message. */
+const PROBE_SEALING = statement(
+  'probe-sealing',
+  `
+  WITH log AS (SELECT FROM event_log FOR UPDATE NOWAIT),
+    locked AS (UPDATE task_events SET position = position WHERE false)
+  SELECT (SELECT count(*) FROM log), pg_logical_emit_message(true, 'darkroom', 'probe')`,
+);
 const HEAD = statement<object, { position: string; readAt: Date }>(
   'find-event-log-head',
   'SELECT position, clock_timestamp() AS "readAt" FROM event_log_head',
@@ -125,9 +133,9 @@ export class EventRepository {
     return row?.sealed ?? null;
   }
 
-  /** Resolves when PostgreSQL responds and accepts writes. Throws DatabaseUnavailable otherwise. */
-  async assertWritable(): Promise<void> {
-    await this.db.assertWritable();
+  /** Resolves when events could be sealed. Throws DatabaseUnavailable otherwise, also while another session is sealing. */
+  async probeSealing(): Promise<void> {
+    await this.db.query(PROBE_SEALING, {});
   }
 
   /**

@@ -21,10 +21,6 @@ export interface DatabaseOptions {
 const PRISMA_TRANSACTION_OPTIONS = { maxWait: 2 * CONNECT_TIMEOUT_MS, timeout: 30_000 };
 const READ_CLOCK = statement<object, { time: Date }>('read-clock', 'SELECT clock_timestamp() AS time');
 const PROBE_ROW_SECURITY = statement('probe-row-security', 'SELECT FROM tasks LIMIT 0');
-const IS_READ_ONLY = statement<object, { isReadOnly: boolean }>(
-  'is-read-only',
-  `SELECT current_setting('transaction_read_only')::bool AS "isReadOnly"`,
-);
 /** The role does not exist, we may not assume it, it may not read, or it does not find the tables. */
 const ROW_SECURITY_MISSING_STATES = /^(22023|42501|42P01)$/;
 /** The database pool: Prisma Client, and `query` for the statements that Prisma cannot make or that are hot. */
@@ -132,12 +128,6 @@ export class Database {
   /** Resolves when the database responds. Throws DatabaseUnavailable otherwise. */
   async ping(): Promise<void> {
     await translateUnavailable(() => this.pool.query('SELECT 1'));
-  }
-
-  /** Resolves when the database accepts writes, unlike a primary that was demoted. Throws DatabaseUnavailable otherwise. */
-  async assertWritable(): Promise<void> {
-    const [row] = await this.query(IS_READ_ONLY, {});
-    if (row?.isReadOnly !== false) throw new DatabaseUnavailable();
   }
 
   /** Waits for running statements, then closes every connection. */

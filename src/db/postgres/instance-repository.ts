@@ -39,13 +39,35 @@ const QUEUE_NEXT_RUN = statement<{ jobId: string; name: JobName; intervalMs: num
   'SELECT queue_next_run(:jobId::bigint, :name, :intervalMs::bigint)',
 );
 
+/**
+ * Statements that take the locks of a part of this process and commit, without changing anything. The message is written to the
+ * write-ahead log, so the commit waits for the disk and for synchronous standbys, as every other commit does.
+ */
+const PROBE_QUEUE = statement(
+  'probe-queue',
+  `
+  WITH locked AS (UPDATE graphile_worker._private_jobs SET run_at = run_at WHERE false)
+  SELECT pg_logical_emit_message(true, 'darkroom', 'probe')`,
+);
+const PROBE_HEARTBEAT = statement(
+  'probe-heartbeat',
+  `
+  WITH locked AS (UPDATE instances SET last_heartbeat_at = last_heartbeat_at WHERE false)
+  SELECT pg_logical_emit_message(true, 'darkroom', 'probe')`,
+);
+
 /** The rows of `instances`: the queues that are alive. */
 export class InstanceRepository {
   constructor(private readonly db: Database) {}
 
-  /** Resolves when PostgreSQL responds and accepts writes. Throws DatabaseUnavailable otherwise. */
-  async assertWritable(): Promise<void> {
-    await this.db.assertWritable();
+  /** Resolves when a queue could fetch a job. Throws DatabaseUnavailable otherwise. */
+  async probeQueue(): Promise<void> {
+    await this.db.query(PROBE_QUEUE, {});
+  }
+
+  /** Resolves when a heartbeat could be recorded. Throws DatabaseUnavailable otherwise. */
+  async probeHeartbeat(): Promise<void> {
+    await this.db.query(PROBE_HEARTBEAT, {});
   }
 
   /** Records that the queue with this ID is alive now. */

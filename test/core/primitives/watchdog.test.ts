@@ -15,7 +15,7 @@ function watch({ isHelpful = false, isWritable = true } = {}) {
     part: 'part',
     stalledMs: () => progress.ageMs,
     stalledAfterMs: 1,
-    assertWritable: () => {
+    probe: () => {
       state.checks += 1;
       return isWritable ? Promise.resolve() : Promise.reject(new Error('PostgreSQL is down'));
     },

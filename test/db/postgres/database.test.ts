@@ -36,12 +36,3 @@ test('one of two deadlocked transactions throws DatabaseUnavailable, and the oth
   const refused = ends.find((end) => end.status === 'rejected');
   expect(refused?.reason).toBeInstanceOf(DatabaseUnavailable);
 });
-
-test('a database that is read-only does not count as writable', async () => {
-  await database.assertWritable();
-  const name = new URL(own.url).pathname.slice(1);
-  await database.pool.query(`ALTER DATABASE ${name} SET default_transaction_read_only = on`);
-  const readOnly = new Database({ url: own.url, maxConnections: 1, log: pino({ level: 'silent' }) });
-  await expect(readOnly.assertWritable()).rejects.toThrow(DatabaseUnavailable);
-  await readOnly.close();
-});

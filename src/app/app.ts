@@ -61,6 +61,7 @@ async function buildAndStart(settings: Omit<AppContext, 'url'>): Promise<Omit<Ap
     sequences: new SequenceRepository(adapters.backgroundDb),
     worker,
   });
+  await services.receivedCallbacks.load();
   await startTransports(server, { ...services, health }, context);
   if (worker) {
     cleanups.push(() =>
@@ -71,8 +72,10 @@ async function buildAndStart(settings: Omit<AppContext, 'url'>): Promise<Omit<Ap
     );
     // The worker would otherwise take these submissions for interrupted ones.
     await services.submitOutcomes.applySpooled();
-    await worker.start();
   }
+  // Before the worker, which expires overdue tasks.
+  await services.receivedCallbacks.applyWaiting();
+  await worker?.start();
   cleanups.push(() => health.startDraining());
   return { url, firstApiKey };
 }

@@ -22,6 +22,7 @@ import { SignedLinks } from '../services/access/signed-links.js';
 import { Audit } from '../services/access/audit.js';
 import { Budgets } from '../services/billing/budgets.js';
 import { CallbackInbox } from '../services/callbacks/callback-inbox.js';
+import { CALLBACK_SPOOL_LIMITS, ReceivedCallbacks } from '../services/callbacks/received-callbacks.js';
 import { ClientTokens } from '../services/access/client-tokens.js';
 import { ConnectionLimits, LEASE_MS } from '../services/limits/connection-limits.js';
 import { OpenConnections } from '../services/limits/open-connections.js';
@@ -103,7 +104,8 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
   const results = new Results({ ...shared, backPressure });
   const sourceImages = new SourceImages({ ...shared, signedLinks });
   const pricing = new RequestPricing(shared);
-  const spool = new Spool(join(config.dataDir, 'spool'));
+  const spoolDir = join(config.dataDir, 'spool');
+  const spool = new Spool(spoolDir);
   const submitOutcomes = new SubmitOutcomes({ ...shared, backPressure, results, spool });
   const generation = new Generation({
     ...shared,
@@ -115,6 +117,18 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     pricing,
     rateLimits,
   });
+  const receivedCallbacks = new ReceivedCallbacks({
+    ...shared,
+    generation,
+    spool: new Spool(join(spoolDir, 'callbacks'), CALLBACK_SPOOL_LIMITS),
+  });
+  cleanups.push(() =>
+    stopWithin(
+      CLEANUP_TIMEOUT_MS,
+      'applying what waits in the spool',
+      Promise.all([submitOutcomes.stop(), receivedCallbacks.stop()]),
+    ),
+  );
   const secrets = new WebhookSecrets(shared);
   const webhookSender = new WebhookSender({
     ...shared,
@@ -190,6 +204,7 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     rateLimits,
     generation,
     submitOutcomes,
+    receivedCallbacks,
     webhookSender,
     webhookSecrets: secrets,
     imageIngest,

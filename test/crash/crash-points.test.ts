@@ -174,8 +174,9 @@ describe('a service that is killed', () => {
   );
 
   test('is tested at every crash point', () => {
-    // webhook-answered.test.ts covers this point.
-    const points = [...SCENARIOS.map(({ point }) => point), 'webhook-acknowledged'];
+    // webhook-answered.test.ts and spooled-callbacks.test.ts cover these points.
+    const elsewhere = ['webhook-acknowledged', 'callback-spooled', 'spooled-applied'];
+    const points = [...SCENARIOS.map(({ point }) => point), ...elsewhere];
     expect(points.sort()).toEqual(Object.keys(CRASH_POINTS).sort());
   });
 });

@@ -8,6 +8,9 @@ export const CRASH_POINTS = {
   'wait-result-received': 'In `wait` mode, only this process has the finished result.',
   'callback-read': 'The upstream posted its only copy of the result, and nothing is written yet.',
   'callback-saved': 'The result is committed, but the upstream has no response and may post it again.',
+  'callback-spooled': 'PostgreSQL is away. The callback is on the disk, but the upstream has no response.',
+  'spooled-applied':
+    'What waited on the disk is committed, but its file is still there and is applied again.',
   'webhook-acknowledged': 'The endpoint accepted the webhook, but no row records it, so it is posted again.',
   'image-downloaded': 'The bytes are only in a temporary file, and the URL may be dead by the next attempt.',
   'image-bytes-stored': 'The bytes are in the store, but no row refers to them.',

@@ -1,4 +1,4 @@
-import { minIdAt } from '../../core/primitives/ids.js';
+import { idTime, minIdAt } from '../../core/primitives/ids.js';
 import { type Callback, type CallbackVerdict } from '../../core/callbacks/callback.js';
 import { type Visibility } from '../../core/access/visibility.js';
 import { IS_TASK_VISIBLE_SQL } from '../access/visibility-filter.js';
@@ -7,11 +7,11 @@ import { statement } from '../postgres/statement.js';
 import { type RawCallback } from '../tasks/task-transition.js';
 
 /** For callbacks without a new result. The statement that changes the task saves the others. */
-const SAVE = statement<RawCallback & { taskId: string; verdict: CallbackVerdict }>(
+const SAVE = statement<RawCallback & { receivedAt: Date; taskId: string; verdict: CallbackVerdict }>(
   'save-callback',
   `
-  INSERT INTO callbacks (id, workspace_id, task_id, attempt, verdict, body)
-  SELECT :id, (SELECT workspace_id FROM tasks WHERE id = :taskId), :taskId, :attempt::smallint, :verdict, :body
+  INSERT INTO callbacks (id, received_at, workspace_id, task_id, attempt, verdict, body)
+  SELECT :id, :receivedAt, (SELECT workspace_id FROM tasks WHERE id = :taskId), :taskId, :attempt::smallint, :verdict, :body
   ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict
   WHERE callbacks.verdict NOT IN ('APPLIED', 'EARLY', 'LATE')`,
 );
@@ -50,7 +50,7 @@ export class CallbackRepository {
 
   /** Saves a callback, or updates the verdict of a saved one unless its result was applied. */
   async save(callback: RawCallback, taskId: string, verdict: CallbackVerdict): Promise<void> {
-    await this.db.query(SAVE, { ...callback, taskId, verdict });
+    await this.db.query(SAVE, { ...callback, receivedAt: idTime(callback.id), taskId, verdict });
   }
 
   async find({ workspaceId, endUserId, taskIds }: Visibility, id: string): Promise<Callback | null> {

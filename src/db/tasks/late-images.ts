@@ -47,8 +47,8 @@ export const ADD_LATE_IMAGES = statement<ReturnType<typeof lateImagesParameters>
     SELECT enqueue_job('ingest-images', json_build_object('taskId', id)) FROM task
     WHERE EXISTS (SELECT FROM image)
   ), callback AS (
-    INSERT INTO callbacks (id, workspace_id, task_id, attempt, verdict, body)
-    SELECT :callbackId::uuid, workspace_id, id, :callbackAttempt::smallint, 'LATE', :callbackBody
+    INSERT INTO callbacks (id, received_at, workspace_id, task_id, attempt, verdict, body)
+    SELECT :callbackId::uuid, :callbackReceivedAt::timestamptz, workspace_id, id, :callbackAttempt::smallint, 'LATE', :callbackBody
     FROM task WHERE :callbackId::uuid IS NOT NULL AND EXISTS (SELECT FROM image)
     ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict
   ),${ledgerMovementSql(

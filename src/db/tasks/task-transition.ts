@@ -1,6 +1,7 @@
 import { type CallbackVerdict } from '../../core/callbacks/callback.js';
 import { type EventType, type NewTaskEvent } from '../../core/events/task-event.js';
 import { type UpstreamMetadata } from '../../core/images/image.js';
+import { idTime } from '../../core/primitives/ids.js';
 import { type NewJob } from '../../core/primitives/jobs.js';
 import { type TaskFailure } from '../../core/tasks/task-failure.js';
 import { isFinal, statusesBefore, type Task, type TaskStatus } from '../../core/tasks/task.js';
@@ -23,7 +24,7 @@ export interface NewImage {
 export const NEW_IMAGE_COLUMNS =
   'id uuid, index smallint, "upstreamUrl" text, seed text, "inferenceSeconds" double precision, "upstreamMetadata" jsonb';
 
-/** A callback's ID, its unparsed body, and the submission attempt whose link it was posted to. Null: unknown. */
+/** A callback's ID, whose time is that of its arrival, its unparsed body, and the submission attempt of its link. Null: unknown. */
 export interface RawCallback {
   id: string;
   attempt: number | null;
@@ -115,8 +116,8 @@ export function transitionTaskSql({
     FROM task, jsonb_to_recordset(:jobs::jsonb) AS new(name text, payload json)
   ), callback AS (
     -- EARLY: the callback arrived before the response to the submission was read.
-    INSERT INTO callbacks (id, workspace_id, task_id, attempt, verdict, body)
-    SELECT :callbackId::uuid, workspace_id, id, :callbackAttempt::smallint,
+    INSERT INTO callbacks (id, received_at, workspace_id, task_id, attempt, verdict, body)
+    SELECT :callbackId::uuid, :callbackReceivedAt::timestamptz, workspace_id, id, :callbackAttempt::smallint,
            CASE WHEN submitted_at IS NULL OR submitted_at = finished_at THEN 'EARLY' ELSE 'APPLIED' END::callback_verdict,
            :callbackBody
     FROM task WHERE :callbackId::uuid IS NOT NULL
@@ -151,10 +152,15 @@ export function transitionParameters(status: TaskStatus, transition: TaskTransit
   };
 }
 
-/** The parameters `:callbackId`, `:callbackAttempt` and `:callbackBody`. */
+/** The parameters `:callbackId`, `:callbackReceivedAt`, `:callbackAttempt` and `:callbackBody`. */
 export function callbackParameters(callback: RawCallback | undefined) {
   const { id = null, attempt = null, body = null } = callback ?? {};
-  return { callbackId: id, callbackAttempt: attempt, callbackBody: body };
+  return {
+    callbackId: id,
+    callbackReceivedAt: id === null ? null : idTime(id),
+    callbackAttempt: attempt,
+    callbackBody: body,
+  };
 }
 
 /** Changes the status of one task. Returns no row when its status or attempt does not allow it. */

@@ -2,11 +2,11 @@ import express, { type RequestHandler, type Router } from 'express';
 import { BadRequest, Unauthenticated } from '../../core/errors.js';
 import { newId } from '../../core/primitives/ids.js';
 import { type SignedLinks } from '../../services/access/signed-links.js';
-import { type Generation } from '../../services/tasks/generation.js';
+import { type ReceivedCallbacks } from '../../services/callbacks/received-callbacks.js';
 import { MAX_CALLBACK_BYTES, type RequestBodies } from '../server/request-bodies.js';
 
 export interface CallbackServices {
-  generation: Generation;
+  receivedCallbacks: ReceivedCallbacks;
   signedLinks: SignedLinks;
   bodies: RequestBodies;
 }
@@ -16,7 +16,7 @@ export interface CallbackServices {
  * every accepted callback, also to a duplicate. The upstream promises no retries, so an error status is reserved for what
  * was not accepted.
  */
-export function callbackRoutes({ generation, signedLinks, bodies }: CallbackServices): Router {
+export function callbackRoutes({ receivedCallbacks, signedLinks, bodies }: CallbackServices): Router {
   const router = express.Router();
   const authenticate: RequestHandler<{ taskId: string; token: string }> = ({ params }, _response, next) => {
     if (signedLinks.verifyCallbackToken(params.taskId, params.token) !== null) return next();
@@ -29,7 +29,7 @@ export function callbackRoutes({ generation, signedLinks, bodies }: CallbackServ
     const { taskId, token } = request.params;
     const attempt = signedLinks.verifyCallbackToken(taskId, token);
     const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-    const verdict = await generation.receiveCallback(taskId, { id: newId(), attempt, body });
+    const verdict = await receivedCallbacks.receive(taskId, { id: newId(), attempt, body });
     if (verdict === 'MALFORMED') {
       throw new BadRequest('The body is not a result. The task continues. Send the result again as JSON.');
     }

@@ -6,7 +6,7 @@ import { pinoHttp } from 'pino-http';
 import { NotFound } from '../../core/errors.js';
 import { newId } from '../../core/primitives/ids.js';
 import { type SignedLinks } from '../../services/access/signed-links.js';
-import { type Generation } from '../../services/tasks/generation.js';
+import { type ReceivedCallbacks } from '../../services/callbacks/received-callbacks.js';
 import { type Health } from '../../services/health.js';
 import { type ImageServing } from '../../services/images/image-serving.js';
 import { type TokenSigning } from '../../services/access/token-signing.js';
@@ -26,7 +26,7 @@ import { usageRoutes } from '../billing/usage-routes.js';
 export interface HttpServices extends AuthServices {
   tokenSigning: TokenSigning;
   signedLinks: SignedLinks;
-  generation: Generation;
+  receivedCallbacks: ReceivedCallbacks;
   health: Health;
   imageServing: ImageServing;
   uploads: Uploads;

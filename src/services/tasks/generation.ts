@@ -12,22 +12,15 @@ import { PACED_CLAIM_INTERVAL_MS, PROBE_DELAY_MS, type Reachability } from '../.
 import { requireCanCreate } from '../access/access.js';
 import { resolveEndUser } from '../access/end-user.js';
 import { type SignedLinks } from '../access/signed-links.js';
-import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
 import { type RateLimits } from '../limits/rate-limits.js';
 import { type SourceImages } from './source-images.js';
 import { hashRequest, type ImageRequest, validateImageRequest } from './request-validation.js';
-import { isFinalResult, type Results } from './results.js';
+import { type FinalResult, isFinalResult, type Results } from './results.js';
 import { type SubmitOutcomes } from './submit-outcomes.js';
 import { type RequestPricing } from '../billing/request-pricing.js';
 import { type BackPressure } from './back-pressure.js';
 import { FairScheduler } from './fair-scheduler.js';
 import { type Dependencies } from '../dependencies.js';
-
-/**
- * How long to retry writing a callback while PostgreSQL is unavailable. The upstream posts each callback once, and waits at
- * least 10 s for the response.
- */
-const CALLBACK_RETRY_LIMIT_MS = 8_000;
 
 /** What a request is for, and where it came from, apart from its caller. */
 export interface RequestOrigin {
@@ -212,18 +205,19 @@ export class Generation {
    */
   async receiveCallback(taskId: string, callback: RawCallback): Promise<CallbackVerdict> {
     crashIfArmed('callback-read');
-    const result = this.deps.upstream.parseCallback(Buffer.from(callback.body));
-    const applyCallback = async () => {
-      const verdict =
-        result && isFinalResult(result)
-          ? await this.deps.results.apply(taskId, result, { actor: EVENT_ACTORS.upstreamCallback, callback })
-          : 'MALFORMED';
-      if (verdict !== 'APPLIED' && verdict !== 'EARLY')
-        await this.deps.callbacks.save(callback, taskId, verdict);
-      return verdict;
-    };
-    const verdict = await retryUntilDatabaseReturns(applyCallback, this.deps.log, CALLBACK_RETRY_LIMIT_MS);
+    const result = this.parseResult(callback.body);
+    const verdict = result
+      ? await this.deps.results.apply(taskId, result, { actor: EVENT_ACTORS.upstreamCallback, callback })
+      : 'MALFORMED';
+    if (verdict !== 'APPLIED' && verdict !== 'EARLY')
+      await this.deps.callbacks.save(callback, taskId, verdict);
     crashIfArmed('callback-saved');
     return verdict;
+  }
+
+  /** The result in the body of a callback. Null if it is not one. */
+  parseResult(body: Uint8Array): FinalResult | null {
+    const result = this.deps.upstream.parseCallback(Buffer.from(body));
+    return result && isFinalResult(result) ? result : null;
   }
 }

@@ -28,7 +28,7 @@ export type SubmitResponse = Extract<UpstreamResult, { kind: 'accepted' | 'succe
 export type SubmittedTask = Pick<Task, 'id' | 'attempts' | 'uncountedAttempts'>;
 
 /** A result that the upstream will not change any more. */
-type FinalResult = Extract<UpstreamResult, { kind: 'succeeded' | 'failed' }>;
+export type FinalResult = Extract<UpstreamResult, { kind: 'succeeded' | 'failed' }>;
 
 /** How a result arrived. */
 interface ResultSource {

@@ -2,6 +2,7 @@ import { DatabaseUnavailable, UpstreamError, type UpstreamErrorData } from '../.
 import { type Task } from '../../core/tasks/task.js';
 import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
 import { type Spool } from '../../storage/spool.js';
+import { SpoolDrain } from '../../storage/spool-drain.js';
 import { type Dependencies } from '../dependencies.js';
 import { type BackPressure } from './back-pressure.js';
 import { type Results, type SubmitResponse, type SubmittedTask } from './results.js';
@@ -20,6 +21,8 @@ interface KeptOutcome {
  */
 export class SubmitOutcomes {
   private readonly upstreamFailures = new UpstreamFailures();
+  /** What earlier processes left. This one applies its own outcomes, because its jobs wait for them. */
+  private readonly leftovers: SpoolDrain;
 
   constructor(
     private readonly deps: Pick<Dependencies, 'log'> & {
@@ -27,7 +30,13 @@ export class SubmitOutcomes {
       results: Results;
       spool: Spool;
     },
-  ) {}
+  ) {
+    this.leftovers = new SpoolDrain({
+      ...deps,
+      subject: 'the outcome of a submission',
+      apply: (outcome) => this.applyEarlier(outcome as KeptOutcome),
+    });
+  }
 
   /** Resolves when the response is applied. Waits for PostgreSQL for as long as the process lives. */
   async applyResponse(task: Task, result: SubmitResponse): Promise<void> {
@@ -53,23 +62,13 @@ export class SubmitOutcomes {
 
   /** Applies the outcomes that an earlier process left in the spool. A file that cannot be read stays, and is logged. */
   async applySpooled(): Promise<void> {
-    const { spool, log } = this.deps;
-    for (const name of await spool.list()) {
-      try {
-        const outcome = (await spool.read(name)) as KeptOutcome;
-        await this.applyEarlier(outcome);
-        await spool.remove(name);
-        log.warn(
-          { taskId: outcome.task.id },
-          'applied the outcome of a submission that an earlier process had left in the spool',
-        );
-      } catch (error) {
-        log.error(
-          { err: error, name },
-          'the outcome of a submission in the spool could not be applied; it is tried again at the next start',
-        );
-      }
-    }
+    await this.leftovers.load();
+    await this.leftovers.applyWaiting();
+  }
+
+  /** What an earlier process left and PostgreSQL has not taken stays for the next start. */
+  stop(): Promise<void> {
+    return this.leftovers.stop();
   }
 
   /** Without back-pressure, because an old refusal says nothing about the upstream's load or about the account of today. */

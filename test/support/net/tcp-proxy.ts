@@ -8,7 +8,7 @@ export class TcpProxy {
   private port = 0;
   private frozen = false;
 
-  private constructor(private readonly target: { host: string; port: number }) {}
+  private constructor(private target: { host: string; port: number }) {}
 
   static async open(target: { host: string; port: number }): Promise<TcpProxy> {
     const proxy = new TcpProxy(target);
@@ -23,6 +23,12 @@ export class TcpProxy {
     url.hostname = '127.0.0.1';
     url.port = String(proxy.port);
     return { proxy, url: url.href };
+  }
+
+  /** Forwards new connections to another port, such as that of a server that was started again. */
+  forwardTo(databaseUrl: string): void {
+    const { hostname: host, port } = new URL(databaseUrl);
+    this.target = { host, port: Number(port) };
   }
 
   /** Destroys all connections and refuses new ones. */

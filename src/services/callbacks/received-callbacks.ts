@@ -1,0 +1,101 @@
+import { type CallbackVerdict } from '../../core/callbacks/callback.js';
+import { DatabaseUnavailable } from '../../core/errors.js';
+import { crashIfArmed } from '../../core/primitives/crash-points.js';
+import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
+import { type RawCallback } from '../../db/tasks/task-transition.js';
+import { type Spool, type SpoolLimits } from '../../storage/spool.js';
+import { SpoolDrain } from '../../storage/spool-drain.js';
+import { type Dependencies } from '../dependencies.js';
+import { type Generation } from '../tasks/generation.js';
+
+/**
+ * For an hour-long outage with three callbacks a second, of which each has about 2 kB. The bytes bound what a few callbacks of
+ * 10 MB take from the disk, which PostgreSQL and the images may share.
+ */
+export const CALLBACK_SPOOL_LIMITS: SpoolLimits = { maxFiles: 10_000, maxBytes: 256 * 1024 * 1024 };
+
+/**
+ * How long to retry writing a callback that the disk does not take. The upstream posts each callback once, and waits at least
+ * 10 s for the response.
+ */
+const RETRY_LIMIT_MS = 8_000;
+
+/** A callback in the spool. Its ID has the time of its arrival. */
+interface SpooledCallback {
+  taskId: string;
+  id: string;
+  attempt: number | null;
+  /** In base64, because it can be anything. */
+  body: string;
+}
+
+export interface ReceivedCallbacksDependencies extends Pick<Dependencies, 'log'> {
+  generation: Generation;
+  spool: Spool;
+}
+
+/**
+ * Receives the upstream's callbacks. The upstream posts each of them once, and nothing else knows the result of an UNCONFIRMED
+ * task. So while PostgreSQL is unavailable, a callback waits on the disk of this instance, and is applied when PostgreSQL
+ * returns, or at the next start. The callbacks of one task are applied in the order in which this instance received them.
+ */
+export class ReceivedCallbacks {
+  private readonly spooled: SpoolDrain;
+
+  constructor(private readonly deps: ReceivedCallbacksDependencies) {
+    this.spooled = new SpoolDrain({
+      ...deps,
+      subject: 'a callback',
+      apply: (callback) => this.applySpooled(callback as SpooledCallback),
+    });
+  }
+
+  /**
+   * Resolves when the callback is in PostgreSQL, with its verdict, or on the disk (`SPOOLED`). A body that is not a result is
+   * MALFORMED in either case. Throws DatabaseUnavailable if it is in neither of them.
+   */
+  async receive(taskId: string, callback: RawCallback): Promise<CallbackVerdict | 'SPOOLED'> {
+    const { generation, log } = this.deps;
+    const startedAt = performance.now();
+    const apply = async () => {
+      // Not before the callbacks that were acknowledged earlier.
+      if (this.spooled.isWaiting(taskId)) throw new DatabaseUnavailable();
+      return generation.receiveCallback(taskId, callback);
+    };
+    try {
+      return await apply();
+    } catch (error) {
+      if (!(error instanceof DatabaseUnavailable)) throw error;
+    }
+    const { id, attempt, body } = callback;
+    const value = { taskId, id, attempt, body: Buffer.from(body).toString('base64') };
+    try {
+      await this.spooled.keep(`${taskId}-${id}`, value satisfies SpooledCallback);
+    } catch (error) {
+      log.error({ err: error, taskId }, 'a callback could not be written to the spool');
+      const leftMs = RETRY_LIMIT_MS - (performance.now() - startedAt);
+      return retryUntilDatabaseReturns(apply, log, Math.max(0, leftMs));
+    }
+    crashIfArmed('callback-spooled');
+    log.warn({ taskId }, 'PostgreSQL is unavailable; a callback waits in the spool');
+    return generation.parseResult(body) ? 'SPOOLED' : 'MALFORMED';
+  }
+
+  /** Finds the callbacks that an earlier process left, so that later ones of the same tasks are applied after them. */
+  load(): Promise<void> {
+    return this.spooled.load();
+  }
+
+  /** Resolves when all callbacks in the spool are applied, or PostgreSQL is away. They are then tried again until `stop`. */
+  applyWaiting(): Promise<void> {
+    return this.spooled.applyWaiting();
+  }
+
+  stop(): Promise<void> {
+    return this.spooled.stop();
+  }
+
+  private async applySpooled({ taskId, id, attempt, body }: SpooledCallback): Promise<void> {
+    await this.deps.generation.receiveCallback(taskId, { id, attempt, body: Buffer.from(body, 'base64') });
+  }
+}

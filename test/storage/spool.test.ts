@@ -1,0 +1,56 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { Spool, SpoolFull } from '../../src/storage/spool.js';
+
+let parent: string;
+let directory: string;
+beforeEach(async () => {
+  parent = await mkdtemp(join(tmpdir(), 'darkroom-spool-'));
+  directory = join(parent, 'new', 'spool');
+});
+afterEach(() => rm(parent, { recursive: true }));
+
+test('keeps values by name for the next process', async () => {
+  await new Spool(directory).write('b', { n: 1 });
+  await new Spool(directory).write('a', { n: 2 });
+  await new Spool(directory).write('b', { n: 3 });
+  const next = new Spool(directory);
+  expect(await next.list()).toEqual(['a', 'b']);
+  expect(await next.read('b')).toEqual({ n: 3 });
+  await next.remove('b');
+  expect(await next.list()).toEqual(['a']);
+  expect(await next.read('b')).toBeNull();
+});
+
+test('has room for a number of files, also when many are written at once', async () => {
+  const spool = new Spool(directory, { maxFiles: 3, maxBytes: 1_000 });
+  const writes = Array.from({ length: 5 }, (_, n) => spool.write(`${n}`, {}));
+  const results = await Promise.allSettled(writes);
+  expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(3);
+  expect(await readdir(directory)).toEqual(['0.json', '1.json', '2.json']);
+  await spool.remove('1');
+  await spool.write('5', {});
+  await expect(spool.write('6', {})).rejects.toThrow(SpoolFull);
+});
+
+test('has room for a number of bytes, of which it counts those of an earlier process', async () => {
+  await new Spool(directory).write('earlier', { text: 'x'.repeat(500) });
+  const spool = new Spool(directory, { maxFiles: 10, maxBytes: 1_000 });
+  await spool.list();
+  await expect(spool.write('later', { text: 'x'.repeat(500) })).rejects.toThrow(SpoolFull);
+  await spool.write('earlier', { text: 'x'.repeat(900) });
+  await expect(spool.write('later', { text: 'x'.repeat(100) })).rejects.toThrow(SpoolFull);
+  await spool.remove('earlier');
+  await spool.write('later', { text: 'x'.repeat(500) });
+});
+
+test('leaves no part of a value that the disk does not take, and no room is lost', async () => {
+  await writeFile(join(parent, 'new'), 'a file where the folder should be');
+  const spool = new Spool(directory, { maxFiles: 1, maxBytes: 1_000 });
+  await expect(spool.write('a', {})).rejects.toThrow('ENOTDIR');
+  await rm(join(parent, 'new'));
+  await spool.write('b', {});
+  expect(await readdir(directory)).toEqual(['b.json']);
+});

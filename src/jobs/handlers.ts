@@ -54,6 +54,7 @@ export function createJobHandlers(services: JobServices) {
     'delete-old-records': async (_payload: unknown, { signal }: RecurringRun) => {
       await services.webhookSender.deleteOldDeliveries(signal);
       await services.rateLimits.deleteEndedWindows(signal);
+      await services.rateLimits.deleteExpiredLeases(signal);
       await services.audit.deleteOldFailures(signal);
     },
 

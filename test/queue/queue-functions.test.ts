@@ -130,3 +130,59 @@ describe('a recurring job', () => {
     expect(await ensure(['reconcile-tasks'], [1_000])).toBeGreaterThan(19_000);
   });
 });
+
+describe('a submit job that has failed often', () => {
+  const sweep = () => sql.query('SELECT handle_failed_jobs()');
+  const isAvailable = async () =>
+    (await sql.query<{ is: boolean }>('SELECT is_available AS is FROM graphile_worker._private_jobs')).rows[0]
+      ?.is;
+
+  test('is due within a minute, although the queue would wait for hours', async () => {
+    await sql.query(`SELECT enqueue_job('submit-task', '{}')`);
+    await sql.query(
+      `UPDATE graphile_worker._private_jobs SET attempts = 9, run_at = now() + exp(9) * interval '1 s'`,
+    );
+    await sweep();
+    const [job] = await readJobs();
+    expect(job?.dueInMs).toBeGreaterThan(50_000);
+    expect(job?.dueInMs).toBeLessThanOrEqual(60_000);
+  });
+
+  test('is never given up, and the numbers of its runs go on', async () => {
+    await sql.query(`SELECT enqueue_job('submit-task', '{}')`);
+    await sql.query('UPDATE graphile_worker._private_jobs SET attempts = max_attempts');
+    expect(await isAvailable()).toBe(false);
+    await sweep();
+    expect(await isAvailable()).toBe(true);
+    const { rows } = await sql.query('SELECT attempts FROM graphile_worker._private_jobs');
+    expect(rows).toEqual([{ attempts: 25 }]);
+  });
+
+  test('stays as it is while it runs, and so do other jobs', async () => {
+    await sql.query(`SELECT enqueue_job('submit-task', '{}'), enqueue_job('ingest-images', '{}')`);
+    await sql.query(
+      `UPDATE graphile_worker._private_jobs j SET attempts = 25, run_at = now() + interval '6 h',
+         locked_at = CASE WHEN t.identifier = 'submit-task' THEN now() END
+       FROM graphile_worker._private_tasks t WHERE t.id = j.task_id`,
+    );
+    await sweep();
+    expect((await readJobs()).every(({ dueInMs }) => dueInMs > 3_600_000)).toBe(true);
+  });
+});
+
+test('jobs of other names that the queue has given up are deleted after a week, and recurring ones are kept', async () => {
+  await ensure(['reconcile-tasks'], [1_000]);
+  await sql.query(`SELECT enqueue_job('ingest-images', json_build_object('age', age), -86400000 * age)
+    FROM unnest(ARRAY[8, 6]) age`);
+  await sql.query('UPDATE graphile_worker._private_jobs SET attempts = max_attempts');
+  await sql.query(
+    `UPDATE graphile_worker._private_jobs SET run_at = now() - interval '8 days' WHERE key IS NOT NULL`,
+  );
+  await sql.query(`SELECT enqueue_job('ingest-images', '{"age": 9}', -86400000 * 9)`);
+  await sql.query('SELECT handle_failed_jobs()');
+  expect((await readJobs()).map(({ name, payload }) => [name, payload])).toEqual([
+    ['reconcile-tasks', {}],
+    ['ingest-images', { age: 6 }],
+    ['ingest-images', { age: 9 }],
+  ]);
+});

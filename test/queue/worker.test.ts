@@ -114,6 +114,14 @@ describe('a job', () => {
     expect(runs.map(({ attempt }) => attempt)).toEqual([1, 2]);
   });
 
+  test('that submits tasks runs even after 25 runs that ended with their processes', async () => {
+    await addJob('submit-task', 'a');
+    await sql.query('UPDATE graphile_worker._private_jobs SET attempts = max_attempts');
+    const { runs } = await startWorker();
+    await waitFor('the job to finish', async () => (await readJobs()).length === 0);
+    expect(runs).toMatchObject([{ name: 'submit-task', taskId: 'a', attempt: 26 }]);
+  });
+
   test('that throws a permanent error is not retried', async () => {
     const { runs } = await startWorker(() => {
       throw new ImageUnavailable('hopeless', { retryable: false });

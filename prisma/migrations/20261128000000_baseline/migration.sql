@@ -86,6 +86,9 @@ CREATE INDEX darkroom_running_jobs_idx ON graphile_worker._private_jobs (locked_
 CREATE INDEX darkroom_unblocked_jobs_idx ON graphile_worker._private_jobs (priority, run_at)
     WHERE is_available AND (flags ?| ARRAY['upstream']) IS NOT TRUE;
 
+-- The jobs that have failed often, which handle_failed_jobs reads. Usually there are none.
+CREATE INDEX darkroom_often_failed_jobs_idx ON graphile_worker._private_jobs (is_available, run_at) WHERE attempts >= 4;
+
 -- Adds a job that is due after delay_ms. graphile_worker.add_job does the same, but every call of it takes a value of a
 -- 32-bit sequence, and a sequence that has run out fails every creation of a task. Here, only the first job of a name does.
 CREATE FUNCTION enqueue_job(job_name TEXT, job_payload JSON, delay_ms BIGINT DEFAULT 0, job_flags TEXT[] DEFAULT NULL)
@@ -127,6 +130,30 @@ RETURNS DOUBLE PRECISION LANGUAGE sql AS $$
 
     SELECT coalesce(max(extract(epoch FROM now() - j.run_at)) * 1000, 0)
     FROM graphile_worker._private_jobs j WHERE j.key = ANY (job_names) AND j.locked_at IS NULL AND j.run_at < now();
+$$;
+
+-- Decides about jobs that have failed often, also because their processes ended. The queue lets the delay grow to six hours, and
+-- gives a job up after 25 attempts. Queued tasks would wait without a submit job until their deadlines, so submit jobs are due
+-- within a minute and never given up. `attempts` only grows, because it tells the runs of a job apart. Other jobs are repeated by
+-- recurring ones, which go by the rows of images and webhooks, so their jobs are only deleted, a week after they were given up.
+CREATE FUNCTION handle_failed_jobs() RETURNS VOID LANGUAGE sql AS $$
+    UPDATE graphile_worker._private_jobs SET max_attempts = least(attempts + 25, 32767) WHERE id IN (
+        SELECT j.id FROM graphile_worker._private_jobs j
+        WHERE NOT j.is_available AND j.attempts >= 4 AND j.attempts >= j.max_attempts AND j.locked_at IS NULL
+          AND j.task_id = (SELECT t.id FROM graphile_worker._private_tasks t WHERE t.identifier = 'submit-task')
+        LIMIT 1000 FOR UPDATE SKIP LOCKED);
+
+    UPDATE graphile_worker._private_jobs SET run_at = now() + interval '1 minute' WHERE id IN (
+        SELECT j.id FROM graphile_worker._private_jobs j
+        WHERE j.is_available AND j.attempts >= 4 AND j.run_at > now() + interval '1 minute'
+          AND j.task_id = (SELECT t.id FROM graphile_worker._private_tasks t WHERE t.identifier = 'submit-task')
+        LIMIT 1000 FOR UPDATE SKIP LOCKED);
+
+    DELETE FROM graphile_worker._private_jobs WHERE id IN (
+        SELECT j.id FROM graphile_worker._private_jobs j
+        WHERE NOT j.is_available AND j.attempts >= 4 AND j.attempts >= j.max_attempts AND j.locked_at IS NULL
+          AND j.key IS NULL AND j.run_at < now() - interval '7 days'
+        LIMIT 1000 FOR UPDATE SKIP LOCKED);
 $$;
 
 -- Ends a run of a recurring job: hands the key to the next run, which is due after interval_ms.
@@ -746,6 +773,8 @@ CREATE UNLOGGED TABLE in_flight_leases (
     CONSTRAINT in_flight_leases_pkey PRIMARY KEY (task_id)
 );
 CREATE INDEX in_flight_leases_workspace_id_idx ON in_flight_leases (workspace_id);
+-- Deletes what a workspace has left behind that makes no more requests.
+CREATE INDEX in_flight_leases_expires_at_idx ON in_flight_leases (expires_at);
 
 -- Reserves room under the in-flight limits for a task that is about to be inserted. Returns NULL when every given limit
 -- has room, and otherwise the limit that is used up: 'key', 'endUser' or 'workspace'.

@@ -20,6 +20,14 @@ const RELEASE = statement<{ taskId: string }>(
   'release-in-flight-lease',
   'DELETE FROM in_flight_leases WHERE task_id = :taskId',
 );
+const DELETE_EXPIRED = statement<{ limit: number }, { taskId: string }>(
+  'delete-expired-in-flight-leases',
+  `
+  DELETE FROM in_flight_leases WHERE task_id IN (
+    SELECT task_id FROM in_flight_leases WHERE expires_at <= clock_timestamp()
+    ORDER BY expires_at LIMIT :limit FOR UPDATE SKIP LOCKED)
+  RETURNING task_id AS "taskId"`,
+);
 
 /** The rows of `in_flight_leases`. The limits are exact even when several instances insert tasks at the same time. */
 export class InFlightRepository {
@@ -38,5 +46,10 @@ export class InFlightRepository {
   /** Gives the room back when the task was not inserted after all. */
   async release(taskId: string): Promise<void> {
     await this.db.query(RELEASE, { taskId });
+  }
+
+  /** Deletes up to `limit` leases that have expired. Returns their number. */
+  async deleteExpired(limit: number): Promise<number> {
+    return (await this.db.query(DELETE_EXPIRED, { limit })).length;
   }
 }

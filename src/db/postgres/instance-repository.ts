@@ -32,7 +32,7 @@ const FIND_LOCKED_JOBS = statement<{ lockedBy: string; olderThanMs: number }, { 
 
 const ENSURE_RECURRING_JOBS = statement<{ names: string[]; intervalsMs: number[] }, { lagMs: number }>(
   'ensure-recurring-jobs',
-  'SELECT ensure_recurring_jobs(:names::text[], :intervalsMs::bigint[]) AS "lagMs"',
+  'SELECT ensure_recurring_jobs(:names::text[], :intervalsMs::bigint[]) AS "lagMs" FROM handle_failed_jobs()',
 );
 const QUEUE_NEXT_RUN = statement<{ jobId: string; name: JobName; intervalMs: number }>(
   'queue-next-run',
@@ -90,7 +90,8 @@ export class InstanceRepository {
 
   /**
    * Ensures that each of these recurring jobs runs again, at most once at a time over all instances. Returns for how long the one
-   * that waits longest has been due, in milliseconds.
+   * that waits longest has been due, in milliseconds. Also keeps submit jobs that
+   * have failed often due within a minute, and deletes other jobs that were given up.
    */
   async ensureRecurringJobs(intervalsMs: Partial<Record<JobName, number>>): Promise<number> {
     const parameters = { names: Object.keys(intervalsMs), intervalsMs: Object.values(intervalsMs) };

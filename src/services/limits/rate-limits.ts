@@ -117,6 +117,11 @@ export class RateLimits {
     await deleteInBatches((limit) => this.deps.allowances.deleteEnded(limit), signal);
   }
 
+  /** Deletes in-flight leases that have expired. The next request of their workspace would delete them, but there may be none. */
+  async deleteExpiredLeases(signal?: AbortSignal): Promise<void> {
+    await deleteInBatches((limit) => this.deps.inFlight.deleteExpired(limit), signal);
+  }
+
   /** Counts toward every limit, or toward none when it throws RateLimited. Returns a function that undoes it. */
   private async consumeAll(
     subjects: readonly SubjectLimit[],

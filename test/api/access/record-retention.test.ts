@@ -69,3 +69,15 @@ test('failed authentications are deleted after 30 days, and nothing else in the 
   for (const actor of await read())
     await expect(app.rows('DELETE FROM audit_log WHERE actor = $1', [actor])).rejects.toThrow('append-only');
 });
+
+test('in-flight leases that have expired are deleted, even if their workspace makes no more requests', async () => {
+  await app.rows(
+    `INSERT INTO in_flight_leases (task_id, workspace_id, key_lineage_id, expires_at)
+     SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), now() + (n - 2500) * interval '1 min'
+     FROM generate_series(1, 2502) n`,
+  );
+  const read = () => names('SELECT expires_at AS name FROM in_flight_leases WHERE expires_at < now()');
+  await runRetention();
+  await waitFor('the expired leases to be deleted', async () => (await read()).length === 0);
+  await expect(names('SELECT task_id AS name FROM in_flight_leases')).resolves.toHaveLength(2);
+});

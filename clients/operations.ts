@@ -763,7 +763,7 @@ export type Query = {
   taskEvents: TaskEventConnection;
   /** Tasks of the workspace, newest first. Requires the scope `tasks:read`. */
   tasks: TaskConnection;
-  /** Totals of the tasks requested in a period. `/usage.csv` returns the same as a CSV file. Requires the scope `audit:read`. */
+  /** Totals of the tasks requested in a period. `/usage.csv` returns the same as a CSV file. A report that takes longer than 30 s ends with the error `REPORT_TIMED_OUT`, and a shorter period avoids that. Requires the scope `audit:read`. */
   usage: UsageGroupConnection;
   /** The caller's workspace, API key and scopes. Requires no scope. */
   viewer: Viewer;

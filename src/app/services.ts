@@ -223,6 +223,6 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     imageServing: new ImageServing({ ...shared, imageIngest, signedLinks, redirectToBucket }),
     taskControl: new TaskControl({ ...shared, generation }),
     uploads: new Uploads({ ...shared, signedLinks, maxBytes }),
-    usage: new Usage(new UsageRepository(backgroundDb)),
+    usage: new Usage(new UsageRepository(backgroundDb, tuning.usageTimeoutMs)),
   };
 }

@@ -126,7 +126,7 @@ export class CursorExpired extends appError('CURSOR_EXPIRED', 410) {
 /** A limit on open connections, or on the operations of one WebSocket, is reached. */
 export class TooManyConnections extends appError('TOO_MANY_CONNECTIONS', 429) {}
 
-/** A limit on requests, generations or tasks in flight is used up. Nothing was executed. */
+/** A limit on requests, generations, tasks in flight or usage reports is used up. Nothing was executed. */
 export class RateLimited extends appError('RATE_LIMITED', 429) {
   constructor(
     message: string,
@@ -171,6 +171,16 @@ export class WriteUnconfirmed extends appError('WRITE_UNCONFIRMED', 504, { expec
   constructor(cause: unknown) {
     super(
       'The database connection was lost, so it is unknown whether the request was accepted. Send it again with the same Idempotency-Key, and nothing is created twice. If it had none, look for the task first.',
+      { cause },
+    );
+  }
+}
+
+/** A usage report was given up, because it sums every task of its period and took too long. */
+export class ReportTimedOut extends appError('REPORT_TIMED_OUT', 504) {
+  constructor(timeoutMs: number, cause: unknown) {
+    super(
+      `The usage report was not finished within ${timeoutMs / 1_000} s, so it was canceled. Request a shorter period, such as one month or one day at a time.`,
       { cause },
     );
   }

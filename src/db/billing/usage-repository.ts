@@ -1,7 +1,9 @@
 import { minIdAt } from '../../core/primitives/ids.js';
+import { DatabaseUnavailable, ReportTimedOut } from '../../core/errors.js';
 import { type UsageGroup, type UsageGrouping } from '../../core/billing/money.js';
 import { type Visibility } from '../../core/access/visibility.js';
 import { type Database } from '../postgres/database.js';
+import { isStatementTimeout } from '../postgres/database-errors.js';
 import { IS_TASK_VISIBLE_SQL } from '../access/visibility-filter.js';
 import { statement } from '../postgres/statement.js';
 
@@ -57,7 +59,6 @@ function usageStatement(groupBy: UsageGrouping) {
     WHERE :afterGroupKey::text IS NULL
        OR (coalesce("groupKey", ''), coalesce(currency, '')) > ((:afterGroupKey::text) COLLATE "C", (:afterCurrency::text) COLLATE "C")
     ORDER BY coalesce("groupKey", '') COLLATE "C", coalesce(currency, '') COLLATE "C" LIMIT :limit`,
-    { timeoutMs: USAGE_TIMEOUT_MS },
   );
 }
 const STATEMENTS: Record<UsageGrouping, ReturnType<typeof usageStatement>> = {
@@ -69,20 +70,32 @@ const STATEMENTS: Record<UsageGrouping, ReturnType<typeof usageStatement>> = {
 
 /** Sums over the rows of `tasks`. */
 export class UsageRepository {
-  constructor(private readonly db: Database) {}
+  /** A report that takes longer than `timeoutMs` is canceled. Default: 30 s. */
+  constructor(
+    private readonly db: Database,
+    private readonly timeoutMs = USAGE_TIMEOUT_MS,
+  ) {}
 
-  /** Up to `limit` groups of the visible tasks, after the group `after`. */
+  /** Up to `limit` groups of the visible tasks, after the group `after`. Throws ReportTimedOut. */
   async page(
     { workspaceId, endUserId, taskIds }: Visibility,
     { from, to, groupBy }: UsageQuery,
     { after, limit }: { after: UsageCursor | null; limit: number },
   ): Promise<UsageGroup[]> {
-    return this.db.queryAsCaller(workspaceId, STATEMENTS[groupBy], {
+    const parameters = {
       ...{ workspaceId, endUserId, taskIds, from, to, limit },
       minId: minIdAt(new Date(from.getTime() - CLOCK_SKEW_MS)),
       maxId: minIdAt(new Date(to.getTime() + CLOCK_SKEW_MS)),
       afterGroupKey: after && (after.groupKey ?? ''),
       afterCurrency: after && (after.currency ?? ''),
-    });
+    };
+    const { timeoutMs } = this;
+    try {
+      return await this.db.queryAsCaller(workspaceId, { ...STATEMENTS[groupBy], timeoutMs }, parameters);
+    } catch (error) {
+      if (error instanceof DatabaseUnavailable && isStatementTimeout(error.cause))
+        throw new ReportTimedOut(timeoutMs, error);
+      throw error;
+    }
   }
 }

@@ -69,6 +69,12 @@ export function isUnavailable(error: unknown): boolean {
   return findOutage(error) !== undefined;
 }
 
+/** Whether a statement was given up because it took too long, by this side or by the server. */
+export function isStatementTimeout(error: unknown): boolean {
+  const { code, message } = Object(error) as { code?: unknown; message?: unknown };
+  return code === '57014' || String(message).includes('Query read timeout');
+}
+
 /** Whether the connection that had this error must not be used again. */
 export function mustReplaceConnection(error: unknown): boolean {
   return findOutage(error)?.replaceConnection ?? false;

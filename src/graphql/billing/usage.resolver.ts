@@ -80,7 +80,7 @@ export class UsageResolver {
   @Authorized('audit:read')
   @Query(() => UsageGroupConnection, {
     description:
-      'Totals of the tasks requested in a period. `/usage.csv` returns the same as a CSV file. Requires the scope `audit:read`.',
+      'Totals of the tasks requested in a period. `/usage.csv` returns the same as a CSV file. A report that takes longer than 30 s ends with the error `REPORT_TIMED_OUT`, and a shorter period avoids that. Requires the scope `audit:read`.',
   })
   async usage(@Ctx() { caller }: Context, @Args() { first, after, ...query }: UsageArgs) {
     return toConnection(await this.usageService.page(caller, query, { first, after }));

@@ -1032,7 +1032,7 @@ export type Task = {
   priority: TaskPriority;
   /** Prompt of the request, unchanged. */
   prompt: Scalars['String']['output'];
-  /** 1-based position in the queue, assuming no new tasks arrive. Workspaces alternate, and so do the end users of a workspace. The tasks of an end user are ordered by priority, then by age. See docs/PROTOCOL.md, "Fair scheduling". Null unless the status is QUEUED. */
+  /** 1-based position in the queue, assuming no new tasks arrive. The value 1000 means position 1,000 or later. Workspaces alternate, and so do the end users of a workspace. The tasks of an end user are ordered by priority, then by age. See docs/PROTOCOL.md, "Fair scheduling". Null unless the status is QUEUED. */
   queuePosition?: Maybe<Scalars['Int']['output']>;
   /** Number of images requested. */
   requestedCount: Scalars['Int']['output'];

@@ -453,6 +453,135 @@ BEGIN
     END LOOP;
 END $$;
 
+-- The queue positions of tasks of one workspace, if no new tasks arrive. max_position stands for itself and all later positions.
+--
+-- Round-robin scheduling is a sort order. The n-th task of every end user comes before any (n + 1)th, and tasks with the same n
+-- come in the order of the end users. The number of tasks ahead of a task for its end user gives its ordinal k in its workspace.
+-- The ordinal gives its position in the whole queue: before the k-th task of this workspace, each other workspace is served k or
+-- k - 1 times, or as often as it has tasks. A task that waits for its retry time gets the position that it would have if it were
+-- due, and does not count for other tasks.
+--
+-- Only about the first max_position tasks are read, however long the queue is: the first end users and workspaces in the order
+-- of their rings, and the first `depth` tasks of each. The depth is the smallest power of 4 with which they have max_position
+-- tasks together, so that every task beyond it has at least that position. With the settings below and the whole order of
+-- tasks_scheduling_idx, each subquery is a range of that index, whatever the statistics are.
+CREATE FUNCTION queue_positions(workspace UUID, task_ids UUID[], max_position INTEGER)
+RETURNS TABLE (id UUID, queue_position INTEGER) LANGUAGE sql STABLE
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_incremental_sort = off SET jit = off AS $$
+    WITH RECURSIVE requested AS MATERIALIZED (
+        SELECT t.id, coalesce(t.end_user_id, '') COLLATE "C" AS end_user, t.priority, t.not_before IS NULL AS is_due
+        FROM unnest(task_ids) wanted (id), LATERAL (
+            SELECT * FROM tasks WHERE tasks.id = wanted.id OFFSET 0 -- or an index of all queued tasks would be read
+        ) t
+        WHERE t.workspace_id = workspace AND t.status = 'QUEUED' AND t.deadline_at > now()
+    ), depths AS MATERIALIZED (
+        SELECT least(4 ^ n, max_position)::int AS depth FROM generate_series(0, ceil(log(4, max_position))::int) n
+    ), last AS MATERIALIZED (
+        SELECT (SELECT p.last_end_user_id FROM scheduler_positions p WHERE p.workspace_id = workspace) COLLATE "C" AS end_user,
+               coalesce(h.workspace_id, '00000000-0000-0000-0000-000000000000') AS workspace_id
+        FROM scheduler_head h
+    ), end_users (end_user, is_second_lap, n) AS (
+        -- Appending the smallest character gives the first text that follows. An empty text is the first of all.
+        (SELECT first.* FROM last, LATERAL (
+            (SELECT coalesce(t.end_user_id, '') COLLATE "C" AS end_user, false AS is_second_lap, 1 FROM tasks t
+             WHERE t.workspace_id = workspace AND t.status = 'QUEUED' AND t.not_before IS NULL AND t.deadline_at > now()
+               AND coalesce(t.end_user_id, '') COLLATE "C" >= coalesce(last.end_user || E'\x01', '')
+             ORDER BY t.workspace_id, coalesce(t.end_user_id, '') COLLATE "C", t.priority DESC, t.id LIMIT 1)
+            UNION ALL
+            (SELECT coalesce(t.end_user_id, '') COLLATE "C", true, 1 FROM tasks t
+             WHERE t.workspace_id = workspace AND t.status = 'QUEUED' AND t.not_before IS NULL AND t.deadline_at > now()
+               AND coalesce(t.end_user_id, '') COLLATE "C" <= last.end_user
+             ORDER BY t.workspace_id, coalesce(t.end_user_id, '') COLLATE "C", t.priority DESC, t.id LIMIT 1)
+        ) first ORDER BY first.is_second_lap LIMIT 1)
+        UNION ALL
+        SELECT next.* FROM last, end_users e, LATERAL (
+            (SELECT coalesce(t.end_user_id, '') COLLATE "C" AS end_user, e.is_second_lap, e.n + 1 FROM tasks t
+             WHERE t.workspace_id = workspace AND t.status = 'QUEUED' AND t.not_before IS NULL AND t.deadline_at > now()
+               AND coalesce(t.end_user_id, '') COLLATE "C" > e.end_user
+               AND (NOT e.is_second_lap OR coalesce(t.end_user_id, '') COLLATE "C" <= last.end_user)
+             ORDER BY t.workspace_id, coalesce(t.end_user_id, '') COLLATE "C", t.priority DESC, t.id LIMIT 1)
+            UNION ALL
+            (SELECT coalesce(t.end_user_id, '') COLLATE "C", true, e.n + 1 FROM tasks t
+             WHERE NOT e.is_second_lap
+               AND t.workspace_id = workspace AND t.status = 'QUEUED' AND t.not_before IS NULL AND t.deadline_at > now()
+               AND coalesce(t.end_user_id, '') COLLATE "C" <= last.end_user
+             ORDER BY t.workspace_id, coalesce(t.end_user_id, '') COLLATE "C", t.priority DESC, t.id LIMIT 1)
+            ORDER BY is_second_lap LIMIT 1
+        ) next WHERE e.n < max_position
+    ), end_user_depth AS MATERIALIZED (
+        SELECT coalesce((SELECT d.depth FROM depths d WHERE max_position <= (SELECT count(*) FROM (
+            SELECT FROM end_users e, LATERAL (
+                SELECT FROM tasks t
+                WHERE t.workspace_id = workspace AND t.status = 'QUEUED' AND t.not_before IS NULL AND t.deadline_at > now()
+                  AND coalesce(t.end_user_id, '') COLLATE "C" = e.end_user
+                ORDER BY t.workspace_id, coalesce(t.end_user_id, '') COLLATE "C", t.priority DESC, t.id LIMIT d.depth) task
+            LIMIT max_position) counted) LIMIT 1), max_position) AS depth
+    ), mine AS (
+        SELECT task.* FROM end_user_depth d, end_users e, LATERAL (
+            SELECT t.id, e.end_user, t.priority, true AS is_due FROM tasks t
+            WHERE t.workspace_id = workspace AND t.status = 'QUEUED' AND t.not_before IS NULL AND t.deadline_at > now()
+              AND coalesce(t.end_user_id, '') COLLATE "C" = e.end_user
+            ORDER BY t.workspace_id, coalesce(t.end_user_id, '') COLLATE "C", t.priority DESC, t.id LIMIT d.depth) task
+        UNION ALL SELECT r.* FROM requested r WHERE NOT r.is_due
+    ), per_end_user AS (
+        SELECT m.id, m.end_user, m.is_due, count(*) FILTER (WHERE m.is_due) OVER (
+            PARTITION BY m.end_user ORDER BY m.priority DESC, m.id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ahead
+        FROM mine m
+    ), per_workspace AS (
+        SELECT u.id, 1 + count(*) FILTER (WHERE u.is_due) OVER (
+            ORDER BY u.ahead, coalesce(u.end_user <= last.end_user, false), u.end_user, u.is_due
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ordinal
+        FROM per_end_user u, last
+    ), ordinals AS MATERIALIZED (
+        SELECT r.id, w.ordinal FROM requested r JOIN per_workspace w ON w.id = r.id WHERE w.ordinal < max_position
+    ), workspaces_in_order (workspace_id, is_second_lap, n) AS (
+        (SELECT first.* FROM last, LATERAL (
+            (SELECT t.workspace_id, false AS is_second_lap, 1 FROM tasks t
+             WHERE t.status = 'QUEUED' AND t.not_before IS NULL AND t.deadline_at > now() AND t.workspace_id > last.workspace_id
+             ORDER BY t.workspace_id, coalesce(t.end_user_id, '') COLLATE "C", t.priority DESC, t.id LIMIT 1)
+            UNION ALL
+            (SELECT t.workspace_id, true, 1 FROM tasks t
+             WHERE t.status = 'QUEUED' AND t.not_before IS NULL AND t.deadline_at > now() AND t.workspace_id <= last.workspace_id
+             ORDER BY t.workspace_id, coalesce(t.end_user_id, '') COLLATE "C", t.priority DESC, t.id LIMIT 1)
+        ) first WHERE EXISTS (SELECT FROM ordinals) ORDER BY first.is_second_lap LIMIT 1)
+        UNION ALL
+        SELECT next.* FROM last, workspaces_in_order w, LATERAL (
+            (SELECT t.workspace_id, w.is_second_lap, w.n + 1 FROM tasks t
+             WHERE t.status = 'QUEUED' AND t.not_before IS NULL AND t.deadline_at > now() AND t.workspace_id > w.workspace_id
+               AND (NOT w.is_second_lap OR t.workspace_id <= last.workspace_id)
+             ORDER BY t.workspace_id, coalesce(t.end_user_id, '') COLLATE "C", t.priority DESC, t.id LIMIT 1)
+            UNION ALL
+            (SELECT t.workspace_id, true, w.n + 1 FROM tasks t
+             WHERE NOT w.is_second_lap
+               AND t.status = 'QUEUED' AND t.not_before IS NULL AND t.deadline_at > now() AND t.workspace_id <= last.workspace_id
+             ORDER BY t.workspace_id, coalesce(t.end_user_id, '') COLLATE "C", t.priority DESC, t.id LIMIT 1)
+            ORDER BY is_second_lap LIMIT 1
+        ) next WHERE w.n <= max_position
+    ), others AS MATERIALIZED (
+        SELECT w.workspace_id, ((coalesce(w.workspace_id <= last.workspace_id, false), w.workspace_id)
+                              < (coalesce(workspace <= last.workspace_id, false), workspace))::int AS first
+        FROM workspaces_in_order w, last WHERE w.workspace_id <> workspace
+    ), workspace_depth AS MATERIALIZED (
+        SELECT coalesce((SELECT d.depth FROM depths d WHERE max_position <= (SELECT count(*) FROM (
+            SELECT FROM others o, LATERAL (
+                SELECT FROM tasks t
+                WHERE t.workspace_id = o.workspace_id AND t.status = 'QUEUED' AND t.not_before IS NULL
+                  AND t.deadline_at > now()
+                ORDER BY t.workspace_id, coalesce(t.end_user_id, '') COLLATE "C", t.priority DESC, t.id LIMIT d.depth) task
+            LIMIT max_position) counted) LIMIT 1), max_position) AS depth
+    ), waiting AS MATERIALIZED ( -- or it would be computed again for each task
+        SELECT o.first, (SELECT count(*) FROM (
+            SELECT FROM tasks t
+            WHERE t.workspace_id = o.workspace_id AND t.status = 'QUEUED' AND t.not_before IS NULL AND t.deadline_at > now()
+            ORDER BY t.workspace_id, coalesce(t.end_user_id, '') COLLATE "C", t.priority DESC, t.id LIMIT d.depth) task) AS count
+        FROM others o, workspace_depth d
+    )
+    SELECT r.id, coalesce((
+        SELECT least(max_position, o.ordinal + (
+            SELECT coalesce(sum(least(w.count, o.ordinal - 1 + w.first)), 0) FROM waiting w)) FROM ordinals o WHERE o.id = r.id
+    ), max_position)::int FROM requested r
+$$;
+
 
 -- Images --------------------------------------------------------------------------------------------------------------
 

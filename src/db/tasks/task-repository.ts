@@ -6,7 +6,7 @@ import { IS_TASK_VISIBLE_SQL } from '../access/visibility-filter.js';
 import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
 import { ADD_LATE_IMAGES, type LateImages, lateImagesParameters, RELEASE_UNCERTAIN } from './late-images.js';
-import { FIND_QUEUE_POSITIONS } from './queue-positions.js';
+import { FIND_QUEUE_POSITIONS, MAX_QUEUE_POSITION } from './queue-positions.js';
 import {
   CLAIM_FOR_RECONCILIATION,
   CLAIM_NEXT_TASKS,
@@ -184,10 +184,14 @@ export class TaskRepository {
 
   /**
    * The 1-based queue positions of the workspace's tasks with these IDs, assuming that no new tasks arrive. Tasks that are not
-   * queued are left out.
+   * queued are left out. `maxPosition` stands for itself and all later positions.
    */
-  async queuePositions(workspaceId: string, ids: readonly string[]): Promise<Map<string, number>> {
-    const rows = await this.db.query(FIND_QUEUE_POSITIONS, { workspaceId, ids });
+  async queuePositions(
+    workspaceId: string,
+    ids: readonly string[],
+    maxPosition = MAX_QUEUE_POSITION,
+  ): Promise<Map<string, number>> {
+    const rows = await this.db.query(FIND_QUEUE_POSITIONS, { workspaceId, ids, maxPosition });
     return new Map(rows.map(({ id, position }) => [id, position]));
   }
 

@@ -156,7 +156,7 @@ export class TaskResolver {
   @FieldResolver(() => Int, {
     nullable: true,
     description:
-      '1-based position in the queue, assuming no new tasks arrive. Workspaces alternate, and so do the end users of a workspace. The tasks of an end user are ordered by priority, then by age. See docs/PROTOCOL.md, "Fair scheduling". Null unless the status is QUEUED.',
+      '1-based position in the queue, assuming no new tasks arrive. The value 1000 means position 1,000 or later. Workspaces alternate, and so do the end users of a workspace. The tasks of an end user are ordered by priority, then by age. See docs/PROTOCOL.md, "Fair scheduling". Null unless the status is QUEUED.',
   })
   queuePosition(@Root() task: Task, @Ctx() { queuePositions }: Context): Promise<number | null> | null {
     return task.status === 'QUEUED' ? queuePositions.load(task.id) : null;

@@ -175,6 +175,37 @@ describe('the queue position', () => {
     );
   }, 60_000);
 
+  test.each([1, 2, 3, 4, 7])(
+    'is the same with a maximum of %i, which stands for that position and all later ones',
+    async (maxPosition) => {
+      const owners = fc.array(owner, { maxLength: 14 });
+      await fc.assert(
+        fc.asyncProperty(owners, fc.nat(4), async (before, claimCount) => {
+          await fixture.reset();
+          for (const each of before) await fixture.enqueue(each);
+          await claimInOrder(claimCount);
+          await fixture.sql.query(
+            `UPDATE tasks SET not_before = now() + interval '1 h' WHERE status = 'QUEUED' AND id::text ~ '[0-3]$'`,
+          );
+          const { rows } = await fixture.sql.query<{ id: string }>(
+            `SELECT id FROM tasks WHERE status = 'QUEUED'`,
+          );
+          const ids = rows.map(({ id }) => id);
+          for (const workspace of workspaces) {
+            const exact = await instance.tasks.queuePositions(workspace, ids);
+            const capped = await instance.tasks.queuePositions(workspace, ids, maxPosition);
+            const expected = [...exact].map(
+              ([id, position]) => [id, Math.min(position, maxPosition)] as const,
+            );
+            expect(capped).toEqual(new Map(expected));
+          }
+        }),
+        { numRuns: 25, ...SHRINK_LIMIT },
+      );
+    },
+    60_000,
+  );
+
   test('of a task that waits for a retry is the one that it would have now, and other tasks do not count it', async () => {
     const workspaceId = newId();
     const [first = '', second = '', third = ''] = await fixture.enqueueMany(3, { workspaceId });

@@ -1,4 +1,3 @@
-import { createServer } from 'node:http';
 import { type Logger } from 'pino';
 import { startTransports } from './transports.js';
 import { startAdapters } from './adapters.js';
@@ -7,7 +6,7 @@ import { type Tuning } from './tuning.js';
 import { type AppContext, type Cleanups, stopWithin, WORKER_STOP_TIMEOUT_MS } from './app-context.js';
 import { createWorker } from './create-worker.js';
 import { type Config } from '../config/config.js';
-import { close, listen, localUrl } from '../http/server/listen.js';
+import { close, createHttpServer, listen, localUrl } from '../http/server/listen.js';
 import { SequenceRepository } from '../db/postgres/sequence-repository.js';
 import { Health } from '../services/health.js';
 
@@ -45,7 +44,7 @@ export async function startApp(config: Config, log: Logger, tuning: Tuning = {})
 
 async function buildAndStart(settings: Omit<AppContext, 'url'>): Promise<Omit<App, 'stop'>> {
   const { config, cleanups } = settings;
-  const server = createServer();
+  const server = createHttpServer();
   await listen(server, config);
   cleanups.push(() => close(server));
   const url = localUrl(server, config);

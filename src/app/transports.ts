@@ -1,4 +1,6 @@
 import { type Server } from 'node:http';
+import { type Socket } from 'node:net';
+import { type Duplex } from 'node:stream';
 import { createClientAddressReader } from '../core/access/client-address.js';
 import { createGraphqlOverHttp } from '../graphql/server/apollo.js';
 import { createContextFactory } from '../graphql/server/context.js';
@@ -12,9 +14,11 @@ import { isGraphqlRequest, createGraphqlHandler } from '../http/server/graphql-h
 import { ideAssetRoutes, isIdeRequest, createIdeHandler } from '../http/server/graphql-ide.js';
 import { close } from '../http/server/listen.js';
 import { createHttpApp } from '../http/server/http-app.js';
+import { PipelinedRequests } from '../http/server/pipelined-requests.js';
 import { RequestBodies } from '../http/server/request-bodies.js';
 import { UnreadBodies } from '../http/server/unread-bodies.js';
 import { UnreadResponses } from '../http/server/unread-responses.js';
+import { WaitingConnections } from '../http/server/waiting-connections.js';
 import { Sandbox } from '../sandbox/sandbox.js';
 import { FluxApi } from '../services/flux-api/flux-api.js';
 import { type Health } from '../services/health.js';
@@ -41,8 +45,11 @@ export async function startTransports(
   const graphql = await createGraphqlOverHttp({ ...graphqlServices, maxOperationsPerRequest });
   cleanups.push(() => graphql.stop());
   const operationRunner = new OperationRunner({ ...graphqlServices, eventSubscriptions });
+  const waitingConnections = new WaitingConnections();
+  cleanups.push(() => waitingConnections.stop());
+  const onAcknowledged = (duplex: Duplex) => waitingConnections.release(duplex as Socket);
   const webSockets = createGraphqlOverWebSocket(
-    { operationRunner, access, connections, eventSubscriptions, clientAddressOf, log },
+    { operationRunner, access, connections, eventSubscriptions, clientAddressOf, onAcknowledged, log },
     config.push.allowedOrigins,
   );
   const maxHoldMs = tuning.fluxHoldTimeoutMs ?? FLUX_HOLD_TIMEOUT_MS;
@@ -73,15 +80,19 @@ export async function startTransports(
   const unreadBodies = new UnreadBodies(server);
   cleanups.push(() => unreadBodies.stop());
   server.removeAllListeners('request');
+  waitingConnections.watch(server);
+  const pipelinedRequests = new PipelinedRequests();
   const unreadResponses = new UnreadResponses(server);
   cleanups.push(() => unreadResponses.stop());
   server.on(
     'request',
-    unreadBodies.handler((request, response) => {
-      if (handleIde && isIdeRequest(request)) handleIde(request, response);
-      else if (config.roles.api && isGraphqlRequest(request)) handleGraphql(request, response);
-      else app(request, response);
-    }),
+    unreadBodies.handler(
+      pipelinedRequests.handler((request, response) => {
+        if (handleIde && isIdeRequest(request)) handleIde(request, response);
+        else if (config.roles.api && isGraphqlRequest(request)) handleGraphql(request, response);
+        else app(request, response);
+      }),
+    ),
   );
   server.on('upgrade', (request, socket, head) => {
     if (config.roles.api) webSockets.upgrade(request, socket, head);

@@ -1,17 +1,21 @@
 import { expect, test } from '@jest/globals';
 import { filesBelow, readText } from '../support/docs/markdown.js';
 
-const ROW = /^\| ([^|]+?) +\| (\d+) kB +\| `(\w+)` in `([^`]+)` +\|$/gm;
+const ROW = /^\| ([^|]+?) +\| (\d+) (kB|s|requests|connections) +\| `(\w+)` in `([^`]+)` +\|$/gm;
+/** What the constants count in, by the unit in the table. */
+const UNITS: Readonly<Record<string, number>> = { kB: 1024, s: 1000, requests: 1, connections: 1 };
 /** What buffers the body of a request, or a message, as a whole. */
 const BUFFERING = /express\.(json|raw|text|urlencoded)\(|maxPayload|\.bufferedAmount >/;
 /** Not part of an installation with a real upstream. */
 const EXEMPT = /^src\/sandbox\//;
 
-const rows = [...readText('docs/SECURITY.md').matchAll(ROW)].map(([, , kilobytes, name = '', path = '']) => ({
-  bytes: Number(kilobytes) * 1024,
-  name,
-  path,
-}));
+const rows = [...readText('docs/SECURITY.md').matchAll(ROW)].map(
+  ([, , bound, unit = '', name = '', path = '']) => ({
+    bound: Number(bound) * (UNITS[unit] ?? NaN),
+    name,
+    path,
+  }),
+);
 
 /** The value of a constant that is a product of numbers. */
 function valueOf(name: string, path: string): number {
@@ -20,9 +24,9 @@ function valueOf(name: string, path: string): number {
 }
 
 test('the table of buffers in SECURITY.md has the bounds of the code', () => {
-  expect(rows.length).toBeGreaterThanOrEqual(7);
-  expect(rows.map(({ name, path }) => ({ name, path, bytes: valueOf(name, path) }))).toEqual(
-    rows.map(({ name, path, bytes }) => ({ name, path, bytes })),
+  expect(rows.length).toBeGreaterThanOrEqual(14);
+  expect(rows.map(({ name, path }) => ({ name, path, bound: valueOf(name, path) }))).toEqual(
+    rows.map(({ name, path, bound }) => ({ name, path, bound })),
   );
 });
 

@@ -36,6 +36,8 @@ export interface WebSocketServices {
   operationRunner: OperationRunner;
   access: Access;
   connections: OpenConnections;
+  /** Called with the stream under a WebSocket when its key was accepted. */
+  onAcknowledged: (duplex: Duplex) => void;
   log: Logger;
 }
 
@@ -128,7 +130,7 @@ export class WebSocketSession {
   private async initialize(params: Record<string, unknown> | undefined): Promise<void> {
     if (this.isInitialized) return this.close(CLOSE_FRAMES.tooManyInitRequests);
     this.isInitialized = true;
-    const { access, connections, log } = this.services;
+    const { access, connections, onAcknowledged, log } = this.services;
     try {
       const authorization = params?.['authorization'] ?? params?.['Authorization'];
       const caller = await access.authenticate(authorization, this.connection.clientAddress);
@@ -139,6 +141,7 @@ export class WebSocketSession {
       if (!this.isOpen) return;
       this.caller = caller;
       this.backlog.trust();
+      onAcknowledged(this.connection.duplex);
       clearTimeout(this.initTimer);
       this.send({ type: MessageType.ConnectionAck });
     } catch (error) {

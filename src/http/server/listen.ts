@@ -1,11 +1,23 @@
-import { type Server } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { ConfigInvalid } from '../../core/errors.js';
 
 /** Connections that the kernel queues. Node's default of 511 is too small when thousands of clients reconnect at once. */
 const LISTEN_BACKLOG = 4_096;
+/** For the headers of a request, from the connection or from their first byte. Node's default is 60 s. */
+export const HEADERS_TIMEOUT_MS = 12_000;
+/** Node's default is 30 s, by which every time-out can be late. */
+const TIMEOUT_CHECK_INTERVAL_MS = 1_000;
 /** Requests that are still open after this time are closed, so that a shutdown fits into 15 s. */
 const CLOSE_GRACE_MS = 3_000;
+
+/** The server for all transports. It cuts clients that do not complete the headers of a request in time. */
+export function createHttpServer(headersTimeoutMs = HEADERS_TIMEOUT_MS): Server {
+  return createServer({
+    headersTimeout: headersTimeoutMs,
+    connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_INTERVAL_MS, headersTimeoutMs),
+  });
+}
 
 /**
  * Starts listening before the service is ready, so that the port is known and a second instance fails at once. Requests get

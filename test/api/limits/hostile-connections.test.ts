@@ -11,6 +11,7 @@ import {
   MAX_UNREAD_BYTES_BEFORE_INIT,
 } from '../../../src/graphql/websocket/socket-backlog.js';
 import { MAX_JSON_BYTES, RequestBodies } from '../../../src/http/server/request-bodies.js';
+import { WaitingConnections } from '../../../src/http/server/waiting-connections.js';
 import { INTROSPECTION_QUERY } from '../../support/app/hostile-documents.js';
 import { TestApp } from '../../support/app/test-app.js';
 import { RawWebSocket } from '../../support/events/raw-websocket.js';
@@ -98,6 +99,20 @@ describe('a client without a key that does not read', () => {
     await waitFor('the connection to be reset', () => socket.destroyed || (socket.write('x'), false));
     await closed;
   });
+});
+
+test('a WebSocket is one of the connections that wait for their client until its key is accepted', async () => {
+  const release = jest.spyOn(WaitingConnections.prototype, 'release');
+  const silent = await openDeaf();
+  const refused = await RawWebSocket.open(app.url);
+  refused.sendConnectionInit('dk_wrong');
+  await refused.closed;
+  expect(release).not.toHaveBeenCalled();
+  await openDeaf(app.apiKey);
+  expect(release).toHaveBeenCalledTimes(1);
+  const [waiting] = release.mock.contexts as WaitingConnections[];
+  expect(waiting?.count).toBeGreaterThanOrEqual(1);
+  silent.cut();
 });
 
 describe('a client with a key that does not read', () => {

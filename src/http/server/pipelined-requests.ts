@@ -1,0 +1,38 @@
+import { type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import { type Socket } from 'node:net';
+
+/** Requests that one connection may have sent behind the one that is being handled. Browsers and proxies send none. */
+export const MAX_PIPELINED_REQUESTS = 16;
+
+type Exchange = [IncomingMessage, ServerResponse];
+
+/**
+ * Handles the requests of a connection one after another. Node would start all of them at once, however many a client sends before
+ * it reads a response. A client that sends too many is cut.
+ */
+export class PipelinedRequests {
+  /** The requests that wait, for each connection with a request that is being handled. */
+  private readonly waiting = new WeakMap<Socket, Exchange[]>();
+
+  /** Wraps the handler of all requests. */
+  handler(handle: RequestListener): RequestListener {
+    const start = (request: IncomingMessage, response: ServerResponse) => {
+      response.once('close', () => startNext(request.socket));
+      handle(request, response);
+    };
+    const startNext = (socket: Socket) => {
+      const next = socket.destroyed ? undefined : this.waiting.get(socket)?.shift();
+      if (next) start(...next);
+      else this.waiting.delete(socket);
+    };
+    return (request, response) => {
+      const { socket } = request;
+      const waiting = this.waiting.get(socket);
+      if (!waiting) {
+        this.waiting.set(socket, []);
+        start(request, response);
+      } else if (waiting.length < MAX_PIPELINED_REQUESTS) waiting.push([request, response]);
+      else socket.destroy();
+    };
+  }
+}

@@ -6,6 +6,7 @@ import { drain } from './drain.js';
 import { fanout } from './fanout.js';
 import { featureTax } from './feature-tax.js';
 import { history } from './history.js';
+import { hostile } from './hostile.js';
 import { images } from './images.js';
 import { latency } from './latency.js';
 import { lostCallbacks } from './lost-callbacks.js';
@@ -32,6 +33,7 @@ const BENCHES: Record<string, Bench> = {
   'lost-callbacks': lostCallbacks,
   'fair-scheduling': fairScheduling,
   'held-requests': heldRequests,
+  hostile,
   rls,
   prisma,
 };

@@ -5,13 +5,16 @@ export interface GraphqlResult {
   errors?: { message: string }[];
 }
 
+/** A service that does not answer for this long ends the benchmark. */
+const TIMEOUT_MS = 30_000;
+
 /** A minimal GraphQL client: keep-alive connections with one request at a time on each, and no cache. */
 export class GraphqlClient {
   private readonly pool: Pool;
   private readonly headers: Record<string, string>;
 
   constructor(url: string, apiKey: string, connections: number) {
-    this.pool = new Pool(url, { connections, pipelining: 1 });
+    this.pool = new Pool(url, { connections, pipelining: 1, headersTimeout: TIMEOUT_MS });
     this.headers = { 'content-type': 'application/json', authorization: `Bearer ${apiKey}` };
   }
 

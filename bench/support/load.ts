@@ -61,7 +61,8 @@ async function closedLoop(lanes: readonly (() => Promise<void>)[], seconds: numb
   return toLoadResult(latencies, start);
 }
 
-async function openLoop(
+/** Starts calls at a fixed rate, in the lanes in turn. Rejects with the first error. */
+export async function openLoop(
   lanes: readonly (() => Promise<void>)[],
   seconds: number,
   perSecond: number,

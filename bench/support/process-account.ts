@@ -1,5 +1,5 @@
 /** CPU time and memory of a process, from /proc on Linux. NaN on other systems. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** Node option of a process that collects garbage on SIGUSR2. */
@@ -19,6 +19,11 @@ export async function rssMbAfterGc(pid: number): Promise<number> {
 /** Peak resident memory in MB. */
 export function peakRssMb(pid: number): number {
   return Number(/^VmHWM:\s+(\d+) kB/m.exec(readOrEmpty(`/proc/${pid}/status`))?.[1]) / 1024;
+}
+
+/** Lets `peakRssMb` of a process of the same user start again from what is resident now. */
+export function resetPeakRss(pid: number): void {
+  writeFileSync(`/proc/${pid}/clear_refs`, '5');
 }
 
 /** Resident memory in MB. */

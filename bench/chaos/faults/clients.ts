@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { connectHostilely } from '../hostile-connections.js';
+import { HostileConnections } from '../../support/hostile-connections.js';
 import { type FaultDefinition } from './fault-definition.js';
 
 /** An operator who gets no answer tries again, also through an outage. */
@@ -29,7 +29,13 @@ export const CLIENT_FAULTS: readonly FaultDefinition[] = [
       logLine(
         `${HOSTILE_CONNECTIONS} hostile connections are opened again and again for ${HOSTILE_MS / 1000} s`,
       );
-      await connectHostilely(Number(new URL(client.url).port), HOSTILE_CONNECTIONS, HOSTILE_MS);
+      const attackers = new HostileConnections({
+        port: Number(new URL(client.url).port),
+        apiKey: client.apiKey,
+      });
+      attackers.start(HOSTILE_CONNECTIONS);
+      await pause(HOSTILE_MS);
+      await attackers.stop();
     },
   },
 ];

@@ -100,7 +100,9 @@ describe('the webhook of a task', () => {
     await app.postBody(task.path, successBody(2, [0, 1]));
     const error = {
       code: 'timeout',
-      message: expect.stringMatching(/could not be downloaded from the upstream. A new request is billed again/),
+      message: expect.stringMatching(
+        /could not be downloaded from the upstream. A new request is billed again/,
+      ),
     };
     const [received] = await waitForRequests(task);
     expect(webhookPayloadOf(received)).toEqual({

@@ -627,6 +627,31 @@ CREATE INDEX images_retention_idx ON images (stored_at) WHERE deleted_at IS NULL
 CREATE INDEX images_ingest_idx ON images (ingest_at)
     WHERE stored_at IS NULL AND lost_at IS NULL AND deleted_at IS NULL AND upstream_url IS NOT NULL;
 
+-- Selects the images of a late result that their task does not have yet, in the order of the result. The second column numbers
+-- them from 1. An image is known by its URL without the query, because the signature in the query changes from one report to the
+-- next. A result can have several images whose URLs differ only in the query. Then as many of them are new as the task lacks.
+--
+-- The caller holds the lock on the task. The statement in the function is a new one, so it sees the images that were added by
+-- whoever held the lock before.
+CREATE FUNCTION select_unknown_images(p_task_id UUID, reported JSONB)
+RETURNS TABLE (image JSONB, ordinal BIGINT) LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    RETURN QUERY
+    WITH known AS (
+        SELECT i.upstream_url AS url, split_part(i.upstream_url, '?', 1) AS url_without_query
+        FROM images i WHERE i.task_id = p_task_id
+    ), compared AS (
+        SELECT new.value, new.position, split_part(new.value ->> 'upstreamUrl', '?', 1) AS url_without_query,
+               row_number() OVER (
+                   PARTITION BY split_part(new.value ->> 'upstreamUrl', '?', 1)
+                   ORDER BY new.value ->> 'upstreamUrl' NOT IN (SELECT known.url FROM known), new.position
+               ) AS occurrence
+        FROM jsonb_array_elements(reported) WITH ORDINALITY AS new (value, position)
+    )
+    SELECT compared.value, row_number() OVER (ORDER BY compared.position) FROM compared
+    WHERE occurrence > (SELECT count(*) FROM known WHERE known.url_without_query = compared.url_without_query);
+END $$;
+
 -- The bytes in the image store, one row for each content.
 CREATE TABLE blobs (
     sha256 BYTEA NOT NULL,

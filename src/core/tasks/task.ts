@@ -28,6 +28,12 @@ export type TaskKind = 'GENERATE' | 'EDIT';
 export const TASK_PRIORITIES = ['LOW', 'NORMAL', 'HIGH'] as const;
 export type TaskPriority = (typeof TASK_PRIORITIES)[number];
 
+/**
+ * Images of one task that are recorded. Four times as many as a request can ask for: the upstream may deliver and bill more than
+ * that was, but a body of 10 MB must not become 100,000 downloads.
+ */
+export const MAX_IMAGES_PER_TASK = 16;
+
 const FINAL_STATUSES: readonly TaskStatus[] = ['SUCCEEDED', 'FAILED', 'CANCELED', 'EXPIRED'];
 
 /** Every allowed change of status. The statement that attempts any other one changes nothing. */

@@ -1,12 +1,13 @@
+import { MAX_IMAGES_PER_TASK } from '../../core/tasks/task.js';
 import { ledgerMovementSql } from '../billing/ledger-statements.js';
 import { statement } from '../postgres/statement.js';
 import { callbackParameters, NEW_IMAGE_COLUMNS, type NewImage, type RawCallback } from './task-transition.js';
 
 /**
- * Adds images to a task that keeps its status. Adds none that were added before.
+ * Adds images to a task that keeps its status. Adds none that were added before, and none above `:maxImages` of the task.
  *
- * The URL of an image can change from one report of a result to the next, for example in its signature. So only as many images
- * are new as the result has more than the task: those with unknown URLs, or when all URLs are unknown, the last ones.
+ * This statement may have waited for the lock on the task. It still sees the other tables as they were before, so a function
+ * compares the images (`select_unknown_images`).
  */
 export const ADD_LATE_IMAGES = statement<ReturnType<typeof lateImagesParameters>, { addedCount: number }>(
   'add-late-images',
@@ -14,20 +15,17 @@ export const ADD_LATE_IMAGES = statement<ReturnType<typeof lateImagesParameters>
   WITH task AS (
     SELECT * FROM tasks
     WHERE id = :id AND status IN ('SUCCEEDED', 'FAILED', 'CANCELED', 'EXPIRED') FOR NO KEY UPDATE
-  ), reported AS (
-    SELECT new.*, task.delivered_count + task.late_image_count AS known_count,
-           new."upstreamUrl" IN (SELECT known.upstream_url FROM images known WHERE known.task_id = task.id) AS is_known
-    FROM task, jsonb_to_recordset(:images::jsonb) AS new(${NEW_IMAGE_COLUMNS})
-  ), ranked AS (
-    SELECT *, count(*) OVER () AS reported_count,
-           row_number() OVER (ORDER BY is_known, NOT any_known AND index < known_count, index) AS ordinal
-    FROM (SELECT *, bool_or(is_known) OVER () AS any_known FROM reported) compared
+  ), unknown AS MATERIALIZED (
+    -- The task is locked and its images have the indexes below its counts, so no index is taken.
+    SELECT new.*, task.delivered_count + task.late_image_count + selected.ordinal - 1 AS free_index
+    FROM task, select_unknown_images(task.id, :images::jsonb) AS selected,
+         jsonb_to_record(selected.image) AS new(${NEW_IMAGE_COLUMNS})
+    WHERE task.delivered_count + task.late_image_count + selected.ordinal <= :maxImages::integer
   ), image AS (
     INSERT INTO images (id, workspace_id, task_id, index, upstream_url, seed, inference_seconds, upstream_metadata, parent_id, late)
-    -- The task is locked and its images have the indexes below known_count, so no index is taken.
-    SELECT new.id, task.workspace_id, task.id, new.known_count + new.ordinal - 1, new."upstreamUrl", new.seed,
-           new."inferenceSeconds", new."upstreamMetadata", task.source_image_id, true
-    FROM task, ranked new WHERE new.ordinal <= new.reported_count - new.known_count
+    SELECT new.id, task.workspace_id, task.id, new.free_index, new."upstreamUrl", new.seed, new."inferenceSeconds",
+           new."upstreamMetadata", task.source_image_id, true
+    FROM task, unknown new
     RETURNING id, index
   ), counted AS (
     UPDATE tasks SET pending_late_images = tasks.pending_late_images + (SELECT count(*) FROM image),
@@ -76,6 +74,7 @@ export function lateImagesParameters(id: string, { images, actor, callback }: La
   return {
     id,
     images: JSON.stringify(images),
+    maxImages: MAX_IMAGES_PER_TASK,
     actor,
     lateMessage: LATE_MESSAGE,
     ...callbackParameters(callback),

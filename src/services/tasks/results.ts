@@ -2,18 +2,12 @@ import { type CallbackVerdict } from '../../core/callbacks/callback.js';
 import { type UpstreamError } from '../../core/errors.js';
 import { EVENT_ACTORS } from '../../core/events/task-event.js';
 import { newId } from '../../core/primitives/ids.js';
-import { isFinal, type Task } from '../../core/tasks/task.js';
+import { isFinal, MAX_IMAGES_PER_TASK, type Task } from '../../core/tasks/task.js';
 import { type NewImage, type RawCallback, type TransitionedTask } from '../../db/tasks/task-transition.js';
 import { type UpstreamResult } from '../../upstreams/acedata-results.js';
 import { type UpstreamImage } from '../../upstreams/acedata-wire.js';
 import { type Dependencies } from '../dependencies.js';
 import { type BackPressure } from './back-pressure.js';
-
-/**
- * Images of one result that are recorded. Four times as many as a request can ask for: the upstream may deliver and bill more than
- * that was, but a body of 10 MB must not become 100,000 downloads.
- */
-const MAX_IMAGES_PER_RESULT = 16;
 
 /** How long a task waits when its deadline comes before the end of the intended wait. */
 const LAST_WAITS_MS = [1_000, 0];
@@ -54,12 +48,12 @@ export class Results {
   /** Applies a final result to its task, at most once. */
   async apply(taskId: string, result: FinalResult, source: ResultSource): Promise<CallbackVerdict> {
     const { actor, callback } = source;
-    if (result.kind === 'succeeded' && result.images.length > MAX_IMAGES_PER_RESULT) {
+    if (result.kind === 'succeeded' && result.images.length > MAX_IMAGES_PER_TASK) {
       this.deps.log.error(
         { taskId, images: result.images.length },
         'the upstream reported too many images for one task; the others are ignored',
       );
-      result = { ...result, images: result.images.slice(0, MAX_IMAGES_PER_RESULT) };
+      result = { ...result, images: result.images.slice(0, MAX_IMAGES_PER_TASK) };
     }
     const updated =
       result.kind === 'succeeded'
@@ -180,9 +174,7 @@ export class Results {
       return 'LATE';
     }
     // Almost every result arrives twice, so this costs no further statement.
-    const { deliveredCount, requestedCount } = task;
-    const isComplete = task.status === 'SUCCEEDED' && deliveredCount >= requestedCount;
-    if (isComplete || result.images.length <= deliveredCount) return 'DUPLICATE';
+    if (task.status === 'SUCCEEDED' && task.deliveredCount >= task.requestedCount) return 'DUPLICATE';
     const images = result.images.map(toNewImage);
     const wasAdded = await this.deps.tasks.addLateImages(taskId, { images, actor, callback });
     this.deps.eventLog.requestSeal();

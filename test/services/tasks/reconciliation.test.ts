@@ -189,7 +189,7 @@ describe.each(['SUCCEEDED', 'CANCELED'])('a task that is %s with fewer images th
     const insertImages = statement<{ id: string }>(
       'images',
       `INSERT INTO images (id, workspace_id, task_id, index, upstream_url)
-       SELECT gen_random_uuid(), :id::uuid, :id::uuid, n, 'http://127.0.0.1:1/known' || n FROM generate_series(0, 1) n`,
+       SELECT gen_random_uuid(), :id::uuid, :id::uuid, n, 'http://127.0.0.1:1/' || n || '.png?signature=old' FROM generate_series(0, 1) n`,
     );
     await db.query(insertImages, { id });
     // Times move back instead of the clock forward. The last read is as long after the end of the task as it was.

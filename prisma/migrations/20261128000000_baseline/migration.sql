@@ -281,7 +281,7 @@ CREATE INDEX tasks_waiting_for_retry_idx ON tasks (not_before) WHERE status = 'Q
 CREATE TABLE scheduler_head (
     singleton BOOLEAN NOT NULL DEFAULT true,
     workspace_id UUID,
-    -- The earliest time of the next submission while submission_pace limits the rate.
+    -- The earliest time of the next submission while submission_pace limits the rate. A refusal sets it to the end of the pause.
     next_submission_at TIMESTAMPTZ(3),
     CONSTRAINT scheduler_head_pkey PRIMARY KEY (singleton),
     -- With the primary key, this allows exactly one row.
@@ -338,6 +338,7 @@ $$;
 --   PAUSED              a task is due, but all instances together submit as much as they may
 --   SUPERSEDED          the queue has given the job to another run
 --   NONE                no task is due, or the job does not exist any more
+-- With each come the kind and the rate of the submission pace by which the tasks were picked.
 --
 -- The function locks scheduler_head until the end of the transaction, so the next caller sees what became of these tasks.
 -- It changes no status and does not advance the positions. The calling statement does both (CLAIM_NEXT_TASKS in
@@ -346,7 +347,9 @@ $$;
 -- Sorting and scanning are off because a cached plan outlives the queue that it was made for: a plan for an empty queue
 -- would sort a long one at every call. Only tasks_scheduling_idx returns this order without sorting.
 CREATE FUNCTION pick_next_tasks(submit_job_ids BIGINT[], job_attempts INTEGER[], max_submitting INTEGER)
-RETURNS TABLE (ordinal INTEGER, submit_job_id BIGINT, outcome TEXT, task_id UUID) LANGUAGE plpgsql
+RETURNS TABLE (
+    ordinal INTEGER, submit_job_id BIGINT, outcome TEXT, task_id UUID, pace_kind TEXT, pace_rate DOUBLE PRECISION
+) LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_incremental_sort = off AS $$
 DECLARE
     last_workspace UUID;
@@ -359,7 +362,6 @@ DECLARE
     picked UUID[] := '{}';
     earliest TIMESTAMPTZ;
     pause_end TIMESTAMPTZ;
-    rate DOUBLE PRECISION;
     room INTEGER;
 BEGIN
     SELECT h.workspace_id, greatest(h.next_submission_at, now() - interval '1 second') INTO last_workspace, earliest
@@ -373,12 +375,12 @@ BEGIN
         FROM tasks t JOIN graphile_worker._private_jobs j ON j.id = t.submit_job_id
         WHERE t.submit_job_id IS NOT NULL AND j.locked_at IS NOT NULL;
     END IF;
-    SELECT p.paused_until, submissions_per_second(p) INTO pause_end, rate FROM submission_pace p;
-    IF pause_end > now() OR (rate IS NOT NULL AND earliest > now()) THEN
+    SELECT p.paused_until, p.kind, submissions_per_second(p) INTO pause_end, pace_kind, pace_rate FROM submission_pace p;
+    IF pause_end > now() OR (pace_rate IS NOT NULL AND earliest > now()) THEN
         room := 0;
-    ELSIF rate IS NOT NULL THEN
+    ELSIF pace_rate IS NOT NULL THEN
         -- What was not used in the last second is made up for, because instances ask only now and then.
-        room := least(room, 1 + floor(extract(epoch FROM now() - earliest)::double precision * rate));
+        room := least(room, 1 + floor(extract(epoch FROM now() - earliest)::double precision * pace_rate));
     END IF;
 
     -- Tasks whose retry time has come join the schedule.

@@ -21,7 +21,7 @@ export interface ReportedRefusal {
  * Halves the rate, from 32 submissions per second if there was no limit, down to one in 16 s. An account that was refused is
  * probed after 2 s, and then half as often each time. The submissions that were under way during a change do not cause another
  * one, so a burst of refusals counts once. The account matters more than the load: a probe that is refused with 429 says
- * nothing about the account.
+ * nothing about the account. The next submission is due when the pause ends, whatever the rate was before.
  */
 const SLOW_DOWN = statement<
   { kind: string; retryAfterMs: number | null; failure: string; sentMsAgo: number },
@@ -41,6 +41,8 @@ const SLOW_DOWN = statement<
     WHERE (changed_at IS NULL OR changed_at < now() - make_interval(secs => :sentMsAgo::double precision / 1000))
       AND (:kind = 'ACCOUNT' OR kind IS DISTINCT FROM 'ACCOUNT')
     RETURNING paused_until
+  ), head AS (
+    UPDATE scheduler_head SET next_submission_at = changed.paused_until FROM changed
   )
   SELECT EXISTS (SELECT FROM changed) AS changed, greatest(0, ceil(1000 * extract(epoch FROM
     coalesce((SELECT paused_until FROM changed), pace.paused_until, now()) - now())))::int AS "pauseMs"
@@ -49,16 +51,26 @@ const SLOW_DOWN = statement<
 
 /**
  * Closes the gate like a first refused submission. Changes nothing if the account is known to be refused, or if the pace has
- * changed since the task was submitted, because then the report may be old.
+ * changed since the task was submitted, because then the report may be old. The ID of the last submission, a UUIDv7, has the time
+ * when it began. `submitted_at` does not: a task has none if the response never arrived.
  */
 const CLOSE_GATE = statement<{ failure: string; taskId: string | null }, { closed: boolean }>(
   'close-submission-gate',
   `
-  UPDATE submission_pace SET kind = 'ACCOUNT', rate = 0.5, failure = :failure::jsonb, changed_at = now(),
-    paused_until = now() + interval '2 seconds'
-  WHERE kind IS DISTINCT FROM 'ACCOUNT'
-    AND (changed_at IS NULL OR changed_at < coalesce((SELECT submitted_at FROM tasks WHERE id = :taskId::uuid), now()))
-  RETURNING true AS closed`,
+  WITH changed AS (
+    UPDATE submission_pace SET kind = 'ACCOUNT', rate = 0.5, failure = :failure::jsonb, changed_at = now(),
+      paused_until = now() + interval '2 seconds'
+    WHERE kind IS DISTINCT FROM 'ACCOUNT'
+      AND (changed_at IS NULL OR changed_at < coalesce((
+        SELECT coalesce(to_timestamp(('x' || left(replace(submission_id::text, '-', ''), 12))::bit(48)::bigint / 1000.0),
+                        submitted_at, created_at)
+        FROM tasks WHERE id = :taskId::uuid
+      ), now()))
+    RETURNING paused_until
+  ), head AS (
+    UPDATE scheduler_head SET next_submission_at = changed.paused_until FROM changed
+  )
+  SELECT true AS closed FROM changed`,
 );
 
 const RESUME = statement<{ sentMsAgo: number }, { resumed: boolean }>(

@@ -20,7 +20,7 @@ type ClaimRow = Task & { outcome: TaskClaimResult['outcome']; pickedTaskId: stri
 /**
  * Moves the tasks that `pick_next_tasks` selects to SUBMITTING, each for its submit job, and advances fair scheduling in the
  * same commit. The statement does not see changes that committed while it waited for the lock of the scheduler. A picked task
- * can therefore fail to change, and its job claims again.
+ * can therefore fail to change, and its job claims again. The pace is that of the pick, which does see them.
  */
 export const CLAIM_NEXT_TASKS = statement<ReturnType<typeof claimParameters>, ClaimRow>(
   'claim-next-tasks',
@@ -35,14 +35,14 @@ export const CLAIM_NEXT_TASKS = statement<ReturnType<typeof claimParameters>, Cl
     submissionIdSql: 'pick.submission_id',
     submitJobIdSql: 'pick.submit_job_id',
   })}, claimed AS (
-    SELECT task.workspace_id, coalesce(task.end_user_id, '') AS end_user_id, pick.ordinal
+    SELECT task.workspace_id, coalesce(task.end_user_id, '') AS end_user_id, pick.ordinal, pick.pace_rate
     FROM task JOIN pick ON pick.task_id = task.id
   ), head AS (
     UPDATE scheduler_head SET workspace_id = last.workspace_id,
       next_submission_at = greatest(next_submission_at, now() - interval '1 second') + last.pause
     FROM (
-      SELECT workspace_id, make_interval(secs => (SELECT count(*) FROM claimed) / submissions_per_second(pace)) AS pause
-      FROM claimed, submission_pace pace ORDER BY ordinal DESC LIMIT 1
+      SELECT workspace_id, make_interval(secs => (SELECT count(*) FROM claimed) / pace_rate) AS pause
+      FROM claimed ORDER BY ordinal DESC LIMIT 1
     ) last
   ), position AS (
     INSERT INTO scheduler_positions (workspace_id, last_end_user_id)
@@ -50,7 +50,7 @@ export const CLAIM_NEXT_TASKS = statement<ReturnType<typeof claimParameters>, Cl
     ON CONFLICT (workspace_id) DO UPDATE SET last_end_user_id = excluded.last_end_user_id
   )
   SELECT pick.outcome, pick.task_id AS "pickedTaskId", ${TASK_COLUMNS},
-         (SELECT kind IS NOT DISTINCT FROM 'ACCOUNT' FROM submission_pace) AS "isProbe"
+         pick.pace_kind IS NOT DISTINCT FROM 'ACCOUNT' AS "isProbe"
   FROM pick LEFT JOIN task ON task.id = pick.task_id ORDER BY pick.ordinal`,
 );
 

@@ -41,7 +41,9 @@ export class Heartbeat {
 
   private async sendHeartbeat(queueId: string): Promise<void> {
     try {
-      await this.instances.heartbeat(queueId);
+      const stepMs = await this.instances.heartbeat(queueId);
+      if (stepMs > 0)
+        this.log.warn({ stepMs }, "PostgreSQL's clock went back; moved what is due back with it");
       const mayFollowOutage = this.isFirst || this.progress.ageMs > DEAD_AFTER_MS;
       this.isFirst = false;
       this.progress.record();

@@ -1145,3 +1145,37 @@ CREATE TABLE leases (
     expires_at TIMESTAMPTZ(3) NOT NULL,
     CONSTRAINT leases_pkey PRIMARY KEY (name)
 );
+
+-- After a failover to a server whose clock is behind, what was due would wait until that clock catches up. A heartbeat that
+-- lies in the future shows such a step. This moves every time in the future that work waits for back by the step, once for
+-- all instances, and returns the step in milliseconds, or 0. Heartbeats become current, because an instance that is alive
+-- sends its next one by the new clock. Times that callers see, such as deadlines and expiries, stay as they are.
+CREATE FUNCTION move_times_back() RETURNS DOUBLE PRECISION LANGUAGE plpgsql AS $$
+DECLARE
+    step INTERVAL;
+    present TIMESTAMPTZ;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('darkroom move times back', 0));
+    -- Not now(): another instance may have moved them and sent heartbeats while this one waited for the lock.
+    present := clock_timestamp();
+    SELECT max(last_heartbeat_at) - present INTO step FROM instances;
+    IF step IS NULL OR step < interval '1 second' THEN
+        RETURN 0;
+    END IF;
+    UPDATE instances SET last_heartbeat_at = present WHERE last_heartbeat_at > present;
+    UPDATE leases SET expires_at = expires_at - step WHERE expires_at > present;
+    UPDATE connection_leases SET expires_at = expires_at - step WHERE expires_at > present;
+    UPDATE in_flight_leases SET expires_at = expires_at - step WHERE expires_at > present;
+    UPDATE tasks SET not_before = not_before - step WHERE status = 'QUEUED' AND not_before > present;
+    UPDATE tasks SET checked_at = coalesce(checked_at, submitted_at) - step
+    WHERE status = 'RUNNING' AND coalesce(checked_at, submitted_at) > present;
+    UPDATE webhook_deliveries SET next_attempt_at = next_attempt_at - step
+    WHERE status = 'PENDING' AND next_attempt_at > present;
+    UPDATE graphile_worker._private_jobs SET locked_at = locked_at - step WHERE locked_at > present;
+    UPDATE graphile_worker._private_jobs SET run_at = run_at - step WHERE run_at > present;
+    -- Last, because claims of tasks wait for this row.
+    UPDATE submission_pace SET paused_until = paused_until - step, changed_at = changed_at - step
+    WHERE paused_until > present OR changed_at > present;
+    UPDATE scheduler_head SET next_submission_at = next_submission_at - step WHERE next_submission_at > present;
+    RETURN extract(epoch FROM step) * 1000;
+END $$;

@@ -2,9 +2,19 @@ import { type JobName } from '../../core/primitives/jobs.js';
 import { type Database } from './database.js';
 import { statement } from './statement.js';
 
+/** Records nothing, and returns no row, while a heartbeat lies in the future: see `move_times_back`. */
 const HEARTBEAT = statement<{ id: string }>(
   'instance-heartbeat',
-  'INSERT INTO instances (id) VALUES (:id) ON CONFLICT (id) DO UPDATE SET last_heartbeat_at = now()',
+  `
+  INSERT INTO instances (id)
+  SELECT :id::text WHERE NOT EXISTS (SELECT FROM instances WHERE last_heartbeat_at > now() + interval '1 second')
+  ON CONFLICT (id) DO UPDATE SET last_heartbeat_at = now() RETURNING id`,
+);
+/** Its limit is that of a few hundred thousand queued jobs. */
+const MOVE_TIMES_BACK = statement<object, { stepMs: number }>(
+  'move-times-back',
+  'SELECT move_times_back() AS "stepMs"',
+  { timeoutMs: 60_000 },
 );
 const RELEASE_JOBS = statement<{ olderThanMs: number }, { id: string }>(
   'release-jobs-of-dead-instances',
@@ -70,9 +80,15 @@ export class InstanceRepository {
     await this.db.query(PROBE_HEARTBEAT, {});
   }
 
-  /** Records that the queue with this ID is alive now. */
-  async heartbeat(id: string): Promise<void> {
+  /**
+   * Records that the queue with this ID is alive now. Returns by how many milliseconds PostgreSQL's clock has gone back since the
+   * last heartbeat of any instance, usually 0. What was due by the old clock is then due by the new one.
+   */
+  async heartbeat(id: string): Promise<number> {
+    if ((await this.db.query(HEARTBEAT, { id })).length > 0) return 0;
+    const [row] = await this.db.query(MOVE_TIMES_BACK, {});
     await this.db.query(HEARTBEAT, { id });
+    return row?.stepMs ?? 0;
   }
 
   /**

@@ -13,8 +13,12 @@ const CHANNEL = 'darkroom_events';
 /** Events per statement. Sealing 1,000 takes about 10 ms. */
 const SEAL_BATCH_SIZE = 1_000;
 const READ_BATCH_SIZE = 500;
-/** Another session is sealing and may have looked before our commit, so retry after about the duration of one sealing. */
-const BUSY_RETRY_MS = 3;
+/**
+ * Another session is sealing and may have looked before our commit, so retry after about the duration of one sealing. The delay
+ * doubles while the other session seals nothing.
+ */
+const MIN_BUSY_RETRY_MS = 3;
+const MAX_BUSY_RETRY_MS = 100;
 /**
  * When one sealing finds this many events, the next one waits for a moment: each sealing is a commit that delays writers.
  * At 200 events per second they are still sealed one by one.
@@ -42,7 +46,7 @@ export class EventLog {
   private readonly listener: NotificationListener;
   private handler: EventBatchHandler | null = null;
   private timers: NodeJS.Timeout[] = [];
-  /** The last time that sealing was tried and PostgreSQL answered. */
+  /** The last time that any instance sealed events, or that there were none to seal. */
   private readonly sealing = new Progress();
   /** The last time that events were read, or that there were none to read. */
   private readonly reading = new Progress();
@@ -51,6 +55,7 @@ export class EventLog {
   private seal = singleFlightWithRerun(() => this.sealBatch());
   private readNewEvents = singleFlightWithRerun(() => this.readUntilHead());
   private queryHead = singleFlight(() => this.events.headPosition());
+  private busyRetryMs = MIN_BUSY_RETRY_MS;
   /** The last position known to be sealed. */
   private knownHead = 0n;
 
@@ -180,13 +185,21 @@ export class EventLog {
     if (!this.isRunning) return;
     try {
       const sealed = await this.events.seal(SEAL_BATCH_SIZE);
-      this.sealing.record();
-      if (sealed === null) await delay(BUSY_RETRY_MS);
+      if (sealed === null) {
+        const delayMs = this.busyRetryMs;
+        this.busyRetryMs = Math.min(2 * delayMs, MAX_BUSY_RETRY_MS);
+        await delay(delayMs);
+      } else this.recordSealing();
       if (sealed === null || sealed === SEAL_BATCH_SIZE) this.requestSeal();
       else if (sealed >= BATCH_THRESHOLD) await delay(BATCH_DELAY_MS);
     } catch (error) {
       this.log.warn({ err: error }, 'sealing events failed; retrying');
     }
+  }
+
+  private recordSealing(): void {
+    this.sealing.record();
+    this.busyRetryMs = MIN_BUSY_RETRY_MS;
   }
 
   private async pollHead(): Promise<void> {
@@ -199,7 +212,10 @@ export class EventLog {
 
   private advance(head: bigint): void {
     if (!this.isBehind) this.reading.record();
-    if (head > this.knownHead) this.knownHead = head;
+    if (head > this.knownHead) {
+      this.knownHead = head;
+      this.recordSealing();
+    }
     if (this.isBehind) void this.readNewEvents();
   }
 

@@ -70,6 +70,57 @@ async function expectConsistentLog(): Promise<void> {
   expect(seen.map(({ id }) => id)).toEqual(recent.map(({ id }) => id));
 }
 
+describe('a session that holds the log and seals nothing', () => {
+  test('is no progress, is asked about less and less often, and delays the next event by little', async () => {
+    let sealCalls = 0;
+    class CountingEvents extends EventRepository {
+      override seal(batchSize: number) {
+        sealCalls += 1;
+        return super.seal(batchSize);
+      }
+    }
+    const countingLog = new EventLog(new CountingEvents(db), database.url, silent);
+    await countingLog.start();
+    const holder = await sql.connect();
+    await holder.query('BEGIN; SELECT FROM event_log FOR UPDATE');
+    try {
+      await insertEvent(sql, taskAt(0), 'TASK_SUBMITTED');
+      const heldAt = performance.now();
+      sealCalls = 0;
+      await waitFor('sealing to be stalled', () => (countingLog.stalledMs.sealing ?? 0) > 3_000, {
+        timeoutMs: 10_000,
+      });
+      // Ten a second, and those of the first moments.
+      expect(sealCalls).toBeLessThan(10 + (performance.now() - heldAt) / 100);
+      expect(countingLog.stalledMs.sealing).toBeGreaterThan(3_000);
+    } finally {
+      await holder.query('ROLLBACK');
+      holder.release();
+    }
+    await waitFor('the event', () => seen.length === 1, { timeoutMs: MAX_DELAY_MS });
+    await waitFor('progress', () => (countingLog.stalledMs.sealing ?? Infinity) < 1_000);
+    await countingLog.stop();
+    await expectConsistentLog();
+  });
+
+  test('is no fault of an instance that sees another one seal', async () => {
+    let isBusy = true;
+    /** An instance that always finds another session sealing. */
+    class BusyEvents extends EventRepository {
+      override seal(batchSize: number) {
+        return isBusy ? Promise.resolve(null) : super.seal(batchSize);
+      }
+    }
+    const busyLog = new EventLog(new BusyEvents(db), database.url, silent);
+    await busyLog.start();
+    await waitFor('no progress', () => (busyLog.stalledMs.sealing ?? 0) > 500);
+    await writeAndAwaitEvents(1);
+    await waitFor('progress', () => (busyLog.stalledMs.sealing ?? Infinity) < 500);
+    isBusy = false;
+    await busyLog.stop();
+  });
+});
+
 describe('an open transaction', () => {
   test('that has written an event delays no other event, and its own is not skipped', async () => {
     const client = await sql.connect();

@@ -1,5 +1,5 @@
 import { AppError } from '../core/errors.js';
-import { cachedFor } from '../core/primitives/async.js';
+import { cachedFor, singleFlight } from '../core/primitives/async.js';
 import { type SequenceRepository } from '../db/postgres/sequence-repository.js';
 import { type Worker } from '../queue/worker.js';
 import { type Dependencies } from './dependencies.js';
@@ -9,6 +9,8 @@ const UPSTREAM_CHECK_TTL_MS = 1_000;
 /** Even a busy installation needs years for the other half, and changing a column takes a maintenance window. */
 const MAX_SEQUENCE_USE_PERCENT = 50;
 const SEQUENCE_CHECK_TTL_MS = 3_600_000;
+/** After a check that failed. */
+const SEQUENCE_CHECK_RETRY_MS = 10_000;
 /** A part without progress for this long makes the instance unready. The parts replace what hangs sooner. */
 const STALLED_AFTER_MS = 10_000;
 
@@ -43,16 +45,23 @@ export class Health {
     return { ok: kind !== 'ACCOUNT', error: failure?.code, refusedAt, submissionsPerSecond };
   });
 
-  private readonly checkSequences = cachedFor(SEQUENCE_CHECK_TTL_MS, async (): Promise<ComponentHealth> => {
-    const found = await this.deps.sequences.findRunningOut(MAX_SEQUENCE_USE_PERCENT);
-    if (found.length === 0) return { ok: true };
-    return {
-      ok: false,
-      error: found.map(({ name, usedPercent }) => `${name} is ${usedPercent} % used`).join(', '),
-    };
+  private sequences: ComponentHealth = { ok: true };
+  private sequencesCheckedAt = -Infinity;
+  private readonly checkSequences = singleFlight(async (): Promise<void> => {
+    this.sequencesCheckedAt = performance.now();
+    try {
+      const found = await this.deps.sequences.findRunningOut(MAX_SEQUENCE_USE_PERCENT);
+      const error = found.map(({ name, usedPercent }) => `${name} is ${usedPercent} % used`).join(', ');
+      this.sequences = found.length === 0 ? { ok: true } : { ok: false, error };
+    } catch {
+      this.sequences = { ok: false, error: 'unknown' };
+      this.sequencesCheckedAt += SEQUENCE_CHECK_RETRY_MS - SEQUENCE_CHECK_TTL_MS;
+    }
   });
 
-  constructor(private readonly deps: HealthDependencies) {}
+  constructor(private readonly deps: HealthDependencies) {
+    void this.checkSequences();
+  }
 
   /** Makes this instance unready, so that load balancers stop using it before its listeners close. */
   startDraining(): void {
@@ -68,17 +77,15 @@ export class Health {
     if (worker && !worker.isRunning) components.queue = { ok: false, error: 'the queue has stopped' };
     if (this.isDraining) components.process = { ok: false, error: 'the process is shutting down' };
     const ready = Object.values(components).every(({ ok }) => ok);
-    const sequences = await this.checkSequences().catch((): ComponentHealth => ({
-      ok: false,
-      error: 'unknown',
-    }));
+    // Never awaited: the reading can wait for the connections of background work.
+    if (performance.now() - this.sequencesCheckedAt > SEQUENCE_CHECK_TTL_MS) void this.checkSequences();
     // These do not make the instance unready. Without the store tasks continue, and ingesting is retried.
     const upstream = await this.checkUpstream().catch(() => ({ ok: false, error: 'unknown' }));
     return {
       ready,
       components,
       store: await this.checkStore(),
-      sequences,
+      sequences: this.sequences,
       upstream: { ...upstreamGate.state, ...upstream },
     };
   }

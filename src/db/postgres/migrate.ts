@@ -29,8 +29,8 @@ const LOCK_RETRIES = 60;
 const LOCK_NOT_AVAILABLE = '55P03';
 /** Another instance migrates. A statement that waits has a snapshot, and building an index would wait for it. */
 const LOCK_POLL_MS = 200;
-/** A migration that consists of one statement that builds an index concurrently, and the name of the index. */
-const CONCURRENT_INDEX = /^create (?:unique )?index concurrently (\w+) on [^;]*;?$/i;
+/** A migration that consists of one statement that builds an index concurrently: the name of the index, and its table. */
+const CONCURRENT_INDEX = /^create (?:unique )?index concurrently (\w+) on (?:only )?((?:\w+\.)?\w+)[^;]*;?$/i;
 
 /**
  * Brings a database up to date: first graphile-worker's schema, which our SQL calls, then our migrations, then row-level
@@ -178,34 +178,51 @@ async function applyMigration(client: Client, { name, sql, checksum }: Migration
   }
 }
 
-function concurrentIndexOf({ sql }: Migration): string | null {
+interface ConcurrentIndex {
+  name: string;
+  /** With its schema, if the statement names one. */
+  table: string;
+}
+
+function concurrentIndexOf({ sql }: Migration): ConcurrentIndex | null {
   const statement = sql
     .replace(/--[^\n]*/g, ' ')
     .replace(/\s+/g, ' ')
     .trim();
-  return CONCURRENT_INDEX.exec(statement)?.[1] ?? null;
+  const [, name, table] = CONCURRENT_INDEX.exec(statement) ?? [];
+  return name !== undefined && table !== undefined ? { name, table } : null;
 }
+
+const FIND_INDEX = `
+  select i.indisvalid as valid, format('%I.%I', n.nspname, c.relname) as index
+    from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
+   where i.indrelid = to_regclass($2) and c.relname = $1`;
 
 /**
  * Builds an index while others read and write its table. PostgreSQL allows it only outside a transaction, so the index and its
  * record are two commits. A build that failed, or whose process was killed, leaves an index that is invalid: it slows writers
  * down and serves no query. It is dropped and built again. An index that is valid was built before its record was lost.
+ * An index is always in the schema of its table, which the search path need not contain.
  */
-async function buildIndex(client: Client, { name, sql, checksum }: Migration, index: string): Promise<void> {
+async function buildIndex(
+  client: Client,
+  { name, sql, checksum }: Migration,
+  index: ConcurrentIndex,
+): Promise<void> {
   try {
     // The build waits for every transaction that is open, however long. Nobody waits for it meanwhile, so it need not give up.
     await client.query('set lock_timeout = 0');
-    const { rows } = await client.query<{ valid: boolean }>(
-      'select indisvalid as valid from pg_index where indexrelid = to_regclass($1)',
-      [index],
-    );
-    if (rows[0]?.valid === false) await client.query(`drop index concurrently ${index}`);
+    const { rows } = await client.query<{ valid: boolean; index: string }>(FIND_INDEX, [
+      index.name.toLowerCase(),
+      index.table,
+    ]);
+    if (rows[0]?.valid === false) await client.query(`drop index concurrently ${rows[0].index}`);
     if (!rows[0]?.valid) await client.query(sql);
     await client.query(`set lock_timeout = ${LOCK_TIMEOUT_MS}`);
     await client.query(bind(RECORD_MIGRATION, { id: randomUUID(), checksum, name }));
   } catch (cause) {
     throw new Error(
-      `The migration ${name} failed: ${(cause as Error).message}. Correct the cause, then start Darkroom again. It drops what is left of the index ${index}, and builds it again.`,
+      `The migration ${name} failed: ${(cause as Error).message}. Correct the cause, then start Darkroom again. It drops what is left of the index ${index.name}, and builds it again.`,
       { cause },
     );
   }

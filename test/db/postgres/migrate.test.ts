@@ -88,6 +88,20 @@ describe('migrate', () => {
     expect(await query('select name from a')).toEqual([]);
   });
 
+  test('builds an index again that a killed build left invalid in another schema', async () => {
+    const table = 'graphile_worker._private_jobs';
+    await write('20260101000000_first', 'create table a (id int)');
+    await run();
+    await query(`create index jobs_run_at_idx on ${table} (run_at)`);
+    await query(
+      `update pg_index set indisvalid = false where indexrelid = 'graphile_worker.jobs_run_at_idx'::regclass`,
+    );
+    await write('20260102000000_second', `create index concurrently jobs_run_at_idx on ${table} (run_at)`);
+    expect(await run()).toEqual(['20260102000000_second']);
+    const find = `select indisvalid as valid from pg_index where indexrelid = to_regclass('graphile_worker.jobs_run_at_idx')`;
+    expect(await query(find)).toEqual([{ valid: true }]);
+  });
+
   describe('with an index that is built concurrently', () => {
     const ROWS = 100_000;
     let holder: Client;

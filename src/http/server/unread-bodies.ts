@@ -72,11 +72,14 @@ export class UnreadBodies {
     const now = performance.now();
     this.discards.set(socket, { bytesAtStart: bytesRead, startedAt: now, bytesRead, readAt: now });
     const end = () => {
+      request.off('close', end);
+      // The connection can serve many more requests.
+      socket.off('close', end);
       this.discards.delete(socket);
       if (this.closing.has(socket)) socket.destroy();
     };
-    request.once('close', end).resume();
-    socket.once('close', end);
+    request.on('close', end).resume();
+    socket.on('close', end);
   }
 
   private check(): void {

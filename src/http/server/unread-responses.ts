@@ -3,49 +3,83 @@ import { type Socket } from 'node:net';
 
 /** What one client may leave unread. Above the largest result, image or file that the service sends at once. */
 export const MAX_UNREAD_RESPONSE_BYTES = 32 * 1024 * 1024;
-/** What all clients together may leave unread, over HTTP and WebSocket. */
+/** What all clients together may leave unread, over HTTP and WebSocket, except what PUSH_ALLOWANCE_BYTES allows. */
 export const MAX_UNREAD_BYTES_IN_ALL = 64 * 1024 * 1024;
-/** How long a client may read nothing of what waits for it. The same as for pushed events. */
-const STALL_TIMEOUT_MS = 30_000;
+/**
+ * What each connection that events are pushed to may leave in addition. Broadcaster bounds pushed events at half of it and the
+ * last event, and closes a slow connection with the cursor to resume from, so they must not get a connection cut here.
+ */
+export const PUSH_ALLOWANCE_BYTES = 2 * 1024 * 1024;
+/**
+ * How long a client may accept nothing of what waits for it. The kernel reports what a client has accepted only when about a
+ * third of its own buffer is free again, which has up to 4 MB on Linux. So this lets a client that reads 10 kB/s finish.
+ */
+export const STALL_TIMEOUT_MS = 180_000;
+/** How long a client may stop in the middle of a request. */
+const PAUSE_TIMEOUT_MS = 30_000;
+/** A client that has accepted something within this time is cut after those that have not. */
+const PROGRESS_MS = 5_000;
 const CHECK_INTERVAL_MS = 250;
+/** A client cannot show within less time that it reads. */
+const FIRST_PROGRESS_MS = 2 * CHECK_INTERVAL_MS;
+const EVENT_STREAM = 'text/event-stream';
 
 export interface UnreadResponsesOptions {
-  stallTimeoutMs?: number | undefined;
+  stallTimeoutMs?: number;
+  pauseTimeoutMs?: number | undefined;
   maxBytes?: number;
   maxBytesInAll?: number;
 }
 
+interface Connection {
+  /** Requests whose response has not ended. */
+  open: Map<IncomingMessage, ServerResponse>;
+  isWebSocket: boolean;
+  /** Null: everything is read. */
+  backlog: Backlog | null;
+}
+
+interface Backlog {
+  since: number;
+  acceptedBytes: number;
+  /** When the client has last accepted something. Null: not since the backlog began. */
+  acceptedAt: number | null;
+}
+
 /**
- * Bounds the responses that clients do not read: a client that reads nothing for a while is cut, and so is one with too many
- * unread bytes. If all clients together leave too many, the ones that have left some for the longest time are cut. A client
- * that stops in the middle of a request is cut as well.
+ * Bounds the responses that clients do not read: a client that accepts nothing for a while is cut, and so is one with too many
+ * unread bytes. If all clients together leave too many, those that accept nothing are cut first, and among them those with the
+ * most unread bytes. A client that stops in the middle of a request is cut as well.
  */
 export class UnreadResponses {
-  /** Since when each open socket has had unread bytes. Null: it has none. */
-  private readonly unreadSince = new Map<Socket, number | null>();
-  /** Requests whose response has not ended. */
-  private readonly openRequests = new WeakMap<Socket, Set<IncomingMessage>>();
+  private readonly connections = new Map<Socket, Connection>();
   private readonly timer = setInterval(() => this.check(), CHECK_INTERVAL_MS);
+  private readonly stallTimeoutMs: number;
   private readonly maxBytes: number;
   private readonly maxBytesInAll: number;
 
   constructor(server: Server, options: UnreadResponsesOptions = {}) {
+    this.stallTimeoutMs = options.stallTimeoutMs ?? STALL_TIMEOUT_MS;
     this.maxBytes = options.maxBytes ?? MAX_UNREAD_RESPONSE_BYTES;
     this.maxBytesInAll = options.maxBytesInAll ?? MAX_UNREAD_BYTES_IN_ALL;
     server.on('connection', (socket: Socket) => {
-      this.unreadSince.set(socket, null);
-      socket.once('close', () => this.unreadSince.delete(socket));
+      this.connections.set(socket, { open: new Map(), isWebSocket: false, backlog: null });
+      socket.once('close', () => this.connections.delete(socket));
     });
     server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-      const { socket } = request;
-      const open = this.openRequests.get(socket) ?? new Set();
-      this.openRequests.set(socket, open.add(request));
-      response.once('close', () => open.delete(request));
+      const open = this.connections.get(request.socket)?.open;
+      open?.set(request, response);
+      response.once('close', () => open?.delete(request));
+    });
+    server.on('upgrade', ({ socket }: IncomingMessage) => {
+      const connection = this.connections.get(socket);
+      if (connection) connection.isWebSocket = true;
     });
     // Emitted after a time in which the client neither sent nor read anything.
-    server.timeout = options.stallTimeoutMs ?? STALL_TIMEOUT_MS;
+    server.timeout = options.pauseTimeoutMs ?? PAUSE_TIMEOUT_MS;
     server.on('timeout', (socket: Socket) => {
-      if (!this.waitsForUs(socket)) socket.destroy();
+      // `check` cuts a client that does not read.
+      if (socket.writableLength === 0 && !this.waitsForUs(socket)) socket.destroy();
     });
   }
 
@@ -53,30 +87,79 @@ export class UnreadResponses {
     clearInterval(this.timer);
   }
 
-  /** Whether the client has sent a whole request, has read everything, and the response has not ended. */
+  /** Whether the client has sent a whole request, and the response has not ended. */
   private waitsForUs(socket: Socket): boolean {
-    const open = [...(this.openRequests.get(socket) ?? [])];
-    return open.length > 0 && open.every(({ complete }) => complete) && socket.writableLength === 0;
+    const open = [...(this.connections.get(socket)?.open.keys() ?? [])];
+    return open.length > 0 && open.every(({ complete }) => complete);
   }
 
   private check(): void {
     const now = performance.now();
-    const unread: { socket: Socket; bytes: number; since: number }[] = [];
+    const counted: { socket: Socket; bytes: number; backlog: Backlog }[] = [];
     let total = 0;
-    for (const [socket, since] of this.unreadSince) {
-      const bytes = socket.writableLength;
-      if (bytes > this.maxBytes) socket.destroy();
-      else if (bytes > 0) {
-        total += bytes;
-        unread.push({ socket, bytes, since: since ?? now });
-        if (since === null) this.unreadSince.set(socket, now);
-      } else if (since !== null) this.unreadSince.set(socket, null);
+    for (const [socket, connection] of this.connections) {
+      const unreadBytes = socket.writableLength;
+      const backlog = unreadBytes > 0 ? updatedBacklog(connection.backlog, socket, now) : null;
+      connection.backlog = backlog;
+      if (!backlog) continue;
+      // A WebSocket whose client reads nothing does not answer pings, and is cut because of that.
+      const canStall = !connection.isWebSocket;
+      const isStalled = canStall && now - (backlog.acceptedAt ?? backlog.since) > this.stallTimeoutMs;
+      if (isStalled || unreadBytes > this.maxBytes) {
+        socket.destroy();
+        continue;
+      }
+      const bytes = unreadBytes - (isPushedTo(connection) ? PUSH_ALLOWANCE_BYTES : 0);
+      if (bytes <= 0) continue;
+      total += bytes;
+      counted.push({ socket, bytes, backlog });
     }
-    if (total <= this.maxBytesInAll) return;
-    for (const { socket, bytes } of unread.sort((one, other) => one.since - other.since)) {
-      if (total <= this.maxBytesInAll) return;
+    if (total > this.maxBytesInAll) this.cut(counted, total - this.maxBytesInAll);
+  }
+
+  private cut(counted: { socket: Socket; bytes: number; backlog: Backlog }[], excessBytes: number): void {
+    const now = performance.now();
+    const candidates = counted.map(({ socket, bytes, backlog }) => ({
+      socket,
+      bytes,
+      makesProgress:
+        now - backlog.since < FIRST_PROGRESS_MS ||
+        (backlog.acceptedAt !== null && now - backlog.acceptedAt < PROGRESS_MS),
+      // `writableLength` counts a write as a whole until its last byte is accepted.
+      unreadBytes: socket.bytesWritten - backlog.acceptedBytes,
+    }));
+    candidates.sort(
+      (one, other) =>
+        Number(one.makesProgress) - Number(other.makesProgress) || other.unreadBytes - one.unreadBytes,
+    );
+    let rest = excessBytes;
+    for (const { socket, bytes } of candidates) {
+      if (rest <= 0) return;
       socket.destroy();
-      total -= bytes;
+      rest -= bytes;
     }
   }
+}
+
+function updatedBacklog(before: Backlog | null, socket: Socket, now: number): Backlog {
+  const acceptedBytes = acceptedBytesOf(socket);
+  if (!before) return { since: now, acceptedBytes, acceptedAt: null };
+  if (acceptedBytes === before.acceptedBytes) return before;
+  return { ...before, acceptedBytes, acceptedAt: now };
+}
+
+function isPushedTo({ isWebSocket, open }: Connection): boolean {
+  return (
+    isWebSocket ||
+    [...open.values()].some((response) => String(response.getHeader('content-type')).startsWith(EVENT_STREAM))
+  );
+}
+
+/**
+ * What the kernel has accepted, also of a write that has not ended. Node has no public name for it: `bytesWritten` counts what
+ * still waits, and `writableLength` changes only at the end of a write. Node's own time-out for sockets uses the same fields.
+ */
+function acceptedBytesOf(socket: Socket): number {
+  const { _handle: handle } = socket as { _handle?: { bytesWritten: number; writeQueueSize: number } | null };
+  return handle ? handle.bytesWritten - handle.writeQueueSize : socket.bytesWritten - socket.writableLength;
 }

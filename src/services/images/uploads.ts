@@ -42,6 +42,8 @@ export interface UploadLink {
 }
 
 interface UploadInProgress {
+  /** Higher for those that arrived later. */
+  arrival: number;
   /** Ends it, because a newer one has begun. */
   replace: () => void;
   /** The whole body is here. */
@@ -59,6 +61,7 @@ export interface UploadsDependencies extends Pick<Dependencies, 'blobs' | 'image
 export class Uploads {
   /** Bodies that this instance is receiving or storing, by link. */
   private readonly inProgress = new Map<string, UploadInProgress>();
+  private arrivals = 0;
 
   constructor(private readonly deps: UploadsDependencies) {}
 
@@ -107,6 +110,7 @@ export class Uploads {
    */
   async receive(uploadId: string, token: string, body: Readable): Promise<Image> {
     this.requireValidLink(uploadId, token);
+    const arrival = ++this.arrivals;
     for (let isReplaced = false; ;) {
       const upload = await this.deps.uploads.find(uploadId);
       if (upload?.usedAt) return this.imageOf(upload);
@@ -114,6 +118,8 @@ export class Uploads {
         throw new Gone('This upload link has expired. Request a new one with `createUpload`.');
       }
       const other = this.inProgress.get(uploadId);
+      // PostgreSQL can answer a newer one first.
+      if (other && other.arrival > arrival) isReplaced = true;
       if (other && (other.isReceived || isReplaced)) {
         await other.ended;
         continue;
@@ -121,7 +127,7 @@ export class Uploads {
       // The upload that has replaced this one has failed.
       if (isReplaced) throw new TooManyConnections(REPLACED);
       try {
-        return await this.receiveAlone(upload, body, other);
+        return await this.receiveAlone(upload, body, { arrival, other });
       } catch (error) {
         if (!(error instanceof TooManyConnections)) throw error;
         isReplaced = true;
@@ -134,7 +140,11 @@ export class Uploads {
    * way, because a client that lost its connection sends again long before this service notices. Throws TooManyConnections
    * when it is replaced itself.
    */
-  private async receiveAlone(upload: Upload, body: Readable, other?: UploadInProgress): Promise<Image> {
+  private async receiveAlone(
+    upload: Upload,
+    body: Readable,
+    { arrival, other }: { arrival: number; other: UploadInProgress | undefined },
+  ): Promise<Image> {
     let end = () => {};
     const ended = new Promise<void>((resolve) => (end = resolve));
     let isReplaced = false;
@@ -142,7 +152,7 @@ export class Uploads {
       isReplaced = true;
       body.destroy(new TooManyConnections(REPLACED));
     };
-    const current: UploadInProgress = { replace, isReceived: false, ended };
+    const current: UploadInProgress = { arrival, replace, isReceived: false, ended };
     this.inProgress.set(upload.id, current);
     const onReceived = () => {
       current.isReceived = true;

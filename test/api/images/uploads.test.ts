@@ -1,7 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import sharp from 'sharp';
 import {
   CreateUploadDocument,
@@ -9,6 +9,8 @@ import {
   ImageByIdDocument,
   ImageLineageDocument,
 } from '../../../clients/operations.js';
+import { UploadRepository } from '../../../src/db/images/upload-repository.js';
+import { Uploads } from '../../../src/services/images/uploads.js';
 import { nullIfNotFound } from '../../../src/storage/incoming-files.js';
 import { pathAndQuery, TestApp } from '../../support/app/test-app.js';
 import { waitFor } from '../../support/wait-for.js';
@@ -271,6 +273,7 @@ test('no temporary files are left', async () => {
 });
 
 describe('parallel uploads to one link', () => {
+  afterEach(() => void jest.restoreAllMocks());
   const incomingCount = async () => (await readdir(join(app.dataDir, 'images', 'incoming'))).length;
   /** Starts an upload that never ends by itself. */
   const startEndless = (path: string) => {
@@ -290,13 +293,37 @@ describe('parallel uploads to one link', () => {
     const before = await incomingCount();
     const uploads = [startEndless(path)];
     await waitFor('the first upload', async () => (await incomingCount()) > before);
+    const receive = jest.spyOn(Uploads.prototype, 'receive');
     for (let count = 1; count <= 10; count += 1) uploads.push(startEndless(path));
+    // Each has its own connection, so they arrive in any order.
+    await waitFor('all of them', () => receive.mock.calls.length === 10);
     const { status, json } = await put(path, photo);
     expect(status).toBe(201);
     const replaced = await Promise.all(uploads.map(({ response }) => response));
     expect(new Set(replaced.map((ended) => ended?.json.image?.id))).toEqual(new Set([json.image?.id]));
     expect(await incomingCount()).toBe(before);
     for (const { stop } of uploads) stop();
+  });
+
+  test('do not replace one that arrived later, even if PostgreSQL answers it first', async () => {
+    const { path } = await createUploadLink();
+    const find = jest.spyOn(UploadRepository.prototype, 'find');
+    let answer = () => {};
+    const isLater = new Promise<void>((resolve) => (answer = resolve));
+    find.mockImplementationOnce(async function (this: UploadRepository, id) {
+      const upload = await this.find(id);
+      await isLater;
+      return upload;
+    });
+    const before = await incomingCount();
+    const older = startEndless(path);
+    await waitFor('the older upload', () => find.mock.calls.length > 0);
+    const newer = startEndless(path);
+    await waitFor('the newer upload', async () => (await incomingCount()) > before);
+    answer();
+    newer.stop();
+    expect((await older.response)?.status).toBe(429);
+    older.stop();
   });
 
   test('fail with 429 when the one that replaced them is not an image', async () => {

@@ -472,7 +472,7 @@ RETURNS TABLE (id UUID, queue_position INTEGER) LANGUAGE sql STABLE
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_incremental_sort = off SET jit = off AS $$
     WITH RECURSIVE requested AS MATERIALIZED (
         SELECT t.id, coalesce(t.end_user_id, '') COLLATE "C" AS end_user, t.priority, t.not_before IS NULL AS is_due
-        FROM unnest(task_ids) wanted (id), LATERAL (
+        FROM (SELECT DISTINCT unnest(task_ids)) wanted (id), LATERAL (
             SELECT * FROM tasks WHERE tasks.id = wanted.id OFFSET 0 -- or an index of all queued tasks would be read
         ) t
         WHERE t.workspace_id = workspace AND t.status = 'QUEUED' AND t.deadline_at > now()

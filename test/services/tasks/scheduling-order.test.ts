@@ -216,6 +216,13 @@ describe('the queue position', () => {
     expect([first, second, third].map((id) => positions.get(id))).toEqual([1, 1, 2]);
   });
 
+  test('is found for a task that is named twice, as a document can', async () => {
+    const workspaceId = newId();
+    const id = await fixture.enqueue({ workspaceId });
+    const positions = await instance.tasks.queuePositions(workspaceId, [id, id]);
+    expect([...positions.keys()]).toEqual([id]);
+  });
+
   test('is visible only to the workspace of the task', async () => {
     const id = await fixture.enqueue({ workspaceId: newId() });
     await expect(instance.tasks.queuePositions(newId(), [id])).resolves.toEqual(new Map());

@@ -26,6 +26,9 @@ import { HeldRequests } from '../services/flux-api/held-requests.js';
 import { type Services } from './services.js';
 import { type AppContext } from './app-context.js';
 
+/** The parts below, Express and a stream each wait for the end of a response. Node warns of more than 10. */
+const MAX_RESPONSE_LISTENERS = 20;
+
 /** Node's fetch times out after 5 min. A response shortly before still delivers the task's ID. */
 const FLUX_HOLD_TIMEOUT_MS = 295_000;
 
@@ -80,6 +83,7 @@ export async function startTransports(
   const unreadBodies = new UnreadBodies(server);
   cleanups.push(() => unreadBodies.stop());
   server.removeAllListeners('request');
+  server.on('request', (_request, response) => response.setMaxListeners(MAX_RESPONSE_LISTENERS));
   waitingConnections.watch(server);
   const pipelinedRequests = new PipelinedRequests();
   const unreadResponses = new UnreadResponses(server);

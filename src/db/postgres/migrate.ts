@@ -210,7 +210,7 @@ async function buildIndex(
   index: ConcurrentIndex,
 ): Promise<void> {
   try {
-    // The build waits for every transaction that is open, however long. Nobody waits for it meanwhile, so it need not give up.
+    // The build waits for every transaction that is open, however long. No writer waits for it meanwhile, so it need not give up.
     await client.query('set lock_timeout = 0');
     const { rows } = await client.query<{ valid: boolean; index: string }>(FIND_INDEX, [
       index.name.toLowerCase(),

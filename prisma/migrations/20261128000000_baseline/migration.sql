@@ -297,17 +297,20 @@ CREATE TABLE scheduler_positions (
 );
 
 -- A single row: how fast all instances together may submit. It is written only when the upstream refuses a submission because
--- of its load (RATE) or of our account (ACCOUNT), and when the account works again. Claims read it.
+-- of its load (RATE) or of our account (ACCOUNT), and by the first submissions that it accepts after that. Claims read it.
 CREATE TABLE submission_pace (
     singleton BOOLEAN NOT NULL DEFAULT true,
     -- What the last refusal was about. NULL: there is no limit.
     kind TEXT,
     -- Submissions per second when the row was written.
     rate DOUBLE PRECISION,
+    -- With RATE: accepted submissions raise the rate up to this one. NULL: until there is no limit.
+    safe_rate DOUBLE PRECISION,
     -- The failure that a task would have because of the last refusal.
     failure JSONB,
     -- Nothing is submitted before this time.
     paused_until TIMESTAMPTZ(3),
+    refused_at TIMESTAMPTZ(3),
     changed_at TIMESTAMPTZ(3),
     CONSTRAINT submission_pace_pkey PRIMARY KEY (singleton),
     -- With the primary key, this allows exactly one row.
@@ -326,6 +329,14 @@ CREATE FUNCTION submissions_per_second(pace submission_pace) RETURNS DOUBLE PREC
     END
 $$;
 
+-- Whether the pace changes if the upstream accepts the next submission: while the account is refused, after each refusal because
+-- of load, and below the safe rate.
+CREATE FUNCTION is_pace_uncertain(pace submission_pace) RETURNS BOOLEAN LANGUAGE sql STABLE AS $$
+    SELECT submissions_per_second(pace) IS NOT NULL AND (
+        pace.kind = 'ACCOUNT' OR pace.changed_at = pace.refused_at
+        OR submissions_per_second(pace) < coalesce(pace.safe_rate, 'Infinity'))
+$$;
+
 -- Picks the next tasks by fair scheduling, one for each run of a submit-task job, in the order of the arrays. Workspaces
 -- are served round-robin in the order of their IDs, and so are the end users of each workspace. The next task is that of
 -- the first workspace and end user, after the one served last, that has a task to submit. The tasks of one end user are
@@ -338,7 +349,7 @@ $$;
 --   PAUSED              a task is due, but all instances together submit as much as they may
 --   SUPERSEDED          the queue has given the job to another run
 --   NONE                no task is due, or the job does not exist any more
--- With each come the kind and the rate of the submission pace by which the tasks were picked.
+-- With each come the rate by which the tasks were picked, and whether it changes if the upstream accepts them.
 --
 -- The function locks scheduler_head until the end of the transaction, so the next caller sees what became of these tasks.
 -- It changes no status and does not advance the positions. The calling statement does both (CLAIM_NEXT_TASKS in
@@ -348,7 +359,7 @@ $$;
 -- would sort a long one at every call. Only tasks_scheduling_idx returns this order without sorting.
 CREATE FUNCTION pick_next_tasks(submit_job_ids BIGINT[], job_attempts INTEGER[], max_submitting INTEGER)
 RETURNS TABLE (
-    ordinal INTEGER, submit_job_id BIGINT, outcome TEXT, task_id UUID, pace_kind TEXT, pace_rate DOUBLE PRECISION
+    ordinal INTEGER, submit_job_id BIGINT, outcome TEXT, task_id UUID, pace_rate DOUBLE PRECISION, is_probe BOOLEAN
 ) LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_incremental_sort = off AS $$
 DECLARE
@@ -375,7 +386,8 @@ BEGIN
         FROM tasks t JOIN graphile_worker._private_jobs j ON j.id = t.submit_job_id
         WHERE t.submit_job_id IS NOT NULL AND j.locked_at IS NOT NULL;
     END IF;
-    SELECT p.paused_until, p.kind, submissions_per_second(p) INTO pause_end, pace_kind, pace_rate FROM submission_pace p;
+    SELECT p.paused_until, submissions_per_second(p), is_pace_uncertain(p) INTO pause_end, pace_rate, is_probe
+    FROM submission_pace p;
     IF pause_end > now() OR (pace_rate IS NOT NULL AND earliest > now()) THEN
         room := 0;
     ELSIF pace_rate IS NOT NULL THEN
@@ -1174,7 +1186,8 @@ BEGIN
     UPDATE graphile_worker._private_jobs SET locked_at = locked_at - step WHERE locked_at > present;
     UPDATE graphile_worker._private_jobs SET run_at = run_at - step WHERE run_at > present;
     -- Last, because claims of tasks wait for this row.
-    UPDATE submission_pace SET paused_until = paused_until - step, changed_at = changed_at - step
+    UPDATE submission_pace
+    SET paused_until = paused_until - step, refused_at = refused_at - step, changed_at = changed_at - step
     WHERE paused_until > present OR changed_at > present;
     UPDATE scheduler_head SET next_submission_at = next_submission_at - step WHERE next_submission_at > present;
     RETURN extract(epoch FROM step) * 1000;

@@ -18,10 +18,13 @@ export interface ReportedRefusal {
 }
 
 /**
- * Halves the rate, from 32 submissions per second if there was no limit, down to one in 16 s. An account that was refused is
- * probed after 2 s, and then half as often each time. The submissions that were under way during a change do not cause another
- * one, so a burst of refusals counts once. The account matters more than the load: a probe that is refused with 429 says
- * nothing about the account. The next submission is due when the pause ends, whatever the rate was before.
+ * Halves the rate, from 32 submissions per second if there was no limit, down to one in 4 s. An account that was refused is
+ * probed after 2 s, and then every 4 s. The submissions that were under way during a change do not cause another one, so a burst
+ * of refusals counts once. The account matters more than the load: a probe that is refused with 429 says nothing about the
+ * account. The next submission is due when the pause ends, whatever the rate was before.
+ *
+ * The new rate is safe if the upstream accepted a submission since the refusal before. Refusals in a row say nothing about the
+ * rates below the first one: an upstream that refuses everything for a while may then accept as much as before.
  */
 const SLOW_DOWN = statement<
   { kind: string; retryAfterMs: number | null; failure: string; sentMsAgo: number },
@@ -29,13 +32,19 @@ const SLOW_DOWN = statement<
 >(
   'slow-submissions-down',
   `
-  WITH next AS (
-    SELECT CASE WHEN :kind = 'RATE' THEN greatest(coalesce(submissions_per_second(pace), 32) / 2, 1.0 / 16)
-                WHEN kind = 'ACCOUNT' THEN greatest(rate / 2, 1.0 / 32)
-                ELSE 0.5 END AS rate
+  WITH now AS (
+    SELECT kind, safe_rate, changed_at > refused_at AS was_accepted, submissions_per_second(pace) AS rate
     FROM submission_pace pace
+  ), next AS (
+    SELECT CASE WHEN :kind = 'RATE' THEN greatest(coalesce(rate, 32) / 2, 1.0 / 4)
+                WHEN kind = 'ACCOUNT' THEN 1.0 / 4
+                ELSE 1.0 / 2 END AS rate,
+           CASE WHEN kind = 'RATE' AND was_accepted THEN greatest(rate / 2, 1.0 / 4)
+                WHEN kind = 'RATE' AND rate IS NOT NULL THEN safe_rate END AS safe_rate
+    FROM now
   ), changed AS (
-    UPDATE submission_pace SET kind = :kind, rate = next.rate, failure = :failure::jsonb, changed_at = now(),
+    UPDATE submission_pace SET kind = :kind, rate = next.rate, safe_rate = next.safe_rate, failure = :failure::jsonb,
+      refused_at = now(), changed_at = now(),
       paused_until = now() + make_interval(secs => greatest(1 / next.rate, :retryAfterMs::bigint / 1000.0))
     FROM next
     WHERE (changed_at IS NULL OR changed_at < now() - make_interval(secs => :sentMsAgo::double precision / 1000))
@@ -58,8 +67,8 @@ const CLOSE_GATE = statement<{ failure: string; taskId: string | null }, { close
   'close-submission-gate',
   `
   WITH changed AS (
-    UPDATE submission_pace SET kind = 'ACCOUNT', rate = 0.5, failure = :failure::jsonb, changed_at = now(),
-      paused_until = now() + interval '2 seconds'
+    UPDATE submission_pace SET kind = 'ACCOUNT', rate = 0.5, safe_rate = NULL, failure = :failure::jsonb,
+      refused_at = now(), changed_at = now(), paused_until = now() + interval '2 seconds'
     WHERE kind IS DISTINCT FROM 'ACCOUNT'
       AND (changed_at IS NULL OR changed_at < coalesce((
         SELECT coalesce(to_timestamp(('x' || left(replace(submission_id::text, '-', ''), 12))::bit(48)::bigint / 1000.0),
@@ -73,12 +82,27 @@ const CLOSE_GATE = statement<{ failure: string; taskId: string | null }, { close
   SELECT true AS closed FROM changed`,
 );
 
-const RESUME = statement<{ sentMsAgo: number }, { resumed: boolean }>(
-  'resume-submissions',
+/**
+ * Removes the limit if the account was refused. Otherwise makes the rate eight times as high, up to the safe one. Submissions that
+ * were under way during a change do not cause another one, so this happens once for each time between two submissions.
+ */
+const SPEED_UP = statement<{ sentMsAgo: number }, { isAccountAccepted: boolean }>(
+  'speed-submissions-up',
   `
-  UPDATE submission_pace SET kind = NULL, rate = NULL, failure = NULL, paused_until = NULL, changed_at = now()
-  WHERE kind = 'ACCOUNT' AND changed_at < now() - make_interval(secs => :sentMsAgo::double precision / 1000)
-  RETURNING true AS resumed`,
+  WITH next AS (
+    SELECT kind, CASE WHEN kind = 'RATE' THEN
+      nullif(least(64, greatest(rate, least(rate * 8, coalesce(safe_rate, 64)))), 64) END AS rate
+    FROM (SELECT kind, safe_rate, submissions_per_second(pace) AS rate FROM submission_pace pace) now
+  ), changed AS (
+    UPDATE submission_pace pace SET kind = CASE WHEN next.rate IS NOT NULL THEN next.kind END, rate = next.rate,
+      failure = CASE WHEN next.rate IS NOT NULL THEN failure END, changed_at = now(), paused_until = NULL
+    FROM next
+    WHERE pace.kind = next.kind AND changed_at < now() - make_interval(secs => :sentMsAgo::double precision / 1000)
+    RETURNING next.kind, next.rate
+  ), head AS (
+    UPDATE scheduler_head SET next_submission_at = now() FROM changed WHERE rate IS NOT NULL
+  )
+  SELECT kind = 'ACCOUNT' AS "isAccountAccepted" FROM changed`,
 );
 
 /** How fast all instances together may submit. */
@@ -97,11 +121,11 @@ const FIND_PACE = statement<object, SubmissionPace>(
   `
   SELECT rate AS "submissionsPerSecond", CASE WHEN rate IS NOT NULL THEN kind END AS kind,
          CASE WHEN rate IS NOT NULL THEN failure END AS failure,
-         CASE WHEN rate IS NOT NULL THEN changed_at END AS "refusedAt"
-  FROM (SELECT submissions_per_second(pace) AS rate, kind, failure, changed_at FROM submission_pace pace) now`,
+         CASE WHEN rate IS NOT NULL THEN refused_at END AS "refusedAt"
+  FROM (SELECT submissions_per_second(pace) AS rate, kind, failure, refused_at FROM submission_pace pace) now`,
 );
 
-/** The single row of `submission_pace`. Claims read it (`pick_next_tasks`), and only refusals change it. */
+/** The single row of `submission_pace`. Claims read it (`pick_next_tasks`). Refusals change it, and acceptances after them. */
 export class SubmissionPaceRepository {
   constructor(private readonly db: Database) {}
 
@@ -117,9 +141,12 @@ export class SubmissionPaceRepository {
     return (await this.db.query(CLOSE_GATE, { failure: JSON.stringify(failure), taskId })).length > 0;
   }
 
-  /** Lets all instances submit again, if the account was refused before this submission was sent. Returns whether it was. */
-  async resume(sentMsAgo: number): Promise<boolean> {
-    return (await this.db.query(RESUME, { sentMsAgo })).length > 0;
+  /**
+   * Lets all instances submit faster, or without a limit, because the upstream accepted a submission that was sent so long ago.
+   * Returns whether the account was refused until now.
+   */
+  async speedUp(sentMsAgo: number): Promise<boolean> {
+    return (await this.db.query(SPEED_UP, { sentMsAgo }))[0]?.isAccountAccepted ?? false;
   }
 
   async find(): Promise<SubmissionPace> {

@@ -49,8 +49,7 @@ export const CLAIM_NEXT_TASKS = statement<ReturnType<typeof claimParameters>, Cl
     SELECT DISTINCT ON (workspace_id) workspace_id, end_user_id FROM claimed ORDER BY workspace_id, ordinal DESC
     ON CONFLICT (workspace_id) DO UPDATE SET last_end_user_id = excluded.last_end_user_id
   )
-  SELECT pick.outcome, pick.task_id AS "pickedTaskId", ${TASK_COLUMNS},
-         pick.pace_kind IS NOT DISTINCT FROM 'ACCOUNT' AS "isProbe"
+  SELECT pick.outcome, pick.task_id AS "pickedTaskId", ${TASK_COLUMNS}, pick.is_probe AS "isProbe"
   FROM pick LEFT JOIN task ON task.id = pick.task_id ORDER BY pick.ordinal`,
 );
 

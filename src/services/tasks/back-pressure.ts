@@ -9,8 +9,12 @@ const ACCOUNT_REFUSED = 'the upstream refuses the account; tasks stay queued unt
  * Slows all instances down after a refusal that every submission would get: the upstream has too much to do, or it refuses our
  * account. The task goes back to the queue without losing an attempt, and waits there until its deadline.
  *
- *   no limit -> 429 -> a rate that halves with each further 429, and doubles every 5 s -> no limit
- *   no limit -> account refused -> one task at a time probes, at growing intervals -> accepted -> no limit
+ *   no limit -> 429 -> a rate that halves with each further 429 -> accepted -> eight times the rate, up to the safe one
+ *     -> a rate that doubles every 5 s -> no limit
+ *   no limit -> account refused -> one task at a time probes -> accepted -> no limit
+ *
+ * The safe rate is the one after the last 429 that followed an accepted submission. Before there is one, no rate is known to be
+ * too high.
  */
 export class BackPressure {
   constructor(private readonly deps: Pick<Dependencies, 'log' | 'submissionPace'>) {}
@@ -41,9 +45,9 @@ export class BackPressure {
       this.deps.log.warn({ code: report.failure.code, taskId: report.taskId }, ACCOUNT_REFUSED);
   }
 
-  /** Lets all instances submit again when the upstream has accepted the account of a probe. */
+  /** Lets all instances submit faster when the upstream has accepted a probe. */
   async applyAcceptance(sentAt: number): Promise<void> {
-    if (await this.deps.submissionPace.resume(performance.now() - sentAt))
+    if (await this.deps.submissionPace.speedUp(performance.now() - sentAt))
       this.deps.log.info('the upstream accepts the account again; resuming submissions');
   }
 }

@@ -14,7 +14,7 @@ export interface SubmissionClaim {
   interruptedTaskId?: string;
   /** Whether a task waits, but all instances together submit as much as they may. */
   isPaused?: boolean;
-  /** Whether the task is sent to find out if the upstream accepts our account again. */
+  /** Whether the pace of all instances changes if the upstream accepts the task. */
   isProbe?: boolean;
 }
 

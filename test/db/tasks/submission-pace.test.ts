@@ -45,23 +45,25 @@ const setPace = (assignments: string) => fixture.sql.query(`UPDATE submission_pa
 const slowDown = (kind: 'RATE' | 'ACCOUNT') =>
   waitFor('the pace to change', async () => (await pace.slowDown({ kind, ...REFUSAL })).changed);
 
-/** The account has been refused for a while, and is probed every 32 s. The next probe is due. */
+/** The account has been refused for a while, and is probed every 4 s. The next probe is due. */
 const refusedAccount = () =>
   setPace(
-    `kind = 'ACCOUNT', rate = 1.0/32, failure = '{}', changed_at = now() - interval '40 s', paused_until = now()`,
+    `kind = 'ACCOUNT', rate = 1.0/4, failure = '{}', changed_at = now() - interval '40 s', paused_until = now()`,
   );
-/** The upstream has had too much to do until now, so there is one submission in 16 s. */
+/** The upstream has had too much to do until now, so there is one submission in 4 s. */
 const slowUpstream = () =>
-  setPace(`kind = 'RATE', rate = 1.0/16, failure = '{}', changed_at = now(), paused_until = now()`);
+  setPace(
+    `kind = 'RATE', rate = 1.0/4, failure = '{}', changed_at = now(), refused_at = now(), paused_until = now()`,
+  );
 
 describe('the next submission', () => {
   test('is soon when a probe was accepted and the upstream then has too much to do', async () => {
     await enqueue(2);
     await refusedAccount();
     await expect(claim()).resolves.toMatchObject({ outcome: 'PICKED', isProbe: true });
-    await expect(pace.resume(0)).resolves.toBe(true);
+    await expect(pace.speedUp(0)).resolves.toBe(true);
     await slowDown('RATE');
-    await expect(claimWithin(5_000)).resolves.toMatchObject({ isProbe: false });
+    await expect(claimWithin(5_000)).resolves.toMatchObject({ isProbe: true });
   });
 
   test.each<[string, () => Promise<unknown>]>([
@@ -72,7 +74,7 @@ describe('the next submission', () => {
     async (_by, refuse) => {
       await enqueue(2);
       await slowUpstream();
-      await expect(claim()).resolves.toMatchObject({ outcome: 'PICKED', isProbe: false });
+      await expect(claim()).resolves.toMatchObject({ outcome: 'PICKED', isProbe: true });
       await refuse();
       await expect(claimWithin(8_000)).resolves.toMatchObject({ isProbe: true });
     },
@@ -92,7 +94,7 @@ describe('the next submission', () => {
         );
         return rows.length > 0;
       });
-      await pace.resume(0);
+      await pace.speedUp(0);
       await holder.query('COMMIT');
       await expect(waiting).resolves.toMatchObject({ outcome: 'PICKED', isProbe: false });
     } finally {
@@ -100,6 +102,65 @@ describe('the next submission', () => {
     }
     const { rows } = await fixture.sql.query('SELECT next_submission_at AS at FROM scheduler_head');
     expect(rows).toEqual([{ at: null }]);
+  });
+});
+
+describe('after 429', () => {
+  const rate = async () => (await pace.find()).submissionsPerSecond;
+  const speedUp = () =>
+    waitFor('a new moment', async () => {
+      const { rows } = await fixture.sql.query('SELECT FROM submission_pace WHERE changed_at < now()');
+      return rows.length > 0 && pace.speedUp(0).then(() => true);
+    });
+  const refuseUntil = async (limit: number) => {
+    do await slowDown('RATE');
+    while (((await rate()) ?? Infinity) > limit);
+  };
+
+  test('to every submission for a while, four accepted ones are enough to remove the limit', async () => {
+    await refuseUntil(0.3);
+    await expect(rate()).resolves.toBeCloseTo(0.25, 1);
+    for (const expected of [2, 16]) {
+      await speedUp();
+      expect(await rate()).toBeGreaterThanOrEqual(expected);
+    }
+    await speedUp();
+    await expect(rate()).resolves.toBeNull();
+    await expect(pace.find()).resolves.toMatchObject({ kind: null, failure: null });
+  });
+
+  test('to a rate that had been accepted, acceptances raise the rate up to half of it only', async () => {
+    await refuseUntil(2);
+    await speedUp();
+    await slowDown('RATE');
+    const { rows } = await fixture.sql.query<{ safeRate: number }>(
+      'SELECT safe_rate AS "safeRate" FROM submission_pace',
+    );
+    const safeRate = rows[0]?.safeRate ?? 0;
+    expect(safeRate).toBeGreaterThanOrEqual(4);
+    await slowDown('RATE');
+    await slowDown('RATE');
+    await speedUp();
+    const raised = (await rate()) ?? 0;
+    expect(raised).toBeGreaterThanOrEqual(safeRate);
+    // It doubles every 5 s by itself.
+    expect(raised).toBeLessThan(safeRate * 2);
+  });
+
+  test('an acceptance of a submission that was sent before it changes nothing', async () => {
+    await slowDown('RATE');
+    await pace.speedUp(60_000);
+    expect(await rate()).toBeLessThan(32);
+  });
+
+  test('a probe is the first submission, and then none once the rate is the safe one', async () => {
+    await enqueue(3);
+    await setPace(
+      `kind = 'RATE', rate = 16, safe_rate = 16, failure = '{}', refused_at = now(), changed_at = now()`,
+    );
+    await expect(claimWithin(5_000)).resolves.toMatchObject({ isProbe: true });
+    await speedUp();
+    await expect(claimWithin(5_000)).resolves.toMatchObject({ isProbe: false });
   });
 });
 

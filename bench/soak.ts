@@ -1,10 +1,11 @@
 /**
  * `npm run soak -- [--seed <n>] [--seconds <n>] [--rate <n>] [--instances <n>] [--faults <kind,kind>] [--store s3|disk]
- * [--keep]`: an hour of the chaos benchmark with one fault a minute, the kinds in turn. The first instance is never killed.
+ * [--keep]`: the chaos benchmark with one fault a minute, three of each kind in turn. The first instance is never killed.
  * Checks in addition that memory, handles, connections and jobs return to where they were. Prints tables and, as the last
  * line, one JSON object. Exits with 1 when a promise was broken or something was leaked. Needs Linux.
  */
 import { type PlannedFault } from './chaos/fault-plan.js';
+import { FAULT_KINDS } from './chaos/faults/registry.js';
 import { type RequestedTask, runLoad } from './chaos/load.js';
 import { type ChaosOptions } from './chaos/options.js';
 import { runProgram } from './chaos/program.js';
@@ -16,7 +17,8 @@ import { ChaosWorld } from './chaos/world.js';
 import { printTable, roundTo } from './support/bench.js';
 import { COLLECT_ON_SIGNAL_OPTION } from './support/process-account.js';
 
-const FAULT_INTERVAL_MS = 60_000;
+const FAULT_INTERVAL_SECONDS = 60;
+const FAULTS_OF_EACH_KIND = 3;
 /** Load without faults before the first measurement, so that everything is loaded and every pool has been used. */
 const WARM_UP_SECONDS = 60;
 /** More than this would be a leak: caches and fragmented memory account for the rest. */
@@ -25,15 +27,15 @@ const MAX_MEMORY_GROWTH = 1.25;
 /** One fault a minute, each kind in turn, in an order of the seed. The last half minute is quiet. */
 function planSoak({ seed, seconds, kinds: allowed }: ChaosOptions): PlannedFault[] {
   const kinds = new SeededStream(seed, 'soak').shuffle(allowed);
-  const count = Math.floor(seconds / (FAULT_INTERVAL_MS / 1000));
+  const count = Math.floor(seconds / FAULT_INTERVAL_SECONDS);
   return Array.from({ length: count }, (_, index) => ({
     kind: kinds[index % kinds.length] ?? 'terminate',
-    atMs: (index + 0.5) * FAULT_INTERVAL_MS,
+    atMs: (index + 0.5) * FAULT_INTERVAL_SECONDS * 1000,
   }));
 }
 
 await runProgram({
-  defaults: { seconds: 3_600, rate: 2 },
+  defaults: { seconds: FAULT_INTERVAL_SECONDS * FAULTS_OF_EACH_KIND * FAULT_KINDS.length, rate: 2 },
   extraMs: 900_000,
   run: async ({ options, dir, release, signal }) => {
     const { seed, seconds, rate, instances } = options;

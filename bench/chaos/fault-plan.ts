@@ -17,7 +17,7 @@ export interface Fault {
 }
 
 /** Average time between faults in a storm. Most last longer than that, so that faults overlap. */
-const INTERVAL_MS = 2_000;
+const INTERVAL_MS = 3_000;
 /** Storms alternate with calms, in which undisturbed recovery can be measured. */
 const STORM_MS = 15_000;
 const CALM_MS = 10_000;

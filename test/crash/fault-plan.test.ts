@@ -23,14 +23,14 @@ test('equal seeds plan equal faults, and other seeds plan others', () => {
 });
 
 test.each([1, 2, 3])('a run of the usual length has each kind at least once (seed %d)', (seed) => {
-  const planned = new Set(planFaults(seed, 100).map(({ kind }) => kind));
+  const planned = new Set(planFaults(seed, 150).map(({ kind }) => kind));
   expect([...planned].sort()).toEqual([...FAULT_KINDS].sort());
 });
 
 test('a short run has a choice of kinds at the usual pace', () => {
   const plan = planFaults(1, 15);
-  expect(plan).toHaveLength(8);
-  expect(new Set(plan.map(({ kind }) => kind)).size).toBe(8);
+  expect(plan).toHaveLength(5);
+  expect(new Set(plan.map(({ kind }) => kind)).size).toBe(5);
 });
 
 test('faults come in storms of 15 s with 10 s between them', () => {

@@ -1,5 +1,6 @@
 import { pino } from 'pino';
-import { UpstreamError } from '../../../src/core/errors.js';
+import { InputRejected, UpstreamError } from '../../../src/core/errors.js';
+import { PriceList } from '../../../src/core/billing/prices.js';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { type BudgetScope } from '../../../src/core/billing/money.js';
 import { isFinal, type Task } from '../../../src/core/tasks/task.js';
@@ -11,6 +12,7 @@ import { type Database } from '../../../src/db/postgres/database.js';
 import { SubmissionPaceRepository } from '../../../src/db/tasks/submission-pace-repository.js';
 import { TaskRepository } from '../../../src/db/tasks/task-repository.js';
 import { type EventLog } from '../../../src/event-log/event-log.js';
+import { RequestPricing } from '../../../src/services/billing/request-pricing.js';
 import { BackPressure } from '../../../src/services/tasks/back-pressure.js';
 import { Results } from '../../../src/services/tasks/results.js';
 import { type LedgerFixture } from './ledger-fixture.js';
@@ -28,10 +30,12 @@ class Instance {
   readonly tasks: TaskRepository;
   readonly budgets: BudgetRepository;
   readonly results: Results;
+  readonly pricing: RequestPricing;
 
   constructor(readonly db: Database) {
     this.tasks = new TaskRepository(db);
     this.budgets = new BudgetRepository(db);
+    this.pricing = new RequestPricing({ budgets: this.budgets, priceList: new PriceList([]) });
     const eventLog = { requestSeal: () => undefined } as unknown as EventLog;
     const backPressure = new BackPressure({ submissionPace: new SubmissionPaceRepository(db), log });
     this.results = new Results({ tasks: this.tasks, eventLog, backPressure, log });
@@ -69,16 +73,19 @@ export class MoneyWorld {
 
   /** Requests images at 0.1 USD each. Null: a budget has no room. */
   async request(requestedCount: number): Promise<string | null> {
-    const { tasks, budgets } = this.instance;
+    const { tasks, pricing } = this.instance;
     const { workspaceId, keyId, lineageId: keyLineageId } = this;
     const owner = { workspaceId, keyId, keyLineageId, endUserId: null };
     const task = this.ledger.buildTask(requestedCount, owner);
-    // Like the service: the first rejected request of a month inserts the counters.
-    for (let attempt = 1; attempt <= 2; attempt += 1) {
+    for (let attempt = 1; ; attempt += 1) {
       if (await tasks.insert(task, 'test')) return task.id;
-      await budgets.explainRejection(task);
+      try {
+        await pricing.throwIfOverBudget(task, attempt);
+      } catch (error) {
+        if (error instanceof InputRejected) return null;
+        throw error;
+      }
     }
-    return null;
   }
 
   send = (id: string): Promise<Task | null> => this.instance.tasks.transitionTo(id, 'SUBMITTING');

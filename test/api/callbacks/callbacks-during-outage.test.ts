@@ -1,58 +1,29 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import pg from 'pg';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type pg from 'pg';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { CALLBACK_SPOOL_LIMITS } from '../../../src/services/callbacks/received-callbacks.js';
-import { eventTypes, TestApp } from '../../support/app/test-app.js';
-import { TcpProxy } from '../../support/net/tcp-proxy.js';
-import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
-import { FakeUpstream } from '../../support/upstreams/fake-upstream.js';
+import { OutageFixture } from '../../support/app/outage-fixture.js';
+import { eventTypes } from '../../support/app/test-app.js';
+import { type TcpProxy } from '../../support/net/tcp-proxy.js';
+import { type FakeUpstream } from '../../support/upstreams/fake-upstream.js';
 import { waitFor } from '../../support/wait-for.js';
 
 const TIMEOUT_MS = 90_000;
 
-let database: TestDatabase;
+let outage: OutageFixture;
 let proxy: TcpProxy;
-let databaseUrl: string;
-let dataDir: string;
 let upstream: FakeUpstream;
-/** Connected past the proxy, so that it works during the outage. */
+let dataDir: string;
 let sql: pg.Client;
-const apps: TestApp[] = [];
 beforeEach(async () => {
-  // When a connection is lost, graphile-worker calls console.trace, which no logger can capture.
-  jest.spyOn(console, 'trace').mockImplementation(() => undefined);
-  database = await createTestDatabase();
-  ({ proxy, url: databaseUrl } = await TcpProxy.inFrontOf(database.url));
-  dataDir = await mkdtemp(join(tmpdir(), 'darkroom-callbacks-'));
-  upstream = await FakeUpstream.open();
-  sql = new pg.Client({ connectionString: database.url });
-  await sql.connect();
+  outage = await OutageFixture.open();
+  ({ proxy, upstream, dataDir, sql } = outage);
 });
-afterEach(async () => {
-  for (const app of apps.splice(0).reverse()) await app.stop();
-  await proxy.cut();
-  await sql.end();
-  await database.drop();
-  await upstream.close();
-  await rm(dataDir, { recursive: true });
-});
+afterEach(() => outage.close());
 
-async function start(beside?: TestApp): Promise<TestApp> {
-  const app = await TestApp.start({
-    ...{ databaseUrl, dataDir, environment: upstream.environment },
-    ...(beside && { apiKey: beside.apiKey }),
-  });
-  apps.push(app);
-  return app;
-}
-
-async function spooledFiles(): Promise<string[]> {
-  const files = await readdir(join(dataDir, 'spool', 'callbacks')).catch(() => []);
-  return files.filter((name) => name.endsWith('.json'));
-}
+const spooledFiles = () => outage.spooledFiles('callbacks');
 const isSpoolEmpty = async () => (await spooledFiles()).length === 0;
 
 /** The callbacks in the inbox, oldest first. */
@@ -66,20 +37,12 @@ async function databaseTime(): Promise<Date> {
   return (await sql.query<{ now: Date }>('SELECT clock_timestamp() AS now')).rows[0]?.now ?? new Date(0);
 }
 
-/** A task that only its callback can complete: its submission was sent, and its response is lost. */
-async function createUnconfirmedTask(app: TestApp, prompt: string): Promise<{ id: string; path: string }> {
-  upstream.onSubmit = (response) => response.destroy();
-  const { id } = await app.generate({ prompt });
-  await app.waitForEvent(id, 'SUBMIT_UNCONFIRMED');
-  return { id, path: await upstream.callbackPath(prompt) };
-}
-
 describe('a callback that arrives while PostgreSQL is away', () => {
   test(
     'is acknowledged, and completes its unconfirmed task when PostgreSQL returns',
     async () => {
-      const app = await start();
-      const { id, path } = await createUnconfirmedTask(app, 'known to nobody else');
+      const app = await outage.start();
+      const { id, path } = await outage.createUnconfirmedTask(app, 'known to nobody else');
       await proxy.cut();
       const before = await databaseTime();
       const { status, json } = await app.postBody(path, upstream.successCallback(2));
@@ -110,8 +73,8 @@ describe('a callback that arrives while PostgreSQL is away', () => {
   test(
     'is acknowledged within the 10 s that the upstream waits, if PostgreSQL is silent',
     async () => {
-      const app = await start();
-      const { path } = await createUnconfirmedTask(app, 'silent');
+      const app = await outage.start();
+      const { path } = await outage.createUnconfirmedTask(app, 'silent');
       proxy.freeze();
       const startedAt = performance.now();
       expect((await app.postBody(path, upstream.successCallback())).status).toBe(200);
@@ -127,14 +90,14 @@ describe('a callback that arrives while PostgreSQL is away', () => {
   test(
     'is applied by the next process if this one ends during the outage',
     async () => {
-      const app = await start();
-      const { id, path } = await createUnconfirmedTask(app, 'across a restart');
+      const app = await outage.start();
+      const { id, path } = await outage.createUnconfirmedTask(app, 'across a restart');
       await proxy.cut();
       expect((await app.postBody(path, upstream.successCallback())).status).toBe(200);
       await app.stop();
       expect(await spooledFiles()).toHaveLength(1);
       await proxy.restore();
-      const next = await start(app);
+      const next = await outage.start(app);
       await waitFor('the spool to be empty', isSpoolEmpty, { timeoutMs: 30_000 });
       await expect(next.waitUntilSettled(id)).resolves.toMatchObject({ status: 'SUCCEEDED' });
       expect(eventTypes(await next.history(id))).toContain('TASK_SUCCEEDED');
@@ -145,8 +108,8 @@ describe('a callback that arrives while PostgreSQL is away', () => {
   test(
     'is applied after those that arrived before it, also if it arrives when PostgreSQL is back',
     async () => {
-      const app = await start();
-      const { id, path } = await createUnconfirmedTask(app, 'failed, then succeeded');
+      const app = await outage.start();
+      const { id, path } = await outage.createUnconfirmedTask(app, 'failed, then succeeded');
       await proxy.cut();
       expect((await app.postBody(path, upstream.failureCallback('api_error'))).status).toBe(200);
       expect((await app.postBody(path, upstream.successCallback())).status).toBe(200);
@@ -171,13 +134,13 @@ describe('a callback that arrives while PostgreSQL is away', () => {
   test(
     'is kept once by two instances that share the folder, and changes nothing twice',
     async () => {
-      const app = await start();
-      const { id, path } = await createUnconfirmedTask(app, 'two instances');
+      const app = await outage.start();
+      const { id, path } = await outage.createUnconfirmedTask(app, 'two instances');
       await proxy.cut();
       expect((await app.postBody(path, upstream.successCallback(2))).status).toBe(200);
       await proxy.restore();
       // It finds the file of the first instance, which applies it as well.
-      const other = await start(app);
+      const other = await outage.start(app);
       expect((await other.postBody(path, upstream.successCallback(2))).status).toBe(200);
       await waitFor('the spool to be empty', isSpoolEmpty, { timeoutMs: 30_000 });
       await waitFor('both callbacks', async () => (await inbox()).length === 2);
@@ -185,7 +148,7 @@ describe('a callback that arrives while PostgreSQL is away', () => {
       const task = await other.waitUntilSettled(id);
       expect(task).toMatchObject({ status: 'SUCCEEDED', deliveredCount: 2, lateImages: [] });
       expect(
-        apps.flatMap(({ logLines }) => logLines.filter((line) => line.includes('"level":50'))),
+        outage.apps.flatMap(({ logLines }) => logLines.filter((line) => line.includes('"level":50'))),
       ).not.toEqual(expect.arrayContaining([expect.stringContaining('spool')]));
     },
     TIMEOUT_MS,
@@ -194,8 +157,8 @@ describe('a callback that arrives while PostgreSQL is away', () => {
   test(
     'gets 401 with a wrong link, and 400 if it is not a result, which the inbox shows later',
     async () => {
-      const app = await start();
-      const { path } = await createUnconfirmedTask(app, 'malformed');
+      const app = await outage.start();
+      const { path } = await outage.createUnconfirmedTask(app, 'malformed');
       await proxy.cut();
       expect((await app.postBody(`${path}x`, upstream.successCallback())).status).toBe(401);
       expect(await spooledFiles()).toEqual([]);
@@ -210,8 +173,8 @@ describe('a callback that arrives while PostgreSQL is away', () => {
   test(
     'gets 503 if the disk takes no file',
     async () => {
-      const app = await start();
-      const { id, path } = await createUnconfirmedTask(app, 'no disk');
+      const app = await outage.start();
+      const { id, path } = await outage.createUnconfirmedTask(app, 'no disk');
       await writeFile(join(dataDir, 'spool'), 'a file where the folder should be');
       await proxy.cut();
       const { status, json } = await app.postBody(path, upstream.successCallback());
@@ -234,8 +197,8 @@ describe('a callback that arrives while PostgreSQL is away', () => {
       await mkdir(directory, { recursive: true });
       for (let n = 0; n < CALLBACK_SPOOL_LIMITS.maxFiles; n += 1)
         await writeFile(join(directory, `${newId()}-${n}.json`), '{');
-      const app = await start();
-      const { path } = await createUnconfirmedTask(app, 'no room');
+      const app = await outage.start();
+      const { path } = await outage.createUnconfirmedTask(app, 'no room');
       await proxy.cut();
       expect((await app.postBody(path, upstream.successCallback())).status).toBe(503);
       expect(await spooledFiles()).toHaveLength(CALLBACK_SPOOL_LIMITS.maxFiles);

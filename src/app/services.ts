@@ -31,6 +31,7 @@ import { DEFAULT_RETRY_DELAYS_MS } from '../services/webhooks/webhook-retries.js
 import { Retention } from '../services/images/retention.js';
 import { BackPressure } from '../services/tasks/back-pressure.js';
 import { SubmitOutcomes } from '../services/tasks/submit-outcomes.js';
+import { DiskOperations } from '../storage/disk-operations.js';
 import { Spool } from '../storage/spool.js';
 import { Generation } from '../services/tasks/generation.js';
 import { History } from '../services/tasks/history.js';
@@ -105,7 +106,8 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
   const sourceImages = new SourceImages({ ...shared, signedLinks });
   const pricing = new RequestPricing(shared);
   const spoolDir = join(config.dataDir, 'spool');
-  const spool = new Spool(spoolDir);
+  const spoolDisk = new DiskOperations();
+  const spool = new Spool(spoolDir, { disk: spoolDisk });
   const submitOutcomes = new SubmitOutcomes({ ...shared, backPressure, results, spool });
   const generation = new Generation({
     ...shared,
@@ -120,7 +122,7 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
   const receivedCallbacks = new ReceivedCallbacks({
     ...shared,
     generation,
-    spool: new Spool(join(spoolDir, 'callbacks'), CALLBACK_SPOOL_LIMITS),
+    spool: new Spool(join(spoolDir, 'callbacks'), { ...CALLBACK_SPOOL_LIMITS, disk: spoolDisk }),
   });
   cleanups.push(() =>
     stopWithin(

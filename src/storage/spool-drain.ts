@@ -1,12 +1,19 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { type Logger } from 'pino';
 import { DatabaseUnavailable } from '../core/errors.js';
-import { singleFlight, withTimeout } from '../core/primitives/async.js';
+import { singleFlight, TIMED_OUT, withTimeout } from '../core/primitives/async.js';
 import { crashIfArmed } from '../core/primitives/crash-points.js';
+import { DiskStalled } from './disk-operations.js';
 import { type Spool } from './spool.js';
 
-/** Delays between passes while PostgreSQL is away. The last one repeats. */
+/** Delays between passes while PostgreSQL is away or the disk does not answer. The last one repeats. */
 const RETRY_DELAYS_MS = [100, 250, 500, 1_000] as const;
 const MAX_RETRY_DELAY_MS = 1_000;
+/** Delays before a value that could not be applied for another reason is tried again. The last one repeats. */
+const FAILED_RETRY_DELAYS_MS = [10_000, 60_000, 600_000, 3_600_000] as const;
+const MAX_FAILED_RETRY_DELAY_MS = 3_600_000;
+/** The start does not wait longer for a disk. */
+const LOAD_TIMEOUT_MS = 5_000;
 /** Tasks whose values are applied at the same time. It takes some milliseconds for each, and requests need the connections too. */
 const CONCURRENT_TASKS = 4;
 /** An instance that stops may never be started again, so it applies what it can. */
@@ -27,26 +34,43 @@ export interface SpoolDrainDependencies {
 }
 
 /**
- * Applies what waits in a spool for PostgreSQL, and removes it. The values of one task are applied in the order of their names,
- * and one that cannot be applied delays no other. It stays on the disk until the next start.
+ * Applies what waits in a spool, and removes it. The values of one task are applied in the order of their names, as soon as
+ * PostgreSQL and the disk respond. One that cannot be applied for another reason delays no other, and is tried again with growing
+ * pauses.
  */
 export class SpoolDrain {
   /** Names by task, in the order in which they are applied. */
   private readonly waiting = new Map<string, string[]>();
+  /** Names of values that could not be applied. `retryAt` is of the clock `performance.now`. */
+  private readonly failed = new Map<string, { failures: number; retryAt: number }>();
   private failedPasses = 0;
   private timer: NodeJS.Timeout | undefined;
+  private failedTimer: NodeJS.Timeout | undefined;
   private isStopped = false;
 
   constructor(private readonly deps: SpoolDrainDependencies) {}
 
-  /** Adds what an earlier process has left in the spool. */
+  /**
+   * Adds what an earlier process has left in the spool. Resolves after 5 s at the latest. While the disk does not list it, it is
+   * asked again until `stop`.
+   */
   async load(): Promise<void> {
-    for (const name of await this.deps.spool.list()) this.add(name);
+    const result = await withTimeout(this.loadUntilListed(), LOAD_TIMEOUT_MS);
+    if (result === TIMED_OUT)
+      this.deps.log.error(
+        { subject: this.deps.subject },
+        'the spool cannot be listed yet; it is tried again',
+      );
   }
 
   /** Writes a value of a task to the spool, to be applied as soon as PostgreSQL responds. Rejects if it is not on the disk. */
   async keep(name: string, value: object): Promise<void> {
     await this.deps.spool.write(name, value);
+    this.take(name);
+  }
+
+  /** Applies a value that is in the spool already. */
+  take(name: string): void {
     this.add(name);
     this.schedule();
   }
@@ -60,6 +84,7 @@ export class SpoolDrain {
   readonly applyWaiting = singleFlight(async () => {
     clearTimeout(this.timer);
     this.timer = undefined;
+    for (const [name, { retryAt }] of this.failed) if (retryAt <= performance.now()) this.add(name);
     // The workers share the iterator, so each task has one of them.
     const taskIds = [...this.waiting.keys()].values();
     let isAway = false;
@@ -72,6 +97,7 @@ export class SpoolDrain {
     await Promise.all(Array.from({ length: CONCURRENT_TASKS }, work));
     this.failedPasses = isAway ? this.failedPasses + 1 : 0;
     if (this.waiting.size > 0) this.schedule();
+    this.scheduleFailed();
   });
 
   /** Applies what it can within half a second. The rest stays on the disk. */
@@ -79,10 +105,25 @@ export class SpoolDrain {
     await withTimeout(this.applyWaiting(), LAST_PASS_TIMEOUT_MS);
     this.isStopped = true;
     clearTimeout(this.timer);
+    clearTimeout(this.failedTimer);
     await this.applyWaiting();
   }
 
-  /** Returns false if PostgreSQL is away. */
+  private async loadUntilListed(): Promise<void> {
+    const { spool, log, subject } = this.deps;
+    while (!this.isStopped) {
+      try {
+        for (const name of await spool.list()) this.add(name);
+        this.schedule();
+        return;
+      } catch (error) {
+        log.error({ err: error, subject }, 'the spool could not be listed');
+        await pause(MAX_RETRY_DELAY_MS, undefined, { ref: false });
+      }
+    }
+  }
+
+  /** Returns false if PostgreSQL is away or the disk does not answer. */
   private async applyTask(taskId: string): Promise<boolean> {
     const { spool, log, subject } = this.deps;
     for (let name; (name = this.waiting.get(taskId)?.[0]) && !this.isStopped; this.forget(taskId, name)) {
@@ -91,16 +132,27 @@ export class SpoolDrain {
         if (value !== null) await this.deps.apply(value);
         crashIfArmed('spooled-applied');
         await spool.remove(name);
-        log.warn({ taskId, subject }, 'applied what waited in the spool for PostgreSQL');
+        this.failed.delete(name);
+        log.warn({ taskId, subject }, 'applied what waited in the spool');
       } catch (error) {
         if (error instanceof DatabaseUnavailable) return false;
-        log.error(
-          { err: error, name, subject },
-          'a file in the spool could not be applied; it is tried again at the next start',
-        );
+        if (error instanceof DiskStalled) {
+          log.error({ err: error, name, subject }, 'the disk of the spool does not respond');
+          this.moveToEnd(taskId);
+          return false;
+        }
+        this.noteFailure(name, error);
       }
     }
     return true;
+  }
+
+  private noteFailure(name: string, error: unknown): void {
+    const failures = (this.failed.get(name)?.failures ?? 0) + 1;
+    const retryMs = FAILED_RETRY_DELAYS_MS[failures - 1] ?? MAX_FAILED_RETRY_DELAY_MS;
+    this.failed.set(name, { failures, retryAt: performance.now() + retryMs });
+    const { log, subject } = this.deps;
+    log.error({ err: error, name, subject, failures, retryMs }, 'a file in the spool could not be applied');
   }
 
   private add(name: string): void {
@@ -115,12 +167,28 @@ export class SpoolDrain {
     else this.waiting.delete(taskId);
   }
 
+  /** The next pass comes to the other tasks first, because the disk may have trouble with this one only. */
+  private moveToEnd(taskId: string): void {
+    const names = this.waiting.get(taskId) ?? [];
+    this.waiting.delete(taskId);
+    this.waiting.set(taskId, names);
+  }
+
   private schedule(): void {
-    if (this.isStopped) return;
+    if (this.isStopped || this.waiting.size === 0) return;
     const delayMs = RETRY_DELAYS_MS[this.failedPasses] ?? MAX_RETRY_DELAY_MS;
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
       void this.applyWaiting();
     }, delayMs).unref();
+  }
+
+  private scheduleFailed(): void {
+    clearTimeout(this.failedTimer);
+    if (this.isStopped || this.failed.size === 0) return;
+    const retryAt = Math.min(...Array.from(this.failed.values(), (failed) => failed.retryAt));
+    // While PostgreSQL is away, those that are due wait already.
+    const delayMs = Math.max(retryAt - performance.now(), MAX_RETRY_DELAY_MS);
+    this.failedTimer = setTimeout(() => void this.applyWaiting(), delayMs).unref();
   }
 }

@@ -1,5 +1,7 @@
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { singleFlight, SingleFlights } from '../core/primitives/async.js';
+import { DiskOperations } from './disk-operations.js';
 import { nullIfNotFound } from './incoming-files.js';
 
 const SUFFIX = '.json';
@@ -10,27 +12,45 @@ export interface SpoolLimits {
   maxBytes: number;
 }
 
+export interface SpoolOptions extends Partial<SpoolLimits> {
+  /** Shared by the spools on a disk. */
+  disk?: DiskOperations;
+  /** How long an operation of the disk may take, without `disk`. */
+  timeoutMs?: number;
+}
+
 /** The spool has no room for another value. */
 export class SpoolFull extends Error {
   override readonly name = 'SpoolFull';
 }
 
-/** A folder of JSON files that survive a crash of the process and of the machine. For what must not be lost during an outage. */
+/**
+ * A folder of JSON files that survive a crash of the process and of the machine. For what must not be lost during an outage.
+ * Every method but `write` throws DiskStalled when the disk does not answer in time, or the disk's error.
+ */
 export class Spool {
   /** Bytes by name: of the values that this instance wrote or listed. */
   private readonly sizes = new Map<string, number>();
   private totalBytes = 0;
 
   private readonly directory: string;
+  private readonly limits: SpoolLimits;
+  private readonly disk: DiskOperations;
+  /** By name, so that a repeated operation takes no further thread while the disk does not answer. */
+  private readonly reads = new SingleFlights<string, string | null>();
+  private readonly removals = new SingleFlights<string, void>();
 
-  constructor(
-    directory: string,
-    private readonly limits: SpoolLimits = { maxFiles: Infinity, maxBytes: Infinity },
-  ) {
+  constructor(directory: string, options: SpoolOptions = {}) {
+    const { maxFiles = Infinity, maxBytes = Infinity, timeoutMs } = options;
     this.directory = resolve(directory);
+    this.limits = { maxFiles, maxBytes };
+    this.disk = options.disk ?? new DiskOperations(timeoutMs);
   }
 
-  /** Resolves when the value is on the disk. Replaces the value of the same name. Throws SpoolFull, or the disk's error. */
+  /**
+   * Resolves when the value is on the disk, which may never answer. Replaces the value of the same name. Throws SpoolFull, or
+   * the disk's error.
+   */
   async write(name: string, value: object): Promise<void> {
     const text = JSON.stringify(value);
     // Counted before it is written, because others are written meanwhile.
@@ -39,7 +59,7 @@ export class Spool {
     try {
       if (this.sizes.size > this.limits.maxFiles || this.totalBytes > this.limits.maxBytes)
         throw new SpoolFull(`The spool has no room for ${name}.`);
-      await this.writeDurably(this.pathOf(name), text);
+      await this.disk.start(() => this.writeDurably(this.pathOf(name), text));
     } catch (error) {
       this.setSize(name, sizeBefore);
       throw error;
@@ -47,26 +67,40 @@ export class Spool {
   }
 
   async remove(name: string): Promise<void> {
-    await rm(this.pathOf(name), { force: true });
+    const removal = this.removals.run(name, () =>
+      this.disk.start(() => rm(this.pathOf(name), { force: true })),
+    );
+    await this.disk.limit(removal);
     this.setSize(name, undefined);
   }
 
   /** The names of the values, in the order of the names. */
-  async list(): Promise<string[]> {
-    const files = (await readdir(this.directory).catch(nullIfNotFound)) ?? [];
+  readonly list = singleFlight(async (): Promise<string[]> => {
+    const files = await this.disk.limit(this.listFiles());
     const names = files
       .filter((file) => file.endsWith(SUFFIX))
       .map((file) => file.slice(0, -SUFFIX.length))
       .sort();
-    for (const name of names) this.setSize(name, (await stat(this.pathOf(name)).catch(nullIfNotFound))?.size);
+    for (const name of names) {
+      const found = this.disk.start(() => stat(this.pathOf(name)).catch(nullIfNotFound));
+      this.setSize(name, (await this.disk.limit(found))?.size);
+    }
     return names;
-  }
+  });
 
   /** The value. Null if another instance with the same folder has removed it. Throws SyntaxError when the file is not JSON. */
   async read(name: string): Promise<unknown> {
-    const text = await readFile(this.pathOf(name), 'utf8').catch(nullIfNotFound);
+    const reading = this.reads.run(name, () =>
+      this.disk.start(() => readFile(this.pathOf(name), 'utf8').catch(nullIfNotFound)),
+    );
+    const text = await this.disk.limit(reading);
     return text === null ? null : JSON.parse(text);
   }
+
+  private readonly listFiles = singleFlight(
+    async (): Promise<string[]> =>
+      (await this.disk.start(() => readdir(this.directory).catch(nullIfNotFound))) ?? [],
+  );
 
   private async writeDurably(path: string, text: string): Promise<void> {
     await this.createDirectory();

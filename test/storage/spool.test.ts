@@ -2,7 +2,10 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { DiskStalled } from '../../src/storage/disk-operations.js';
 import { Spool, SpoolFull } from '../../src/storage/spool.js';
+import { HungFile } from '../support/storage/hung-file.js';
+import { waitFor } from '../support/wait-for.js';
 
 let parent: string;
 let directory: string;
@@ -53,4 +56,32 @@ test('leaves no part of a value that the disk does not take, and no room is lost
   await rm(join(parent, 'new'));
   await spool.write('b', {});
   expect(await readdir(directory)).toEqual(['b.json']);
+});
+
+test('gives up a value that the disk does not deliver, and waits for each of them in one thread only', async () => {
+  await new Spool(directory).write('b', { n: 1 });
+  const hung = HungFile.create(join(directory, 'a.json'));
+  const spool = new Spool(directory, { timeoutMs: 100 });
+  try {
+    for (let n = 0; n < 5; n += 1) await expect(spool.read('a')).rejects.toThrow(DiskStalled);
+    await waitFor('the other value', () => spool.read('b').catch(() => null));
+  } finally {
+    await hung.release();
+  }
+});
+
+test('leaves threads to others while the disk does not answer', async () => {
+  await new Spool(directory).write('b', { n: 1 });
+  const files = ['1', '2', '3', '4', '5'].map((name) => HungFile.create(join(directory, `${name}.json.tmp`)));
+  const spool = new Spool(directory, { timeoutMs: 100 });
+  const writes = Promise.allSettled(['1', '2', '3', '4', '5'].map((name) => spool.write(name, {})));
+  try {
+    await expect(spool.read('b')).rejects.toThrow(DiskStalled);
+    // Needs a thread as well.
+    expect(await readdir(directory)).toHaveLength(6);
+  } finally {
+    for (const file of files) await file.release();
+  }
+  await writes;
+  await waitFor('the disk', async () => (await spool.read('b').catch(() => null)) !== null);
 });

@@ -1,5 +1,6 @@
 import { type CallbackVerdict } from '../../core/callbacks/callback.js';
 import { DatabaseUnavailable } from '../../core/errors.js';
+import { TIMED_OUT, withTimeout } from '../../core/primitives/async.js';
 import { crashIfArmed } from '../../core/primitives/crash-points.js';
 import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
 import { type RawCallback } from '../../db/tasks/task-transition.js';
@@ -14,11 +15,8 @@ import { type Generation } from '../tasks/generation.js';
  */
 export const CALLBACK_SPOOL_LIMITS: SpoolLimits = { maxFiles: 10_000, maxBytes: 256 * 1024 * 1024 };
 
-/**
- * How long to retry writing a callback that the disk does not take. The upstream posts each callback once, and waits at least
- * 10 s for the response.
- */
-const RETRY_LIMIT_MS = 8_000;
+/** How long to try to keep a callback. The upstream posts each callback once, and waits at least 10 s for the response. */
+const RECEIVE_LIMIT_MS = 8_000;
 
 /** A callback in the spool. Its ID has the time of its arrival. */
 interface SpooledCallback {
@@ -52,33 +50,20 @@ export class ReceivedCallbacks {
 
   /**
    * Resolves when the callback is in PostgreSQL, with its verdict, or on the disk (`SPOOLED`). A body that is not a result is
-   * MALFORMED in either case. Throws DatabaseUnavailable if it is in neither of them.
+   * MALFORMED in either case. Throws DatabaseUnavailable if it is in neither of them after 8 s.
    */
   async receive(taskId: string, callback: RawCallback): Promise<CallbackVerdict | 'SPOOLED'> {
-    const { generation, log } = this.deps;
     const startedAt = performance.now();
-    const apply = async () => {
-      // Not before the callbacks that were acknowledged earlier.
-      if (this.spooled.isWaiting(taskId)) throw new DatabaseUnavailable();
-      return generation.receiveCallback(taskId, callback);
-    };
     try {
-      return await apply();
+      return await this.applyInOrder(taskId, callback);
     } catch (error) {
       if (!(error instanceof DatabaseUnavailable)) throw error;
     }
-    const { id, attempt, body } = callback;
-    const value = { taskId, id, attempt, body: Buffer.from(body).toString('base64') };
-    try {
-      await this.spooled.keep(`${taskId}-${id}`, value satisfies SpooledCallback);
-    } catch (error) {
-      log.error({ err: error, taskId }, 'a callback could not be written to the spool');
-      const leftMs = RETRY_LIMIT_MS - (performance.now() - startedAt);
-      return retryUntilDatabaseReturns(apply, log, Math.max(0, leftMs));
-    }
-    crashIfArmed('callback-spooled');
-    log.warn({ taskId }, 'PostgreSQL is unavailable; a callback waits in the spool');
-    return generation.parseResult(body) ? 'SPOOLED' : 'MALFORMED';
+    const leftMs = Math.max(0, RECEIVE_LIMIT_MS - (performance.now() - startedAt));
+    const verdict = await withTimeout(this.keepOrApply(taskId, callback), leftMs);
+    // What is in progress goes on. It may still keep the callback, and another post of it then changes nothing.
+    if (verdict === TIMED_OUT) throw new DatabaseUnavailable();
+    return verdict;
   }
 
   /** Finds the callbacks that an earlier process left, so that later ones of the same tasks are applied after them. */
@@ -93,6 +78,43 @@ export class ReceivedCallbacks {
 
   stop(): Promise<void> {
     return this.spooled.stop();
+  }
+
+  /** Throws DatabaseUnavailable also while callbacks of the task wait that were acknowledged earlier. */
+  private async applyInOrder(taskId: string, callback: RawCallback): Promise<CallbackVerdict> {
+    if (this.spooled.isWaiting(taskId)) throw new DatabaseUnavailable();
+    return this.deps.generation.receiveCallback(taskId, callback);
+  }
+
+  /** Whichever works first, because the disk may be full or never answer. If both work, the second one changes nothing. */
+  private async keepOrApply(taskId: string, callback: RawCallback): Promise<CallbackVerdict | 'SPOOLED'> {
+    const { generation, log } = this.deps;
+    let isKept = false;
+    let apply = () => this.applyInOrder(taskId, callback);
+    const kept = this.keep(taskId, callback).then(
+      (verdict) => {
+        isKept = true;
+        return verdict;
+      },
+      (error: unknown) => {
+        log.error({ err: error, taskId }, 'a callback could not be written to the spool');
+        // Better out of order than lost.
+        apply = () => generation.receiveCallback(taskId, callback);
+        throw error;
+      },
+    );
+    const applied = retryUntilDatabaseReturns(() => (isKept ? kept : apply()), log, RECEIVE_LIMIT_MS);
+    return Promise.any([kept, applied]).catch(() => applied);
+  }
+
+  /** Resolves when the callback is on the disk. */
+  private async keep(taskId: string, { id, attempt, body }: RawCallback): Promise<'SPOOLED' | 'MALFORMED'> {
+    const { generation, log } = this.deps;
+    const value = { taskId, id, attempt, body: Buffer.from(body).toString('base64') };
+    await this.spooled.keep(`${taskId}-${id}`, value satisfies SpooledCallback);
+    crashIfArmed('callback-spooled');
+    log.warn({ taskId }, 'PostgreSQL is unavailable; a callback waits in the spool');
+    return generation.parseResult(body) ? 'SPOOLED' : 'MALFORMED';
   }
 
   private async applySpooled({ taskId, id, attempt, body }: SpooledCallback): Promise<void> {

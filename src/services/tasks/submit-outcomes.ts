@@ -84,26 +84,60 @@ export class SubmitOutcomes {
 
   private async applyOrKeep(outcome: KeptOutcome, apply: () => Promise<void>): Promise<void> {
     try {
-      await apply();
+      return await apply();
     } catch (error) {
       if (!(error instanceof DatabaseUnavailable)) throw error;
-      const { spool, log } = this.deps;
-      const { id: taskId, attempts } = outcome.task;
-      const name = `${taskId}-${attempts}`;
-      let isSpooled = false;
-      try {
-        await spool.write(name, outcome);
-        isSpooled = true;
-        log.warn({ taskId }, 'PostgreSQL is unavailable; the outcome of a submission waits in the spool');
-      } catch (spoolError) {
-        // The disk that is full for PostgreSQL may be this one. The outcome still waits for as long as the process lives.
-        log.error(
-          { err: spoolError, taskId },
-          'the outcome of a submission could not be written to the spool',
-        );
-      }
-      await retryUntilDatabaseReturns(apply, log, Infinity);
-      if (isSpooled) await spool.remove(name);
+    }
+    const file = new OutcomeFile(outcome, this.deps);
+    // Beside the write, because the disk may never answer it.
+    await retryUntilDatabaseReturns(apply, this.deps.log, Infinity);
+    await file.remove();
+  }
+}
+
+/**
+ * An outcome on its way to the disk. The disk that is full for PostgreSQL may be this one, and it may not answer at all. The
+ * outcome still waits for as long as the process lives.
+ */
+class OutcomeFile {
+  private readonly name: string;
+  /** Whether the file is on the disk, when that is known. */
+  private readonly written: Promise<boolean>;
+  private isKnown = false;
+
+  constructor(
+    outcome: KeptOutcome,
+    private readonly deps: Pick<Dependencies, 'log'> & { spool: Spool },
+  ) {
+    const { id: taskId, attempts } = outcome.task;
+    this.name = `${taskId}-${attempts}`;
+    this.written = this.write(taskId, outcome).finally(() => (this.isKnown = true));
+  }
+
+  /** Removes the file, later if it is still being written. One that is left is applied again at the next start, and changes nothing. */
+  async remove(): Promise<void> {
+    const removed = this.removeWhenWritten();
+    if (this.isKnown) await removed;
+  }
+
+  private async write(taskId: string, outcome: KeptOutcome): Promise<boolean> {
+    const { spool, log } = this.deps;
+    try {
+      await spool.write(this.name, outcome);
+      log.warn({ taskId }, 'PostgreSQL is unavailable; the outcome of a submission waits in the spool');
+      return true;
+    } catch (error) {
+      log.error({ err: error, taskId }, 'the outcome of a submission could not be written to the spool');
+      return false;
+    }
+  }
+
+  private async removeWhenWritten(): Promise<void> {
+    const { spool, log } = this.deps;
+    try {
+      if (await this.written) await spool.remove(this.name);
+    } catch (error) {
+      log.error({ err: error, name: this.name }, 'a file in the spool could not be removed');
     }
   }
 }

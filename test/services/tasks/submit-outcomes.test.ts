@@ -16,6 +16,7 @@ import { SubmitOutcomes } from '../../../src/services/tasks/submit-outcomes.js';
 import { Results } from '../../../src/services/tasks/results.js';
 import { Spool } from '../../../src/storage/spool.js';
 import { TcpProxy } from '../../support/net/tcp-proxy.js';
+import { HungFile } from '../../support/storage/hung-file.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 import { waitFor } from '../../support/wait-for.js';
 
@@ -168,6 +169,35 @@ describe('a reply that the upstream bills', () => {
     await proxy.restore();
     await applied;
     expect(await readTask()).toEqual({ status: 'RUNNING', upstreamTaskId: 'upstream-1' });
+  });
+
+  test('is applied when the outage ends, even if the disk never answers the write', async () => {
+    const hung = HungFile.create(join(directory, `${taskId}-1.json.tmp`));
+    try {
+      await proxy.cut();
+      const applied = startProcess().applyResponse(task, reply);
+      await waitFor('the write', async () => (await readdir(directory)).length === 1);
+      await proxy.restore();
+      await applied;
+      expect(await readTask()).toEqual({ status: 'RUNNING', upstreamTaskId: 'upstream-1' });
+    } finally {
+      await hung.release();
+    }
+    await waitFor('the end of the write', async () => (await readdir(directory)).length === 0);
+  });
+
+  test('of an earlier process is applied, also beside a file that the disk never delivers', async () => {
+    await new Spool(directory).write(`${taskId}-1`, {
+      task: { id: taskId, attempts: 1, uncountedAttempts: 0 },
+      result: reply,
+    });
+    const hung = HungFile.create(join(directory, '0-hung.json'));
+    try {
+      await startProcess().applySpooled();
+      expect(await readTask()).toEqual({ status: 'RUNNING', upstreamTaskId: 'upstream-1' });
+    } finally {
+      await hung.release();
+    }
   });
 
   test('that cannot be read from the disk is kept and logged, and the others are applied', async () => {

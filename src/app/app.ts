@@ -59,6 +59,7 @@ async function buildAndStart(settings: Omit<AppContext, 'url'>): Promise<Omit<Ap
     ping: () => adapters.db.ping(),
     sequences: new SequenceRepository(adapters.backgroundDb),
     worker,
+    spools: [services.submitOutcomes, services.receivedCallbacks],
   });
   await services.receivedCallbacks.load();
   await startTransports(server, { ...services, health }, context);

@@ -198,6 +198,13 @@ export class StoreUnavailable extends appError('STORE_UNAVAILABLE', 503, { expec
 
 // --- Results and the upstream ---
 
+/** An upstream callback could not be applied, because of an error that is no outage, and there is no room to keep it. */
+export class CallbackNotKept extends appError('CALLBACK_NOT_KEPT', 503, { expected: false }) {
+  constructor(cause: unknown) {
+    super('The callback could not be applied, and it could not be kept for later. Send it again.', { cause });
+  }
+}
+
 /** A held request ended without its result. The task was accepted and continues. */
 export class ResultNotReady extends appError('RESULT_NOT_READY', 504) {
   override readonly expected: boolean;

@@ -2,6 +2,7 @@ import { AppError } from '../core/errors.js';
 import { cachedFor, singleFlight } from '../core/primitives/async.js';
 import { type SequenceRepository } from '../db/postgres/sequence-repository.js';
 import { type Worker } from '../queue/worker.js';
+import { type SpoolState } from '../storage/spool-drain.js';
 import { type Dependencies } from './dependencies.js';
 
 const STORE_CHECK_TTL_MS = 5_000;
@@ -27,6 +28,8 @@ export interface HealthDependencies extends Pick<
   /** Rejects when the database does not respond. */
   ping: () => Promise<void>;
   sequences: SequenceRepository;
+  /** What keeps something on the disk of this instance. */
+  spools: readonly { spoolState: SpoolState }[];
   /** Null on an instance that runs no jobs. */
   worker: Worker | null;
 }
@@ -86,8 +89,17 @@ export class Health {
       components,
       store: await this.checkStore(),
       sequences: this.sequences,
+      spool: this.spoolHealth(),
       upstream: { ...upstreamGate.state, ...upstream },
     };
+  }
+
+  /** What waits during an outage is as it should be. */
+  private spoolHealth(): ComponentHealth & SpoolState {
+    const states = this.deps.spools.map(({ spoolState }) => spoolState);
+    const waiting = states.reduce((sum, state) => sum + state.waiting, 0);
+    const failed = states.reduce((sum, state) => sum + state.failed, 0);
+    return { ok: failed === 0, waiting, failed };
   }
 }
 

@@ -10,8 +10,10 @@ import { type Spool } from './spool.js';
 const RETRY_DELAYS_MS = [100, 250, 500, 1_000] as const;
 const MAX_RETRY_DELAY_MS = 1_000;
 /** Delays before a value that could not be applied for another reason is tried again. The last one repeats. */
-const FAILED_RETRY_DELAYS_MS = [10_000, 60_000, 600_000, 3_600_000] as const;
+const FAILED_RETRY_DELAYS_MS = [1_000, 10_000, 60_000, 600_000, 3_600_000] as const;
 const MAX_FAILED_RETRY_DELAY_MS = 3_600_000;
+/** The other half of the room is for what arrives while PostgreSQL is away. */
+const SHARE_OF_FAILED = 0.5;
 /** The start does not wait longer for a disk. */
 const LOAD_TIMEOUT_MS = 5_000;
 /** Tasks whose values are applied at the same time. It takes some milliseconds for each, and requests need the connections too. */
@@ -20,6 +22,12 @@ const CONCURRENT_TASKS = 4;
 const LAST_PASS_TIMEOUT_MS = 500;
 /** A name in the spool begins with the UUID of the task. */
 const TASK_ID_LENGTH = 36;
+
+/** Numbers of values. */
+export interface SpoolState {
+  waiting: number;
+  failed: number;
+}
 
 export interface SpoolDrainDependencies {
   spool: Spool;
@@ -66,13 +74,30 @@ export class SpoolDrain {
   /** Writes a value of a task to the spool, to be applied as soon as PostgreSQL responds. Rejects if it is not on the disk. */
   async keep(name: string, value: object): Promise<void> {
     await this.deps.spool.write(name, value);
-    this.take(name);
-  }
-
-  /** Applies a value that is in the spool already. */
-  take(name: string): void {
     this.add(name);
     this.schedule();
+  }
+
+  /**
+   * Writes a value that could not be applied, to be tried again with growing pauses. Later values of its task do not wait for it.
+   * Rejects if it is not on the disk.
+   */
+  async keepFailed(name: string, value: object, cause: unknown): Promise<void> {
+    await this.deps.spool.write(name, value, { share: SHARE_OF_FAILED });
+    this.addFailed(name, cause);
+  }
+
+  /** The same for a value that is in the spool already. */
+  addFailed(name: string, cause: unknown): void {
+    this.noteFailure(name, cause);
+    this.scheduleFailed();
+  }
+
+  /** Numbers of the values in the spool. The failed ones could not be applied although PostgreSQL responds. */
+  get state(): SpoolState {
+    const failed = this.failed.size;
+    const names = [...this.waiting.values()].flat().filter((name) => !this.failed.has(name));
+    return { waiting: names.length, failed };
   }
 
   /** Whether a value of this task waits. */
@@ -133,7 +158,7 @@ export class SpoolDrain {
         crashIfArmed('spooled-applied');
         await spool.remove(name);
         this.failed.delete(name);
-        log.warn({ taskId, subject }, 'applied what waited in the spool');
+        if (value !== null) log.warn({ taskId, subject }, 'applied what waited in the spool');
       } catch (error) {
         if (error instanceof DatabaseUnavailable) return false;
         if (error instanceof DiskStalled) {

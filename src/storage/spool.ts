@@ -48,16 +48,17 @@ export class Spool {
   }
 
   /**
-   * Resolves when the value is on the disk, which may never answer. Replaces the value of the same name. Throws SpoolFull, or
-   * the disk's error.
+   * Resolves when the value is on the disk, which may never answer. Replaces the value of the same name. Throws SpoolFull when
+   * the value would take more than `share` of the room, or the disk's error.
    */
-  async write(name: string, value: object): Promise<void> {
+  async write(name: string, value: object, { share = 1 } = {}): Promise<void> {
     const text = JSON.stringify(value);
     // Counted before it is written, because others are written meanwhile.
     const sizeBefore = this.sizes.get(name);
     this.setSize(name, Buffer.byteLength(text));
     try {
-      if (this.sizes.size > this.limits.maxFiles || this.totalBytes > this.limits.maxBytes)
+      const { maxFiles, maxBytes } = this.limits;
+      if (this.sizes.size > maxFiles * share || this.totalBytes > maxBytes * share)
         throw new SpoolFull(`The spool has no room for ${name}.`);
       await this.disk.start(() => this.writeDurably(this.pathOf(name), text));
     } catch (error) {

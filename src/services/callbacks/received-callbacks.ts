@@ -1,11 +1,11 @@
 import { type CallbackVerdict } from '../../core/callbacks/callback.js';
-import { DatabaseUnavailable } from '../../core/errors.js';
+import { CallbackNotKept, DatabaseUnavailable } from '../../core/errors.js';
 import { TIMED_OUT, withTimeout } from '../../core/primitives/async.js';
 import { crashIfArmed } from '../../core/primitives/crash-points.js';
 import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
 import { type RawCallback } from '../../db/tasks/task-transition.js';
 import { type Spool, type SpoolLimits } from '../../storage/spool.js';
-import { SpoolDrain } from '../../storage/spool-drain.js';
+import { SpoolDrain, type SpoolState } from '../../storage/spool-drain.js';
 import { type Dependencies } from '../dependencies.js';
 import { type Generation } from '../tasks/generation.js';
 
@@ -35,7 +35,8 @@ export interface ReceivedCallbacksDependencies extends Pick<Dependencies, 'log'>
 /**
  * Receives the upstream's callbacks. The upstream posts each of them once, and nothing else knows the result of an UNCONFIRMED
  * task. So while PostgreSQL is unavailable, a callback waits on the disk of this instance, and is applied when PostgreSQL
- * returns, or at the next start. The callbacks of one task are applied in the order in which this instance received them.
+ * returns, or at the next start. The callbacks of one task are applied in the order in which this instance received them. One
+ * that cannot be applied for another reason waits there as well. It is tried again with growing pauses.
  */
 export class ReceivedCallbacks {
   private readonly spooled: SpoolDrain;
@@ -50,20 +51,28 @@ export class ReceivedCallbacks {
 
   /**
    * Resolves when the callback is in PostgreSQL, with its verdict, or on the disk (`SPOOLED`). A body that is not a result is
-   * MALFORMED in either case. Throws DatabaseUnavailable if it is in neither of them after 8 s.
+   * MALFORMED in either case. If it is in neither of them after 8 s, throws DatabaseUnavailable, or CallbackNotKept when
+   * PostgreSQL responds.
    */
   async receive(taskId: string, callback: RawCallback): Promise<CallbackVerdict | 'SPOOLED'> {
     const startedAt = performance.now();
     try {
       return await this.applyInOrder(taskId, callback);
     } catch (error) {
-      if (!(error instanceof DatabaseUnavailable)) throw error;
+      const isOutage = error instanceof DatabaseUnavailable;
+      const kept = isOutage
+        ? this.keepOrApply(taskId, callback)
+        : this.keepFailed({ taskId, callback, cause: error });
+      const leftMs = Math.max(0, RECEIVE_LIMIT_MS - (performance.now() - startedAt));
+      const verdict = await withTimeout(kept, leftMs);
+      // What is in progress goes on. It may still keep the callback, and another post of it then changes nothing.
+      if (verdict === TIMED_OUT) throw isOutage ? error : new CallbackNotKept(error);
+      return verdict;
     }
-    const leftMs = Math.max(0, RECEIVE_LIMIT_MS - (performance.now() - startedAt));
-    const verdict = await withTimeout(this.keepOrApply(taskId, callback), leftMs);
-    // What is in progress goes on. It may still keep the callback, and another post of it then changes nothing.
-    if (verdict === TIMED_OUT) throw new DatabaseUnavailable();
-    return verdict;
+  }
+
+  get spoolState(): SpoolState {
+    return this.spooled.state;
   }
 
   /** Finds the callbacks that an earlier process left, so that later ones of the same tasks are applied after them. */
@@ -104,20 +113,47 @@ export class ReceivedCallbacks {
       },
     );
     const applied = retryUntilDatabaseReturns(() => (isKept ? kept : apply()), log, RECEIVE_LIMIT_MS);
-    return Promise.any([kept, applied]).catch(() => applied);
+    return Promise.any([kept, applied]).catch(() =>
+      applied.catch((error: unknown) => {
+        throw error instanceof DatabaseUnavailable ? error : new CallbackNotKept(error);
+      }),
+    );
   }
 
   /** Resolves when the callback is on the disk. */
-  private async keep(taskId: string, { id, attempt, body }: RawCallback): Promise<'SPOOLED' | 'MALFORMED'> {
+  private async keep(taskId: string, callback: RawCallback): Promise<'SPOOLED' | 'MALFORMED'> {
     const { generation, log } = this.deps;
-    const value = { taskId, id, attempt, body: Buffer.from(body).toString('base64') };
-    await this.spooled.keep(`${taskId}-${id}`, value satisfies SpooledCallback);
+    const { name, value } = toSpooled(taskId, callback);
+    await this.spooled.keep(name, value);
     crashIfArmed('callback-spooled');
     log.warn({ taskId }, 'PostgreSQL is unavailable; a callback waits in the spool');
-    return generation.parseResult(body) ? 'SPOOLED' : 'MALFORMED';
+    return generation.parseResult(callback.body) ? 'SPOOLED' : 'MALFORMED';
+  }
+
+  /** The same for a callback that could not be applied although PostgreSQL responds. Other callbacks do not wait for it. */
+  private async keepFailed(failed: {
+    taskId: string;
+    callback: RawCallback;
+    cause: unknown;
+  }): Promise<'SPOOLED' | 'MALFORMED'> {
+    const { taskId, callback, cause } = failed;
+    const { generation, log } = this.deps;
+    const { name, value } = toSpooled(taskId, callback);
+    try {
+      await this.spooled.keepFailed(name, value, cause);
+    } catch (error) {
+      log.error({ err: error, taskId }, 'a callback could not be written to the spool');
+      throw new CallbackNotKept(cause);
+    }
+    return generation.parseResult(callback.body) ? 'SPOOLED' : 'MALFORMED';
   }
 
   private async applySpooled({ taskId, id, attempt, body }: SpooledCallback): Promise<void> {
     await this.deps.generation.receiveCallback(taskId, { id, attempt, body: Buffer.from(body, 'base64') });
   }
+}
+
+function toSpooled(taskId: string, { id, attempt, body }: RawCallback) {
+  const value: SpooledCallback = { taskId, id, attempt, body: Buffer.from(body).toString('base64') };
+  return { name: `${taskId}-${id}`, value };
 }

@@ -1,8 +1,10 @@
+import { withTimeout } from '../../core/primitives/async.js';
 import { DatabaseUnavailable, UpstreamError, type UpstreamErrorData } from '../../core/errors.js';
 import { type Task } from '../../core/tasks/task.js';
 import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
 import { type Spool } from '../../storage/spool.js';
-import { SpoolDrain } from '../../storage/spool-drain.js';
+import { SPOOL_TIMEOUT_MS } from '../../storage/disk-operations.js';
+import { SpoolDrain, type SpoolState } from '../../storage/spool-drain.js';
 import { type Dependencies } from '../dependencies.js';
 import { type BackPressure } from './back-pressure.js';
 import { type Results, type SubmitResponse, type SubmittedTask } from './results.js';
@@ -17,12 +19,15 @@ interface KeptOutcome {
 /**
  * Applies what became of submissions. A reply has the only ID that finds the result, which is billed, and only a refusal shows
  * that nothing was made. So while PostgreSQL is unavailable, an outcome waits on the disk of this instance, and is applied when
- * PostgreSQL returns, or at the next start.
+ * PostgreSQL returns, or at the next start. So does one that cannot be applied for another reason. It is tried again.
  */
 export class SubmitOutcomes {
   private readonly upstreamFailures = new UpstreamFailures();
-  /** What earlier processes left. This one applies its own outcomes, because its jobs wait for them. */
-  private readonly leftovers: SpoolDrain;
+  /**
+   * What earlier processes left, and what could not be applied although PostgreSQL responds. During an outage the jobs of this
+   * process apply their outcomes.
+   */
+  private readonly spooled: SpoolDrain;
 
   constructor(
     private readonly deps: Pick<Dependencies, 'log'> & {
@@ -31,7 +36,7 @@ export class SubmitOutcomes {
       spool: Spool;
     },
   ) {
-    this.leftovers = new SpoolDrain({
+    this.spooled = new SpoolDrain({
       ...deps,
       subject: 'the outcome of a submission',
       apply: (outcome) => this.applyEarlier(outcome as KeptOutcome),
@@ -60,15 +65,19 @@ export class SubmitOutcomes {
     return { isUpstreamDown };
   }
 
-  /** Applies the outcomes that an earlier process left in the spool. A file that cannot be read stays, and is logged. */
+  get spoolState(): SpoolState {
+    return this.spooled.state;
+  }
+
+  /** Applies the outcomes that an earlier process left in the spool. A file that cannot be applied stays, and is logged. */
   async applySpooled(): Promise<void> {
-    await this.leftovers.load();
-    await this.leftovers.applyWaiting();
+    await this.spooled.load();
+    await this.spooled.applyWaiting();
   }
 
   /** What an earlier process left and PostgreSQL has not taken stays for the next start. */
   stop(): Promise<void> {
-    return this.leftovers.stop();
+    return this.spooled.stop();
   }
 
   /** Without back-pressure, because an old refusal says nothing about the upstream's load or about the account of today. */
@@ -86,12 +95,18 @@ export class SubmitOutcomes {
     try {
       return await apply();
     } catch (error) {
-      if (!(error instanceof DatabaseUnavailable)) throw error;
+      const file = new OutcomeFile(outcome, this.deps);
+      try {
+        if (!(error instanceof DatabaseUnavailable)) throw error;
+        // Beside the write, because the disk may never answer it.
+        await retryUntilDatabaseReturns(apply, this.deps.log, Infinity);
+      } catch (failure) {
+        await file.waitUntilWritten();
+        this.spooled.addFailed(file.name, failure);
+        throw failure;
+      }
+      await file.remove();
     }
-    const file = new OutcomeFile(outcome, this.deps);
-    // Beside the write, because the disk may never answer it.
-    await retryUntilDatabaseReturns(apply, this.deps.log, Infinity);
-    await file.remove();
   }
 }
 
@@ -100,7 +115,7 @@ export class SubmitOutcomes {
  * outcome still waits for as long as the process lives.
  */
 class OutcomeFile {
-  private readonly name: string;
+  readonly name: string;
   /** Whether the file is on the disk, when that is known. */
   private readonly written: Promise<boolean>;
   private isKnown = false;
@@ -114,6 +129,11 @@ class OutcomeFile {
     this.written = this.write(taskId, outcome).finally(() => (this.isKnown = true));
   }
 
+  /** Waits for the disk, for as long as it may take. */
+  async waitUntilWritten(): Promise<void> {
+    await withTimeout(this.written, SPOOL_TIMEOUT_MS);
+  }
+
   /** Removes the file, later if it is still being written. One that is left is applied again at the next start, and changes nothing. */
   async remove(): Promise<void> {
     const removed = this.removeWhenWritten();
@@ -124,7 +144,7 @@ class OutcomeFile {
     const { spool, log } = this.deps;
     try {
       await spool.write(this.name, outcome);
-      log.warn({ taskId }, 'PostgreSQL is unavailable; the outcome of a submission waits in the spool');
+      log.warn({ taskId }, 'the outcome of a submission waits in the spool');
       return true;
     } catch (error) {
       log.error({ err: error, taskId }, 'the outcome of a submission could not be written to the spool');

@@ -200,6 +200,22 @@ describe('a reply that the upstream bills', () => {
     }
   });
 
+  test('that PostgreSQL rejects is kept, and applied when the cause is gone', async () => {
+    await sql.query('ALTER TABLE tasks ADD CONSTRAINT reject CHECK (upstream_task_id IS NULL)');
+    const errors: string[] = [];
+    const outcomes = startProcess({ errors });
+    await expect(outcomes.applyResponse(task, reply)).rejects.toThrow('reject');
+    expect(await isSpooled()).toBe(true);
+    expect(outcomes.spoolState).toEqual({ waiting: 0, failed: 1 });
+    expect(errors.join()).toContain('a file in the spool could not be applied');
+    // The job runs again, and finds the task in the middle of its submission.
+    await sql.query(`UPDATE tasks SET status = 'UNCONFIRMED'`);
+    await sql.query('ALTER TABLE tasks DROP CONSTRAINT reject');
+    await waitFor('the file to be applied', async () => !(await isSpooled()));
+    expect(await readTask()).toMatchObject({ upstreamTaskId: 'upstream-1' });
+    await outcomes.stop();
+  });
+
   test('that cannot be read from the disk is kept and logged, and the others are applied', async () => {
     await new Spool(directory).write(`${taskId}-1`, {
       task: { id: taskId, attempts: 1, uncountedAttempts: 0 },

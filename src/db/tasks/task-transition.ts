@@ -46,7 +46,10 @@ export interface TaskTransition<Type extends EventType = EventType> {
    * the deadline. The event's `data` gets the time as `retryAt`.
    */
   retryDelayMs?: number;
-  /** Whether the submission that ends here does not count as an attempt of the task. */
+  /**
+   * Whether the submission that ends here does not count as an attempt of the task. The next one is then at the latest a second
+   * before the deadline, and there is none after it.
+   */
   isUncounted?: boolean;
   /** The callback that causes the transition. It is saved with its verdict. */
   callback?: RawCallback;
@@ -79,7 +82,10 @@ export function transitionTaskSql({
       attempts = attempts + :attemptIncrement,
       uncounted_attempts = uncounted_attempts + :uncountedIncrement,
       submission_id = ${submissionIdSql},
-      not_before = now() + make_interval(secs => :retryDelayMs::bigint / 1000.0),
+      -- A task that waits for the upstream is sent for the last time a second before its deadline.
+      not_before = CASE WHEN :uncountedIncrement > 0
+                        THEN least(now() + make_interval(secs => :retryDelayMs::bigint / 1000.0), deadline_at - interval '1 second')
+                        ELSE now() + make_interval(secs => :retryDelayMs::bigint / 1000.0) END,
       submit_job_id = ${submitJobIdSql},
       failure = coalesce(:failure::jsonb, failure),
       upstream_task_id = coalesce(:upstreamTaskId, upstream_task_id),
@@ -95,7 +101,8 @@ export function transitionTaskSql({
     ${taskSql} AND status = ANY(:fromStatuses::task_status[])
       -- An overdue task is not submitted, because it is about to expire.
       AND (:status::task_status <> 'SUBMITTING' OR deadline_at > now())
-      AND (:retryDelayMs::bigint IS NULL OR deadline_at > now() + make_interval(secs => :retryDelayMs::bigint / 1000.0))
+      AND (:retryDelayMs::bigint IS NULL OR deadline_at > now() + CASE WHEN :uncountedIncrement > 0
+             THEN interval '1 second' ELSE make_interval(secs => :retryDelayMs::bigint / 1000.0) END)
     RETURNING tasks.*
   ), image AS (
     INSERT INTO images (id, workspace_id, task_id, index, upstream_url, seed, inference_seconds, upstream_metadata, parent_id)
@@ -111,7 +118,8 @@ export function transitionTaskSql({
     FROM task
     WHERE :eventType::text IS NOT NULL
   ), job AS (
-    SELECT enqueue_job(new.name, new.payload, coalesce(:retryDelayMs::bigint, 0),
+    SELECT enqueue_job(new.name, new.payload,
+                       coalesce(ceil(extract(epoch FROM task.not_before - now()) * 1000)::bigint, 0),
                        CASE WHEN new.name = 'submit-task' THEN ARRAY['upstream'] END)
     FROM task, jsonb_to_recordset(:jobs::jsonb) AS new(name text, payload json)
   ), callback AS (

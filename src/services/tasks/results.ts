@@ -9,9 +9,6 @@ import { type UpstreamImage } from '../../upstreams/acedata-wire.js';
 import { type Dependencies } from '../dependencies.js';
 import { type BackPressure } from './back-pressure.js';
 
-/** How long a task waits when its deadline comes before the end of the intended wait. */
-const LAST_WAITS_MS = [1_000, 0];
-
 /** Verdicts on results that say something new about a task. */
 const VERDICTS_OF_NEWS: readonly CallbackVerdict[] = ['APPLIED', 'EARLY', 'LATE'];
 
@@ -96,7 +93,7 @@ export class Results {
   /**
    * Decides what follows a failed submission: another attempt, the end of the task, or UNCONFIRMED when it may have arrived.
    * When nothing was made, no amount stays uncertain, whatever has become of the task. With `waitMs`, the failure is not about
-   * the task, which waits for that time without losing an attempt, until its deadline.
+   * the task, which waits for that time without losing an attempt, until its deadline. The last wait ends a second before that.
    */
   async applySubmitFailure(
     task: SubmittedTask,
@@ -113,11 +110,8 @@ export class Results {
     const rejected = { type: 'SUBMIT_REJECTED', actor, data: { attempt, code, message } } as const;
     const isUncounted = waitMs !== undefined;
     const delayMs = waitMs ?? error.retryAfterMs(attempt - task.uncountedAttempts);
-    // A task that waits is sent for the last time shortly before its deadline.
-    const delaysMs = isUncounted ? [waitMs, ...LAST_WAITS_MS.filter((ms) => ms < waitMs)] : [delayMs];
-    for (const ms of delaysMs) {
-      if (ms !== null && (await this.deps.tasks.requeue(task, ms, { event: rejected, isUncounted }))) return;
-    }
+    if (delayMs !== null && (await this.deps.tasks.requeue(task, delayMs, { event: rejected, isUncounted })))
+      return;
     const failed = await this.deps.tasks.transitionTo(taskId, 'FAILED', {
       // When this attempt was requeued before, its task may be queued or in the next attempt by now. It is UNCONFIRMED when
       // another run has taken this one for dead.

@@ -129,6 +129,40 @@ describe.each(Object.entries(refusals))('%s', (_name, error) => {
   });
 });
 
+describe('a task that waits for the upstream', () => {
+  const unreachable = new UpstreamError(
+    'not-sent',
+    { ...failure, code: 'UPSTREAM_UNREACHABLE' },
+    { retryDelaysMs: [30_000] },
+  );
+  const failWithDeadlineIn = async (seconds: number) => {
+    await sql.query(`UPDATE tasks SET deadline_at = now() + make_interval(secs => $1)`, [seconds]);
+    await startProcess().applyFailure(task, unreachable, performance.now());
+  };
+
+  test('is sent once more, a second before its deadline, if its wait would end later', async () => {
+    await failWithDeadlineIn(20);
+    const { rows } = await sql.query(
+      `SELECT status, deadline_at - not_before = interval '1 second' AS "isLast",
+              (SELECT run_at >= not_before FROM graphile_worker._private_jobs) AS "isJobDue" FROM tasks`,
+    );
+    expect(rows).toEqual([{ status: 'QUEUED', isLast: true, isJobDue: true }]);
+  });
+
+  test('waits as long as intended if its deadline is later', async () => {
+    await failWithDeadlineIn(60);
+    const { rows } = await sql.query(
+      `SELECT status, deadline_at - not_before > interval '15 seconds' AS "isLater" FROM tasks`,
+    );
+    expect(rows).toEqual([{ status: 'QUEUED', isLater: true }]);
+  });
+
+  test('fails if less than a second is left', async () => {
+    await failWithDeadlineIn(0.9);
+    expect(await readTask()).toMatchObject({ status: 'FAILED' });
+  });
+});
+
 describe('a reply that the upstream bills', () => {
   test('is applied at once, without a file, while PostgreSQL responds', async () => {
     await startProcess().applyResponse(task, reply);

@@ -98,3 +98,37 @@ function findOutage(error: unknown): Outage | undefined {
       outage.messages?.some((part) => text.includes(part)),
   );
 }
+
+/** Causes that an operator can do more about than starting PostgreSQL. The first that matches the code or the message. */
+const CONNECTION_ADVICE: readonly [RegExp, string][] = [
+  [
+    /SELF_SIGNED|UNABLE_TO_(VERIFY|GET)|CERT_|ALTNAME/,
+    'Its certificate is not trusted. Unlike in psql, sslmode=require checks it. Name its authority in DATABASE_URL with ' +
+      'sslmode=verify-full&sslrootcert=/path/to/ca.pem, or write sslmode=no-verify to encrypt without a check.',
+  ],
+  [/does not support SSL/, 'Turn on TLS in PostgreSQL, or write sslmode=disable in DATABASE_URL.'],
+  [
+    /no encryption|SSL off|SSL.* required/i,
+    'Add sslmode=verify-full to DATABASE_URL, because this PostgreSQL wants TLS.',
+  ],
+  [
+    /startup parameter/,
+    'Set ignore_startup_parameters = options in PgBouncer, or connect to PostgreSQL itself.',
+  ],
+  [
+    /^(28P01|28000)\b/,
+    'Correct the user name and password in DATABASE_URL, with other characters than letters and digits percent-encoded.',
+  ],
+  [/^3D000\b/, 'Create the database, or correct its name in DATABASE_URL.'],
+];
+
+/** The error for a PostgreSQL that cannot be reached at the start. It says what to change. */
+export function connectionError(databaseUrl: string, cause: unknown): Error {
+  const { hostname, port } = new URL(databaseUrl);
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const where = `PostgreSQL at ${hostname}:${port || 5432}`;
+  const { code = '' } = Object(cause) as { code?: string };
+  const [, advice = 'Start PostgreSQL, or correct DATABASE_URL.'] =
+    CONNECTION_ADVICE.find(([pattern]) => pattern.test(`${code} ${reason}`)) ?? [];
+  return new Error(`Cannot connect to ${where} (${reason}). ${advice}`, { cause });
+}

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { type Logger } from 'pino';
 import { Progress } from '../../core/primitives/progress.js';
-import { CONNECT_TIMEOUT_MS } from './pool.js';
+import { CONNECT_TIMEOUT_MS, DatabaseClient } from './pool.js';
 
 /** Delays before reconnecting: short at first, then one second. */
 const RECONNECT_DELAYS_MS = [50, 200, 500, 1_000];
@@ -36,7 +36,7 @@ export class NotificationListener {
   async start(): Promise<void> {
     if (this.closing.signal.aborted) return;
     const { url, channel, log, onNotification, onListening } = this.options;
-    const client = new pg.Client({
+    const client = new DatabaseClient({
       connectionString: url,
       application_name: 'darkroom listener',
       keepAlive: true,

@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ConstantBackoff, handleWhen, type IPolicy, retry } from 'cockatiel';
 import { Logger as QueueLogger, runMigrations as installQueue } from 'graphile-worker';
-import { Client, DatabaseError } from 'pg';
+import { type Client, DatabaseError, Pool } from 'pg';
 import type { Logger } from 'pino';
+import { connectionError } from './database-errors.js';
+import { DatabaseClient } from './pool.js';
 import { applyRowSecurity } from './row-level-security.js';
 import { bind, statement } from './statement.js';
 
@@ -46,7 +48,7 @@ const CONCURRENT_INDEX = /^create (?:unique )?index concurrently (\w+) on (?:onl
  */
 export async function migrate({ databaseUrl, migrationsDir, log }: MigrateOptions): Promise<string[]> {
   const migrations = await readMigrations(migrationsDir);
-  const client = new Client({
+  const client = new DatabaseClient({
     connectionString: databaseUrl,
     application_name: 'darkroom migrate',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
@@ -56,8 +58,9 @@ export async function migrate({ databaseUrl, migrationsDir, log }: MigrateOption
     await client.connect().catch((cause: unknown) => {
       throw connectionError(databaseUrl, cause);
     });
+    await requireUsableDatabase(client);
     await waitForMigrationLock(client);
-    await installQueue({ connectionString: databaseUrl, logger: queueLogger(log), maxPoolSize: 1 });
+    await migrateQueue(databaseUrl, log);
     const pending = await findPending(client, migrations, log);
     await client.query(`set lock_timeout = ${LOCK_TIMEOUT_MS}`);
     const lockRetry = createLockRetry(log);
@@ -72,6 +75,18 @@ export async function migrate({ databaseUrl, migrationsDir, log }: MigrateOption
   } finally {
     await client.end().catch(() => undefined);
   }
+}
+
+async function migrateQueue(databaseUrl: string, log: Logger): Promise<void> {
+  const pool = new Pool({
+    Client: DatabaseClient,
+    connectionString: databaseUrl,
+    application_name: 'darkroom migrate',
+    max: 1,
+  });
+  const ignoreError = () => undefined; // the running query rejects
+  pool.on('error', ignoreError).on('connect', (client) => client.on('error', ignoreError));
+  await installQueue({ pgPool: pool, logger: queueLogger(log) }).finally(() => pool.end());
 }
 
 async function waitForMigrationLock(client: Client): Promise<void> {
@@ -228,13 +243,23 @@ async function buildIndex(
   }
 }
 
-function connectionError(databaseUrl: string, cause: unknown): Error {
-  const { hostname, port } = new URL(databaseUrl);
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  const where = `PostgreSQL at ${hostname}:${port || 5432}`;
-  return new Error(`Cannot connect to ${where} (${reason}). Start PostgreSQL, or correct DATABASE_URL.`, {
-    cause,
-  });
+/** Texts have every character that people write, and Darkroom's tables are in the schema public. */
+async function requireUsableDatabase(client: DatabaseClient): Promise<void> {
+  const { rows } = await client.query<{ database: string; login: string; encoding: string; may: boolean }>(
+    `select current_database() as database, current_user as login, current_setting('server_encoding') as encoding,
+            has_schema_privilege(to_regnamespace('public'), 'CREATE') is true as may`,
+  );
+  const { database = '', login = '', encoding = '', may = false } = rows[0] ?? {};
+  if (encoding !== 'UTF8')
+    throw new Error(
+      `The database "${database}" has the encoding ${encoding}, which cannot store every text. Create one with UTF8 and set ` +
+        `DATABASE_URL to it: CREATE DATABASE darkroom TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'`,
+    );
+  if (!may)
+    throw new Error(
+      `The login "${login}" may not create tables in the schema public of the database "${database}", or there is no such ` +
+        `schema. Make it the owner: ALTER DATABASE "${database}" OWNER TO "${login}"; and if it is missing, CREATE SCHEMA public.`,
+    );
 }
 
 function errorLocation(sql: string, error: unknown): string {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client, DatabaseError } from 'pg';
+import { FOREIGN_LOCALE, isHostile } from './hostile-postgres.js';
 
 /** Set by global-setup.ts: a superuser's URL on the server of this test run. */
 export const ADMIN_URL_VARIABLE = 'DARKROOM_TEST_ADMIN_URL';
@@ -48,7 +49,9 @@ async function copyTemplate(name: string, template: string): Promise<void> {
     try {
       // file_copy is several times faster than the default when nothing is synced to disk.
       await withAdminClient((admin) =>
-        admin.query(`create database ${name} template ${template} strategy file_copy`),
+        admin.query(
+          `create database ${name} template ${template} strategy file_copy ${isHostile() ? FOREIGN_LOCALE : ''}`,
+        ),
       );
       return;
     } catch (error) {

@@ -1,7 +1,8 @@
 /**
  * The PostgreSQL of one test run, as a process. Prints the URL of its superuser when the template database is ready, and ends
  * and removes everything when its standard input closes. With TEST_DATABASE_URL, the URL of a superuser or of a role that may
- * create databases, it uses that server and drops the template from it at the end.
+ * create databases, it uses that server and drops the template from it at the end. With TEST_POSTGRES=hostile, the embedded
+ * server has the configuration of hostile-postgres.ts.
  */
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -11,6 +12,7 @@ import { Client } from 'pg';
 import { pino } from 'pino';
 import { EmbeddedPostgres } from '../../../src/db/embedded/embedded-postgres.js';
 import { migrate } from '../../../src/db/postgres/migrate.js';
+import { FOREIGN_LOCALE, HOSTILE_SETTINGS, isHostile } from './hostile-postgres.js';
 import { TEMPLATE_DATABASE } from './test-database.js';
 
 /** Enough for two workers, each with a pool, a queue and some listeners per test file. PostgreSQL's default of 100 is close. */
@@ -31,8 +33,15 @@ try {
       maxConnections: MAX_CONNECTIONS,
     });
   const adminUrl = withDatabase(embedded?.url ?? given ?? '', 'postgres');
+  if (isHostile() && !embedded)
+    throw new Error('TEST_POSTGRES=hostile changes a server. Unset TEST_DATABASE_URL.');
+  for (const setting of isHostile() ? HOSTILE_SETTINGS : [])
+    await asAdmin(adminUrl, `alter role all set ${setting}`);
   await asAdmin(adminUrl, `drop database if exists ${TEMPLATE_DATABASE} with (force)`);
-  await asAdmin(adminUrl, `create database ${TEMPLATE_DATABASE}`);
+  await asAdmin(
+    adminUrl,
+    `create database ${TEMPLATE_DATABASE} template template0 ${isHostile() ? FOREIGN_LOCALE : ''}`,
+  );
   const templateUrl = withDatabase(adminUrl, TEMPLATE_DATABASE);
   await migrate({ databaseUrl: templateUrl, migrationsDir: resolve('prisma/migrations'), log });
   console.log(adminUrl);

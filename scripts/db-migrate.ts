@@ -3,17 +3,17 @@
  * (default .data), which must not be running. The service does the same when it starts.
  */
 import { pino } from 'pino';
+import { readDatabaseConfig } from '../src/config/config.js';
 import { EmbeddedPostgres } from '../src/db/embedded/embedded-postgres.js';
 import { migrate } from '../src/db/postgres/migrate.js';
 import { MIGRATIONS_DIR } from './diff-schema-and-migrations.js';
 
 const log = pino({ level: 'warn' });
-const { DATABASE_URL, DATA_DIR } = process.env;
-const embedded = DATABASE_URL
-  ? undefined
-  : await EmbeddedPostgres.start({ dataDir: DATA_DIR ?? '.data', log });
+let embedded: EmbeddedPostgres | undefined;
 try {
-  const databaseUrl = embedded?.url ?? DATABASE_URL ?? '';
+  const config = readDatabaseConfig(process.env);
+  if (config.databaseUrl === null) embedded = await EmbeddedPostgres.start({ dataDir: config.dataDir, log });
+  const databaseUrl = config.databaseUrl ?? embedded?.url ?? '';
   const applied = await migrate({ databaseUrl, migrationsDir: MIGRATIONS_DIR, log });
   console.log(applied.length > 0 ? `Applied: ${applied.join(', ')}` : 'The database is up to date.');
 } catch (error) {

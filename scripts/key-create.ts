@@ -12,6 +12,7 @@ import { InputRejected } from '../src/core/errors.js';
 import { isId, newId } from '../src/core/primitives/ids.js';
 import { ApiKeyRepository, keyCreatedEntry } from '../src/db/access/api-key-repository.js';
 import { Database } from '../src/db/postgres/database.js';
+import { readDatabaseConfig } from '../src/config/config.js';
 import { EmbeddedPostgres } from '../src/db/embedded/embedded-postgres.js';
 import { migrate } from '../src/db/postgres/migrate.js';
 import { WorkspaceRepository } from '../src/db/access/workspace-repository.js';
@@ -21,13 +22,13 @@ import { MIGRATIONS_DIR } from './diff-schema-and-migrations.js';
 const USAGE = `Usage: npm run key:create -- --workspace <id or name> --name <name> [--scopes ${SCOPES.join(',')}]`;
 
 const log = pino({ level: 'warn' });
-const { DATABASE_URL, DATA_DIR } = process.env;
 let embedded: EmbeddedPostgres | undefined;
 let db: Database | undefined;
 try {
   const { workspace, name, scopes } = readArguments();
-  if (!DATABASE_URL) embedded = await EmbeddedPostgres.start({ dataDir: DATA_DIR ?? '.data', log });
-  const url = DATABASE_URL ?? embedded?.url ?? '';
+  const { databaseUrl, dataDir } = readDatabaseConfig(process.env);
+  if (databaseUrl === null) embedded = await EmbeddedPostgres.start({ dataDir, log });
+  const url = databaseUrl ?? embedded?.url ?? '';
   await migrate({ databaseUrl: url, migrationsDir: MIGRATIONS_DIR, log });
   db = new Database({ url, maxConnections: 2, log });
   await db.readClock();

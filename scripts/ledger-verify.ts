@@ -5,16 +5,17 @@
  */
 import { pino } from 'pino';
 import { findLedgerDrift } from '../src/db/billing/ledger-check.js';
+import { readDatabaseConfig } from '../src/config/config.js';
 import { EmbeddedPostgres } from '../src/db/embedded/embedded-postgres.js';
 import { Database } from '../src/db/postgres/database.js';
 
 const log = pino({ level: 'warn' });
-const { DATABASE_URL, DATA_DIR } = process.env;
 let embedded: EmbeddedPostgres | undefined;
 let db: Database | undefined;
 try {
-  if (!DATABASE_URL) embedded = await EmbeddedPostgres.start({ dataDir: DATA_DIR ?? '.data', log });
-  db = new Database({ url: DATABASE_URL ?? embedded?.url ?? '', maxConnections: 1, log });
+  const { databaseUrl, dataDir } = readDatabaseConfig(process.env);
+  if (databaseUrl === null) embedded = await EmbeddedPostgres.start({ dataDir, log });
+  db = new Database({ url: databaseUrl ?? embedded?.url ?? '', maxConnections: 1, log });
   const { count, examples, taskCount, entryCount, counterCount } = await findLedgerDrift(db);
   for (const example of examples ?? []) console.log(`differs  ${example}`);
   if (count > (examples?.length ?? 0)) console.log(`differs  ${count - (examples?.length ?? 0)} more`);

@@ -13,6 +13,7 @@ import { ImageRepository } from '../src/db/images/image-repository.js';
 import { openStore } from '../src/storage/open-store.js';
 import { SsrfGuard } from '../src/net/ssrf-guard.js';
 import { HttpClient } from '../src/net/http-client.js';
+import { OutgoingProxy } from '../src/net/outgoing-proxy.js';
 import { StoreCheck } from '../src/services/images/store-check.js';
 
 const { values } = parseArgs({ options: { repair: { type: 'boolean', default: false } } });
@@ -20,8 +21,10 @@ const config = readConfig(process.env);
 const log = pino({ level: 'warn' });
 const embedded = config.databaseUrl ? null : await EmbeddedPostgres.start({ dataDir: config.dataDir, log });
 const db = new Database({ url: config.databaseUrl ?? embedded?.url ?? '', maxConnections: 2, log });
+const proxy = new OutgoingProxy(config.proxy);
 const http = new HttpClient({
   guard: new SsrfGuard({ allowPrivateHosts: config.images.allowPrivateHosts }),
+  proxy,
 });
 const store = await openStore(config.dataDir, config.images.s3);
 try {
@@ -47,6 +50,7 @@ try {
 } finally {
   store.destroy?.();
   await http.destroy();
+  await proxy.destroy();
   await db.close();
   await embedded?.stop();
 }

@@ -14,6 +14,7 @@ import { EventLog } from '../event-log/event-log.js';
 import { openStore } from '../storage/open-store.js';
 import { SsrfGuard, isPrivateUrl } from '../net/ssrf-guard.js';
 import { HttpClient } from '../net/http-client.js';
+import { OutgoingProxy } from '../net/outgoing-proxy.js';
 import { AceDataClient } from '../upstreams/acedata-client.js';
 import { UpstreamGate } from '../upstreams/upstream-gate.js';
 import { loadOrCreateSecretKey } from '../config/secret-key.js';
@@ -57,17 +58,20 @@ export async function startAdapters(context: AppContext) {
       'ALLOW_PRIVATE_HOSTS lets requests reach these hosts at private addresses',
     );
   }
-  const http = new HttpClient({ guard: sourceImageGuard });
+  const proxy = new OutgoingProxy(config.proxy);
+  cleanups.push(() => proxy.destroy());
+  const http = new HttpClient({ guard: sourceImageGuard, proxy });
   cleanups.push(() => http.destroy());
   // Unlike source images, webhooks must not reach an upstream at a private address.
   const webhookGuard = new SsrfGuard({ allowPrivateHosts: config.images.allowPrivateHosts });
-  const webhookHttp = new HttpClient({ guard: webhookGuard });
+  const webhookHttp = new HttpClient({ guard: webhookGuard, proxy });
   cleanups.push(() => webhookHttp.destroy());
   const upstream = new AceDataClient({
     baseUrl: usesSandbox ? `${url}/sandbox` : config.flux.baseUrl,
     token: config.flux.token ?? 'sandbox',
     mode: config.flux.mode,
     editAction: config.flux.editAction ?? undefined,
+    proxy,
     log,
   });
   cleanups.push(() => upstream.destroy());

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Environment, describeReadError, readSecretFiles, SECRET_VARIABLES } from './secret-files.js';
+import { faultOfValue } from './secret-text.js';
 import { type EnvironmentValues, environmentSchema } from './variables.js';
+import { conflictsOf } from './conflicts.js';
 import { ConfigInvalid } from '../core/errors.js';
 import { parsePriceFile } from '../core/billing/price-file.js';
 import { type Price } from '../core/billing/prices.js';
@@ -18,10 +20,12 @@ export type S3Config = NonNullable<Config['images']['s3']>;
 export function readConfig(environment: Environment): Config {
   const errors: string[] = [];
   const variables = readSecretFiles(environment, errors);
+  errors.push(...faultsOfValues(variables));
   const parsed = environmentSchema.safeParse(variables);
   for (const { path, message } of parsed.error?.issues ?? [])
-    errors.push(describeError(String(path[0]), message, variables));
-  if (parsed.success) errors.push(...conflictsOf(parsed.data));
+    if (!errors.some((error) => error.startsWith(`${String(path[0])}: `)))
+      errors.push(describeError(String(path[0]), message, variables));
+  if (parsed.success) errors.push(...conflictsOf(parsed.data, variables));
   const prices = readPrices(variables.PRICES_FILE, errors);
   if (!parsed.success || errors.length > 0) {
     throw new ConfigInvalid(
@@ -31,22 +35,20 @@ export function readConfig(environment: Environment): Config {
   return toConfig(parsed.data, prices);
 }
 
-/** Errors of variables that depend on others. */
-function conflictsOf(values: EnvironmentValues): string[] {
-  const errors: string[] = [];
-  if (values.FLUX_MODE === 'callback' && values.FLUX_API_TOKEN && !values.PUBLIC_URL)
-    errors.push(
-      'PUBLIC_URL: is required for FLUX_MODE=callback, so that the upstream can reach this service. Set it, or use FLUX_MODE=async',
-    );
-  for (const name of ['S3_ENDPOINT', 'S3_BUCKET', 'S3_ACCESS_KEY', 'S3_SECRET_KEY'] as const) {
-    if (values.IMAGE_STORE === 's3' && values[name] === undefined)
-      errors.push(`${name}: is required for IMAGE_STORE=s3. Set it, or use IMAGE_STORE=disk`);
-  }
-  if ((values.OIDC_ISSUER === undefined) !== (values.OIDC_AUDIENCE === undefined))
-    errors.push(
-      'OIDC_ISSUER: must be set together with OIDC_AUDIENCE. Set both, or neither. Without an audience, tokens for other services would be accepted',
-    );
-  return errors;
+/** For programs that use the database without the service. Reads nothing else. Throws as `readConfig` does. */
+export function readDatabaseConfig(environment: Environment): Pick<Config, 'databaseUrl' | 'dataDir'> {
+  const { DATABASE_URL, DATABASE_URL_FILE, DATA_DIR } = environment;
+  const { databaseUrl, dataDir } = readConfig({ DATABASE_URL, DATABASE_URL_FILE, DATA_DIR });
+  return { databaseUrl, dataDir };
+}
+
+/** Mistakes that any variable can have. Another error of such a variable would only be confusing. */
+function faultsOfValues(variables: Environment): string[] {
+  const names = Object.keys(environmentSchema.shape);
+  return names.flatMap((name) => {
+    const fault = faultOfValue(name, variables[name] ?? '');
+    return fault === null ? [] : [describeError(name, fault, variables)];
+  });
 }
 
 function toConfig(values: EnvironmentValues, prices: readonly Price[]) {
@@ -91,8 +93,14 @@ function toConfig(values: EnvironmentValues, prices: readonly Price[]) {
       replayDays: values.EVENT_REPLAY_DAYS,
       /** The maximum of WebSockets, event streams and held requests with one API key, on each instance. */
       maxConnectionsPerKey: values.CONNECTIONS_PER_KEY,
-      /** Origins of pages that may send requests and connect. Null: any. */
+      /** The origins of pages that may send requests and connect. Null: any. */
       allowedOrigins: values.ALLOWED_ORIGINS ?? null,
+    },
+    /** How requests to upstreams, image hosts and webhook endpoints leave the network. */
+    proxy: {
+      https: values.HTTPS_PROXY ?? null,
+      http: values.HTTP_PROXY ?? null,
+      exceptions: values.NO_PROXY,
     },
     /** The operator's identity provider, whose access tokens are accepted. Null: none. */
     oidc: toOidcConfig(values),

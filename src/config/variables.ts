@@ -1,27 +1,36 @@
 import { z } from 'zod';
 import { LIMIT_NAMES, type Limits, MAX_LIMIT } from '../core/limits/limits.js';
 import { parseUrl } from '../core/primitives/url.js';
+import { parseOriginRule } from '../core/access/origins.js';
+import { isHostEntry } from '../net/ssrf-guard.js';
+import { isNoProxyEntry } from '../net/proxy-rules.js';
+import { baseUrlSchema, faultOfOrigin, listenAddressSchema, proxyUrlSchema } from './addresses.js';
+import { faultOfDatabaseUrl } from './database-url.js';
+import { faultOfToken, isLongSecret, MIN_SECRET_BYTES } from './secret-text.js';
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
-/** The length of an HMAC-SHA-256. */
-const MIN_SECRET_BYTES = 32;
-
-const httpUrl = z
-  .url({
-    protocol: /^https?$/,
-    error: 'must be an http or https URL, such as https://images.example.com',
-  })
-  .transform((url) => url.replace(/\/+$/, ''));
+/** A value for which `faultOf` returns null. What it returns otherwise is the message. */
+const valid = (faultOf: (text: string) => string | null) =>
+  z.string().superRefine((text, context) => {
+    const message = faultOf(text);
+    if (message !== null) context.addIssue({ code: 'custom', message });
+  });
 
 /** A whole number. Every invalid value has the same message, which gives the range. */
 const integer = (min: number, max?: number, unit = '') => {
   const range = max === undefined ? `, at least ${min}` : ` from ${min} to ${max}`;
   const error = `must be a whole number${unit && ` of ${unit}`}${range}`;
-  return z.coerce
-    .number(error)
-    .int(error)
-    .min(min, error)
-    .max(max ?? Number.MAX_SAFE_INTEGER, error);
+  return z
+    .string()
+    .regex(/^\d+$/, error)
+    .transform(Number)
+    .pipe(
+      z
+        .number()
+        .int(error)
+        .min(min, error)
+        .max(max ?? Number.MAX_SAFE_INTEGER, error),
+    );
 };
 
 const NO_LIMITS = 'none';
@@ -49,18 +58,13 @@ const limitsSchema = (defaultValue = NO_LIMITS) =>
 
 /** The environment variables, their valid values and their defaults. .env.example explains them. */
 export const environmentSchema = z.object({
-  HOST: z.string().default('127.0.0.1'),
+  HOST: listenAddressSchema.default('127.0.0.1'),
   PORT: integer(0, 65_535).default(4000),
-  PUBLIC_URL: httpUrl.optional(),
-  DATABASE_URL: z
-    .url({
-      protocol: /^postgres(ql)?$/,
-      error: 'must look like postgresql://user:password@host:5432/database',
-    })
-    .optional(),
-  DATA_DIR: z.string().default('.data'),
-  FLUX_BASE_URL: httpUrl.default('https://api.acedata.cloud'),
-  FLUX_API_TOKEN: z.string().optional(),
+  PUBLIC_URL: baseUrlSchema.optional(),
+  DATABASE_URL: valid(faultOfDatabaseUrl).optional(),
+  DATA_DIR: valid(faultOfFolder).default('.data'),
+  FLUX_BASE_URL: baseUrlSchema.default('https://api.acedata.cloud'),
+  FLUX_API_TOKEN: valid(faultOfToken).optional(),
   FLUX_MODE: z.enum(['callback', 'async', 'wait'], 'must be callback, async or wait').optional(),
   UPSTREAM_CONCURRENCY: integer(1, 200).default(24),
   FLUX_EDIT_ACTION: z.enum(['edit', 'edits'], 'must be edit or edits').optional(),
@@ -87,11 +91,17 @@ export const environmentSchema = z.object({
       ),
     ),
   IMAGE_STORE: z.enum(['disk', 's3'], 'must be disk or s3').default('disk'),
-  S3_ENDPOINT: httpUrl.optional(),
-  S3_BUCKET: z.string().optional(),
-  S3_REGION: z.string().default('us-east-1'),
-  S3_ACCESS_KEY: z.string().optional(),
-  S3_SECRET_KEY: z.string().optional(),
+  S3_ENDPOINT: baseUrlSchema.optional(),
+  S3_BUCKET: z
+    .string()
+    .regex(/^[\w.-]+$/, 'must be the name of the bucket, without s3:// and slashes')
+    .optional(),
+  S3_REGION: z
+    .string()
+    .regex(/^[\w-]+$/, 'must be the code of a region, such as eu-central-1 or auto')
+    .default('us-east-1'),
+  S3_ACCESS_KEY: valid(faultOfToken).optional(),
+  S3_SECRET_KEY: valid(faultOfToken).optional(),
   S3_PREFIX: z
     .string()
     .regex(
@@ -103,7 +113,24 @@ export const environmentSchema = z.object({
   MAX_IMAGE_BYTES: integer(1_024, undefined, 'bytes').default(50 * 1024 * 1024),
   IMAGE_URL_TTL_SECONDS: integer(60, undefined, 'seconds').optional(),
   IMAGE_RETENTION_DAYS: integer(1, undefined, 'days').optional(),
-  ALLOW_PRIVATE_HOSTS: z.string().default('').transform(splitList),
+  ALLOW_PRIVATE_HOSTS: z
+    .string()
+    .default('')
+    .transform(splitList)
+    .refine((entries) => entries.every(isHostEntry), {
+      error:
+        'must be hosts as host or host:port, separated by commas, with IPv6 in brackets. Ranges and URLs are not supported, so name each host',
+    }),
+  HTTPS_PROXY: proxyUrlSchema.optional(),
+  HTTP_PROXY: proxyUrlSchema.optional(),
+  NO_PROXY: z
+    .string()
+    .default('')
+    .transform(splitList)
+    .refine((entries) => entries.every(isNoProxyEntry), {
+      error:
+        'must be *, or hosts such as example.com, .example.com, example.com:8080, 10.0.0.1 and 10.0.0.0/8, separated by commas',
+    }),
   CALLBACK_RETENTION_DAYS: integer(1, undefined, 'days').default(30),
   PRICES_FILE: z.string().optional(),
   PUSH_BUFFER_EVENTS: integer(1).default(1_000),
@@ -111,19 +138,10 @@ export const environmentSchema = z.object({
   CONNECTIONS_PER_KEY: integer(1).default(20_000),
   ALLOWED_ORIGINS: z
     .string()
-    .transform((text) => text.split(',').map((origin) => origin.trim()))
-    .pipe(
-      z.array(
-        z.string().refine(isOrigin, 'must be origins such as https://app.example.com, separated by commas'),
-      ),
-    )
+    .transform(splitList)
+    .pipe(z.array(valid(faultOfOrigin).transform((origin) => parseOriginRule(origin) ?? origin)).min(1))
     .optional(),
-  OIDC_ISSUER: z
-    .url({
-      protocol: /^https?$/,
-      error: 'must be a URL such as https://id.example.com, exactly as in the claim `iss` of its tokens',
-    })
-    .optional(),
+  OIDC_ISSUER: valid(faultOfIssuer).optional(),
   OIDC_AUDIENCE: z.string().optional(),
   OIDC_WORKSPACE_CLAIM: z.string().default('workspace'),
   OIDC_SCOPE_CLAIM: z.string().default('scope'),
@@ -159,10 +177,17 @@ function isLimitAssignment(text: string): boolean {
   );
 }
 
-function isLongSecret(text: string): boolean {
-  return Buffer.byteLength(text) >= MIN_SECRET_BYTES;
+function faultOfFolder(text: string): string | null {
+  if (text.startsWith('~')) return 'must not begin with ~, which only shells replace. Write the whole path';
+  if (/^[a-z][\w+.-]+:\/\//i.test(text)) return 'must be the path of a folder, not a URL';
+  return null;
 }
 
-function isOrigin(text: string): boolean {
-  return parseUrl(text)?.origin === text;
+function faultOfIssuer(text: string): string | null {
+  const url = parseUrl(text);
+  if (!url || !/^https?:\/\//.test(text) || /[\s?#]/.test(text))
+    return 'must be a URL such as https://id.example.com, exactly as in the claim `iss` of its tokens';
+  if (url.pathname.includes('/.well-known/'))
+    return 'must be the issuer, not its discovery document. Leave out /.well-known/ and what follows';
+  return null;
 }

@@ -1,6 +1,7 @@
 import { Agent, buildConnector, Client, request, type Dispatcher } from 'undici';
 import { beforeSend } from './send-tracking.js';
 import { type DownloadedFile, FileWriteFailed, readBody, readPrefix, writeBodyToFile } from './body.js';
+import { type OutgoingProxy } from './outgoing-proxy.js';
 import { type SsrfGuard, parseHttpUrl } from './ssrf-guard.js';
 import { failureReason, RequestFailed, type SentStatus } from './request-failed.js';
 import { parseUrl } from '../core/primitives/url.js';
@@ -16,6 +17,8 @@ const REDIRECT_STATUSES: readonly number[] = [301, 302, 303, 307, 308];
 export interface HttpClientOptions {
   /** Checks every URL and every connection, including redirects. A refused request counts as not sent. */
   guard?: SsrfGuard;
+  /** Opens the connections where a proxy is in the way. Not used with `connect`. */
+  proxy?: OutgoingProxy;
   /** Opens the connections when there is no guard. A refused connection counts as not sent. */
   connect?: buildConnector.connector;
 }
@@ -55,11 +58,12 @@ export class HttpClient {
   private readonly dedicatedClients = new Set<Client>();
   private destroyed = false;
 
-  constructor({ guard, connect }: HttpClientOptions = {}) {
+  constructor({ guard, connect, proxy }: HttpClientOptions = {}) {
     this.guard = guard;
     this.connect =
-      guard?.createConnector(CONNECT_TIMEOUT_MS) ??
+      guard?.createConnector(CONNECT_TIMEOUT_MS, proxy) ??
       connect ??
+      proxy?.createConnector(CONNECT_TIMEOUT_MS) ??
       buildConnector({ timeout: CONNECT_TIMEOUT_MS });
     this.agent = new Agent({ connect: this.connect });
   }

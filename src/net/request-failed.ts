@@ -1,3 +1,4 @@
+import { ProxyFailed } from './outgoing-proxy.js';
 import { UrlRefused } from './ssrf-guard.js';
 
 /** Whether the peer may have received a failed request. `no`: not one byte was sent. `maybe`: in all other cases. */
@@ -44,7 +45,7 @@ const REASONS_BY_CODE = new Map([
 /** The `reason` of a RequestFailed, for a request with a timeout of `timeoutMs` milliseconds. */
 export function failureReason(error: unknown, sent: SentStatus, timeoutMs: number): string {
   if (error instanceof BodyTooLarge) return `the response is larger than ${error.maxBytes} bytes`;
-  if (error instanceof UrlRefused) return error.reason;
+  if (error instanceof UrlRefused || error instanceof ProxyFailed) return error.reason;
   // Read by field: errors from Node are not always instances of this module's Error (in Jest, for example).
   const { name = 'no reason given', code = name } = Object(error) as { name?: string; code?: string };
   if (name === 'TimeoutError') return `no complete response within ${timeoutMs / 1000} s`;

@@ -4,6 +4,7 @@ import ipaddr from 'ipaddr.js';
 import { buildConnector } from 'undici';
 import { TIMED_OUT, withTimeout } from '../core/primitives/async.js';
 import { parseUrl } from '../core/primitives/url.js';
+import { type OutgoingProxy } from './outgoing-proxy.js';
 
 /** A URL that must not be requested. `reason` is a clause for use inside a sentence, without path, query or IP address. */
 export class UrlRefused extends Error {
@@ -46,7 +47,7 @@ export class SsrfGuard {
   private readonly lookupTimeoutMs: number;
 
   constructor(options: SsrfGuardOptions = {}) {
-    this.allowedHosts = new Set(options.allowPrivateHosts?.map(normalizeEntry));
+    this.allowedHosts = new Set(options.allowPrivateHosts?.map(requireEntry));
     // Without the usual ADDRCONFIG hint, so that addresses without a route from here are checked too.
     this.resolveHost = options.resolveHost ?? ((hostname) => dns.lookup(hostname, { all: true }));
     this.lookupTimeoutMs = options.lookupTimeoutMs ?? LOOKUP_TIMEOUT_MS;
@@ -81,32 +82,45 @@ export class SsrfGuard {
     if (addresses !== TIMED_OUT && !arePublic(addresses)) throw privateHostRefused();
   }
 
-  /** A connector for undici that only connects to public addresses and allowed hosts. Fails with UrlRefused otherwise. */
-  createConnector(timeoutMs: number): buildConnector.connector {
-    const openAny = buildConnector({ timeout: timeoutMs });
+  /**
+   * A connector for undici that only connects to public addresses and allowed hosts. Fails with UrlRefused otherwise. Where a
+   * proxy is in the way, it is asked to connect to an address that was checked here, so that its DNS does not matter.
+   */
+  createConnector(timeoutMs: number, proxy?: OutgoingProxy): buildConnector.connector {
+    const openAny = proxy?.createConnector(timeoutMs) ?? buildConnector({ timeout: timeoutMs });
     const openPublic = buildConnector({ timeout: timeoutMs, lookup: this.lookup });
+    const openPublicThroughProxy = proxy?.createConnector(timeoutMs, (hostname) =>
+      this.resolvePublic(hostname),
+    );
     return (options, callback) => {
       const port = Number(options.port || DEFAULT_PORTS.get(options.protocol));
       if (this.isAllowed(options.hostname, port)) return openAny(options, callback);
       // Node does not call `lookup` for IP addresses.
       if (isPrivateHost(normalizeHostname(options.hostname))) return callback(privateHostRefused(), null);
+      if (openPublicThroughProxy && proxy?.isFor(options)) return openPublicThroughProxy(options, callback);
       openPublic(options, callback);
     };
   }
 
   /** Replaces `dns.lookup` in connections. The socket connects to exactly the addresses that this returns. */
   private readonly lookup: LookupFunction = (hostname, { all }, callback) => {
-    const checked = this.resolveHost(hostname).then((found) => {
-      if (!arePublic(found)) throw privateHostRefused();
-      const [first] = found;
-      if (first) return { first, found };
-      throw Object.assign(new Error('DNS returned no address for this host.'), { code: 'ENOTFOUND' });
-    });
-    checked.then(
-      ({ first, found }) => (all ? callback(null, [...found]) : callback(null, first.address, first.family)),
+    this.resolvePublic(hostname).then(
+      ([first, ...others]) =>
+        all ? callback(null, [first, ...others]) : callback(null, first.address, first.family),
       (error: NodeJS.ErrnoException) => callback(error, ''),
     );
   };
+
+  /** Every address of a public host, at least one. Throws UrlRefused when one of them is private. */
+  private async resolvePublic(hostname: string): Promise<[LookupAddress, ...LookupAddress[]]> {
+    const bare = normalizeHostname(hostname);
+    const family = isIP(bare);
+    const found = family ? [{ address: bare, family }] : await this.resolveHost(hostname);
+    if (!arePublic(found)) throw privateHostRefused();
+    const [first, ...others] = found;
+    if (first) return [first, ...others];
+    throw Object.assign(new Error('DNS returned no address for this host.'), { code: 'ENOTFOUND' });
+  }
 
   private isAllowed(hostname: string, port: number): boolean {
     const host = normalizeHostname(hostname);
@@ -121,14 +135,24 @@ export function parseHttpUrl(url: string): URL {
   throw new UrlRefused('the URL must be a valid http or https URL');
 }
 
+/** Whether the text can be an entry of `allowPrivateHosts`. */
+export function isHostEntry(entry: string): boolean {
+  return normalizeEntry(entry) !== null;
+}
+
+function requireEntry(entry: string): string {
+  const normalized = normalizeEntry(entry);
+  if (normalized !== null) return normalized;
+  throw new Error(
+    `ALLOW_PRIVATE_HOSTS contains "${entry}", which is not a host. Use host or host:port, with IPv6 in brackets.`,
+  );
+}
+
 /** Normalizes an entry of `allowPrivateHosts` the way URLs are, so that `LOCALHOST` and `127.1` match. */
-function normalizeEntry(entry: string): string {
+function normalizeEntry(entry: string): string | null {
   const [, host = '', port] = /^(\[[^\]]*\]|[^:/?#@\\]+)(?::(\d{1,5}))?$/.exec(entry.trim()) ?? [];
   const url = parseUrl(`http://${host}/`);
-  if (!url)
-    throw new Error(
-      `ALLOW_PRIVATE_HOSTS contains "${entry}", which is not a host. Use host or host:port, with IPv6 in brackets.`,
-    );
+  if (!url || host.includes('*')) return null;
   const bare = normalizeHostname(url.hostname);
   return port === undefined ? bare : `[${bare}]:${Number(port)}`;
 }

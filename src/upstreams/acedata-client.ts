@@ -2,6 +2,7 @@ import { type Logger } from 'pino';
 import { UpstreamError } from '../core/errors.js';
 import { type Task } from '../core/tasks/task.js';
 import { HttpClient } from '../net/http-client.js';
+import { type OutgoingProxy } from '../net/outgoing-proxy.js';
 import { RequestFailed } from '../net/request-failed.js';
 import {
   type UpstreamResponse,
@@ -45,6 +46,8 @@ export interface AceDataOptions {
   mode: FluxMode;
   /** Fixes the `action` of edits. If absent, the first edit finds out which one works. */
   editAction?: EditAction;
+  /** The proxy between this service and the upstream. */
+  proxy?: OutgoingProxy;
   log: Logger;
   /** Timeout for a submission in the modes `callback` and `async`. Default 1 min, because giving up makes a paid request ambiguous. */
   submitTimeoutMs?: number;
@@ -62,11 +65,12 @@ export const MAX_READ_TASK_IDS = 50;
  * UpstreamError that it throws says whether and when to retry. Never logs tokens, links or prompts.
  */
 export class AceDataClient {
-  private readonly http = new HttpClient();
+  private readonly http: HttpClient;
   private readonly baseUrl: string;
   private editAction: EditAction;
 
   constructor(private readonly options: AceDataOptions) {
+    this.http = new HttpClient({ proxy: options.proxy });
     this.baseUrl = options.baseUrl.replace(/\/+$/, '');
     this.editAction = options.editAction ?? 'edits';
   }

@@ -55,6 +55,7 @@ describe('the configuration', () => {
         allowPrivateHosts: [],
       },
       push: { maxBufferedEvents: 1_000, replayDays: 30, maxConnectionsPerKey: 20_000, allowedOrigins: null },
+      proxy: { https: null, http: null, exceptions: [] },
       oidc: null,
       trustedProxyCount: 0,
       graphql: {

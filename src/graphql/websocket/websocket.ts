@@ -3,6 +3,7 @@ import { type Duplex } from 'node:stream';
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL, handleProtocols } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { type GetClientAddress } from '../../core/access/client-address.js';
+import { isOriginAllowed, type OriginRule } from '../../core/access/origins.js';
 import { type EventSubscriptions } from '../../services/events/event-subscriptions.js';
 import { CLOSE_FRAMES } from './close-frames.js';
 import { WebSocketSession, type WebSocketServices } from './websocket-session.js';
@@ -27,7 +28,7 @@ export interface GraphqlOverWebSocket {
 export function createGraphqlOverWebSocket(
   services: WebSocketServices & { clientAddressOf: GetClientAddress; eventSubscriptions: EventSubscriptions },
   /** Origins of web pages that may connect. Null: all. */
-  allowedOrigins: readonly string[] | null,
+  allowedOrigins: readonly OriginRule[] | null,
 ): GraphqlOverWebSocket {
   const { eventSubscriptions, log } = services;
   const server = new WebSocketServer({
@@ -67,8 +68,7 @@ export function createGraphqlOverWebSocket(
     upgrade: (request, duplex, head) => {
       const { origin } = request.headers;
       if (request.url?.split('?')[0] !== '/graphql') refuse(duplex, NOT_FOUND_RESPONSE);
-      else if (origin && allowedOrigins && !allowedOrigins.includes(origin))
-        refuse(duplex, FORBIDDEN_ORIGIN_RESPONSE);
+      else if (origin && !isOriginAllowed(origin, allowedOrigins)) refuse(duplex, FORBIDDEN_ORIGIN_RESPONSE);
       else
         server.handleUpgrade(request, duplex, head, (socket) =>
           accept(socket, duplex, services.clientAddressOf(request)),

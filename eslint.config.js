@@ -1,6 +1,7 @@
 import eslint from '@eslint/js';
 import prettier from 'eslint-config-prettier';
 import tseslint from 'typescript-eslint';
+import { portableCode } from './scripts/lint/portable-code.js';
 
 /**
  * Words that docs/GLOSSARY.md replaced, as regular expressions for identifiers, with the word to use instead. A word
@@ -60,7 +61,7 @@ function word(pattern, notAfter = '') {
 }
 
 export default tseslint.config(
-  { ignores: ['dist', 'node_modules', 'coverage', '.data', 'src/db/generated', 'clients/operations.ts'] },
+  { ignores: ['dist', 'dist.*', 'node_modules', 'coverage', '.data', 'src/db/generated', 'clients/operations.ts'] },
   eslint.configs.recommended,
   ...tseslint.configs.recommendedTypeChecked,
   prettier,
@@ -98,6 +99,11 @@ export default tseslint.config(
     // The terminal is what these talk to, and they start child processes with an environment.
     files: ['src/main.ts', 'src/sandbox/main.ts', 'scripts/**', 'bench/**', 'test/**'],
     rules: { 'no-console': 'off', 'no-restricted-properties': 'off' },
+  },
+  {
+    // Not bench: it reads from /proc how much memory and time a process takes.
+    files: ['src/**', 'scripts/**', 'test/support/**'],
+    ...portableCode,
   },
   {
     // A constructor's metadata needs the class at run time, where type-graphql reads it.

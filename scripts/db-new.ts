@@ -35,5 +35,5 @@ await writeFile(join(MIGRATIONS_DIR, 'migration_lock.toml'), 'provider = "postgr
   if (error.code !== 'EEXIST') throw error;
 });
 console.log(
-  `Wrote ${relative('.', folder)}/migration.sql. Review it, then apply it with "npm run db:migrate".`,
+  `Wrote ${join(relative('.', folder), 'migration.sql')}. Review it, then apply it with "npm run db:migrate".`,
 );

@@ -25,6 +25,7 @@ import {
   TaskUpdatedDocument,
   type TaskFieldsFragment,
 } from '../clients/operations.js';
+import { SHUTDOWN_MESSAGE } from '../src/app/shutdown-request.js';
 
 const OUTPUT_DIR = resolve('demo-images');
 const MAIN_FILE = fileURLToPath(new URL('../src/main.js', import.meta.url));
@@ -33,19 +34,27 @@ const startedAt = Date.now();
 const dataDir = await mkdtemp(join(tmpdir(), 'darkroom-demo-'));
 const service = spawn(process.execPath, [MAIN_FILE], {
   env: { PATH: process.env.PATH, PORT: '0', DATA_DIR: dataDir, LOG_LEVEL: 'warn' },
-  stdio: ['ignore', 'pipe', 'inherit'],
+  // Over the channel, it is asked to stop. A signal would kill it on Windows, and its PostgreSQL would keep running.
+  stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  windowsHide: true,
 });
+// Ctrl-C reaches the service too. Then the demo fails, and cleans up.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGBREAK'] as const) process.on(signal, stopService);
 try {
   log('starting PostgreSQL and the service in a temporary folder');
   const { url, key } = await readStartupMessage(service);
   log(`listening at ${url}/graphql, the sandbox is the upstream`);
   await runDemo(url, key);
 } finally {
-  service.kill('SIGTERM');
-  if (service.exitCode === null) await once(service, 'exit');
-  await rm(dataDir, { recursive: true, force: true });
+  stopService();
+  if (service.exitCode === null && service.signalCode === null) await once(service, 'exit');
+  await rm(dataDir, { recursive: true, force: true, maxRetries: 5 });
 }
 log('done: stopped the service and removed its temporary folder');
+
+function stopService(): void {
+  if (service.connected) service.send(SHUTDOWN_MESSAGE);
+}
 
 async function runDemo(url: string, key: string): Promise<void> {
   const authorization = `Bearer ${key}`;

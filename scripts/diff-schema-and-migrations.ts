@@ -22,8 +22,9 @@ export async function diffSchemaAgainstMigrations(): Promise<string> {
     await postgresStarting.then((postgres) => postgres.stop()).catch(() => undefined);
     await rm(dataDir, { recursive: true, force: true });
   };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => void cleanUp().finally(() => process.exit(1)));
+  // Not once: Ctrl-C reaches a program below npm more than once, and the second would end it halfway.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGBREAK'] as const) {
+    process.on(signal, () => void cleanUp().finally(() => process.exit(1)));
   }
   try {
     const { url } = await postgresStarting;

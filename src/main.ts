@@ -1,6 +1,8 @@
 import { pino } from 'pino';
 import { startApp } from './app/app.js';
-import { type Config, readConfig } from './config/config.js';
+import { ShutdownRequest } from './app/shutdown-request.js';
+import { startupMessage } from './app/startup-message.js';
+import { readConfig } from './config/config.js';
 import { AppError } from './core/errors.js';
 
 /** A shutdown takes at most 15 s. A process that is still running then is faulty and is terminated. */
@@ -9,40 +11,22 @@ const FORCED_EXIT_MS = 15_000;
 async function main(): Promise<void> {
   const config = readConfig(process.env);
   const log = pino({ level: config.logLevel });
-  let requestShutdown: (exitCode: number) => void = () => undefined;
-  const shutdownRequested = new Promise<number>((resolve) => (requestShutdown = resolve));
+  // Before the start, which would otherwise leave an embedded PostgreSQL behind when it is interrupted.
+  const shutdown = new ShutdownRequest();
+  void shutdown.exitCode.then(() => {
+    log.info('shutting down');
+    setTimeout(() => process.exit(1), FORCED_EXIT_MS).unref();
+  });
   const onFatal = (reason: string) => {
     log.fatal({ reason }, 'this instance cannot continue');
-    requestShutdown(1);
+    shutdown.request(1);
   };
   const app = await startApp(config, log, { onFatal });
-  process.once('SIGTERM', () => requestShutdown(0));
-  process.once('SIGINT', () => requestShutdown(0));
-  console.log(startupMessage(app.url, app.firstApiKey, config));
+  console.log(startupMessage({ ...app, config }));
 
-  const exitCode = await shutdownRequested;
-  log.info('shutting down');
-  setTimeout(() => process.exit(1), FORCED_EXIT_MS).unref();
+  const exitCode = await shutdown.exitCode;
   await app.stop();
   process.exit(exitCode);
-}
-
-function startupMessage(url: string, firstApiKey: string | null, config: Config): string {
-  const upstream = config.flux.token === null ? 'the sandbox (images cost nothing)' : config.flux.baseUrl;
-  const lines = [`Darkroom is listening at ${url}/graphql`, `Upstream: ${upstream}`];
-  if (firstApiKey) {
-    const query =
-      'mutation { generateImages(input: { prompt: \\"a lighthouse at dusk\\" }) { task { id status } } }';
-    lines.push(
-      '',
-      `Your first API key (shown only once): ${firstApiKey}`,
-      'Try it:',
-      '',
-      `curl -s ${url}/graphql -H 'content-type: application/json' -H 'authorization: Bearer ${firstApiKey}' \\`,
-      `  -d '{"query":"${query}"}'`,
-    );
-  }
-  return `${lines.join('\n')}\n`;
 }
 
 main().catch((error: unknown) => {

@@ -29,7 +29,7 @@ const IS_COMPILED = import.meta.url.endsWith('.js');
 export function startChild({ module, env, logFile, preload, onLine }: ChildOptions): Child {
   const extension = IS_COMPILED ? 'js' : 'ts';
   const file = fileURLToPath(new URL(`../../src/${module}.${extension}`, import.meta.url));
-  const loader = fileURLToPath(new URL('../../test/support/setup/typescript.mjs', import.meta.url));
+  const loader = new URL('../../test/support/setup/typescript.mjs', import.meta.url).href;
   const preloaded = preload && new URL(`../support/${preload}.${extension}`, import.meta.url).href;
   const imports = [...(IS_COMPILED ? [] : [loader]), ...(preloaded ? [preloaded] : [])];
   const log = createWriteStream(logFile, { flags: 'a' });

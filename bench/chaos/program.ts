@@ -42,7 +42,7 @@ export async function runProgram({ defaults, extraMs, run }: Program): Promise<v
   };
   try {
     const options = readOptions(process.argv.slice(2), defaults);
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void exit(130));
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void exit(130));
     const maxRunMs =
       options.seconds * 1000 + TASK_TIMEOUT_SECONDS * 1000 + SETTLE_GRACE_MS + MARGIN_MS + extraMs;
     setTimeout(() => {

@@ -13,8 +13,8 @@ export async function withReleases(work: (release: RegisterRelease) => Promise<v
   let releasing: Promise<void> | undefined;
   const releaseAll = () => (releasing ??= runReleases(releases));
   const interrupt = () => void releaseAll().then(() => process.exit(SIGINT_EXIT_CODE));
-  process.once('SIGINT', interrupt);
-  process.once('SIGTERM', interrupt);
+  // Not once: Ctrl-C reaches a program below npm more than once, and the second would end it halfway.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt);
   try {
     await work((release) => releases.push(release));
   } catch (error) {

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Config } from '../config/config.js';
 import { EventCursorCodec } from '../core/events/event-cursor.js';
@@ -119,9 +118,8 @@ async function startEmbeddedPostgres({ config, log, tuning, cleanups }: AppConte
   return embeddedPostgres.url;
 }
 
-/** The root is the same for the sources (`src/`) and the build (`dist/src/`). */
+/** The sources are in `src/`, and the build is in `dist/src/` of the same folder. */
 function migrationsDir(): string {
-  const here = fileURLToPath(import.meta.url);
-  const root = here.replace(/(\/dist)?\/src\/app\/[\w-]+\.[jt]s$/, '');
-  return join(root, 'prisma', 'migrations');
+  const root = import.meta.url.endsWith('.ts') ? '../..' : '../../..';
+  return fileURLToPath(new URL(`${root}/prisma/migrations`, import.meta.url));
 }

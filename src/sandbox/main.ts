@@ -28,9 +28,11 @@ const server: Server = app.listen(Number(PORT), HOST, (error?: Error) => {
   );
 });
 
-for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  process.once(signal, () => {
-    server.close();
-    void sandbox.close().then(() => server.closeAllConnections());
-  });
+// As src/app/shutdown-request.ts does for the service. Ctrl-C reaches a program below npm more than once.
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGBREAK'] as const) process.on(signal, stop);
+
+function stop(): void {
+  if (!server.listening) return;
+  server.close();
+  void sandbox.close().then(() => server.closeAllConnections());
 }

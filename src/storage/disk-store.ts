@@ -19,6 +19,7 @@ import {
   type StoreKey,
   toStoreKey,
 } from './image-store.js';
+import { syncDirectory, syncFile } from './sync-to-disk.js';
 
 /** Files are spread over 256 folders by the first two digits of their keys, because listing a very large folder is slow. */
 const SHARD_FOLDER = /^[0-9a-f]{2}$/;
@@ -53,7 +54,7 @@ export class DiskStore implements ImageStore {
   async put(key: StoreKey, path: string): Promise<void> {
     const target = this.pathFor(key);
     if ((await this.size(key)) === null) {
-      await withDiskTimeout(fsync(path, 'r+'), this.timeoutMs);
+      await withDiskTimeout(syncFile(path), this.timeoutMs);
       await this.limited(async () => {
         await mkdir(dirname(target), { recursive: true });
         await this.move(path, target);
@@ -61,8 +62,8 @@ export class DiskStore implements ImageStore {
     }
     // Even if the file already existed: a concurrent call may have renamed it without having synced the folder yet.
     await this.limited(async () => {
-      await fsync(dirname(target));
-      await fsync(this.directory);
+      await syncDirectory(dirname(target));
+      await syncDirectory(this.directory);
     });
   }
 
@@ -126,7 +127,7 @@ export class DiskStore implements ImageStore {
       const copy = await this.incoming.createPath();
       try {
         await copyFile(path, copy, constants.COPYFILE_EXCL);
-        await fsync(copy);
+        await syncFile(copy);
         await this.renameFile(copy, target);
       } finally {
         await rm(copy, { force: true });
@@ -137,15 +138,6 @@ export class DiskStore implements ImageStore {
   private pathFor(key: StoreKey): string {
     return join(this.directory, key.slice(0, 2), toStoreKey(key));
   }
-}
-
-/**
- * Resolves when a file, or the names in a folder, would survive a power failure. A folder must be opened with `r`. A file needs
- * `r+`, because some systems do not let readers sync.
- */
-async function fsync(path: string, flags: 'r' | 'r+' = 'r'): Promise<void> {
-  const file = await open(path, flags);
-  await file.sync().finally(() => file.close());
 }
 
 /** Streams the names in a folder. Yields nothing when the folder does not exist. */

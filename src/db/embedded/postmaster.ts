@@ -1,10 +1,9 @@
-import { execFile } from 'node:child_process';
-import { readFile, rm, stat } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { Client, DatabaseError } from 'pg';
 import type { Logger } from 'pino';
+import { type ProcessControl } from './process-control.js';
 
 /** The superuser of the cluster, and the database that Darkroom uses in it. */
 export const CLUSTER_USER = 'darkroom';
@@ -42,24 +41,37 @@ export async function tryBecomeOwner(client: Client): Promise<boolean> {
   return rows[0]?.claimed === true;
 }
 
+interface OrphanOptions {
+  dataDir: string;
+  password: string;
+  processes: ProcessControl;
+  log: Logger;
+}
+
 /**
  * Returns when no server has the cluster of `dataDir` open. First stops a server whose owner died without stopping it
  * (SIGKILL). Fails when the owner is alive, because then another Darkroom uses this DATA_DIR.
  */
-export async function stopOrphanedServer(dataDir: string, password: string, log: Logger): Promise<void> {
+export async function stopOrphanedServer({
+  dataDir,
+  password,
+  processes,
+  log,
+}: OrphanOptions): Promise<void> {
   const deadline = performance.now() + ORPHAN_STOP_TIMEOUT_MS;
   let stopRequestedAt: number | undefined;
   for (;;) {
-    const server = await findPostmaster(dataDir);
+    const server = await findPostmaster(dataDir, processes);
     if (!server) return;
     if (stopRequestedAt !== undefined) {
-      if (performance.now() - stopRequestedAt > FAST_SHUTDOWN_TIMEOUT_MS) sendSignal(server.pid, 'SIGQUIT');
+      if (performance.now() - stopRequestedAt > FAST_SHUTDOWN_TIMEOUT_MS)
+        await processes.signal(server.pid, 'SIGQUIT');
     } else if (await isOrphan(server, dataDir, password)) {
       log.info(
         { postgresPid: server.pid, port: server.port },
         'stopping the Postgres that a killed process left',
       );
-      sendSignal(server.pid, 'SIGINT');
+      await processes.signal(server.pid, 'SIGINT');
       stopRequestedAt = performance.now();
     }
     if (performance.now() > deadline) {
@@ -117,7 +129,10 @@ interface RunningServer {
  * The server that has this cluster open, or undefined. Removes a postmaster.pid whose process ID now belongs to another
  * program, as after a restart of a container. Otherwise PostgreSQL would refuse to start.
  */
-async function findPostmaster(dataDir: string): Promise<RunningServer | undefined> {
+async function findPostmaster(
+  dataDir: string,
+  processes: ProcessControl,
+): Promise<RunningServer | undefined> {
   const paths = clusterPaths(dataDir);
   const text = await readFile(paths.postmaster, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
@@ -125,25 +140,12 @@ async function findPostmaster(dataDir: string): Promise<RunningServer | undefine
   });
   if (text === undefined) return undefined;
   // Lines: process ID, data directory, start time, port, and more. Postgres: src/include/utils/pidfile.h.
-  const lines = text.split('\n');
+  const lines = text.split(/\r?\n/);
   const pid = Number(lines[0]);
   if (pid > 0 && !isProcessAlive(pid)) return undefined; // Postgres removes this one itself
-  if (pid > 0 && (await isPostmasterOf(pid, paths.cluster))) return { pid, port: Number(lines[3]) };
+  if (pid > 0 && (await processes.isPostmasterOf(pid, paths.cluster))) return { pid, port: Number(lines[3]) };
   await rm(paths.postmaster, { force: true });
   return undefined;
-}
-
-/** A postmaster's working directory is its cluster. Linux shows it, except for a process that has ended but was not waited for. */
-async function isPostmasterOf(pid: number, cluster: string): Promise<boolean> {
-  if (process.platform === 'linux') {
-    const [cwd, folder] = await Promise.all([stat(`/proc/${pid}/cwd`).catch(() => undefined), stat(cluster)]);
-    return cwd !== undefined && cwd.ino === folder.ino && cwd.dev === folder.dev;
-  }
-  if (process.platform === 'win32') return true;
-  const { stdout } = await promisify(execFile)('ps', ['-p', String(pid), '-o', 'comm=']).catch(() => ({
-    stdout: '',
-  }));
-  return stdout.includes('postgres');
 }
 
 /** The error for files of a cluster that cannot be read. */
@@ -159,13 +161,5 @@ export function isProcessAlive(pid: number): boolean {
     return process.kill(pid, 0);
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
-
-function sendSignal(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }

@@ -36,8 +36,12 @@ export function workingDirectoryPath(dir: string, account: OsAccount | undefined
   return account && process.platform === 'linux' ? '/proc/self/cwd' : dir;
 }
 
-/** Only the PATH of our environment: no PGDATA, no PGOPTIONS. Messages are in English, because some are compared, and times in UTC. */
+/** What programs need to start other programs. All but the first are of Windows. */
+const INHERITED_VARIABLES = ['PATH', 'SystemRoot', 'SystemDrive', 'ComSpec', 'TEMP', 'TMP'];
+
+/** Little of our environment: no PGDATA, no PGOPTIONS. Messages are in English, because some are compared, and times in UTC. */
 export function postgresEnvironment(): NodeJS.ProcessEnv {
-  // eslint-disable-next-line no-restricted-properties -- not configuration: initdb starts /bin/sh, which needs it
-  return { PATH: process.env['PATH'], SystemRoot: process.env['SystemRoot'], LC_ALL: 'C', TZ: 'UTC' };
+  // eslint-disable-next-line no-restricted-properties -- not configuration: initdb starts a shell, which needs them
+  const inherited = INHERITED_VARIABLES.map((name) => [name, process.env[name]] as const);
+  return { ...Object.fromEntries(inherited), LC_ALL: 'C', TZ: 'UTC' };
 }

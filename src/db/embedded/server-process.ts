@@ -3,6 +3,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Logger } from 'pino';
 import { TIMED_OUT, withTimeout } from '../../core/primitives/async.js';
+import { type ProcessControl } from './process-control.js';
 import { workingDirectoryPath, postgresEnvironment, type OsAccount } from './server-account.js';
 
 /** Before it is ready, a server replays up to max_wal_size, 1 GB, after a power failure: some seconds, plus a margin. */
@@ -34,13 +35,14 @@ export class ServerStartFailed extends Error {
 
 /**
  * Starts the server of the cluster at `cluster` on a free port of 127.0.0.1 and resolves when it accepts connections. It
- * leads its own process group, so Ctrl-C in a terminal reaches only this process, which stops the server last. Rejects with
- * ServerStartFailed when it ends instead.
+ * is out of the reach of Ctrl-C, which ends this process, and this process stops the server last. Rejects with ServerStartFailed
+ * when it ends instead.
  */
 export async function startServer(options: {
   program: string;
   cluster: string;
   account: OsAccount | undefined;
+  processes: ProcessControl;
   settings: Record<string, string | number>;
   log: Logger;
 }): Promise<PostgresServer> {
@@ -57,7 +59,7 @@ export async function startServer(options: {
       ...account,
       cwd: cluster,
       env: postgresEnvironment(),
-      detached: true,
+      ...options.processes.spawnOptions,
       stdio: ['ignore', 'ignore', 'pipe'],
     },
   );

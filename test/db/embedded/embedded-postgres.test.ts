@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chown, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -70,7 +70,7 @@ function spawnOwner(): ChildProcess & { stdout: NodeJS.ReadableStream; stderr: N
     console.log(JSON.stringify({ url, pid }));`;
   const owner = spawn(
     process.execPath,
-    ['--import', resolve('test/support/setup/typescript.mjs'), '--input-type=module', '--eval', program],
+    ['--import', './test/support/setup/typescript.mjs', '--input-type=module', '--eval', program],
     { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NODE_OPTIONS: '' } },
   );
   owners.add(owner);

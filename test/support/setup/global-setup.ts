@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { Config } from 'jest';
 
 /**
@@ -16,7 +17,7 @@ export default async function globalSetup(
   const setup = join(project.rootDir, 'test', 'support', 'setup');
   const child = spawn(
     process.execPath,
-    ['--import', join(setup, 'typescript.mjs'), join(setup, 'test-postgres.ts')],
+    ['--import', pathToFileURL(join(setup, 'typescript.mjs')).href, join(setup, 'test-postgres.ts')],
     // Detached: Ctrl-C in a terminal must not reach it before the tests that use it.
     { cwd: project.rootDir, detached: true, stdio: ['pipe', 'pipe', 'inherit'] },
   );

@@ -4,7 +4,7 @@ import { type DownloadedFile, FileWriteFailed, readBody, readPrefix, writeBodyTo
 import { type OutgoingProxy } from './outgoing-proxy.js';
 import { type SsrfGuard, parseHttpUrl } from './ssrf-guard.js';
 import { failureReason, RequestFailed, type SentStatus } from './request-failed.js';
-import { parseUrl } from '../core/primitives/url.js';
+import { parseUrl, USER_AGENT } from '../core/primitives/url.js';
 
 /** For the TCP and TLS handshakes together. undici's own default. */
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -161,7 +161,9 @@ export class HttpClient {
     );
     try {
       // The signal is the only timeout. undici's own two would end a long wait early.
-      const response = await request(target, { ...options, dispatcher, headersTimeout: 0, bodyTimeout: 0 });
+      const headers = { accept: '*/*', ...options.headers, 'user-agent': USER_AGENT };
+      const timeouts = { headersTimeout: 0, bodyTimeout: 0 };
+      const response = await request(target, { ...options, ...timeouts, headers, dispatcher });
       return { status: response.statusCode, headers: response.headers, body: await read(response) };
     } catch (cause) {
       if (cause instanceof FileWriteFailed) throw cause;

@@ -1,6 +1,7 @@
 import { NotFound, S3Client, S3ServiceException } from '@aws-sdk/client-s3';
 import { StoreUnavailable } from '../core/errors.js';
 import { TIMED_OUT, withTimeout } from '../core/primitives/async.js';
+import { USER_AGENT } from '../core/primitives/url.js';
 import { errorCode } from './incoming-files.js';
 
 /** Address and credentials of an S3-compatible service. */
@@ -27,6 +28,8 @@ export function createS3Client(options: S3ClientOptions): S3Client {
   return new S3Client({
     ...(endpoint !== null && { endpoint }),
     region,
+    // Added to the SDK's own.
+    customUserAgent: USER_AGENT,
     credentials: { accessKeyId, secretAccessKey },
     // Puts the bucket in the path instead of the host name, as most services other than Amazon's require.
     forcePathStyle: true,

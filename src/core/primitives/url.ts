@@ -1,3 +1,14 @@
+import { readFileSync } from 'node:fs';
+
+/** The root is the same for the sources (`src/`) and the build (`dist/src/`). */
+const PACKAGE_FILE = import.meta.url.replace(
+  /(\/dist)?\/src\/core\/primitives\/url\.[jt]s$/,
+  '/package.json',
+);
+const { version } = JSON.parse(readFileSync(new URL(PACKAGE_FILE), 'utf8')) as { version: string };
+/** Sent with every outgoing request, because some hosts refuse requests without one. */
+export const USER_AGENT = `Darkroom/${version}`;
+
 /**
  * Parses a URL. Null when the text is not one. Does not use `URL.canParse`, because in Node 20 that rejects texts
  * with letters such as ü or é once the JIT compiler has optimized it.

@@ -1,4 +1,5 @@
-import { Agent, interceptors, request } from 'undici';
+import { Agent, type Dispatcher, interceptors, request } from 'undici';
+import { USER_AGENT } from '../../core/primitives/url.js';
 import { ApiRefusal } from './api-refusal.js';
 
 /** For source images and callbacks, from the start of the request to the end of the response. */
@@ -42,8 +43,12 @@ export class SandboxHttpClient {
 
   /** Posts `body` as JSON, once, and returns the status. Rejects when no response arrives within 10 s. */
   async post(url: string, body: unknown): Promise<number> {
-    const headers = { 'content-type': 'application/json' };
-    const options = { dispatcher: this.agent, method: 'POST', headers, body: JSON.stringify(body) } as const;
+    const options = {
+      dispatcher: this.agent,
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    } as const;
     const response = await this.request(url, options);
     await response.body.dump();
     return response.statusCode;
@@ -54,8 +59,11 @@ export class SandboxHttpClient {
     await this.agent.destroy();
   }
 
-  private request(url: string, options: Parameters<typeof request>[1]): ReturnType<typeof request> {
+  private request(
+    url: string,
+    options: { dispatcher: Dispatcher; method?: 'POST'; headers?: Record<string, string>; body?: string },
+  ): ReturnType<typeof request> {
     const signal = AbortSignal.any([this.signal, AbortSignal.timeout(TIMEOUT_MS)]);
-    return request(url, { ...options, signal });
+    return request(url, { ...options, headers: { ...options.headers, 'user-agent': USER_AGENT }, signal });
   }
 }

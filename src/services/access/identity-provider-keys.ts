@@ -7,10 +7,12 @@ import {
 } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { IdentityProviderUnavailable } from '../../core/errors.js';
+import { USER_AGENT } from '../../core/primitives/url.js';
 import { type Dependencies } from '../dependencies.js';
 
 /** Callers wait for these requests, so a provider that hangs must not hold them for long. */
 const FETCH_TIMEOUT_MS = 5_000;
+const HEADERS = { 'user-agent': USER_AGENT };
 /** The minimum time between two lookups of unknown keys. It bounds requests to the provider when clients invent key IDs. */
 const COOLDOWN_MS = 10_000;
 /** The interval of background refreshes. A key that the provider withdraws is trusted for at most this long. */
@@ -63,13 +65,18 @@ export class IdentityProviderKeys {
   private async discover(issuer: string): Promise<RemoteJWKSet> {
     if (performance.now() < this.cooldownUntil) throw new IdentityProviderUnavailable();
     const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
-    const response = await fetch(url, { signal: AbortSignal.timeout(FETCH_TIMEOUT_MS), redirect: 'error' });
+    const response = await fetch(url, {
+      headers: HEADERS,
+      signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
+      redirect: 'error',
+    });
     const document = Object(await response.json()) as { issuer?: unknown; jwks_uri?: unknown };
     if (document.issuer !== issuer)
       throw new Error(
         `The discovery document names the issuer "${String(document.issuer)}". Set OIDC_ISSUER to it, or correct ${issuer}.`,
       );
     const keySet = createRemoteJWKSet(new URL(String(document.jwks_uri)), {
+      headers: HEADERS,
       timeoutDuration: FETCH_TIMEOUT_MS,
       cooldownDuration: this.deps.cooldownMs ?? COOLDOWN_MS,
       cacheMaxAge: MAX_KEY_AGE_MS,

@@ -202,7 +202,7 @@ export class WebhookSender {
   private async post(delivery: ClaimedWebhookDelivery, body: string, at: Date): Promise<AttemptResponse> {
     const { secrets, http, timeoutMs } = this.deps;
     const startedAt = performance.now();
-    const headers = { ...secrets.signatureHeaders(delivery, body, at), 'user-agent': 'Darkroom' };
+    const headers = secrets.signatureHeaders(delivery, body, at);
     const options = { headers, timeoutMs, maxPrefixBytes: MAX_STORED_RESPONSE_BYTES };
     try {
       const response = await http.postJson(delivery.url, body, options);

@@ -483,6 +483,8 @@ export type Image = {
   __typename?: 'Image';
   /** Size of the stored original in bytes. */
   byteSize?: Maybe<Scalars['Int']['output']>;
+  /** Reason why the stored bytes cannot be decoded as an image. They are kept as the upstream delivered them, served as a download only, and have no width, height, placeholder or variants. Null if they can be decoded or are not stored. */
+  decodeError?: Maybe<Scalars['String']['output']>;
   /** Time when the image was deleted. Its URLs then return 410, and it can no longer be edited. Null if it was not deleted. */
   deletedAt?: Maybe<Scalars['DateTime']['output']>;
   /** Images that were edited from this one, oldest first. */
@@ -495,7 +497,9 @@ export type Image = {
   index: Scalars['Int']['output'];
   /** Inference time in seconds, as reported by the upstream. Null if the upstream reported none. */
   inferenceSeconds?: Maybe<Scalars['Float']['output']>;
-  /** MIME type such as "image/png", determined by decoding the bytes. */
+  /** Reason why Darkroom has no copy of the image and makes no further attempt. `upstreamUrl` may still work. Null if the image is not lost. */
+  lostReason?: Maybe<Scalars['String']['output']>;
+  /** MIME type such as "image/png", determined by decoding the bytes. "application/octet-stream" if they cannot be decoded. */
   mimeType?: Maybe<Scalars['String']['output']>;
   /** Image that this one was edited from. Null if there is none or Darkroom does not store it. */
   parent?: Maybe<Image>;
@@ -511,6 +515,8 @@ export type Image = {
   thumbhash?: Maybe<Scalars['String']['output']>;
   /** URL of the image at the upstream, for reference. It expires, so use `url` instead. Null for an upload. */
   upstreamUrl?: Maybe<Scalars['URL']['output']>;
+  /** Time until which `upstreamUrl` works, as its signature says. Null if it does not say. */
+  upstreamUrlExpiresAt?: Maybe<Scalars['DateTime']['output']>;
   /** Signed link to Darkroom's copy. Anyone who has it can read the image without an API key. It does not expire unless the operator has set a lifetime. */
   url: Scalars['URL']['output'];
   /** Width in pixels, after EXIF orientation. */
@@ -1169,9 +1175,9 @@ export type TaskEventFilter = {
 export type TaskEventType =
   /** An image was deleted. Its URLs return 410. */
   | 'IMAGE_DELETED'
-  /** An image could not be downloaded from the upstream's URL, its bytes are not an accepted image, or it could not be stored for 7 days. No further attempt is made. */
+  /** An image could not be downloaded from the upstream's URL, or it could not be stored for 7 days. No further attempt is made. `data` holds the URL, and the time until which it works if it says so. */
   | 'IMAGE_LOST'
-  /** Darkroom's copy of an image is complete. `data` holds its width, height, type, size in bytes and placeholder. */
+  /** Darkroom's copy of an image is complete. `data` holds its width, height, type, size in bytes and placeholder, or why its bytes cannot be decoded. */
   | 'IMAGE_STORED'
   /** Images arrived after the task was final. They are kept as late images. */
   | 'LATE_RESULT_RECEIVED'

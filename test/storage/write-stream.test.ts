@@ -47,7 +47,15 @@ test.each<[string, (source: PassThrough) => unknown, unknown]>([
   },
 );
 
-test('writeStreamToFile rejects when the file cannot be opened', async () => {
+test('writeStreamToFile blames the disk when the file cannot be opened or written', async () => {
   const path = join(folder, 'no-such-folder', 'a');
-  await expect(writeStreamToFile(Readable.from(['abc']), path)).rejects.toMatchObject({ code: 'ENOENT' });
+  await expect(writeStreamToFile(Readable.from(['abc']), path)).rejects.toMatchObject({
+    name: 'StoreUnavailable',
+    cause: { code: 'ENOENT' },
+  });
+  // A device that is always full.
+  await expect(writeStreamToFile(Readable.from(['abc']), '/dev/full')).rejects.toMatchObject({
+    name: 'StoreUnavailable',
+    cause: { code: 'ENOSPC' },
+  });
 });

@@ -619,6 +619,8 @@ CREATE TABLE images (
     byte_size INTEGER,
     sha256 BYTEA,
     thumbhash BYTEA,
+    -- Why the stored bytes cannot be decoded. Width, height and thumbhash are null then.
+    decode_error TEXT,
     stored_at TIMESTAMPTZ(3),
     lost_at TIMESTAMPTZ(3),
     lost_reason TEXT,

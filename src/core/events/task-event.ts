@@ -20,18 +20,26 @@ export interface EventData {
   TASK_EXPIRED: { error: TaskFailure };
   /** A paid result arrived after the task had become final. The task is not reopened. */
   LATE_RESULT_RECEIVED: { deliveredCount: number; imageIds: string[] };
-  /** Holds enough to lay out a page before the bytes are loaded. */
+  /** Holds enough to lay out a page before the bytes are loaded. With a `decodeError`, there is nothing to lay out. */
   IMAGE_STORED: {
     imageId: string;
     index: number;
-    width: number;
-    height: number;
+    width: number | null;
+    height: number | null;
     mimeType: string;
     byteSize: number;
-    thumbhash: string;
+    thumbhash: string | null;
+    decodeError: string | null;
   };
-  /** The upstream's URL did not serve the image, and no further attempt follows. */
-  IMAGE_LOST: { imageId: string; index: number; reason: string };
+  /** The upstream's URL did not serve the image, and no further attempt follows. The URL may still work for others. */
+  IMAGE_LOST: {
+    imageId: string;
+    index: number;
+    reason: string;
+    upstreamUrl: string | null;
+    /** An ISO 8601 time. Null if the URL does not say. */
+    upstreamUrlExpiresAt: string | null;
+  };
   /** The image is no longer served. RETENTION: it reached its maximum age. REQUESTED: a caller deleted it. */
   IMAGE_DELETED: { imageId: string; index: number; reason: 'REQUESTED' | 'RETENTION' };
   /** The webhook endpoint accepted the result. `webhookId` is the same in every attempt. */

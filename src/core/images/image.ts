@@ -22,6 +22,8 @@ export interface Image {
   byteSize: number | null;
   sha256: Uint8Array | null;
   thumbhash: Uint8Array | null;
+  /** Why the stored bytes cannot be decoded as an image. Null if they can, or if none are stored. */
+  decodeError: string | null;
   storedAt: Date | null;
   lostAt: Date | null;
   lostReason: string | null;
@@ -54,12 +56,29 @@ export interface ImageVariant {
   format: ImageFormat | null;
 }
 
-/** Properties that were measured from an image's bytes. Width and height are in pixels. */
-export interface ImageProperties {
+/** What decoding an image's bytes tells. Width and height are in pixels. */
+export interface DecodedProperties {
   width: number;
   height: number;
   mimeType: string;
+  thumbhash: Buffer;
+  decodeError: null;
+}
+
+/** For bytes from the upstream that cannot be decoded. They are kept, because they were paid for. */
+export interface UndecodableProperties {
+  width: null;
+  height: null;
+  mimeType: typeof UNDECODABLE_MIME_TYPE;
+  thumbhash: null;
+  /** The reason, as a sentence. */
+  decodeError: string;
+}
+/** Browsers download it instead of showing it. */
+export const UNDECODABLE_MIME_TYPE = 'application/octet-stream';
+
+/** Properties that were measured from an image's bytes. */
+export type ImageProperties = (DecodedProperties | UndecodableProperties) & {
   byteSize: number;
   sha256: Buffer;
-  thumbhash: Buffer;
-}
+};

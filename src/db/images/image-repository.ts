@@ -1,5 +1,6 @@
 import { type NewAuditEntry } from '../../core/access/audit-entry.js';
 import { type Image, type ImageProperties } from '../../core/images/image.js';
+import { linkExpiry } from '../../core/images/link-expiry.js';
 import { type EventData, type EventType } from '../../core/events/task-event.js';
 import { type Visibility } from '../../core/access/visibility.js';
 import { enqueueWebhookSql } from '../webhooks/webhook-statements.js';
@@ -20,7 +21,7 @@ const COLUMNS = `
   image.id, image.workspace_id AS "workspaceId", image.task_id AS "taskId", image.index, image.late,
   image.upstream_url AS "upstreamUrl", image.seed, image.inference_seconds AS "inferenceSeconds", image.upstream_metadata AS "upstreamMetadata",
   image.parent_id AS "parentId", image.width, image.height, image.mime_type AS "mimeType", image.byte_size AS "byteSize",
-  image.sha256, image.thumbhash, image.stored_at AS "storedAt", image.lost_at AS "lostAt",
+  image.sha256, image.thumbhash, image.decode_error AS "decodeError", image.stored_at AS "storedAt", image.lost_at AS "lostAt",
   image.lost_reason AS "lostReason", image.deleted_at AS "deletedAt", image.file_name AS "fileName"`;
 
 const FIND_IMAGES = statement<Visibility & { ids: readonly string[] }, Image>(
@@ -67,7 +68,7 @@ const MARK_STORED = statement<ImageUpdate & ImageProperties & { protectedUntil: 
   updateImageSql({
     event: 'IMAGE_STORED',
     columns: `width = :width, height = :height, mime_type = :mimeType, byte_size = :byteSize, sha256 = :sha256,
-              thumbhash = :thumbhash, stored_at = now()`,
+              thumbhash = :thumbhash, decode_error = :decodeError, stored_at = now()`,
     condition: IS_PENDING,
     precondition: LOCK_PROTECTED_BLOB_SQL,
   }),
@@ -193,7 +194,7 @@ export class ImageRepository {
     { id, index }: Image,
     { properties, ...options }: { properties: ImageProperties; protectedUntil: Date; actor: string },
   ): Promise<boolean> {
-    const { width, height, mimeType, byteSize, thumbhash } = properties;
+    const { width, height, mimeType, byteSize, thumbhash, decodeError } = properties;
     const data: EventData['IMAGE_STORED'] = {
       imageId: id,
       index,
@@ -201,15 +202,17 @@ export class ImageRepository {
       height,
       mimeType,
       byteSize,
-      thumbhash: thumbhash.toString('base64'),
+      thumbhash: thumbhash?.toString('base64') ?? null,
+      decodeError,
     };
     const parameters = { id, data: JSON.stringify(data), ...properties, ...options };
     return (await this.db.query(MARK_STORED, parameters)).every(({ written }) => written);
   }
 
-  /** Marks an image as lost and writes IMAGE_LOST with the reason. Does nothing when the image is not pending. */
-  async markLost({ id, index }: Image, reason: string, actor: string): Promise<void> {
-    const data: EventData['IMAGE_LOST'] = { imageId: id, index, reason };
+  /** Marks an image as lost and writes IMAGE_LOST with the reason and the link. Does nothing when the image is not pending. */
+  async markLost({ id, index, upstreamUrl }: Image, reason: string, actor: string): Promise<void> {
+    const upstreamUrlExpiresAt = linkExpiry(upstreamUrl)?.toISOString() ?? null;
+    const data: EventData['IMAGE_LOST'] = { imageId: id, index, reason, upstreamUrl, upstreamUrlExpiresAt };
     await this.db.query(MARK_LOST, { id, actor, data: JSON.stringify(data), reason });
   }
 

@@ -1,4 +1,4 @@
-import { type ImageProperties } from '../../core/images/image.js';
+import { type DecodedProperties, type ImageProperties } from '../../core/images/image.js';
 import { LOCK_PROTECTED_BLOB_SQL } from './blob-repository.js';
 import { type Prisma } from '../generated/client.js';
 import { type Database } from '../postgres/database.js';
@@ -9,8 +9,11 @@ export type Upload = Prisma.UploadGetPayload<{ omit: typeof WITHOUT_CREATION_TIM
 
 const WITHOUT_CREATION_TIME = { createdAt: true } as const satisfies Prisma.UploadOmit;
 
+/** Bytes that cannot be decoded are refused. */
+type UploadProperties = DecodedProperties & Pick<ImageProperties, 'byteSize' | 'sha256'>;
+
 /** Marks the link as used and inserts the stored image, in one commit. */
-const COMPLETE = statement<{ id: string; protectedUntil: Date } & ImageProperties, { id: string }>(
+const COMPLETE = statement<{ id: string; protectedUntil: Date } & UploadProperties, { id: string }>(
   'complete-upload',
   `
   WITH blob AS (${LOCK_PROTECTED_BLOB_SQL}), upload AS (
@@ -39,7 +42,7 @@ export class UploadRepository {
    * Inserts the image with the ID of the upload. False: the link was used meanwhile, or the bytes were protected only until
    * `protectedUntil` and may be gone. In the second case, store them again.
    */
-  async complete(id: string, properties: ImageProperties, protectedUntil: Date): Promise<boolean> {
+  async complete(id: string, properties: UploadProperties, protectedUntil: Date): Promise<boolean> {
     const inserted = await this.db.query(COMPLETE, { ...properties, id, protectedUntil });
     return inserted.length > 0;
   }

@@ -26,9 +26,9 @@ export const TaskEventTypeEnum = createEnumType<EventType>(
     TASK_EXPIRED: 'The task was not finished by its deadline.',
     LATE_RESULT_RECEIVED: 'Images arrived after the task was final. They are kept as late images.',
     IMAGE_STORED:
-      "Darkroom's copy of an image is complete. `data` holds its width, height, type, size in bytes and placeholder.",
+      "Darkroom's copy of an image is complete. `data` holds its width, height, type, size in bytes and placeholder, or why its bytes cannot be decoded.",
     IMAGE_LOST:
-      "An image could not be downloaded from the upstream's URL, its bytes are not an accepted image, or it could not be stored for 7 days. No further attempt is made.",
+      "An image could not be downloaded from the upstream's URL, or it could not be stored for 7 days. No further attempt is made. `data` holds the URL, and the time until which it works if it says so.",
     IMAGE_DELETED: 'An image was deleted. Its URLs return 410.',
     WEBHOOK_DELIVERED: 'The webhook endpoint accepted the result.',
     WEBHOOK_ABANDONED:

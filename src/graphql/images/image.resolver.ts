@@ -1,4 +1,4 @@
-import { GraphQLURL } from 'graphql-scalars';
+import { GraphQLDateTime, GraphQLURL } from 'graphql-scalars';
 import {
   Arg,
   Args,
@@ -14,6 +14,7 @@ import {
 } from 'type-graphql';
 import { BadRequest } from '../../core/errors.js';
 import { type Image, IMAGE_FORMATS, IMAGE_WIDTHS } from '../../core/images/image.js';
+import { linkExpiry } from '../../core/images/link-expiry.js';
 import { type Task } from '../../core/tasks/task.js';
 import { type SignedLinks } from '../../services/access/signed-links.js';
 import { type Retention } from '../../services/images/retention.js';
@@ -107,6 +108,14 @@ export class ImageResolver {
       width: width ?? null,
       format: imageFormat ?? null,
     });
+  }
+
+  @FieldResolver(() => GraphQLDateTime, {
+    nullable: true,
+    description: 'Time until which `upstreamUrl` works, as its signature says. Null if it does not say.',
+  })
+  upstreamUrlExpiresAt(@Root() image: Image): Date | null {
+    return linkExpiry(image.upstreamUrl);
   }
 
   @FieldResolver(() => ImageConnection, {

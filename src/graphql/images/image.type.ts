@@ -24,8 +24,19 @@ export const ImageType = createObjectType<Image>(
     ),
     width: nullable(Int, 'Width in pixels, after EXIF orientation.'),
     height: nullable(Int, 'Height in pixels, after EXIF orientation.'),
-    mimeType: nullable(String, 'MIME type such as "image/png", determined by decoding the bytes.'),
+    mimeType: nullable(
+      String,
+      'MIME type such as "image/png", determined by decoding the bytes. "application/octet-stream" if they cannot be decoded.',
+    ),
     byteSize: nullable(Int, 'Size of the stored original in bytes.'),
+    decodeError: nullable(
+      String,
+      'Reason why the stored bytes cannot be decoded as an image. They are kept as the upstream delivered them, served as a download only, and have no width, height, placeholder or variants. Null if they can be decoded or are not stored.',
+    ),
+    lostReason: nullable(
+      String,
+      'Reason why Darkroom has no copy of the image and makes no further attempt. `upstreamUrl` may still work. Null if the image is not lost.',
+    ),
     seed: nullable(
       String,
       'Seed reported by the upstream. The same seed and prompt reproduce the image. Null if the upstream reported none.',

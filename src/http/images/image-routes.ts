@@ -52,7 +52,7 @@ function parseVariant(w: unknown, f: unknown): ImageVariant {
 async function sendImage(request: Request, response: Response, image: ServedFile): Promise<void> {
   const headers = {
     'content-type': image.mimeType,
-    'content-disposition': `inline; filename="${image.fileName}"`,
+    'content-disposition': image.disposition,
     'cache-control': `public, max-age=${image.maxAgeSeconds ?? MAX_AGE_SECONDS}, immutable`,
     'accept-ranges': 'bytes',
     etag: image.etag,

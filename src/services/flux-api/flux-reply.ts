@@ -1,6 +1,7 @@
 import { type z } from 'zod';
 import { fluxCodeOf, fluxError, type FluxErrorBody } from '../../core/flux-api/flux-errors.js';
 import { type Image, type UpstreamMetadata } from '../../core/images/image.js';
+import { linkExpiry } from '../../core/images/link-expiry.js';
 import { type WebhookDeliveryKind } from '../../core/webhooks/webhook-delivery.js';
 import { isFinal, type Task } from '../../core/tasks/task.js';
 import { type failedReply, type imageSchema, type resultReply } from './flux-reply-schemas.js';
@@ -33,16 +34,28 @@ export function fluxReplyOf(
     return { success: false, ...ids, error: fluxErrorOf(task) };
   }
   if (resultImages.every((image) => image.lostAt)) {
-    const message =
-      'The images were generated, but could not be downloaded from the upstream. A new request is billed again.';
     // `api_error` would invite a retry, which is paid for a second time.
-    return { success: false, ...ids, error: fluxError('timeout', message) };
+    return { success: false, ...ids, error: fluxError('timeout', lostImagesMessage(resultImages)) };
   }
   return {
     success: true,
     ...ids,
     data: availableImages.map((image) => fluxImageOf(task, image, imageUrlOf)),
   };
+}
+
+/** The upstream's links may still work for the client. */
+function lostImagesMessage(images: readonly Image[]): string {
+  const links = images.flatMap(({ upstreamUrl }) => {
+    if (upstreamUrl === null) return [];
+    const expiresAt = linkExpiry(upstreamUrl);
+    return [expiresAt ? `${upstreamUrl} (until ${expiresAt.toISOString()})` : upstreamUrl];
+  });
+  const message =
+    'The images were generated, but could not be downloaded from the upstream. A new request is billed again.';
+  return links.length === 0
+    ? message
+    : `${message} The upstream's links may still work: ${links.join(' , ')}`;
 }
 
 /** A task in the format of `/flux/tasks`. Times are Unix seconds with a fraction. */

@@ -2,7 +2,14 @@ import { rm } from 'node:fs/promises';
 import { type Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { LRUCache } from 'lru-cache';
-import { Gone, LinkInvalid, NotFound, StoreUnavailable } from '../../core/errors.js';
+import {
+  AppError,
+  Gone,
+  ImageUnavailable,
+  LinkInvalid,
+  NotFound,
+  StoreUnavailable,
+} from '../../core/errors.js';
 import { SingleFlights } from '../../core/primitives/async.js';
 import { isId } from '../../core/primitives/ids.js';
 import { IMAGE_FORMATS, type ImageFormat, type ImageVariant } from '../../core/images/image.js';
@@ -45,8 +52,8 @@ export interface ServedFile {
   etag: string;
   mimeType: string;
   byteSize: number;
-  /** File name that browsers suggest when they save the image. */
-  fileName: string;
+  /** `Content-Disposition`: the file name that browsers suggest. Bytes that cannot be decoded are only downloaded. */
+  disposition: string;
   /**
    * Opens the bytes, or a range of them. Small files come as a Buffer, others as a stream that must be read or
    * destroyed.
@@ -78,7 +85,7 @@ export class ImageServing {
   private readonly smallFileCache = new LRUCache<StoreKey, Buffer>({
     maxSize: SMALL_FILE_CACHE_BYTES,
     sizeCalculation: (bytes) => bytes.length,
-    fetchMethod: async (key) => buffer(await this.deps.store.open(key)),
+    fetchMethod: (key) => this.readAll(key),
     // Concurrent reads can evict an entry that is still being fetched.
     ignoreFetchAbort: true,
   });
@@ -100,6 +107,9 @@ export class ImageServing {
     const image = await this.findServable(imageId);
     const { sha256, mimeType, byteSize, width } = image;
     if (!sha256 || !mimeType || byteSize === null) throw new NotFound(NO_IMAGE);
+    const isVariant = variant.width !== null || variant.format !== null;
+    if (image.decodeError !== null && isVariant)
+      throw new ImageUnavailable(`${image.decodeError} Download the original instead.`, { retryable: false });
     const variantSpec = variantSpecOf(variant, mimeType, width ?? 0);
     const key = variantSpec.isOriginal
       ? originalKey(sha256)
@@ -110,17 +120,17 @@ export class ImageServing {
       ? byteSize
       : await withExplanation(this.sizeOfVariant(key, sha256, variantSpec));
     const type = variantSpec.isOriginal ? mimeType : `image/${variantSpec.format}`;
-    const fileName = `${fileNameOf(image)}.${type.replace('image/', '').replace('jpeg', 'jpg')}`;
+    const disposition = dispositionOf(image, type);
     return {
       etag: `"${key}"`,
       mimeType: type,
       byteSize: size,
-      fileName,
+      disposition,
       open: (range) =>
         withExplanation<Readable | Buffer>(
           size <= SMALL_FILE_BYTES ? this.openSmall(key, range) : this.deps.store.open(key, range),
         ),
-      presignedUrl: await this.presign(key, type, fileName),
+      presignedUrl: await this.presign(key, type, disposition),
       maxAgeSeconds: link.secondsLeft,
     };
   }
@@ -167,8 +177,13 @@ export class ImageServing {
   }
 
   private async openSmall(key: StoreKey, range?: ByteRange): Promise<Buffer> {
-    const bytes = (await this.smallFileCache.fetch(key)) ?? (await buffer(await this.deps.store.open(key)));
+    const bytes = (await this.smallFileCache.fetch(key)) ?? (await this.readAll(key));
     return range ? bytes.subarray(range.start, range.end + 1) : bytes;
+  }
+
+  private async readAll(key: StoreKey): Promise<Buffer> {
+    const stream = await this.deps.store.open(key);
+    return buffer(stream).catch(throwReadError);
   }
 
   private async makeVariantFile(
@@ -179,7 +194,8 @@ export class ImageServing {
     const originalPath = await this.deps.store.incoming.createPath();
     const variantPath = await this.deps.store.incoming.createPath();
     try {
-      await writeStreamToFile(await this.deps.store.open(originalKey(sha256)), originalPath);
+      const original = await this.deps.store.open(originalKey(sha256));
+      await writeStreamToFile(original, originalPath).catch(throwReadError);
       await createVariant(originalPath, variantPath, { width, format });
       await this.deps.store.put(key, variantPath);
     } finally {
@@ -187,11 +203,21 @@ export class ImageServing {
     }
   }
 
-  private async presign(key: StoreKey, contentType: string, fileName: string): Promise<string | null> {
+  private async presign(
+    key: StoreKey,
+    contentType: string,
+    contentDisposition: string,
+  ): Promise<string | null> {
     if (!this.deps.redirectToBucket || !this.deps.store.presign) return null;
-    const headers = { contentType, contentDisposition: `inline; filename="${fileName}"` };
-    return this.deps.store.presign(key, PRESIGNED_URL_TTL_SECONDS, headers);
+    return this.deps.store.presign(key, PRESIGNED_URL_TTL_SECONDS, { contentType, contentDisposition });
   }
+}
+
+/** For `catch` while a stored file is read: the error of its stream is the store's. */
+function throwReadError(error: unknown): never {
+  throw error instanceof AppError
+    ? error
+    : new StoreUnavailable('a stored file could not be read to its end', { cause: error });
 }
 
 interface VariantSpec {
@@ -213,6 +239,13 @@ function variantSpecOf(
   const targetWidth = width !== null && width < originalWidth ? width : null;
   const isOriginal = targetWidth === null && (format === null || format === originalFormat);
   return { isOriginal, width: targetWidth, format: format ?? originalFormat ?? 'png' };
+}
+
+/** Bytes that cannot be decoded may be anything, such as a page with scripts, so no browser may open them. */
+function dispositionOf(image: ImageWithPrompt, mimeType: string): string {
+  if (image.decodeError !== null) return `attachment; filename="${fileNameOf(image)}.bin"`;
+  const extension = mimeType.replace('image/', '').replace('jpeg', 'jpg');
+  return `inline; filename="${fileNameOf(image)}.${extension}"`;
 }
 
 /** The first words of the prompt, or the uploaded file's name, with characters that every file system accepts. */

@@ -3,7 +3,14 @@ import { SingleFlights } from '../../core/primitives/async.js';
 import { crashIfArmed } from '../../core/primitives/crash-points.js';
 import { DatabaseUnavailable, ImageUnavailable, StoreUnavailable } from '../../core/errors.js';
 import { EVENT_ACTORS } from '../../core/events/task-event.js';
-import { type Image } from '../../core/images/image.js';
+import {
+  type DecodedProperties,
+  type Image,
+  UNDECODABLE_MIME_TYPE,
+  type UndecodableProperties,
+} from '../../core/images/image.js';
+import { linkExpiry } from '../../core/images/link-expiry.js';
+import { databaseTimeMs } from '../../core/primitives/clock.js';
 import { type IngestPostponement, type PendingImage } from '../../db/images/image-repository.js';
 import { inspectImage } from '../../storage/processing/inspect-image.js';
 import { originalKey } from '../../storage/image-store.js';
@@ -78,7 +85,7 @@ export class ImageIngest {
       return;
     }
     try {
-      await this.ingestOnce(image);
+      await this.ingestOnce(image, sourceFailures);
     } catch (error) {
       if (error instanceof DatabaseUnavailable) throw error;
       this.deps.log.warn({ err: error, imageId: image.id, taskId: image.taskId }, 'an image was not stored');
@@ -96,8 +103,7 @@ export class ImageIngest {
     }
     const { storeFailures } = image;
     const sourceFailures = image.sourceFailures + 1;
-    if (!error.retryable || sourceFailures >= MAX_SOURCE_FAILURES)
-      await this.deps.images.markLost(image, error.message, EVENT_ACTORS.imageStore);
+    if (!error.retryable || sourceFailures >= MAX_SOURCE_FAILURES) await this.markLost(image, error.message);
     else
       await this.postpone(image, {
         sourceFailures,
@@ -108,20 +114,29 @@ export class ImageIngest {
 
   private async postpone(image: PendingImage, postponement: IngestPostponement): Promise<void> {
     if (await this.deps.images.postponeIngest(image, postponement)) return;
-    const message = 'The image could not be stored for 7 days.';
-    await this.deps.images.markLost(image, message, EVENT_ACTORS.imageStore);
+    await this.markLost(image, 'The image could not be stored for 7 days.');
+  }
+
+  /** The link is kept, because it may work for others, such as a browser. */
+  private async markLost(image: PendingImage, reason: string): Promise<void> {
+    const expiresAt = linkExpiry(image.upstreamUrl);
+    const advice = expiresAt
+      ? `The upstream's link works until ${expiresAt.toISOString()}.`
+      : "The upstream's link may still work, and does not say until when.";
+    await this.deps.images.markLost(image, `${reason} ${advice}`, EVENT_ACTORS.imageStore);
   }
 
   /**
-   * Ingests one image unless it is stored, lost or deleted. Concurrent calls for one image share the work. Throws
-   * ImageUnavailable when its source fails, and StoreUnavailable when the store does.
+   * Ingests one image unless it is stored, lost or deleted. Concurrent calls for one image share the work. Bytes that cannot be
+   * decoded are stored if the download has failed before. Throws ImageUnavailable when the image's source fails, and
+   * StoreUnavailable when the store does.
    */
-  async ingestOnce(image: Image): Promise<void> {
+  async ingestOnce(image: Image, sourceFailures = 0): Promise<void> {
     const { id, upstreamUrl, storedAt, lostAt, deletedAt } = image;
     if (storedAt || lostAt || deletedAt || upstreamUrl === null) return;
     await this.ingestsInProgress.run(id, async () => {
       try {
-        await this.downloadAndStore(image, upstreamUrl);
+        await this.downloadAndStore(image, upstreamUrl, sourceFailures);
         this.storeFailedAt = -Infinity;
       } catch (error) {
         if (error instanceof StoreUnavailable) this.storeFailedAt = performance.now();
@@ -130,12 +145,12 @@ export class ImageIngest {
     });
   }
 
-  private async downloadAndStore(image: Image, url: string): Promise<void> {
+  private async downloadAndStore(image: Image, url: string, sourceFailures: number): Promise<void> {
     const path = await this.deps.store.incoming.createPath();
     try {
       const { sha256, byteSize } = await this.download(url, path);
       crashIfArmed('image-downloaded');
-      const properties = await inspectImage(path);
+      const properties = await inspectOrKeep(path, sourceFailures);
       const protectedUntil = await protectBytes(this.deps.blobs, sha256);
       await this.deps.store.put(originalKey(sha256), path);
       crashIfArmed('image-bytes-stored');
@@ -174,11 +189,41 @@ export class ImageIngest {
         cause: error,
       });
     });
+    // Some stores serve an empty file before the real one is visible.
+    if (response.body?.byteSize === 0)
+      throw new ImageUnavailable("The upstream's image URL served an empty file.", { retryable: true });
     if (response.body) return response.body;
-    const retryable = response.status >= 500 || response.status === 429 || response.status === 404;
+    // Object stores answer 403 or 404 before an object is visible everywhere, and hosts refuse some requests for a while.
+    const retryable = response.status !== 410 && !(response.status < 500 && hasExpired(url));
     throw new ImageUnavailable(`The upstream's image URL answered with status ${response.status}.`, {
       retryable,
     });
+  }
+}
+
+/** Whether a link says that it does not work any more. The clocks may differ by a minute. */
+function hasExpired(url: string): boolean {
+  const expiresAt = linkExpiry(url);
+  return expiresAt !== null && expiresAt.getTime() < databaseTimeMs() - 60_000;
+}
+
+/**
+ * Properties of a downloaded file. What was paid for is kept even if it cannot be decoded. It is downloaded once more before,
+ * because some hosts serve an error page with status 200 for a moment.
+ */
+async function inspectOrKeep(
+  path: string,
+  sourceFailures: number,
+): Promise<DecodedProperties | UndecodableProperties> {
+  try {
+    return await inspectImage(path);
+  } catch (error) {
+    if (!(error instanceof ImageUnavailable)) throw error;
+    const keepAfterFailures = error.retryable ? MAX_SOURCE_FAILURES - 1 : 1;
+    if (sourceFailures < keepAfterFailures)
+      throw new ImageUnavailable(error.message, { retryable: true, cause: error });
+    const mimeType = UNDECODABLE_MIME_TYPE;
+    return { width: null, height: null, mimeType, thumbhash: null, decodeError: error.message };
   }
 }
 

@@ -4,15 +4,15 @@ import { encode } from './encode.js';
 
 /**
  * Writes a variant of an image: upright, at most `width` pixels wide (null keeps the width), in sRGB, without metadata. Uses
- * the first frame of an animation. Throws ImageUnavailable when the image cannot be decoded or is too large for this format
- * and width, and StoreUnavailable when `outputPath` cannot be written; a part of the file may exist then.
+ * the first frame of an animation, and of a damaged image what can be decoded. Throws ImageUnavailable when the image cannot be
+ * decoded or is too large for this format and width, and StoreUnavailable when `outputPath` cannot be written; a part of the file may exist then.
  */
 export async function createVariant(
   path: string,
   outputPath: string,
   { width, format }: { width: number | null; format: ImageFormat },
 ): Promise<void> {
-  await decode(path, { format: () => format, outputPath, maxWidth: width }, async (image) => {
+  await decode(path, { format: () => format, maxWidth: width, writesFile: true }, async (image) => {
     const resized = width === null ? image : image.resize({ width, withoutEnlargement: true });
     await encode(resized, format).toFile(outputPath);
   });

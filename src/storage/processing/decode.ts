@@ -2,7 +2,10 @@ import { Semaphore } from 'async-mutex';
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import { ImageUnavailable, StoreUnavailable } from '../../core/errors.js';
 import { type ImageFormat } from '../../core/images/image.js';
+import { measureFile } from '../write-stream.js';
+import { STRICT_FAIL_ON, type FailOn, isShownWhole } from './damage.js';
 import { estimateDecodingBytes, DECODING_MEMORY_BYTES } from './decoding-memory.js';
+import { MAX_SIDES } from './encode.js';
 import { detectFileFormat, DECODABLE_FORMATS, type DecodableFormat } from './image-format.js';
 
 /** Larger images are not photographs, and take seconds to decode even row by row. */
@@ -10,8 +13,6 @@ const MAX_PIXELS = 100_000_000;
 const MAX_CONCURRENT_DECODES = 2;
 const DECODE_TIMEOUT_SECONDS = 60;
 const MAX_REASON_LENGTH = 200;
-/** Messages of libvips that blame this machine, not the image. */
-const MACHINE_ERROR = /system error|out of memory|timeout/;
 
 // A cache would only waste memory, because no file is decoded twice. Every additional thread would need its own rows.
 sharp.cache(false);
@@ -28,17 +29,19 @@ export type ImageHeader = ReturnType<typeof readHeader>;
 interface DecodeOptions {
   maxWidth?: number | null;
   format?: (header: ImageHeader) => ImageFormat;
-  /** The file that will be written, to tell a disk error from a damaged image. */
-  outputPath?: string;
+  /** `process` writes a file, so a failure is the disk's if decoding alone succeeds. */
+  writesFile?: boolean;
+  /** Refuse a damaged image of which browsers do not show everything. By default all is decoded that can be. */
+  mustBeWhole?: boolean;
 }
 
 /**
  * Decodes an image and passes it, rotated upright, to `process`. All decoding goes through this function. It checks the first
- * bytes and the header, then waits until a slot (two per process) and enough memory are free.
+ * bytes and the header, then waits until a slot (two per process) and enough memory are free. `process` may be called again.
  *
  * Throws ImageUnavailable when the file is not an accepted image, is damaged, or is too large for `options`. It is retryable
- * only if this machine failed or took more than 60 s. Throws StoreUnavailable when `outputPath` cannot be written. Rejects
- * with the file system's error when the file cannot be read.
+ * only if decoding took more than 60 s. Throws StoreUnavailable when a file cannot be read or written. Which of them it is
+ * depends on the step that fails, because the messages of libvips name files whatever the reason.
  */
 export async function decode<T>(
   path: string,
@@ -48,23 +51,43 @@ export async function decode<T>(
   const sourceFormat = await detectFileFormat(path);
   if (!sourceFormat) throw unreadableImage(`its format must be one of ${DECODABLE_FORMATS.join(', ')}`);
   return decodeSlots.runExclusive(async () => {
-    try {
-      const metadata = await sharp(path, { limitInputPixels: false }).metadata();
-      const header = readHeader(sourceFormat, metadata);
-      const format = options.format?.(header) ?? null;
-      const scale = Math.min(1, (options.maxWidth ?? header.width) / header.width);
-      const pixels = header.width * header.height * scale ** 2;
-      const bytes = estimateDecodingBytes(metadata, { pixels, format });
-      if (bytes > DECODING_MEMORY_BYTES) throw unreadableImage(tooLargeReason(header, format));
-      const image = sharp(path, { limitInputPixels: MAX_PIXELS, sequentialRead: true, autoOrient: true });
-      return await freeMegabytes.runExclusive(
-        () => process(image.timeout({ seconds: DECODE_TIMEOUT_SECONDS }), header),
-        Math.ceil(bytes / 1e6),
-      );
-    } catch (error) {
-      throw translateDecodeError(error, path, options.outputPath);
-    }
+    const metadata = await sharp(path, { limitInputPixels: false, failOn: 'none' })
+      .metadata()
+      .catch((error: unknown) => rethrowDecodeError(error, path, { format: sourceFormat }));
+    const header = readHeader(sourceFormat, metadata);
+    const bytes = requiredMemory(metadata, header, options);
+    const attempt = async (failOn: FailOn): Promise<T> => {
+      const startedAt = performance.now();
+      try {
+        return await process(openImage(path, { failOn }), header);
+      } catch (error) {
+        const isTimeout = performance.now() - startedAt >= DECODE_TIMEOUT_SECONDS * 1_000;
+        const mayBeDisk = options.writesFile && isSharpError(error) && !isTimeout;
+        if (mayBeDisk && (await isDecodable(openImage(path, { failOn }))))
+          throw new StoreUnavailable('a file could not be written to disk', { cause: error });
+        return rethrowDecodeError(error, path, { format: sourceFormat, isTimeout });
+      }
+    };
+    return freeMegabytes.runExclusive(
+      async () => {
+        if (!options.mustBeWhole) return attempt('none');
+        try {
+          return await attempt(STRICT_FAIL_ON[sourceFormat]);
+        } catch (error) {
+          if (!(error instanceof ImageUnavailable) || error.retryable) throw error;
+          if (!(await isShownWhole(path, sourceFormat, openImage))) throw error;
+          return attempt('none');
+        }
+      },
+      Math.ceil(bytes / 1e6),
+    );
   });
+}
+
+/** Opens a file for reading its rows from top to bottom. */
+function openImage(path: string, options: { failOn: FailOn; autoOrient?: boolean }): Sharp {
+  const common = { limitInputPixels: MAX_PIXELS, sequentialRead: true, autoOrient: true } as const;
+  return sharp(path, { ...common, ...options }).timeout({ seconds: DECODE_TIMEOUT_SECONDS });
 }
 
 function readHeader(sourceFormat: DecodableFormat, metadata: Metadata) {
@@ -79,18 +102,57 @@ function readHeader(sourceFormat: DecodableFormat, metadata: Metadata) {
   return { ...autoOrient, format: sourceFormat, hasAlpha, chromaSubsampling };
 }
 
+/** Throws when it is more than all decodes may use together, or when the output's format cannot hold the image. */
+function requiredMemory(metadata: Metadata, header: ImageHeader, options: DecodeOptions): number {
+  const format = options.format?.(header) ?? null;
+  const scale = Math.min(1, (options.maxWidth ?? header.width) / header.width);
+  const bytes = estimateDecodingBytes(metadata, {
+    pixels: header.width * header.height * scale ** 2,
+    format,
+  });
+  if (bytes > DECODING_MEMORY_BYTES) throw unreadableImage(tooLargeReason(header, format));
+  const longestSide = Math.max(header.width, header.height) * scale;
+  if (format && longestSide > MAX_SIDES[format])
+    throw unreadableImage(
+      `a ${format} has at most ${MAX_SIDES[format]} pixels per side, and this would have ${Math.round(longestSide)}`,
+    );
+  return bytes;
+}
+
 function tooLargeReason(header: ImageHeader, outputFormat: ImageFormat | null): string {
   const encoding = outputFormat ? ` and encoding it as ${outputFormat}` : '';
   return `decoding a ${header.format} of ${header.width} x ${header.height} pixels${encoding} takes too much memory`;
 }
 
 /** sharp throws plain Errors. Any other error is not caused by the image. */
-function translateDecodeError(error: unknown, path: string, outputPath: string | undefined): unknown {
-  if (!(error instanceof Error) || error.name !== 'Error') return error;
-  if (outputPath !== undefined && error.message.includes(outputPath))
-    return new StoreUnavailable('a file could not be written to disk', { cause: error });
-  const reason = error.message.replaceAll(path, 'the file').replace(/\s+/g, ' ').slice(0, MAX_REASON_LENGTH);
-  return unreadableImage(reason, { retryable: MACHINE_ERROR.test(error.message), cause: error });
+function isSharpError(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'Error';
+}
+
+/** Whether the image can be decoded and converted without writing a file. */
+async function isDecodable(image: Sharp): Promise<boolean> {
+  const tiny = image.resize(8, 8, { fit: 'fill' }).toColourspace('srgb').raw();
+  return tiny.toBuffer().then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Blames the image for an error of sharp, unless its file cannot be read. */
+async function rethrowDecodeError(
+  error: unknown,
+  path: string,
+  { format, isTimeout = false }: { format: DecodableFormat; isTimeout?: boolean },
+): Promise<never> {
+  if (!isSharpError(error)) throw error;
+  if (isTimeout)
+    throw unreadableImage(`decoding took more than ${DECODE_TIMEOUT_SECONDS} s`, {
+      retryable: true,
+      cause: error,
+    });
+  await measureFile(path);
+  const details = error.message.replaceAll(path, 'the file').replace(/\s+/g, ' ').slice(0, MAX_REASON_LENGTH);
+  throw unreadableImage(`the ${format} is damaged or incomplete (${details})`, { cause: error });
 }
 
 function unreadableImage(

@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises';
+import { translateDiskErrors } from '../incoming-files.js';
 
 /**
  * The accepted formats. Other formats that the decoder supports are refused before it sees them: SVG can contain scripts and
@@ -11,17 +12,19 @@ export type DecodableFormat = (typeof DECODABLE_FORMATS)[number];
 const SIGNATURE_BYTES = 64;
 
 /**
- * Detects a file's format from its first bytes, whatever its name. Null for formats that are not accepted. Rejects with the
- * file system's error when the file cannot be read.
+ * Detects a file's format from its first bytes, whatever its name. Null for formats that are not accepted. Throws StoreUnavailable
+ * when the file cannot be read.
  */
 export async function detectFileFormat(path: string): Promise<DecodableFormat | null> {
-  const file = await open(path, 'r');
-  try {
-    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(SIGNATURE_BYTES) });
-    return detectFormat(buffer.subarray(0, bytesRead));
-  } finally {
-    await file.close();
-  }
+  return translateDiskErrors(async () => {
+    const file = await open(path, 'r');
+    try {
+      const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(SIGNATURE_BYTES) });
+      return detectFormat(buffer.subarray(0, bytesRead));
+    } finally {
+      await file.close();
+    }
+  });
 }
 
 function detectFormat(head: Buffer): DecodableFormat | null {

@@ -1,5 +1,5 @@
 import { rgbaToThumbHash } from 'thumbhash';
-import { type ImageProperties } from '../../core/images/image.js';
+import { type DecodedProperties } from '../../core/images/image.js';
 import { decode } from './decode.js';
 
 /** ThumbHash takes at most 100 x 100 pixels. */
@@ -7,9 +7,9 @@ const THUMBHASH_MAX_SIDE = 100;
 
 /**
  * Reads an image's properties by decoding all of it, whatever its name or declared type. Uses the first frame of an
- * animation. Throws like `decode`.
+ * animation, and of a damaged image what can be decoded. Throws like `decode`.
  */
-export async function inspectImage(path: string): Promise<Omit<ImageProperties, 'sha256' | 'byteSize'>> {
+export async function inspectImage(path: string): Promise<DecodedProperties> {
   return decode(path, { maxWidth: THUMBHASH_MAX_SIDE }, async (image, { format, width, height }) => {
     const { data, info } = await image
       .resize(THUMBHASH_MAX_SIDE, THUMBHASH_MAX_SIDE, { fit: 'inside' })
@@ -18,6 +18,6 @@ export async function inspectImage(path: string): Promise<Omit<ImageProperties, 
       .raw()
       .toBuffer({ resolveWithObject: true });
     const thumbhash = Buffer.from(rgbaToThumbHash(info.width, info.height, data));
-    return { width, height, mimeType: `image/${format}`, thumbhash };
+    return { width, height, mimeType: `image/${format}`, thumbhash, decodeError: null };
   });
 }

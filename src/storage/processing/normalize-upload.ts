@@ -7,11 +7,11 @@ const UPLOAD_QUALITY = 92;
 
 /**
  * Writes an uploaded image in the form that is stored: upright, in 8-bit sRGB, without EXIF, GPS, XMP and color profile. JPEG
- * and opaque WebP keep their format, and everything else becomes PNG. Uses the first frame of an animation. Throws like
- * `createVariant`.
+ * and opaque WebP keep their format, and everything else becomes PNG. Uses the first frame of an animation. Refuses a damaged
+ * image of which browsers do not show everything. Throws like `createVariant`.
  */
 export async function normalizeUpload(path: string, outputPath: string): Promise<void> {
-  await decode(path, { format: uploadFormat, outputPath }, async (image, header) => {
+  await decode(path, { format: uploadFormat, writesFile: true, mustBeWhole: true }, async (image, header) => {
     await encode(image, uploadFormat(header), {
       quality: UPLOAD_QUALITY,
       chromaSubsampling: header.chromaSubsampling === '4:2:0' ? '4:2:0' : '4:4:4',

@@ -172,6 +172,39 @@ test('a stored image is served after the URL of the upstream stops working', asy
   }
 });
 
+test('bytes that cannot be decoded are kept, marked, and only served as a download', async () => {
+  const page = Buffer.from('<html><script>alert(document.domain)</script></html>');
+  const upstream = await FakeUpstream.open(page);
+  const service = await TestApp.start({ environment: upstream.environment });
+  try {
+    const { id } = await service.generate({ prompt: 'not decodable' });
+    await service.postBody(await upstream.callbackPath('not decodable'), upstream.successCallback());
+    const [image] = (await service.waitUntilSettled(id)).images;
+    expect(image).toMatchObject({ mimeType: 'application/octet-stream', width: null, byteSize: page.length });
+    const query = `{ image(id: "${image?.id}") { decodeError lostReason } }`;
+    const authorization = `Bearer ${service.apiKey}`;
+    const { json } = await service.postBody('/graphql', { query }, { authorization });
+    const decodeError = expect.stringMatching(/^The image cannot be read: its format must be one of/);
+    expect(json).toMatchObject({ data: { image: { decodeError, lostReason: null } } });
+    const path = pathAndQuery(image?.url);
+    const { status, headers, bytes: served } = await service.get(path);
+    expect([status, served]).toEqual([200, page]);
+    expect(headers).toMatchObject({
+      'content-type': 'application/octet-stream',
+      'content-disposition': 'attachment; filename="not-decodable-1.bin"',
+      'x-content-type-options': 'nosniff',
+      'content-security-policy': "default-src 'none'; sandbox",
+    });
+    for (const variant of ['w=64', 'f=webp'])
+      expect((await service.get(`${path}&${variant}`)).json).toMatchObject({
+        error: { code: 'IMAGE_UNAVAILABLE' },
+      });
+  } finally {
+    await service.stop();
+    await upstream.close();
+  }
+});
+
 test('an image that is too large is lost at once, and the event says why', async () => {
   const limited = await TestApp.start({ environment: { MAX_IMAGE_BYTES: '2000' } });
   try {

@@ -244,6 +244,32 @@ describe('an upload is rejected', () => {
   });
 });
 
+describe('a damaged image', () => {
+  const noise = () => {
+    const pixels = Buffer.from(Array.from({ length: 100 * 100 * 3 }, (_, at) => (at * 7919) % 251));
+    return sharp(pixels, { raw: { width: 100, height: 100, channels: 3 } });
+  };
+
+  test('is accepted if viewers show it, such as a JPEG without its end', async () => {
+    const { path } = await createUploadLink();
+    const { status, json } = await put(path, (await noise().jpeg().toBuffer()).subarray(0, -2));
+    expect(status).toBe(201);
+    expect((await app.get(pathAndQuery(json.image?.url))).status).toBe(200);
+  });
+
+  test('is answered with 400 otherwise, such as a PNG with a wrong checksum, and the disk is not blamed', async () => {
+    const bytes = await noise().png().toBuffer();
+    const checksum = bytes.lastIndexOf('IEND') - 8;
+    bytes.fill(0x5a, checksum, checksum + 4);
+    const { path } = await createUploadLink();
+    expect(await put(path, bytes)).toMatchObject({
+      status: 400,
+      json: { error: { code: 'BAD_REQUEST', message: expect.stringContaining('the png is damaged') } },
+    });
+    expect((await put(path, photo)).status).toBe(201);
+  });
+});
+
 test('another workspace cannot read or edit an upload', async () => {
   const otherApiKey = await addWorkspaceWithKey(app);
   const { imageId, path } = await createUploadLink();

@@ -101,7 +101,7 @@ describe('the webhook of a task', () => {
     const error = {
       code: 'timeout',
       message: expect.stringMatching(
-        /could not be downloaded from the upstream. A new request is billed again/,
+        /could not be downloaded from the upstream. A new request is billed again\. The upstream's links may still work: http/,
       ),
     };
     const [received] = await waitForRequests(task);

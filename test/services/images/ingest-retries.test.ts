@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
@@ -13,7 +13,7 @@ import { type EventLog } from '../../../src/event-log/event-log.js';
 import { HttpClient } from '../../../src/net/http-client.js';
 import { ImageIngest } from '../../../src/services/images/ingest.js';
 import { DiskStore } from '../../../src/storage/disk-store.js';
-import { reply, TestHttpServer } from '../../support/net/test-http-server.js';
+import { reply, type RequestHandler, TestHttpServer } from '../../support/net/test-http-server.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 
 const log = pino({ level: 'silent' });
@@ -27,6 +27,8 @@ let folder: string;
 let source: TestHttpServer;
 let bytes: Buffer;
 let isSourceDown = false;
+/** Answers in place of the source. */
+let answer: RequestHandler | null = null;
 beforeAll(async () => {
   database = await createTestDatabase();
   db = new Database({ url: database.url, maxConnections: 3, log });
@@ -35,12 +37,17 @@ beforeAll(async () => {
   const create = { width: 10, height: 10, channels: 3, background: 'red' } as const;
   bytes = await sharp({ create }).png().toBuffer();
   source = await TestHttpServer.open((response, received) =>
-    isSourceDown ? reply(503, 'down')(response, received) : response.end(bytes),
+    answer
+      ? answer(response, received)
+      : isSourceDown
+        ? reply(503, 'down')(response, received)
+        : response.end(bytes),
   );
   await db.pool.query("INSERT INTO workspaces (id, name) VALUES ($1, 'w')", [workspaceId]);
 });
 beforeEach(() => {
   isSourceDown = false;
+  answer = null;
 });
 afterAll(async () => {
   await http.destroy();
@@ -71,7 +78,7 @@ async function breakStore(): Promise<() => Promise<void>> {
   await writeFile(shard, '');
   return () => rm(shard);
 }
-async function insertTaskWithImage({ createdAt = new Date() } = {}): Promise<string> {
+async function insertTaskWithImage({ createdAt = new Date(), query = '' } = {}): Promise<string> {
   const taskId = newId();
   await db.pool.query(
     `INSERT INTO tasks (id, workspace_id, kind, status, prompt, model, requested_count, pending_images, input_hash, deadline_at)
@@ -80,7 +87,7 @@ async function insertTaskWithImage({ createdAt = new Date() } = {}): Promise<str
   );
   await db.pool.query(
     'INSERT INTO images (id, workspace_id, task_id, index, upstream_url, created_at) VALUES ($1, $2, $3, 0, $4, $5)',
-    [newId(), workspaceId, taskId, `${source.url}/image.png`, createdAt],
+    [newId(), workspaceId, taskId, `${source.url}/image.png${query}`, createdAt],
   );
   return taskId;
 }
@@ -118,6 +125,89 @@ test('a source that fails 8 times in a row loses the image and settles the task'
   isSourceDown = true;
   for (let attempt = 1; attempt <= 8; attempt += 1) await startIngest().ingestTaskImages(taskId);
   expect(await readImage(taskId)).toMatchObject({ lostReason: expect.stringContaining('503') as unknown });
+});
+
+test.each([400, 401, 403, 404, 408, 425, 429, 500, 503])(
+  'an image whose source answers %i for a while is stored',
+  async (status) => {
+    const taskId = await insertTaskWithImage();
+    answer = reply(status, 'not yet');
+    for (let attempt = 1; attempt <= 7; attempt += 1) await startIngest().ingestTaskImages(taskId);
+    expect(await readImage(taskId)).toMatchObject({ sourceFailures: 7, lostAt: null });
+    answer = null;
+    await startIngest().ingestTaskImages(taskId);
+    expect(await readImage(taskId)).toMatchObject({ lostAt: null, storedAt: expect.any(Date) as unknown });
+  },
+);
+
+test('an empty file does not end an image, because the real one may follow', async () => {
+  const taskId = await insertTaskWithImage();
+  answer = reply(200, '');
+  for (let attempt = 1; attempt <= 7; attempt += 1) await startIngest().ingestTaskImages(taskId);
+  expect(await readImage(taskId)).toMatchObject({ lostAt: null, storedAt: null });
+});
+
+test.each([
+  [410, '', /may still work, and does not say until when/],
+  [403, '?Expires=1000000000&Signature=a', /works until 2001-09-09T01:46:40.000Z/],
+])(
+  'an image is lost at once after status %i if the URL is final, and keeps its link: %s',
+  async (status, query, reason) => {
+    const taskId = await insertTaskWithImage({ query });
+    answer = reply(status, 'gone');
+    await startIngest().ingestTaskImages(taskId);
+    const upstreamUrl = `${source.url}/image.png${query}`;
+    const lostReason = expect.stringMatching(reason) as unknown;
+    expect(await readImage(taskId)).toMatchObject({
+      upstreamUrl,
+      lostReason,
+      lostAt: expect.any(Date) as unknown,
+    });
+    const { rows } = await db.pool.query<{ data: object }>(
+      "SELECT data FROM task_events WHERE task_id = $1 AND type = 'IMAGE_LOST'",
+      [taskId],
+    );
+    const upstreamUrlExpiresAt = query === '' ? null : '2001-09-09T01:46:40.000Z';
+    expect(rows).toEqual([
+      { data: expect.objectContaining({ upstreamUrl, upstreamUrlExpiresAt }) as unknown },
+    ]);
+  },
+);
+
+test.each([
+  ['a page', Buffer.from('<html><script>alert(1)</script></html>')],
+  ['a damaged image', Buffer.from('89504e470d0a1a0a0000', 'hex')],
+])('%s in place of an image is downloaded once more, and then kept as it came', async (_what, body) => {
+  const taskId = await insertTaskWithImage();
+  answer = (response) => response.end(body);
+  await startIngest().ingestTaskImages(taskId);
+  expect(await readImage(taskId)).toMatchObject({ sourceFailures: 1, storedAt: null, lostAt: null });
+  await startIngest().ingestTaskImages(taskId);
+  const sha256 = createHash('sha256').update(body).digest();
+  expect(await readImage(taskId)).toMatchObject({
+    storedAt: expect.any(Date) as unknown,
+    mimeType: 'application/octet-stream',
+    width: null,
+    thumbhash: null,
+    byteSize: body.length,
+    decodeError: expect.stringMatching(/^The image cannot be read: /) as unknown,
+  });
+  const stored = join(folder, sha256.toString('hex').slice(0, 2), sha256.toString('hex'));
+  expect(await readFile(stored)).toEqual(body);
+});
+
+test('an image that decoders warn about is stored as it came, with its properties', async () => {
+  const pixels = Buffer.from(Array.from({ length: 120_000 }, (_, at) => (at * 7919) % 251));
+  const whole = await sharp(pixels, { raw: { width: 200, height: 200, channels: 3 } })
+    .jpeg()
+    .toBuffer();
+  const cut = whole.subarray(0, Math.floor(whole.length * 0.7));
+  const taskId = await insertTaskWithImage();
+  answer = (response) => response.end(cut);
+  await startIngest().ingestTaskImages(taskId);
+  const sha256 = createHash('sha256').update(cut).digest();
+  expect(await readImage(taskId)).toMatchObject({ width: 200, mimeType: 'image/jpeg', decodeError: null });
+  expect(Buffer.from((await readImage(taskId))?.sha256 ?? [])).toEqual(sha256);
 });
 
 test('a task is settled after 7 days even if the store never returns', async () => {

@@ -179,6 +179,61 @@ describe('an uploaded image', () => {
     await expect(pixelAt(to, 4, 4)).resolves.toEqual([255, 0, 0, 128]);
   });
 
+  const noise = () => {
+    const pixels = Buffer.from(Array.from({ length: 200 * 200 * 3 }, (_, at) => (at * 7919) % 251));
+    return sharp(pixels, { raw: { width: 200, height: 200, channels: 3 } });
+  };
+  const ended = (bytes: Buffer, share: number) => bytes.subarray(0, Math.floor(bytes.length * share));
+  test.each([
+    ['a JPEG without its last 2 bytes', async () => (await noise().jpeg().toBuffer()).subarray(0, -2)],
+    ['a JPEG of which 70 % are there', async () => ended(await noise().jpeg().toBuffer(), 0.7)],
+    [
+      'a progressive JPEG after its first scan',
+      async () => ended(await noise().jpeg({ progressive: true }).toBuffer(), 0.5),
+    ],
+    ['a GIF without its last 4 bytes', async () => (await noise().gif().toBuffer()).subarray(0, -4)],
+    ['a PNG without its last 4 bytes', async () => (await noise().png().toBuffer()).subarray(0, -4)],
+    [
+      'a PNG with other bytes behind it',
+      async () => Buffer.concat([await noise().png().toBuffer(), Buffer.from('x')]),
+    ],
+  ])('may be %s, because viewers show it', async (_what, make) => {
+    const [from, to] = [await fileWith(await make()), newPath()];
+    await normalizeUpload(from, to);
+    await expect(inspectImage(to)).resolves.toMatchObject({ width: 200, height: 200 });
+  });
+
+  test.each([
+    [
+      'a PNG with a wrong checksum',
+      async () => {
+        const bytes = await noise().png().toBuffer();
+        const end = bytes.lastIndexOf('IEND') - 8;
+        return bytes.fill(0x5a, end, end + 4);
+      },
+    ],
+    ['half of a PNG', async () => ended(await noise().png().toBuffer(), 0.5)],
+    ['a third of a JPEG', async () => ended(await noise().jpeg().toBuffer(), 0.33)],
+    [
+      'the first bytes of a progressive JPEG',
+      async () => ended(await noise().jpeg({ progressive: true }).toBuffer(), 0.02),
+    ],
+    ['half of a GIF', async () => ended(await noise().gif().toBuffer(), 0.5)],
+    ['half of a WebP', async () => ended(await noise().webp().toBuffer(), 0.5)],
+  ])('that is %s is refused, and the disk is not blamed', async (_what, make) => {
+    const from = await fileWith(await make());
+    await expect(normalizeUpload(from, newPath())).rejects.toMatchObject({
+      name: 'ImageUnavailable',
+      retryable: false,
+    });
+  });
+
+  test('is not blamed when the disk does not take it', async () => {
+    const from = await fileWith(await noise().png().toBuffer());
+    for (const to of ['/dev/full', join(folder, 'absent', 'x')])
+      await expect(normalizeUpload(from, to)).rejects.toMatchObject({ name: 'StoreUnavailable' });
+  });
+
   test('that is not an image is refused, and nothing is written', async () => {
     const to = newPath();
     await expect(normalizeUpload(await fileWith(Buffer.from('<svg/>')), to)).rejects.toThrow(

@@ -41,10 +41,11 @@ export class FakeUpstream {
     };
   }
 
-  static async open(): Promise<FakeUpstream> {
+  /** Without `imageBytes`, every image is a small blue one. */
+  static async open(imageBytes?: Buffer): Promise<FakeUpstream> {
     const blue = { width: 16, height: 8, channels: 3, background: 'blue' } as const;
     const server = await TestHttpServer.open(reply(404, {}));
-    return new FakeUpstream(server, await sharp({ create: blue }).png().toBuffer());
+    return new FakeUpstream(server, imageBytes ?? (await sharp({ create: blue }).png().toBuffer()));
   }
 
   /** Environment variables that make a service use this upstream. */

@@ -61,7 +61,17 @@ function word(pattern, notAfter = '') {
 }
 
 export default tseslint.config(
-  { ignores: ['dist', 'dist.*', 'node_modules', 'coverage', '.data', 'src/db/generated', 'clients/operations.ts'] },
+  {
+    ignores: [
+      'dist',
+      'dist.*',
+      'node_modules',
+      'coverage',
+      '.data',
+      'src/db/generated',
+      'clients/operations.ts',
+    ],
+  },
   eslint.configs.recommended,
   ...tseslint.configs.recommendedTypeChecked,
   prettier,
@@ -153,5 +163,14 @@ export default tseslint.config(
   {
     files: ['**/*.js', '**/*.cjs', '**/*.mjs'],
     extends: [tseslint.configs.disableTypeChecked],
+    // TypeScript knows the names of the platform. Here ESLint has to be told.
+    languageOptions: {
+      globals: Object.fromEntries(
+        ['URL', 'clearInterval', 'console', 'performance', 'process', 'setInterval'].map((name) => [
+          name,
+          'readonly',
+        ]),
+      ),
+    },
   },
 );

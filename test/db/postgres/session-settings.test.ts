@@ -41,9 +41,9 @@ const RECORD_SESSIONS = `
   END $$;
   CREATE EVENT TRIGGER record ON login EXECUTE FUNCTION decoy.record()`;
 const AUDIT_ENTRY = {
-  ...{ action: 'WEBHOOK_SECRET_ROTATED', actor: 'test', keyId: null, endUserId: null, clientAddress: null },
-  ...{ targetId: null, data: {} },
-} as const;
+  action: 'WEBHOOK_SECRET_ROTATED' as const,
+  ...{ actor: 'test', keyId: null, endUserId: null, clientAddress: null, targetId: null, data: {} },
+};
 const HOUR_MS = 3_600_000;
 const log = pino({ level: 'silent' });
 

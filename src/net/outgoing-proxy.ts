@@ -111,7 +111,7 @@ export class OutgoingProxy {
     const path = `${isIPv6(hostname) ? `[${hostname}]` : hostname}:${port}`;
     const response = await pool
       .connect({ path, headers: { ...headers, host: path }, signal })
-      .catch((cause) => {
+      .catch((cause: unknown) => {
         throw new ProxyFailed(`the proxy did not answer (${codeOf(cause)})`, { cause });
       });
     const socket = response.socket as Socket;

@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { type AddressInfo } from 'node:net';
+import { type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import { createServer as createTlsServer } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { HttpClient } from '../../src/net/http-client.js';
 import { OutgoingProxy, type OutgoingProxyOptions } from '../../src/net/outgoing-proxy.js';
@@ -135,14 +135,16 @@ describe('a request to an upstream through a proxy', () => {
 
   test('checks the certificate of the upstream inside the tunnel, by the name of the URL', async () => {
     const pem = readFileSync(new URL('../support/net/self-signed.pem', import.meta.url));
-    const sockets = new Set<TLSSocket>();
-    const names: (string | false | null)[] = [];
+    const sockets = new Set<Socket>();
+    const names: string[] = [];
     const tlsServer = createTlsServer({
-      cert: pem,
-      key: pem,
-      SNICallback: (name, done) => (names.push(name), done(null)),
+      ...{ cert: pem, key: pem },
+      SNICallback: (name, done) => {
+        names.push(name);
+        done(null);
+      },
     });
-    tlsServer.on('connection', (socket: TLSSocket) => sockets.add(socket.on('error', () => undefined)));
+    tlsServer.on('connection', (socket: Socket) => sockets.add(socket.on('error', () => undefined)));
     tlsServer.on('tlsClientError', () => undefined).listen(0, '127.0.0.1');
     await once(tlsServer, 'listening');
     const tlsProxy = await ConnectProxy.open((tlsServer.address() as AddressInfo).port);

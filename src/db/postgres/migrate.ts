@@ -53,7 +53,6 @@ export async function migrate({ databaseUrl, migrationsDir, log }: MigrateOption
     application_name: 'darkroom migrate',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
   });
-  client.on('error', () => undefined); // the running query rejects
   try {
     await client.connect().catch((cause: unknown) => {
       throw connectionError(databaseUrl, cause);
@@ -84,8 +83,7 @@ async function migrateQueue(databaseUrl: string, log: Logger): Promise<void> {
     application_name: 'darkroom migrate',
     max: 1,
   });
-  const ignoreError = () => undefined; // the running query rejects
-  pool.on('error', ignoreError).on('connect', (client) => client.on('error', ignoreError));
+  pool.on('error', () => undefined); // the running query rejects
   await installQueue({ pgPool: pool, logger: queueLogger(log) }).finally(() => pool.end());
 }
 

@@ -70,6 +70,8 @@ export class DatabaseClient extends pg.Client {
 
   constructor(config: pg.ClientConfig = {}) {
     super({ ...config, ...withSettings(config.connectionString ?? '') });
+    // Its next statement fails as well. Without a listener, a connection that breaks while it is not in use ends the process.
+    this.on('error', () => undefined);
     const { connection } = this as unknown as { connection: Connection };
     connection.on('parameterStatus', ({ parameterName, parameterValue }) =>
       this.reported.set(parameterName, parameterValue),
@@ -135,10 +137,9 @@ export function createPool({ url, maxConnections, log }: PoolOptions): pg.Pool {
     keepAlive: true,
     application_name: 'darkroom',
   });
-  // The pool replaces a broken connection at its next use. Without listeners the error would end the process.
+  // The pool replaces a broken connection at its next use. Without a listener the error would end the process.
   pool.on('error', (error) => {
     if (!pool.ending) log.warn({ error: error.message }, 'a database connection was lost');
   });
-  pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
 }

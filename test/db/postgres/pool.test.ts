@@ -3,6 +3,7 @@ import pg from 'pg';
 import { pino } from 'pino';
 import { DatabaseUnavailable } from '../../../src/core/errors.js';
 import { Database } from '../../../src/db/postgres/database.js';
+import { DatabaseClient } from '../../../src/db/postgres/pool.js';
 import { statement } from '../../../src/db/postgres/statement.js';
 import { TcpProxy } from '../../support/net/tcp-proxy.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
@@ -37,6 +38,16 @@ afterEach(async () => {
 afterAll(async () => {
   await admin.end();
   await database.drop();
+});
+
+test('a connection that breaks before anyone uses it does not end the process', async () => {
+  const client = new DatabaseClient({ connectionString: database.url });
+  const { rows } = await client
+    .connect()
+    .then(() => client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid'));
+  const ended = new Promise<void>((resolve) => client.once('end', resolve));
+  await admin.query('SELECT pg_terminate_backend($1)', [rows[0]?.pid]);
+  await ended;
 });
 
 const readAtOnce = (count: number) => Promise.all(Array.from({ length: count }, () => db.query(READ, {})));

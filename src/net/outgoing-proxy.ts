@@ -1,6 +1,7 @@
 import { type LookupAddress } from 'node:dns';
 import { isIPv6, type Socket } from 'node:net';
 import { buildConnector, Pool } from 'undici';
+import { USER_AGENT } from '../core/primitives/url.js';
 import { type Destination, isExempt, isLoopback } from './proxy-rules.js';
 
 /** A proxy did not open a connection. `reason` is a clause for use inside a sentence, without an address. */
@@ -110,7 +111,7 @@ export class OutgoingProxy {
     if (!pool) throw new ProxyFailed('there is no proxy for this protocol');
     const path = `${isIPv6(hostname) ? `[${hostname}]` : hostname}:${port}`;
     const response = await pool
-      .connect({ path, headers: { ...headers, host: path }, signal })
+      .connect({ path, headers: { ...headers, host: path, 'user-agent': USER_AGENT }, signal })
       .catch((cause: unknown) => {
         throw new ProxyFailed(`the proxy did not answer (${codeOf(cause)})`, { cause });
       });

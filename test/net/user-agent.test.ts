@@ -5,17 +5,20 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { HeadBucketCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { pino } from 'pino';
 import { HttpClient } from '../../src/net/http-client.js';
+import { OutgoingProxy } from '../../src/net/outgoing-proxy.js';
 import { SandboxHttpClient } from '../../src/sandbox/http/sandbox-http-client.js';
 import { IdentityProviderKeys } from '../../src/services/access/identity-provider-keys.js';
 import { createS3Client } from '../../src/storage/s3-client.js';
 import { AceDataClient } from '../../src/upstreams/acedata-client.js';
 import { EDIT, GENERATE } from '../support/upstreams/acedata-fixture.js';
+import { ConnectProxy } from '../support/net/connect-proxy.js';
 import { reply, TestHttpServer } from '../support/net/test-http-server.js';
 
 const log = pino({ level: 'silent' });
 let expected: string;
 let server: TestHttpServer;
 let folder: string;
+const sentToProxy: (string | undefined)[] = [];
 beforeAll(async () => {
   const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
   expected = `Darkroom/${version}`;
@@ -28,6 +31,7 @@ beforeAll(async () => {
 });
 afterEach(() => {
   server.requests.length = 0;
+  sentToProxy.length = 0;
 });
 afterAll(async () => {
   await server.close();
@@ -48,6 +52,17 @@ const clients: Record<string, () => Promise<number>> = {
     await upstream.readTasks(['id']).catch(() => undefined);
     await upstream.destroy();
     return 7;
+  },
+  'src/net/outgoing-proxy.ts': async () => {
+    const connectProxy = await ConnectProxy.open(server.port);
+    const proxy = new OutgoingProxy({ http: connectProxy.url, https: null, exceptions: [] });
+    const http = new HttpClient({ proxy });
+    await http.postJson('http://upstream.example/hook', {}, { timeoutMs: 10_000 });
+    await http.destroy();
+    await proxy.destroy();
+    await connectProxy.close();
+    sentToProxy.push(...connectProxy.userAgents);
+    return 2;
   },
   'src/services/access/identity-provider-keys.ts': async () => {
     await new IdentityProviderKeys({ issuer: server.url, log }).prefetch();
@@ -73,7 +88,7 @@ const clients: Record<string, () => Promise<number>> = {
 describe('the user agent with product and version', () => {
   test.each(Object.keys(clients))('is sent with every request of %s', async (file) => {
     const count = await clients[file]?.();
-    const sent = server.requests.map(({ headers }) => headers['user-agent']);
+    const sent = [...server.requests.map(({ headers }) => headers['user-agent']), ...sentToProxy];
     expect(sent).toHaveLength(count ?? 0);
     // The S3 SDK puts its own name first.
     for (const userAgent of sent) expect(` ${userAgent}`).toContain(` ${expected}`);

@@ -2,6 +2,7 @@
 const MIN_UNIX_SECONDS = 864_000_000;
 /** A number above this, which is in the year 5138, is in milliseconds. */
 const MAX_UNIX_SECONDS = 100_000_000_000;
+const BASIC_TIME = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/;
 
 /**
  * The time until which a signed link works, as its query says. Knows the links of S3 and its relatives, CloudFront, Google Cloud
@@ -33,12 +34,10 @@ function queryOf(url: string): Map<string, string> | null {
   );
 }
 
-/** Unix seconds of a time such as 20261129T080000Z. */
-function parseBasicTime(text: string | undefined): number | null {
-  const match = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(text ?? '');
-  if (!match) return null;
-  const [, year, month, day, hour, minute, second] = match;
-  return Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`) / 1_000;
+/** Unix seconds of a time such as 20261129T080000Z. NaN for a date that does not exist. */
+function parseBasicTime(text = ''): number | null {
+  if (!BASIC_TIME.test(text)) return null;
+  return Date.parse(text.replace(BASIC_TIME, '$1-$2-$3T$4:$5:$6Z')) / 1_000;
 }
 
 function parseWhole(text: string | undefined): number | null {

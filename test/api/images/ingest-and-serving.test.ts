@@ -181,7 +181,7 @@ test('bytes that cannot be decoded are kept, marked, and only served as a downlo
     await service.postBody(await upstream.callbackPath('not decodable'), upstream.successCallback());
     const [image] = (await service.waitUntilSettled(id)).images;
     expect(image).toMatchObject({ mimeType: 'application/octet-stream', width: null, byteSize: page.length });
-    const query = `{ image(id: "${image?.id}") { decodeError lostReason } }`;
+    const query = `{ image(id: "${image?.id ?? ''}") { decodeError lostReason } }`;
     const authorization = `Bearer ${service.apiKey}`;
     const { json } = await service.postBody('/graphql', { query }, { authorization });
     const decodeError = expect.stringMatching(/^The image cannot be read: its format must be one of/);

@@ -12,6 +12,8 @@ interface Tunnel {
 /** A real HTTP proxy on the loopback interface that only opens tunnels. Each one ends at a server of the test. */
 export class ConnectProxy {
   readonly tunnels: Tunnel[] = [];
+  /** The product that asked for each tunnel. */
+  readonly userAgents: (string | undefined)[] = [];
   /** The status of its answers. Anything but 200 opens no tunnel. A function decides by the target. */
   statusOf: (target: string) => number = () => 200;
   private readonly sockets = new Set<Duplex>();
@@ -50,6 +52,7 @@ export class ConnectProxy {
   private open({ url: target = '', headers }: IncomingMessage, client: Duplex): void {
     client.on('error', () => undefined);
     this.tunnels.push({ target, authorization: headers['proxy-authorization'] });
+    this.userAgents.push(headers['user-agent']);
     const status = this.statusOf(target);
     if (status !== 200) return void client.end(`HTTP/1.1 ${status} Refused\r\ncontent-length: 0\r\n\r\n`);
     const server = connect(this.destinationPort, '127.0.0.1', () => {

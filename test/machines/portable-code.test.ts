@@ -2,8 +2,7 @@ import { Linter } from 'eslint';
 import { expect, test } from '@jest/globals';
 import { portableCode } from '../../scripts/lint/portable-code.js';
 
-const lint = (code: string) =>
-  new Linter().verify(code, [portableCode]).map(({ message }) => message);
+const lint = (code: string) => new Linter().verify(code, [portableCode]).map(({ message }) => message);
 
 test.each([
   ["new URL('../a', import.meta.url).pathname", 'fileURLToPath'],

@@ -83,7 +83,8 @@ async function migrateQueue(databaseUrl: string, log: Logger): Promise<void> {
     application_name: 'darkroom migrate',
     max: 1,
   });
-  pool.on('error', () => undefined); // the running query rejects
+  const ignoreError = () => undefined; // the running query rejects
+  pool.on('error', ignoreError).on('connect', (client) => client.on('error', ignoreError));
   await installQueue({ pgPool: pool, logger: queueLogger(log) }).finally(() => pool.end());
 }
 

@@ -141,5 +141,7 @@ export function createPool({ url, maxConnections, log }: PoolOptions): pg.Pool {
   pool.on('error', (error) => {
     if (!pool.ending) log.warn({ error: error.message }, 'a database connection was lost');
   });
+  // The queue warns of a pool without this.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
 }

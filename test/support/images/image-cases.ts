@@ -203,7 +203,9 @@ function damage(bytes: Buffer): [string, Buffer][] {
       (part) => [`cut at ${Math.round(part * 100)} %`, bytes.subarray(0, share(part))] as [string, Buffer],
     ),
     ...[1, 2, 4].map((count) => [`without ${count} bytes`, bytes.subarray(0, -count)] as [string, Buffer]),
-    ...[0.3, 0.6].map((part) => [`changed at ${Math.round(part * 100)} %`, flipped(part)] as [string, Buffer]),
+    ...[0.3, 0.6].map(
+      (part) => [`changed at ${Math.round(part * 100)} %`, flipped(part)] as [string, Buffer],
+    ),
     ['zeros from 60 %', Buffer.from(bytes).fill(0, share(0.6))],
     ['with bytes behind it', Buffer.concat([bytes, Buffer.alloc(100, 'x')])],
   ];

@@ -14,6 +14,7 @@ export interface PostgresBinaries {
 }
 
 /** Where temporary copies can go. Some systems forbid to run programs from the first. */
+// eslint-disable-next-line portable/syntax -- left out on Windows, and skipped where it is missing
 const COPY_FOLDERS = [tmpdir(), ...(process.platform === 'win32' ? [] : ['/var/tmp'])];
 
 /**

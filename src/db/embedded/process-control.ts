@@ -71,6 +71,7 @@ export class ProcessControl {
 
 /** A postmaster's working directory is its cluster. Linux shows it, except for a process that has ended but was not waited for. */
 async function isWorkingDirectory(pid: number, cluster: string): Promise<boolean> {
+  // eslint-disable-next-line portable/syntax -- only asked on Linux
   const [cwd, folder] = await Promise.all([stat(`/proc/${pid}/cwd`).catch(() => undefined), stat(cluster)]);
   return cwd !== undefined && cwd.ino === folder.ino && cwd.dev === folder.dev;
 }

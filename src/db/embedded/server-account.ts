@@ -14,6 +14,7 @@ export async function choosePostgresAccount(clusterDir: string): Promise<OsAccou
   if (process.getuid?.() !== 0) return undefined;
   const owner = await stat(clusterDir).catch(() => undefined);
   if (owner && owner.uid !== 0) return { uid: owner.uid, gid: owner.gid };
+  // eslint-disable-next-line portable/syntax -- only root gets here, and the error says so where there is no such file
   const accounts = (await readFile('/etc/passwd', 'utf8').catch(() => ''))
     .split('\n')
     .map((line) => line.split(':'));
@@ -33,6 +34,7 @@ export async function choosePostgresAccount(clusterDir: string): Promise<OsAccou
  * Linux resolves this link without traversing. So no folder needs other permissions, and PostgreSQL needs no capabilities.
  */
 export function workingDirectoryPath(dir: string, account: OsAccount | undefined): string {
+  // eslint-disable-next-line portable/syntax -- only on Linux
   return account && process.platform === 'linux' ? '/proc/self/cwd' : dir;
 }
 

@@ -79,7 +79,7 @@ export async function startServer(options: {
     if ((await withTimeout(ready, READY_TIMEOUT_MS)) === TIMED_OUT)
       throw new ServerStartFailed([...lines, 'not ready in time']);
   } catch (error) {
-    child.kill('SIGQUIT');
+    if (child.pid !== undefined) await options.processes.signal(child.pid, 'SIGQUIT');
     await exited;
     throw error;
   }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { PriceList } from '../core/billing/prices.js';
+import { withTimeout } from '../core/primitives/async.js';
 import { RateLimitRepository } from '../db/limits/rate-limit-repository.js';
 import { ApiKeyRepository } from '../db/access/api-key-repository.js';
 import { AuditRepository } from '../db/access/audit-repository.js';
@@ -59,6 +60,8 @@ import { type AppContext, CLEANUP_TIMEOUT_MS, stopWithin } from './app-context.j
 
 /** The issuer of client tokens without PUBLIC_URL. It must be the same on every instance. */
 const DEFAULT_TOKEN_ISSUER = 'darkroom';
+/** The start waits no longer for a disk that does not answer. The cleaning goes on. */
+const CLEAN_UP_LIMIT_MS = 15_000;
 /** Complements PUSH_BUFFER_EVENTS, because an event usually has 1 kB but can be larger. */
 const MAX_PUSH_BUFFER_BYTES = 1024 * 1024;
 
@@ -119,11 +122,8 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     pricing,
     rateLimits,
   });
-  const receivedCallbacks = new ReceivedCallbacks({
-    ...shared,
-    generation,
-    spool: new Spool(join(spoolDir, 'callbacks'), { ...CALLBACK_SPOOL_LIMITS, disk: spoolDisk }),
-  });
+  const callbackSpool = new Spool(join(spoolDir, 'callbacks'), { ...CALLBACK_SPOOL_LIMITS, disk: spoolDisk });
+  const receivedCallbacks = new ReceivedCallbacks({ ...shared, generation, spool: callbackSpool });
   cleanups.push(() =>
     stopWithin(
       CLEANUP_TIMEOUT_MS,
@@ -148,8 +148,9 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
   });
   const imageIngest = new ImageIngest({ ...shared, maxBytes });
   const redirectToBucket = imageConfig.s3?.redirectToBucket ?? false;
-  const retention = new Retention({ ...shared, retentionDays: imageConfig.retentionDays });
-  await retention.removeTemporaryFiles();
+  const spools = [spool, callbackSpool];
+  const retention = new Retention({ ...shared, retentionDays: imageConfig.retentionDays, spools });
+  await withTimeout(retention.removeTemporaryFiles(), CLEAN_UP_LIMIT_MS);
   const reconciliation = new Reconciliation({
     ...shared,
     backPressure,
@@ -202,6 +203,7 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     ),
   );
   return {
+    spools,
     signedLinks,
     rateLimits,
     generation,

@@ -3,11 +3,14 @@ import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ConfigInvalid } from '../core/errors.js';
 import { newId } from '../core/primitives/ids.js';
+import { removeStaleFiles } from '../storage/incoming-files.js';
 
 /** The length of an HMAC-SHA-256. */
 const RANDOM_BYTES = 32;
 /** The key is the text of the file, so that it can also be set as SECRET_KEY or SECRET_KEY_PREVIOUS. */
 const KEY_LENGTH = Buffer.alloc(RANDOM_BYTES).toString('base64').length;
+
+const TEMPORARY_PREFIX = '.secret-key-';
 
 /**
  * Returns the installation's secret key. The first start creates it in the data directory, readable only by its owner. The
@@ -15,6 +18,8 @@ const KEY_LENGTH = Buffer.alloc(RANDOM_BYTES).toString('base64').length;
  */
 export async function loadOrCreateSecretKey(dataDir: string): Promise<Buffer> {
   const path = join(dataDir, 'secret-key');
+  // What a process that was killed while it created the key has left.
+  await removeStaleFiles(dataDir, (name) => name.startsWith(TEMPORARY_PREFIX)).catch(() => 0);
   const key = (await readKey(path)) ?? (await createKey(dataDir, path));
   if (key.length >= KEY_LENGTH) return key;
   throw new ConfigInvalid(
@@ -33,7 +38,7 @@ async function readKey(path: string): Promise<Buffer | null> {
 }
 
 async function createKey(dataDir: string, path: string): Promise<Buffer> {
-  const temporaryPath = join(dataDir, `.secret-key-${newId()}`);
+  const temporaryPath = join(dataDir, `${TEMPORARY_PREFIX}${newId()}`);
   await mkdir(dataDir, { recursive: true });
   try {
     const text = `${randomBytes(RANDOM_BYTES).toString('base64')}\n`;

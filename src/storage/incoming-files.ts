@@ -12,7 +12,7 @@ const CHECK_TIMEOUT_MS = 5_000;
 const CLEAN_UP_TIMEOUT_MS = 300_000;
 /** With less, one or two images would fill the disk and stop a database on the same disk. */
 const MIN_FREE_BYTES = 100 * 1024 * 1024;
-/** Far longer than any download or upload takes, so older files were left by a process that has died. */
+/** Far longer than writing any file takes, so older ones were left by a process that has died. */
 const STALE_AFTER_MS = 3_600_000;
 
 /** A folder of temporary files on their way into a store. Instances may share it. */
@@ -40,28 +40,44 @@ export class IncomingFiles {
   /** Removes files that have not been written to for an hour, and returns their number. */
   async cleanUp(): Promise<number> {
     return translateDiskErrors(async () => {
-      let removed = 0;
-      const nowMs = await this.fileSystemTimeMs();
-      for await (const entry of await opendir(this.directory)) {
-        const path = join(this.directory, entry.name);
-        const { mtimeMs } = (await stat(path).catch(nullIfNotFound)) ?? { mtimeMs: Infinity };
-        if (!entry.isFile() || nowMs - mtimeMs < STALE_AFTER_MS) continue;
-        await rm(path, { force: true });
-        removed += 1;
-      }
-      return removed;
+      // Throws if the folder cannot be used.
+      await this.createPath();
+      return removeStaleFiles(this.directory, () => true);
     }, CLEAN_UP_TIMEOUT_MS);
   }
+}
 
-  /** The time that a file written now gets. A shared folder has the clock of its server, or of each instance that writes to it. */
-  private async fileSystemTimeMs(): Promise<number> {
-    const path = await this.createPath();
-    try {
-      await writeFile(path, '');
-      return (await stat(path)).mtimeMs;
-    } finally {
-      await rm(path, { force: true });
-    }
+/**
+ * Removes the temporary files of a folder that have not been written to for an hour, and returns their number. Others may be
+ * in use by another process. Does nothing if the folder does not exist.
+ */
+export async function removeStaleFiles(
+  directory: string,
+  isTemporary: (name: string) => boolean,
+): Promise<number> {
+  const folder = await opendir(directory).catch(nullIfNotFound);
+  if (!folder) return 0;
+  const temporary: { path: string; mtimeMs: number }[] = [];
+  for await (const entry of folder) {
+    const path = join(directory, entry.name);
+    const stats = entry.isFile() && isTemporary(entry.name) ? await stat(path).catch(nullIfNotFound) : null;
+    if (stats) temporary.push({ path, mtimeMs: stats.mtimeMs });
+  }
+  if (temporary.length === 0) return 0;
+  const staleBefore = (await fileSystemTimeMs(directory)) - STALE_AFTER_MS;
+  const stale = temporary.filter(({ mtimeMs }) => mtimeMs <= staleBefore);
+  for (const { path } of stale) await rm(path, { force: true });
+  return stale.length;
+}
+
+/** The time that a file written now gets. A shared folder has the clock of its server, or of each instance that writes to it. */
+async function fileSystemTimeMs(directory: string): Promise<number> {
+  const path = join(directory, `${newId()}.tmp`);
+  try {
+    await writeFile(path, '');
+    return (await stat(path)).mtimeMs;
+  } finally {
+    await rm(path, { force: true });
   }
 }
 

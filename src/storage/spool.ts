@@ -2,10 +2,11 @@ import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promis
 import { dirname, join, resolve } from 'node:path';
 import { singleFlight, SingleFlights } from '../core/primitives/async.js';
 import { DiskOperations } from './disk-operations.js';
-import { nullIfNotFound } from './incoming-files.js';
+import { nullIfNotFound, removeStaleFiles } from './incoming-files.js';
 import { syncDirectory } from './sync-to-disk.js';
 
 const SUFFIX = '.json';
+const UNFINISHED_SUFFIX = '.tmp';
 
 /** Bounds for what a spool keeps. */
 export interface SpoolLimits {
@@ -99,6 +100,13 @@ export class Spool {
     return text === null ? null : JSON.parse(text);
   }
 
+  /** Removes what a process that was killed has left of a value, after an hour. Returns the number of files. */
+  readonly cleanUp = singleFlight((): Promise<number> =>
+    this.disk.limit(
+      this.disk.start(() => removeStaleFiles(this.directory, (name) => name.endsWith(UNFINISHED_SUFFIX))),
+    ),
+  );
+
   private readonly listFiles = singleFlight(
     async (): Promise<string[]> =>
       (await this.disk.start(() => readdir(this.directory).catch(nullIfNotFound))) ?? [],
@@ -106,7 +114,7 @@ export class Spool {
 
   private async writeDurably(path: string, text: string): Promise<void> {
     await this.createDirectory();
-    const unfinishedPath = `${path}.tmp`;
+    const unfinishedPath = `${path}${UNFINISHED_SUFFIX}`;
     try {
       const file = await open(unfinishedPath, 'w');
       try {

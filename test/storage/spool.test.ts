@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -56,6 +56,17 @@ test('leaves no part of a value that the disk does not take, and no room is lost
   await rm(join(parent, 'new'));
   await spool.write('b', {});
   expect(await readdir(directory)).toEqual(['b.json']);
+});
+
+test('removes what killed processes left of values, after an hour, and no value', async () => {
+  const spool = new Spool(directory);
+  expect(await spool.cleanUp()).toBe(0);
+  await spool.write('a', {});
+  const old = new Date(Date.now() - 7_200_000);
+  for (const name of ['old.json.tmp', 'new.json.tmp']) await writeFile(join(directory, name), '{');
+  for (const name of ['old.json.tmp', 'a.json']) await utimes(join(directory, name), old, old);
+  expect(await spool.cleanUp()).toBe(1);
+  expect((await readdir(directory)).sort()).toEqual(['a.json', 'new.json.tmp']);
 });
 
 test('gives up a value that the disk does not deliver, and waits for each of them in one thread only', async () => {

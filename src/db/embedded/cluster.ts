@@ -30,9 +30,9 @@ export async function ensureCluster(options: ClusterOptions): Promise<string> {
         'folder away to begin with an empty database.',
     );
   }
+  await removeDrafts(dataDir);
   const password = await ensurePassword(paths.password);
   if (hasCluster) return password;
-  await removeStaleStagingDirs(dataDir);
   const stagingDir = join(dataDir, `${STAGING_PREFIX}${process.pid}-${randomBytes(4).toString('hex')}`);
   const cluster = join(stagingDir, 'cluster');
   try {
@@ -99,13 +99,14 @@ async function ensurePassword(path: string): Promise<string> {
   return password.trim();
 }
 
-/** Removes staging folders of processes that ended before they were complete. Their names contain the process ID. */
-async function removeStaleStagingDirs(dataDir: string): Promise<void> {
+/** What processes write before it is complete. The names contain the process ID. */
+const DRAFT_NAMES = [/^postgres-draft-(\d+)-[0-9a-f]{8}$/, /^postgres-password-(\d+)-[0-9a-f]{8}$/];
+
+/** Removes what processes left that ended before it was complete. A backup that an operator named like the password file stays. */
+async function removeDrafts(dataDir: string): Promise<void> {
   for (const name of await readdir(dataDir)) {
-    const pid = name.startsWith(STAGING_PREFIX)
-      ? Number.parseInt(name.slice(STAGING_PREFIX.length))
-      : undefined;
-    if (pid !== undefined && (pid === process.pid || !isProcessAlive(pid)))
+    const pid = Number(DRAFT_NAMES.map((pattern) => pattern.exec(name)?.[1]).find(Boolean) ?? 0);
+    if (pid > 0 && (pid === process.pid || !isProcessAlive(pid)))
       await rm(join(dataDir, name), { recursive: true, force: true });
   }
 }

@@ -6,6 +6,7 @@ import { EVENT_ACTORS } from '../../core/events/task-event.js';
 import { isId } from '../../core/primitives/ids.js';
 import { IMAGE_FORMATS, IMAGE_WIDTHS, type Image } from '../../core/images/image.js';
 import { originalKey, type StoreKey, variantKey } from '../../storage/image-store.js';
+import { type Spool } from '../../storage/spool.js';
 import { type Dependencies } from '../dependencies.js';
 
 /** Images that one statement reads. They are deleted one by one, each with its event. */
@@ -27,6 +28,8 @@ export interface RetentionDependencies extends Pick<
 > {
   /** Null: images are never deleted by age. */
   retentionDays: number | null;
+  /** Other folders with temporary files. Default: none. */
+  spools?: readonly Pick<Spool, 'cleanUp'>[];
 }
 
 /**
@@ -67,8 +70,18 @@ export class Retention {
 
   /** Removes temporary files that a crash left behind on this machine. */
   async removeTemporaryFiles(): Promise<void> {
-    const count = await this.deps.store.incoming.cleanUp();
-    if (count > 0) this.deps.log.info({ count }, 'removed temporary files that a crash had left behind');
+    const { store, spools = [], log } = this.deps;
+    let count = 0;
+    for (const spool of spools) {
+      try {
+        count += await spool.cleanUp();
+      } catch (error) {
+        // The spool works without it, and its disk may answer later.
+        log.error({ err: error }, 'temporary files in the spool could not be removed');
+      }
+    }
+    count += await store.incoming.cleanUp();
+    if (count > 0) log.info({ count }, 'removed temporary files that a crash had left behind');
   }
 
   /**

@@ -188,8 +188,15 @@ test('starts after a first start that was killed halfway, and removes its files'
   const draft = join(dataDir, 'postgres-draft-2147483646-ab12cd34');
   await mkdir(join(draft, 'cluster'), { recursive: true });
   await writeFile(join(draft, 'cluster', 'postgresql.conf'), 'half of it');
+  await writeFile(join(dataDir, 'postgres-password-2147483646-ab12cd34'), 'half of it');
+  // A backup of the operator.
+  await writeFile(join(dataDir, 'postgres-password-20261128'), 'kept');
   await start();
-  expect((await readdir(dataDir)).sort()).toEqual(['postgres', 'postgres-password']);
+  expect((await readdir(dataDir)).sort()).toEqual([
+    'postgres',
+    'postgres-password',
+    'postgres-password-20261128',
+  ]);
 });
 
 test('says what to do when the password is missing', async () => {

@@ -3,10 +3,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { HOSTILE_KINDS, type HostileTarget, type Hostility } from './hostile-kinds.js';
 
 const WRITE_INTERVAL_MS = 50;
-/** A service that refuses connections is not tried more often than this. */
-const REOPEN_DELAY_MS = 20;
+/** As often as a reverse proxy lets one client connect: see hostile.ts. */
+const REOPEN_DELAY_MS = 1_000;
 
-/** Keeps connections open that misbehave, of all kinds in turn. Each is opened again when the service has closed it. */
+/**
+ * Keeps connections open that misbehave, of all kinds in turn. Each is opened again a second after the service has closed it, and not
+ * all in the same moment.
+ */
 export class HostileConnections {
   private readonly opened = new Map<string, number>();
   private readonly open = new Set<Socket>();
@@ -38,7 +41,7 @@ export class HostileConnections {
       if (!hostility) return;
       this.opened.set(kind, (this.opened.get(kind) ?? 0) + 1);
       await this.connectOnce(hostility);
-      await pause(REOPEN_DELAY_MS);
+      await pause(REOPEN_DELAY_MS * (0.5 + Math.random()));
     }
   }
 

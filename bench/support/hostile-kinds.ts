@@ -33,10 +33,14 @@ const UNFINISHED_JSON_BYTES = 1_000_000;
 const TEXT_FRAME = 0x81;
 const PING_FRAME = 0x89;
 const LONG_PAYLOAD_BYTES = 60_000;
+const bomb = (windowBits: number) =>
+  brotliCompressSync(Buffer.alloc(256 * 1024 * 1024, ' '), {
+    params: { [constants.BROTLI_PARAM_QUALITY]: 5, [constants.BROTLI_PARAM_LGWIN]: windowBits },
+  });
 /** Decompresses to a million times its size. */
-const BOMB = brotliCompressSync(Buffer.alloc(256 * 1024 * 1024, ' '), {
-  params: { [constants.BROTLI_PARAM_QUALITY]: 5, [constants.BROTLI_PARAM_LGWIN]: 24 },
-});
+const BOMB = bomb(22);
+/** Brotli's largest window. */
+const LARGE_WINDOW_BOMB = bomb(24);
 const LARGE_QUERY = { query: getIntrospectionQuery() };
 const SUBSCRIPTION = { query: 'subscription { taskEvents { id data task { id prompt } } }' };
 
@@ -138,6 +142,33 @@ export const HOSTILE_KINDS: Readonly<Record<string, HostileKind>> = {
     apiKey === null
       ? null
       : { opening: '', more: () => postBody('/graphql', BOMB, ['Content-Encoding: br', ...bearer(apiKey)]) },
+  'compressed body with a large window': ({ apiKey }) =>
+    apiKey === null
+      ? null
+      : {
+          opening: '',
+          more: () => postBody('/graphql', LARGE_WINDOW_BOMB, ['Content-Encoding: br', ...bearer(apiKey)]),
+        },
+  'compressed body that never ends': ({ apiKey }) =>
+    apiKey === null
+      ? null
+      : {
+          opening: Buffer.concat([
+            Buffer.from(post('/graphql', UNFINISHED_JSON_BYTES, ['Content-Encoding: br', ...bearer(apiKey)])),
+            LARGE_WINDOW_BOMB,
+          ]),
+        },
+  'body in small pieces': ({ apiKey }) =>
+    apiKey === null
+      ? null
+      : {
+          opening: head('POST /graphql', [
+            'Content-Type: application/json',
+            'Transfer-Encoding: chunked',
+            ...bearer(apiKey),
+          ]),
+          more: () => '1\r\nx\r\n'.repeat(CHUNK.length / 6),
+        },
   'body at /graphql': ({ apiKey }) =>
     apiKey === null
       ? null
@@ -174,6 +205,37 @@ export const HOSTILE_KINDS: Readonly<Record<string, HostileKind>> = {
           opening: initialize(apiKey),
           more: () => message({ id: guess(), type: 'subscribe', payload: LARGE_QUERY }),
           neverReads: true,
+        },
+  'introspection queries that differ': ({ apiKey }) =>
+    apiKey === null
+      ? null
+      : {
+          opening: '',
+          more: () =>
+            postBody(
+              '/graphql',
+              JSON.stringify({ query: LARGE_QUERY.query.replace(/\w*Query\b/, `q${guess()}`) }),
+              bearer(apiKey),
+            ),
+        },
+  'message that never ends': ({ apiKey }) =>
+    apiKey === null
+      ? null
+      : {
+          opening: Buffer.concat([initialize(apiKey), frame(TEXT_FRAME, 'x', LONG_PAYLOAD_BYTES)]),
+          more: () => 'x'.repeat(500),
+        },
+  'large subscriptions': ({ apiKey }) =>
+    apiKey === null
+      ? null
+      : {
+          opening: initialize(apiKey),
+          more: () =>
+            message({
+              id: guess(),
+              type: 'subscribe',
+              payload: { ...SUBSCRIPTION, variables: { unused: 'x'.repeat(LONG_PAYLOAD_BYTES) } },
+            }),
         },
   'subscription that is not read': ({ apiKey }) =>
     apiKey === null

@@ -4,6 +4,7 @@ import { type Duplex } from 'node:stream';
 import { createClientAddressReader } from '../core/access/client-address.js';
 import { createGraphqlOverHttp } from '../graphql/server/apollo.js';
 import { createContextFactory } from '../graphql/server/context.js';
+import { Introspection } from '../graphql/server/introspection.js';
 import { OperationCache } from '../graphql/server/operation-cache.js';
 import { buildExecutableSchema } from '../graphql/server/schema.js';
 import { OperationRunner } from '../graphql/server/operation-runner.js';
@@ -44,7 +45,8 @@ export async function startTransports(
   const createContext = createContextFactory(history, eventSubscriptions);
   const { maxOperationsPerRequest, ide, ...documentPolicy } = config.graphql;
   const operations = new OperationCache(schema, documentPolicy);
-  const graphqlServices = { schema, operations, createContext, rateLimits, log };
+  const introspection = new Introspection(schema);
+  const graphqlServices = { schema, operations, introspection, createContext, rateLimits, log };
   const graphql = await createGraphqlOverHttp({ ...graphqlServices, maxOperationsPerRequest });
   cleanups.push(() => graphql.stop());
   const operationRunner = new OperationRunner({ ...graphqlServices, eventSubscriptions });

@@ -145,12 +145,13 @@ export class QueryTooComplex extends appError('QUERY_TOO_COMPLEX', 400) {
   }
 }
 
-/** The request body exceeds the limit of its route. */
+/** The request body exceeds the limit of its route, or takes too much to read. */
 export class PayloadTooLarge extends appError('PAYLOAD_TOO_LARGE', 413) {
-  constructor(bytes: number) {
+  /** `message` is for a body that does not exceed `bytes` itself. */
+  constructor(bytes: number, message?: string) {
     const [divisor, unit] = bytes % 1_048_576 === 0 ? [1_048_576, 'MB'] : [1_024, 'kB'];
     const limit = bytes % divisor === 0 ? `${bytes / divisor} ${unit}` : `${bytes} bytes`;
-    super(`The body is larger than ${limit}, the limit of this route. Send a smaller one.`);
+    super(message ?? `The body is larger than ${limit}, the limit of this route. Send a smaller one.`);
   }
 }
 

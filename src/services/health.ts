@@ -37,6 +37,8 @@ export interface HealthDependencies extends Pick<
 /** Provides the body of `/readyz`. */
 export class Health {
   private isDraining = false;
+  /** Shared by requests at the same time, because anyone may send them. */
+  private readonly checkDatabase = singleFlight(() => healthOf(() => this.deps.ping()));
   /** Cached, because a check writes a file or sends a request that the bucket's provider may bill. */
   private readonly checkStore = cachedFor(STORE_CHECK_TTL_MS, () =>
     healthOf(() => this.deps.store.assertWritable()),
@@ -73,8 +75,8 @@ export class Health {
 
   /** Whether this instance can work, with the health of each component. */
   async readiness() {
-    const { eventLog, ping, worker, upstreamGate } = this.deps;
-    const components: Record<string, ComponentHealth> = { database: await healthOf(ping) };
+    const { eventLog, worker, upstreamGate } = this.deps;
+    const components: Record<string, ComponentHealth> = { database: await this.checkDatabase() };
     for (const [name, stalledMs] of Object.entries({ ...eventLog.stalledMs, ...worker?.stalledMs }))
       components[name] = progressOf(stalledMs);
     if (worker && !worker.isRunning) components.queue = { ok: false, error: 'the queue has stopped' };

@@ -24,6 +24,8 @@ export interface QueryLimits {
   cost: number;
 }
 
+/** For a document that reads the schema. Each alias can repeat thousands of fields, which the cost does not count. */
+const MAX_INTROSPECTION_ALIASES = 2;
 /** Nesting of lists and objects in the variables. `metadata` needs a few levels. */
 const MAX_VARIABLE_DEPTH = 32;
 
@@ -33,6 +35,7 @@ interface DocumentMetrics {
   aliases: number;
   directives: number;
   rootFields: number;
+  isIntrospecting: boolean;
 }
 
 /**
@@ -69,6 +72,8 @@ export function checkDocumentLimits(document: DocumentNode, limits: QueryLimits)
       sum.rootFields += isField ? 1 : inner.rootFields;
       sum.aliases += inner.aliases + (isField && selection.alias ? 1 : 0);
       sum.directives += inner.directives + (selection.directives?.length ?? 0);
+      sum.isIntrospecting ||=
+        inner.isIntrospecting || (isField && /^__(schema|type)$/.test(selection.name.value));
     }
     return sum;
   };
@@ -83,6 +88,12 @@ export function checkDocumentLimits(document: DocumentNode, limits: QueryLimits)
         : measureSelectionSet('selectionSet' in definition ? definition.selectionSet : undefined);
     assertWithinLimit(limits.depth, metrics.depth, 'levels of fields');
     assertWithinLimit(limits.aliases, metrics.aliases, 'aliases');
+    if (metrics.isIntrospecting)
+      assertWithinLimit(
+        MAX_INTROSPECTION_ALIASES,
+        metrics.aliases,
+        'aliases in a document that reads the schema',
+      );
     assertWithinLimit(limits.directives, metrics.directives + countDirectives(definition), 'directives');
     assertWithinLimit(limits.cost, metrics.fields, 'fields');
     if (definition.kind === Kind.OPERATION_DEFINITION)
@@ -109,7 +120,7 @@ export function assertWithinLimit(limit: number, actual: number, unit: string): 
 }
 
 function emptyMetrics(): DocumentMetrics {
-  return { depth: 0, fields: 0, aliases: 0, directives: 0, rootFields: 0 };
+  return { depth: 0, fields: 0, aliases: 0, directives: 0, rootFields: 0, isIntrospecting: false };
 }
 
 function countDirectives(definition: DefinitionNode): number {

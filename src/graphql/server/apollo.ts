@@ -14,6 +14,7 @@ import { checkComplexity } from '../limits/complexity-check.js';
 import { type Context, type ContextFactory } from './context.js';
 import { createErrorFormatter } from './format-error.js';
 import { createDocumentStore, PersistedQueries } from './apollo-caches.js';
+import { type Introspection, introspectionPlugin, serializeResult } from './introspection.js';
 import { type OperationCache } from './operation-cache.js';
 import { type ReadRequest, RequestReader } from './request-reader.js';
 
@@ -39,6 +40,7 @@ interface GraphqlResponse {
 export interface GraphqlOverHttpServices {
   schema: GraphQLSchema;
   operations: OperationCache;
+  introspection: Introspection;
   createContext: ContextFactory;
   rateLimits: RateLimits;
   maxOperationsPerRequest: number;
@@ -59,6 +61,7 @@ export async function createGraphqlOverHttp(services: GraphqlOverHttpServices) {
     parseOptions: { maxTokens: limits.tokens },
     documentStore: createDocumentStore(operations),
     persistedQueries: { cache: persistedQueries },
+    stringifyResult: (result) => `${serializeResult(result)}\n`,
     includeStacktraceInErrorResponses: false,
     stopOnTerminationSignals: false,
     formatError: createErrorFormatter(log),
@@ -66,6 +69,7 @@ export async function createGraphqlOverHttp(services: GraphqlOverHttpServices) {
       ApolloServerPluginLandingPageDisabled(),
       ApolloServerPluginUsageReportingDisabled(),
       ApolloServerPluginCacheControlDisabled(),
+      introspectionPlugin(services.introspection),
     ],
     logger: log,
   });

@@ -49,6 +49,7 @@ export interface DocumentPolicy {
 /** A valid document and the operation selected in it. */
 export interface PreparedOperation {
   document: DocumentNode;
+  operation: OperationDefinitionNode;
   type: OperationTypeNode;
   cost: number;
   /** Variable that is used only as `after` of the subscribed field. Null if there is none. */
@@ -102,7 +103,7 @@ export class OperationCache {
     checkVariableLimits(variables, this.policy.limits);
     const cost = costOf(variables ?? {});
     assertWithinLimit(this.policy.limits.cost, cost, 'cost points');
-    return { document, type: operation.operation, cost, afterVariable };
+    return { document, operation, type: operation.operation, cost, afterVariable };
   }
 
   /** Finds a cached document by the hexadecimal SHA-256 of its text. */

@@ -21,14 +21,15 @@ import {
 } from '../../services/events/event-subscriptions.js';
 import { type Context, type ContextFactory } from './context.js';
 import { createErrorFormatter, type FormatError } from './format-error.js';
+import { type Introspection, serializeResult } from './introspection.js';
 import { type OperationCache, type OperationRequest, type PreparedOperation } from './operation-cache.js';
 
 /** Outcome of starting an operation. */
 export type StartResult =
   /** The operation is invalid, or it is a mutation that must be sent by POST. Nothing was executed. */
   | { errors: GraphQLFormattedError[]; isPostRequired?: true }
-  /** The only result: of a query, a mutation, or a rejected subscription. */
-  | { result: FormattedExecutionResult }
+  /** The only result, as JSON: of a query, a mutation, or a rejected subscription. */
+  | { result: string }
   /** A subscription runs. The sink gets each result as JSON until it completes or `unsubscribe` is called. */
   | { unsubscribe: () => void };
 
@@ -43,6 +44,7 @@ export interface StartOptions extends Partial<Pick<Context, 'idempotencyKey' | '
 export interface OperationRunnerServices {
   schema: GraphQLSchema;
   operations: OperationCache;
+  introspection: Introspection;
   createContext: ContextFactory;
   eventSubscriptions: EventSubscriptions;
   rateLimits: RateLimits;
@@ -80,11 +82,14 @@ export class OperationRunner {
     request: OperationRequest,
     { caller, sink, isReadOnly = false, idempotencyKey, traceId }: StartOptions,
   ): Promise<StartResult> {
-    const { schema, operations, createContext, eventSubscriptions, rateLimits } = this.services;
+    const { schema, operations, introspection, createContext, eventSubscriptions, rateLimits } =
+      this.services;
     const rateLimit = await rateLimits.countRequests(caller, 1);
     const operation = operations.prepare(request);
     if ('errors' in operation) return { errors: this.formatErrors(operation.errors) };
     if (isReadOnly && operation.type === OperationTypeNode.MUTATION) return MUTATION_WITHOUT_POST;
+    const introspected = await introspection.resultOf({ ...request, ...operation });
+    if (introspected) return { result: serializeResult(introspected) };
     const args: ExecutionArgs = {
       schema,
       document: operation.document,
@@ -117,7 +122,7 @@ export class OperationRunner {
     const { errors = [] } = result;
     return errors.some(({ path }) => !path)
       ? { errors: this.formatErrors(errors) }
-      : { result: this.formatResult(result) };
+      : { result: serializeResult(this.formatResult(result)) };
   }
 
   private formatResult({ errors, ...result }: ExecutionResult): FormattedExecutionResult {

@@ -17,10 +17,15 @@ import { SocketBacklog } from './socket-backlog.js';
 /** A web page needs a handful. Each one uses memory while it is open. */
 const MAX_OPERATIONS_PER_CONNECTION = 100;
 const TOO_MANY_OPERATIONS = `This connection has reached its limit of ${MAX_OPERATIONS_PER_CONNECTION} open operations. Complete some, or subscribe to the whole workspace with taskEvents.`;
+/** What the messages of all its open operations may have together. Subscriptions keep their variables. */
+const MAX_OPERATION_BYTES = 128 * 1024;
+const OPERATIONS_TOO_LARGE = `The open operations of this connection are larger than ${MAX_OPERATION_BYTES} bytes together. Complete some, or send less in their variables.`;
 /** Long enough for thousands of clients that reconnect at once and wait for each other. */
 const INIT_TIMEOUT_MS = 10_000;
 
 interface RunningOperation {
+  /** Length of the message that started it. */
+  messageBytes: number;
   /** Null while the operation starts, and for queries and mutations. */
   unsubscribe: (() => void) | null;
 }
@@ -116,7 +121,7 @@ export class WebSocketSession {
       case MessageType.Pong:
         break;
       case MessageType.Subscribe:
-        void this.subscribe(message.id, message.payload);
+        void this.subscribe(message.id, message.payload, text.length);
         break;
       case MessageType.Complete:
         this.operations.get(message.id)?.unsubscribe?.();
@@ -150,12 +155,15 @@ export class WebSocketSession {
     }
   }
 
-  private async subscribe(id: string, request: OperationRequest): Promise<void> {
+  private async subscribe(id: string, request: OperationRequest, messageBytes: number): Promise<void> {
     if (!this.caller) return this.close(CLOSE_FRAMES.unauthorized);
     if (this.operations.has(id)) return this.close(CLOSE_FRAMES.subscriberAlreadyExists);
     if (this.operations.size >= MAX_OPERATIONS_PER_CONNECTION)
       return this.reject(id, new TooManyConnections(TOO_MANY_OPERATIONS));
-    const operation: RunningOperation = { unsubscribe: null };
+    let openBytes = messageBytes;
+    for (const open of this.operations.values()) openBytes += open.messageBytes;
+    if (openBytes > MAX_OPERATION_BYTES) return this.reject(id, new TooManyConnections(OPERATIONS_TOO_LARGE));
+    const operation: RunningOperation = { messageBytes, unsubscribe: null };
     this.operations.set(id, operation);
     // The client may complete the operation in the meantime, and even start another one with its ID.
     const isCurrent = () => this.operations.get(id) === operation;
@@ -182,7 +190,7 @@ export class WebSocketSession {
     this.operations.delete(id);
     if ('error' in result) return this.reject(id, result.error);
     if ('errors' in result) return this.send({ id, type: MessageType.Error, payload: result.errors });
-    this.send({ id, type: MessageType.Next, payload: result.result });
+    this.backlog.send(`${nextMessagePrefix(id)}${result.result}}`);
     this.complete(id);
   }
 
@@ -194,6 +202,11 @@ export class WebSocketSession {
   }
 }
 
+/** A message with a result of an operation, up to the result. */
+function nextMessagePrefix(id: string): string {
+  return `{"id":${JSON.stringify(id)},"type":"${MessageType.Next}","payload":`;
+}
+
 /** Sends the results of one subscription. Everything but the payload is serialized when it starts. */
 class WebSocketSink implements EventSink {
   private readonly prefix: string;
@@ -202,7 +215,7 @@ class WebSocketSink implements EventSink {
     private readonly session: WebSocketSession,
     private readonly id: string,
   ) {
-    this.prefix = `{"id":${JSON.stringify(id)},"type":"next","payload":`;
+    this.prefix = nextMessagePrefix(id);
   }
 
   get bufferedBytes(): number {

@@ -1,4 +1,5 @@
 import { type IncomingMessage } from 'node:http';
+import { type Socket } from 'node:net';
 import { type Duplex } from 'node:stream';
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL, handleProtocols } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -6,10 +7,14 @@ import { type GetClientAddress } from '../../core/access/client-address.js';
 import { isOriginAllowed, type OriginRule } from '../../core/access/origins.js';
 import { type EventSubscriptions } from '../../services/events/event-subscriptions.js';
 import { CLOSE_FRAMES } from './close-frames.js';
+import { UnfinishedMessages } from './unfinished-messages.js';
 import { WebSocketSession, type WebSocketServices } from './websocket-session.js';
 
 /** Limit for each message of a client. The largest ones hold a document and its variables. */
 const MAX_MESSAGE_BYTES = 64 * 1024;
+/** Pieces of a message, in the protocol and as they arrive. Each takes some hundred bytes, even if it has one. Browsers send one. */
+const MAX_FRAGMENTS = 64;
+const MAX_BUFFERED_CHUNKS = 1_024;
 /** Below the idle timeouts of proxies, which are 60 s and sometimes 15 s. A client without a pong by the next ping is disconnected. */
 const KEEP_ALIVE_MS = 12_000;
 /** Sockets that have not answered the close frame by then are terminated. */
@@ -34,10 +39,13 @@ export function createGraphqlOverWebSocket(
   const server = new WebSocketServer({
     noServer: true,
     maxPayload: MAX_MESSAGE_BYTES,
+    maxFragments: MAX_FRAGMENTS,
+    maxBufferedChunks: MAX_BUFFERED_CHUNKS,
     perMessageDeflate: false,
     handleProtocols: (protocols) => handleProtocols(protocols),
   });
   server.on('error', (error) => log.warn({ err: error }, 'WebSocket server error'));
+  const unfinishedMessages = new UnfinishedMessages();
   const awaitingPong = new WeakSet<WebSocket>();
   const accept = (socket: WebSocket, duplex: Duplex, clientAddress: string | null) => {
     socket.on('error', (error) => log.debug({ error: error.message }, 'WebSocket connection error'));
@@ -45,7 +53,16 @@ export function createGraphqlOverWebSocket(
       socket.close(CLOSE_FRAMES.subprotocolNotAcceptable.code, CLOSE_FRAMES.subprotocolNotAcceptable.reason);
       return;
     }
-    new WebSocketSession({ socket, duplex, clientAddress }, services);
+    new WebSocketSession(
+      { socket, duplex, clientAddress },
+      {
+        ...services,
+        onAcknowledged: (acknowledged) => {
+          services.onAcknowledged(acknowledged);
+          unfinishedMessages.watch(socket, acknowledged as Socket);
+        },
+      },
+    );
     socket.on('pong', () => awaitingPong.delete(socket));
   };
   /** The bytes that a client had not read at the last ping, if it is not read from because of them: see SocketBacklog. */
@@ -76,6 +93,7 @@ export function createGraphqlOverWebSocket(
     },
     stop: async () => {
       clearInterval(keepAliveTimer);
+      unfinishedMessages.stop();
       await eventSubscriptions.flush();
       const closed = [...server.clients].map(
         (socket) => new Promise((resolve) => socket.once('close', resolve)),

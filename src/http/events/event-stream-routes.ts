@@ -24,7 +24,10 @@ interface StreamOperation {
   variables?: Record<string, unknown> | null;
 }
 
-/** Starts a GraphQL operation that sends its results to the sink, each as JSON. graphql/server/operation-runner.ts implements it. */
+/**
+ * Starts a GraphQL operation that returns its only result, or sends its results to the sink, each as JSON.
+ * graphql/server/operation-runner.ts implements it.
+ */
 export type StartOperation = (
   operation: StreamOperation,
   options: {
@@ -34,7 +37,7 @@ export type StartOperation = (
     idempotencyKey: string | null;
     traceId: string;
   },
-) => Promise<{ errors: object[]; isPostRequired?: true } | { result: object } | { unsubscribe: () => void }>;
+) => Promise<{ errors: object[]; isPostRequired?: true } | { result: string } | { unsubscribe: () => void }>;
 
 export interface EventStreamServices extends AuthServices {
   connections: OpenConnections;
@@ -132,7 +135,7 @@ export class EventStreamRoutes {
       if (isPostRequired) response.set('allow', 'POST');
       response.json({ errors });
     } else if ('result' in result) {
-      sink.send(JSON.stringify(result.result));
+      sink.send(result.result);
       sink.complete();
     } else {
       onClose(response, result.unsubscribe);

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import express, { type Router } from 'express';
@@ -44,11 +45,13 @@ const START_SCRIPT = `SwaggerUIBundle({ url: 'openapi.json', dom_id: '#page', va
 /** Serves `/openapi.json`, and Swagger UI for it at `/openapi`. */
 export function openapiRoutes(): Router {
   const router = express.Router({ strict: true });
-  const document = openapiDocument();
+  // Prepared, because anyone may request it.
+  const document = Buffer.from(JSON.stringify(openapiDocument()));
+  const etag = `"${hash('sha256', document, 'base64url')}"`;
   const root = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
 
   router.get('/openapi.json', (_request, response) => {
-    response.json(document);
+    response.type('json').set({ etag }).send(document);
   });
   router.get('/openapi', (_request, response) => {
     response.set('content-security-policy', CONTENT_SECURITY_POLICY).type('html').send(PAGE_HTML);

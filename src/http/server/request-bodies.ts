@@ -1,6 +1,10 @@
 import { type IncomingMessage } from 'node:http';
-import express, { type RequestHandler } from 'express';
-import { PayloadTooLarge } from '../../core/errors.js';
+import { Readable } from 'node:stream';
+import { promisify } from 'node:util';
+import { brotliDecompress, gunzip, inflate, type ZlibOptions } from 'node:zlib';
+import { Semaphore } from 'async-mutex';
+import express, { type Request, type RequestHandler } from 'express';
+import { AppError, BadRequest, PayloadTooLarge } from '../../core/errors.js';
 
 /** Bounds of one body, after decompression. A document and its variables, the same as over WebSocket. */
 export const MAX_STREAM_OPERATION_BYTES = 64 * 1024;
@@ -9,33 +13,59 @@ export const MAX_JSON_BYTES = 1024 * 1024;
 /** Far above the size of a result, which holds links and a prompt. */
 export const MAX_CALLBACK_BYTES = 10 * 1024 * 1024;
 /** Bound for the bodies of all requests together that have not ended. They usually end within milliseconds. */
-export const MAX_UNFINISHED_BYTES = 64 * 1024 * 1024;
+export const MAX_UNFINISHED_BYTES = 24 * 1024 * 1024;
+/** What a piece of a body takes besides its bytes. A client can send a piece for each byte. */
+const PIECE_BYTES = 512;
+/** Each takes up to MAX_CALLBACK_BYTES for its result, and what brotli looks back at. */
+export const MAX_DECOMPRESSIONS = 2;
+/**
+ * The largest window of a brotli body, which is also the default of most encoders. The decoder fills its window before it returns
+ * anything: 4 MB, whatever the bound of the body.
+ */
+const MAX_BROTLI_WINDOW_BITS = 22;
+/** Each piece of a result waits for a thread, and zlib's default is 16 kB. */
+const DECOMPRESSED_PIECE_BYTES = 64 * 1024;
+
+const MALFORMED =
+  'The request body cannot be decompressed. Correct it or its content-encoding, and send it again.';
+const LARGE_WINDOW = `The brotli window of the body is larger than ${MAX_BROTLI_WINDOW_BITS} bits. Compress it with a smaller window (\`lgwin\`), or with gzip.`;
+
+type Decompress = (compressed: Buffer, options: ZlibOptions) => Promise<Buffer>;
+
+/** By the header `content-encoding`. The parser refuses all others. */
+const DECOMPRESS: ReadonlyMap<string, Decompress> = new Map<string, Decompress>([
+  ['gzip', promisify(gunzip)],
+  ['deflate', promisify(inflate)],
+  ['br', decompressBrotli],
+]);
 
 /**
  * Parses the bodies of requests that were authenticated before, and bounds what they take in memory. If clients begin more
  * than MAX_UNFINISHED_BYTES without ending it, the request that began first is cut, so that a slow or hostile client delays
- * no other.
+ * no other. A compressed body is decompressed when it has ended, few at a time, because a decompressor that waits for its client
+ * keeps some megabytes.
  */
 export class RequestBodies {
   /** Bytes by request, the oldest first. */
   private readonly unfinished = new Map<IncomingMessage, number>();
+  private readonly decompressions = new Semaphore(MAX_DECOMPRESSIONS);
   private totalBytes = 0;
 
   constructor(private readonly maxUnfinishedBytes = MAX_UNFINISHED_BYTES) {}
 
-  /** Bytes of all requests that have not ended. */
+  /** What all requests take whose bodies have not ended, or are not decompressed. */
   get unfinishedBytes(): number {
     return this.totalBytes;
   }
 
   /** Middleware for JSON. `strict: false` also accepts values that are not objects or lists. */
   json(maxBytes: number, { strict = true } = {}): RequestHandler {
-    return this.bounded(maxBytes, express.json({ limit: maxBytes, strict }));
+    return this.bounded(maxBytes, express.json({ limit: maxBytes, strict, inflate: false }));
   }
 
   /** Middleware for a body of any type, as a Buffer. */
   raw(maxBytes: number): RequestHandler {
-    return this.bounded(maxBytes, express.raw({ type: () => true, limit: maxBytes }));
+    return this.bounded(maxBytes, express.raw({ type: () => true, limit: maxBytes, inflate: false }));
   }
 
   private bounded(maxBytes: number, parse: RequestHandler): RequestHandler {
@@ -49,25 +79,65 @@ export class RequestBodies {
       // The parser would report it as well, but only when the rest of the body has arrived.
       const refuse = () => finish(new PayloadTooLarge(maxBytes));
       if (Number(request.headers['content-length'] ?? 0) > maxBytes) return refuse();
-      this.track(request, maxBytes, refuse);
-      return parse(request, response, finish);
+      const decompress = DECOMPRESS.get(request.headers['content-encoding']?.toLowerCase() ?? '');
+      if (!decompress) {
+        this.track(request, maxBytes, refuse);
+        request.once('end', () => this.forget(request)).once('close', () => this.forget(request));
+        return parse(request, response, finish);
+      }
+      return this.readCompressed(request, maxBytes, decompress).then((body) => {
+        const decompressed = withBody(request, body);
+        return parse(decompressed, response, (error) => {
+          request.body = decompressed.body as unknown;
+          finish(error);
+        });
+      }, finish);
     };
   }
 
+  /** Throws PayloadTooLarge, ConnectionClosed, and BadRequest if the body is malformed. */
+  private async readCompressed(
+    request: IncomingMessage,
+    maxBytes: number,
+    decompress: Decompress,
+  ): Promise<Buffer> {
+    try {
+      const compressed = await new Promise<Buffer>((resolve, reject) => {
+        const pieces: Buffer[] = [];
+        const keep = (piece: Buffer) => void pieces.push(piece);
+        request.on('data', keep);
+        this.track(request, maxBytes, () => {
+          request.off('data', keep);
+          reject(new PayloadTooLarge(maxBytes));
+        });
+        request.once('end', () => resolve(Buffer.concat(pieces)));
+        request.once('close', () => reject(new ConnectionClosed()));
+      });
+      if (compressed.length === 0) return compressed;
+      return await this.decompressions.runExclusive(() =>
+        decompress(compressed, { maxOutputLength: maxBytes, chunkSize: DECOMPRESSED_PIECE_BYTES }),
+      );
+    } catch (error) {
+      if (error instanceof AppError || error instanceof ConnectionClosed) throw error;
+      if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE')
+        throw new PayloadTooLarge(maxBytes);
+      throw new BadRequest(MALFORMED, { cause: error });
+    } finally {
+      this.forget(request);
+    }
+  }
+
+  /** Counts what a request takes from now on, until it is forgotten. */
   private track(request: IncomingMessage, maxBytes: number, refuse: () => void): void {
     this.unfinished.set(request, 0);
     let received = 0;
-    // A compressed body can fill its bound with a few bytes.
-    if (request.headers['content-encoding']) this.add(request, maxBytes);
-    else
-      request.on('data', (chunk: Buffer) => {
-        received += chunk.length;
-        if (received <= maxBytes) return this.add(request, chunk.length);
-        // The parser has dropped what it had.
-        this.forget(request);
-        refuse();
-      });
-    request.once('end', () => this.forget(request)).once('close', () => this.forget(request));
+    request.on('data', (piece: Buffer) => {
+      received += piece.length;
+      if (received <= maxBytes) return this.add(request, piece.length + PIECE_BYTES);
+      // What it had was dropped.
+      this.forget(request);
+      refuse();
+    });
   }
 
   private add(request: IncomingMessage, bytes: number): void {
@@ -78,7 +148,7 @@ export class RequestBodies {
     for (const [oldest] of this.unfinished) {
       if (this.totalBytes <= this.maxUnfinishedBytes) return;
       this.forget(oldest);
-      oldest.destroy();
+      oldest.socket.destroy();
     }
   }
 
@@ -86,4 +156,33 @@ export class RequestBodies {
     this.totalBytes -= this.unfinished.get(request) ?? 0;
     this.unfinished.delete(request);
   }
+}
+
+function decompressBrotli(compressed: Buffer, { maxOutputLength, chunkSize }: ZlibOptions): Promise<Buffer> {
+  if (brotliWindowBits(compressed) > MAX_BROTLI_WINDOW_BITS)
+    throw new PayloadTooLarge(maxOutputLength ?? 0, LARGE_WINDOW);
+  return promisify(brotliDecompress)(compressed, { maxOutputLength, chunkSize });
+}
+
+/** RFC 7932, 9.1. A window below 18 bits counts as 17. */
+function brotliWindowBits([first = 0]: Buffer): number {
+  return 17 + (first & 1 ? (first >> 1) & 7 : 0);
+}
+
+/** The same as the parser reports for other bodies: see core/public-error.ts. */
+class ConnectionClosed extends Error {
+  readonly type = 'request.aborted';
+}
+
+/** The request with its body decompressed, for the parser. */
+function withBody({ headers }: IncomingMessage, body: Buffer): Request {
+  const request = {
+    headers: {
+      ...headers,
+      'content-encoding': 'identity',
+      'transfer-encoding': undefined,
+      'content-length': String(body.length),
+    },
+  };
+  return Object.assign(Readable.from([body]), request) as unknown as Request;
 }

@@ -1,5 +1,6 @@
 import { type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { type Socket } from 'node:net';
+import { stopParsing } from './pipelined-requests.js';
 
 /** What is read and discarded of a body after its request was answered. Above the limits of all routes but uploads. */
 const MAX_DISCARDED_BYTES = 32 * 1024 * 1024;
@@ -38,6 +39,7 @@ export class UnreadBodies {
       // The client has pipelined a request behind the last one that this connection serves.
       if (this.closing.has(socket)) {
         socket.destroy();
+        stopParsing(socket);
         return;
       }
       this.lastRequest.set(socket, request);

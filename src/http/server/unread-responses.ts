@@ -2,12 +2,12 @@ import { type IncomingMessage, type Server, type ServerResponse } from 'node:htt
 import { type Socket } from 'node:net';
 
 /** What one client may leave unread. Above the largest result, image or file that the service sends at once. */
-export const MAX_UNREAD_RESPONSE_BYTES = 32 * 1024 * 1024;
+export const MAX_UNREAD_RESPONSE_BYTES = 24 * 1024 * 1024;
 /** What all clients together may leave unread, over HTTP and WebSocket, except what PUSH_ALLOWANCE_BYTES allows. */
-export const MAX_UNREAD_BYTES_IN_ALL = 64 * 1024 * 1024;
+export const MAX_UNREAD_BYTES_IN_ALL = 32 * 1024 * 1024;
 /**
- * What each connection that events are pushed to may leave in addition. Broadcaster bounds pushed events at half of it and the
- * last event, and closes a slow connection with the cursor to resume from, so they must not get a connection cut here.
+ * What each connection that events are pushed to may leave in addition, as long as it accepts something every PROGRESS_MS.
+ * Broadcaster bounds pushed events at half of it and the last event, and closes a slow connection with the cursor to resume from.
  */
 export const PUSH_ALLOWANCE_BYTES = 2 * 1024 * 1024;
 /**
@@ -17,6 +17,8 @@ export const PUSH_ALLOWANCE_BYTES = 2 * 1024 * 1024;
 export const STALL_TIMEOUT_MS = 180_000;
 /** How long a client may stop in the middle of a request. */
 const PAUSE_TIMEOUT_MS = 30_000;
+/** An idle connection stays open longer than its client was told, so that no request is reset that crosses the end on its way. */
+const IDLE_GRACE_MS = 2_000;
 /** A client that has accepted something within this time is cut after those that have not. */
 const PROGRESS_MS = 5_000;
 const CHECK_INTERVAL_MS = 250;
@@ -27,6 +29,7 @@ const EVENT_STREAM = 'text/event-stream';
 export interface UnreadResponsesOptions {
   stallTimeoutMs?: number;
   pauseTimeoutMs?: number | undefined;
+  progressMs?: number;
   maxBytes?: number;
   maxBytesInAll?: number;
 }
@@ -55,11 +58,13 @@ export class UnreadResponses {
   private readonly connections = new Map<Socket, Connection>();
   private readonly timer = setInterval(() => this.check(), CHECK_INTERVAL_MS);
   private readonly stallTimeoutMs: number;
+  private readonly progressMs: number;
   private readonly maxBytes: number;
   private readonly maxBytesInAll: number;
 
   constructor(server: Server, options: UnreadResponsesOptions = {}) {
     this.stallTimeoutMs = options.stallTimeoutMs ?? STALL_TIMEOUT_MS;
+    this.progressMs = options.progressMs ?? PROGRESS_MS;
     this.maxBytes = options.maxBytes ?? MAX_UNREAD_RESPONSE_BYTES;
     this.maxBytesInAll = options.maxBytesInAll ?? MAX_UNREAD_BYTES_IN_ALL;
     server.on('connection', (socket: Socket) => {
@@ -75,11 +80,16 @@ export class UnreadResponses {
       const connection = this.connections.get(socket);
       if (connection) connection.isWebSocket = true;
     });
-    // Emitted after a time in which the client neither sent nor read anything.
+    // Emitted after a time in which the client neither sent nor read anything, and for an idle connection after `keepAliveTimeout`.
     server.timeout = options.pauseTimeoutMs ?? PAUSE_TIMEOUT_MS;
     server.on('timeout', (socket: Socket) => {
       // `check` cuts a client that does not read.
-      if (socket.writableLength === 0 && !this.waitsForUs(socket)) socket.destroy();
+      if (socket.writableLength > 0 || this.waitsForUs(socket)) return;
+      // A request may be on its way, or has arrived and was not read, because timers come first after a pause of the event loop.
+      const { bytesRead } = socket;
+      setTimeout(() => {
+        if (socket.bytesRead === bytesRead) socket.destroy();
+      }, IDLE_GRACE_MS).unref();
     });
   }
 
@@ -109,7 +119,8 @@ export class UnreadResponses {
         socket.destroy();
         continue;
       }
-      const bytes = unreadBytes - (isPushedTo(connection) ? PUSH_ALLOWANCE_BYTES : 0);
+      const makesProgress = now - (backlog.acceptedAt ?? backlog.since) < this.progressMs;
+      const bytes = unreadBytes - (makesProgress && isPushedTo(connection) ? PUSH_ALLOWANCE_BYTES : 0);
       if (bytes <= 0) continue;
       total += bytes;
       counted.push({ socket, bytes, backlog });
@@ -124,7 +135,7 @@ export class UnreadResponses {
       bytes,
       makesProgress:
         now - backlog.since < FIRST_PROGRESS_MS ||
-        (backlog.acceptedAt !== null && now - backlog.acceptedAt < PROGRESS_MS),
+        (backlog.acceptedAt !== null && now - backlog.acceptedAt < this.progressMs),
       // `writableLength` counts a write as a whole until its last byte is accepted.
       unreadBytes: socket.bytesWritten - backlog.acceptedBytes,
     }));

@@ -236,7 +236,7 @@ describe('bodies that have not ended', () => {
 
   test.each([
     ['sent in full but for one byte', '', 900_000],
-    ['compressed, whatever they have sent', 'content-encoding: gzip\r\n', 10],
+    ['compressed', 'content-encoding: gzip\r\n', 900_000],
   ])(
     'take a bounded part of memory if they are %s: the oldest are cut, others are read',
     async (_what, headers, length) => {

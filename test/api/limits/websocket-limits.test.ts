@@ -54,6 +54,27 @@ async function isAccepted(stream: EventSubscriptionStream): Promise<boolean> {
 }
 
 describe('WebSocket connections', () => {
+  test('a connection keeps messages of a bounded size for its open operations', async () => {
+    const socket = await openAcknowledged();
+    const query = 'subscription ($after: String) { taskEvents(after: $after) { id } }';
+    const payload = { query, variables: { unused: 'x'.repeat(60_000) } };
+    for (let n = 1; n <= 3; n += 1) socket.send({ type: 'subscribe', id: String(n), payload });
+    const { payload: errors } = await socket.waitForMessage('error', '3');
+    expect(errors).toMatchObject([{ extensions: { code: 'TOO_MANY_CONNECTIONS' } }]);
+    socket.send({ type: 'complete', id: '1' });
+    socket.send({ type: 'subscribe', id: 'again', payload });
+    await waitFor('an event for the new operation', async () => {
+      await insertEvent(sql, taskId, 'TASK_SUBMITTED');
+      return socket.messages.find(({ id }) => id === 'again')?.type === 'next';
+    });
+  });
+
+  test('a message in too many fragments closes its connection', async () => {
+    const socket = await openAcknowledged();
+    for (let n = 0; n < 100; n += 1) socket.socket.send('x', { fin: false });
+    expect((await socket.closed).code).toBe(1008);
+  });
+
   test('a connection runs 100 operations at a time, refuses one more, and accepts it after another completes', async () => {
     const socket = await openAcknowledged();
     for (let n = 1; n <= 101; n += 1) socket.subscribe(String(n));

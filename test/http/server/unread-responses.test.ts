@@ -126,7 +126,7 @@ describe('a response that its client does not read', () => {
 
   test('is cut when it is the largest of those that nobody reads', async () => {
     const sizes = [12 * MB, 30 * MB, 12 * MB];
-    const { request } = await start({ maxBytesInAll: 40 * MB }, (_request, response) => {
+    const { request } = await start({ maxBytes: 32 * MB, maxBytesInAll: 40 * MB }, (_request, response) => {
       response.end(Buffer.alloc(sizes.shift() ?? 0));
     });
     const ends: Socket[] = [];
@@ -177,7 +177,7 @@ describe('a connection that events are pushed to', () => {
     'is neither counted nor cut with as much as it may leave unread, if it is %s',
     async (_kind, headers) => {
       const pushed: Socket[] = [];
-      const options = { maxBytesInAll: 4 * MB };
+      const options = { maxBytesInAll: 4 * MB, progressMs: 60_000 };
       const { request, server } = await start(options, ({ url, socket }, response) => {
         response.setHeader('x-request-id', String(url));
         if (pushed.length === 8) return void response.end(LARGE);
@@ -198,6 +198,24 @@ describe('a connection that events are pushed to', () => {
     },
   );
 
+  test('is counted as a whole when it has accepted nothing for a while', async () => {
+    const options = { maxBytesInAll: 4 * MB, progressMs: 300 };
+    const { request, served, server } = await start(options, () => undefined);
+    server.on('upgrade', (_request, socket: Socket) => {
+      fill(
+        socket.on('error', () => undefined),
+        () => socket.write(CHUNK),
+      );
+    });
+    for (let n = 0; n < 8; n += 1) await request(UPGRADE);
+    await waitFor('some to be cut', () => served.some(({ destroyed }) => destroyed));
+    await waitFor('the rest to be within the bound', () => {
+      const left = served.filter(({ destroyed }) => !destroyed);
+      return left.reduce((sum, { writableLength }) => sum + writableLength, 0) <= options.maxBytesInAll;
+    });
+    expect(served.some(({ destroyed }) => !destroyed)).toBe(true);
+  });
+
   test('is counted with what it leaves in addition, such as results', async () => {
     const { request, served, server } = await start({ maxBytesInAll: 2 * LARGE.length }, () => undefined);
     server.on('upgrade', (_request, socket: Socket) => {
@@ -216,4 +234,33 @@ test('a client that stops in the middle of a body is cut', async () => {
   releases.push(() => client.destroy());
   client.write('POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n1');
   await waitFor('the client to be cut', () => served[0]?.destroyed);
+});
+
+describe('an idle connection', () => {
+  const REQUEST = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
+
+  async function openIdle() {
+    const { url, server } = await start({}, (_request, response) => void response.end('ok'));
+    server.keepAliveTimeout = 50;
+    const client = connect(Number(new URL(url).port), '127.0.0.1').on('error', () => undefined);
+    releases.push(() => client.destroy());
+    client.write(REQUEST);
+    await once(client, 'data');
+    return client;
+  }
+
+  test('gets an answer to a request that has arrived while the service was busy, however long that was', async () => {
+    const client = await openIdle();
+    client.write(REQUEST);
+    for (const start = performance.now(); performance.now() - start < 3_000;);
+    const [answer] = (await Promise.race([once(client, 'data'), once(client, 'close')])) as [unknown];
+    expect(String(answer)).toMatch(/^HTTP\/1.1 200 /);
+  });
+
+  test('is closed some time later than its client was told', async () => {
+    const client = await openIdle();
+    const start = performance.now();
+    await once(client.resume(), 'close');
+    expect(performance.now() - start).toBeGreaterThan(1_500);
+  });
 });

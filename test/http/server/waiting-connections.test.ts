@@ -128,10 +128,16 @@ describe('requests that a client sends before it has read the responses', () => 
     expect(socket.destroyed).toBe(false);
   });
 
-  test('are not handled if there are too many, and the client is cut', async () => {
-    const { responses, open } = await startPipelined();
+  test('are not handled if there are too many: the client is cut, and what it has sent is not parsed', async () => {
+    const { responses, open, server } = await startPipelined();
+    let parsed = 0;
+    server.on('request', () => (parsed += 1));
     const socket = await open(REQUEST.repeat(MAX_PIPELINED_REQUESTS * 100));
     await waitFor('the client to be cut', () => socket.destroyed);
     expect(responses).toHaveLength(1);
+    // The one that is handled, those that wait, and the one that was too many.
+    expect(parsed).toBe(MAX_PIPELINED_REQUESTS + 2);
+    expect((await open(REQUEST)).destroyed).toBe(false);
+    await waitFor('the next client to be served', () => responses.length === 2);
   });
 });

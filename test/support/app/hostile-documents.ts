@@ -60,6 +60,14 @@ export const HOSTILE_DOCUMENTS: Record<string, HostileDocument> = {
   'a cyclic introspection query': {
     query: `{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }`,
   },
+  '3 aliases in an introspection query': {
+    query: `{ __schema { types { ${repeat(3, (n) => `a${n}: fields { name }`)} } } }`,
+    expectedMessage: /3 aliases in a document that reads the schema \(limit: 2\)/,
+  },
+  '3 introspection queries in one': {
+    query: `{ ${repeat(3, (n) => `a${n}: __schema { types { ...f } }`)} } fragment f on __Type { name }`,
+    expectedMessage: /aliases in a document/,
+  },
   '31 aliases': {
     query: `{ viewer { ${repeat(31, (n) => `a${n}: keyName`)} } }`,
     expectedMessage: /31 aliases \(limit: 30\)/,
@@ -165,7 +173,7 @@ export const HOSTILE_DOCUMENTS: Record<string, HostileDocument> = {
   },
   '30 introspections under aliases': {
     query: `{ ${repeat(30, (n) => `a${n}: __schema { types { name } }`)} }`,
-    expectedMessage: /top-level fields/,
+    expectedMessage: /30 aliases in a document/,
   },
 };
 

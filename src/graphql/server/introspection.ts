@@ -1,0 +1,179 @@
+import { hash } from 'node:crypto';
+import { type ApolloServerPlugin, type GraphQLResponse, HeaderMap } from '@apollo/server';
+import { Mutex } from 'async-mutex';
+import {
+  type DocumentNode,
+  execute,
+  type FormattedExecutionResult,
+  type GraphQLSchema,
+  Kind,
+  type OperationDefinitionNode,
+  type SelectionSetNode,
+  visit,
+} from 'graphql';
+import { LRUCache } from 'lru-cache';
+import { RateLimited } from '../../core/errors.js';
+import { type PublicError, toPublicError } from '../../core/public-error.js';
+import { toFormattedError } from './format-error.js';
+
+/** Limit for all kept results together. The whole schema has 150 kB. */
+const MAX_KEPT_CHARACTERS = 2 * 1024 * 1024;
+/** Introspection may take this part of the event loop, so that it delays no other request for long. */
+const MAX_SHARE = 0.1;
+/** What reading the whole schema takes at most, for operations whose own time is not known. */
+const ASSUMED_MS = 30;
+/** With MAX_SHARE, the last one waits for some seconds. */
+const MAX_WAITING = 16;
+const BUSY =
+  'There are too many introspection queries that wait. Try again later, or use the file schema.graphql.';
+const BUSY_RETRY_AFTER_MS = 5_000;
+
+/** How an operation uses introspection: not at all, for each of its fields, or beside other fields. */
+export type IntrospectionUse = 'none' | 'all' | 'some';
+
+/** An operation that is valid and whose limits were checked. */
+export interface IntrospectionOperation {
+  document: DocumentNode;
+  /** Apollo has none if the document has none with the name of the request, which it then reports itself. */
+  operation: OperationDefinitionNode | undefined;
+  query: string;
+  operationName?: string | null | undefined;
+  variables?: Record<string, unknown> | null | undefined;
+}
+
+/**
+ * Takes the place of `data` in a result whose JSON is known. The result of an introspection query is large, and always the same. So it is
+ * computed once, and kept as text.
+ */
+class KnownData {
+  [field: string]: unknown;
+
+  constructor(readonly resultText: string) {}
+}
+
+/** The JSON of a result. */
+export function serializeResult(result: FormattedExecutionResult): string {
+  const { data } = result;
+  return data instanceof KnownData ? data.resultText : JSON.stringify(result);
+}
+
+/**
+ * Answers introspection queries. Reading the whole schema takes tens of milliseconds, in which nothing else is served, so one runs at a
+ * time and all of them get a part of the event loop.
+ */
+export class Introspection {
+  private readonly known = new LRUCache<string, KnownData>({
+    maxSize: MAX_KEPT_CHARACTERS,
+    sizeCalculation: ({ resultText }) => resultText.length,
+  });
+  private readonly uses = new WeakMap<OperationDefinitionNode, IntrospectionUse>();
+  private readonly turns = new Mutex();
+  private waiting = 0;
+
+  constructor(private readonly schema: GraphQLSchema) {}
+
+  /**
+   * Returns the result of an operation that only introspects. For others it returns null, and so it does for one with invalid variables:
+   * they must be executed. Throws RateLimited when too many wait.
+   */
+  async resultOf(request: IntrospectionOperation): Promise<FormattedExecutionResult | null> {
+    const use = this.useOf(request);
+    if (use === 'none') return null;
+    if (use === 'some') return this.inTurn(() => null, ASSUMED_MS);
+    const { document, query, operationName, variables } = request;
+    const key = hash('sha256', JSON.stringify([query, operationName ?? null, variables ?? null]));
+    const known = this.known.get(key);
+    if (known) return { data: known };
+    return this.inTurn(() => {
+      const knownMeanwhile = this.known.get(key);
+      if (knownMeanwhile) return { data: knownMeanwhile };
+      const result = execute({ schema: this.schema, document, operationName, variableValues: variables });
+      if (result instanceof Promise || !result.data || result.errors) return null;
+      const data = new KnownData(JSON.stringify(result));
+      this.known.set(key, data);
+      return { data };
+    });
+  }
+
+  private useOf({ document, operation }: IntrospectionOperation): IntrospectionUse {
+    if (!operation) return 'none';
+    const known = this.uses.get(operation);
+    if (known) return known;
+    const use = introspectionUseOf(document, operation);
+    this.uses.set(operation, use);
+    return use;
+  }
+
+  /** Runs `work` when the loop has served others for long enough. */
+  private async inTurn<Result>(work: () => Result, assumedMs = 0): Promise<Result> {
+    if (this.waiting >= MAX_WAITING) throw new RateLimited(BUSY, BUSY_RETRY_AFTER_MS);
+    this.waiting += 1;
+    const release = await this.turns.acquire();
+    this.waiting -= 1;
+    const start = performance.now();
+    try {
+      return work();
+    } finally {
+      const tookMs = Math.max(assumedMs, performance.now() - start);
+      setTimeout(release, tookMs / MAX_SHARE).unref();
+    }
+  }
+}
+
+/** Answers the introspection queries that Apollo gets. It executes all other operations itself. */
+export function introspectionPlugin(introspection: Introspection): ApolloServerPlugin {
+  return {
+    requestDidStart: () =>
+      Promise.resolve({
+        responseForOperation: async ({ document, operation, source: query, request }) => {
+          const { operationName, variables } = request;
+          try {
+            const result = await introspection.resultOf({
+              document,
+              operation,
+              query,
+              operationName,
+              variables,
+            });
+            return result && toResponse(result);
+          } catch (error) {
+            const publicError = toPublicError(error);
+            return toResponse({ errors: [toFormattedError(publicError)] }, publicError);
+          }
+        },
+      }),
+  };
+}
+
+function toResponse(
+  singleResult: FormattedExecutionResult,
+  { status, headers = {} }: Partial<Pick<PublicError, 'status' | 'headers'>> = {},
+): GraphQLResponse {
+  const http = { headers: new HeaderMap(Object.entries(headers)), ...(status && { status }) };
+  return { http, body: { kind: 'single', singleResult } };
+}
+
+function introspectionUseOf(document: DocumentNode, operation: OperationDefinitionNode): IntrospectionUse {
+  let isUsed = false;
+  visit(document, {
+    Field: ({ name }) => {
+      isUsed ||= name.value === '__schema' || name.value === '__type';
+    },
+  });
+  if (!isUsed) return 'none';
+  return rootFieldNames(document, operation.selectionSet).every((name) => name.startsWith('__'))
+    ? 'all'
+    : 'some';
+}
+
+function rootFieldNames(document: DocumentNode, { selections }: SelectionSetNode): string[] {
+  return selections.flatMap((selection) => {
+    if (selection.kind === Kind.FIELD) return [selection.name.value];
+    if (selection.kind === Kind.INLINE_FRAGMENT) return rootFieldNames(document, selection.selectionSet);
+    const fragment = document.definitions.find(
+      (definition) =>
+        definition.kind === Kind.FRAGMENT_DEFINITION && definition.name.value === selection.name.value,
+    );
+    return fragment && 'selectionSet' in fragment ? rootFieldNames(document, fragment.selectionSet) : [];
+  });
+}

@@ -1,0 +1,129 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, request as httpRequest, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { brotliCompressSync, constants, deflateSync, gzipSync } from 'node:zlib';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { type Request, type Response } from 'express';
+import { toPublicError } from '../../../src/core/public-error.js';
+import { RequestBodies } from '../../../src/http/server/request-bodies.js';
+import { waitFor } from '../../support/wait-for.js';
+
+const MB = 1024 * 1024;
+const MAX_BYTES = MB;
+const BOUND = 4 * MB;
+const CONTENT = { prompt: 'a cat, 猫' };
+const BODY = Buffer.from(JSON.stringify(CONTENT));
+const compressBrotli = (body: Buffer, windowBits: number) =>
+  brotliCompressSync(body, {
+    params: { [constants.BROTLI_PARAM_QUALITY]: 5, [constants.BROTLI_PARAM_LGWIN]: windowBits },
+  });
+/** Decompresses to far more than its bound. */
+const BOMB = compressBrotli(Buffer.alloc(64 * MB, ' '), 22);
+
+const releases: (() => void)[] = [];
+afterEach(() => releases.splice(0).forEach((release) => release()));
+
+async function start() {
+  const bodies = new RequestBodies(BOUND);
+  const parse = bodies.json(MAX_BYTES);
+  const server = createServer((request: IncomingMessage, response: ServerResponse) => {
+    void parse(request as Request, {} as Response, (error?: unknown) => {
+      response.statusCode = error === undefined ? 200 : toPublicError(error).status;
+      response.end(JSON.stringify((request as Request).body ?? null));
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  releases.push(() => (server.closeAllConnections(), server.close()));
+  const { port } = server.address() as AddressInfo;
+  /** Sends a whole request. */
+  const post = async (body: Buffer, encoding: string) => {
+    const headers = { 'content-type': 'application/json', 'content-encoding': encoding };
+    const outgoing = httpRequest({ port, method: 'POST', headers, agent: false });
+    outgoing.end(body);
+    const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
+    return { status: response.statusCode, json: JSON.parse(await textOf(response)) as unknown };
+  };
+  /** Sends the beginning of a request with these headers. */
+  const begin = (headers: string, body: string | Buffer): Socket => {
+    const socket = connect(port, '127.0.0.1').on('error', () => undefined);
+    releases.push(() => socket.destroy());
+    socket.write(`POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n${headers}\r\n`);
+    socket.write(body);
+    return socket.resume();
+  };
+  return { bodies, post, begin };
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  let text = '';
+  for await (const piece of response.setEncoding('utf8')) text += String(piece);
+  return text;
+}
+
+describe('a compressed body', () => {
+  test.each([
+    ['gzip', gzipSync],
+    ['GZIP', gzipSync],
+    ['deflate', deflateSync],
+    ['br', brotliCompressSync],
+    ['identity', (body: Buffer) => body],
+  ])('with the encoding %s is read like any other', async (encoding, compress) => {
+    const { bodies, post } = await start();
+    expect(await post(compress(BODY), encoding)).toEqual({ status: 200, json: CONTENT });
+    expect(bodies.unfinishedBytes).toBe(0);
+  });
+
+  test.each([10, 15, 16, 17, 18, 22])('is read if its brotli window has %s bits', async (windowBits) => {
+    const { post } = await start();
+    expect((await post(compressBrotli(BODY, windowBits), 'br')).status).toBe(200);
+  });
+
+  test.each([23, 24])('is refused if its brotli window has %s bits', async (windowBits) => {
+    const { post } = await start();
+    expect((await post(compressBrotli(BODY, windowBits), 'br')).status).toBe(413);
+  });
+
+  test.each([
+    ['of an encoding that is not supported', BODY, 'zstd', 400],
+    ['that is not what its encoding says', BODY, 'gzip', 400],
+    ['that ends too early', gzipSync(BODY).subarray(0, -9), 'gzip', 400],
+    ['that is not JSON', gzipSync('{'), 'gzip', 400],
+    ['that decompresses to more than its bound', BOMB, 'br', 413],
+  ])('%s is refused', async (_what, body, encoding, status) => {
+    const { bodies, post } = await start();
+    expect((await post(body, encoding)).status).toBe(status);
+    expect(bodies.unfinishedBytes).toBe(0);
+  });
+
+  test('is not decompressed before it has ended: until then it takes what was sent of it', async () => {
+    const { bodies, begin } = await start();
+    const sent = BOMB.subarray(0, -1);
+    const headers = `content-encoding: br\r\ncontent-length: ${BOMB.length}\r\n`;
+    const sockets = Array.from({ length: 100 }, () => begin(headers, sent));
+    await waitFor('all to arrive', () => bodies.unfinishedBytes >= 100 * sent.length);
+    expect(bodies.unfinishedBytes).toBeLessThan(100 * (sent.length + 4_096));
+    for (const socket of sockets) socket.destroy();
+    await waitFor('nothing to be kept', () => bodies.unfinishedBytes === 0);
+  });
+
+  test('takes little memory, however many arrive at once', async () => {
+    const { post } = await start();
+    const before = process.memoryUsage.rss();
+    let most = before;
+    const timer = setInterval(() => (most = Math.max(most, process.memoryUsage.rss())), 5);
+    await Promise.all(Array.from({ length: 60 }, () => post(BOMB, 'br')));
+    clearInterval(timer);
+    // The clients take their part of it. Decompressing all at once takes 4 MB for each.
+    expect((most - before) / MB).toBeLessThan(120);
+  });
+});
+
+test('a body in small pieces takes more than its bytes', async () => {
+  const { bodies, begin } = await start();
+  const pieces = 1_000;
+  begin('transfer-encoding: chunked\r\n', '1\r\n \r\n'.repeat(pieces));
+  await waitFor('all to arrive', () => bodies.unfinishedBytes >= pieces * 500);
+  begin('transfer-encoding: chunked\r\n', '1\r\n \r\n'.repeat(10 * pieces));
+  await waitFor('the oldest to be cut', () => bodies.unfinishedBytes >= pieces * 500);
+  expect(bodies.unfinishedBytes).toBeLessThanOrEqual(BOUND);
+});

@@ -118,12 +118,13 @@ export class TaskRepository {
 
   /**
    * Puts a task back into the queue, for another submission after `retryDelayMs`, when the upstream certainly made nothing for it.
-   * False if that is after its deadline (`isUncounted`: if less than a second is left), or if this attempt was requeued before: the next one can be in progress by then.
+   * False if that is after its deadline (`isUncounted`: if less than a second is left), or if this attempt was requeued before: the
+   * next one can be in progress by then.
    */
   async requeue(
     { id, attempts }: Pick<Task, 'id' | 'attempts'>,
     retryDelayMs: number,
-    transition: Pick<TaskTransition<'SUBMIT_REJECTED'>, 'event' | 'isUncounted'>,
+    transition: Pick<TaskTransition<'SUBMIT_REJECTED'>, 'event' | 'isUncounted' | 'waitsUntilDeadline'>,
   ): Promise<boolean> {
     const requeued = await this.transitionTo(id, 'QUEUED', {
       ...transition,

@@ -51,6 +51,8 @@ export interface TaskTransition<Type extends EventType = EventType> {
    * before the deadline, and there is none after it.
    */
   isUncounted?: boolean;
+  /** Whether the task stays in the queue until it expires, and is not submitted any more. Needs `retryDelayMs`. */
+  waitsUntilDeadline?: boolean;
   /** The callback that causes the transition. It is saved with its verdict. */
   callback?: RawCallback;
   /** Makes the transition conditional on this being the latest submission attempt. */
@@ -83,7 +85,8 @@ export function transitionTaskSql({
       uncounted_attempts = uncounted_attempts + :uncountedIncrement,
       submission_id = ${submissionIdSql},
       -- A task that waits for the upstream is sent for the last time a second before its deadline.
-      not_before = CASE WHEN :uncountedIncrement > 0
+      not_before = CASE WHEN :waitsUntilDeadline::boolean THEN deadline_at
+                        WHEN :uncountedIncrement > 0
                         THEN least(now() + make_interval(secs => :retryDelayMs::bigint / 1000.0), deadline_at - interval '1 second')
                         ELSE now() + make_interval(secs => :retryDelayMs::bigint / 1000.0) END,
       submit_job_id = ${submitJobIdSql},
@@ -101,7 +104,7 @@ export function transitionTaskSql({
     ${taskSql} AND status = ANY(:fromStatuses::task_status[])
       -- An overdue task is not submitted, because it is about to expire.
       AND (:status::task_status <> 'SUBMITTING' OR deadline_at > now())
-      AND (:retryDelayMs::bigint IS NULL OR deadline_at > now() + CASE WHEN :uncountedIncrement > 0
+      AND (:retryDelayMs::bigint IS NULL OR :waitsUntilDeadline::boolean OR deadline_at > now() + CASE WHEN :uncountedIncrement > 0
              THEN interval '1 second' ELSE make_interval(secs => :retryDelayMs::bigint / 1000.0) END)
     RETURNING tasks.*
   ), image AS (
@@ -147,6 +150,7 @@ export function transitionParameters(status: TaskStatus, transition: TaskTransit
     isFinal: isFinal(status),
     expectedAttempt: transition.expectedAttempt ?? null,
     retryDelayMs: transition.retryDelayMs ?? null,
+    waitsUntilDeadline: transition.waitsUntilDeadline ?? false,
     failure: failure ? JSON.stringify(failure) : null,
     upstreamTaskId: transition.upstreamTaskId ?? null,
     upstreamTraceId: transition.upstreamTraceId ?? null,

@@ -93,7 +93,8 @@ export class Results {
   /**
    * Decides what follows a failed submission: another attempt, the end of the task, or UNCONFIRMED when it may have arrived.
    * When nothing was made, no amount stays uncertain, whatever has become of the task. With `waitMs`, the failure is not about
-   * the task, which waits for that time without losing an attempt, until its deadline. The last wait ends a second before that.
+   * the task, which waits for that time without losing an attempt, until its deadline. The last wait ends a second before that. If the upstream then refuses every submission, the task expires
+   * in the queue, and says why.
    */
   async applySubmitFailure(
     task: SubmittedTask,
@@ -110,8 +111,12 @@ export class Results {
     const rejected = { type: 'SUBMIT_REJECTED', actor, data: { attempt, code, message } } as const;
     const isUncounted = waitMs !== undefined;
     const delayMs = waitMs ?? error.retryAfterMs(attempt - task.uncountedAttempts);
-    if (delayMs !== null && (await this.deps.tasks.requeue(task, delayMs, { event: rejected, isUncounted })))
-      return;
+    if (delayMs !== null) {
+      const requeued = { event: rejected, isUncounted };
+      if (await this.deps.tasks.requeue(task, delayMs, requeued)) return;
+      const waiting = { ...requeued, waitsUntilDeadline: true };
+      if (error.backPressure && (await this.deps.tasks.requeue(task, delayMs, waiting))) return;
+    }
     const failed = await this.deps.tasks.transitionTo(taskId, 'FAILED', {
       // When this attempt was requeued before, its task may be queued or in the next attempt by now. It is UNCONFIRMED when
       // another run has taken this one for dead.

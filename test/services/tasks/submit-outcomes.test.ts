@@ -135,9 +135,9 @@ describe('a task that waits for the upstream', () => {
     { ...failure, code: 'UPSTREAM_UNREACHABLE' },
     { retryDelaysMs: [30_000] },
   );
-  const failWithDeadlineIn = async (seconds: number) => {
+  const failWithDeadlineIn = async (seconds: number, error = unreachable) => {
     await sql.query(`UPDATE tasks SET deadline_at = now() + make_interval(secs => $1)`, [seconds]);
-    await startProcess().applyFailure(task, unreachable, performance.now());
+    await startProcess().applyFailure(task, error, performance.now());
   };
 
   test('is sent once more, a second before its deadline, if its wait would end later', async () => {
@@ -160,6 +160,12 @@ describe('a task that waits for the upstream', () => {
   test('fails if less than a second is left', async () => {
     await failWithDeadlineIn(0.9);
     expect(await readTask()).toMatchObject({ status: 'FAILED' });
+  });
+
+  test('stays in the queue until its deadline if less than a second is left and every submission is refused', async () => {
+    await failWithDeadlineIn(0.9, refusals['a refusal because of the load']);
+    const { rows } = await sql.query('SELECT status, not_before = deadline_at AS "isOver" FROM tasks');
+    expect(rows).toEqual([{ status: 'QUEUED', isOver: true }]);
   });
 });
 

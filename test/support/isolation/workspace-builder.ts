@@ -181,6 +181,12 @@ export class WorkspaceBuilder {
     await resources.postCallback(late.prompt, resources.successBody(marker, 1));
     await resources.waitForTask(lateId, 'pending_late_images = 0 AND late_image_count = 1');
     await resources.waitForTask(editId, `status = 'SUCCEEDED' AND pending_images = 0`);
+    // Instead of bytes that cannot be decoded, and of many attempts to download.
+    await app.rows(
+      `UPDATE images SET decode_error = $2, lost_reason = $3, upstream_url = upstream_url || '?expires=4102444800'
+       WHERE task_id = $1`,
+      [lateId, marker(), marker()],
+    );
 
     await queryField(app, CREATE_UPLOAD, { input: { fileName: marker() } }, apiKey);
     const uploadedImageId = await resources.uploadImage(owner);

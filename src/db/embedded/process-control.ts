@@ -52,7 +52,10 @@ export class ProcessControl {
         ? ['tasklist', ['/FI', `PID eq ${pid}`, '/FO', 'CSV', '/NH']]
         : ['ps', ['-p', String(pid), '-o', 'comm=']];
     try {
-      const { stdout } = await promisify(execFile)(program, args, { windowsHide: true });
+      const { stdout } = await promisify(execFile)(program, args, {
+        env: postgresEnvironment(),
+        windowsHide: true,
+      });
       return stdout.toLowerCase().includes('postgres');
     } catch (error) {
       // An exit code is a number: `ps` knows no such process. Otherwise the program is missing or not allowed.

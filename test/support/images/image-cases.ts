@@ -69,7 +69,7 @@ async function wholeImages(): Promise<[string, Promise<Buffer>][]> {
   }
   add('png large', plain(5_000, 4_000).png());
   add('jpeg large', plain(5_000, 4_000).jpeg());
-  add('webp large', plain(4_000, 3_000).webp());
+  add('webp large', plain(2_000, 1_500).webp());
   add('gif large', plain(4_000, 3_000).gif());
   add('avif large', plain(2_000, 1_500).avif());
   add('webp lossless', noise().webp({ lossless: true }));

@@ -33,7 +33,12 @@ declare const WebAssembly: {
 export async function diffSchema(options: { databaseUrl: string; schemaFile: string }): Promise<string> {
   const files = [{ path: options.schemaFile, content: await readFile(options.schemaFile, 'utf8') }];
   const { SchemaEngine } = await loadEngine();
-  const pool = new Pool({ connectionString: options.databaseUrl, max: 1 });
+  // PostgreSQL prints the defaults of columns in the style of the session.
+  const pool = new Pool({
+    connectionString: options.databaseUrl,
+    options: '-c IntervalStyle=postgres -c DateStyle=ISO -c TimeZone=UTC',
+    max: 1,
+  });
   try {
     const factory = bindMigrationAwareSqlAdapterFactory(introspectingAdapter(pool));
     const engine = await SchemaEngine.new({ datamodels: undefined }, () => undefined, factory);

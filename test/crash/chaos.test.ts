@@ -37,7 +37,7 @@ test(
     try {
       expect(outcome).toMatchObject({
         ...{ bench: 'chaos', seed: 20260701, lost: 0, paidTwice: 0, doubleEnds: 0, imagesMissing: 0 },
-        ...{ acknowledged: 120, ended: 120, logFaults: 0, keyFaults: 0, ledgerDrift: 0, deliveryFaults: 0 },
+        ...{ acknowledged: 60, ended: 60, logFaults: 0, keyFaults: 0, ledgerDrift: 0, deliveryFaults: 0 },
       });
       expect(outcome).toHaveProperty('faults', expect.any(Number));
     } catch (error) {

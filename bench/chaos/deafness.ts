@@ -20,6 +20,8 @@ const SECONDS_SINCE_LAST_RUN = `
 export class DeafnessMeter {
   /** In seconds. */
   max = 0;
+  /** When the longest time ended, in Unix milliseconds. */
+  maxAt: number | null = null;
   /** When PostgreSQL answered, in Unix milliseconds. */
   readonly answerTimes: number[] = [];
 
@@ -42,12 +44,18 @@ export class DeafnessMeter {
         const row = rows?.[0];
         if (row) lastSeenAt = now;
         const idleSeconds = row ? row.seconds - INTERVAL_SECONDS : (now - lastSeenAt) / 1_000;
-        if (rows) this.max = Math.max(this.max, Math.min(idleSeconds, (now - answeringSince) / 1_000));
+        if (rows) this.add(Math.min(idleSeconds, (now - answeringSince) / 1_000), now);
       } else {
         answeringSince = null;
         lastSeenAt = Date.now();
       }
       await pause(SAMPLE_INTERVAL_MS);
     }
+  }
+
+  private add(seconds: number, at: number): void {
+    if (seconds <= this.max) return;
+    this.max = seconds;
+    this.maxAt = at;
   }
 }

@@ -29,7 +29,7 @@ const MEASURED: readonly string[] = FAULTS.filter(({ isRecoveryMeasured = true }
  * influence the maximum.
  *
  * Two kinds of tasks are excluded, because they do not wait for the service: UNCONFIRMED tasks, which only a callback or the
- * deadline can change, and RUNNING tasks whose callback is lost or delayed by a directive (the service reads those 10 s after
+ * deadline can change, and RUNNING tasks whose callback is lost or delayed by a directive (the service reads those 8 s after
  * they were submitted). A callback lost by a fault does not exclude its task.
  *
  * There are two figures, because faults overlap: a task can be hit again before it has progressed, and it is impossible to tell

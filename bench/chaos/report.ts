@@ -18,6 +18,8 @@ export interface ChaosResult {
   unexpectedExits: InstanceGroup['unexpectedExits'];
   /** The longest time in which no instance ran a job although PostgreSQL answered. */
   deafSecondsMax: number;
+  /** When that time ended, in seconds after the start. Null if there was none. */
+  deafUntilSecond: number | null;
   /** The longest time that a bare client of PostgreSQL had to wait after an outage. */
   recoveryFloorSecondsMax: number;
   /** Kinds of faults that this run could not have. */
@@ -96,7 +98,7 @@ export function printReport(result: ChaosResult): void {
     [
       'longest time without a job',
       formatSeconds(round(result.deafSecondsMax)),
-      `while PostgreSQL answered; goal: at most ${RECOVERY_GOAL_SECONDS} s`,
+      `while PostgreSQL answered, until second ${round(result.deafUntilSecond ?? 0)}; goal: at most ${RECOVERY_GOAL_SECONDS} s`,
     ],
     [
       'unexpected exits of instances',

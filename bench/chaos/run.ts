@@ -50,6 +50,7 @@ export async function runUnderFaults(
     recoveries: measureRecovery(injector.faults, evidence),
     unexpectedExits: instances.unexpectedExits,
     deafSecondsMax: deafness.max,
+    deafUntilSecond: deafness.maxAt && (deafness.maxAt - startedAt) / 1000,
     recoveryFloorSecondsMax: measureRecoveryFloor(injector.faults, deafness.answerTimes),
     leftOut: [...injector.leftOut],
     seconds: (Date.now() - startedAt) / 1000,

@@ -60,6 +60,8 @@ import { type AppContext, CLEANUP_TIMEOUT_MS, stopWithin } from './app-context.j
 
 /** The issuer of client tokens without PUBLIC_URL. It must be the same on every instance. */
 const DEFAULT_TOKEN_ISSUER = 'darkroom';
+/** With the second until the next poll, results whose callbacks were lost in an outage are found within 10 s of its end. */
+const POLL_AFTER_MS = 8_000;
 /** The start waits no longer for a disk that does not answer. The cleaning goes on. */
 const CLEAN_UP_LIMIT_MS = 15_000;
 /** Complements PUSH_BUFFER_EVENTS, because an event usually has 1 kB but can be larger. */
@@ -155,7 +157,7 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     ...shared,
     backPressure,
     results,
-    pollAfterMs: tuning.pollUpstreamAfterMs ?? 10_000,
+    pollAfterMs: tuning.pollUpstreamAfterMs ?? POLL_AFTER_MS,
     pollIntervalMs: tuning.reconcileIntervalMs ?? 1_000,
   });
   const broadcaster = new Broadcaster({

@@ -16,8 +16,10 @@ export interface WorkerOptions extends JobRunsOptions {
   onFatal?: (reason: string) => void;
 }
 
-/** A recurring job lost with its instance is queued again within this time. Orphaned jobs are found within twice as long. */
+/** A recurring job lost with its instance is queued again within this time. */
 const SAFETY_POLL_INTERVAL_MS = 5_000;
+/** An orphaned job is released within three times as long: it is locked for one interval, and seen twice. */
+const ORPHAN_POLL_INTERVAL_MS = 2_000;
 /** Delay before a queue that stopped on its own is started again. */
 const RESTART_DELAY_MS = 1_000;
 /**
@@ -87,7 +89,7 @@ export class Worker {
     await this.startQueue();
     await this.ensureRecurringJobs();
     this.timers.add(setInterval(() => void this.ensureRecurringJobs(), SAFETY_POLL_INTERVAL_MS));
-    this.timers.add(setInterval(() => void this.replaceQueueWithOrphans(), SAFETY_POLL_INTERVAL_MS));
+    this.timers.add(setInterval(() => void this.releaseOrphanedJobs(), ORPHAN_POLL_INTERVAL_MS));
     for (const watchdog of this.watchdogs) watchdog.start();
   }
 
@@ -138,26 +140,23 @@ export class Worker {
 
   /**
    * When the connection breaks while the queue fetches a job, the job stays locked without running for as long as this queue
-   * lives. A job found in that state twice in a row causes the queue to be replaced, which releases its jobs.
+   * lives. A job found in that state twice in a row is released, so that any instance runs it. If its run begins here after all,
+   * because the response was very slow, it runs twice, as a job that is taken over does.
    */
-  private async replaceQueueWithOrphans(): Promise<void> {
-    if (!this.runner || !this.queueId) return;
+  private async releaseOrphanedJobs(): Promise<void> {
+    const { queueId } = this;
+    if (!this.runner || !queueId) return;
+    const { instances, log } = this.options;
     try {
-      const lockedJobIds = await this.options.instances.findJobsLockedBy(
-        this.queueId,
-        SAFETY_POLL_INTERVAL_MS,
-      );
+      const lockedJobIds = await instances.findJobsLockedBy(queueId, ORPHAN_POLL_INTERVAL_MS);
       const orphanIds = lockedJobIds.filter((id) => !this.runs.has(id));
       const confirmedOrphanIds = orphanIds.filter((id) => this.suspectedOrphans.has(id));
       this.suspectedOrphans = new Set(orphanIds);
       if (confirmedOrphanIds.length === 0) return;
-      this.options.log.warn(
-        { orphanedJobIds: confirmedOrphanIds },
-        'found locked jobs that are not running; replacing the queue',
-      );
-      await this.runner.stop();
+      await instances.releaseJobs(queueId, confirmedOrphanIds);
+      log.warn({ orphanedJobIds: confirmedOrphanIds }, 'released locked jobs that were not running');
     } catch (error) {
-      this.options.log.warn({ err: error }, 'could not check for orphaned jobs; retrying');
+      log.warn({ err: error }, 'could not check for orphaned jobs; retrying');
     }
   }
 

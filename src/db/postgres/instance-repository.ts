@@ -39,6 +39,12 @@ const FIND_LOCKED_JOBS = statement<{ lockedBy: string; olderThanMs: number }, { 
   SELECT id FROM graphile_worker.jobs
   WHERE locked_by = :lockedBy AND locked_at < now() - make_interval(secs => :olderThanMs / 1000.0)`,
 );
+const RELEASE_ORPHANED_JOBS = statement<{ lockedBy: string; jobIds: string[] }>(
+  'release-orphaned-jobs',
+  `
+  UPDATE graphile_worker._private_jobs SET locked_at = NULL, locked_by = NULL
+  WHERE id = ANY (:jobIds::bigint[]) AND locked_by = :lockedBy`,
+);
 
 const ENSURE_RECURRING_JOBS = statement<{ names: string[]; intervalsMs: number[] }, { lagMs: number }>(
   'ensure-recurring-jobs',
@@ -102,6 +108,11 @@ export class InstanceRepository {
   /** The jobs that a queue has locked for longer than `olderThanMs`. */
   async findJobsLockedBy(id: string, olderThanMs: number): Promise<string[]> {
     return (await this.db.query(FIND_LOCKED_JOBS, { lockedBy: id, olderThanMs })).map((job) => job.id);
+  }
+
+  /** Unlocks those of these jobs that the queue has locked. */
+  async releaseJobs(queueId: string, jobIds: string[]): Promise<void> {
+    await this.db.query(RELEASE_ORPHANED_JOBS, { lockedBy: queueId, jobIds });
   }
 
   /**

@@ -1,6 +1,5 @@
 import { type Server } from 'node:http';
 import { type Socket } from 'node:net';
-import { type Duplex } from 'node:stream';
 import { createClientAddressReader } from '../core/access/client-address.js';
 import { createGraphqlOverHttp } from '../graphql/server/apollo.js';
 import { createContextFactory } from '../graphql/server/context.js';
@@ -52,7 +51,7 @@ export async function startTransports(
   const operationRunner = new OperationRunner({ ...graphqlServices, eventSubscriptions });
   const waitingConnections = new WaitingConnections();
   cleanups.push(() => waitingConnections.stop());
-  const onAcknowledged = (duplex: Duplex) => waitingConnections.release(duplex as Socket);
+  const onAcknowledged = (duplex: Socket) => waitingConnections.release(duplex);
   const webSockets = createGraphqlOverWebSocket(
     { operationRunner, access, connections, eventSubscriptions, clientAddressOf, onAcknowledged, log },
     config.push.allowedOrigins,

@@ -43,7 +43,7 @@ export class Broadcaster implements SubscriberHost {
   private readonly topics = new Map<string, Topic>();
   private readonly topicsByRoutingKey = new Map<string, Set<Topic>>();
   private readonly missedEvents: CatchUp;
-  private readonly blockedSubscribers = new Map<Subscriber, { since: number; backlogBytes: number }>();
+  private readonly blockedSubscribers = new Map<Subscriber, { since: number; acceptedBytes: number }>();
   private drainCheckTimer: NodeJS.Timeout | null = null;
 
   constructor(private readonly deps: BroadcasterDependencies) {
@@ -81,7 +81,7 @@ export class Broadcaster implements SubscriberHost {
   waitForDrain(subscriber: Subscriber): void {
     this.blockedSubscribers.set(subscriber, {
       since: performance.now(),
-      backlogBytes: subscriber.sink.bufferedBytes,
+      acceptedBytes: subscriber.sink.acceptedBytes,
     });
     this.drainCheckTimer ??= setInterval(() => this.checkDrained(), DRAIN_CHECK_INTERVAL_MS);
   }
@@ -140,12 +140,12 @@ export class Broadcaster implements SubscriberHost {
   private checkDrained(): void {
     const now = performance.now();
     for (const [subscriber, wait] of this.blockedSubscribers) {
-      const { bufferedBytes: backlogBytes } = subscriber.sink;
-      if (backlogBytes === 0) {
+      const { bufferedBytes, acceptedBytes } = subscriber.sink;
+      if (bufferedBytes === 0) {
         this.blockedSubscribers.delete(subscriber);
         subscriber.fallBack();
-      } else if (backlogBytes < wait.backlogBytes) {
-        this.blockedSubscribers.set(subscriber, { since: now, backlogBytes });
+      } else if (acceptedBytes > wait.acceptedBytes) {
+        this.blockedSubscribers.set(subscriber, { since: now, acceptedBytes });
       } else if (now - wait.since > this.deps.stallMs) {
         subscriber.close('too-slow');
       }

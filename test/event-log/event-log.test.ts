@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
+import { type EventSink } from '../../src/core/events/event-sink.js';
 import { type TaskEvent } from '../../src/core/events/task-event.js';
 import { EventCursorCodec } from '../../src/core/events/event-cursor.js';
 import { newId } from '../../src/core/primitives/ids.js';
@@ -77,15 +78,17 @@ function broadcasterOf(log: EventLog): Broadcaster {
 }
 
 /** Subscribes to a task and collects its events until it is stopped. */
-function subscribe(log: EventLog, taskId: string, position = 0n) {
+function subscribe(log: EventLog, taskId: string, position = 0n, connection: Partial<EventSink> = {}) {
   const seen: TaskEvent[] = [];
-  const sink = {
+  const sink: EventSink = {
     bufferedBytes: 0,
+    acceptedBytes: 0,
     send: (text: string) => void seen.push(reviveEvent(text)),
     batch: (work: () => void) => work(),
     complete: () => undefined,
     close: () => undefined,
   };
+  Object.defineProperties(sink, Object.getOwnPropertyDescriptors(connection));
   const render = (event: TaskEvent) =>
     Promise.resolve(JSON.stringify({ ...event, position: String(event.position) }));
   const topic = {
@@ -186,6 +189,31 @@ describe('the event log', () => {
     expect(numbersOf(subscription.seen)).toEqual([4]);
     expect([subscription.stop(), subscription.stop()]).toEqual([true, false]);
     expect(log['handler']).toBeNull();
+  });
+
+  test('closes a connection that accepts nothing, and keeps one that accepts a large write bit by bit', async () => {
+    const log = await startLog();
+    const taskId = await addTask();
+    const closed: string[] = [];
+    const connect = (name: string, acceptedBytes: () => number) => {
+      const connection = { bufferedBytes: 1e6, acceptedBytes: 0, close: () => void closed.push(name) };
+      return subscribe(
+        log,
+        taskId,
+        0n,
+        Object.defineProperty(connection, 'acceptedBytes', { get: acceptedBytes }),
+      );
+    };
+    let accepted = 0;
+    connect('stalled', () => 0);
+    const reading = connect('reading', () => (accepted += 1));
+    await writeEvents(taskId, 1, 1);
+    log.requestSeal();
+    await waitFor('the stalled connection to be closed', () => closed.length > 0);
+    const acceptedThen = accepted;
+    await waitFor('more checks than the time limit has', () => accepted > acceptedThen + 30);
+    expect(closed).toEqual(['stalled']);
+    reading.stop();
   });
 
   test('seals all committed events before it stops, and none afterwards', async () => {

@@ -51,6 +51,7 @@ async function subscribe(render: () => Promise<string>) {
   const sent: string[] = [];
   const sink = {
     bufferedBytes: 0,
+    acceptedBytes: 0,
     send: (text: string) => void sent.push(text),
     batch: (work: () => void) => work(),
     complete: () => undefined,

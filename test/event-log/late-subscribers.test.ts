@@ -74,7 +74,7 @@ function subscribe(
     render: renderNumber,
   };
   const sink = {
-    ...{ bufferedBytes: 0, complete: () => undefined, close: () => undefined },
+    ...{ bufferedBytes: 0, acceptedBytes: 0, complete: () => undefined, close: () => undefined },
     send: (text: string) => onEvent(Number(text)),
     batch: (work: () => void) => work(),
   };

@@ -53,6 +53,7 @@ async function subscribeToSettledTask(settlingNumbers: number[]): Promise<string
   const seen: string[] = [];
   const sink = {
     bufferedBytes: 0,
+    acceptedBytes: 0,
     send: (text: string) => void seen.push(text),
     batch: (work: () => void) => work(),
     complete: () => void seen.push('complete'),

@@ -7,6 +7,8 @@ export type StreamEndReason = 'going-away' | 'too-slow' | 'api-key-revoked';
 export interface EventSink {
   /** Bytes handed to the connection that the network has not accepted yet. */
   readonly bufferedBytes: number;
+  /** Bytes of the connection that the network has accepted since it was opened. */
+  readonly acceptedBytes: number;
   /** Sends one rendered event. */
   send(text: string): void;
   /** Runs `work`, and sends everything that it sends in as few writes as possible. */

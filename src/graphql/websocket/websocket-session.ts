@@ -1,4 +1,4 @@
-import { type Duplex } from 'node:stream';
+import { type Socket } from 'node:net';
 import { MessageType, parseMessage, type Message } from 'graphql-ws';
 import { type Logger } from 'pino';
 import { WebSocket } from 'ws';
@@ -6,6 +6,7 @@ import { type Caller } from '../../core/access/caller.js';
 import { TooManyConnections } from '../../core/errors.js';
 import { type StreamEndReason, type EventSink } from '../../core/events/event-sink.js';
 import { reportError } from '../../core/public-error.js';
+import { acceptedBytesOf } from '../../net/accepted-bytes.js';
 import { type Access } from '../../services/access/access.js';
 import { type OpenConnections } from '../../services/limits/open-connections.js';
 import { toFormattedError } from '../server/format-error.js';
@@ -33,7 +34,7 @@ interface RunningOperation {
 interface WebSocketConnection {
   socket: WebSocket;
   /** The TCP stream under the WebSocket. */
-  duplex: Duplex;
+  duplex: Socket;
   clientAddress: string | null;
 }
 
@@ -42,7 +43,7 @@ export interface WebSocketServices {
   access: Access;
   connections: OpenConnections;
   /** Called with the stream under a WebSocket when its key was accepted. */
-  onAcknowledged: (duplex: Duplex) => void;
+  onAcknowledged: (duplex: Socket) => void;
   log: Logger;
 }
 
@@ -220,6 +221,10 @@ class WebSocketSink implements EventSink {
 
   get bufferedBytes(): number {
     return this.session.connection.socket.bufferedAmount;
+  }
+
+  get acceptedBytes(): number {
+    return acceptedBytesOf(this.session.connection.duplex);
   }
 
   send(text: string): void {

@@ -5,6 +5,7 @@ import { GRAPHQL_TRANSPORT_WS_PROTOCOL, handleProtocols } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { type GetClientAddress } from '../../core/access/client-address.js';
 import { isOriginAllowed, type OriginRule } from '../../core/access/origins.js';
+import { acceptedBytesOf } from '../../net/accepted-bytes.js';
 import { type EventSubscriptions } from '../../services/events/event-subscriptions.js';
 import { CLOSE_FRAMES } from './close-frames.js';
 import { UnfinishedMessages } from './unfinished-messages.js';
@@ -47,7 +48,9 @@ export function createGraphqlOverWebSocket(
   server.on('error', (error) => log.warn({ err: error }, 'WebSocket server error'));
   const unfinishedMessages = new UnfinishedMessages();
   const awaitingPong = new WeakSet<WebSocket>();
-  const accept = (socket: WebSocket, duplex: Duplex, clientAddress: string | null) => {
+  /** With the bytes that the network had accepted at the last ping. */
+  const connections = new WeakMap<WebSocket, { duplex: Socket; acceptedBytes: number }>();
+  const accept = (socket: WebSocket, duplex: Socket, clientAddress: string | null) => {
     socket.on('error', (error) => log.debug({ error: error.message }, 'WebSocket connection error'));
     if (socket.protocol !== GRAPHQL_TRANSPORT_WS_PROTOCOL) {
       socket.close(CLOSE_FRAMES.subprotocolNotAcceptable.code, CLOSE_FRAMES.subprotocolNotAcceptable.reason);
@@ -59,18 +62,20 @@ export function createGraphqlOverWebSocket(
         ...services,
         onAcknowledged: (acknowledged) => {
           services.onAcknowledged(acknowledged);
-          unfinishedMessages.watch(socket, acknowledged as Socket);
+          unfinishedMessages.watch(socket, acknowledged);
         },
       },
     );
+    connections.set(socket, { duplex, acceptedBytes: 0 });
     socket.on('pong', () => awaitingPong.delete(socket));
   };
-  /** The bytes that a client had not read at the last ping, if it is not read from because of them: see SocketBacklog. */
-  const unreadBytes = new WeakMap<WebSocket, number>();
+  /** Whether a client that is not read from, because of what it has not read itself, has read since the last ping: see SocketBacklog. */
   const makesProgress = (socket: WebSocket) => {
-    const before = unreadBytes.get(socket) ?? Infinity;
-    unreadBytes.set(socket, socket.bufferedAmount);
-    return socket.isPaused && socket.bufferedAmount < before;
+    const connection = connections.get(socket);
+    if (!connection) return false;
+    const { duplex, acceptedBytes } = connection;
+    connection.acceptedBytes = acceptedBytesOf(duplex);
+    return socket.isPaused && connection.acceptedBytes > acceptedBytes;
   };
   const keepAliveTimer = setInterval(() => {
     for (const socket of server.clients) {
@@ -88,7 +93,7 @@ export function createGraphqlOverWebSocket(
       else if (origin && !isOriginAllowed(origin, allowedOrigins)) refuse(duplex, FORBIDDEN_ORIGIN_RESPONSE);
       else
         server.handleUpgrade(request, duplex, head, (socket) =>
-          accept(socket, duplex, services.clientAddressOf(request)),
+          accept(socket, request.socket, services.clientAddressOf(request)),
         );
     },
     stop: async () => {

@@ -1,5 +1,6 @@
 import { type Response } from 'express';
 import { type StreamEndReason, type EventSink } from '../../core/events/event-sink.js';
+import { acceptedBytesOf } from '../../net/accepted-bytes.js';
 
 /** How long an EventSource waits before it reconnects. */
 const RETRY_MS = 1_000;
@@ -27,6 +28,10 @@ export class EventStreamResponse implements EventSink {
 
   get bufferedBytes(): number {
     return this.response.writableLength;
+  }
+
+  get acceptedBytes(): number {
+    return this.response.socket ? acceptedBytesOf(this.response.socket) : 0;
   }
 
   start(): void {

@@ -1,5 +1,6 @@
 import { type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type Socket } from 'node:net';
+import { acceptedBytesOf } from '../../net/accepted-bytes.js';
 
 /** What one client may leave unread. Above the largest result, image or file that the service sends at once. */
 export const MAX_UNREAD_RESPONSE_BYTES = 24 * 1024 * 1024;
@@ -164,13 +165,4 @@ function isPushedTo({ isWebSocket, open }: Connection): boolean {
     isWebSocket ||
     [...open.values()].some((response) => String(response.getHeader('content-type')).startsWith(EVENT_STREAM))
   );
-}
-
-/**
- * What the kernel has accepted, also of a write that has not ended. Node has no public name for it: `bytesWritten` counts what
- * still waits, and `writableLength` changes only at the end of a write. Node's own time-out for sockets uses the same fields.
- */
-function acceptedBytesOf(socket: Socket): number {
-  const { _handle: handle } = socket as { _handle?: { bytesWritten: number; writeQueueSize: number } | null };
-  return handle ? handle.bytesWritten - handle.writeQueueSize : socket.bytesWritten - socket.writableLength;
 }

@@ -165,7 +165,7 @@ export class EventSubscriptions {
 /** A sink that ignores events and only reports completion. */
 function completionSink(onComplete: () => void): EventSink {
   const noop = () => undefined;
-  return { bufferedBytes: 0, send: noop, batch: (work) => work(), complete: onComplete, close: noop };
+  return { bufferedBytes: 0, acceptedBytes: 0, send: noop, batch: (work) => work(), complete: onComplete, close: noop };
 }
 
 interface TaskKey {

@@ -102,8 +102,9 @@ export class ApiKeyRepository {
   }
 
   /**
-   * Inserts a successor of a key, in the same lineage. The key stays valid for `gracePeriodSeconds`, but never longer than before. Null when the
-   * workspace has no such active key.
+   * Inserts a successor of a key, in the same lineage. The key stays valid for `gracePeriodSeconds`, but never longer than before.
+   * A key that was already replaced can be replaced again, because the answer may have been lost. Null when the workspace has no
+   * such active key.
    */
   async rotate(
     { workspaceId, id }: Pick<ApiKey, 'workspaceId' | 'id'>,
@@ -118,9 +119,15 @@ export class ApiKeyRepository {
       });
       const now = databaseTimeMs();
       if (!old || (old.expiresAt && old.expiresAt.getTime() <= now)) return null;
-      const { lineageId, name, scopes, limits, expiresAt } = old;
+      const { lineageId, name, scopes, limits } = old;
+      // That of a key that was already replaced is the end of its grace period.
+      const { expiresAt } = await prisma.apiKey.findFirstOrThrow({
+        where: { workspaceId, lineageId },
+        orderBy: { expiresAt: { sort: 'desc', nulls: 'first' } },
+        select: { expiresAt: true },
+      });
       const graceEnd = new Date(now + gracePeriodSeconds * 1000);
-      if (!expiresAt || graceEnd < expiresAt)
+      if (!old.expiresAt || graceEnd < old.expiresAt)
         await prisma.apiKey.update({ where: { id }, data: { expiresAt: graceEnd } });
       await prisma.auditEntry.create({ data: auditRow(audit) });
       const inherited = { lineageId, workspaceId, name, scopes, limits: limits as Limits, expiresAt };

@@ -173,6 +173,21 @@ describe('rotateApiKey', () => {
     expect((await listKeys()).find(({ id }) => id === apiKey.id)?.expiresAt).toBe(expiresAt);
   });
 
+  test.each([
+    ['no expiry', null],
+    ['an expiry', new Date(Date.now() + 7_200_000).toISOString()],
+  ])(
+    'a rotation whose answer was lost can be repeated, and the new key keeps %s',
+    async (_what, expiresAt) => {
+      const { apiKey } = await createKey({ name: 'repeated', scopes: ['tasks:read'], expiresAt });
+      const rotate = () => queryField<CreatedKey>(app, ROTATE_KEY, { id: apiKey.id, gracePeriodSeconds: 60 });
+      const [lost, repeated] = [await rotate(), await rotate()];
+      expect(lost.apiKey.expiresAt).toBe(expiresAt);
+      expect(repeated.apiKey.expiresAt).toBe(expiresAt);
+      expect([await statusWith(lost.secret), await statusWith(repeated.secret)]).toEqual([200, 200]);
+    },
+  );
+
   test('a key cannot rotate a key that has scopes which it lacks', async () => {
     const admin = await createKeyWithScopes('keys:admin');
     const writer = await createKeyWithScopes('tasks:write');

@@ -116,15 +116,11 @@ describe('@apollo/server', () => {
 });
 
 describe('graphql', () => {
-  test('says in a message that a document has too many tokens', () => {
+  test('says in a message that a document has too many tokens', async () => {
     const operations = new OperationCache(schema, { limits, introspection: true });
-    const prepare = () => operations.prepare({ query: `{ ${'color '.repeat(30)} }` });
-    let code: unknown = null;
-    try {
-      prepare();
-    } catch (error) {
-      code = (error as { code?: unknown }).code;
-    }
+    const code = await operations
+      .prepare({ query: `{ ${'color '.repeat(30)} }` }, 'a workspace')
+      .catch((error: unknown) => (error as { code?: unknown }).code);
     check(
       'graphql',
       'the error about the token limit has another message. Adapt TOKEN_LIMIT_MESSAGE in graphql/server/operation-cache.ts.',
@@ -132,10 +128,11 @@ describe('graphql', () => {
     );
   });
 
-  test('suggests names of the schema in the way that Darkroom removes when introspection is off', () => {
+  test('suggests names of the schema in the way that Darkroom removes when introspection is off', async () => {
     const query = '{ colr }';
     expect(validate(schema, parse(query))[0]?.message).toContain('color');
-    const result = new OperationCache(schema, { limits, introspection: false }).prepare({ query });
+    const operations = new OperationCache(schema, { limits, introspection: false });
+    const result = await operations.prepare({ query }, 'a workspace');
     const text = JSON.stringify('errors' in result ? result.errors : result);
     check(
       'graphql',

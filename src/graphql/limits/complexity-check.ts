@@ -1,4 +1,5 @@
 import { OperationTypeNode } from 'graphql';
+import { type Caller } from '../../core/access/caller.js';
 import { BadRequest } from '../../core/errors.js';
 import { type OperationCache } from '../server/operation-cache.js';
 import { type HttpOperation } from '../server/request-reader.js';
@@ -9,17 +10,25 @@ const SUBSCRIPTION_OVER_HTTP_MESSAGE =
 
 /**
  * Applies the query limits to the operations of an HTTP request, which RequestReader has read. Throws QueryTooComplex or
- * BadRequest. Invalid documents pass, because Apollo reports them and runs nothing.
+ * BadRequest, and RateLimited for documents that are not known. Invalid documents pass, because Apollo reports them and runs nothing.
  */
-export function checkComplexity(cache: OperationCache, operations: readonly HttpOperation[]): void {
+export async function checkComplexity(
+  cache: OperationCache,
+  operations: readonly HttpOperation[],
+  { workspaceId }: Caller,
+): Promise<void> {
   let cost = 0;
-  for (const operation of operations) cost += costOf(cache, operation);
+  for (const operation of operations) cost += await costOf(cache, operation, workspaceId);
   assertWithinLimit(cache.policy.limits.cost, cost, 'cost points');
 }
 
-function costOf(cache: OperationCache, { query, operationName, variables }: HttpOperation): number {
+async function costOf(
+  cache: OperationCache,
+  { query, operationName, variables }: HttpOperation,
+  workspaceId: string,
+): Promise<number> {
   if (query === undefined) return 0;
-  const prepared = cache.prepare({ query, operationName, variables });
+  const prepared = await cache.prepare({ query, operationName, variables }, workspaceId);
   if ('errors' in prepared) return 0;
   if (prepared.type === OperationTypeNode.SUBSCRIPTION) throw new BadRequest(SUBSCRIPTION_OVER_HTTP_MESSAGE);
   return prepared.cost;

@@ -90,7 +90,7 @@ export async function createGraphqlOverHttp(services: GraphqlOverHttpServices) {
       context: async () => {
         try {
           if ('error' in read) throw read.error;
-          checkComplexity(operations, read.operations);
+          await checkComplexity(operations, read.operations, caller);
           rateLimit = await rateLimits.countRequests(caller, Math.max(1, read.operations.length));
         } catch (error) {
           throw toGraphqlError(error);

@@ -1,6 +1,5 @@
 import { hash } from 'node:crypto';
 import { type ApolloServerPlugin, type GraphQLResponse, HeaderMap } from '@apollo/server';
-import { Mutex } from 'async-mutex';
 import {
   type DocumentNode,
   execute,
@@ -12,21 +11,23 @@ import {
   visit,
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
-import { RateLimited } from '../../core/errors.js';
 import { type PublicError, toPublicError } from '../../core/public-error.js';
+import { type Context } from './context.js';
 import { toFormattedError } from './format-error.js';
+import { LoopShare, WorkspaceLoopShares } from './loop-share.js';
 
 /** Limit for all kept results together. The whole schema has 150 kB. */
 const MAX_KEPT_CHARACTERS = 2 * 1024 * 1024;
 /** Introspection may take this part of the event loop, so that it delays no other request for long. */
-const MAX_SHARE = 0.1;
+const SHARE = 0.1;
 /** What reading the whole schema takes at most, for operations whose own time is not known. */
 const ASSUMED_MS = 30;
-/** With MAX_SHARE, the last one waits for some seconds. */
-const MAX_WAITING = 16;
+/** What sending a known result takes at most. */
+const KNOWN_RESULT_MS = 3;
+/** Tens of known results. */
+const KNOWN_RESULTS_BURST_MS = 100;
 const BUSY =
   'There are too many introspection queries that wait. Try again later, or use the file schema.graphql.';
-const BUSY_RETRY_AFTER_MS = 5_000;
 
 /** How an operation uses introspection: not at all, for each of its fields, or beside other fields. */
 export type IntrospectionUse = 'none' | 'all' | 'some';
@@ -58,8 +59,8 @@ export function serializeResult(result: FormattedExecutionResult): string {
 }
 
 /**
- * Answers introspection queries. Reading the whole schema takes tens of milliseconds, in which nothing else is served, so one runs at a
- * time and all of them get a part of the event loop.
+ * Answers introspection queries. Reading the whole schema takes tens of milliseconds, in which nothing else is served, so all of
+ * them get a part of the event loop. So do the known results of each workspace, because they are large.
  */
 export class Introspection {
   private readonly known = new LRUCache<string, KnownData>({
@@ -67,8 +68,12 @@ export class Introspection {
     sizeCalculation: ({ resultText }) => resultText.length,
   });
   private readonly uses = new WeakMap<OperationDefinitionNode, IntrospectionUse>();
-  private readonly turns = new Mutex();
-  private waiting = 0;
+  private readonly turns = new LoopShare({ share: SHARE, burstMs: 0, busyMessage: BUSY });
+  private readonly knownResultTurns = new WorkspaceLoopShares({
+    share: SHARE,
+    burstMs: KNOWN_RESULTS_BURST_MS,
+    busyMessage: BUSY,
+  });
 
   constructor(private readonly schema: GraphQLSchema) {}
 
@@ -76,15 +81,18 @@ export class Introspection {
    * Returns the result of an operation that only introspects. For others it returns null, and so it does for one with invalid variables:
    * they must be executed. Throws RateLimited when too many wait.
    */
-  async resultOf(request: IntrospectionOperation): Promise<FormattedExecutionResult | null> {
+  async resultOf(
+    request: IntrospectionOperation,
+    workspaceId: string,
+  ): Promise<FormattedExecutionResult | null> {
     const use = this.useOf(request);
     if (use === 'none') return null;
-    if (use === 'some') return this.inTurn(() => null, ASSUMED_MS);
+    if (use === 'some') return this.turns.run(() => null, ASSUMED_MS);
     const { document, query, operationName, variables } = request;
     const key = hash('sha256', JSON.stringify([query, operationName ?? null, variables ?? null]));
     const known = this.known.get(key);
-    if (known) return { data: known };
-    return this.inTurn(() => {
+    if (known) return this.knownResultTurns.of(workspaceId).run(() => ({ data: known }), KNOWN_RESULT_MS);
+    return this.turns.run(() => {
       const knownMeanwhile = this.known.get(key);
       if (knownMeanwhile) return { data: knownMeanwhile };
       const result = execute({ schema: this.schema, document, operationName, variableValues: variables });
@@ -103,38 +111,20 @@ export class Introspection {
     this.uses.set(operation, use);
     return use;
   }
-
-  /** Runs `work` when the loop has served others for long enough. */
-  private async inTurn<Result>(work: () => Result, assumedMs = 0): Promise<Result> {
-    if (this.waiting >= MAX_WAITING) throw new RateLimited(BUSY, BUSY_RETRY_AFTER_MS);
-    this.waiting += 1;
-    const release = await this.turns.acquire();
-    this.waiting -= 1;
-    const start = performance.now();
-    try {
-      return work();
-    } finally {
-      const tookMs = Math.max(assumedMs, performance.now() - start);
-      setTimeout(release, tookMs / MAX_SHARE).unref();
-    }
-  }
 }
 
 /** Answers the introspection queries that Apollo gets. It executes all other operations itself. */
-export function introspectionPlugin(introspection: Introspection): ApolloServerPlugin {
+export function introspectionPlugin(introspection: Introspection): ApolloServerPlugin<Context> {
   return {
     requestDidStart: () =>
       Promise.resolve({
-        responseForOperation: async ({ document, operation, source: query, request }) => {
+        responseForOperation: async ({ document, operation, source: query, request, contextValue }) => {
           const { operationName, variables } = request;
           try {
-            const result = await introspection.resultOf({
-              document,
-              operation,
-              query,
-              operationName,
-              variables,
-            });
+            const result = await introspection.resultOf(
+              { document, operation, query, operationName, variables },
+              contextValue.caller.workspaceId,
+            );
             return result && toResponse(result);
           } catch (error) {
             const publicError = toPublicError(error);

@@ -22,6 +22,7 @@ import {
   checkVariableLimits,
   type QueryLimits,
 } from '../limits/query-limits.js';
+import { WorkspaceLoopShares } from './loop-share.js';
 
 /** Limit for all cached documents together. A token takes about half a kilobyte, and a frontend has tens of documents. */
 const MAX_CACHED_TOKENS = 100_000;
@@ -31,6 +32,15 @@ const MAX_CACHED_TEXT_LENGTH = 64 * 1024;
 const MAX_VALIDATION_ERRORS = 20;
 /** Parts of messages of graphql-js. test/contract/apollo-internals.test.ts fails if a new version words them differently. */
 const TOKEN_LIMIT_MESSAGE = /tokens\. Parsing aborted/;
+/**
+ * Documents that are not known may take this part of the event loop, for each workspace. Apollo parses an invalid one again, and then
+ * it is twice as much.
+ */
+const NEW_DOCUMENTS_SHARE = 0.1;
+/** An application sends its tens of documents when it starts. */
+const NEW_DOCUMENTS_BURST_MS = 250;
+const NEW_DOCUMENTS_BUSY =
+  'There are too many different documents that wait to be parsed. Use variables instead of values in the text of the document, so that it stays the same, and try again later.';
 const SUGGESTIONS = / Did you mean .*\?$/s;
 
 /** An operation as a client sent it. */
@@ -71,6 +81,11 @@ export class OperationCache {
     maxSize: MAX_CACHED_TOKENS,
     sizeCalculation: ({ document }) => Math.max(1, document.tokenCount ?? 1),
   });
+  private readonly turns = new WorkspaceLoopShares({
+    share: NEW_DOCUMENTS_SHARE,
+    burstMs: NEW_DOCUMENTS_BURST_MS,
+    busyMessage: NEW_DOCUMENTS_BUSY,
+  });
 
   constructor(
     private readonly schema: GraphQLSchema,
@@ -78,13 +93,25 @@ export class OperationCache {
   ) {}
 
   /**
-   * Prepares an operation. An invalid document gives errors with the same codes on every transport, and is not cached.
-   * Throws QueryTooComplex.
+   * Prepares an operation of a caller of the workspace. An invalid document gives errors with the same codes on every transport, and
+   * is not cached. Throws QueryTooComplex, and RateLimited when the workspace has sent too many documents that are not known.
    */
-  prepare({ query, operationName, variables }: OperationRequest): PrepareResult {
+  async prepare(request: OperationRequest, workspaceId: string): Promise<PrepareResult> {
+    const { query } = request;
     const textHash = hash('sha256', query);
-    const validated = this.documents.get(textHash) ?? this.parseAndValidate(query, textHash);
-    if ('errors' in validated) return validated;
+    const validated =
+      this.documents.get(textHash) ??
+      (await this.turns
+        .of(workspaceId)
+        .run(() => this.documents.get(textHash) ?? this.parseAndValidate(query, textHash)));
+    return 'errors' in validated ? validated : this.select(validated, request);
+  }
+
+  /** Selects the operation of a request, and checks its limits. */
+  private select(
+    validated: ValidatedDocument,
+    { operationName, variables }: OperationRequest,
+  ): PrepareResult {
     const { document, operations } = validated;
     const operation = getOperationAST(document, operationName);
     if (!operation) {

@@ -85,10 +85,10 @@ export class OperationRunner {
     const { schema, operations, introspection, createContext, eventSubscriptions, rateLimits } =
       this.services;
     const rateLimit = await rateLimits.countRequests(caller, 1);
-    const operation = operations.prepare(request);
+    const operation = await operations.prepare(request, caller.workspaceId);
     if ('errors' in operation) return { errors: this.formatErrors(operation.errors) };
     if (isReadOnly && operation.type === OperationTypeNode.MUTATION) return MUTATION_WITHOUT_POST;
-    const introspected = await introspection.resultOf({ ...request, ...operation });
+    const introspected = await introspection.resultOf({ ...request, ...operation }, caller.workspaceId);
     if (introspected) return { result: serializeResult(introspected) };
     const args: ExecutionArgs = {
       schema,

@@ -9,6 +9,14 @@ const MAX_DISCARD_MS = 30_000;
 const MAX_PAUSE_MS = 5_000;
 const CHECK_INTERVAL_MS = 250;
 
+/** Requests whose clients are cut, because even discarding the rest would cost too much. */
+const cut = new WeakSet<IncomingMessage>();
+
+/** Closes the connection when the response is sent, although a client that does not read until it has sent everything may miss it. */
+export function cutAfterResponse(request: IncomingMessage): void {
+  cut.add(request);
+}
+
 interface Discard {
   bytesAtStart: number;
   startedAt: number;
@@ -44,7 +52,9 @@ export class UnreadBodies {
       }
       this.lastRequest.set(socket, request);
       response.once('finish', () => {
-        if (!request.complete && !socket.destroyed) this.discard(request);
+        if (request.complete || socket.destroyed) return;
+        if (cut.has(request)) socket.destroy();
+        else this.discard(request);
       });
       handle(request, response);
     };

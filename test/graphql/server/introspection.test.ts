@@ -8,6 +8,7 @@ import { waitFor } from '../../support/wait-for.js';
 const schema = buildSchema('type Query { color: String, shape(size: Int): String }');
 /** The time that is assumed for an operation with other fields, divided by the part of the loop that all may have. */
 const PAUSE_MS = 300;
+const WORKSPACE = 'a workspace';
 const MIXED = '{ color __schema { queryType { name } } }';
 
 function request(query: string, variables: Record<string, unknown> = {}) {
@@ -35,16 +36,16 @@ describe('introspection', () => {
     const introspection = new Introspection(schema);
     const asked = request(query, variables);
     const expected = execute({ schema, document: asked.document, variableValues: variables });
-    const result = await introspection.resultOf(asked);
+    const result = await introspection.resultOf(asked, WORKSPACE);
     expect(JSON.parse(serializeResult(result ?? {}))).toEqual(JSON.parse(JSON.stringify(expected)));
-    expect((await introspection.resultOf(request(query, variables)))?.data).toBe(result?.data);
+    expect((await introspection.resultOf(request(query, variables), WORKSPACE))?.data).toBe(result?.data);
   });
 
   test('is computed for each document and for all of its variables', async () => {
     const introspection = new Introspection(schema);
     const query = 'query ($a: String!) { __type(name: $a) { name } }';
     const textOf = async (name: string) =>
-      serializeResult((await introspection.resultOf(request(query, { a: name }))) ?? {});
+      serializeResult((await introspection.resultOf(request(query, { a: name }), WORKSPACE)) ?? {});
     expect(await textOf('Query')).toBe('{"data":{"__type":{"name":"Query"}}}');
     expect(await textOf('Nothing')).toBe('{"data":{"__type":null}}');
   });
@@ -55,31 +56,31 @@ describe('introspection', () => {
     ['variables that are invalid', 'query ($a: String!) { __type(name: $a) { name } }', {}],
     ['other fields beside it', MIXED, {}],
   ])('does not answer an operation with %s', async (_what, query, variables) => {
-    expect(await new Introspection(schema).resultOf(request(query, variables))).toBeNull();
+    expect(await new Introspection(schema).resultOf(request(query, variables), WORKSPACE)).toBeNull();
   });
 
   test('does not answer a request whose operation does not exist', async () => {
     const asked = { ...request(INTROSPECTION_QUERY), operation: undefined };
-    expect(await new Introspection(schema).resultOf(asked)).toBeNull();
+    expect(await new Introspection(schema).resultOf(asked, WORKSPACE)).toBeNull();
   });
 
   test('leaves most of the time to others', async () => {
     const introspection = new Introspection(schema);
     const start = performance.now();
-    await Promise.all([1, 2, 3].map(() => introspection.resultOf(request(MIXED))));
+    await Promise.all([1, 2, 3].map(() => introspection.resultOf(request(MIXED), WORKSPACE)));
     expect(performance.now() - start).toBeGreaterThanOrEqual(2 * PAUSE_MS - 5);
-    await introspection.resultOf(request('{ color }'));
+    await introspection.resultOf(request('{ color }'), WORKSPACE);
   });
 
   test('is refused when too many wait, unless the result is known', async () => {
     const introspection = new Introspection(schema);
-    await introspection.resultOf(request(INTROSPECTION_QUERY));
+    await introspection.resultOf(request(INTROSPECTION_QUERY), WORKSPACE);
     const outcomes: unknown[] = [];
     for (let n = 0; n < 100; n += 1)
       introspection
-        .resultOf(request(`{ a${n}: __schema { queryType { name } } }`))
+        .resultOf(request(`{ a${n}: __schema { queryType { name } } }`), WORKSPACE)
         .catch((error: unknown) => outcomes.push(error));
-    expect(await introspection.resultOf(request(INTROSPECTION_QUERY))).not.toBeNull();
+    expect(await introspection.resultOf(request(INTROSPECTION_QUERY), WORKSPACE)).not.toBeNull();
     await waitFor('the others to be refused', () => outcomes.length >= 80);
     expect(outcomes.every((error) => error instanceof RateLimited)).toBe(true);
   });

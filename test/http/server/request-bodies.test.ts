@@ -127,3 +127,25 @@ test('a body in small pieces takes more than its bytes', async () => {
   await waitFor('the oldest to be cut', () => bodies.unfinishedBytes >= pieces * 500);
   expect(bodies.unfinishedBytes).toBeLessThanOrEqual(BOUND);
 });
+
+describe('a body in chunks', () => {
+  const piece = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n`;
+  const answerTo = async (pieces: string) => {
+    const { bodies, begin } = await start();
+    const socket = begin('transfer-encoding: chunked\r\n', pieces);
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    await waitFor('nothing to be kept', () => bodies.unfinishedBytes === 0);
+    return answer.toString();
+  };
+
+  test.each([
+    ['2,000 chunks of a byte', piece(' ').repeat(2_000)],
+    ['3,000 chunks of 100 bytes', piece(' '.repeat(100)).repeat(3_000)],
+  ])('is read if it has %s', async (_what, spaces) => {
+    expect(await answerTo(`${spaces}${piece('{}')}0\r\n\r\n`)).toContain('200 OK');
+  });
+
+  test('is refused before its end if it has thousands of chunks of a byte', async () => {
+    expect(await answerTo(piece(' ').repeat(10_000))).toContain('400 Bad Request');
+  });
+});

@@ -1,0 +1,77 @@
+import { describe, expect, test } from '@jest/globals';
+import { buildSchema } from 'graphql';
+import { RateLimited } from '../../../src/core/errors.js';
+import { LoopShare } from '../../../src/graphql/server/loop-share.js';
+import { OperationCache } from '../../../src/graphql/server/operation-cache.js';
+import { waitFor } from '../../support/wait-for.js';
+
+const OPTIONS = { share: 0.1, burstMs: 0, busyMessage: 'Too much waits.' };
+
+describe('the share of the event loop', () => {
+  test('is kept by work that asks for more', async () => {
+    const share = new LoopShare(OPTIONS);
+    const start = performance.now();
+    await Promise.all([1, 2, 3].map(() => share.run(() => null, 10)));
+    expect(performance.now() - start).toBeGreaterThanOrEqual(195);
+  });
+
+  test('lets work begin at once after a pause, as long as its burst lasts', async () => {
+    const share = new LoopShare({ ...OPTIONS, burstMs: 60 });
+    const order: string[] = [];
+    // More than may wait.
+    const works = Array.from({ length: 50 }, () => share.run(() => order.push('work'), 1));
+    order.push('what follows');
+    await Promise.all(works);
+    expect(order).toEqual([...Array<string>(50).fill('work'), 'what follows']);
+  });
+
+  test('refuses work when too much waits, and takes it again later', async () => {
+    const share = new LoopShare(OPTIONS);
+    const outcomes = await Promise.allSettled(Array.from({ length: 30 }, () => share.run(() => 'done', 2)));
+    const refused = outcomes.filter((each) => each.status === 'rejected');
+    expect(refused.length).toBeGreaterThan(0);
+    expect(refused.length).toBeLessThan(30);
+    for (const { reason } of refused) expect(reason).toEqual(new RateLimited('Too much waits.', 5_000));
+    expect(await share.run(() => 'done')).toBe('done');
+  });
+
+  test('goes on after work that throws', async () => {
+    const share = new LoopShare(OPTIONS);
+    const failing = share.run(() => {
+      throw new Error('not this time');
+    });
+    await expect(failing).rejects.toThrow('not this time');
+    expect(await share.run(() => 'done')).toBe('done');
+  });
+});
+
+describe('documents', () => {
+  const schema = buildSchema('type Query { color: String }');
+  const limits = {
+    ...{ tokens: 2_000, depth: 15, aliases: 1_000, directives: 30, rootFields: 2_000 },
+    ...{ listSize: 1_000, cost: 10_000 },
+  };
+  /** A document of its own, which takes long. */
+  const large = (name: string) => `query ${name} { ${'color '.repeat(1_900)} }`;
+
+  test('that a workspace has not sent before wait, and delay neither those that are known nor other workspaces', async () => {
+    const operations = new OperationCache(schema, { limits, introspection: true });
+    const prepare = (query: string, workspaceId: string) => operations.prepare({ query }, workspaceId);
+    await prepare('{ color }', 'hostile');
+    const refusals: unknown[] = [];
+    let prepared = 0;
+    for (let n = 0; n < 400; n += 1)
+      prepare(large(`q${n}`), 'hostile').then(
+        () => (prepared += 1),
+        (error: unknown) => refusals.push(error),
+      );
+    const start = performance.now();
+    await prepare('{ color }', 'hostile');
+    await prepare('query Other { color }', 'another');
+    const tookMs = performance.now() - start;
+    await waitFor('refusals', () => refusals.length >= 100);
+    expect(refusals.filter((error) => !(error instanceof RateLimited))).toEqual([]);
+    expect(prepared).toBeLessThan(400);
+    expect({ tookMs, isQuick: tookMs < 2_000 }).toEqual({ tookMs, isQuick: true });
+  });
+});

@@ -6,7 +6,7 @@ import { type Caller } from '../../core/access/caller.js';
 import { TooManyConnections } from '../../core/errors.js';
 import { type StreamEndReason, type EventSink } from '../../core/events/event-sink.js';
 import { reportError } from '../../core/public-error.js';
-import { acceptedBytesOf } from '../../net/accepted-bytes.js';
+import { acceptedBytesOf } from '../../core/events/accepted-bytes.js';
 import { type Access } from '../../services/access/access.js';
 import { type OpenConnections } from '../../services/limits/open-connections.js';
 import { toFormattedError } from '../server/format-error.js';

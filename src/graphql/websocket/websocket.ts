@@ -5,7 +5,7 @@ import { GRAPHQL_TRANSPORT_WS_PROTOCOL, handleProtocols } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { type GetClientAddress } from '../../core/access/client-address.js';
 import { isOriginAllowed, type OriginRule } from '../../core/access/origins.js';
-import { acceptedBytesOf } from '../../net/accepted-bytes.js';
+import { acceptedBytesOf } from '../../core/events/accepted-bytes.js';
 import { type EventSubscriptions } from '../../services/events/event-subscriptions.js';
 import { CLOSE_FRAMES } from './close-frames.js';
 import { UnfinishedMessages } from './unfinished-messages.js';

@@ -1,6 +1,6 @@
 import { type Response } from 'express';
 import { type StreamEndReason, type EventSink } from '../../core/events/event-sink.js';
-import { acceptedBytesOf } from '../../net/accepted-bytes.js';
+import { acceptedBytesOf } from '../../core/events/accepted-bytes.js';
 
 /** How long an EventSource waits before it reconnects. */
 const RETRY_MS = 1_000;

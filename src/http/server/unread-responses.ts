@@ -1,6 +1,6 @@
 import { type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type Socket } from 'node:net';
-import { acceptedBytesOf } from '../../net/accepted-bytes.js';
+import { acceptedBytesOf } from '../../core/events/accepted-bytes.js';
 
 /** What one client may leave unread. Above the largest result, image or file that the service sends at once. */
 export const MAX_UNREAD_RESPONSE_BYTES = 24 * 1024 * 1024;

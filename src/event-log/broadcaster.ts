@@ -7,6 +7,7 @@ import { type EventRepository, type EventScope } from '../db/events/event-reposi
 import { CatchUp } from './catch-up.js';
 import { type EventLog } from './event-log.js';
 import { Topic, type TopicOptions } from './topic.js';
+import { Renderings } from './renderings.js';
 import { type BufferLimits, Subscriber, type SubscriberHost } from './subscriber.js';
 
 /** Limit for the final push at shutdown. The sockets must still be closed properly, so that clients resume on another instance. */
@@ -43,6 +44,7 @@ export class Broadcaster implements SubscriberHost {
   private readonly topics = new Map<string, Topic>();
   private readonly topicsByRoutingKey = new Map<string, Set<Topic>>();
   private readonly missedEvents: CatchUp;
+  private readonly renderings = new Renderings();
   private readonly blockedSubscribers = new Map<Subscriber, { since: number; acceptedBytes: number }>();
   private drainCheckTimer: NodeJS.Timeout | null = null;
 
@@ -105,7 +107,7 @@ export class Broadcaster implements SubscriberHost {
 
   private createTopic(options: TopicOptions): Topic {
     if (this.topics.size === 0) this.deps.eventLog.startReading((batch) => this.route(batch));
-    const topic = new Topic(options, this.deps.log);
+    const topic = new Topic(options, this.renderings, this.deps.log);
     this.topics.set(options.key, topic);
     const routingKey = routingKeyOf(options.scope);
     this.topicsByRoutingKey.set(
@@ -131,10 +133,11 @@ export class Broadcaster implements SubscriberHost {
   }
 
   private async sendInitialEvent(subscriber: Subscriber, event: TaskEvent): Promise<void> {
-    const text = await subscriber.topic.renderCached(event).catch(() => null);
-    if (text === null || subscriber.state === 'closed') return;
-    subscriber.sink.send(text);
-    this.catchUp(subscriber);
+    const send = (_events: readonly TaskEvent[], [text = '']: readonly string[]) => {
+      if (subscriber.state !== 'closed') subscriber.sink.send(text);
+    };
+    if ((await subscriber.topic.render([event], send).catch(() => 0)) === 0) return;
+    if (subscriber.state !== 'closed') this.catchUp(subscriber);
   }
 
   private checkDrained(): void {

@@ -38,17 +38,24 @@ export class CatchUp {
         else subscriber.complete();
         return;
       }
-      const texts = await Promise.all(page.events.map((event) => topic.renderCached(event))).catch(
-        () => null,
-      );
-      if (!texts) return;
-      if (subscriber.state !== 'catching-up') return;
-      subscriber.sendBatch(page.events, texts);
-      if (subscriber.state !== 'catching-up') return;
+      if (!(await this.sendPage(subscriber, page))) return;
       if (subscriber.position < page.endPosition) subscriber.position = page.endPosition;
       // Cached renderings resolve without a real wait, so yield to let live subscribers be served too.
       await nextTick();
     }
+  }
+
+  /** Returns whether the subscriber has received the page and takes more. */
+  private async sendPage(subscriber: Subscriber, { events }: EventPage): Promise<boolean> {
+    const send = (batch: readonly TaskEvent[], texts: readonly string[]) => {
+      if (subscriber.state === 'catching-up') subscriber.sendBatch(batch, texts);
+    };
+    for (let sent = 0; sent < events.length;) {
+      const count = await subscriber.topic.render(events.slice(sent), send).catch(() => 0);
+      if (count === 0 || subscriber.state !== 'catching-up') return false;
+      sent += count;
+    }
+    return true;
   }
 
   /** Synchronous, so that no event can arrive between an empty last page and going live. Null when `position` is too old. */

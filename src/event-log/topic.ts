@@ -1,9 +1,11 @@
 import { setImmediate as nextTick, setTimeout as delay } from 'node:timers/promises';
 import { type Logger } from 'pino';
 import { isVisible } from '../core/access/visibility.js';
-import { singleFlightWithRerun } from '../core/primitives/async.js';
+import { SingleFlights, singleFlightWithRerun } from '../core/primitives/async.js';
+import { newId } from '../core/primitives/ids.js';
 import { type TaskEvent } from '../core/events/task-event.js';
 import { type EventScope } from '../db/events/event-repository.js';
+import { isLarge, type Renderings } from './renderings.js';
 
 /** What a group of subscribers shares: which events they receive and how each event is rendered. */
 export interface TopicOptions {
@@ -14,6 +16,8 @@ export interface TopicOptions {
   matches(event: TaskEvent): boolean;
   /** The event as it is sent. Called once for each event, and again later when it rejects. */
   render(event: TaskEvent): Promise<string>;
+  /** Fields of a rendered event, about. */
+  renderingCost: number;
 }
 
 /** The part of `Subscriber` that a topic uses. */
@@ -22,10 +26,6 @@ interface LiveSubscriber {
   fallBack(): void;
 }
 
-/** Reconnecting subscribers mostly need the same few hundred events. */
-const MAX_CACHED_RENDERINGS = 512;
-/** Events rendered at the same time, so that their database reads are batched. */
-const RENDER_BATCH_SIZE = 64;
 /** With more events than this to render, subscribers fall back to reading for themselves, which bounds memory. */
 const MAX_PENDING = 4_096;
 /** The event loop serves other sockets between slices. A slice takes about 10 ms. */
@@ -34,19 +34,24 @@ const RENDER_RETRY_MS = 250;
 
 /** Renders each event once and sends the result to all subscribers of the same document. */
 export class Topic {
+  /** Tells the renderings of topics apart, because keys are long. */
+  private readonly id = newId();
   readonly key: string;
   readonly scope: EventScope;
   /** All current subscribers. */
   readonly subscribers = new Set<LiveSubscriber>();
   /** Subscribers that have seen everything so far. The others read missed events for themselves. */
   private readonly liveSubscribers = new Set<LiveSubscriber>();
-  private readonly renderings = new Map<bigint, Promise<string>>();
+  private readonly inProgress = new SingleFlights<bigint, string>();
+  /** Whether an event was large. Those that follow will be as well. */
+  private isLarge = false;
   private pending: TaskEvent[] = [];
   /** Resolves when every event passed to `broadcast` was written to the sockets. */
   readonly whenIdle = singleFlightWithRerun(() => this.broadcastPending());
 
   constructor(
     private readonly options: TopicOptions,
+    private readonly renderings: Renderings,
     private readonly log: Logger,
   ) {
     this.key = options.key;
@@ -60,16 +65,63 @@ export class Topic {
     return isInScope && this.options.matches(event);
   }
 
-  /** The event as it is sent. Rejects when the last subscriber has left. */
-  renderCached(event: TaskEvent): Promise<string> {
-    const known = this.renderings.get(event.position);
-    if (known) return known;
-    const text = this.render(event);
-    text.catch(() => this.renderings.delete(event.position));
-    this.renderings.set(event.position, text);
-    const [oldest] = this.renderings.keys();
-    if (this.renderings.size > MAX_CACHED_RENDERINGS && oldest !== undefined) this.renderings.delete(oldest);
+  /**
+   * Renders the first of these events, as many as may be rendered together, and passes them to `send`. Returns how many these are.
+   * Retries until rendering succeeds, because an event must not be skipped while the database is down for a moment. Rejects when
+   * the last subscriber has left.
+   */
+  async render(events: readonly TaskEvent[], send: SendTexts): Promise<number> {
+    const batch = events.slice(0, this.renderings.batchSizeOf(this.options.renderingCost));
+    const known = batch.map((event) => this.renderings.find(this.keyOf(event)));
+    if (known.every((text) => text !== undefined)) {
+      await send(batch, known);
+      return batch.length;
+    }
+    while (!(await this.renderInTurn(batch, send))) {
+      if (this.subscribers.size === 0) throw new Error('The last subscriber has left.');
+      await delay(RENDER_RETRY_MS);
+    }
+    return batch.length;
+  }
+
+  /** Returns whether it succeeded. */
+  private async renderInTurn(batch: readonly TaskEvent[], send: SendTexts): Promise<boolean> {
+    let isSent = false;
+    const work = async () => {
+      const texts = await this.renderAll(batch);
+      if (!texts) return 0;
+      this.isLarge ||= isLarge(texts);
+      await send(batch, texts);
+      isSent = true;
+      return texts.reduce((sum, { length }) => sum + length, 0);
+    };
+    const run = () => this.renderings.run(batch.length * this.options.renderingCost, work);
+    await (this.isLarge ? this.renderings.runLarge(run) : run());
+    return isSent;
+  }
+
+  private async renderAll(batch: readonly TaskEvent[]): Promise<string[] | null> {
+    try {
+      return await Promise.all(batch.map((event) => this.renderOnce(event)));
+    } catch (error) {
+      const positions = batch.map(({ position }) => String(position));
+      if (this.subscribers.size > 0)
+        this.log.warn({ err: error, positions }, 'cannot render an event; retrying');
+      return null;
+    }
+  }
+
+  private async renderOnce(event: TaskEvent): Promise<string> {
+    const key = this.keyOf(event);
+    const known = this.renderings.find(key);
+    if (known !== undefined) return known;
+    const text = await this.inProgress.run(event.position, () => this.options.render(event));
+    this.renderings.keep(key, text);
     return text;
+  }
+
+  private keyOf({ position }: TaskEvent): string {
+    return `${this.id} ${position}`;
   }
 
   /** Sends newly sealed events to the live subscribers. */
@@ -94,29 +146,26 @@ export class Topic {
 
   private async broadcastPending(): Promise<void> {
     while (this.pending.length > 0 && this.liveSubscribers.size > 0) {
-      const batch = this.pending.splice(0, RENDER_BATCH_SIZE);
-      const texts = await Promise.all(batch.map((event) => this.renderCached(event))).catch(() => null);
-      if (!texts) break;
-      const subscribers = [...this.liveSubscribers];
-      for (let start = 0; start < subscribers.length; start += SUBSCRIBERS_PER_SLICE) {
-        if (start > 0) await nextTick();
-        for (const subscriber of subscribers.slice(start, start + SUBSCRIBERS_PER_SLICE))
-          subscriber.receive(batch, texts);
-      }
+      const { pending } = this;
+      const count = await this.render(pending, (events, texts) => this.sendToLive(events, texts)).catch(
+        () => 0,
+      );
+      if (count === 0) break;
+      // Too many pending events may have been replaced by none meanwhile.
+      pending.splice(0, count);
     }
     this.pending = [];
   }
 
-  /** Retries until rendering succeeds: an event must not be skipped because the database is down for a moment. */
-  private async render(event: TaskEvent): Promise<string> {
-    for (;;) {
-      try {
-        return await this.options.render(event);
-      } catch (error) {
-        if (this.subscribers.size === 0) throw error;
-        this.log.warn({ err: error, position: String(event.position) }, 'cannot render an event; retrying');
-        await delay(RENDER_RETRY_MS);
-      }
+  private async sendToLive(events: readonly TaskEvent[], texts: readonly string[]): Promise<void> {
+    const subscribers = [...this.liveSubscribers];
+    for (let start = 0; start < subscribers.length; start += SUBSCRIBERS_PER_SLICE) {
+      if (start > 0) await nextTick();
+      for (const subscriber of subscribers.slice(start, start + SUBSCRIBERS_PER_SLICE))
+        subscriber.receive(events, texts);
     }
   }
 }
+
+/** Sends rendered events. `texts` belong to `events`, in their order. */
+type SendTexts = (events: readonly TaskEvent[], texts: readonly string[]) => Promise<void> | void;

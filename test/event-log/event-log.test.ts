@@ -96,6 +96,7 @@ function subscribe(log: EventLog, taskId: string, position = 0n, connection: Par
     scope: { ...workspaceVisibility(workspaceId), taskId },
     matches: () => true,
     render,
+    renderingCost: 1,
   };
   const subscriber = broadcasterOf(log).subscribe(
     topic,

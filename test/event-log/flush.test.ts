@@ -62,6 +62,7 @@ async function subscribe(render: () => Promise<string>) {
     scope: { ...workspaceVisibility(workspaceId), taskId },
     matches: () => true,
     render,
+    renderingCost: 1,
   };
   const subscriber = broadcaster.subscribe(
     topic,

@@ -72,6 +72,7 @@ function subscribe(
     scope: { ...workspaceVisibility(workspaceId), taskId },
     matches: () => true,
     render: renderNumber,
+    renderingCost: 1,
   };
   const sink = {
     ...{ bufferedBytes: 0, acceptedBytes: 0, complete: () => undefined, close: () => undefined },

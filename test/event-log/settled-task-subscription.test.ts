@@ -65,6 +65,7 @@ async function subscribeToSettledTask(settlingNumbers: number[]): Promise<string
     scope: { ...workspaceVisibility(workspaceId), taskId },
     matches: () => true,
     render,
+    renderingCost: 1,
   };
   const settledPosition = await events.headPosition();
   broadcaster.subscribe(topic, { position: settledPosition - 3n, initialEvent: null, settledPosition }, sink);

@@ -39,6 +39,8 @@ const TOKEN_LIMIT_MESSAGE = /tokens\. Parsing aborted/;
 const NEW_DOCUMENTS_SHARE = 0.1;
 /** An application sends its tens of documents when it starts. */
 const NEW_DOCUMENTS_BURST_MS = 250;
+/** The part of the cost limit that a subscription may have, because each event has that cost. */
+const SUBSCRIPTION_PART = 0.1;
 const NEW_DOCUMENTS_BUSY =
   'There are too many different documents that wait to be parsed. Use variables instead of values in the text of the document, so that it stays the same, and try again later.';
 const SUGGESTIONS = / Did you mean .*\?$/s;
@@ -129,7 +131,10 @@ export class OperationCache {
     const { costOf, afterVariable } = details;
     checkVariableLimits(variables, this.policy.limits);
     const cost = costOf(variables ?? {});
-    assertWithinLimit(this.policy.limits.cost, cost, 'cost points');
+    const limit = this.policy.limits.cost;
+    if (operation.operation === OperationTypeNode.SUBSCRIPTION)
+      assertWithinLimit(Math.ceil(limit * SUBSCRIPTION_PART), cost, 'cost points for each event');
+    else assertWithinLimit(limit, cost, 'cost points');
     return { document, operation, type: operation.operation, cost, afterVariable };
   }
 

@@ -103,6 +103,7 @@ export class OperationRunner {
       const rendering = {
         cacheKey: renderingKeyOf(request, operation),
         render: (event: TaskEvent) => this.render(args, event),
+        cost: operation.cost,
       };
       return { unsubscribe: eventSubscriptions.start(source.subscription, rendering, sink) };
     }

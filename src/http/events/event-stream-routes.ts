@@ -17,6 +17,8 @@ import { MAX_STREAM_OPERATION_BYTES } from '../server/request-bodies.js';
 
 /** Shorter than the idle timeouts of proxies, which are 60 s and sometimes 15 s. */
 const KEEP_ALIVE_MS = 12_000;
+/** Of an event as this stream sends it. */
+const EVENT_FIELDS = 10;
 
 interface StreamOperation {
   query: string;
@@ -60,7 +62,11 @@ export class EventStreamRoutes {
       () => this.openStreams.forEach((stream) => stream.keepAlive()),
       KEEP_ALIVE_MS,
     );
-    this.rendering = { cacheKey: 'event stream', render: (event) => Promise.resolve(this.render(event)) };
+    this.rendering = {
+      cacheKey: 'event stream',
+      render: (event) => Promise.resolve(this.render(event)),
+      cost: EVENT_FIELDS,
+    };
     const { router } = this;
     const authorizeReader = authorize(services, 'tasks:read', credentialOf);
     router.get('/events', authorizeReader, async (request, response) => {

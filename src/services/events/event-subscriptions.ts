@@ -39,6 +39,8 @@ export interface Rendering {
   cacheKey: string;
   /** Renders one event. When it throws, the event is rendered again after a moment. */
   render: (event: TaskEvent) => Promise<string>;
+  /** Fields of a rendered event, about. */
+  cost: number;
 }
 
 export interface EventSubscriptionsDependencies extends Pick<
@@ -115,11 +117,11 @@ export class EventSubscriptions {
    * Starts a subscription that was checked, and sends its events to the sink. Subscribers with equal subscriptions
    * and renderings share the work. Returns a function that unsubscribes.
    */
-  start(subscription: EventSubscription, { cacheKey, render }: Rendering, sink: EventSink): () => void {
+  start(subscription: EventSubscription, { cacheKey, render, cost }: Rendering, sink: EventSink): () => void {
     const { scope, filter, start } = subscription;
     const topicKey = JSON.stringify([subscription.permissionsKey, scope, filter, cacheKey]);
     const subscriber = this.deps.broadcaster.subscribe(
-      { key: topicKey, scope, matches: createMatcher(filter), render },
+      { key: topicKey, scope, matches: createMatcher(filter), render, renderingCost: cost },
       start,
       sink,
     );
@@ -133,7 +135,8 @@ export class EventSubscriptions {
   onSettled({ id, workspaceId, eventLogPosition }: Task, onComplete: () => void): () => void {
     const scope = { ...workspaceVisibility(workspaceId), taskId: id };
     const render = () => Promise.resolve('');
-    const topic = { key: `settled ${id}`, scope, matches: (event: TaskEvent) => event.settlesTask, render };
+    const matches = (event: TaskEvent) => event.settlesTask;
+    const topic = { key: `settled ${id}`, scope, matches, render, renderingCost: 1 };
     const start = { position: BigInt(eventLogPosition), initialEvent: null, settledPosition: null };
     const subscriber = this.deps.broadcaster.subscribe(topic, start, completionSink(onComplete));
     return () => void subscriber.unsubscribe();
@@ -165,7 +168,14 @@ export class EventSubscriptions {
 /** A sink that ignores events and only reports completion. */
 function completionSink(onComplete: () => void): EventSink {
   const noop = () => undefined;
-  return { bufferedBytes: 0, acceptedBytes: 0, send: noop, batch: (work) => work(), complete: onComplete, close: noop };
+  return {
+    bufferedBytes: 0,
+    acceptedBytes: 0,
+    send: noop,
+    batch: (work) => work(),
+    complete: onComplete,
+    close: noop,
+  };
 }
 
 interface TaskKey {

@@ -1,0 +1,86 @@
+import { setImmediate as nextTick } from 'node:timers/promises';
+import { describe, expect, test } from '@jest/globals';
+import { pino } from 'pino';
+import { workspaceVisibility } from '../../src/core/access/visibility.js';
+import { type TaskEvent } from '../../src/core/events/task-event.js';
+import { newId } from '../../src/core/primitives/ids.js';
+import { MAX_COST_IN_PROGRESS, Renderings } from '../../src/event-log/renderings.js';
+import { Topic } from '../../src/event-log/topic.js';
+import { waitFor } from '../support/wait-for.js';
+
+const workspaceId = newId();
+const events = Array.from(
+  { length: 200 },
+  (_, index) => ({ position: BigInt(index + 1), workspaceId }) as TaskEvent,
+);
+
+/** A topic whose renderings last until they are released, and what it has sent. */
+function startTopic(renderings: Renderings, renderingCost: number, textOf: (event: TaskEvent) => string) {
+  const rendering: (() => void)[] = [];
+  const sent: bigint[] = [];
+  const options = {
+    key: newId(),
+    scope: { ...workspaceVisibility(workspaceId), taskId: null },
+    matches: () => true,
+    render: async (event: TaskEvent) => {
+      await new Promise<void>((resolve) => rendering.push(resolve));
+      return textOf(event);
+    },
+    renderingCost,
+  };
+  const topic = new Topic(options, renderings, pino({ level: 'silent' }));
+  topic.subscribers.add({ receive: () => undefined, fallBack: () => undefined });
+  const send = async () => {
+    let count = 0;
+    while (count < events.length)
+      count += await topic.render(events.slice(count), (batch) => {
+        sent.push(...batch.map(({ position }) => position));
+      });
+  };
+  const release = () => rendering.splice(0).forEach((resolve) => resolve());
+  return { topic, rendering, sent, send, release };
+}
+
+describe('renderings', () => {
+  test('of all topics together are bounded by their cost, and all events are sent in order', async () => {
+    const renderings = new Renderings();
+    const topics = Array.from({ length: 50 }, () => startTopic(renderings, 500, () => 'text'));
+    const all = Promise.all(topics.map(({ send }) => send()));
+    let mostCost = 0;
+    const isDone = () => topics.every(({ sent }) => sent.length === events.length);
+    while (!isDone()) {
+      await nextTick();
+      const count = topics.reduce((sum, { rendering }) => sum + rendering.length, 0);
+      mostCost = Math.max(mostCost, count * 500);
+      for (const { release } of topics) release();
+    }
+    await all;
+    expect(mostCost).toBeGreaterThan(0);
+    expect(mostCost).toBeLessThanOrEqual(MAX_COST_IN_PROGRESS);
+    for (const { sent } of topics) expect(sent).toEqual(events.map(({ position }) => position));
+  });
+
+  test('that are large are not kept, and are made one topic after another', async () => {
+    const renderings = new Renderings();
+    const large = 'x'.repeat(300 * 1024);
+    const topics = [1, 2, 3].map(() => startTopic(renderings, 100, () => large));
+    for (const { topic, release } of topics) {
+      const first = topic.render(events.slice(0, 1), () => undefined);
+      await nextTick();
+      release();
+      await first;
+    }
+    const [one, other] = topics;
+    if (!one || !other) throw new Error('There is no topic.');
+    const second = one.topic.render(events.slice(0, 1), () => undefined);
+    await waitFor('the text to be made again', () => one.rendering.length === 1);
+    const third = other.topic.render(events.slice(1, 2), () => undefined);
+    for (let turn = 0; turn < 20; turn += 1) await nextTick();
+    expect(other.rendering).toHaveLength(0);
+    one.release();
+    await second;
+    await waitFor('the turn of the other topic', () => other.rendering.length === 1);
+    other.release();
+    await third;
+  });
+});

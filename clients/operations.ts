@@ -399,7 +399,7 @@ export type EditImageInput = {
   priority?: InputMaybe<TaskPriority>;
   /** Text that describes the change, 1 to 4,000 characters. */
   prompt: Scalars['String']['input'];
-  /** Aspect ratio such as "16:9". Default: that of the source image. */
+  /** Aspect ratio such as "16:9", or a size in pixels such as "1024x1024", as in `GenerateImagesInput.size`. Default: the aspect ratio nearest to that of the source image if Darkroom stores it, and otherwise the `defaultSize` of the model. */
   size?: InputMaybe<Scalars['String']['input']>;
   /** ID of the image to edit. It must be stored in Darkroom: generated, edited or uploaded. */
   sourceImageId?: InputMaybe<Scalars['ID']['input']>;
@@ -459,7 +459,7 @@ export type GenerateImagesInput = {
   priority?: InputMaybe<TaskPriority>;
   /** Text that describes the images, 1 to 4,000 characters. */
   prompt: Scalars['String']['input'];
-  /** Size in pixels such as "1024x768", or an aspect ratio such as "16:9", depending on the model. Default: the `defaultSize` of the model. */
+  /** Size in pixels such as "1024x768", or an aspect ratio such as "16:9", depending on the model. The other spelling is accepted when it means the same: "1024x1024" is "1:1". Default: the `defaultSize` of the model. */
   size?: InputMaybe<Scalars['String']['input']>;
   /** Seconds until the task expires, from 10 to 3600. Default: 600. */
   timeoutSeconds?: InputMaybe<Scalars['Int']['input']>;

@@ -1,12 +1,13 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Logger } from 'pino';
+import { nearestRatio } from '../core/tasks/sizes.js';
 import { editImage } from './painting/edit-image.js';
 import { ApiRefusal } from './http/api-refusal.js';
 import { type SandboxHttpClient } from './http/sandbox-http-client.js';
 import { type ChargeList } from './state/charge-list.js';
 import { type SandboxImageStore } from './state/sandbox-image-store.js';
-import { resolveImageSize } from './painting/image-size.js';
+import { type ImageSize, resolveImageSize } from './painting/image-size.js';
 import { type GenerationOutcome, type ReplyImage, type SandboxTask } from './state/sandbox-task-store.js';
 
 /** How long after the task's completion a late callback is sent. Longer than the interval of a client that polls every second or two. */
@@ -101,8 +102,11 @@ export class SandboxGenerator {
 
   private async edit({ request }: SandboxTask, source: Buffer): Promise<string> {
     const { caption, model, size, directives, hash } = request;
-    const editSize = size === null ? null : resolveImageSize(model, size);
-    const parameters = { caption, model: model.name, seed: seedOf(hash, 0), size: editSize };
+    // Keeps the size of a source that has the requested shape already, so that an edit of a small image stays small.
+    const keepsSize = (source: ImageSize) =>
+      size === null || nearestRatio(model, source.width, source.height) === size;
+    const sizeFor = (source: ImageSize) => (keepsSize(source) ? null : resolveImageSize(model, size));
+    const parameters = { caption, model: model.name, seed: seedOf(hash, 0), sizeFor };
     const png = await editImage(source, parameters).catch((cause: unknown) => {
       throw new ApiRefusal('api_error', 'the source image cannot be read', { cause });
     });

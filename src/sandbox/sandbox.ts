@@ -2,12 +2,13 @@ import express, { Router, type Request, type Response } from 'express';
 import { type Logger } from 'pino';
 import { z } from 'zod';
 import { FLUX_ERRORS } from '../core/flux-api/flux-errors.js';
+import { tasksActionOf } from '../core/flux-api/flux-fields.js';
 import { AccountOutage, outageSchema } from './http/account-outage.js';
 import { requireBearer } from './http/bearer.js';
 import { ApiRefusal } from './http/api-refusal.js';
 import { SandboxGenerator } from './sandbox-generator.js';
 import { SandboxHttpClient } from './http/sandbox-http-client.js';
-import { parseFields, parseSandboxRequest, parseAction } from './http/parse-request.js';
+import { parseFields, parseSandboxRequest, parseAction, requireFields } from './http/parse-request.js';
 import { ChargeList } from './state/charge-list.js';
 import { SandboxImageStore } from './state/sandbox-image-store.js';
 import { RefusalCounter } from './http/refusals.js';
@@ -35,7 +36,16 @@ const MAX_BODY_SIZE = '100kb';
 
 const retrieveSchema = z.object({ id: z.string() });
 const retrieveBatchSchema = z.object({
-  ids: z.array(z.string()).max(MAX_BATCH_IDS, `must be at most ${MAX_BATCH_IDS} ids`),
+  ids: z.array(z.string()).max(MAX_BATCH_IDS, `must be at most ${MAX_BATCH_IDS} ids`).optional(),
+  created_at_min: z.number().min(0).default(0),
+  created_at_max: z.number().min(0).default(Infinity),
+  offset: z.int().min(0).default(0),
+  limit: z
+    .int()
+    .min(0)
+    .default(MAX_BATCH_IDS)
+    .transform((limit) => Math.min(limit, MAX_BATCH_IDS)),
+  type: z.string().default('images'),
 });
 
 /**
@@ -113,9 +123,13 @@ export class Sandbox {
 
   private handleRetrieve(body: unknown): object {
     this.outage.throwIfRefused('read');
-    const retrieve = parseAction(body, {
-      retrieve: () => this.tasks.retrieve(parseFields(retrieveSchema, body).id),
-      retrieve_batch: () => this.tasks.retrieveBatch(parseFields(retrieveBatchSchema, body).ids),
+    const fields = requireFields(body);
+    const retrieve = parseAction(tasksActionOf(fields), {
+      retrieve: () => this.tasks.retrieve(parseFields(retrieveSchema, fields).id),
+      retrieve_batch: () => {
+        const { ids, ...listing } = parseFields(retrieveBatchSchema, fields);
+        return ids ? this.tasks.retrieveBatch(ids) : this.tasks.list(listing);
+      },
     });
     return retrieve();
   }

@@ -1,5 +1,4 @@
 import { type Logger } from 'pino';
-import { UpstreamError } from '../core/errors.js';
 import { type Task } from '../core/tasks/task.js';
 import { HttpClient } from '../net/http-client.js';
 import { type OutgoingProxy } from '../net/outgoing-proxy.js';
@@ -17,6 +16,7 @@ import {
   toTaskResult,
   type UpstreamResult,
 } from './acedata-results.js';
+import { type EditAction, RequestWording, type Wording } from './acedata-wording.js';
 import { parseJson, parseReply, parseTasks, type WireReply } from './acedata-wire.js';
 
 /**
@@ -25,7 +25,7 @@ import { parseJson, parseReply, parseTasks, type WireReply } from './acedata-wir
  */
 export type FluxMode = 'callback' | 'async' | 'wait';
 
-/** A null `size` stands for the model's default. */
+/** A null `size` stands for the model's default, which is sent. */
 export interface SubmitRequest extends Pick<Task, 'kind' | 'prompt' | 'model' | 'size'> {
   /** Number of images. Sent for GENERATE only, because an edit produces one image. */
   count: number;
@@ -35,8 +35,7 @@ export interface SubmitRequest extends Pick<Task, 'kind' | 'prompt' | 'model' | 
   callbackUrl: string | null;
 }
 
-/** The `action` of an edit. The upstream's guide and its specification disagree about it. */
-export type EditAction = 'edit' | 'edits';
+export type { EditAction };
 
 export interface AceDataOptions {
   /** With or without a trailing slash. */
@@ -61,39 +60,42 @@ export interface AceDataOptions {
 export const MAX_READ_TASK_IDS = 50;
 
 /**
- * Client for the Flux Images API of Ace Data Cloud. Sends each request once (an edit at most twice, see `submit`). The
- * UpstreamError that it throws says whether and when to retry. Never logs tokens, links or prompts.
+ * Client for the Flux Images API of Ace Data Cloud. Sends each request once, and again only in other words after a refusal (see
+ * `submit`). The UpstreamError that it throws says whether and when to retry. Never logs tokens, links or prompts.
  */
 export class AceDataClient {
   private readonly http: HttpClient;
   private readonly baseUrl: string;
-  private editAction: EditAction;
+  private readonly wording: RequestWording;
 
   constructor(private readonly options: AceDataOptions) {
     this.http = new HttpClient({ proxy: options.proxy });
     this.baseUrl = options.baseUrl.replace(/\/+$/, '');
-    this.editAction = options.editAction ?? 'edits';
+    this.wording = new RequestWording(options.editAction);
   }
 
   /**
    * Requests images, which is billed. Throws UpstreamError, whose `outcome` tells whether images may be produced anyway. When
-   * the upstream refuses the `action` of an edit as unknown, the edit is sent once more with the other one.
+   * the upstream refuses the `action` of an edit or the spelling of a size, nothing was made, and the request is sent once more
+   * with the other word. After any other outcome it is not.
    */
   async submit(request: SubmitRequest): Promise<SubmitResult> {
-    if (request.kind === 'GENERATE') return await this.sendSubmit(request, 'generate');
-    const action = this.editAction;
-    try {
-      return await this.sendSubmit(request, action);
-    } catch (error) {
-      if (this.options.editAction || !isUnknownAction(error)) throw error;
-      const otherAction = action === 'edits' ? 'edit' : 'edits';
-      this.options.log.info(
-        { refusedAction: action, action: otherAction },
-        'the upstream does not support this edit action; trying the other one',
-      );
-      const result = await this.sendSubmit(request, otherAction);
-      this.editAction = otherAction;
-      return result;
+    const tried: Wording[] = [];
+    let wording: Wording | null = this.wording.first(request);
+    for (;;) {
+      tried.push(wording);
+      try {
+        const result = await this.sendSubmit(request, wording);
+        this.wording.remember(request, tried);
+        return result;
+      } catch (error) {
+        wording = this.wording.next(request, tried, error);
+        if (!wording) throw error;
+        this.options.log.info(
+          { refused: tried.at(-1), wording },
+          'the upstream refused a word; trying the other one',
+        );
+      }
     }
   }
 
@@ -130,10 +132,10 @@ export class AceDataClient {
     await this.http.destroy();
   }
 
-  private async sendSubmit(request: SubmitRequest, action: 'generate' | EditAction): Promise<SubmitResult> {
+  private async sendSubmit(request: SubmitRequest, wording: Wording): Promise<SubmitResult> {
     const { mode, submitTimeoutMs = 60_000, waitTimeoutMs = 300_000 } = this.options;
     const timeoutMs = mode === 'wait' ? waitTimeoutMs : submitTimeoutMs;
-    const body = buildSubmitBody(request, action, mode);
+    const body = buildSubmitBody(request, wording, mode);
     const response = await this.post('/flux/images', { purpose: 'submit', body, timeoutMs });
     const result = isOk(response.status) && response.body ? toSubmitResult(response.body) : null;
     if (result === null) throw errorFromResponse(response, 'submit');
@@ -166,9 +168,12 @@ export class AceDataClient {
   }
 }
 
-/** Omits fields without a value, because the upstream does not document how it treats null. */
-function buildSubmitBody(request: SubmitRequest, action: 'generate' | EditAction, mode: FluxMode): object {
-  const { prompt, model, size, count, sourceImageUrl, callbackUrl } = request;
+/**
+ * Omits fields without a value, because the upstream does not document how it treats null. `wait` mode says so, because the default
+ * of `async` differs between the upstream's documents.
+ */
+function buildSubmitBody(request: SubmitRequest, { action, size }: Wording, mode: FluxMode): object {
+  const { prompt, model, count, sourceImageUrl, callbackUrl } = request;
   return {
     action,
     prompt,
@@ -176,13 +181,9 @@ function buildSubmitBody(request: SubmitRequest, action: 'generate' | EditAction
     ...(size !== null && { size }),
     ...(action === 'generate' ? { count } : sourceImageUrl !== null && { image_url: sourceImageUrl }),
     ...(mode === 'async' && { async: true }),
+    ...(mode === 'wait' && { async: false }),
     ...(mode !== 'wait' && callbackUrl !== null && { callback_url: callbackUrl }),
   };
-}
-
-function isUnknownAction(error: unknown): boolean {
-  if (!(error instanceof UpstreamError) || error.outcome !== 'refused') return false;
-  return error.failure.upstreamCode === 'api_not_implemented';
 }
 
 function isOk(status: number): boolean {

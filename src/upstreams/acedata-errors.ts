@@ -90,6 +90,8 @@ const RULES_BY_CODE = new Map<string, ErrorRule>([
 /** The rules of 4xx without a known code. Null when the request may have arrived, and BAD_REQUEST for the others. */
 const RULES_BY_STATUS = new Map<number, ErrorRule | null>([
   [401, CREDENTIALS],
+  // Payment required: the upstream's host for pay-per-call refuses what is not paid for with the request.
+  [402, OUT_OF_CREDIT],
   [429, RATE_LIMITED],
   // "Request timeout" and "client closed request". Like 504, a gateway returns them when the upstream is too slow.
   [408, null],

@@ -121,6 +121,12 @@ describe('Darkroom and the upstream differ on purpose', () => {
       [400, 'bad_request'],
     ],
     [
+      'in that a size out of range becomes the nearest one',
+      { ...GENERATE, model: 'flux-dev', size: '1920x1080' },
+      [400, 'bad_request'],
+      [200, undefined],
+    ],
+    [
       'in that a result without any image is a failure',
       withDirectives('images=0'),
       [200, undefined],
@@ -159,7 +165,7 @@ describe('Darkroom and the upstream differ on purpose', () => {
     });
     expectShape(upstreamResponse?.body, 'error-bare-string');
     const request = { action: 'retrieve', id: darkroomResponse?.body.task_id };
-    expectShape((await new FluxClient(darkroom).tasks(request)).body, 'task-running');
+    expectShape((await new FluxClient(darkroom).tasks(request)).body, 'task-pending');
   });
 
   test('in that a missing token is reported as invalid_token', async () => {
@@ -199,7 +205,7 @@ describe('Darkroom and the upstream differ on purpose', () => {
     const read = async (server: FluxServer, id: unknown) =>
       (await new FluxClient(server).tasks({ action: 'retrieve', id })).body;
     expectShape(await read(upstream, responses[0]?.body.task_id), 'task-hiccup-not-over');
-    expectShape(await read(darkroom, responses[1]?.body.task_id), 'task-running');
+    expectShape(await read(darkroom, responses[1]?.body.task_id), 'task-pending');
   });
 
   function edit(fields: object): object {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import sharp from 'sharp';
 import { type FluxErrorCode } from '../../src/core/flux-api/flux-errors.js';
 import { TestHttpServer, reply } from '../support/net/test-http-server.js';
 import { waitFor } from '../support/wait-for.js';
@@ -106,7 +107,53 @@ describe.each(SERVERS)('$name', ({ start }) => {
     });
   });
 
+  describe('fields in the form of clients that send more than the specification says', () => {
+    const ABSENT = { model: '', size: '', image_url: '', callback_url: '', count: '', async: '' };
+    test.each<[string, object]>([
+      ['empty texts for absent fields', { prompt: PROMPT, ...ABSENT, action: '' }],
+      ['nulls for absent fields', { prompt: PROMPT, action: null, model: null, size: null, count: null }],
+    ])('%s', async (_description, body) => {
+      const fluxResponse = await flux.images(body);
+      expect(fluxResponse.status).toBe(200);
+      await expectImages(fluxResponse, 1);
+    });
+
+    test('numbers and booleans as text, and another sign between the sides', async () => {
+      const fields = { action: 'generate', prompt: PROMPT, model: 'flux-dev' };
+      const { body } = await flux.images({ ...fields, size: '512 X 256', count: '2', async: 'True' });
+      const task = await flux.waitUntilFinished(body.task_id);
+      expect(task.request).toMatchObject({ size: '512x256', count: 2 });
+      expect((task.response as { data: unknown[] }).data).toHaveLength(2);
+    });
+  });
+
+  describe('a size in the spelling of another model', () => {
+    test.each([
+      ['flux-kontext-pro', '1024x1024', [1024, 1024]],
+      ['flux-kontext-max', '1248x832', [1248, 832]],
+      ['flux-dev', '1:1', [1024, 1024]],
+      ['flux-2-pro', '1:1', [1024, 1024]],
+      ['flux-2-pro', '1024x1024', [1024, 1024]],
+    ])('%s takes %s and makes an image of this shape', async (model, size, [width = 0, height = 0]) => {
+      const fluxResponse = await flux.images({ action: 'generate', prompt: PROMPT, model, size });
+      expect(fluxResponse.status).toBe(200);
+      const bytes = await (await fetch(imagesOf(fluxResponse)[0]?.image_url ?? '')).arrayBuffer();
+      const image = await sharp(bytes).metadata();
+      expect(image.width / image.height).toBeCloseTo(width / height, 1);
+      const { body: task } = await flux.tasks({ id: fluxResponse.body.task_id });
+      expect(task.request).toMatchObject({ model, size });
+    });
+  });
+
   describe('an edit', () => {
+    test('with a model of flux-2 is passed on', async () => {
+      const source = imagesOf(await flux.images(SOURCE))[0]?.image_url;
+      const edit = { action: 'edit', prompt: PROMPT, model: 'flux-2-pro', image_url: source, size: '1:1' };
+      const fluxResponse = await flux.images(edit);
+      expect(fluxResponse.status).toBe(200);
+      await expectImages(fluxResponse, 1);
+    });
+
     test.each(['edit', 'edits'])(
       '%s: returns one image made from the source image, and ignores the count',
       async (action) => {
@@ -121,10 +168,10 @@ describe.each(SERVERS)('$name', ({ start }) => {
   });
 
   describe('status requests', () => {
-    test('return a running task without an end and without a response', async () => {
+    test('return a running task without an end, and with an empty response', async () => {
       const { body } = await flux.images({ ...GENERATE, prompt: SLOW_PROMPT, async: true });
       const { body: task } = await flux.tasks({ action: 'retrieve', id: body.task_id });
-      expectShape(task, 'task-running');
+      expectShape(task, 'task-pending');
       expect(task).toMatchObject({ id: body.task_id, request: { action: 'generate', prompt: SLOW_PROMPT } });
     });
 
@@ -145,13 +192,53 @@ describe.each(SERVERS)('$name', ({ start }) => {
       expect(status).toBe(200);
       expectShape({ ...body, items: [] }, 'tasks-batch');
       const items = body.items as { id: string }[];
-      for (const item of items) expectShape(item, 'task-running');
+      for (const item of items) expectShape(item, 'task-pending');
       expect([body.count, ...items.map(({ id }) => id)]).toEqual([2, second, first]);
     });
 
     test('return nothing for an empty batch', async () => {
       const { body } = await flux.tasks({ action: 'retrieve_batch', ids: [] });
       expect(body).toEqual({ items: [], count: 0 });
+    });
+
+    test('without IDs return the newest tasks first, by offset and limit, and count all of them', async () => {
+      const ids: unknown[] = [];
+      for (let count = 0; count < 3; count += 1)
+        ids.unshift((await flux.images({ ...GENERATE, prompt: SLOW_PROMPT, async: true })).body.task_id);
+      const list = async (fields: object) => {
+        const { body } = await flux.tasks({ action: 'retrieve_batch', ...fields });
+        return { ids: (body.items as { id: string }[]).map(({ id }) => id), count: Number(body.count) };
+      };
+      const { ids: all, count } = await list({});
+      expect(all.slice(0, 3)).toEqual(ids);
+      expect(all).toHaveLength(Math.min(count, 50));
+      expect(await list({ limit: 2 })).toEqual({ ids: ids.slice(0, 2), count });
+      expect(await list({ limit: '1', offset: '2', ids: '' })).toEqual({ ids: ids.slice(2), count });
+      expect((await list({ limit: 51 })).ids).toHaveLength(Math.min(count, 50));
+      expect(await list({ limit: 0 })).toEqual({ ids: [], count });
+      expect(await list({ type: 'videos' })).toEqual({ ids: [], count: 0 });
+    });
+
+    test('without IDs return the tasks of a time, which is inclusive', async () => {
+      const list = async (fields: object) =>
+        (await flux.tasks({ action: 'retrieve_batch', ...fields })).body.items as {
+          id: string;
+          created_at: number;
+        }[];
+      const ids: unknown[] = [];
+      for (let count = 0; count < 3; count += 1)
+        ids.unshift((await flux.images({ ...GENERATE, prompt: SLOW_PROMPT, async: true })).body.task_id);
+      const tasks = (await list({})).slice(0, 3);
+      const times = tasks.map((task) => task.created_at);
+      expect(tasks.map(({ id }) => id)).toEqual(ids);
+      // Goes on from the last task of each page, as a client that scrolls does.
+      const older = await list({ created_at_max: times[1], limit: 50 });
+      expect(older.map(({ id }) => id)).toEqual(expect.arrayContaining(ids.slice(1)));
+      expect(older.every((task) => task.created_at <= (times[1] ?? 0))).toBe(true);
+      const newer = await list({ created_at_min: String(times[1]) });
+      expect(newer.map(({ id }) => id)).toEqual(expect.arrayContaining(ids.slice(0, 2)));
+      expect(newer.every((task) => task.created_at >= (times[1] ?? 0))).toBe(true);
+      expect(await list({ created_at_max: 1 })).toEqual([]);
     });
 
     test('accept fifty IDs at once, and not one more', async () => {
@@ -166,7 +253,12 @@ describe.each(SERVERS)('$name', ({ start }) => {
   describe('rejects', () => {
     const INVALID_IMAGE_REQUESTS: [description: string, body: object, status: number, code: FluxErrorCode][] =
       [
-        ['a missing action', { prompt: PROMPT }, 400, 'api_not_implemented'],
+        [
+          'a missing action beside an image, which could be an edit',
+          { prompt: PROMPT, image_url: 'http://127.0.0.1:9/' },
+          400,
+          'api_not_implemented',
+        ],
         ['an unknown action', { ...GENERATE, action: 'paint' }, 400, 'api_not_implemented'],
         [
           'an action that is a property of every object',
@@ -177,11 +269,12 @@ describe.each(SERVERS)('$name', ({ start }) => {
         ['an action that is a list', { ...GENERATE, action: ['generate'] }, 400, 'api_not_implemented'],
         ['an unknown model', { ...GENERATE, model: 'flux-9' }, 400, 'bad_request'],
         ['a model that is a number', { ...GENERATE, model: 2 }, 400, 'bad_request'],
-        ['a size that the model does not support', { ...GENERATE, size: '1024x1024' }, 400, 'bad_request'],
+        ['a size that is not a size', { ...GENERATE, size: 'large' }, 400, 'bad_request'],
         ['a count of 0', { ...GENERATE, count: 0 }, 400, 'bad_request'],
         ['a count of 5', { ...GENERATE, count: 5 }, 400, 'bad_request'],
         ['a count of 1.5', { ...GENERATE, count: 1.5 }, 400, 'bad_request'],
-        ['a count that is a string', { ...GENERATE, count: '3' }, 400, 'bad_request'],
+        ['a count that is a word', { ...GENERATE, count: 'three' }, 400, 'bad_request'],
+        ['a count of 5 as text', { ...GENERATE, count: '5' }, 400, 'bad_request'],
         ['a missing prompt', { action: 'generate' }, 400, 'bad_request'],
         ['an empty prompt', { ...GENERATE, prompt: ' ' }, 400, 'bad_request'],
         ['a prompt that is a number', { ...GENERATE, prompt: 7 }, 400, 'bad_request'],
@@ -201,7 +294,7 @@ describe.each(SERVERS)('$name', ({ start }) => {
         ],
         ['a callback URL that is not a URL', { ...GENERATE, callback_url: 'here' }, 400, 'bad_request'],
         ['an FTP callback URL', { ...GENERATE, callback_url: 'ftp://example.com/' }, 400, 'bad_request'],
-        ['an `async` that is a string', { ...GENERATE, async: 'true' }, 400, 'bad_request'],
+        ['an `async` that is a word', { ...GENERATE, async: 'later' }, 400, 'bad_request'],
       ];
     test.each(INVALID_IMAGE_REQUESTS)('%s', async (_description, body, status, code) => {
       const fluxResponse = await flux.images(body);
@@ -210,11 +303,13 @@ describe.each(SERVERS)('$name', ({ start }) => {
     });
 
     const INVALID_STATUS_REQUESTS: [description: string, body: object, code: FluxErrorCode][] = [
-      ['a missing action', { id: 'one' }, 'api_not_implemented'],
       ['an action of the image endpoint', { action: 'generate', id: 'one' }, 'api_not_implemented'],
       ['a missing ID', { action: 'retrieve' }, 'bad_request'],
       ['an ID that is a number', { action: 'retrieve', id: 7 }, 'bad_request'],
-      ['missing IDs', { action: 'retrieve_batch' }, 'bad_request'],
+      ['a missing ID and a missing action', { action: '' }, 'bad_request'],
+      ['a negative offset', { action: 'retrieve_batch', offset: -1 }, 'bad_request'],
+      ['a limit that is a word', { action: 'retrieve_batch', limit: 'all' }, 'bad_request'],
+      ['a time that is a date', { action: 'retrieve_batch', created_at_min: '2026-11-29' }, 'bad_request'],
       ['IDs that are a string', { action: 'retrieve_batch', ids: 'one' }, 'bad_request'],
       ['IDs that are numbers', { action: 'retrieve_batch', ids: [1, 2] }, 'bad_request'],
     ];

@@ -35,7 +35,7 @@ describe('a request to the upstream', () => {
     expect(bodies()).toEqual([{ ...body, callback_url: CALLBACK_URL }, body]);
   });
 
-  test('submits in wait mode without `async` and without a callback URL', async () => {
+  test('submits in wait mode with `async: false` and without a callback URL', async () => {
     const { client, bodies } = await openUpstream(
       reply(200, readSample('waited-two-images-numeric-timings')),
       {
@@ -43,15 +43,15 @@ describe('a request to the upstream', () => {
       },
     );
     await client.submit(GENERATE);
-    expect(bodies()).toEqual([{ ...common, action: 'generate', count: 2 }]);
+    expect(bodies()).toEqual([{ ...common, action: 'generate', count: 2, async: false }]);
   });
 
-  test('sends an edit with an image, without a count and without null fields', async () => {
+  test("sends an edit with an image and the model's default size, without a count and without null fields", async () => {
     const { client, bodies } = await openUpstream(reply(200, readSample('submit-accepted')));
     await client.submit(EDIT);
     const { prompt, model, sourceImageUrl } = EDIT;
     expect(bodies()).toEqual([
-      { action: 'edits', prompt, model, image_url: sourceImageUrl, callback_url: CALLBACK_URL },
+      { action: 'edit', prompt, model, size: '1:1', image_url: sourceImageUrl, callback_url: CALLBACK_URL },
     ]);
   });
 
@@ -85,34 +85,34 @@ describe('the action of an edit', () => {
         : reply(400, errorEnvelope('api_not_implemented'))(response, received);
   const sentActions = (bodies: () => Record<string, unknown>[]) => bodies().map((body) => body['action']);
 
-  test('is "edits" while the upstream supports it', async () => {
+  test('is "edit" while the upstream supports it', async () => {
     const { client, bodies } = await openUpstream(supports('edit', 'edits'));
     await client.submit(EDIT);
-    expect(sentActions(bodies)).toEqual(['edits']);
+    expect(sentActions(bodies)).toEqual(['edit']);
   });
 
-  test('becomes "edit" once only that one is supported, and changes back in the same way', async () => {
-    const { client, bodies, server } = await openUpstream(supports('edit'));
+  test('becomes "edits" once only that one is supported, and changes back in the same way', async () => {
+    const { client, bodies, server } = await openUpstream(supports('edits'));
     await client.submit(EDIT);
     await client.submit(EDIT);
-    expect(sentActions(bodies)).toEqual(['edits', 'edit', 'edit']);
-    server.handler = supports('edits');
+    expect(sentActions(bodies)).toEqual(['edit', 'edits', 'edits']);
+    server.handler = supports('edit');
     await client.submit(EDIT);
     await client.submit(EDIT);
-    expect(sentActions(bodies).slice(3)).toEqual(['edit', 'edits', 'edits']);
+    expect(sentActions(bodies).slice(3)).toEqual(['edits', 'edit', 'edit']);
   });
 
   test('is tried once in both forms', async () => {
     const { client, bodies } = await openUpstream(supports());
     expect((await expectUpstreamError(client.submit(EDIT))).failure.upstreamCode).toBe('api_not_implemented');
-    expect(sentActions(bodies)).toEqual(['edits', 'edit']);
+    expect(sentActions(bodies)).toEqual(['edit', 'edits']);
   });
 
   test('does not change when it is configured, nor for a generation', async () => {
-    const { client, bodies } = await openUpstream(supports(), { editAction: 'edit' });
+    const { client, bodies } = await openUpstream(supports(), { editAction: 'edits' });
     await expectUpstreamError(client.submit(EDIT));
     await expectUpstreamError(client.submit(GENERATE));
-    expect(sentActions(bodies)).toEqual(['edit', 'generate']);
+    expect(sentActions(bodies)).toEqual(['edits', 'generate']);
   });
 
   test('is not retried after any other error', async () => {
@@ -122,7 +122,7 @@ describe('the action of an edit', () => {
     await expectUpstreamError(client.submit(EDIT));
     server.handler = reply(504, errorEnvelope('api_not_implemented'));
     await expectUpstreamError(client.submit(EDIT));
-    expect(sentActions(bodies)).toEqual(['edits', 'edits', 'edits']);
+    expect(sentActions(bodies)).toEqual(['edit', 'edit', 'edit']);
   });
 });
 

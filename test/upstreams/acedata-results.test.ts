@@ -22,6 +22,13 @@ describe('a task that was read is', () => {
     await expect(read(task('task-running'))).resolves.toEqual({ kind: 'running', ...ids });
   });
 
+  test.each([[{}], [null], [{ success: true, task_id: READ_TRACE_ID }], [{ status: 'processing' }]])(
+    'running with the response %j, which has no data',
+    async (response) => {
+      await expect(read({ ...task('task-running'), response })).resolves.toMatchObject({ kind: 'running' });
+    },
+  );
+
   test('running while an error is a plain string and the task has not finished', async () => {
     await expect(read(task('task-hiccup-not-over'))).resolves.toMatchObject({
       kind: 'running',

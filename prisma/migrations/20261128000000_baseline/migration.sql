@@ -181,6 +181,8 @@ CREATE TABLE tasks (
     prompt TEXT NOT NULL,
     model TEXT NOT NULL,
     size TEXT,
+    -- The size that the caller sent, where the model takes another one and the nearest was chosen.
+    requested_size TEXT,
     requested_count SMALLINT NOT NULL,
     delivered_count SMALLINT NOT NULL DEFAULT 0,
     late_image_count SMALLINT NOT NULL DEFAULT 0,

@@ -11,6 +11,11 @@ export interface FluxModel {
   aspectRatios: readonly string[];
   /** Constraints on pixel sizes. Null when the model takes aspect ratios. */
   pixelSizes: PixelSizeConstraints | null;
+  /**
+   * Aspect ratios that are accepted beside pixel sizes, because the provider's documents disagree on which of the two the model
+   * takes. The upstream's adapter finds out.
+   */
+  alsoAspectRatios: readonly string[];
   maxCount: number;
   defaultSize: string;
 }
@@ -27,7 +32,9 @@ const FLUX_2_PIXEL_SIZES: PixelSizeConstraints = { minSide: 64, maxSide: 1440, m
 /** The upstream's limit on `count`. */
 const MAX_COUNT = 4;
 
-const COMMON = { canGenerate: true, isDeprecated: false, maxCount: MAX_COUNT };
+const FLUX_2 = { canEdit: true, alsoAspectRatios: ASPECT_RATIOS };
+
+const COMMON = { canGenerate: true, isDeprecated: false, alsoAspectRatios: [], maxCount: MAX_COUNT };
 
 function pixelSizeModel(name: string, pixelSizes: PixelSizeConstraints): FluxModel {
   return { ...COMMON, name, canEdit: false, aspectRatios: [], pixelSizes, defaultSize: '1024x1024' };
@@ -44,10 +51,10 @@ export const FLUX_MODELS: readonly FluxModel[] = [
   { ...aspectRatioModel('flux-pro-1.1-ultra'), canEdit: false, isDeprecated: true },
   aspectRatioModel('flux-kontext-pro'),
   aspectRatioModel('flux-kontext-max'),
-  pixelSizeModel('flux-2-flex', FLUX_2_PIXEL_SIZES),
-  pixelSizeModel('flux-2-pro', FLUX_2_PIXEL_SIZES),
-  pixelSizeModel('flux-2-max', FLUX_2_PIXEL_SIZES),
-  pixelSizeModel('flux-2-klein', FLUX_2_PIXEL_SIZES),
+  { ...pixelSizeModel('flux-2-flex', FLUX_2_PIXEL_SIZES), ...FLUX_2 },
+  { ...pixelSizeModel('flux-2-pro', FLUX_2_PIXEL_SIZES), ...FLUX_2 },
+  { ...pixelSizeModel('flux-2-max', FLUX_2_PIXEL_SIZES), ...FLUX_2 },
+  { ...pixelSizeModel('flux-2-klein', FLUX_2_PIXEL_SIZES), ...FLUX_2 },
 ];
 
 /** The model of a request that names none. `flux-dev` is also the upstream's default. */

@@ -69,6 +69,8 @@ export interface TaskRequest {
   prompt: string;
   model: string;
   size: string | null;
+  /** The size that the caller sent, where the model takes another one and the nearest was chosen. Otherwise null or absent. */
+  requestedSize?: string | null;
   requestedCount: number;
   sourceImageId: string | null;
   sourceImageUrl: string | null;

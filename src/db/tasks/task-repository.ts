@@ -17,6 +17,7 @@ import {
   type TaskToReconcile,
   toClaimResult,
 } from './task-claims.js';
+import { listTaskIds, type TaskListing } from './task-listing.js';
 import { findPageOfTaskIds, type TaskFilter } from './task-pages.js';
 import { INSERT_TASK, insertTaskParameters, type NewTask, TASK_COLUMNS } from './task-row.js';
 import {
@@ -181,6 +182,13 @@ export class TaskRepository {
     if (ids.length === 0) return [];
     const tasks = await this.findMany(visibility, ids);
     return tasks.sort((one, other) => (one.id < other.id ? 1 : -1));
+  }
+
+  /** The visible tasks in a listing, newest first, and the number of all that match, up to MAX_LISTED_TASKS. */
+  async list(visibility: Visibility, listing: TaskListing): Promise<{ tasks: Task[]; count: number }> {
+    const { ids, count } = await listTaskIds(this.db, visibility, listing);
+    const tasks = ids.length === 0 ? [] : await this.findMany(visibility, ids);
+    return { tasks: tasks.sort((one, other) => ids.indexOf(one.id) - ids.indexOf(other.id)), count };
   }
 
   /**

@@ -39,7 +39,7 @@ export const GenerateImagesInput = createInputType<Omit<ImageRequest, 'sourceIma
     model: nullable(String, 'Name of a model from `models` with `canGenerate`. Default: flux-dev.'),
     size: nullable(
       String,
-      'Size in pixels such as "1024x768", or an aspect ratio such as "16:9", depending on the model. Default: the `defaultSize` of the model.',
+      'Size in pixels such as "1024x768", or an aspect ratio such as "16:9", depending on the model. The other spelling is accepted when it means the same: "1024x1024" is "1:1". Default: the `defaultSize` of the model.',
     ),
     count: nullable(
       Int,
@@ -64,7 +64,10 @@ export const EditImageInput = createInputType<Omit<ImageRequest, 'count'>>(
       'Public http or https URL of the image to edit, up to 2,048 characters. It must lead directly to the image, not to a page.',
     ),
     model: nullable(String, 'Name of a model from `models` with `canEdit`. Default: flux-kontext-pro.'),
-    size: nullable(String, 'Aspect ratio such as "16:9". Default: that of the source image.'),
+    size: nullable(
+      String,
+      'Aspect ratio such as "16:9", or a size in pixels such as "1024x1024", as in `GenerateImagesInput.size`. Default: the aspect ratio nearest to that of the source image if Darkroom stores it, and otherwise the `defaultSize` of the model.',
+    ),
     ...COMMON_FIELDS,
   },
 );

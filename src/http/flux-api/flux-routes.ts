@@ -8,7 +8,7 @@ import {
 } from '../../core/flux-api/flux-errors.js';
 import { type FluxApi } from '../../services/flux-api/flux-api.js';
 import { type HeldRequests } from '../../services/flux-api/held-requests.js';
-import { parseImagesRequest, parseTasksRequest } from './flux-body.js';
+import { parseImagesRequest, parseTasksRequest, toTaskListing } from './flux-body.js';
 import { callerOf, type AuthServices, authorize } from '../access/authorize.js';
 import { onClose } from '../server/on-close.js';
 import { type ErrorBody, withErrorBody } from '../server/reply-with-error.js';
@@ -51,8 +51,13 @@ export function fluxRoutes(auth: AuthServices, api: FluxApi, heldRequests: HeldR
       response.json(task);
       return;
     }
-    const items = await api.retrieve(caller, query.ids);
-    response.json({ items, count: items.length });
+    if (query.ids) {
+      const items = await api.retrieve(caller, query.ids);
+      response.json({ items, count: items.length });
+      return;
+    }
+    const listing = toTaskListing(query);
+    response.json(listing ? await api.list(caller, listing) : { items: [], count: 0 });
   });
 
   router.use('/flux', () => {

@@ -9,6 +9,8 @@ import { DEFAULT_MODEL, FLUX_MODELS } from '../../core/tasks/models.js';
 
 /** The hosted API's limit. */
 export const MAX_BATCH_SIZE = 50;
+/** Unix seconds of the year 9999. Milliseconds by mistake are far beyond it. */
+const MAX_UNIX_SECONDS = 253_402_300_799;
 
 const EXAMPLE_ID = '01a20326-f609-77dd-9c6a-14f6d6a02789';
 const EXAMPLE_PROMPT = 'a white siamese cat';
@@ -27,7 +29,7 @@ const optionalFields = {
     }),
   size: stringField().nullish().meta({
     description:
-      'Image size. Depending on the model, pixels such as `1024x1024` or an aspect ratio such as `16:9`.',
+      'Image size: pixels such as `1024x1024` or an aspect ratio such as `16:9`. A size that the model does not take becomes the nearest one, and `/flux/tasks` shows both.',
     example: '16:9',
   }),
   callback_url: stringField('an http or https URL').nullish().meta({
@@ -42,7 +44,7 @@ const countSchema = z.number({ error: 'must be a number' }).nullish();
 
 const generateBody = z
   .object({
-    action: z.literal('generate'),
+    action: z.literal('generate').default('generate'),
     prompt: promptSchema,
     count: countSchema.meta({ description: 'Number of images, 1 to 4. Default: 1.', example: 2 }),
     image_url: stringField().nullish().meta({ description: 'Ignored when generating.' }),
@@ -82,20 +84,50 @@ export const IMAGES_FIELDS: readonly string[] = Object.keys({ ...generateBody.sh
 
 const retrieveBody = z
   .object({
-    action: z.literal('retrieve'),
+    action: z.literal('retrieve').default('retrieve'),
     id: stringField('a task ID').meta({ description: 'Task ID.', example: EXAMPLE_ID }),
   })
   .meta({ id: 'Retrieve', description: 'Reads one task.' });
 
+const unixSeconds = () =>
+  z
+    .number({ error: 'must be a Unix time in seconds' })
+    .min(0)
+    .max(MAX_UNIX_SECONDS, 'must be a Unix time in seconds');
+const wholeNumber = () => z.int({ error: 'must be a whole number' }).min(0, 'must be at least 0');
 const retrieveBatchBody = z
   .object({
     action: z.literal('retrieve_batch'),
     ids: z
       .array(stringField('a task ID'), { error: 'must be a list of task IDs' })
       .max(MAX_BATCH_SIZE, `must have at most ${MAX_BATCH_SIZE} IDs`)
-      .meta({ description: `Task IDs, at most ${MAX_BATCH_SIZE}.`, example: [EXAMPLE_ID] }),
+      .optional()
+      .meta({
+        description: `Task IDs, at most ${MAX_BATCH_SIZE}. Without \`ids\`, the newest tasks are returned.`,
+        example: [EXAMPLE_ID],
+      }),
+    created_at_min: unixSeconds()
+      .optional()
+      .meta({ description: 'Without `ids`: only tasks created at this Unix time or later.' }),
+    created_at_max: unixSeconds()
+      .optional()
+      .meta({ description: 'Without `ids`: only tasks created at this Unix time or earlier.' }),
+    offset: wholeNumber()
+      .optional()
+      .meta({ description: 'Without `ids`: number of newest tasks to skip. Default: 0.' }),
+    limit: wholeNumber()
+      .optional()
+      .meta({
+        description: `Without \`ids\`: maximum number of tasks, up to ${MAX_BATCH_SIZE}, which is also the default.`,
+      }),
+    type: stringField()
+      .optional()
+      .meta({ description: 'Without `ids`: type of the tasks. All are `images`.' }),
   })
-  .meta({ id: 'RetrieveBatch', description: 'Reads several tasks.' });
+  .meta({
+    id: 'RetrieveBatch',
+    description: 'Reads several tasks: those with the given IDs, or the newest.',
+  });
 
 export const TASKS_ACTIONS = ['retrieve', 'retrieve_batch'] as const;
 export const tasksBody = z

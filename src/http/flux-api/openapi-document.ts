@@ -27,7 +27,7 @@ const IMAGES_ONLY_CODES: readonly string[] = [
 const EXAMPLES = {
   generate: { action: 'generate', prompt: 'a white siamese cat', model: 'flux-kontext-pro', count: 2 },
   edit: {
-    action: 'edits',
+    action: 'edit',
     prompt: 'a white siamese cat',
     model: 'flux-kontext-pro',
     image_url: 'https://cdn.acedata.cloud/ytj2qy.png',
@@ -130,11 +130,13 @@ function tasksOperation(): object {
   return {
     operationId: 'readTasks',
     summary: 'Read one or several tasks',
-    description: 'Requires the scope `tasks:read`. Tasks that were created over GraphQL are included.',
+    description:
+      'Requires the scope `tasks:read`. Tasks that were created over GraphQL are included. Without `action`, one task is read.',
     requestBody: { required: true, content: jsonContent(schemaRef(tasksBody)) },
     responses: {
       200: {
-        description: 'The task, or `{}` when it is unknown. For several IDs, the list of visible tasks.',
+        description:
+          'The task, or `{}` when it is unknown. With `retrieve_batch`, the list of visible tasks.',
         headers: traceHeader,
         content: jsonContent(anyOf(taskReply, tasksReply, unknownTaskReply)),
       },

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { imagesActionOf, type JsonFields, normalizeFluxFields } from '../../core/flux-api/flux-fields.js';
 import { findModel, type FluxModel } from '../../core/tasks/models.js';
-import { sizeError } from '../../core/tasks/sizes.js';
+import { parseAspectRatio, parsePixels, sizeError } from '../../core/tasks/sizes.js';
 import { parseDirectives } from '../directives.js';
 import { ApiRefusal } from './api-refusal.js';
 
@@ -35,12 +36,13 @@ export type SandboxImageRequest = ReturnType<typeof parseSandboxRequest>;
  * @throws ApiRefusal `api_not_implemented` for a missing or unknown action, `bad_request` for any other error.
  */
 export function parseSandboxRequest(body: unknown) {
-  const action = parseAction(body, ACTIONS);
-  const fields = parseFields(submitSchema, body);
+  const sent = requireFields(body);
+  const action = parseAction(imagesActionOf(sent), ACTIONS);
+  const fields = parseFields(submitSchema, { action, ...sent });
   const { caption, directives } = parseDirectives(fields.prompt);
   const model = parseModel(action, fields.model ?? API_DEFAULT_MODEL);
   const size = fields.size ?? null;
-  const sizeProblem = size === null ? null : sizeError(model, size);
+  const sizeProblem = size === null || isOtherSpelling(model, size) ? null : sizeError(model, size);
   if (sizeProblem) throw new ApiRefusal('bad_request', `size: ${sizeProblem}`);
   const isEdit = action === 'edit';
   // The API ignores the field of an edit.
@@ -73,15 +75,16 @@ export function parseSandboxRequest(body: unknown) {
   };
 }
 
-/**
- * The entry of `actions` for the body's `action`.
- * @throws ApiRefusal `bad_request` when the body is not an object, `api_not_implemented` for a missing or unknown action.
- */
-export function parseAction<Action>(body: unknown, actions: Readonly<Record<string, Action>>): Action {
+/** The fields of the body, without those that its client means to be absent. @throws ApiRefusal `bad_request` */
+export function requireFields(body: unknown): JsonFields {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw new ApiRefusal('bad_request', 'The body must be a JSON object.');
   }
-  const name: unknown = 'action' in body ? body.action : undefined;
+  return normalizeFluxFields(body as JsonFields);
+}
+
+/** The entry of `actions` with this name. @throws ApiRefusal `api_not_implemented` for a missing or unknown name. */
+export function parseAction<Action>(name: unknown, actions: Readonly<Record<string, Action>>): Action {
   const action = typeof name === 'string' && Object.hasOwn(actions, name) ? actions[name] : undefined;
   if (action === undefined) {
     throw new ApiRefusal('api_not_implemented', `action: must be one of ${Object.keys(actions).join(', ')}.`);
@@ -95,6 +98,11 @@ export function parseFields<Value>(schema: z.ZodType<Value>, body: unknown): Val
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new ApiRefusal('bad_request', `${issue?.path.join('.')}: ${issue?.message}`);
+}
+
+/** The API takes a ratio for a model with pixel sizes, and pixels for one with ratios, and uses the nearest size. */
+function isOtherSpelling(model: FluxModel, size: string): boolean {
+  return (model.pixelSizes ? parseAspectRatio(size) : parsePixels(size)) !== null;
 }
 
 function parseModel(action: 'generate' | 'edit', name: string): FluxModel {

@@ -6,8 +6,8 @@ import { type PaintingParameters } from './paint-image.js';
 
 /** Everything that determines an edit, in addition to the bytes of the source. The caption determines the color grade. */
 export interface EditParameters extends Pick<PaintingParameters, 'caption' | 'seed' | 'model'> {
-  /** Size of the result. Null keeps the size of the source, with at most 1440 pixels on a side. */
-  size: ImageSize | null;
+  /** Size of the result of a source. Null keeps the size of the source, with at most 1440 pixels on a side. */
+  sizeFor: (source: ImageSize) => ImageSize | null;
 }
 
 /** Colour grades, chosen by eye. `linear` multiplies red, green and blue, and then adds to them. */
@@ -33,7 +33,7 @@ const MAX_SOURCE_PIXELS = 64_000_000;
  */
 export async function editImage(source: Buffer, parameters: EditParameters): Promise<Buffer> {
   const { caption: prompt, model, seed } = parameters;
-  const { width, height } = parameters.size ?? (await editedSize(source));
+  const { width, height } = await editedSize(source, parameters.sizeFor);
   const hash = createHash('sha256').update(prompt).digest().readUInt32LE(0);
   const [grade, applyGrade] = GRADES[hash % GRADES.length] as (typeof GRADES)[number];
   const border = Math.round(Math.min(width, height) * 0.045);
@@ -56,11 +56,11 @@ export async function editImage(source: Buffer, parameters: EditParameters): Pro
     .toBuffer();
 }
 
-async function editedSize(source: Buffer): Promise<ImageSize> {
+async function editedSize(source: Buffer, sizeFor: EditParameters['sizeFor']): Promise<ImageSize> {
   const { autoOrient } = await open(source).metadata();
   const scale = Math.min(1, EDIT_MAX_SIDE / Math.max(autoOrient.width, autoOrient.height));
   const fit = (side: number) => Math.max(1, Math.round(side * scale));
-  return { width: fit(autoOrient.width), height: fit(autoOrient.height) };
+  return sizeFor(autoOrient) ?? { width: fit(autoOrient.width), height: fit(autoOrient.height) };
 }
 
 function open(source: Buffer): Sharp {

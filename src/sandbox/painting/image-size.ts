@@ -1,5 +1,5 @@
 import { type FluxModel } from '../../core/tasks/models.js';
-import { parsePixels, parseAspectRatio } from '../../core/tasks/sizes.js';
+import { modelSizeOf, nearestSize, parsePixels, parseAspectRatio } from '../../core/tasks/sizes.js';
 
 /** Width and height in pixels. */
 export interface ImageSize {
@@ -13,9 +13,10 @@ export const EDIT_MAX_SIDE = 1440;
 const RATIO_AREA = 1024 * 1024;
 const RATIO_STEP = 16;
 
-/** The pixels of `size` (`WxH` or `W:H`, valid for the model). Null means the model's default size. */
+/** The pixels of `size` (`WxH` or `W:H`, in a spelling that the model accepts). Null means the model's default size. */
 export function resolveImageSize(model: FluxModel, size: string | null): ImageSize {
-  const requestedSize = size ?? model.defaultSize;
+  const givenSize = size ?? model.defaultSize;
+  const requestedSize = modelSizeOf(model, givenSize) ?? nearestSize(model, givenSize) ?? givenSize;
   const pixels = parsePixels(requestedSize);
   if (pixels) return pixels;
   const ratio = parseAspectRatio(requestedSize) ?? { width: 1, height: 1 };

@@ -26,6 +26,15 @@ export interface SandboxTask {
   completion: { atMs: number; outcome: GenerationOutcome } | null;
 }
 
+/** Which tasks to list. Both times are Unix seconds and inclusive. */
+export interface SandboxTaskListing {
+  created_at_min: number;
+  created_at_max: number;
+  offset: number;
+  limit: number;
+  type: string;
+}
+
 /** Enough for any load test. The least recently used are dropped first. */
 const MAX_TASKS = 100_000;
 
@@ -62,6 +71,18 @@ export class SandboxTaskStore {
     });
     return { items, count: items.length };
   }
+
+  /** The tasks in the listing, newest first, and the number of all that match. */
+  list({ created_at_min: min, created_at_max: max, offset, limit, type }: SandboxTaskListing): {
+    items: object[];
+    count: number;
+  } {
+    const matching = [...this.tasks.values()]
+      .filter(({ startedAtMs }) => startedAtMs / 1000 >= min && startedAtMs / 1000 <= max)
+      .filter(() => type === 'images')
+      .sort((one, other) => other.startedAtMs - one.startedAtMs || (one.id < other.id ? 1 : -1));
+    return { items: matching.slice(offset, offset + limit).map(toTaskView), count: matching.length };
+  }
 }
 
 function toTaskView(task: SandboxTask): object {
@@ -76,5 +97,6 @@ function toTaskView(task: SandboxTask): object {
   if (task.request.directives.hiccup) {
     return { ...baseFields, request, response: { success: false, error: 'retrying' } };
   }
-  return { ...baseFields, trace_id: task.traceId, request };
+  // As Darkroom's own Flux API: clients of either see the same.
+  return { ...baseFields, trace_id: task.traceId, request, response: {} };
 }

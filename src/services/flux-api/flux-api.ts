@@ -6,7 +6,7 @@ import { type Task, type TaskKind } from '../../core/tasks/task.js';
 import { type SignedLinks } from '../access/signed-links.js';
 import { type FluxReply, fluxReplyOf, fluxTaskOf } from './flux-reply.js';
 import { type Generation } from '../tasks/generation.js';
-import { type History } from '../tasks/history.js';
+import { type History, type TaskListing } from '../tasks/history.js';
 import { type ImageRequest } from '../tasks/request-validation.js';
 import { type HeldRequest } from './held-requests.js';
 
@@ -50,7 +50,9 @@ export class FluxApi {
    */
   async createTask(caller: Caller, { kind, request }: FluxImageRequest, traceId: string): Promise<Task> {
     try {
-      return (await this.deps.generation.request(caller, request, { kind, traceId })).task;
+      // The hosted API's clients send one size whatever the model.
+      const origin = { kind, traceId, sizePolicy: 'nearest' as const };
+      return (await this.deps.generation.request(caller, request, origin)).task;
     } catch (error) {
       throw error instanceof DatabaseUnavailable ? new WriteUnconfirmed(error) : error;
     }
@@ -87,11 +89,21 @@ export class FluxApi {
    */
   async retrieve(caller: Caller, ids: readonly string[]): Promise<object[]> {
     const found = (await this.deps.history.tasks(caller, ids)).filter((task) => task !== null);
-    const tasks = [...new Set(found)];
-    const images = await this.deps.history.imagesByTask(
-      caller,
-      tasks.map((task) => task.id),
-    );
+    return this.toFluxTasks(caller, [...new Set(found)]);
+  }
+
+  /**
+   * The caller's tasks in a listing, newest first, and the number of all that match, up to 1,000. Throws BadRequest for an
+   * offset beyond that.
+   */
+  async list(caller: Caller, listing: TaskListing): Promise<{ items: object[]; count: number }> {
+    const { tasks, count } = await this.deps.history.listTasks(caller, listing);
+    return { items: await this.toFluxTasks(caller, tasks), count };
+  }
+
+  private async toFluxTasks(caller: Caller, tasks: readonly Task[]): Promise<object[]> {
+    const ids = tasks.map((task) => task.id);
+    const images = await this.deps.history.imagesByTask(caller, ids);
     return tasks.map((task, index) => fluxTaskOf(task, images[index] ?? [], this.imageUrlOf));
   }
 

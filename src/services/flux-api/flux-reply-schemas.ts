@@ -54,6 +54,10 @@ export const acceptedReply = z
   .object({ success: z.literal(true), task_id: taskIdSchema, trace_id: traceIdSchema })
   .meta({ id: 'Accepted', description: 'The task was accepted and is certain to finish.' });
 
+export const pendingReply = z
+  .strictObject({})
+  .meta({ id: 'Pending', description: 'The task has not finished, so its response is empty.' });
+
 export const errorReply = z
   .object({
     success: z.literal(false),
@@ -81,12 +85,16 @@ export const taskReply = z
         prompt: z.string(),
         model: z.string(),
         size: z.string().optional(),
+        requested_size: z.string().optional().meta({
+          description:
+            'The size that was sent, when the model does not take it and `size` is the nearest one.',
+        }),
         count: z.int().optional(),
         image_url: z.string().optional(),
         callback_url: z.string().optional(),
       })
       .meta({ description: 'The request, with defaults filled in.' }),
-    response: z.union([resultReply, failedReply]).optional(),
+    response: z.union([resultReply, failedReply, pendingReply]),
   })
   .meta({
     id: 'Task',
@@ -98,5 +106,14 @@ export const unknownTaskReply = z
   .meta({ id: 'UnknownTask', description: 'No task with this ID is visible to the API key.' });
 
 export const tasksReply = z
-  .object({ items: z.array(taskReply), count: z.int() })
-  .meta({ id: 'Tasks', description: 'The visible tasks, in the requested order. Unknown IDs are left out.' });
+  .object({
+    items: z.array(taskReply),
+    count: z.int().meta({
+      description: 'Number of `items`. Without `ids`, the number of all matching tasks, up to 1,000.',
+    }),
+  })
+  .meta({
+    id: 'Tasks',
+    description:
+      'The visible tasks, in the requested order. Unknown IDs are left out. Without `ids`, the newest come first.',
+  });

@@ -4,13 +4,24 @@ import { type Image, type UpstreamMetadata } from '../../core/images/image.js';
 import { linkExpiry } from '../../core/images/link-expiry.js';
 import { type WebhookDeliveryKind } from '../../core/webhooks/webhook-delivery.js';
 import { isFinal, type Task } from '../../core/tasks/task.js';
-import { type failedReply, type imageSchema, type resultReply } from './flux-reply-schemas.js';
+import {
+  type failedReply,
+  type imageSchema,
+  type pendingReply,
+  type resultReply,
+} from './flux-reply-schemas.js';
 
 /** An image in the format of the Flux API. */
 export type FluxImage = z.infer<typeof imageSchema>;
 
 /** The outcome of a task in the format of the Flux API. Held requests, webhooks and a task's `response` have it. */
 export type FluxReply = z.infer<typeof resultReply> | z.infer<typeof failedReply>;
+
+/**
+ * The response of a task that has not finished. Without a response, the hosted API's SDKs take any `*_url` of the task's request for
+ * the result. With `success` or any other content, its command line tool, MCP server and guide take the task for finished.
+ */
+const PENDING_REPLY: z.infer<typeof pendingReply> = {};
 
 /** Whether the task is settled: its status is final, and each of its images is stored or lost. */
 export function isSettled(task: Task): boolean {
@@ -78,7 +89,7 @@ export function fluxTaskOf(
     }),
     trace_id: task.traceId ?? task.id,
     request: fluxRequestOf(task, imageUrlOf),
-    ...(finishedAt !== null && { response: fluxReplyOf(task, images, { imageUrlOf }) }),
+    response: finishedAt === null ? PENDING_REPLY : fluxReplyOf(task, images, { imageUrlOf }),
   };
 }
 
@@ -90,6 +101,7 @@ function fluxRequestOf(task: Task, imageUrlOf: (imageId: string) => string): obj
     prompt: task.prompt,
     model: task.model,
     ...(task.size !== null && { size: task.size }),
+    ...(task.requestedSize != null && { requested_size: task.requestedSize }),
     ...(isEdit ? { image_url: imageUrl } : { count: task.requestedCount }),
     ...(task.webhookUrl !== null && { callback_url: task.webhookUrl }),
   };

@@ -14,7 +14,12 @@ import { resolveEndUser } from '../access/end-user.js';
 import { type SignedLinks } from '../access/signed-links.js';
 import { type RateLimits } from '../limits/rate-limits.js';
 import { type SourceImages } from './source-images.js';
-import { hashRequest, type ImageRequest, validateImageRequest } from './request-validation.js';
+import {
+  hashRequest,
+  type ImageRequest,
+  type SizePolicy,
+  validateImageRequest,
+} from './request-validation.js';
 import { type FinalResult, isFinalResult, type Results } from './results.js';
 import { type SubmitOutcomes } from './submit-outcomes.js';
 import { type RequestPricing } from '../billing/request-pricing.js';
@@ -29,6 +34,8 @@ export interface RequestOrigin {
   traceId?: string | null;
   /** The task that this request retries. */
   retryOfId?: string | null;
+  /** Default: `reject`. */
+  sizePolicy?: SizePolicy;
 }
 
 export interface RequestResult {
@@ -70,10 +77,11 @@ export class Generation {
    * nothing, so no limit or budget rejects it.
    */
   async request(caller: Caller, input: ImageRequest, origin: RequestOrigin): Promise<RequestResult> {
-    const { kind, traceId = null, retryOfId = null } = origin;
+    const { kind, traceId = null, retryOfId = null, sizePolicy } = origin;
     requireCanCreate(caller);
     const endUserId = resolveEndUser(caller, input.endUserId);
-    const request = validateImageRequest(kind, await this.deps.sourceImages.resolveOwnLink(caller, input));
+    const resolved = await this.deps.sourceImages.resolveOwnLink(caller, input);
+    const request = validateImageRequest(kind, resolved, sizePolicy);
     const { workspaceId, keyId, keyLineageId } = caller;
     const newTask = {
       ...request,
@@ -175,6 +183,7 @@ export class Generation {
     try {
       const result = await this.deps.upstream.submit({
         ...task,
+        size: await this.deps.sourceImages.upstreamSize(task),
         count: task.requestedCount,
         sourceImageUrl: this.deps.sourceImages.upstreamSourceUrl(task),
         callbackUrl: this.deps.signedLinks.upstreamCallbackUrl(task.id, task.attempts),

@@ -5,12 +5,13 @@ import { isId } from '../../core/primitives/ids.js';
 import { type Image } from '../../core/images/image.js';
 import { type Task } from '../../core/tasks/task.js';
 import { type EventFilter } from '../../db/events/event-repository.js';
+import { MAX_LISTED_TASKS, type TaskListing } from '../../db/tasks/task-listing.js';
 import { type TaskFilter } from '../../db/tasks/task-pages.js';
 import { BY_ID, type PageOrder } from '../pagination/page-cursors.js';
 import { type Page, type PageRequest, readPage } from '../pagination/read-page.js';
 import { type Dependencies } from '../dependencies.js';
 
-export type { Page, TaskFilter };
+export type { Page, TaskFilter, TaskListing };
 
 /** Far more than a person types. Each word costs a lookup in the index, and one of more than 2,000 bytes an error. */
 const MAX_SEARCH_LENGTH = 500;
@@ -70,6 +71,19 @@ export class History {
       read,
       ({ items: [task] }) => task && this.cursorAt(BigInt(task.eventLogPosition)),
     );
+  }
+
+  /**
+   * The caller's tasks in a listing, newest first, and the number of all that match, up to 1,000. Throws BadRequest for an
+   * offset beyond that.
+   */
+  async listTasks(caller: Caller, listing: TaskListing): Promise<{ tasks: Task[]; count: number }> {
+    if (listing.offset > MAX_LISTED_TASKS) {
+      throw new BadRequest(
+        `\`offset\` is ${listing.offset}. Use at most ${MAX_LISTED_TASKS}, and then \`created_at_max\` with the time of the last task.`,
+      );
+    }
+    return this.deps.tasks.list(caller, listing);
   }
 
   /** A page of the visible images that were edited from this one, oldest first. Throws BadRequest. */

@@ -3,8 +3,8 @@ import { InputRejected } from '../../core/errors.js';
 import { isId } from '../../core/primitives/ids.js';
 import { parseUrl } from '../../core/primitives/url.js';
 import { DEFAULT_MODEL, findModel, FLUX_MODELS, type FluxModel } from '../../core/tasks/models.js';
-import { sizeError } from '../../core/tasks/sizes.js';
-import { type TaskKind, type TaskPriority } from '../../core/tasks/task.js';
+import { modelSizeOf, nearestSize, sizeError } from '../../core/tasks/sizes.js';
+import { type Task, type TaskKind, type TaskPriority } from '../../core/tasks/task.js';
 import { type UserError, type UserErrorCode } from '../../core/primitives/user-error.js';
 import { endUserErrors } from '../access/end-user.js';
 
@@ -41,20 +41,27 @@ const MAX_TIMEOUT_SECONDS = 3_600;
 /** Five times the longest time that the upstream's guide gives for an image. */
 const DEFAULT_TIMEOUT_SECONDS = 600;
 
+/**
+ * What to do with a size that the model does not take. `reject`: reject the request, and name the nearest size. `nearest`: use the
+ * nearest size, and keep what was requested.
+ */
+export type SizePolicy = 'reject' | 'nearest';
+
 type AddError = (code: UserErrorCode, field: string, message: string) => void;
 
 /** Validates a request before anything is written or sent. Throws InputRejected with all problems that it shows. */
-export function validateImageRequest(kind: TaskKind, request: ImageRequest) {
+export function validateImageRequest(
+  kind: TaskKind,
+  request: ImageRequest,
+  sizePolicy: SizePolicy = 'reject',
+) {
   const errors: UserError[] = [];
   const addError: AddError = (code, field, message) =>
     errors.push({ code, message, field: ['input', field] });
 
   validatePrompt(request.prompt, addError);
   const model = validateModel(kind, request.model ?? DEFAULT_MODEL[kind], addError);
-  const sizeProblem = model && request.size ? sizeError(model, request.size) : null;
-  if (sizeProblem) addError('INVALID_SIZE', 'size', sizeProblem);
-  if (request.size === '')
-    addError('INVALID_SIZE', 'size', 'The size is empty. Leave it out to use the default.');
+  const { size, requestedSize } = validateSize(model, { size: request.size, sizePolicy }, addError);
 
   const count = request.count ?? 1;
   const maxCount = model?.maxCount ?? 4;
@@ -76,7 +83,8 @@ export function validateImageRequest(kind: TaskKind, request: ImageRequest) {
     kind,
     prompt: request.prompt,
     model: model.name,
-    size: request.size ?? (kind === 'GENERATE' ? model.defaultSize : null),
+    size: size ?? (kind === 'GENERATE' ? model.defaultSize : null),
+    requestedSize,
     requestedCount: count,
     sourceImageId: request.sourceImageId ?? null,
     sourceImageUrl: request.sourceImageUrl ?? null,
@@ -125,6 +133,22 @@ function validateModel(kind: TaskKind, name: string, addError: AddError): FluxMo
   const names = capableModels.map((capable) => capable.name).join(', ');
   addError('INVALID_MODEL', 'model', `${problem}. Use one of: ${names}.`);
   return null;
+}
+
+/** The size as it was given, or the nearest one by the policy. A size in the model's other spelling stays as it was given. */
+function validateSize(
+  model: FluxModel | null,
+  { size, sizePolicy }: { size: string | null | undefined; sizePolicy: SizePolicy },
+  addError: AddError,
+): Pick<Task, 'size' | 'requestedSize'> {
+  if (size == null) return { size: null, requestedSize: null };
+  if (size === '') addError('INVALID_SIZE', 'size', 'The size is empty. Leave it out to use the default.');
+  else if (model && modelSizeOf(model, size) === null) {
+    const nearest = sizePolicy === 'nearest' ? nearestSize(model, size) : null;
+    if (nearest !== null) return { size: nearest, requestedSize: size };
+    addError('INVALID_SIZE', 'size', sizeError(model, size) ?? 'The size is invalid.');
+  }
+  return { size, requestedSize: null };
 }
 
 function validateSourceImage(request: ImageRequest, addError: AddError): void {

@@ -1,5 +1,7 @@
 import { type Caller } from '../../core/access/caller.js';
 import { InputRejected } from '../../core/errors.js';
+import { findModel } from '../../core/tasks/models.js';
+import { nearestRatio } from '../../core/tasks/sizes.js';
 import { type Task } from '../../core/tasks/task.js';
 import { UrlRefused, type SsrfGuard } from '../../net/ssrf-guard.js';
 import { type SignedLinks } from '../access/signed-links.js';
@@ -56,6 +58,19 @@ export class SourceImages {
     return task.sourceImageId
       ? this.deps.signedLinks.imageUrlForUpstream(task.sourceImageId, task.deadlineAt)
       : task.sourceImageUrl;
+  }
+
+  /**
+   * The size to ask the upstream for. An edit without a size gets the aspect ratio nearest to that of a stored source image,
+   * because the upstream wants a size, and its default would crop. Null: the model's default.
+   */
+  async upstreamSize({ kind, model: name, size, workspaceId, sourceImageId }: Task): Promise<string | null> {
+    const model = findModel(name);
+    if (size !== null || kind !== 'EDIT' || sourceImageId === null || !model) return size;
+    const caller = { workspaceId, endUserId: null, taskIds: null };
+    // The task is being sent by now: without the image, the default will do.
+    const [image] = await this.deps.images.findMany(caller, [sourceImageId]).catch(() => []);
+    return image?.width && image.height ? nearestRatio(model, image.width, image.height) : null;
   }
 
   private async checkSourceImage(caller: Caller, imageId: string): Promise<void> {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import sharp from 'sharp';
 import { v7 } from 'uuid';
 import { loadOrCreateSecretKey } from '../../../src/config/secret-key.js';
 import { Signer } from '../../../src/core/access/signer.js';
@@ -212,8 +213,9 @@ describe('editImage with an external upstream', () => {
     }
   });
 
-  test('sends the upstream a link to the stored image when PUBLIC_URL is set', async () => {
-    const upstream = await FakeUpstream.open();
+  test('sends the upstream a link to the stored image and its aspect ratio when PUBLIC_URL is set', async () => {
+    const wide = { width: 320, height: 176, channels: 3, background: 'teal' } as const;
+    const upstream = await FakeUpstream.open(await sharp({ create: wide }).png().toBuffer());
     const service = await TestApp.start({ environment: upstream.environment });
     try {
       const { id } = await service.generate({ prompt: 'a source' });
@@ -223,7 +225,9 @@ describe('editImage with an external upstream', () => {
       const { task } = await edit({ prompt: 'an edit', sourceImageId: image?.id }, service);
       await service.postBody(await upstream.callbackPath('an edit'), upstream.successCallback());
       await service.waitUntilSettled(task?.id ?? '');
-      expect(upstream.submissions('an edit')).toMatchObject([{ action: 'edits', image_url: image?.url }]);
+      expect(upstream.submissions('an edit')).toMatchObject([
+        { action: 'edit', image_url: image?.url, size: '16:9' },
+      ]);
       expect(upstream.submissions('an edit')[0]).not.toHaveProperty('count');
     } finally {
       await service.stop();

@@ -116,7 +116,11 @@ describe('a status request', () => {
     upstream.onSubmit = reply(200, { task_id: SAMPLE_TASK_ID });
     const { id } = await app.generate({ prompt: 'polled' });
     await app.waitForEvent(id, 'TASK_SUBMITTED');
-    for (const name of ['task-unknown', 'tasks-batch', 'task-running', 'task-hiccup-not-over']) {
+    for (const name of [
+      ...['task-unknown', 'tasks-batch', 'task-running', 'task-hiccup-not-over'],
+      // Darkroom's own Flux API, as the upstream of another one.
+      'task-pending',
+    ]) {
       const body = sample(name);
       let statusRequests = 0;
       upstream.onRead = (response, received) => {

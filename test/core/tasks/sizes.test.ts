@@ -1,7 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { FLUX_MODELS, type FluxModel } from '../../../src/core/tasks/models.js';
-import { parsePixels, parseAspectRatio, sizeError } from '../../../src/core/tasks/sizes.js';
+import {
+  modelSizeOf,
+  nearestSize,
+  parseAspectRatio,
+  parsePixels,
+  sizeError,
+  spellingsOf,
+} from '../../../src/core/tasks/sizes.js';
 
 const pixelModels = FLUX_MODELS.filter((model) => model.pixelSizes !== null);
 const ratioModels = FLUX_MODELS.filter((model) => model.pixelSizes === null);
@@ -79,6 +86,62 @@ describe('a size', () => {
     ['100:1', '21:9'],
   ])('of %s is closest to the aspect ratio %s', (size, ratio) => {
     expect(suggestedSizes(sizeError(ratioModels[0] as FluxModel, size))).toEqual([ratio]);
+  });
+});
+
+describe('the spelling of a size', () => {
+  const model = (name: string) => FLUX_MODELS.find((known) => known.name === name) as FluxModel;
+
+  test.each([
+    ['flux-kontext-pro', '1024x1024', '1:1'],
+    ['flux-kontext-pro', '1280x720', '16:9'],
+    ['flux-kontext-pro', '1344x768', null],
+    ['flux-kontext-pro', '1920x1080', null],
+    ['flux-kontext-pro', '512x512', null],
+    ['flux-dev', '1:1', '1024x1024'],
+    ['flux-dev', '4:3', '1152x864'],
+    ['flux-dev', '3:2', '1248x832'],
+    ['flux-dev', '16:9', null],
+    ['flux-dev', '512x512', '512x512'],
+    ['flux-2-pro', '1:1', '1:1'],
+    ['flux-2-pro', '16:9', '16:9'],
+    ['flux-2-pro', '1024x1024', '1024x1024'],
+    ['flux-2-pro', '1920x1080', null],
+  ])('for %s of %s that means the same is %s', (name, size, expected) => {
+    expect(modelSizeOf(model(name), size)).toBe(expected);
+  });
+
+  test.each([
+    ['flux-kontext-pro', '1344x768', '16:9'],
+    ['flux-kontext-max', '512x512', '1:1'],
+    ['flux-dev', '16:9', '1376x768'],
+    ['flux-dev', '21:9', '1440x608'],
+    ['flux-dev', '1920x1080', '1440x800'],
+    ['flux-dev', '1792x1024', '1440x832'],
+    ['flux-dev', '1000x1000', '992x992'],
+    ['flux-dev', '100x200', '256x512'],
+    ['flux-dev', '9999x1', '1440x256'],
+    ['flux-2-max', '1920x1080', '16:9'],
+    ['flux-2-max', '7:5', '1216x864'],
+    ['flux-dev', 'large', null],
+  ])('for %s nearest to %s is %s', (name, size, expected) => {
+    expect(nearestSize(model(name), size)).toBe(expected);
+  });
+
+  test('nearest to any size is one that the model takes, and a size that it takes keeps its shape', () => {
+    fc.assert(
+      fc.property(
+        fc.tuple(fc.constantFrom(...FLUX_MODELS), side, side, fc.constantFrom('x', ':')),
+        ([known, width, height, separator]) => {
+          const [w, h] = separator === ':' ? [(width % 9_999) + 1, (height % 9_999) + 1] : [width, height];
+          const nearest = nearestSize(known, `${w}${separator}${h}`) ?? '';
+          expect(sizeError(known, nearest)).toBeNull();
+          const { ratio, pixels } = spellingsOf(known, nearest);
+          for (const spelled of [ratio, pixels]) if (spelled) expect(sizeError(known, spelled)).toBeNull();
+        },
+      ),
+      { numRuns: 2_000 },
+    );
   });
 });
 

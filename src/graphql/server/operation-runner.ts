@@ -88,20 +88,24 @@ export class OperationRunner {
     const operation = await operations.prepare(request, caller.workspaceId);
     if ('errors' in operation) return { errors: this.formatErrors(operation.errors) };
     if (isReadOnly && operation.type === OperationTypeNode.MUTATION) return MUTATION_WITHOUT_POST;
-    const introspected = await introspection.resultOf({ ...request, ...operation }, caller.workspaceId);
+    const variables = declaredVariables(request, operation);
+    const introspected = await introspection.resultOf(
+      { ...request, variables, ...operation },
+      caller.workspaceId,
+    );
     if (introspected) return { result: serializeResult(introspected) };
     const args: ExecutionArgs = {
       schema,
       document: operation.document,
       operationName: request.operationName,
-      variableValues: request.variables,
+      variableValues: variables,
       contextValue: createContext(caller, { rateLimit, idempotencyKey, traceId }),
     };
     if (operation.type !== OperationTypeNode.SUBSCRIPTION) return this.resultOf(await execute(args));
     const source = await createSourceEventStream(args);
     if (source instanceof SubscriptionSource) {
       const rendering = {
-        cacheKey: renderingKeyOf(request, operation),
+        cacheKey: renderingKeyOf({ ...request, variables }, operation),
         render: (event: TaskEvent) => this.render(args, event),
         cost: operation.cost,
       };
@@ -155,6 +159,16 @@ export async function toSubscriptionSource(
   subscription: Promise<EventSubscription>,
 ): Promise<AsyncIterable<never>> {
   return new SubscriptionSource(await subscription);
+}
+
+/** The variables that the operation uses. A subscription keeps them, and a client can send many more. */
+function declaredVariables(
+  { variables }: OperationRequest,
+  { operation: { variableDefinitions = [] } }: PreparedOperation,
+): Record<string, unknown> {
+  const names = variableDefinitions.map(({ variable }) => variable.name.value);
+  const declared = names.filter((name) => variables && Object.hasOwn(variables, name));
+  return Object.fromEntries(declared.map((name) => [name, variables?.[name]]));
 }
 
 /** Requests with the same key render an event to the same JSON. */

@@ -13,7 +13,7 @@ import { EventStreamResponse, type StreamFormat } from './event-stream-response.
 import { type AuthServices, authorize, callerOf } from '../access/authorize.js';
 import { onClose } from '../server/on-close.js';
 import { graphqlErrorBody, withErrorBody } from '../server/reply-with-error.js';
-import { MAX_STREAM_OPERATION_BYTES } from '../server/request-bodies.js';
+import { MAX_STREAM_OPERATION_BYTES, takeBody } from '../server/request-bodies.js';
 
 /** Shorter than the idle timeouts of proxies, which are 60 s and sometimes 15 s. */
 const KEEP_ALIVE_MS = 12_000;
@@ -100,7 +100,7 @@ export class EventStreamRoutes {
       .all(withErrorBody(graphqlErrorBody), authenticate)
       .get((request, response) => this.runOperation(request, response, request.query))
       .post(services.bodies.json(MAX_STREAM_OPERATION_BYTES), (request, response) =>
-        this.runOperation(request, response, request.body),
+        this.runOperation(request, response, takeBody(request)),
       )
       .all((_request, response) => {
         const message = 'The method is not allowed. Send each operation with GET or POST.';

@@ -12,7 +12,7 @@ import { parseImagesRequest, parseTasksRequest, toTaskListing } from './flux-bod
 import { callerOf, type AuthServices, authorize } from '../access/authorize.js';
 import { onClose } from '../server/on-close.js';
 import { type ErrorBody, withErrorBody } from '../server/reply-with-error.js';
-import { MAX_JSON_BYTES } from '../server/request-bodies.js';
+import { MAX_JSON_BYTES, takeBody } from '../server/request-bodies.js';
 
 /**
  * Routes below `/flux`: the Flux API with the paths, bodies and errors of the hosted one. Its clients only change the
@@ -27,7 +27,7 @@ export function fluxRoutes(auth: AuthServices, api: FluxApi, heldRequests: HeldR
   router.post('/flux/images', authorize(auth, 'tasks:write'), jsonBody, async (request, response) => {
     const caller = callerOf(response);
     const traceId = traceIdOf(response);
-    const imageRequest = parseImagesRequest(request.body, request.get('idempotency-key'));
+    const imageRequest = parseImagesRequest(takeBody(request), request.get('idempotency-key'));
     if (!imageRequest.waitForResult) {
       const { id } = await api.createTask(caller, imageRequest, traceId);
       response.json({ success: true, task_id: id, trace_id: traceId });
@@ -45,7 +45,7 @@ export function fluxRoutes(auth: AuthServices, api: FluxApi, heldRequests: HeldR
 
   router.post('/flux/tasks', authorize(auth, 'tasks:read'), jsonBody, async (request, response) => {
     const caller = callerOf(response);
-    const query = parseTasksRequest(request.body);
+    const query = parseTasksRequest(takeBody(request));
     if (query.action === 'retrieve') {
       const [task = {}] = await api.retrieve(caller, [query.id]);
       response.json(task);

@@ -1,7 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { CancelTaskDocument } from '../../../clients/operations.js';
 import { hashApiKey } from '../../../src/core/access/api-key.js';
 import {
@@ -11,6 +13,7 @@ import {
   type FluxClient,
   imagesOf,
 } from '../../support/flux-api/flux-servers.js';
+import { HeldRequest } from '../../../src/services/flux-api/held-requests.js';
 import { TestApp, type TestAppOptions } from '../../support/app/test-app.js';
 import { createTestDatabase } from '../../support/setup/test-database.js';
 import { waitFor } from '../../support/wait-for.js';
@@ -47,6 +50,32 @@ describe('held requests', () => {
     const task = await app.task(String(response.body.task_id));
     expect(imagesOf(response).map(({ image_url: url }) => url)).toEqual(task.images.map(({ url }) => url));
     expect(task.images.every(({ storedAt }) => storedAt !== null)).toBe(true);
+  });
+
+  test('a request that waits keeps nothing of its body', async () => {
+    setFlagsFromString('--expose-gc');
+    const collectGarbage = runInNewContext('gc') as () => void;
+    const usedMb = () => {
+      collectGarbage();
+      return process.memoryUsage().heapUsed / 1024 / 1024;
+    };
+    const waitForTasks = jest.spyOn(HeldRequest.prototype, 'waitFor');
+    const before = usedMb();
+    const unused = `[${'[],'.repeat(300_000)}[]]`;
+    const body = JSON.stringify({ ...slowBody('large'), unused: 0 }).replace(
+      '"unused":0',
+      `"unused":${unused}`,
+    );
+    const requests = Array.from({ length: 20 }, () =>
+      client.post('/flux/images', body, { 'idempotency-key': 'large' }),
+    );
+    const taskId = await waitForTask(app, 'large');
+    await waitFor('all requests to wait', () => waitForTasks.mock.calls.length === 20);
+    waitForTasks.mockRestore();
+    // Each parsed body takes about 5 MB.
+    expect(usedMb() - before).toBeLessThan(50);
+    await app.query(CancelTaskDocument, { input: { id: taskId } });
+    await Promise.all(requests);
   });
 
   test('a replayed request returns its own trace ID', async () => {

@@ -1,3 +1,5 @@
+import { type Client } from 'pg';
+import { promptVector } from '../src/db/tasks/prompt-search.js';
 import { withClient } from './support/postgres.js';
 
 /** How many prompts contain RARE_WORD, whatever the length of the history: slightly more than a page. */
@@ -9,6 +11,7 @@ export const FREQUENT_WORD = 'lighthouse';
 export const PERIOD = 500;
 /** Time between tasks, which makes 100,000 tasks in about a month. */
 const SPACING_SECONDS = 26;
+const BATCH_SIZE = 10_000;
 
 /**
  * Writes a history of `count` tasks for the workspace. Their IDs are UUIDv7 of their creation times. 85 % SUCCEEDED with one or
@@ -25,11 +28,30 @@ export async function fillHistory(databaseUrl: string, count: number): Promise<v
       RARE_WORD,
       Math.floor(count / RARE_WORD_COUNT),
     ]);
+    await addSearchablePrompts(client);
     await client.query(IMAGES);
     await client.query(EVENTS);
     await client.query('commit');
-    await client.query('vacuum (analyze) tasks, images, task_events');
+    await client.query('vacuum (analyze) tasks, searchable_prompts, images, task_events');
   });
+}
+
+/** Adds the terms of all prompts, as the creation of each task does. */
+async function addSearchablePrompts(client: Client): Promise<void> {
+  const { rows } = await client.query<{ id: string; workspaceId: string; prompt: string }>(
+    'select id, workspace_id as "workspaceId", prompt from tasks order by id',
+  );
+  for (let start = 0; start < rows.length; start += BATCH_SIZE) {
+    const batch = rows.slice(start, start + BATCH_SIZE);
+    await client.query(
+      'insert into searchable_prompts select * from unnest($1::uuid[], $2::uuid[], $3::tsvector[])',
+      [
+        batch.map(({ workspaceId }) => workspaceId),
+        batch.map(({ id }) => id),
+        batch.map(({ workspaceId, prompt }) => promptVector(workspaceId, prompt)),
+      ],
+    );
+  }
 }
 
 /** SQL for a pseudo-random number from 0 to `below` - 1 that is the same in every run. */

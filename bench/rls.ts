@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { pino } from 'pino';
 import { workspaceVisibility } from '../src/core/access/visibility.js';
+import { CALLER_ROLE } from '../src/db/postgres/caller-query.js';
 import { Database } from '../src/db/postgres/database.js';
 import { type Statement } from '../src/db/postgres/statement.js';
 import { ImageRepository } from '../src/db/images/image-repository.js';
@@ -126,7 +127,12 @@ async function spreadTasks(url: string): Promise<string[]> {
     await client.query(`
       UPDATE tasks SET workspace_id = md5((abs(hashtext(id::text)) / 5 % 4)::text)::uuid
       WHERE abs(hashtext(id::text)) % 5 = 0`);
-    await client.query('VACUUM (ANALYZE) tasks');
+    await client.query(`
+      UPDATE searchable_prompts SET workspace_id = tasks.workspace_id FROM tasks
+      WHERE tasks.id = searchable_prompts.task_id AND tasks.workspace_id <> searchable_prompts.workspace_id`);
+    // The service does not need this. Only the rejected alternative reads the table as a caller.
+    await client.query(`GRANT SELECT ON searchable_prompts TO ${CALLER_ROLE}`);
+    await client.query('VACUUM (ANALYZE) tasks, searchable_prompts');
     const { rows } = await client.query<{ id: string }>(
       'SELECT id FROM tasks WHERE workspace_id = (SELECT id FROM workspaces) ORDER BY random() LIMIT 1000',
     );

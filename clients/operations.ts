@@ -1212,7 +1212,7 @@ export type TaskFilter = {
   kinds?: InputMaybe<Array<TaskKind>>;
   /** Tasks with one of these models, by name. Empty or omitted: any. */
   models?: InputMaybe<Array<Scalars['String']['input']>>;
-  /** Words that the prompt must contain. "Quoted phrases", `or` and `-excluded` work as in a web search. At most 500 characters. */
+  /** Words that the prompt must contain, in any language. Case, width and accents do not matter, and a word also finds longer words that begin with it. "Quoted phrases", `or` and `-excluded` work as in a web search, with whole words. At most 500 characters. */
   search?: InputMaybe<Scalars['String']['input']>;
   /** Tasks with one of these statuses. Empty or omitted: any. */
   statuses?: InputMaybe<Array<TaskStatus>>;

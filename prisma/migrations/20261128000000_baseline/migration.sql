@@ -232,32 +232,6 @@ CREATE INDEX tasks_workspace_id_model_id_idx ON tasks (workspace_id, model, id D
 -- The task list of one end user. Partial, because most tasks of a workspace without end users do not belong in it.
 CREATE INDEX tasks_workspace_id_end_user_id_id_idx ON tasks (workspace_id, end_user_id, id DESC)
     WHERE end_user_id IS NOT NULL;
-CREATE FUNCTION without_long_words(words TSVECTOR) RETURNS TSVECTOR LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN ts_delete(words, ARRAY(SELECT lexeme FROM unnest(words) WHERE octet_length(lexeme) > 2000));
--- The words of a prompt for the text search. 'simple' does not stem, because prompts come in many languages. The workspace is
--- put in front of each word: 'fox':2 becomes '<workspace>fox':2, so a word and the same word of another workspace have nothing
--- in common. In the text of a vector each word follows a space or the start, and contains no space; regexp_replace would take
--- eight times as long. A word of more than 2,000 bytes would not fit with its prefix, and is left out. The body is an
--- expression that is put into the index, which makes it fast and lets ANALYZE, which has another search path, find the functions.
-CREATE FUNCTION prompt_words(workspace UUID, prompt TEXT) RETURNS TSVECTOR LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN ltrim(replace(
-    ' ' || (
-        CASE WHEN octet_length(prompt) > 2000 THEN without_long_words(to_tsvector('simple', prompt))
-        ELSE to_tsvector('simple', prompt) END
-    )::text,
-    ' ''',
-    ' ''' || rtrim(encode(uuid_send(workspace), 'base64'), '=')
-))::tsvector;
--- The query that finds prompts of one workspace, with the same prefix. No word of the search may have more than 2,000 bytes.
-CREATE FUNCTION prompt_query(workspace UUID, search TEXT) RETURNS TSQUERY LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
-BEGIN
-    RETURN regexp_replace(websearch_to_tsquery('simple', search)::text, $re$'((?:[^']|'')*)'$re$,
-        '''' || rtrim(encode(uuid_send(workspace), 'base64'), '=') || '\1''', 'g')::tsquery;
-END $$;
--- The text search over prompts. Its entries are words of one workspace. With the plain words, the time of a search would
--- depend on how often other workspaces use the word. btree_gin would not help: it lists the rows of a word over all
--- workspaces as well, and intersects them with the rows of the workspace.
-CREATE INDEX tasks_prompt_search_idx ON tasks USING gin (prompt_words(workspace_id, prompt));
 -- The deadline sweep reads only active tasks, however long the history is.
 CREATE INDEX tasks_active_deadline_idx ON tasks (deadline_at)
     WHERE status IN ('QUEUED', 'SUBMITTING', 'UNCONFIRMED', 'RUNNING');
@@ -278,6 +252,29 @@ CREATE INDEX tasks_scheduling_idx ON tasks (workspace_id, (coalesce(end_user_id,
     WHERE status = 'QUEUED' AND not_before IS NULL;
 -- Tasks that wait for their retry time. They are not in tasks_scheduling_idx until then.
 CREATE INDEX tasks_waiting_for_retry_idx ON tasks (not_before) WHERE status = 'QUEUED' AND not_before IS NOT NULL;
+
+-- The terms of each prompt, for the text search. src/db/tasks/prompt-search.ts makes them, so that they do not depend on the
+-- locale of the server, and puts a prefix in front that no other workspace has. A table of its own, because each change of a
+-- task would otherwise copy the terms and add them to the index again.
+CREATE TABLE searchable_prompts (
+    workspace_id UUID NOT NULL,
+    task_id UUID NOT NULL,
+    terms TSVECTOR NOT NULL,
+    CONSTRAINT searchable_prompts_pkey PRIMARY KEY (workspace_id, task_id)
+);
+-- With terms that workspaces share, the time of a search would depend on how often other workspaces use a word. btree_gin would
+-- not help: it lists the rows of a word over all workspaces as well, and intersects them with the rows of the workspace.
+CREATE INDEX searchable_prompts_terms_idx ON searchable_prompts USING gin (terms);
+-- The service never changes a prompt or deletes a task. When an operator does, to remove what it says, no search finds it either.
+CREATE FUNCTION remove_searchable_prompt() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    -- The session of an operator may have another search path.
+    EXECUTE format('DELETE FROM %I.searchable_prompts WHERE workspace_id = $1 AND task_id = $2', TG_TABLE_SCHEMA)
+        USING OLD.workspace_id, OLD.id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER tasks_remove_searchable_prompt AFTER UPDATE OF prompt OR DELETE ON tasks
+    FOR EACH ROW EXECUTE FUNCTION remove_searchable_prompt();
 
 -- A single row: the workspace that was served last. Locking it makes claims of tasks follow one another.
 CREATE TABLE scheduler_head (

@@ -3,6 +3,7 @@ import { type TaskKind, type TaskStatus } from '../../core/tasks/task.js';
 import { type Visibility } from '../../core/access/visibility.js';
 import { type Database } from '../postgres/database.js';
 import { assembledStatement } from '../postgres/statement.js';
+import { promptQuery } from './prompt-search.js';
 
 /** Selects the tasks of a page. Absent or empty fields select all tasks. */
 export interface TaskFilter {
@@ -11,7 +12,7 @@ export interface TaskFilter {
   models?: readonly string[] | null;
   createdAfter?: Date | null;
   createdBefore?: Date | null;
-  /** Words that the prompt must contain. None may have more than 2,000 bytes. */
+  /** Words that the prompt must contain (`parseSearch`). */
   search?: string | null;
 }
 
@@ -20,6 +21,17 @@ export interface TaskFilter {
  * 100,000 tasks, scanning alone takes 250 ms for a rare word, and sorting alone 26 ms for a word in every eighth prompt.
  */
 const MAX_SORTED_MATCHES = 1_000;
+
+/** Prompts under the names of tasks. A search that filters by nothing else does not read tasks. */
+const PROMPTS = '(SELECT workspace_id, task_id AS id, terms FROM searchable_prompts) task';
+
+/**
+ * Tasks with the terms of their prompts, and the tasks of `found`. OFFSET 0: each row leads to one row of the other table.
+ * Without statistics, PostgreSQL would rather read all of it.
+ */
+const TASKS_WITH_PROMPTS = `tasks task CROSS JOIN LATERAL (
+  SELECT terms FROM searchable_prompts WHERE workspace_id = task.workspace_id AND task_id = task.id OFFSET 0) prompt`;
+const FOUND_TASKS = 'found CROSS JOIN LATERAL (SELECT * FROM tasks WHERE id = found.id OFFSET 0) task';
 
 /** A page of the visible tasks, newest first, below the task `before`. */
 interface PageRequest {
@@ -42,43 +54,52 @@ interface PageRequest {
 export async function findPageOfTaskIds(db: Database, request: PageRequest): Promise<string[]> {
   const { visibility, filter, before, limit } = request;
   const { workspaceId, endUserId, taskIds } = visibility;
-  const { kinds, createdAfter, createdBefore, search } = filter;
+  const { kinds, createdAfter, createdBefore } = filter;
+  const search = filter.search?.trim() ? promptQuery(workspaceId, filter.search) : undefined;
+  if (search === null) return [];
   const statuses = [...new Set(filter.statuses)];
   const models = [...new Set(filter.models)];
-  const conditions = ['task.workspace_id = :workspaceId'];
-  if (endUserId !== null) conditions.push('task.end_user_id = :endUserId');
-  if (taskIds !== null) conditions.push('task.id = ANY(:taskIds::uuid[])');
-  if (before) conditions.push('task.id < :before::uuid');
-  if (createdAfter) conditions.push('task.id >= :fromId::uuid');
-  if (createdBefore) conditions.push('task.id < :toId::uuid');
-  if (kinds?.length) conditions.push('task.kind = ANY(:kinds::task_kind[])');
+  const idConditions = ['task.workspace_id = :workspaceId'];
+  if (taskIds !== null) idConditions.push('task.id = ANY(:taskIds::uuid[])');
+  if (before) idConditions.push('task.id < :before::uuid');
+  if (createdAfter) idConditions.push('task.id >= :fromId::uuid');
+  if (createdBefore) idConditions.push('task.id < :toId::uuid');
+  const rowConditions: string[] = [];
+  if (endUserId !== null) rowConditions.push('task.end_user_id = :endUserId');
+  if (kinds?.length) rowConditions.push('task.kind = ANY(:kinds::task_kind[])');
 
   let fromPrefix = '';
   if (statuses.length > 0) {
     fromPrefix = 'unnest(:statuses::task_status[]) AS filter(value) CROSS JOIN ';
-    if (models.length > 0) conditions.push('task.model = ANY(:models::text[])');
-    conditions.push('task.status = filter.value');
+    if (models.length > 0) rowConditions.push('task.model = ANY(:models::text[])');
+    rowConditions.push('task.status = filter.value');
   } else if (models.length > 0) {
     fromPrefix = 'unnest(:models::text[]) AS filter(value) CROSS JOIN ';
-    conditions.push('task.model = filter.value');
+    rowConditions.push('task.model = filter.value');
   }
-  const indexScanSql = (where: string[]) => `
+  const conditions = [...idConditions, ...rowConditions];
+  const indexScanSql = (from: string, where: string[]) => `
     SELECT task.id FROM ${fromPrefix} LATERAL (
-      SELECT task.id FROM tasks task WHERE ${where.join(' AND ')} ORDER BY task.id DESC LIMIT :limit
+      SELECT task.id FROM ${from} WHERE ${where.join(' AND ')} ORDER BY task.id DESC LIMIT :limit
     ) task ORDER BY task.id DESC LIMIT :limit`;
 
-  let sql = indexScanSql(conditions);
-  if (search?.trim()) {
-    const found = [
-      ...conditions,
-      'prompt_words(task.workspace_id, task.prompt) @@ prompt_query(:workspaceId::uuid, :search::text)',
-    ];
-    sql = `
-    WITH found AS MATERIALIZED (
-      SELECT task.id FROM ${fromPrefix} tasks task WHERE ${found.join(' AND ')} LIMIT ${MAX_SORTED_MATCHES}
-    ), few AS MATERIALIZED (SELECT count(*) < ${MAX_SORTED_MATCHES} AS yes FROM found)
-    (SELECT id FROM found WHERE (SELECT yes FROM few) ORDER BY id DESC LIMIT :limit)
-    UNION ALL (${indexScanSql([...found, 'NOT (SELECT yes FROM few)'])})`;
+  let sql = indexScanSql('tasks task', conditions);
+  if (search) {
+    const isMatch = 'terms @@ :search::tsquery';
+    const hasRowConditions = rowConditions.length > 0;
+    const scanSql = (...where: string[]) =>
+      indexScanSql(hasRowConditions ? TASKS_WITH_PROMPTS : PROMPTS, [...conditions, isMatch, ...where]);
+    const foundSql = hasRowConditions
+      ? `${fromPrefix} ${FOUND_TASKS} WHERE ${conditions.join(' AND ')} AND`
+      : 'found task WHERE';
+    sql = search.isSelective
+      ? `
+      WITH found AS MATERIALIZED (
+        SELECT task.id FROM ${PROMPTS} WHERE ${[...idConditions, isMatch].join(' AND ')} LIMIT ${MAX_SORTED_MATCHES}
+      ), few AS MATERIALIZED (SELECT count(*) < ${MAX_SORTED_MATCHES} AS yes FROM found)
+      (SELECT task.id FROM ${foundSql} (SELECT yes FROM few) ORDER BY task.id DESC LIMIT :limit)
+      UNION ALL (${scanSql('NOT (SELECT yes FROM few)')})`
+      : scanSql();
   }
   const rows = await db.query(assembledStatement<object, { id: string }>('page-of-task-ids', sql), {
     workspaceId,
@@ -91,7 +112,7 @@ export async function findPageOfTaskIds(db: Database, request: PageRequest): Pro
     kinds,
     statuses,
     models,
-    search,
+    search: search?.text,
   });
   return rows.map(({ id }) => id);
 }

@@ -2,6 +2,7 @@ import { type Task, TASK_PRIORITIES, type TaskRequest } from '../../core/tasks/t
 import { BUDGET_MASK_SQL, HAS_BUDGET_ROOM_SQL, LOCK_BUDGETS_SQL } from '../billing/budget-enforcement.js';
 import { COST_COLUMNS, ledgerMovementSql } from '../billing/ledger-statements.js';
 import { statement } from '../postgres/statement.js';
+import { promptVector } from './prompt-search.js';
 
 /** The columns of `Task`, for every statement that returns one. The table, CTE or alias must be named `task`. */
 export const TASK_COLUMNS = `
@@ -30,8 +31,8 @@ export interface NewTask extends TaskRequest {
 }
 
 /**
- * Inserts the task, its first event, its submit job and its reservation in one commit. Returns no row when the idempotency key
- * is taken or a budget has no room.
+ * Inserts the task, the terms of its prompt, its first event, its submit job and its reservation in one commit. Returns no row
+ * when the idempotency key is taken or a budget has no room.
  */
 export const INSERT_TASK = statement<ReturnType<typeof insertTaskParameters>, Task>(
   'insert-task',
@@ -48,6 +49,9 @@ export const INSERT_TASK = statement<ReturnType<typeof insertTaskParameters>, Ta
     WHERE ${HAS_BUDGET_ROOM_SQL}
     ON CONFLICT (workspace_id, (coalesce(end_user_id, '')), idempotency_key) DO NOTHING
     RETURNING *
+  ), searchable_prompt AS (
+    INSERT INTO searchable_prompts (workspace_id, task_id, terms)
+    SELECT workspace_id, id, :promptTerms::tsvector FROM task
   ), event AS (
     INSERT INTO task_events (workspace_id, task_id, type, actor, data)
     SELECT workspace_id, id, 'TASK_REQUESTED', :actor, :eventData::jsonb FROM task
@@ -64,6 +68,7 @@ export function insertTaskParameters(task: NewTask, actor: string) {
     ...task,
     requestedSize: task.requestedSize ?? null,
     metadata: task.metadata === undefined || task.metadata === null ? null : JSON.stringify(task.metadata),
+    promptTerms: promptVector(task.workspaceId, task.prompt),
     priorityRank: TASK_PRIORITIES.indexOf(task.priority),
     actor,
     eventData: JSON.stringify({ kind, model, size, requestedCount }),

@@ -17,7 +17,9 @@ export const TaskFilterInput = createInputType<TaskFilter>(
     createdBefore: nullable(GraphQLDateTime, 'Tasks created before this time.'),
     search: nullable(
       String,
-      'Words that the prompt must contain. "Quoted phrases", `or` and `-excluded` work as in a web search. At most 500 characters.',
+      'Words that the prompt must contain, in any language. Case, width and accents do not matter, and a word also finds longer ' +
+        'words that begin with it. "Quoted phrases", `or` and `-excluded` work as in a web search, with whole words. At most 500 ' +
+        'characters.',
     ),
   },
 );

@@ -13,7 +13,7 @@ import { type Dependencies } from '../dependencies.js';
 
 export type { Page, TaskFilter, TaskListing };
 
-/** Far more than a person types. Each word costs a lookup in the index, and one of more than 2,000 bytes an error. */
+/** Far more than a person types. Each word costs a lookup in the index. */
 const MAX_SEARCH_LENGTH = 500;
 
 /** Reads tasks, images and events for a caller. Those of another workspace are treated as if they did not exist. */

@@ -96,6 +96,26 @@ describe('the tasks query', () => {
       prompts({ search, createdAfter: creationTime(dev.id), createdBefore: creationTime(pro.id) }),
     ).resolves.toEqual([dev.prompt]);
   });
+
+  test('finds prompts in any language, without regard to case, width and accents', async () => {
+    const generated = ['Рыжий Кот', '一只白色的猫', 'ＣＡＦÉ in Łódź'];
+    for (const prompt of generated) await app.generate({ prompt });
+    const [russian, chinese, latin] = generated;
+    const found: Record<string, string | undefined> = {
+      кот: russian,
+      рыж: russian,
+      猫: chinese,
+      白色的猫: chinese,
+      cafe: latin,
+      ŁÓDŹ: latin,
+      lod: latin,
+    };
+    for (const [search, prompt] of Object.entries(found)) {
+      await expect(prompts({ search })).resolves.toEqual([prompt]);
+      await expect(prompts({ search, kinds: ['GENERATE'] })).resolves.toEqual([prompt]);
+      await expect(prompts({ search, kinds: ['EDIT'] })).resolves.toEqual([]);
+    }
+  });
 });
 
 describe('a task', () => {

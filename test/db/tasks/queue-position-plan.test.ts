@@ -21,7 +21,6 @@ beforeEach(async () => {
   sql = new pg.Client({ connectionString: database.url });
   await sql.connect();
   db = new Database({ url: database.url, maxConnections: 2, log: pino({ level: 'silent' }) });
-  await sql.query('DROP INDEX tasks_prompt_search_idx');
 }, 60_000);
 afterEach(async () => {
   await sql.end();

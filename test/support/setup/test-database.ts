@@ -21,10 +21,16 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
-/** Creates a database for one test file, as a copy of the migrated template. With `empty` it has no migrations either. */
-export async function createTestDatabase({ empty = false } = {}): Promise<TestDatabase> {
+/**
+ * Creates a database for one test file, as a copy of the migrated template. With `empty` it has no migrations either, and can
+ * have other `options` of CREATE DATABASE, such as a locale.
+ */
+export async function createTestDatabase({
+  empty = false,
+  options = isHostile() ? FOREIGN_LOCALE : '',
+} = {}): Promise<TestDatabase> {
   const name = `test_${randomBytes(8).toString('hex')}`;
-  await copyTemplate(name, empty ? 'template0' : TEMPLATE_DATABASE);
+  await copyTemplate(name, `${empty ? 'template0' : TEMPLATE_DATABASE} ${options}`);
   return {
     url: databaseUrl(name),
     drop: () =>
@@ -44,14 +50,12 @@ async function waitForConnectionsToClose(admin: Client, name: string): Promise<v
   }
 }
 
-async function copyTemplate(name: string, template: string): Promise<void> {
+async function copyTemplate(name: string, templateAndOptions: string): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       // file_copy is several times faster than the default when nothing is synced to disk.
       await withAdminClient((admin) =>
-        admin.query(
-          `create database ${name} template ${template} strategy file_copy ${isHostile() ? FOREIGN_LOCALE : ''}`,
-        ),
+        admin.query(`create database ${name} template ${templateAndOptions} strategy file_copy`),
       );
       return;
     } catch (error) {

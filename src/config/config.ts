@@ -4,7 +4,8 @@ import { type Environment, describeReadError, readSecretFiles, SECRET_VARIABLES 
 import { faultOfValue } from './secret-text.js';
 import { type EnvironmentValues, environmentSchema } from './variables.js';
 import { conflictsOf } from './conflicts.js';
-import { ConfigInvalid } from '../core/errors.js';
+import { BadRequest, ConfigInvalid } from '../core/errors.js';
+import { decodeUtf8 } from '../core/primitives/encoding/utf8.js';
 import { parsePriceFile } from '../core/billing/price-file.js';
 import { type Price } from '../core/billing/prices.js';
 
@@ -168,11 +169,13 @@ function toS3Config(values: EnvironmentValues) {
 function readPrices(file: string | undefined, errors: string[]): Price[] {
   if (file === undefined) return [];
   try {
-    const { prices, errors: priceErrors } = parsePriceFile(readFileSync(file, 'utf8'));
+    const { prices, errors: priceErrors } = parsePriceFile(decodeUtf8(readFileSync(file), 'The file'));
     errors.push(...priceErrors.map((error) => `PRICES_FILE: ${file} ${error}`));
     return prices;
   } catch (error) {
-    errors.push(`PRICES_FILE: ${describeReadError(file, error)}`);
+    const problem =
+      error instanceof BadRequest ? `${file}: ${error.message}` : describeReadError(file, error);
+    errors.push(`PRICES_FILE: ${problem}`);
     return [];
   }
 }

@@ -27,12 +27,7 @@ const CONNECTION_CLOSED = 'The connection was closed before the request body was
 
 /** The errors of the body parser by their `type`, and those of busboy, which upload-routes.ts marks. */
 const BAD_REQUEST_MESSAGES = new Map([
-  [
-    'entity.parse.failed',
-    'The request body is not a valid JSON object or list. Correct it and send it again.',
-  ],
   ['encoding.unsupported', 'The content-encoding is not supported. Use gzip, deflate, br or none.'],
-  ['charset.unsupported', 'The charset of the request body is not supported. Use UTF-8.'],
   ['request.aborted', CONNECTION_CLOSED],
   ['request.size.invalid', CONNECTION_CLOSED],
   ['form.boundary.missing', 'The content type has no valid boundary. Let the HTTP client set it.'],

@@ -4,6 +4,7 @@ import { type DownloadedFile, FileWriteFailed, readBody, readPrefix, writeBodyTo
 import { type OutgoingProxy } from './outgoing-proxy.js';
 import { type SsrfGuard, parseHttpUrl } from './ssrf-guard.js';
 import { failureReason, RequestFailed, type SentStatus } from './request-failed.js';
+import { decodeLeniently } from '../core/primitives/encoding/utf8.js';
 import { parseUrl, USER_AGENT } from '../core/primitives/url.js';
 
 /** For the TCP and TLS handshakes together. undici's own default. */
@@ -86,7 +87,7 @@ export class HttpClient {
             ? readBody(received, MAX_RESPONSE_BYTES)
             : readPrefix(received, maxPrefixBytes),
       });
-      return { ...response, body: response.body.toString('utf8') };
+      return { ...response, body: decodeLeniently(response.body) };
     } finally {
       if (dedicated) this.dedicatedClients.delete(dedicated);
       await dedicated?.destroy();

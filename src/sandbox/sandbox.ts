@@ -1,4 +1,4 @@
-import express, { Router, type Request, type Response } from 'express';
+import { Router, type Request, type Response } from 'express';
 import { type Logger } from 'pino';
 import { z } from 'zod';
 import { FLUX_ERRORS } from '../core/flux-api/flux-errors.js';
@@ -6,6 +6,7 @@ import { tasksActionOf } from '../core/flux-api/flux-fields.js';
 import { AccountOutage, outageSchema } from './http/account-outage.js';
 import { requireBearer } from './http/bearer.js';
 import { ApiRefusal } from './http/api-refusal.js';
+import { jsonBody } from './http/json-body.js';
 import { SandboxGenerator } from './sandbox-generator.js';
 import { SandboxHttpClient } from './http/sandbox-http-client.js';
 import { parseFields, parseSandboxRequest, parseAction, requireFields } from './http/parse-request.js';
@@ -31,8 +32,6 @@ const DEFAULT_DELAY_MS = 1500;
 const SLOW_IMAGE_DELAY_MS = 2_000;
 /** The API's own limit on `ids`. */
 const MAX_BATCH_IDS = 50;
-/** Far more than a submission or fifty IDs need. */
-const MAX_BODY_SIZE = '100kb';
 
 const retrieveSchema = z.object({ id: z.string() });
 const retrieveBatchSchema = z.object({
@@ -70,7 +69,7 @@ export class Sandbox {
     const { signal } = this.closeController;
     this.generator = new SandboxGenerator({ http, images, charges, signal, log, publicUrl, defaultDelayMs });
 
-    const api = [requireBearer(options.token), express.json({ limit: MAX_BODY_SIZE, type: () => true })];
+    const api = [requireBearer(options.token), ...jsonBody];
     this.router = Router();
     this.router.post('/flux/images', api, (request: Request, response: Response) =>
       this.handleSubmit(request, response),

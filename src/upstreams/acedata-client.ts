@@ -1,4 +1,6 @@
 import { type Logger } from 'pino';
+import { parseUpstreamJson } from '../core/primitives/encoding/upstream-json.js';
+import { decodeLeniently } from '../core/primitives/encoding/utf8.js';
 import { type Task } from '../core/tasks/task.js';
 import { HttpClient } from '../net/http-client.js';
 import { type OutgoingProxy } from '../net/outgoing-proxy.js';
@@ -17,7 +19,7 @@ import {
   type UpstreamResult,
 } from './acedata-results.js';
 import { type EditAction, RequestWording, type Wording } from './acedata-wording.js';
-import { parseJson, parseReply, parseTasks, type WireReply } from './acedata-wire.js';
+import { parseReply, parseTasks, type WireReply } from './acedata-wire.js';
 
 /**
  * How results are delivered. `callback`: the upstream posts them to the callback URL. `async`: the client reads them, and they
@@ -123,7 +125,7 @@ export class AceDataClient {
 
   /** Parses the body of a callback. Null when it is not JSON or not recognizable; it should be answered with status 400. */
   parseCallback(body: Buffer): UpstreamResult | null {
-    const reply = parseReply(parseJson(body.toString('utf8')));
+    const reply = parseReply(parseUpstreamJson(decodeLeniently(body)));
     return reply && toCallbackResult(reply);
   }
 
@@ -152,7 +154,7 @@ export class AceDataClient {
         timeoutMs,
         freshConnection: purpose === 'submit',
       });
-      const json = parseJson(response.body);
+      const json = parseUpstreamJson(response.body);
       const reply = parseReply(response.body.trim() === '' ? {} : json);
       return { ...response, body: this.redactToken(reply), json };
     } catch (error) {

@@ -86,15 +86,6 @@ export type UpstreamImage = z.output<typeof imageSchema>;
 export type WireReply = z.output<typeof replySchema>;
 export type WireTask = z.output<typeof taskSchema>;
 
-/** The value, or undefined when the text is not valid JSON. */
-export function parseJson(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return undefined;
-  }
-}
-
 /** Null when the value is not a JSON object. */
 export function parseReply(value: unknown): WireReply | null {
   return replySchema.safeParse(value).data ?? null;

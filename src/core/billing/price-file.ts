@@ -1,5 +1,10 @@
 import { z } from 'zod';
-import { JsonSyntaxError, type JsonWithLines, parseJsonWithLines } from '../primitives/json-lines.js';
+import {
+  JsonSyntaxError,
+  type JsonWithLines,
+  parseJsonWithLines,
+} from '../primitives/encoding/json-lines.js';
+import { withoutByteOrderMark } from '../primitives/encoding/utf8.js';
 import { findModel, FLUX_MODELS } from '../tasks/models.js';
 import { CURRENCY_PATTERN, PRICE_PATTERN } from './money.js';
 import { type Price } from './prices.js';
@@ -35,7 +40,7 @@ const priceFileSchema = z.strictObject({
 export function parsePriceFile(text: string): { prices: Price[]; errors: string[] } {
   let json: JsonWithLines;
   try {
-    json = parseJsonWithLines(text);
+    json = parseJsonWithLines(withoutByteOrderMark(text));
   } catch (error) {
     if (!(error instanceof JsonSyntaxError)) throw error;
     return { prices: [], errors: [`line ${error.line}: is not valid JSON: ${error.message}`] };

@@ -1,4 +1,4 @@
-import { GraphQLDateTime, GraphQLJSON } from 'graphql-scalars';
+import { GraphQLDateTime } from 'graphql-scalars';
 import { Args, Authorized, Ctx, ID, Query, Resolver } from 'type-graphql';
 import { type AuditAction, type AuditEntry } from '../../core/access/audit-entry.js';
 import { Audit, type AuditFilter } from '../../services/access/audit.js';
@@ -6,6 +6,7 @@ import { createConnectionType, toConnection } from '../relay/connection.type.js'
 import { PageArgs } from '../relay/page-args.js';
 import { Filter } from '../server/argument-decorators.js';
 import { type Context } from '../server/context.js';
+import { JsonScalar } from '../server/json-scalar.js';
 import {
   createEnumType,
   createInputType,
@@ -48,7 +49,7 @@ const AuditEntryType = createObjectType<AuditEntry>(
     clientAddress: nullable(String, 'IP address of the client. Null if it is unknown.'),
     targetId: nullable(String, 'ID of the object that was acted on. Null if there was none.'),
     data: field(
-      GraphQLJSON,
+      JsonScalar,
       'Details of the action as a JSON object. Its fields depend on the action. It never contains secrets.',
     ),
   },

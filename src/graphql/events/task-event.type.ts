@@ -1,8 +1,9 @@
-import { GraphQLDateTime, GraphQLJSON } from 'graphql-scalars';
+import { GraphQLDateTime } from 'graphql-scalars';
 import { ID } from 'type-graphql';
 import { EVENT_ACTORS, type EventType, type TaskEvent } from '../../core/events/task-event.js';
 import { type EventFilter } from '../../services/events/event-subscriptions.js';
 import { createConnectionType } from '../relay/connection.type.js';
+import { JsonScalar } from '../server/json-scalar.js';
 import {
   createEnumType,
   createInputType,
@@ -51,7 +52,7 @@ export const TaskEventType = createObjectType<TaskEvent>(
       String,
       `Name of the API key that caused the event, or the part of Darkroom that did: ${ACTORS}.`,
     ),
-    data: field(GraphQLJSON, 'Details of the event. docs/PROTOCOL.md describes them for each type.'),
+    data: field(JsonScalar, 'Details of the event. docs/PROTOCOL.md describes them for each type.'),
   },
 );
 

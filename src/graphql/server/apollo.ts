@@ -22,6 +22,8 @@ import { type ReadRequest, RequestReader } from './request-reader.js';
 interface GraphqlRequest {
   method: string;
   headers: IncomingHttpHeaders;
+  /** The header `Idempotency-Key`. */
+  idempotencyKey: string | undefined;
   /** Query string with its question mark, or empty. */
   search: string;
   body: unknown;
@@ -80,7 +82,6 @@ export async function createGraphqlOverHttp(services: GraphqlOverHttpServices) {
     const headers = new HeaderMap();
     for (const [name, value] of Object.entries(request.headers))
       if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(', ') : value);
-    const idempotencyKey = headers.get('idempotency-key');
     const read = readOrError(reader, request);
     const { search, body } = 'error' in read ? NOTHING_TO_RUN : read;
     let rateLimit: RateLimitStatus | null = null;
@@ -95,7 +96,8 @@ export async function createGraphqlOverHttp(services: GraphqlOverHttpServices) {
         } catch (error) {
           throw toGraphqlError(error);
         }
-        return createContext(caller, { rateLimit, idempotencyKey, traceId: request.traceId });
+        const { idempotencyKey, traceId } = request;
+        return createContext(caller, { rateLimit, idempotencyKey, traceId });
       },
     });
     if (response.body.kind !== 'complete') throw new Error('Incremental delivery is not supported.');

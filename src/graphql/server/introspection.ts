@@ -95,7 +95,12 @@ export class Introspection {
     return this.turns.run(() => {
       const knownMeanwhile = this.known.get(key);
       if (knownMeanwhile) return { data: knownMeanwhile };
-      const result = execute({ schema: this.schema, document, operationName, variableValues: variables });
+      const result = execute({
+        schema: this.schema,
+        document,
+        operationName: operationName || null,
+        variableValues: variables,
+      });
       if (result instanceof Promise || !result.data || result.errors) return null;
       const data = new KnownData(JSON.stringify(result));
       this.known.set(key, data);

@@ -115,7 +115,8 @@ export class OperationCache {
     { operationName, variables }: OperationRequest,
   ): PrepareResult {
     const { document, operations } = validated;
-    const operation = getOperationAST(document, operationName);
+    // Clients without a name send an empty one.
+    const operation = getOperationAST(document, operationName || null);
     if (!operation) {
       const message = 'No operation selected. Set `operationName` to one of the operations in the document.';
       return {

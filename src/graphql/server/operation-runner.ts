@@ -11,6 +11,7 @@ import {
 } from 'graphql';
 import { type Logger } from 'pino';
 import { type Caller } from '../../core/access/caller.js';
+import { oneLineJson } from '../../core/primitives/encoding/one-line-json.js';
 import { BadRequest, DatabaseUnavailable } from '../../core/errors.js';
 import { type TaskEvent } from '../../core/events/task-event.js';
 import { type EventSink } from '../../core/events/event-sink.js';
@@ -97,7 +98,7 @@ export class OperationRunner {
     const args: ExecutionArgs = {
       schema,
       document: operation.document,
-      operationName: request.operationName,
+      operationName: request.operationName || null,
       variableValues: variables,
       contextValue: createContext(caller, { rateLimit, idempotencyKey, traceId }),
     };
@@ -119,7 +120,7 @@ export class OperationRunner {
   private async render(args: ExecutionArgs, event: TaskEvent): Promise<string> {
     const result = await execute({ ...args, rootValue: event });
     throwIfDatabaseUnavailable(result);
-    return JSON.stringify(this.formatResult(result));
+    return oneLineJson(this.formatResult(result));
   }
 
   /** An error without a path is about the variables. The operation was then not executed. */

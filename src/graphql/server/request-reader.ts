@@ -1,3 +1,5 @@
+import { parseCallerJson } from '../../core/primitives/encoding/caller-json.js';
+import { parseQueryString, singleParameter } from '../../core/primitives/encoding/query-string.js';
 import { BadRequest } from '../../core/errors.js';
 import { type PersistedQueries } from './apollo-caches.js';
 
@@ -57,13 +59,8 @@ export class RequestReader {
   }
 
   private readSearch(search: string): ReadRequest {
-    const parameters = new URLSearchParams(search);
-    const textOf = (name: string): string | undefined => {
-      const values = parameters.getAll(name);
-      if (values.length > 1)
-        throw new BadRequest(`The parameter \`${name}\` occurs ${values.length} times. Send it once.`);
-      return values[0];
-    };
+    const parameters = parseQueryString(search);
+    const textOf = (name: string) => singleParameter(parameters, name);
     const variables = textOf('variables');
     const operation = this.readFields({
       query: textOf('query'),
@@ -88,7 +85,8 @@ export class RequestReader {
   private readFields(fields: unknown): HttpOperation {
     if (!isRecord(fields)) throw new BadRequest('An operation is a JSON object with the field `query`.');
     const query = optional(fields, 'query', isString);
-    const operationName = optional(fields, 'operationName', isString);
+    // Clients without a name send an empty one.
+    const operationName = optional(fields, 'operationName', isString) || undefined;
     const variables = optional(fields, 'variables', isRecord);
     const extensions = optional(fields, 'extensions', isRecord);
     const persistedQuery = extensions && optional(extensions, 'persistedQuery', isPersistedQuery);
@@ -146,10 +144,7 @@ function isPersistedQuery(value: unknown): value is { version: 1; sha256Hash: st
   return isRecord(value) && value['version'] === 1 && isString(value['sha256Hash']);
 }
 
+/** An empty parameter is absent. */
 function parseJson(name: string, text: string | undefined): unknown {
-  try {
-    return text === undefined ? undefined : JSON.parse(text);
-  } catch {
-    throw new BadRequest(`The parameter \`${name}\` is not valid JSON. Correct it, or leave it out.`);
-  }
+  return text ? parseCallerJson(text, `The parameter \`${name}\``) : undefined;
 }

@@ -1,7 +1,7 @@
-import { GraphQLJSON } from 'graphql-scalars';
 import { ID, Int } from 'type-graphql';
 import { type ImageRequest } from '../../services/tasks/request-validation.js';
 import { createPayloadType, onSuccess } from '../relay/payload.type.js';
+import { JsonScalar } from '../server/json-scalar.js';
 import { createInputType, field, nullable } from '../server/schema-types.js';
 import { TaskPriorityEnum, TaskType } from './task.type.js';
 
@@ -17,7 +17,7 @@ const COMMON_FIELDS = {
     'NORMAL',
   ),
   metadata: nullable(
-    GraphQLJSON,
+    JsonScalar,
     'Any JSON value of your own, up to 4,096 bytes. `Task.metadata` returns it unchanged.',
   ),
   endUserId: nullable(

@@ -1,8 +1,9 @@
-import { GraphQLDateTime, GraphQLJSON, GraphQLURL } from 'graphql-scalars';
+import { GraphQLDateTime, GraphQLURL } from 'graphql-scalars';
 import { ID, Int } from 'type-graphql';
 import { type TaskFailure } from '../../core/tasks/task-failure.js';
 import { type Task, type TaskKind, type TaskPriority, type TaskStatus } from '../../core/tasks/task.js';
 import { createConnectionType } from '../relay/connection.type.js';
+import { JsonScalar } from '../server/json-scalar.js';
 import { createEnumType, createObjectType, field, nullable } from '../server/schema-types.js';
 
 export const TaskKindEnum = createEnumType<TaskKind>('TaskKind', 'Operation that a task performs.', {
@@ -95,7 +96,7 @@ export const TaskType = createObjectType<Task>('Task', 'A request for images, it
   ),
   idempotencyKey: nullable(String, 'Idempotency key of the request. Null if it had none.'),
   webhookUrl: nullable(GraphQLURL, 'URL to which the result is posted. Null if the request had none.'),
-  metadata: nullable(GraphQLJSON, '`metadata` of the request, unchanged. Null if the request had none.'),
+  metadata: nullable(JsonScalar, '`metadata` of the request, unchanged. Null if the request had none.'),
   createdAt: field(GraphQLDateTime, 'Time when the request was acknowledged.'),
   submittedAt: nullable(
     GraphQLDateTime,

@@ -1,9 +1,9 @@
 import { type Socket } from 'node:net';
-import { MessageType, parseMessage, type Message } from 'graphql-ws';
+import { MessageType, type Message, type PingMessage } from 'graphql-ws';
 import { type Logger } from 'pino';
 import { WebSocket } from 'ws';
 import { type Caller } from '../../core/access/caller.js';
-import { TooManyConnections } from '../../core/errors.js';
+import { BadRequest, TooManyConnections } from '../../core/errors.js';
 import { type StreamEndReason, type EventSink } from '../../core/events/event-sink.js';
 import { reportError } from '../../core/public-error.js';
 import { acceptedBytesOf } from '../../core/events/accepted-bytes.js';
@@ -12,6 +12,7 @@ import { type OpenConnections } from '../../services/limits/open-connections.js'
 import { toFormattedError } from '../server/format-error.js';
 import { type OperationRequest } from '../server/operation-cache.js';
 import { type OperationRunner, type StartResult } from '../server/operation-runner.js';
+import { closeFrameOf, credentialIn, operationIdIn, pongFor, readClientMessage } from './client-message.js';
 import { CLOSE_FRAMES, CLOSE_FRAMES_BY_REASON, CLOSE_FRAMES_BY_STATUS } from './close-frames.js';
 import { SocketBacklog } from './socket-backlog.js';
 
@@ -71,7 +72,7 @@ export class WebSocketSession {
     this.initTimer = setTimeout(() => this.close(CLOSE_FRAMES.initTimeout), INIT_TIMEOUT_MS);
     socket.on('message', (data, isBinary) =>
       // ws emits a Buffer, because `binaryType` has its default.
-      isBinary ? this.close(CLOSE_FRAMES.badRequest) : this.receive((data as Buffer).toString()),
+      isBinary ? this.close(CLOSE_FRAMES.badRequest) : this.receive(data as Buffer),
     );
     socket.on('close', () => this.dispose());
   }
@@ -103,13 +104,13 @@ export class WebSocketSession {
     this.releaseSlot?.();
   }
 
-  private receive(text: string): void {
+  private receive(bytes: Buffer): void {
     if (!this.isOpen) return;
     let message: Message;
     try {
-      message = parseMessage(text);
-    } catch {
-      this.close(CLOSE_FRAMES.badRequest);
+      message = readClientMessage(bytes);
+    } catch (error) {
+      this.refuse(bytes, error);
       return;
     }
     switch (message.type) {
@@ -117,12 +118,12 @@ export class WebSocketSession {
         void this.initialize(message.payload);
         break;
       case MessageType.Ping:
-        this.send({ type: MessageType.Pong, ...(message.payload && { payload: message.payload }) });
+        this.answerPing(message);
         break;
       case MessageType.Pong:
         break;
       case MessageType.Subscribe:
-        void this.subscribe(message.id, message.payload, text.length);
+        void this.subscribe(message.id, message.payload, bytes.length);
         break;
       case MessageType.Complete:
         this.operations.get(message.id)?.unsubscribe?.();
@@ -133,13 +134,18 @@ export class WebSocketSession {
     }
   }
 
+  private answerPing(ping: PingMessage): void {
+    const pong = pongFor(ping);
+    if (pong === null) this.close(CLOSE_FRAMES.badRequest);
+    else this.backlog.send(pong);
+  }
+
   private async initialize(params: Record<string, unknown> | undefined): Promise<void> {
     if (this.isInitialized) return this.close(CLOSE_FRAMES.tooManyInitRequests);
     this.isInitialized = true;
     const { access, connections, onAcknowledged, log } = this.services;
     try {
-      const authorization = params?.['authorization'] ?? params?.['Authorization'];
-      const caller = await access.authenticate(authorization, this.connection.clientAddress);
+      const caller = await access.authenticate(credentialIn(params), this.connection.clientAddress);
       if (!this.isOpen) return;
       const { release, acquired } = connections.acquire(caller, () => this.close(CLOSE_FRAMES.forbidden));
       this.releaseSlot = release;
@@ -193,6 +199,13 @@ export class WebSocketSession {
     if ('errors' in result) return this.send({ id, type: MessageType.Error, payload: result.errors });
     this.backlog.send(`${nextMessagePrefix(id)}${result.result}}`);
     this.complete(id);
+  }
+
+  /** Refuses only the operation if the message would have started one, because clients do not reconnect after this close code. */
+  private refuse(bytes: Buffer, error: unknown): void {
+    const id = this.caller && error instanceof BadRequest ? operationIdIn(bytes) : null;
+    if (id !== null && !this.operations.has(id)) this.reject(id, error);
+    else this.close(closeFrameOf(error, bytes));
   }
 
   /** Ends an operation that could not start. A client reconnects and resumes after 1013, but an `error` is final. */

@@ -43,6 +43,8 @@ export function createGraphqlOverWebSocket(
     maxFragments: MAX_FRAGMENTS,
     maxBufferedChunks: MAX_BUFFERED_CHUNKS,
     perMessageDeflate: false,
+    // Messages are checked where they are read, so that the client learns which byte is wrong.
+    skipUTF8Validation: true,
     handleProtocols: (protocols) => handleProtocols(protocols),
   });
   server.on('error', (error) => log.warn({ err: error }, 'WebSocket server error'));

@@ -12,7 +12,7 @@ const CSV_OPTIONS: Options = {
   columns: ['groupKey', 'keyName', 'taskCount', 'imageCount', 'currency', 'cost', 'reserved', 'uncertain'],
   record_delimiter: 'windows',
   // A line break of any kind ends a row in some spreadsheets. The library quotes only its own delimiter.
-  quoted_match: /^['\s]|[\r\n]/,
+  quoted_match: /^['\s]|[\v\f\r\n\u0085\u2028\u2029]/,
   cast: { string: (text) => (FORMULA_PREFIX.test(text) ? `'${text}` : text) },
 };
 

@@ -1,7 +1,8 @@
 import { type Request, type RequestHandler, type Response, Router } from 'express';
 import { type Caller } from '../../core/access/caller.js';
 import { BadRequest } from '../../core/errors.js';
-import { EVENT_TYPES, type EventType, type TaskEvent } from '../../core/events/task-event.js';
+import { oneLineJson, withoutLineBreaks } from '../../core/primitives/encoding/one-line-json.js';
+import { type TaskEvent } from '../../core/events/task-event.js';
 import { type EventSink } from '../../core/events/event-sink.js';
 import { type OpenConnections } from '../../services/limits/open-connections.js';
 import {
@@ -10,21 +11,23 @@ import {
   type EventSubscriptions,
 } from '../../services/events/event-subscriptions.js';
 import { EventStreamResponse, type StreamFormat } from './event-stream-response.js';
+import {
+  credentialOf,
+  operationInBody,
+  operationInQuery,
+  parseStreamParameters,
+  type StreamOperation,
+} from './stream-parameters.js';
 import { type AuthServices, authorize, callerOf } from '../access/authorize.js';
+import { idempotencyKeyOf } from '../tasks/idempotency-key.js';
 import { onClose } from '../server/on-close.js';
 import { graphqlErrorBody, withErrorBody } from '../server/reply-with-error.js';
-import { MAX_STREAM_OPERATION_BYTES, takeBody } from '../server/request-bodies.js';
+import { MAX_STREAM_OPERATION_BYTES } from '../server/request-bodies.js';
 
 /** Shorter than the idle timeouts of proxies, which are 60 s and sometimes 15 s. */
 const KEEP_ALIVE_MS = 12_000;
 /** Of an event as this stream sends it. */
 const EVENT_FIELDS = 10;
-
-interface StreamOperation {
-  query: string;
-  operationName?: string | null;
-  variables?: Record<string, unknown> | null;
-}
 
 /**
  * Starts a GraphQL operation that returns its only result, or sends its results to the sink, each as JSON.
@@ -70,21 +73,17 @@ export class EventStreamRoutes {
     const { router } = this;
     const authorizeReader = authorize(services, 'tasks:read', credentialOf);
     router.get('/events', authorizeReader, async (request, response) => {
-      const caller = callerOf(response);
-      const filter = {
-        types: parseEventTypes(request.query.types),
-        taskIds: parseList(request.query.taskIds),
-      };
+      const { cursor, ...filter } = parseStreamParameters(request, ['types', 'taskIds']);
       await this.pushEvents(
         response,
-        await services.eventSubscriptions.subscribeToWorkspace(caller, resumeCursorOf(request), filter),
+        await services.eventSubscriptions.subscribeToWorkspace(callerOf(response), cursor, filter),
       );
     });
     router.get<{ id: string }>('/tasks/:id/events', authorizeReader, async (request, response) => {
       const subscription = await services.eventSubscriptions.subscribeToTask(
         callerOf(response),
         request.params.id,
-        resumeCursorOf(request),
+        parseStreamParameters(request, []).cursor,
       );
       // Only the status 204 stops an EventSource from reconnecting after the end.
       if (isFinished(subscription)) response.status(204).end();
@@ -98,9 +97,9 @@ export class EventStreamRoutes {
     router
       .route('/graphql/stream')
       .all(withErrorBody(graphqlErrorBody), authenticate)
-      .get((request, response) => this.runOperation(request, response, request.query))
+      .get((request, response) => this.runOperation(request, response, operationInQuery(request)))
       .post(services.bodies.json(MAX_STREAM_OPERATION_BYTES), (request, response) =>
-        this.runOperation(request, response, takeBody(request)),
+        this.runOperation(request, response, operationInBody(request)),
       )
       .all((_request, response) => {
         const message = 'The method is not allowed. Send each operation with GET or POST.';
@@ -124,15 +123,18 @@ export class EventStreamRoutes {
     stream.start();
   }
 
-  private async runOperation(request: Request, response: Response, input: unknown): Promise<void> {
-    const operation = parseOperation(input);
+  private async runOperation(
+    request: Request,
+    response: Response,
+    operation: StreamOperation,
+  ): Promise<void> {
     const sink = await this.openStream(response, 'graphql');
     const result = await this.services.startOperation(operation, {
       caller: callerOf(response),
       sink,
       // Express also routes HEAD to the handler of GET.
       isReadOnly: request.method !== 'POST',
-      idempotencyKey: request.get('idempotency-key') ?? null,
+      idempotencyKey: idempotencyKeyOf(request) ?? null,
       traceId: String(response.getHeader('x-request-id')),
     });
     if ('errors' in result) {
@@ -141,7 +143,7 @@ export class EventStreamRoutes {
       if (isPostRequired) response.set('allow', 'POST');
       response.json({ errors });
     } else if ('result' in result) {
-      sink.send(result.result);
+      sink.send(withoutLineBreaks(result.result));
       sink.complete();
     } else {
       onClose(response, result.unsubscribe);
@@ -166,21 +168,8 @@ export class EventStreamRoutes {
   private render(event: TaskEvent): string {
     const { id, type, at, actor, taskId, data } = event;
     const cursor = this.services.eventSubscriptions.cursorOf(event);
-    return `id: ${cursor}\ndata: ${JSON.stringify({ id, cursor, type, at, actor, taskId, data })}\n\n`;
+    return `id: ${cursor}\ndata: ${oneLineJson({ id, cursor, type, at, actor, taskId, data })}\n\n`;
   }
-}
-
-/** Reads the header, or the parameter of RFC 6750, 2.3, because an EventSource cannot set headers. */
-function credentialOf({ headers, query }: Request): string | undefined {
-  const token = typeof query.access_token === 'string' ? `Bearer ${query.access_token}` : undefined;
-  return headers.authorization ?? token;
-}
-
-/** A browser that reconnects sends the ID of the last event. Otherwise the query parameter `after` is the start. */
-function resumeCursorOf({ headers, query }: Request): string | null {
-  const lastEventId = headers['last-event-id'];
-  if (typeof lastEventId === 'string' && lastEventId !== '') return lastEventId;
-  return typeof query.after === 'string' && query.after !== '' ? query.after : null;
 }
 
 /** Whether the task is settled and the client has seen all of its events. */
@@ -189,46 +178,4 @@ function isFinished({
   head,
 }: EventSubscription): boolean {
   return !initialEvent && settledPosition !== null && position >= head;
-}
-
-function parseList(value: unknown): string[] {
-  const values = Array.isArray(value) ? value : [value];
-  return values
-    .flatMap((text) => (typeof text === 'string' ? text.split(',') : []))
-    .filter((text) => text !== '');
-}
-
-function parseEventTypes(value: unknown): EventType[] {
-  return parseList(value).map((text) => {
-    const type = EVENT_TYPES.find((known) => known === text);
-    if (!type)
-      throw new BadRequest(
-        `Unknown event type "${text.slice(0, 50)}". Use any of: ${EVENT_TYPES.join(', ')}.`,
-      );
-    return type;
-  });
-}
-
-/** Parses an operation from a body or a query string. Throws BadRequest. */
-function parseOperation(input: unknown): StreamOperation {
-  const { query, operationName, variables } = Object(input) as Record<string, unknown>;
-  if (typeof query !== 'string' || query === '')
-    throw new BadRequest('`query` is missing. Send the GraphQL document as `query`.');
-  return {
-    query,
-    operationName: typeof operationName === 'string' ? operationName : null,
-    variables: parseVariables(variables),
-  };
-}
-
-/** The variables are an object in a body, and JSON text in a query string. */
-function parseVariables(value: unknown): Record<string, unknown> | null {
-  if (value === undefined || value === null || value === '') return null;
-  try {
-    const parsed: unknown = typeof value === 'string' ? JSON.parse(value) : value;
-    if (typeof parsed === 'object' && !Array.isArray(parsed)) return parsed as Record<string, unknown> | null;
-  } catch {
-    // Reported below.
-  }
-  throw new BadRequest('`variables` is not a JSON object. Send an object, or leave it out.');
 }

@@ -10,6 +10,7 @@ import { type FluxApi } from '../../services/flux-api/flux-api.js';
 import { type HeldRequests } from '../../services/flux-api/held-requests.js';
 import { parseImagesRequest, parseTasksRequest, toTaskListing } from './flux-body.js';
 import { callerOf, type AuthServices, authorize } from '../access/authorize.js';
+import { idempotencyKeyOf } from '../tasks/idempotency-key.js';
 import { onClose } from '../server/on-close.js';
 import { type ErrorBody, withErrorBody } from '../server/reply-with-error.js';
 import { MAX_JSON_BYTES, takeBody } from '../server/request-bodies.js';
@@ -27,7 +28,7 @@ export function fluxRoutes(auth: AuthServices, api: FluxApi, heldRequests: HeldR
   router.post('/flux/images', authorize(auth, 'tasks:write'), jsonBody, async (request, response) => {
     const caller = callerOf(response);
     const traceId = traceIdOf(response);
-    const imageRequest = parseImagesRequest(takeBody(request), request.get('idempotency-key'));
+    const imageRequest = parseImagesRequest(takeBody(request), idempotencyKeyOf(request));
     if (!imageRequest.waitForResult) {
       const { id } = await api.createTask(caller, imageRequest, traceId);
       response.json({ success: true, task_id: id, trace_id: traceId });

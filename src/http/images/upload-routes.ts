@@ -96,7 +96,7 @@ function firstFileOf(request: Request, maxBytes: number): PassThrough {
 
 function parserOf({ headers }: Request): BusboyInstance {
   const contentType = headers['content-type'] ?? '';
-  if (!contentType.startsWith('multipart/form-data')) {
+  if (!/^multipart\/form-data(;|\s|$)/i.test(contentType)) {
     throw new BadRequest(
       'The content type is not multipart/form-data. Send the bytes with PUT, or a form with POST.',
     );

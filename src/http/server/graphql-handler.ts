@@ -12,6 +12,7 @@ import { newId } from '../../core/primitives/ids.js';
 import { reportError } from '../../core/public-error.js';
 import { type RateLimitStatus } from '../../services/limits/rate-limits.js';
 import { type AuthServices } from '../access/authorize.js';
+import { idempotencyKeyOf } from '../tasks/idempotency-key.js';
 import { EXPOSED_HEADERS, rateLimitHeaders } from '../limits/rate-limit-headers.js';
 import { graphqlErrorBody } from './reply-with-error.js';
 import { MAX_JSON_BYTES } from './request-bodies.js';
@@ -19,7 +20,15 @@ import { securityHeaders } from './security-headers.js';
 
 /** Executes the GraphQL request of an authenticated caller. graphql/server/apollo.ts implements it. */
 export type ExecuteGraphql = (
-  request: { method: string; headers: IncomingHttpHeaders; search: string; body: unknown; traceId: string },
+  request: {
+    method: string;
+    headers: IncomingHttpHeaders;
+    /** The header `Idempotency-Key`. */
+    idempotencyKey: string | undefined;
+    search: string;
+    body: unknown;
+    traceId: string;
+  },
   caller: Caller,
 ) => Promise<GraphqlHttpResponse>;
 
@@ -69,7 +78,8 @@ export function createGraphqlHandler({
       const caller = await access.authenticate(headers.authorization, clientAddressOf(request));
       const body = method === 'GET' ? {} : await readJsonBody(request, parseJson);
       const search = url.replace(/^[^?]*/, '');
-      return await executeGraphql({ method, headers, search, body, traceId }, caller);
+      const idempotencyKey = idempotencyKeyOf(request);
+      return await executeGraphql({ method, headers, idempotencyKey, search, body, traceId }, caller);
     } catch (error) {
       const publicError = reportError(error, log.child({ reqId: traceId }), traceId);
       return {

@@ -54,7 +54,11 @@ export function ideAssetRoutes(): Router {
 
 /** Whether a browser opens `/graphql` as a page, in contrast to a GraphQL request. */
 export function isIdeRequest({ method, url = '', headers }: IncomingMessage): boolean {
-  return method === 'GET' && /^\/graphql\/?$/.test(url) && headers.accept?.includes('text/html') === true;
+  return (
+    method === 'GET' &&
+    /^\/graphql\/?$/.test(url) &&
+    headers.accept?.toLowerCase().includes('text/html') === true
+  );
 }
 
 /** Serves the IDE's page at `/graphql`. The page needs no authentication, because people enter their API key in it. */

@@ -4,6 +4,7 @@ import express, { type Express, type Request, type RequestHandler, type Response
 import { type Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
 import { type OriginRule } from '../../core/access/origins.js';
+import { parseQueryString } from '../../core/primitives/encoding/query-string.js';
 import { NotFound } from '../../core/errors.js';
 import { newId } from '../../core/primitives/ids.js';
 import { type SignedLinks } from '../../services/access/signed-links.js';
@@ -57,6 +58,7 @@ export function createHttpApp(services: HttpServices, roles: { api: boolean }): 
   const { allowedOrigins, log } = services;
   const app = express();
   app.disable('x-powered-by');
+  app.set('query parser', parseQueryString);
   app.use(
     pinoHttp({
       logger: log,

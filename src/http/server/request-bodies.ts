@@ -5,6 +5,7 @@ import { brotliDecompress, gunzip, inflate, type ZlibOptions } from 'node:zlib';
 import { Semaphore } from 'async-mutex';
 import express, { type Request, type RequestHandler } from 'express';
 import { AppError, BadRequest, PayloadTooLarge } from '../../core/errors.js';
+import { readCallerJson } from '../../core/primitives/encoding/caller-json.js';
 import { cutAfterResponse } from './unread-bodies.js';
 
 /** Bounds of one body, after decompression. A document and its variables, the same as over WebSocket. */
@@ -13,6 +14,8 @@ export const MAX_STREAM_OPERATION_BYTES = 64 * 1024;
 export const MAX_JSON_BYTES = 1024 * 1024;
 /** Far above the size of a result, which holds links and a prompt. */
 export const MAX_CALLBACK_BYTES = 10 * 1024 * 1024;
+/** RFC 8259 has UTF-8 only. ASCII is a part of it. */
+const JSON_CHARSETS: readonly string[] = ['utf-8', 'utf8', 'us-ascii', 'ascii'];
 /** Bound for the bodies of all requests together that have not ended. They usually end within milliseconds. */
 export const MAX_UNFINISHED_BYTES = 24 * 1024 * 1024;
 /** What a piece of a body takes besides its bytes. A client can send a piece for each byte. */
@@ -38,11 +41,12 @@ const MALFORMED =
 const SMALL_PIECES = `The request body arrives in more than ${MAX_SMALL_PIECES} pieces with less than ${SMALL_PIECE_BYTES} bytes on average. Send it in larger pieces, or with a content-length.`;
 const LARGE_WINDOW = `The brotli window of the body is larger than ${MAX_BROTLI_WINDOW_BITS} bits. Compress it with a smaller window (\`lgwin\`), or with gzip.`;
 
-type Decompress = (compressed: Buffer, options: ZlibOptions) => Promise<Buffer>;
+type Decompress = (compressed: Buffer, options: ZlibOptions) => Promise<unknown>;
 
 /** By the header `content-encoding`. The parser refuses all others. */
 const DECOMPRESS: ReadonlyMap<string, Decompress> = new Map<string, Decompress>([
   ['gzip', promisify(gunzip)],
+  ['x-gzip', promisify(gunzip)],
   ['deflate', promisify(inflate)],
   ['br', decompressBrotli],
 ]);
@@ -66,17 +70,34 @@ export class RequestBodies {
     return this.totalBytes;
   }
 
-  /** Middleware for JSON. `strict: false` also accepts values that are not objects or lists. */
+  /** Middleware for JSON: see `readCallerJson`. `strict: false` also accepts values that are not objects or lists. */
   json(maxBytes: number, { strict = true } = {}): RequestHandler {
-    return this.bounded(maxBytes, express.json({ limit: maxBytes, strict, inflate: false }));
+    const parse = express.raw({ type: 'application/json', limit: maxBytes, inflate: false });
+    return this.bounded(maxBytes, (request, response, next) =>
+      parse(request, response, (error?: unknown) => {
+        // No Buffer for another content type, and without a body.
+        if (error !== undefined || !Buffer.isBuffer(request.body)) return next(error);
+        try {
+          request.body = readJson(request.body, request.headers['content-type'], { strict });
+        } catch (refusal) {
+          return next(refusal);
+        }
+        next();
+      }),
+    );
   }
 
-  /** Middleware for a body of any type, as a Buffer. */
+  /**
+   * Middleware for a body of any type, as a Buffer. A body that is not compressed as its header says, or in an unknown way, is
+   * kept as it was sent: a callback arrives once.
+   */
   raw(maxBytes: number): RequestHandler {
-    return this.bounded(maxBytes, express.raw({ type: () => true, limit: maxBytes, inflate: false }));
+    const parse = express.raw({ type: () => true, limit: maxBytes, inflate: false });
+    return this.bounded(maxBytes, parse, { isKept: true });
   }
 
-  private bounded(maxBytes: number, parse: RequestHandler): RequestHandler {
+  /** `isKept`: a body that cannot be decompressed is kept as it was sent. */
+  private bounded(maxBytes: number, parse: RequestHandler, { isKept = false } = {}): RequestHandler {
     return (request, response, next) => {
       let isDone = false;
       const finish = (error?: unknown) => {
@@ -87,13 +108,15 @@ export class RequestBodies {
       // The parser would report it as well, but only when the rest of the body has arrived.
       const refuse = (reason: AppError = new PayloadTooLarge(maxBytes)) => finish(reason);
       if (Number(request.headers['content-length'] ?? 0) > maxBytes) return refuse();
-      const decompress = DECOMPRESS.get(request.headers['content-encoding']?.toLowerCase() ?? '');
+      const decompress = DECOMPRESS.get(request.headers['content-encoding']?.trim().toLowerCase() ?? '');
       if (!decompress) {
+        // The parser refuses a body with an encoding.
+        if (isKept) delete request.headers['content-encoding'];
         this.track(request, maxBytes, refuse);
         request.once('end', () => this.forget(request)).once('close', () => this.forget(request));
         return parse(request, response, finish);
       }
-      return this.readCompressed(request, maxBytes, decompress).then((body) => {
+      return this.readCompressed(request, { maxBytes, decompress, isKept }).then((body) => {
         const decompressed = withBody(request, body);
         return parse(decompressed, response, (error) => {
           request.body = decompressed.body as unknown;
@@ -106,11 +129,11 @@ export class RequestBodies {
   /** Throws PayloadTooLarge, ConnectionClosed, and BadRequest if the body is malformed. */
   private async readCompressed(
     request: IncomingMessage,
-    maxBytes: number,
-    decompress: Decompress,
+    { maxBytes, decompress, isKept }: { maxBytes: number; decompress: Decompress; isKept: boolean },
   ): Promise<Buffer> {
+    let compressed: Buffer | undefined;
     try {
-      const compressed = await new Promise<Buffer>((resolve, reject) => {
+      compressed = await new Promise<Buffer>((resolve, reject) => {
         const pieces: Buffer[] = [];
         const keep = (piece: Buffer) => void pieces.push(piece);
         request.on('data', keep);
@@ -122,10 +145,10 @@ export class RequestBodies {
         request.once('close', () => reject(new ConnectionClosed()));
       });
       if (compressed.length === 0) return compressed;
-      return await this.decompressions.runExclusive(() =>
-        decompress(compressed, { maxOutputLength: maxBytes, chunkSize: DECOMPRESSED_PIECE_BYTES }),
-      );
+      const body = compressed;
+      return await this.decompressions.runExclusive(() => decompressAll(body, maxBytes, decompress));
     } catch (error) {
+      if (compressed && isKept) return compressed;
       if (error instanceof AppError || error instanceof ConnectionClosed) throw error;
       if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE')
         throw new PayloadTooLarge(maxBytes);
@@ -175,10 +198,25 @@ export class RequestBodies {
   }
 }
 
-function decompressBrotli(compressed: Buffer, { maxOutputLength, chunkSize }: ZlibOptions): Promise<Buffer> {
+/** Throws if anything follows the compressed bytes, which zlib ignores: some texts begin with what brotli takes for an empty body. */
+async function decompressAll(compressed: Buffer, maxBytes: number, decompress: Decompress): Promise<Buffer> {
+  const options = { maxOutputLength: maxBytes, chunkSize: DECOMPRESSED_PIECE_BYTES, info: true };
+  const { buffer, engine } = (await decompress(compressed, options)) as DecompressedWithInfo;
+  if (engine.bytesWritten < compressed.length) throw new BadRequest(MALFORMED);
+  return buffer;
+}
+
+/** What zlib returns with the option `info`. */
+interface DecompressedWithInfo {
+  buffer: Buffer;
+  /** Its `bytesWritten` are the compressed bytes that were read. */
+  engine: { bytesWritten: number };
+}
+
+async function decompressBrotli(compressed: Buffer, options: ZlibOptions): Promise<unknown> {
   if (brotliWindowBits(compressed) > MAX_BROTLI_WINDOW_BITS)
-    throw new PayloadTooLarge(maxOutputLength ?? 0, LARGE_WINDOW);
-  return promisify(brotliDecompress)(compressed, { maxOutputLength, chunkSize });
+    throw new PayloadTooLarge(options.maxOutputLength ?? 0, LARGE_WINDOW);
+  return promisify(brotliDecompress)(compressed, options);
 }
 
 /** RFC 7932, 9.1. A window below 18 bits counts as 17. */
@@ -209,4 +247,16 @@ function withBody({ headers }: IncomingMessage, body: Buffer): Request {
     },
   };
   return Object.assign(Readable.from([body]), request) as unknown as Request;
+}
+
+function readJson(bytes: Buffer, contentType = '', { strict }: { strict: boolean }): unknown {
+  const [, charset] = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(contentType) ?? [];
+  if (charset && !JSON_CHARSETS.includes(charset.toLowerCase()))
+    throw new BadRequest('The charset of the request body is not supported. Use UTF-8.');
+  // Some clients announce JSON and send nothing.
+  if (bytes.length === 0) return {};
+  const value = readCallerJson(bytes);
+  if (strict && (typeof value !== 'object' || value === null))
+    throw new BadRequest('The request body is not a JSON object or list. Correct it and send it again.');
+  return value;
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { isBlank } from '../../core/primitives/encoding/blank-text.js';
 import { imagesActionOf, type JsonFields, normalizeFluxFields } from '../../core/flux-api/flux-fields.js';
 import { findModel, type FluxModel } from '../../core/tasks/models.js';
 import { parseAspectRatio, parsePixels, sizeError } from '../../core/tasks/sizes.js';
@@ -9,7 +10,7 @@ import { ApiRefusal } from './api-refusal.js';
 const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' });
 const submitSchema = z.object({
   action: z.string(),
-  prompt: z.string({ error: 'must be a string' }).refine((text) => text.trim() !== '', 'must not be empty'),
+  prompt: z.string({ error: 'must be a string' }).refine((text) => !isBlank(text), 'must not be empty'),
   model: z.string().nullish(),
   size: z.string().nullish(),
   count: z.int('must be a whole number').min(1, 'must be at least 1').nullish(),

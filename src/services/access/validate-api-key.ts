@@ -1,5 +1,6 @@
 import { databaseTimeMs } from '../../core/primitives/clock.js';
 import { type Caller, isScope, type Scope, SCOPES } from '../../core/access/caller.js';
+import { isBlank } from '../../core/primitives/encoding/blank-text.js';
 import { InputRejected } from '../../core/errors.js';
 import { type UserError } from '../../core/primitives/user-error.js';
 
@@ -10,7 +11,7 @@ const MAX_LIFETIME_MS = 10 * 366 * 24 * 3_600 * 1_000;
 
 /** Returns the errors of a display name. */
 export function validateName(name: string): UserError[] {
-  if (name.trim() !== '' && name.length <= MAX_NAME_LENGTH && !name.includes('\0')) return [];
+  if (!isBlank(name) && name.length <= MAX_NAME_LENGTH && !name.includes('\0')) return [];
   const message = `The name must have 1 to ${MAX_NAME_LENGTH} characters, must not be blank, and must not contain NUL.`;
   return [{ code: 'INVALID_NAME', message, field: ['input', 'name'] }];
 }

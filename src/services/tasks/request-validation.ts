@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { InputRejected } from '../../core/errors.js';
+import { isBlank } from '../../core/primitives/encoding/blank-text.js';
 import { isId } from '../../core/primitives/ids.js';
 import { parseUrl } from '../../core/primitives/url.js';
 import { DEFAULT_MODEL, findModel, FLUX_MODELS, type FluxModel } from '../../core/tasks/models.js';
@@ -113,7 +114,7 @@ export function hashRequest(
 
 function validatePrompt(prompt: string, addError: AddError): void {
   const length = [...prompt].length;
-  if (prompt.trim() === '') addError('INVALID_PROMPT', 'prompt', 'The prompt is empty. Describe the image.');
+  if (isBlank(prompt)) addError('INVALID_PROMPT', 'prompt', 'The prompt is empty. Describe the image.');
   if (length > MAX_PROMPT_LENGTH) {
     const message = `The prompt has ${length} characters. Shorten it to at most ${MAX_PROMPT_LENGTH}.`;
     addError('INVALID_PROMPT', 'prompt', message);

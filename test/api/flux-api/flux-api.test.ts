@@ -265,7 +265,7 @@ describe('fields that are not part of the Flux API', () => {
   });
 
   test('unknown fields keep unusual names, characters and nesting', async () => {
-    const fields = '"__proto__":{"a":1},"constructor":"x","n\\u0000l":"\\u0000","lone":"\\ud800"';
+    const fields = '"__proto__":{"a":1},"constructor":"x","n\\u0000l":"\\u0000"';
     expect(JSON.stringify(await metadataOf(`,${fields}`))).toBe(`{${fields}}`);
     const nested = `"deep":${'['.repeat(2_000)}${']'.repeat(2_000)}`;
     expect(JSON.stringify(await metadataOf(`,${nested}`))).toBe(`{${nested}}`);

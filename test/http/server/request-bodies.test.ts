@@ -88,6 +88,8 @@ describe('a compressed body', () => {
     ['that is not what its encoding says', BODY, 'gzip', 400],
     ['that ends too early', gzipSync(BODY).subarray(0, -9), 'gzip', 400],
     ['that is not JSON', gzipSync('{'), 'gzip', 400],
+    ['that is text which brotli takes for an empty body', Buffer.from('9"prompt":"x"}'), 'br', 400],
+    ['with more bytes behind it', Buffer.concat([deflateSync(BODY), BODY]), 'deflate', 400],
     ['that decompresses to more than its bound', BOMB, 'br', 413],
   ])('%s is refused', async (_what, body, encoding, status) => {
     const { bodies, post } = await start();

@@ -1,0 +1,49 @@
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const NUMBER = /-?\d[\d.eE+-]*/y;
+/** Numbers with fewer characters, and without an exponent, are exact. */
+const MAX_SURELY_EXACT_LENGTH = 15;
+
+/**
+ * The index behind the string that begins at `start`, or the length of the text if it does not end. Strings are most of a JSON
+ * text, so they are skipped and not read.
+ */
+export function endOfString(text: string, start: number): number {
+  let end = text.indexOf('"', start + 1);
+  while (end >= 0 && isEscaped(text, end)) end = text.indexOf('"', end + 1);
+  return end < 0 ? text.length : end + 1;
+}
+
+/** The literal of the number that begins at `start`, where a digit or a minus is. */
+export function numberAt(text: string, start: number): string {
+  NUMBER.lastIndex = start;
+  return NUMBER.exec(text)?.[0] ?? '';
+}
+
+/** Whether the character at this index begins a string. */
+export function isQuote(code: number): boolean {
+  return code === QUOTE;
+}
+
+/** Whether the character begins a number in a JSON text, outside its strings. */
+export function beginsNumber(code: number): boolean {
+  return code === 0x2d || (code >= 0x30 && code <= 0x39);
+}
+
+/**
+ * Whether `JSON.parse` keeps the number: an integer up to 2^53 - 1, or a fraction, which is an IEEE 754 double on both sides.
+ * Beyond 2^53 - 1 doubles have no fractions, and skip integers.
+ */
+export function isExact(literal: string): boolean {
+  if (literal.length <= MAX_SURELY_EXACT_LENGTH && !/[eE]/.test(literal)) return true;
+  const value = Number(literal);
+  if (!(Math.abs(value) <= Number.MAX_SAFE_INTEGER)) return false;
+  // Too small for a double.
+  return value !== 0 || !/^[^eE]*[1-9]/.test(literal);
+}
+
+function isEscaped(text: string, index: number): boolean {
+  let first = index;
+  while (text.charCodeAt(first - 1) === BACKSLASH) first -= 1;
+  return (index - first) % 2 === 1;
+}

@@ -1,0 +1,117 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { readCallerJson } from '../../../../src/core/primitives/encoding/caller-json.js';
+
+const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
+const bytesOf = (...parts: (string | number[] | Buffer)[]) =>
+  Buffer.concat(parts.map((part) => Buffer.from(part as Buffer)));
+const refusalOf = (bytes: Buffer): unknown => {
+  try {
+    return { value: readCallerJson(bytes) };
+  } catch (error) {
+    return error;
+  }
+};
+const expectRefusal = (bytes: Buffer, message: RegExp) =>
+  expect(refusalOf(bytes)).toMatchObject({
+    code: 'BAD_REQUEST',
+    message: expect.stringMatching(message) as unknown,
+  });
+
+describe('the JSON of a caller', () => {
+  test.each<[string, Buffer, number]>([
+    ['Latin-1', bytesOf('{"a":"M', [0xfc], 'nchen"}'), 7],
+    ['Windows-1252 quotes', bytesOf('{"a":"', [0x93], 'x"}'), 6],
+    ['a character that was cut off', bytesOf('"', [0xe7, 0x8c]), 1],
+    ['an encoded surrogate (CESU-8)', bytesOf('"', [0xed, 0xa0, 0xbd], '"'), 1],
+    ['an overlong slash', bytesOf('"', [0xc0, 0xaf], '"'), 1],
+    ['a byte behind a real replacement character', bytesOf('"\uFFFD ü', [0xff], '"'), 7],
+    ['a byte behind a byte order mark', bytesOf(BOM, '"', [0xff], '"'), 4],
+  ])('is refused with the offset of the first byte that is not UTF-8: %s', (_what, bytes, offset) => {
+    expectRefusal(bytes, new RegExp(`^The request body is not valid UTF-8 at byte ${offset} \\(0x`));
+  });
+
+  test.each<[string, Buffer]>([
+    ['little-endian with a mark', Buffer.from('\uFEFF{"a":1}', 'utf16le')],
+    ['big-endian with a mark', Buffer.from('\uFEFF{"a":1}', 'utf16le').swap16()],
+    ['without a mark', Buffer.from('{"a":1}', 'utf16le')],
+  ])('is refused with the word UTF-16 if it is UTF-16 %s', (_what, bytes) => {
+    expectRefusal(bytes, /UTF-16/);
+  });
+
+  test.each<[string, string, number]>([
+    ['a high surrogate', '{"ü":"\\ud83d"}', 7],
+    ['a low surrogate', '["\\ude00"]', 2],
+    ['a pair in the wrong order', '["\\ude00\\ud83d"]', 2],
+    ['two high ones and a low one', '["\\ud83d\\ud83d\\ude00"]', 2],
+    ['a half before another escape', '["\\ud83d\\n"]', 2],
+    ['a half as a name', '{"\\uDBFF":1}', 2],
+    ['a half behind an escaped backslash', '["\\\\\\ud83d"]', 4],
+  ])('is refused with the offset of a lone surrogate: %s', (_what, json, offset) => {
+    expectRefusal(Buffer.from(json), new RegExp(`lone surrogate \\(\\\\u\\w{4}\\) at byte ${offset}\\.`));
+  });
+
+  test('may have surrogate pairs, and backslashes before letters that look like a surrogate', () => {
+    expect(readCallerJson(Buffer.from('["\\ud83d\\ude00","\\\\ud83d"]'))).toEqual(['😀', '\\ud83d']);
+  });
+
+  test.each([
+    ...['9007199254740992', '9007199254740993', '-9007199254740993', '12345678901234567890'],
+    ...['1e16', '1E400', '-1e400', '9007199254740993.0', '1e-400', `1${'0'.repeat(400)}`],
+  ])('is refused if it has the number %s, which cannot be kept', (literal) => {
+    expectRefusal(Buffer.from(`{"a":[${literal}]}`), /at byte 6, which cannot be kept exactly/);
+  });
+
+  test.each([
+    ...['9007199254740991', '-9007199254740991', '0.1', '-0.5e-7', '1e15', '0e999', '0.0', '5e-324'],
+    '3.14159265358979',
+  ])('may have the number %s', (literal) => {
+    expect(readCallerJson(Buffer.from(`{"a":${literal}}`))).toEqual({ a: Number(literal) });
+  });
+
+  test('may have digits in strings, whatever their number', () => {
+    const value = { '12345678901234567890': '1e999 \\" 9007199254740993' };
+    expect(readCallerJson(Buffer.from(JSON.stringify(value)))).toEqual(value);
+  });
+
+  test.each<[string, string]>([
+    ['{"a":1,"b":{"a":1},"a":2}', 'a'],
+    ['[{"a":{"é":1,"\\u00e9":2}}]', 'é'],
+    ['{"__proto__":1,"__proto__":2}', '__proto__'],
+  ])('is refused if an object has a field twice: %s', (json, name) => {
+    expectRefusal(
+      Buffer.from(json),
+      new RegExp(`has the field "${name}" twice in one object at byte \\d+\\.`),
+    );
+  });
+
+  test('may have the same name in different objects, as a value, and as an own field `__proto__`', () => {
+    const json = '{"a":{"a":"a"},"b":[{"a":1},{"a":1}],"__proto__":1}';
+    expect(JSON.stringify(readCallerJson(Buffer.from(json)))).toBe(json);
+  });
+
+  test('may be nested as deeply as its bytes allow', () => {
+    const levels = 100_000;
+    expect(readCallerJson(Buffer.from('['.repeat(levels) + ']'.repeat(levels)))).toHaveLength(1);
+    expectRefusal(
+      Buffer.from(`${'['.repeat(levels)}1e999${']'.repeat(levels)}`),
+      /number 1e999 at byte 100000,/,
+    );
+  });
+
+  test('loses its byte order mark, but none inside', () => {
+    expect(readCallerJson(bytesOf(BOM, '"\uFEFFa"'))).toBe('\uFEFFa');
+    expectRefusal(bytesOf(BOM, BOM, '1'), /not valid JSON/);
+  });
+
+  test('is what JSON.parse makes of it, for any value', () => {
+    fc.assert(
+      fc.property(fc.jsonValue({ maxDepth: 4 }), fc.nat(4), (value, indent) => {
+        const json = JSON.stringify(value, null, indent);
+        const result = refusalOf(Buffer.from(json));
+        if (result instanceof Error) expect(json).toMatch(/\d{16}|e[+-]?\d/i);
+        else expect(result).toEqual({ value: JSON.parse(json) as unknown });
+      }),
+    );
+  });
+});

@@ -70,6 +70,9 @@ const countTasks = async () =>
   Number((await app.rows<{ n: string }>('SELECT count(*) AS n FROM tasks'))[0]?.n);
 
 describe.each(PATHS)('over HTTP at %s', (path) => {
+  // A stream refuses parameters that have no effect.
+  const executed = /stream/i.test(path) ? ['POST in the body'] : ['POST in the body', 'POST in both'];
+
   test('a mutation is executed if it is in the body of a POST, and changes nothing by any other method', async () => {
     const executedBy = new Set<string>();
     for (const method of METHODS)
@@ -81,11 +84,11 @@ describe.each(PATHS)('over HTTP at %s', (path) => {
           if (created > 0) executedBy.add(`${method} ${place}`);
           expect({ method, place, headers, created, isOk: status === 200 }).toEqual({
             ...{ method, place, headers },
-            created: method === 'POST' && place !== 'in the query string' ? 1 : 0,
-            isOk: method === 'POST' && place !== 'in the query string',
+            created: executed.includes(`${method} ${place}`) ? 1 : 0,
+            isOk: executed.includes(`${method} ${place}`),
           });
         }
-    expect([...executedBy]).toEqual(['POST in the body', 'POST in both']);
+    expect([...executedBy]).toEqual(executed);
   });
 
   test('a query is executed by GET and by POST', async () => {

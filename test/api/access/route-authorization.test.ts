@@ -59,7 +59,7 @@ async function send(route: string, headers: Record<string, string>) {
   const [method = '', pattern = ''] = route.split(' ');
   const path = pattern.replace(/:\w+/g, () => newId()).replace('*file', 'main.js');
   const query = '?query={tasks{nodes{id}}}';
-  const url = `${app.url}${path}${path.includes('graphql') ? query : ''}`;
+  const url = `${app.url}${path}${/^GET .*graphql/.test(route) ? query : ''}`;
   const response = await fetch(url, { method, ...bodyOf(route, headers) });
   return { status: response.status, text: await response.text() };
 }

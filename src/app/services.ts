@@ -43,6 +43,7 @@ import { ImageServing } from '../services/images/image-serving.js';
 import { ImageIngest } from '../services/images/ingest.js';
 import { IdentityProviderKeys } from '../services/access/identity-provider-keys.js';
 import { RateLimits, RATE_LIMIT_WINDOW_MS } from '../services/limits/rate-limits.js';
+import { Expiry } from '../services/tasks/expiry.js';
 import { Reconciliation } from '../services/tasks/reconciliation.js';
 import { SourceImages } from '../services/tasks/source-images.js';
 import { AuthenticationFailures } from '../services/access/authentication-failures.js';
@@ -153,13 +154,9 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
   const spools = [spool, callbackSpool];
   const retention = new Retention({ ...shared, retentionDays: imageConfig.retentionDays, spools });
   await withTimeout(retention.removeTemporaryFiles(), CLEAN_UP_LIMIT_MS);
-  const reconciliation = new Reconciliation({
-    ...shared,
-    backPressure,
-    results,
-    pollAfterMs: tuning.pollUpstreamAfterMs ?? POLL_AFTER_MS,
-    pollIntervalMs: tuning.reconcileIntervalMs ?? 1_000,
-  });
+  const polling = { ...shared, backPressure, results, pollIntervalMs: tuning.reconcileIntervalMs ?? 1_000 };
+  const pollAfterMs = tuning.pollUpstreamAfterMs ?? POLL_AFTER_MS;
+  const reconciliation = new Reconciliation({ ...polling, pollAfterMs });
   const broadcaster = new Broadcaster({
     ...shared,
     bufferLimits: { maxEvents: push.maxBufferedEvents, maxBytes: MAX_PUSH_BUFFER_BYTES },
@@ -215,6 +212,7 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     webhookSecrets: secrets,
     imageIngest,
     retention,
+    expiry: new Expiry(polling),
     reconciliation,
     access,
     tokenSigning,

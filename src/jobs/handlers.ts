@@ -1,4 +1,5 @@
 import { type JobPayloads } from '../core/primitives/jobs.js';
+import { runEach } from '../core/primitives/async.js';
 import { type Audit } from '../services/access/audit.js';
 import { type CallbackInbox } from '../services/callbacks/callback-inbox.js';
 import { type WebhookSender } from '../services/webhooks/webhook-sender.js';
@@ -6,12 +7,14 @@ import { type Retention } from '../services/images/retention.js';
 import { type RateLimits } from '../services/limits/rate-limits.js';
 import { type Generation } from '../services/tasks/generation.js';
 import { type ImageIngest } from '../services/images/ingest.js';
+import { type Expiry } from '../services/tasks/expiry.js';
 import { type Reconciliation } from '../services/tasks/reconciliation.js';
 import { type Uploads } from '../services/images/uploads.js';
 
 export interface JobServices {
   generation: Generation;
   imageIngest: ImageIngest;
+  expiry: Expiry;
   reconciliation: Reconciliation;
   webhookSender: WebhookSender;
   callbackInbox: CallbackInbox;
@@ -37,32 +40,34 @@ export function createJobHandlers(services: JobServices) {
 
     'queue-due-ingests': () => services.imageIngest.queueDue(),
 
-    'reconcile-tasks': async () => {
-      await services.reconciliation.expireOverdue();
-      await services.reconciliation.reconcile();
-    },
+    'reconcile-tasks': () =>
+      runEach([
+        () => services.expiry.expireUnread(),
+        () => services.expiry.settleAccepted(),
+        () => services.reconciliation.reconcile(),
+      ]),
 
     'deliver-webhook': () => Promise.resolve(services.webhookSender.wake()),
 
     'deliver-due-webhooks': () => Promise.resolve(services.webhookSender.wake()),
 
-    'delete-old-callbacks': async () => {
-      await services.callbackInbox.deleteOld();
-      await services.webhookSender.deleteOldAttempts();
-    },
+    'delete-old-callbacks': () =>
+      runEach([() => services.callbackInbox.deleteOld(), () => services.webhookSender.deleteOldAttempts()]),
 
-    'delete-old-records': async (_payload: unknown, { signal }: RecurringRun) => {
-      await services.webhookSender.deleteOldDeliveries(signal);
-      await services.rateLimits.deleteEndedWindows(signal);
-      await services.rateLimits.deleteExpiredLeases(signal);
-      await services.audit.deleteOldFailures(signal);
-    },
+    'delete-old-records': (_payload: unknown, { signal }: RecurringRun) =>
+      runEach([
+        () => services.webhookSender.deleteOldDeliveries(signal),
+        () => services.rateLimits.deleteEndedWindows(signal),
+        () => services.rateLimits.deleteExpiredLeases(signal),
+        () => services.audit.deleteOldFailures(signal),
+      ]),
 
-    'delete-old-images': async (_payload: unknown, { signal }: RecurringRun) => {
-      await services.retention.deleteExpired(signal);
-      await services.uploads.deleteExpired();
-      await services.retention.removeTemporaryFiles();
-    },
+    'delete-old-images': (_payload: unknown, { signal }: RecurringRun) =>
+      runEach([
+        () => services.retention.deleteExpired(signal),
+        () => services.uploads.deleteExpired(),
+        () => services.retention.removeTemporaryFiles(),
+      ]),
 
     'delete-unused-blobs': (_payload: unknown, { signal }: RecurringRun) =>
       services.retention.sweepUnreferenced(signal),

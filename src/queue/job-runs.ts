@@ -39,7 +39,7 @@ const FINAL_WRITE_WAIT_MS = 1_000;
  * the queue's exponential backoff, unless the error says that a retry cannot help.
  */
 export class JobRuns {
-  private readonly running = new Map<string, Promise<void>>();
+  private readonly running = new Map<string, Promise<unknown>>();
   private readonly recurringRuns = new RecurringRuns();
 
   constructor(private readonly options: JobRunsOptions) {}
@@ -78,17 +78,19 @@ export class JobRuns {
       const context = { jobId: job.id, attempt: job.attempts, signal: NEVER_ABORTED };
       const run = this.run(name, payload, context);
       this.running.set(job.id, run);
+      let hasFailed = true;
       try {
-        await run;
+        hasFailed = (await run).hasFailed;
       } finally {
         this.running.delete(job.id);
-        if (intervalMs !== undefined) await instances.queueNextRun({ jobId: job.id, name, intervalMs });
+        if (intervalMs !== undefined)
+          await instances.queueNextRun({ jobId: job.id, name, intervalMs, hasFailed });
       }
     };
   }
 
-  /** Throws only if the queue has to run the job again. */
-  private async run(name: JobName, payload: unknown, context: JobContext): Promise<void> {
+  /** Returns whether the run failed because of us. Throws only if the queue has to run the job again. */
+  private async run(name: JobName, payload: unknown, context: JobContext): Promise<{ hasFailed: boolean }> {
     const { handlers, recurringIntervalsMs, recurringTimeLimitsMs, log } = this.options;
     const handler = handlers[name] as (payload: unknown, context: JobContext) => Promise<void>;
     const isRecurring = recurringIntervalsMs[name] !== undefined;
@@ -97,10 +99,18 @@ export class JobRuns {
       if (isRecurring)
         await this.recurringRuns.run(name, timeLimitMs, (signal) => handler(payload, { ...context, signal }));
       else await handler(payload, context);
+      return { hasFailed: false };
     } catch (error) {
       const isPermanent = error instanceof AppError && 'retryable' in error && error.retryable === false;
       log.warn({ err: error, job: name, attempt: context.attempt, permanent: isPermanent }, 'a job failed');
       if (!isPermanent && !isRecurring) throw error;
+      return { hasFailed: !isExpected(error) };
     }
   }
+}
+
+/** Whether an error is part of normal operation, such as that the upstream cannot be read. */
+function isExpected(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.every(isExpected);
+  return error instanceof AppError && error.expected;
 }

@@ -49,7 +49,7 @@ export class Worker {
   private readonly fetching = new Progress();
   /** The last time that a queue was started. */
   private readonly queueStart = new Progress();
-  /** For how long the recurring job that waits longest has been due, on any instance, at the last check. */
+  /** For how long a recurring job has been due, or has failed at every run, on any instance, at the last check. */
   private recurringLagMs = 0;
   private readonly runs: JobRuns;
   /** Jobs that were locked by this queue at the last check although nothing here runs them. */
@@ -196,7 +196,7 @@ export class Worker {
       /** Free slots look for jobs all the time. */
       queue: this.runs.count >= this.options.concurrency ? 0 : this.fetching.ageMs,
       heartbeat: this.options.heartbeat.progress.ageMs,
-      /** How long a recurring job has waited for any instance, at the last check. */
+      /** How long a recurring job has waited for any instance, or failed on all of them, at the last check. */
       recurringJobs: this.recurringLagMs,
     };
   }

@@ -160,9 +160,9 @@ export class SpoolDrain {
         this.failed.delete(name);
         if (value !== null) log.warn({ taskId, subject }, 'applied what waited in the spool');
       } catch (error) {
-        if (error instanceof DatabaseUnavailable) return false;
-        if (error instanceof DiskStalled) {
+        if (error instanceof DiskStalled)
           log.error({ err: error, name, subject }, 'the disk of the spool does not respond');
+        if (error instanceof DiskStalled || error instanceof DatabaseUnavailable) {
           this.moveToEnd(taskId);
           return false;
         }
@@ -192,7 +192,7 @@ export class SpoolDrain {
     else this.waiting.delete(taskId);
   }
 
-  /** The next pass comes to the other tasks first, because the disk may have trouble with this one only. */
+  /** The next pass comes to the other tasks first, because the disk may have trouble with this one only, or its row be locked. */
   private moveToEnd(taskId: string): void {
     const names = this.waiting.get(taskId) ?? [];
     this.waiting.delete(taskId);

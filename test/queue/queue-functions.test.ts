@@ -109,6 +109,29 @@ describe('a recurring job', () => {
     expect(jobs[1]?.dueInMs).toBeGreaterThan(50_000);
   });
 
+  test('that fails at every run counts as one that makes no progress', async () => {
+    const intervals = { 'reconcile-tasks': 1_000, 'delete-old-images': 3_600_000 };
+    const endRuns = (hasFailed: boolean) =>
+      sql.query(
+        'SELECT queue_next_run(id, key, 1000, $1) FROM graphile_worker._private_jobs WHERE key IS NOT NULL',
+        [hasFailed],
+      );
+    await ensure(Object.keys(intervals), Object.values(intervals));
+    await endRuns(true);
+    // Time passes by moving the start of the failures back.
+    await sql.query(
+      `UPDATE graphile_worker._private_jobs SET payload = json_build_object('failingSince', now() - interval '20 s')
+       WHERE key IS NOT NULL`,
+    );
+    await endRuns(true);
+    expect(await ensure(Object.keys(intervals), Object.values(intervals))).toBeGreaterThan(19_000);
+    // A job that runs once an hour does not count.
+    await sql.query(`DELETE FROM graphile_worker._private_jobs WHERE key = 'reconcile-tasks'`);
+    expect(await ensure(Object.keys(intervals), Object.values(intervals))).toBeLessThan(10_000);
+    await endRuns(false);
+    expect(await ensure(Object.keys(intervals), [1_000, 1_000])).toBeLessThan(10_000);
+  });
+
   test('that was put far into the future, or that the queue has given up, is due again', async () => {
     await ensure(['reconcile-tasks', 'delete-old-images'], [1_000, 5_000]);
     await sql.query(

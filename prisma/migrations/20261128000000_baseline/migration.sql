@@ -108,7 +108,8 @@ BEGIN
 END $$;
 
 -- Ensures that each of these recurring jobs runs again. A recurring job has one row, whose key is its name, so it never runs
--- twice at a time. Returns for how many milliseconds the job that waits longest has been due.
+-- twice at a time. Returns for how many milliseconds the job that waits longest has been due, or if that is longer, the job that
+-- fails longest has failed at every run. Jobs that run less often than every 10 s are left out of the latter.
 CREATE FUNCTION ensure_recurring_jobs(job_names TEXT[], intervals_ms BIGINT[])
 RETURNS DOUBLE PRECISION LANGUAGE sql AS $$
     INSERT INTO graphile_worker._private_tasks (identifier)
@@ -128,7 +129,10 @@ RETURNS DOUBLE PRECISION LANGUAGE sql AS $$
       AND NOT EXISTS (SELECT FROM graphile_worker._private_jobs j WHERE j.key = t.identifier)
     ON CONFLICT (key) DO NOTHING;
 
-    SELECT coalesce(max(extract(epoch FROM now() - j.run_at)) * 1000, 0)
+    SELECT greatest(coalesce(max(extract(epoch FROM now() - j.run_at)) * 1000, 0), (
+        SELECT max(extract(epoch FROM now() - (j.payload ->> 'failingSince')::timestamptz)) * 1000
+        FROM graphile_worker._private_jobs j JOIN unnest(job_names, intervals_ms) AS wanted (name, interval_ms) ON j.key = name
+        WHERE interval_ms <= 10000))
     FROM graphile_worker._private_jobs j WHERE j.key = ANY (job_names) AND j.locked_at IS NULL AND j.run_at < now();
 $$;
 
@@ -156,12 +160,17 @@ CREATE FUNCTION handle_failed_jobs() RETURNS VOID LANGUAGE sql AS $$
         LIMIT 1000 FOR UPDATE SKIP LOCKED);
 $$;
 
--- Ends a run of a recurring job: hands the key to the next run, which is due after interval_ms.
-CREATE FUNCTION queue_next_run(finished_job_id BIGINT, job_name TEXT, interval_ms BIGINT) RETURNS VOID LANGUAGE sql AS $$
+-- Ends a run of a recurring job: hands the key to the next run, which is due after interval_ms. After a run that has failed, the
+-- payload of the next one says since when every run has.
+CREATE FUNCTION queue_next_run(finished_job_id BIGINT, job_name TEXT, interval_ms BIGINT, has_failed BOOLEAN DEFAULT false)
+RETURNS VOID LANGUAGE sql AS $$
     UPDATE graphile_worker._private_jobs SET key = NULL WHERE id = finished_job_id AND key = job_name;
 
-    INSERT INTO graphile_worker._private_jobs (task_id, key, run_at)
-    SELECT t.id, t.identifier, now() + make_interval(secs => interval_ms / 1000.0)
+    INSERT INTO graphile_worker._private_jobs (task_id, key, run_at, payload)
+    SELECT t.id, t.identifier, now() + make_interval(secs => interval_ms / 1000.0),
+           CASE WHEN has_failed THEN json_build_object('failingSince', coalesce(
+               (SELECT j.payload ->> 'failingSince' FROM graphile_worker._private_jobs j WHERE j.id = finished_job_id),
+               now()::text)) ELSE '{}' END
     FROM graphile_worker._private_tasks t WHERE t.identifier = job_name
     ON CONFLICT (key) DO NOTHING;
 $$;

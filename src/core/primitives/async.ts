@@ -93,3 +93,21 @@ export function cachedFor<Result>(ttlMs: number, work: () => Promise<Result>): (
     return started;
   };
 }
+
+/**
+ * Runs the steps one after another, whatever becomes of those before, so that one that fails every time does not keep the others
+ * from ever running. Then throws the error of the first one that failed, or all errors in an AggregateError.
+ */
+export async function runEach(steps: readonly (() => Promise<unknown>)[]): Promise<void> {
+  const errors: unknown[] = [];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 1)
+    throw new AggregateError(errors, `${errors.length} of ${steps.length} steps failed.`);
+  if (errors.length === 1) throw errors[0];
+}

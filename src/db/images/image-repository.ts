@@ -233,14 +233,20 @@ export class ImageRepository {
     return rows.length > 0;
   }
 
-  /** Up to `limit` images that were stored before `time`, oldest first, without deleted ones. */
-  async findStoredBefore(time: Date, limit: number): Promise<Pick<Image, 'id' | 'workspaceId' | 'index'>[]> {
-    return this.db.prisma.image.findMany({
-      where: { storedAt: { lt: time }, deletedAt: null },
-      select: { id: true, workspaceId: true, index: true },
-      orderBy: { storedAt: 'asc' },
+  /** Up to `limit` images that were stored before `time`, oldest first, without deleted ones, after the image `after`. */
+  async findStoredBefore(time: Date, limit: number, after: OldImage | null): Promise<OldImage[]> {
+    const { storedAt, id } = after ?? {};
+    const rows = await this.db.prisma.image.findMany({
+      where: {
+        storedAt: { lt: time, ...(storedAt && { gte: storedAt }) },
+        deletedAt: null,
+        ...(storedAt && id && { OR: [{ storedAt: { gt: storedAt } }, { id: { gt: id } }] }),
+      },
+      select: { id: true, workspaceId: true, index: true, storedAt: true },
+      orderBy: [{ storedAt: 'asc' }, { id: 'asc' }],
       take: limit,
     });
+    return rows;
   }
 
   /** A page of all stored images, by ID, after the image `after`. */
@@ -256,6 +262,9 @@ export class ImageRepository {
 }
 
 export type { IngestPostponement };
+
+/** An image that retention deletes. */
+export type OldImage = Pick<Image, 'id' | 'workspaceId' | 'index' | 'storedAt'>;
 
 /** An image that is not stored yet, with the failures so far. */
 export type PendingImage = Image & Pick<IngestPostponement, 'sourceFailures' | 'storeFailures'>;

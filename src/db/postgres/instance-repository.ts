@@ -50,9 +50,16 @@ const ENSURE_RECURRING_JOBS = statement<{ names: string[]; intervalsMs: number[]
   'ensure-recurring-jobs',
   'SELECT ensure_recurring_jobs(:names::text[], :intervalsMs::bigint[]) AS "lagMs" FROM handle_failed_jobs()',
 );
-const QUEUE_NEXT_RUN = statement<{ jobId: string; name: JobName; intervalMs: number }>(
+/** The end of a run of a recurring job. */
+interface FinishedRun {
+  jobId: string;
+  name: JobName;
+  intervalMs: number;
+  hasFailed: boolean;
+}
+const QUEUE_NEXT_RUN = statement<FinishedRun>(
   'queue-next-run',
-  'SELECT queue_next_run(:jobId::bigint, :name, :intervalMs::bigint)',
+  'SELECT queue_next_run(:jobId::bigint, :name, :intervalMs::bigint, :hasFailed)',
 );
 
 /**
@@ -117,8 +124,8 @@ export class InstanceRepository {
 
   /**
    * Ensures that each of these recurring jobs runs again, at most once at a time over all instances. Returns for how long the one
-   * that waits longest has been due, in milliseconds. Also keeps submit jobs that
-   * have failed often due within a minute, and deletes other jobs that were given up.
+   * that waits longest has been due, or the one that fails longest has failed every time, in milliseconds. Also keeps submit jobs
+   * that have failed often due within a minute, and deletes other jobs that were given up.
    */
   async ensureRecurringJobs(intervalsMs: Partial<Record<JobName, number>>): Promise<number> {
     const parameters = { names: Object.keys(intervalsMs), intervalsMs: Object.values(intervalsMs) };
@@ -127,7 +134,7 @@ export class InstanceRepository {
   }
 
   /** Ends a run of a recurring job, and makes the next one due after `intervalMs`. */
-  async queueNextRun(run: { jobId: string; name: JobName; intervalMs: number }): Promise<void> {
+  async queueNextRun(run: FinishedRun): Promise<void> {
     await this.db.query(QUEUE_NEXT_RUN, run);
   }
 

@@ -71,13 +71,15 @@ const FIND_TASKS = statement<Visibility & { ids: readonly string[] }, Task>(
 interface OverdueFilter {
   hasUpstreamId: boolean;
   limit: number;
+  /** Tasks to leave out. */
+  excludedIds: readonly string[];
 }
 
 const FIND_OVERDUE = statement<OverdueFilter, Task>(
   'find-overdue-tasks',
   `SELECT ${TASK_COLUMNS} FROM tasks task
    WHERE status IN ('QUEUED', 'SUBMITTING', 'UNCONFIRMED', 'RUNNING') AND deadline_at < now()
-     AND (upstream_task_id IS NOT NULL) = :hasUpstreamId
+     AND (upstream_task_id IS NOT NULL) = :hasUpstreamId AND id <> ALL (:excludedIds::uuid[])
    ORDER BY deadline_at LIMIT :limit`,
 );
 

@@ -1,16 +1,19 @@
 import { databaseNow, databaseTimeMs } from '../../core/primitives/clock.js';
 import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller } from '../../core/access/caller.js';
-import { InputRejected } from '../../core/errors.js';
+import { DatabaseUnavailable, InputRejected } from '../../core/errors.js';
 import { EVENT_ACTORS } from '../../core/events/task-event.js';
 import { isId } from '../../core/primitives/ids.js';
 import { IMAGE_FORMATS, IMAGE_WIDTHS, type Image } from '../../core/images/image.js';
+import { type OldImage } from '../../db/images/image-repository.js';
 import { originalKey, type StoreKey, variantKey } from '../../storage/image-store.js';
 import { type Spool } from '../../storage/spool.js';
 import { type Dependencies } from '../dependencies.js';
 
 /** Images that one statement reads. They are deleted one by one, each with its event. */
 const RETENTION_BATCH_SIZE = 100;
+/** A single image can be locked for long. After this many outages in a run, PostgreSQL is away. */
+const MAX_OUTAGES = 3;
 /** Blobs that one run checks. */
 const SWEEP_BATCH_SIZE = 200;
 /**
@@ -54,17 +57,35 @@ export class Retention {
     return { image: { ...image, deletedAt: databaseNow() } };
   }
 
-  /** Deletes images that were stored longer ago than the retention period, in small batches. `signal` ends the run between two. */
+  /**
+   * Deletes images that were stored longer ago than the retention period, in small batches. One that cannot be deleted delays no
+   * other. `signal` ends the run between two batches.
+   */
   async deleteExpired(signal?: AbortSignal): Promise<void> {
-    if (this.deps.retentionDays === null) return;
-    const cutoff = new Date(databaseTimeMs() - this.deps.retentionDays * DAY_MS);
-    for (let hasMore = true; hasMore && !signal?.aborted;) {
-      const expired = await this.deps.images.findStoredBefore(cutoff, RETENTION_BATCH_SIZE);
-      for (const image of expired)
-        await this.deps.images.markDeleted(image, { reason: 'RETENTION', actor: EVENT_ACTORS.retention });
-      this.deps.eventLog.requestSeal();
-      hasMore = expired.length === RETENTION_BATCH_SIZE;
-      if (expired.length > 0) this.deps.log.info({ count: expired.length }, 'images deleted by retention');
+    const { retentionDays, images, eventLog, log } = this.deps;
+    if (retentionDays === null) return;
+    const cutoff = new Date(databaseTimeMs() - retentionDays * DAY_MS);
+    const failures: unknown[] = [];
+    let outages = 0;
+    for (let last: OldImage | undefined | null = null; last !== undefined && !signal?.aborted;) {
+      const expired = await images.findStoredBefore(cutoff, RETENTION_BATCH_SIZE, last);
+      const failedBefore = failures.length;
+      for (const image of expired) {
+        try {
+          await images.markDeleted(image, { reason: 'RETENTION', actor: EVENT_ACTORS.retention });
+        } catch (error) {
+          failures.push(error);
+          if (error instanceof DatabaseUnavailable && ++outages === MAX_OUTAGES) throw error;
+        }
+      }
+      eventLog.requestSeal();
+      last = expired[RETENTION_BATCH_SIZE - 1];
+      const count = expired.length - (failures.length - failedBefore);
+      if (count > 0) log.info({ count }, 'images deleted by retention');
+    }
+    if (failures.length > 0) {
+      const fields = { err: failures[0], count: failures.length };
+      log.error(fields, 'images could not be deleted by retention; retrying at its next run');
     }
   }
 

@@ -1,4 +1,4 @@
-import { type UpstreamError } from '../../core/errors.js';
+import { UpstreamError } from '../../core/errors.js';
 import { type TaskFailure } from '../../core/tasks/task-failure.js';
 import { type ReportedRefusal } from '../../db/tasks/submission-pace-repository.js';
 import { type Dependencies } from '../dependencies.js';
@@ -17,6 +17,9 @@ const ACCOUNT_REFUSED = 'the upstream refuses the account; tasks stay queued unt
  * too high.
  */
 export class BackPressure {
+  /** Whether the account was refused by the last read. Reported once, because a probe says whether submissions are refused. */
+  private isReadRefused = false;
+
   constructor(private readonly deps: Pick<Dependencies, 'log' | 'submissionPace'>) {}
 
   /**
@@ -43,6 +46,21 @@ export class BackPressure {
   async applyReport(report: ReportedRefusal): Promise<void> {
     if (await this.deps.submissionPace.closeGate(report))
       this.deps.log.warn({ code: report.failure.code, taskId: report.taskId }, ACCOUNT_REFUSED);
+  }
+
+  /** Reads results. Throws the error of `read`, after closing the gate if it says that the upstream refuses our account. */
+  async watchRead<Result>(read: () => Promise<Result>): Promise<Result> {
+    try {
+      const result = await read();
+      this.isReadRefused = false;
+      return result;
+    } catch (error) {
+      if (error instanceof UpstreamError && error.backPressure?.kind === 'ACCOUNT' && !this.isReadRefused) {
+        this.isReadRefused = true;
+        await this.applyReport({ failure: error.failure, taskId: null });
+      }
+      throw error;
+    }
   }
 
   /** Lets all instances submit faster when the upstream has accepted a probe. */

@@ -37,6 +37,8 @@ const NUL = '\0';
 export const MAX_METADATA_BYTES = 4_096;
 const MAX_IDEMPOTENCY_KEY_LENGTH = 255;
 const MAX_URL_LENGTH = 2_048;
+/** The longest host name that DNS can resolve, in bytes and without the final dot. */
+const MAX_HOST_LENGTH = 253;
 const MIN_TIMEOUT_SECONDS = 10;
 const MAX_TIMEOUT_SECONDS = 3_600;
 /** Five times the longest time that the upstream's guide gives for an image. */
@@ -71,7 +73,9 @@ export function validateImageRequest(
   }
 
   if (kind === 'EDIT') validateSourceImage(request, addError);
-  if (request.webhookUrl != null && !isHttpUrl(request.webhookUrl)) {
+  // Normalized, because `HTTP:Example.com:80` and `http://example.com/` are the same endpoint. That can make it longer.
+  const webhookUrl = request.webhookUrl == null ? null : parseHttpUrl(request.webhookUrl);
+  if (request.webhookUrl != null && !(webhookUrl && webhookUrl.href.length <= MAX_URL_LENGTH)) {
     addError('INVALID_WEBHOOK_URL', 'webhookUrl', httpUrlRule('The webhook URL'));
   }
   validateTimeout(request.timeoutSeconds, addError);
@@ -89,8 +93,7 @@ export function validateImageRequest(
     requestedCount: count,
     sourceImageId: request.sourceImageId ?? null,
     sourceImageUrl: request.sourceImageUrl ?? null,
-    // Normalised, because `HTTP:Example.com:80` and `http://example.com/` are the same endpoint.
-    webhookUrl: request.webhookUrl == null ? null : new URL(request.webhookUrl).href,
+    webhookUrl: webhookUrl?.href ?? null,
     priority: request.priority ?? ('NORMAL' as const),
     metadata: request.metadata ?? null,
     idempotencyKey: request.idempotencyKey ?? null,
@@ -159,7 +162,7 @@ function validateSourceImage(request: ImageRequest, addError: AddError): void {
     addError('INVALID_SOURCE_IMAGE', id == null ? 'sourceImageId' : 'sourceImageUrl', message);
   } else if (id != null && !isId(id)) {
     addError('NOT_FOUND', 'sourceImageId', 'No image with this ID in your workspace.');
-  } else if (url != null && !isHttpUrl(url)) {
+  } else if (url != null && !parseHttpUrl(url)) {
     addError('INVALID_URL', 'sourceImageUrl', httpUrlRule('The source image URL'));
   }
 }
@@ -191,12 +194,16 @@ function validateIdempotencyKey(key: string | null | undefined, addError: AddErr
 }
 
 function httpUrlRule(subject: string): string {
-  return `${subject} must be an http or https URL of up to ${MAX_URL_LENGTH} characters, without a username or password.`;
+  return `${subject} must be an http or https URL of up to ${MAX_URL_LENGTH} characters with percent-encoding and Punycode, whose host has at most ${MAX_HOST_LENGTH}, without a username or password.`;
 }
 
-function isHttpUrl(text: string): boolean {
+/** Null if the URL is not one that Darkroom accepts. */
+function parseHttpUrl(text: string): URL | null {
   const url = text.length > MAX_URL_LENGTH || text.includes(NUL) ? null : parseUrl(text);
-  if (!url) return false;
-  const { protocol, username, password } = url;
-  return (protocol === 'http:' || protocol === 'https:') && username === '' && password === '';
+  if (!url) return null;
+  const { protocol, hostname, username, password } = url;
+  const isHttp = protocol === 'http:' || protocol === 'https:';
+  // As DNS spells it: Punycode makes names in most scripts several times as long.
+  const hasValidHost = hostname.replace(/\.$/, '').length <= MAX_HOST_LENGTH;
+  return isHttp && hasValidHost && username === '' && password === '' ? url : null;
 }

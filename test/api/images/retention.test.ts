@@ -157,6 +157,31 @@ test('bytes that cannot be removed do not block others, and the failure is logge
   expect(failureCount()).toBe(1);
 });
 
+test('an old image that cannot be deleted does not keep others from being deleted', async () => {
+  const images = [await createImage('poison'), await createImage('older'), await createImage('old')];
+  const ids = images.map(({ id }) => id);
+  const [poisonId = ''] = ids;
+  await app.rows(`
+    CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'index row too large'; END $$`);
+  await app.rows(`
+    CREATE TRIGGER poison BEFORE UPDATE OF deleted_at ON images FOR EACH ROW WHEN (NEW.id = '${poisonId}')
+    EXECUTE FUNCTION fail()`);
+  for (const [n, id] of ids.entries())
+    await app.rows(`UPDATE images SET stored_at = now() - make_interval(days => $1) WHERE id = $2`, [
+      9 - n,
+      id,
+    ]);
+  await app.rows(
+    `INSERT INTO uploads (id, workspace_id, actor, expires_at) VALUES ('${poisonId}', '${poisonId}', 'a', now() - interval '1 day')`,
+  );
+  await app.rows(`UPDATE graphile_worker._private_jobs SET run_at = now() WHERE key = 'delete-old-images'`);
+  await waitFor('the steps after it', async () => (await app.rows('SELECT FROM uploads')).length === 0);
+  const left = `SELECT id FROM images WHERE id = ANY($1) AND deleted_at IS NULL`;
+  expect(await app.rows(left, [ids])).toEqual([{ id: poisonId }]);
+  await app.rows('DROP TRIGGER poison ON images');
+  await app.rows(`UPDATE images SET stored_at = now() WHERE id = '${poisonId}'`);
+});
+
 test('images older than the retention period are deleted, and newer ones stay', async () => {
   const [oldImage, newImage] = [await createImage('last week'), await createImage('today')];
   await app.rows("UPDATE images SET stored_at = now() - interval '8 days' WHERE id = $1", [oldImage.id]);

@@ -46,6 +46,10 @@ describe('webhookUrl', () => {
     'nonsense',
     'http://user:word@example.com/',
     'http://example.com:22/',
+    `http://${'a.'.repeat(127)}a/`,
+    // Short as they are written, and too long in Punycode and with percent-encoding.
+    `http://${'\u4e2d\u6587\u57df.'.repeat(30)}example.com/`,
+    `http://example.com/${'\u4e2d'.repeat(300)}`,
   ];
   test.each([...privateUrls.slice(0, 12), ...invalidUrls, `https://example.com/${'x'.repeat(2_048)}`])(
     '%s is rejected, and no task is created',

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import {
   cachedFor,
+  runEach,
   singleFlight,
   SingleFlights,
   singleFlightWithRerun,
@@ -124,5 +125,20 @@ describe('cachedFor', () => {
     const work = cachedFor(60_000, () => Promise.reject(new Error(`failure ${(runs += 1)}`)));
     await expect(work()).rejects.toThrow('failure 1');
     await expect(work()).rejects.toThrow('failure 2');
+  });
+});
+
+describe('runEach', () => {
+  test('runs every step, also after one that fails, and throws its error', async () => {
+    const steps: string[] = [];
+    const step = (name: string, error?: Error) => () => {
+      steps.push(name);
+      return error ? Promise.reject(error) : Promise.resolve();
+    };
+    const poison = new Error('poison');
+    await expect(runEach([step('a', poison), step('b'), step('c')])).rejects.toBe(poison);
+    expect(steps).toEqual(['a', 'b', 'c']);
+    await expect(runEach([step('d', poison), step('e', poison)])).rejects.toThrow('2 of 2 steps');
+    await expect(runEach([step('f')])).resolves.toBeUndefined();
   });
 });

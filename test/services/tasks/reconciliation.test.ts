@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
 import { pino } from 'pino';
 import { UpstreamError } from '../../../src/core/errors.js';
 import { newId } from '../../../src/core/primitives/ids.js';
@@ -11,9 +12,11 @@ import { type EventLog } from '../../../src/event-log/event-log.js';
 import { type AceDataClient } from '../../../src/upstreams/acedata-client.js';
 import { type UpstreamResult } from '../../../src/upstreams/acedata-results.js';
 import { BackPressure } from '../../../src/services/tasks/back-pressure.js';
+import { Expiry } from '../../../src/services/tasks/expiry.js';
 import { Reconciliation } from '../../../src/services/tasks/reconciliation.js';
 import { Results } from '../../../src/services/tasks/results.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
+import { waitFor } from '../../support/wait-for.js';
 
 const log = pino({ level: 'silent' });
 let database: TestDatabase;
@@ -38,10 +41,10 @@ test('does not expire a task as unconfirmed when its response arrives in the mea
     await tasks.transitionTo(id, 'RUNNING');
     return overdue;
   };
-  await createReconciliation(withResponse).expireOverdue();
+  await expireOverdue(createExpiry(withResponse));
   expect(await tasks.find(id)).toMatchObject({ status: 'RUNNING' });
 
-  await createReconciliation(tasks).expireOverdue();
+  await expireOverdue(createExpiry(tasks));
   expect(await tasks.find(id)).toMatchObject({ status: 'EXPIRED', failure: { code: 'DEADLINE_EXCEEDED' } });
 });
 
@@ -66,10 +69,7 @@ describe('an overdue task that the upstream has accepted', () => {
   test('is read before it expires, so a result that was missed while the service was down completes it', async () => {
     const tasks = new TaskRepository(db);
     const id = await insertOverdueTask(tasks, 'RUNNING');
-    await createReconciliation(
-      tasks,
-      answers({ kind: 'succeeded', images: [image], ...ids }),
-    ).expireOverdue();
+    await expireOverdue(createExpiry(tasks, answers({ kind: 'succeeded', images: [image], ...ids })));
     expect(await tasks.find(id)).toMatchObject({ status: 'SUCCEEDED', deliveredCount: 1, failure: null });
   });
 
@@ -79,7 +79,7 @@ describe('an overdue task that the upstream has accepted', () => {
   ])('expires when %s, and does not advise to pay again', async (_what, result, message) => {
     const tasks = new TaskRepository(db);
     const id = await insertOverdueTask(tasks, 'RUNNING');
-    await createReconciliation(tasks, answers(result)).expireOverdue();
+    await expireOverdue(createExpiry(tasks, answers(result)));
     const task = await tasks.find(id);
     expect(task).toMatchObject({
       status: 'EXPIRED',
@@ -91,11 +91,11 @@ describe('an overdue task that the upstream has accepted', () => {
   test('waits for the upstream while it cannot be read, but not forever', async () => {
     const tasks = new TaskRepository(db);
     const id = await insertOverdueTask(tasks, 'RUNNING');
-    const reconciliation = createReconciliation(tasks, unreadable);
-    for (let time = 1; time <= 3; time += 1) await reconciliation.expireOverdue();
+    const expiry = createExpiry(tasks, unreadable);
+    for (let time = 1; time <= 3; time += 1) await expireOverdue(expiry);
     expect(await tasks.find(id)).toMatchObject({ status: 'RUNNING' });
 
-    await createReconciliation(tasks, unreadable, { overdueReadLimitMs: 0 }).expireOverdue();
+    await expireOverdue(createExpiry(tasks, unreadable, { overdueReadLimitMs: 0 }));
     const task = await tasks.find(id);
     expect(task).toMatchObject({ status: 'EXPIRED', failure: { retryable: false } });
     expect(task?.failure?.message).toContain('could not be asked');
@@ -105,14 +105,123 @@ describe('an overdue task that the upstream has accepted', () => {
     const tasks = new TaskRepository(db);
     const accepted = await insertOverdueTask(tasks, 'RUNNING');
     const unconfirmed = await insertOverdueTask(tasks);
-    const reconciliation = createReconciliation(tasks, unreadable);
-    await reconciliation.expireOverdue();
+    await expireOverdue(createExpiry(tasks, unreadable));
     expect(await tasks.find(unconfirmed)).toMatchObject({
       status: 'EXPIRED',
       failure: { code: 'SUBMIT_UNCONFIRMED', retryable: false },
     });
     expect(await tasks.find(accepted)).toMatchObject({ status: 'RUNNING' });
   });
+});
+
+describe('a task that cannot be changed', () => {
+  const image = {
+    ...{ upstreamUrl: 'http://127.0.0.1:1/one.png', seed: null, inferenceSeconds: null },
+    upstreamMetadata: { seed: undefined, timings: undefined },
+  };
+  const succeeds: AceDataClient['readTasks'] = (upstreamIds) => {
+    const ids = { upstreamTaskId: null, upstreamTraceId: null };
+    return Promise.resolve(
+      new Map(upstreamIds.map((id) => [id, { kind: 'succeeded' as const, images: [image], ...ids }])),
+    );
+  };
+  beforeEach(async () => {
+    await db.query(
+      statement<object>(
+        'no-tasks-before',
+        "UPDATE tasks SET deadline_at = now() + interval '1 day', submitted_at = NULL",
+      ),
+      {},
+    );
+    await sql(`
+      CREATE OR REPLACE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'index row too large'; END $$;
+      CREATE TRIGGER poison BEFORE UPDATE OF status ON tasks FOR EACH ROW WHEN (NEW.prompt = 'poison') EXECUTE FUNCTION fail()`);
+  });
+  afterEach(async () => {
+    await sql('DROP TRIGGER poison ON tasks');
+    await sql("UPDATE tasks SET upstream_task_id = NULL, deadline_at = now() + interval '1 day'");
+  });
+
+  test('does not keep others from expiring, however many there are', async () => {
+    const tasks = new TaskRepository(db);
+    await sql(`
+      INSERT INTO tasks (id, workspace_id, kind, prompt, model, requested_count, input_hash, deadline_at)
+      SELECT gen_random_uuid(), gen_random_uuid(), 'GENERATE', 'poison', 'flux-dev', 1, '', now() - interval '1 hour'
+      FROM generate_series(1, 250)`);
+    const id = await insertOverdueTask(tasks);
+    const expiry = createExpiry(tasks);
+    await expireOverdue(expiry);
+    await expireOverdue(expiry);
+    expect(await tasks.find(id)).toMatchObject({ status: 'EXPIRED' });
+    await sql("UPDATE tasks SET prompt = 'mended' WHERE prompt = 'poison'");
+    await waitFor('the poisoned tasks to expire', async () => {
+      await expireOverdue(expiry);
+      return (await tasks.findOverdue({ hasUpstreamId: false, limit: 1, excludedIds: [] })).length === 0;
+    });
+  });
+
+  test('does not keep overdue tasks that were read from ending', async () => {
+    const tasks = new TaskRepository(db);
+    const poisoned = await insertOverdueTask(tasks, 'RUNNING');
+    await sql(
+      `UPDATE tasks SET prompt = 'poison', deadline_at = now() - interval '1 hour' WHERE id = '${poisoned}'`,
+    );
+    const id = await insertOverdueTask(tasks, 'RUNNING');
+    await expireOverdue(createExpiry(tasks, succeeds));
+    expect(await tasks.find(id)).toMatchObject({ status: 'SUCCEEDED' });
+    expect(await tasks.find(poisoned)).toMatchObject({ status: 'RUNNING' });
+  });
+
+  test('does not keep the results of others from being applied', async () => {
+    const tasks = new TaskRepository(db);
+    const ids = [];
+    for (let n = 0; n < 3; n += 1) ids.push(await insertOverdueTask(tasks, 'RUNNING'));
+    await sql(`UPDATE tasks SET submitted_at = now() - interval '1 hour', deadline_at = now() + interval '1 hour'
+               WHERE id IN ('${ids.join("','")}')`);
+    await sql(`UPDATE tasks SET prompt = 'poison' WHERE id = '${ids[0]}'`);
+    await createReconciliation(tasks, succeeds).reconcile();
+    const statuses = [];
+    for (const id of ids) statuses.push((await tasks.find(id))?.status);
+    expect(statuses).toEqual(['RUNNING', 'SUCCEEDED', 'SUCCEEDED']);
+  });
+
+  test('whose row another session has locked does not keep others from expiring', async () => {
+    const tasks = new TaskRepository(db);
+    const locked = await insertOverdueTask(tasks);
+    await sql(`UPDATE tasks SET deadline_at = now() - interval '1 hour' WHERE id = '${locked}'`);
+    const id = await insertOverdueTask(tasks);
+    const locker = new pg.Client({ connectionString: database.url });
+    await locker.connect();
+    try {
+      await locker.query(`BEGIN; SELECT FROM tasks WHERE id = '${locked}' FOR UPDATE`);
+      await expireOverdue(createExpiry(tasks));
+      expect(await tasks.find(id)).toMatchObject({ status: 'EXPIRED' });
+    } finally {
+      await locker.end();
+    }
+  }, 60_000);
+});
+
+test('one overdue task that the upstream cannot answer for does not keep the others from being read', async () => {
+  await sql(`UPDATE tasks SET deadline_at = now() + interval '1 day'`);
+  const tasks = new TaskRepository(db);
+  const ids: string[] = [];
+  for (let n = 0; n < 20; n += 1) ids.push(await insertOverdueTask(tasks, 'RUNNING'));
+  const unreadable = `upstream-${ids[0]}`;
+  const expiry = createExpiry(tasks, (upstreamIds) => {
+    const failure = { code: 'UPSTREAM_FAILED', message: 'why', retryable: true } as const;
+    const details = { ...failure, upstreamCode: null, upstreamTraceId: null };
+    if (upstreamIds.includes(unreadable))
+      return Promise.reject(new UpstreamError('unknown', details, { retryDelaysMs: [] }));
+    const result = { kind: 'running', upstreamTaskId: null, upstreamTraceId: null } as const;
+    return Promise.resolve(new Map(upstreamIds.map((id) => [id, result])));
+  });
+  for (let run = 0; run < 12; run += 1) await expiry.settleAccepted();
+  const texts = [];
+  for (const id of ids.slice(1)) texts.push((await tasks.find(id))?.failure?.message);
+  for (const text of texts) expect(text).toContain('had not finished');
+  expect(await tasks.find(ids[0] ?? '')).toMatchObject({ status: 'RUNNING' });
+  await sql('UPDATE tasks SET upstream_task_id = NULL');
 });
 
 test('polls an expired task for late images, at growing intervals', async () => {
@@ -221,6 +330,10 @@ describe.each(['SUCCEEDED', 'CANCELED'])('a task that is %s with fewer images th
   });
 });
 
+async function sql(text: string): Promise<void> {
+  await db.pool.query(text);
+}
+
 /** Inserts a task that expired `ago`. Its upstream ID equals its ID. */
 async function insertExpiredTask(ago: string): Promise<string> {
   const id = newId();
@@ -256,11 +369,7 @@ async function insertOverdueTask(
 }
 
 /** Without `readTasks`, the upstream must not be polled. */
-function createReconciliation(
-  tasks: TaskRepository,
-  readTasks?: AceDataClient['readTasks'],
-  options: { overdueReadLimitMs?: number } = {},
-): Reconciliation {
+function dependencies(tasks: TaskRepository, readTasks?: AceDataClient['readTasks']) {
   const eventLog = { requestSeal: () => undefined } as EventLog;
   const leases = {
     acquire: () => Promise.resolve(true),
@@ -269,17 +378,24 @@ function createReconciliation(
   const upstream = { readTasks } as AceDataClient;
   const submissionPace = new SubmissionPaceRepository(db);
   const backPressure = new BackPressure({ submissionPace, log });
-  return new Reconciliation({
-    tasks,
-    submissionPace,
-    backPressure,
-    leases,
-    results: new Results({ tasks, eventLog, backPressure, log }),
-    eventLog,
-    upstream,
-    log,
-    pollAfterMs: 10_000,
-    pollIntervalMs: 1_000,
-    ...options,
-  });
+  const results = new Results({ tasks, eventLog, backPressure, log });
+  const pollIntervalMs = 1_000;
+  return { tasks, submissionPace, backPressure, leases, results, eventLog, upstream, log, pollIntervalMs };
+}
+
+function createReconciliation(tasks: TaskRepository, readTasks?: AceDataClient['readTasks']): Reconciliation {
+  return new Reconciliation({ ...dependencies(tasks, readTasks), pollAfterMs: 10_000 });
+}
+
+function createExpiry(
+  tasks: TaskRepository,
+  readTasks?: AceDataClient['readTasks'],
+  options: { overdueReadLimitMs?: number } = {},
+): Expiry {
+  return new Expiry({ ...dependencies(tasks, readTasks), ...options });
+}
+
+async function expireOverdue(expiry: Expiry): Promise<void> {
+  await expiry.expireUnread();
+  await expiry.settleAccepted();
 }

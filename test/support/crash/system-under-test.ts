@@ -39,6 +39,7 @@ import { CallbackInbox } from '../../../src/services/callbacks/callback-inbox.js
 import { Generation } from '../../../src/services/tasks/generation.js';
 import { ImageIngest } from '../../../src/services/images/ingest.js';
 import { RateLimits, RATE_LIMIT_WINDOW_MS } from '../../../src/services/limits/rate-limits.js';
+import { Expiry } from '../../../src/services/tasks/expiry.js';
 import { Reconciliation } from '../../../src/services/tasks/reconciliation.js';
 import { SourceImages } from '../../../src/services/tasks/source-images.js';
 import { Results } from '../../../src/services/tasks/results.js';
@@ -112,6 +113,7 @@ export class SystemUnderTest {
   private readonly inbox: CallbackInbox;
   private readonly control: TaskControl;
   private readonly imageIngest: ImageIngest;
+  private readonly expiry: Expiry;
   private readonly reconciliation: Reconciliation;
   private readonly generation: Generation;
   private unreachableGeneration!: Generation;
@@ -194,15 +196,16 @@ export class SystemUnderTest {
       maxBytes: 1e6,
     });
     const leases = new LeaseRepository(db);
-    this.reconciliation = new Reconciliation({
+    const polling = {
       ...shared,
       backPressure,
       leases,
       results,
       upstream,
-      pollAfterMs: 0,
       pollIntervalMs: 0,
-    });
+    };
+    this.expiry = new Expiry(polling);
+    this.reconciliation = new Reconciliation({ ...polling, pollAfterMs: 0 });
     upstreamServer.handler = (response, received) => void this.handleRequest(response, received);
   }
 
@@ -349,7 +352,7 @@ export class SystemUnderTest {
     await this.sql.query("UPDATE tasks SET deadline_at = now() - interval '1 second' WHERE id = ANY($1)", [
       this.taskIds,
     ]);
-    await this.reconciliation.expireOverdue();
+    await this.expireOverdue();
     for (const id of this.taskIds) await this.ingestImages(id, { isLastAttempt: true });
     while ((await this.sql.query<{ n: number }>('SELECT seal_events(1000) AS n')).rows[0]?.n !== 0);
   }
@@ -394,7 +397,7 @@ export class SystemUnderTest {
         await this.sql.query("UPDATE tasks SET deadline_at = now() - interval '1 second' WHERE id = $1", [
           id,
         ]);
-        if (command.type === 'expire') await this.reconciliation.expireOverdue();
+        if (command.type === 'expire') await this.expireOverdue();
         return;
       case 'cancel':
         await this.control.cancel(this.callerOf(id), id);
@@ -422,6 +425,11 @@ export class SystemUnderTest {
       case 'ingest-images':
         return this.ingestImages(id, { isLastAttempt: command.attempt === 8 });
     }
+  }
+
+  private async expireOverdue(): Promise<void> {
+    await this.expiry.expireUnread();
+    await this.expiry.settleAccepted();
   }
 
   private async ingestImages(taskId: string, { isLastAttempt }: { isLastAttempt: boolean }): Promise<void> {

@@ -260,30 +260,43 @@ export interface BackPressure {
 }
 
 /** What an UpstreamError knows, as it can be written to a file. */
-export type UpstreamErrorData = Pick<UpstreamError, 'outcome' | 'failure' | 'retryDelaysMs' | 'backPressure'>;
+export type UpstreamErrorData = Pick<
+  UpstreamError,
+  'outcome' | 'failure' | 'retryDelaysMs' | 'backPressure'
+> &
+  Partial<Pick<UpstreamError, 'upstreamTaskId'>>;
 
 /** An error of the upstream, mapped to our codes where it occurred. It alone decides whether and when to try again. */
 export class UpstreamError extends appError('UPSTREAM_ERROR', 502) {
   readonly retryDelaysMs: readonly number[];
   /** Present when the task waits for the upstream instead of using up its attempts. */
   readonly backPressure: BackPressure | null;
+  /** The upstream's ID of the task, if the response to a submission with an unknown outcome names it. */
+  readonly upstreamTaskId: string | null;
   constructor(
     readonly outcome: SubmitOutcome,
     readonly failure: TaskFailure,
     {
       retryDelaysMs,
       backPressure = null,
+      upstreamTaskId = null,
       cause,
-    }: { retryDelaysMs: readonly number[]; backPressure?: BackPressure | null; cause?: unknown },
+    }: {
+      retryDelaysMs: readonly number[];
+      backPressure?: BackPressure | null;
+      upstreamTaskId?: string | null;
+      cause?: unknown;
+    },
   ) {
     super(failure.message, { cause });
     this.retryDelaysMs = retryDelaysMs;
     this.backPressure = backPressure;
+    this.upstreamTaskId = upstreamTaskId;
   }
 
   get data(): UpstreamErrorData {
-    const { outcome, failure, retryDelaysMs, backPressure } = this;
-    return { outcome, failure, retryDelaysMs, backPressure };
+    const { outcome, failure, retryDelaysMs, backPressure, upstreamTaskId } = this;
+    return { outcome, failure, retryDelaysMs, backPressure, upstreamTaskId };
   }
 
   /**

@@ -165,7 +165,8 @@ function unknownOutcomeError(
   const message = `The upstream returned no usable response: ${reason}. ${advice}`;
   const code = isSubmit ? 'SUBMIT_UNCONFIRMED' : 'UPSTREAM_FAILED';
   const failure = toFailure({ code, message, retryable: !isSubmit }, reply);
-  return new UpstreamError('unknown', failure, { retryDelaysMs: [], cause });
+  const upstreamTaskId = reply?.task_id ?? null;
+  return new UpstreamError('unknown', failure, { retryDelaysMs: [], upstreamTaskId, cause });
 }
 
 function describeResponse(status: number, reply: WireReply | null): string {

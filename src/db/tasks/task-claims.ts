@@ -86,7 +86,8 @@ export interface TaskToReconcile {
   batchSize: number | null;
 }
 
-const IS_RUNNING_AND_DUE_SQL = `status = 'RUNNING' AND upstream_task_id IS NOT NULL
+/** An unconfirmed task can have an upstream ID as well. */
+const IS_RUNNING_AND_DUE_SQL = `status IN ('RUNNING', 'UNCONFIRMED') AND upstream_task_id IS NOT NULL
       AND coalesce(checked_at, submitted_at) < now() - make_interval(secs => :olderThanMs / 1000.0)`;
 const HAS_ENDED_AND_IS_DUE_SQL = `status IN ('SUCCEEDED', 'CANCELED', 'EXPIRED') AND upstream_task_id IS NOT NULL
       AND delivered_count + late_image_count < requested_count
@@ -95,7 +96,7 @@ const HAS_ENDED_AND_IS_DUE_SQL = `status IN ('SUCCEEDED', 'CANCELED', 'EXPIRED')
             (now() - finished_at) * CASE WHEN delivered_count + late_image_count = 0 THEN 0.2 ELSE 0.8 END))`;
 
 /**
- * Claims running tasks first, then submitted tasks that ended with fewer images than were requested. The latter are checked for an
+ * Claims running and unconfirmed tasks first, then submitted tasks that ended with fewer images than were requested. The latter are checked for an
  * hour, at growing intervals. Without any image, they are checked again after a fifth of the time since their end. With some, which
  * is often all that the upstream makes, four times: after 15 s, and then when five times as long has passed.
  *

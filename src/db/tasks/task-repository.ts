@@ -83,15 +83,17 @@ const FIND_OVERDUE = statement<OverdueFilter, Task>(
    ORDER BY deadline_at LIMIT :limit`,
 );
 
-const SET_UPSTREAM_TASK_ID = statement<{
-  id: string;
+/** The upstream's IDs of a task. `isAccepted`: it has certainly accepted the task. */
+interface UpstreamIds {
   upstreamTaskId: string;
   upstreamTraceId: string | null;
-}>(
+  isAccepted: boolean;
+}
+const SET_UPSTREAM_TASK_ID = statement<UpstreamIds & { id: string }>(
   'set-upstream-task-id',
   `UPDATE tasks SET upstream_task_id = coalesce(upstream_task_id, :upstreamTaskId),
                     upstream_trace_id = coalesce(upstream_trace_id, :upstreamTraceId),
-                    submitted_at = coalesce(submitted_at, now())
+                    submitted_at = CASE WHEN :isAccepted THEN coalesce(submitted_at, now()) ELSE submitted_at END
    WHERE id = :id`,
 );
 
@@ -229,12 +231,12 @@ export class TaskRepository {
     await this.db.query(RELEASE_UNCERTAIN, { id, ofAttempt });
   }
 
-  /** Sets the upstream's IDs of a task whose callback arrived before the response to its submission. */
-  async setUpstreamTaskId(id: string, upstreamTaskId: string, upstreamTraceId: string | null): Promise<void> {
-    await this.db.query(SET_UPSTREAM_TASK_ID, { id, upstreamTaskId, upstreamTraceId });
+  /** Sets the upstream's IDs of a task whose status changed before the response to its submission was applied. */
+  async setUpstreamTaskId(id: string, upstreamIds: UpstreamIds): Promise<void> {
+    await this.db.query(SET_UPSTREAM_TASK_ID, { id, ...upstreamIds });
   }
 
-  /** Up to `limit` tasks, running or ended without a result, that were not checked for `olderThanMs`. Marks them as checked now. */
+  /** Up to `limit` tasks, running, unconfirmed or ended without a result, that were not checked for `olderThanMs`. Marks them as checked now. */
   async claimForReconciliation(olderThanMs: number, limit: number): Promise<TaskToReconcile[]> {
     return this.db.query(CLAIM_FOR_RECONCILIATION, { olderThanMs, limit });
   }

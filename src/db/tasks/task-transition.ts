@@ -93,6 +93,8 @@ export function transitionTaskSql({
       failure = coalesce(:failure::jsonb, failure),
       upstream_task_id = coalesce(:upstreamTaskId, upstream_task_id),
       upstream_trace_id = coalesce(:upstreamTraceId, upstream_trace_id),
+      -- An unconfirmed task is read first after the time that a running one has after its submission.
+      checked_at = CASE :status::task_status WHEN 'UNCONFIRMED' THEN now() WHEN 'QUEUED' THEN NULL ELSE checked_at END,
       submitted_at = CASE WHEN :isSubmitted THEN coalesce(submitted_at, now()) ELSE submitted_at END,
       finished_at = CASE WHEN :isFinal THEN now() ELSE finished_at END,
       delivered_count = delivered_count + :imageCount,

@@ -87,7 +87,8 @@ export class Results {
       event: { type: 'TASK_SUBMITTED', actor, data: { upstreamTaskId, attempt } },
     });
     // A callback overtook the response.
-    if (!updated) await this.deps.tasks.setUpstreamTaskId(taskId, upstreamTaskId, upstreamTraceId);
+    if (!updated)
+      await this.deps.tasks.setUpstreamTaskId(taskId, { upstreamTaskId, upstreamTraceId, isAccepted: true });
   }
 
   /**
@@ -106,7 +107,10 @@ export class Results {
     const { outcome, failure } = error;
     const { code, message, upstreamTraceId } = failure;
     this.deps.log.warn({ taskId, attempt, outcome, code }, error.message);
-    if (outcome === 'unknown') return this.markUnconfirmed(task, error.message);
+    if (outcome === 'unknown') {
+      const { upstreamTaskId } = error;
+      return this.markUnconfirmed(task, error.message, { upstreamTaskId, upstreamTraceId });
+    }
 
     const rejected = { type: 'SUBMIT_REJECTED', actor, data: { attempt, code, message } } as const;
     const isUncounted = waitMs !== undefined;
@@ -130,12 +134,24 @@ export class Results {
     if (!failed) await this.deps.tasks.releaseUncertain(taskId, { ofAttempt: attempt });
   }
 
-  /** Records that a submission may have arrived, so that it is never sent again. Does nothing unless the task is SUBMITTING. */
-  async markUnconfirmed({ id, attempts: attempt }: SubmittedTask, message: string): Promise<void> {
+  /**
+   * Records that a submission may have arrived, so that it is never sent again, and the upstream's IDs if its reply named them, so
+   * that the result can be read. Changes no status unless the task is SUBMITTING.
+   */
+  async markUnconfirmed(
+    { id, attempts: attempt }: SubmittedTask,
+    message: string,
+    ids: Partial<Pick<Task, 'upstreamTaskId' | 'upstreamTraceId'>> = {},
+  ): Promise<void> {
     const actor = EVENT_ACTORS.submitter;
     const event = { type: 'SUBMIT_UNCONFIRMED', actor, data: { attempt, message } } as const;
-    await this.deps.tasks.transitionTo(id, 'UNCONFIRMED', { event, expectedAttempt: attempt });
-    this.deps.eventLog.requestSeal();
+    const { tasks, eventLog } = this.deps;
+    const { upstreamTaskId, upstreamTraceId = null } = ids;
+    const updated = await tasks.transitionTo(id, 'UNCONFIRMED', { ...ids, event, expectedAttempt: attempt });
+    // Another run has taken this one for dead, or the task has ended.
+    if (!updated && upstreamTaskId)
+      await tasks.setUpstreamTaskId(id, { upstreamTaskId, upstreamTraceId, isAccepted: false });
+    eventLog.requestSeal();
   }
 
   private async applySuccess(

@@ -1183,7 +1183,7 @@ export type TaskEventType =
   | 'LATE_RESULT_RECEIVED'
   /** An attempt to submit created nothing. The next attempt is made at `data.retryAt` at the earliest, if the deadline has not passed by then. */
   | 'SUBMIT_REJECTED'
-  /** An attempt to submit may or may not have reached the upstream. It is not repeated. */
+  /** An attempt to submit may or may not have reached the upstream. It is not repeated, unless it turns out to have made nothing. */
   | 'SUBMIT_UNCONFIRMED'
   /** The caller canceled the task. */
   | 'TASK_CANCELED'
@@ -1250,7 +1250,7 @@ export type TaskStatus =
   | 'SUBMITTING'
   /** Finished with at least one image, possibly fewer than requested. See `deliveredCount`. */
   | 'SUCCEEDED'
-  /** The request may or may not have reached the upstream. It is never sent again, so that nothing is paid for twice. A result that arrives still completes the task. */
+  /** The request may or may not have reached the upstream. It is not sent again, so that nothing is paid for twice, unless the upstream turns out to have made nothing. A result that arrives still completes the task. */
   | 'UNCONFIRMED';
 
 /** A signed link for uploading one image without an API key. Send the bytes with PUT, or one file as `multipart/form-data` with POST. Using the link again returns the same image. The response is `{"image": {"id", "url", "width", "height", "mimeType", "byteSize"}}`. */

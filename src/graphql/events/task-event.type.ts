@@ -20,7 +20,8 @@ export const TaskEventTypeEnum = createEnumType<EventType>(
     TASK_SUBMITTED: 'The upstream accepted the task.',
     SUBMIT_REJECTED:
       'An attempt to submit created nothing. The next attempt is made at `data.retryAt` at the earliest, if the deadline has not passed by then.',
-    SUBMIT_UNCONFIRMED: 'An attempt to submit may or may not have reached the upstream. It is not repeated.',
+    SUBMIT_UNCONFIRMED:
+      'An attempt to submit may or may not have reached the upstream. It is not repeated, unless it turns out to have made nothing.',
     TASK_SUCCEEDED: 'The result arrived. IMAGE_STORED or IMAGE_LOST follows for each image.',
     TASK_FAILED: 'The task finished without an image.',
     TASK_CANCELED: 'The caller canceled the task.',

@@ -19,7 +19,7 @@ export const TaskStatusEnum = createEnumType<TaskStatus>(
       'Waiting to be sent to the upstream. A task returns to this status if an attempt certainly created nothing and will be repeated.',
     SUBMITTING: 'Being sent to the upstream.',
     UNCONFIRMED:
-      'The request may or may not have reached the upstream. It is never sent again, so that nothing is paid for twice. A result that arrives still completes the task.',
+      'The request may or may not have reached the upstream. It is not sent again, so that nothing is paid for twice, unless the upstream turns out to have made nothing. A result that arrives still completes the task.',
     RUNNING: 'Accepted by the upstream, which is working on it.',
     SUCCEEDED: 'Finished with at least one image, possibly fewer than requested. See `deliveredCount`.',
     FAILED: 'Finished without an image. `error` says why.',

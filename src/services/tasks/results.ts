@@ -92,7 +92,8 @@ export class Results {
   }
 
   /**
-   * Decides what follows a failed submission: another attempt, the end of the task, or UNCONFIRMED when it may have arrived.
+   * Decides what follows a failed submission: another attempt, the end of the task, or UNCONFIRMED when it may have arrived. A task
+   * that another run has made UNCONFIRMED, because it took this one for dead, is treated in the same way as one that is SUBMITTING.
    * When nothing was made, no amount stays uncertain, whatever has become of the task. With `waitMs`, the failure is not about
    * the task, which waits for that time without losing an attempt, until its deadline. The last wait ends a second before that. If the upstream then refuses every submission, the task expires
    * in the queue, and says why.

@@ -1,7 +1,11 @@
-import { expect, test } from '@jest/globals';
+import { type ServerResponse } from 'node:http';
+import { expect, jest, test } from '@jest/globals';
 import { TestApp } from '../../support/app/test-app.js';
 import { reply } from '../../support/net/test-http-server.js';
+import { TcpProxy } from '../../support/net/tcp-proxy.js';
+import { createTestDatabase } from '../../support/setup/test-database.js';
 import { FakeUpstream } from '../../support/upstreams/fake-upstream.js';
+import { waitFor } from '../../support/wait-for.js';
 
 test('an unconfirmed task whose reply named its upstream ID is read, and gets its result', async () => {
   const upstream = await FakeUpstream.open();
@@ -31,3 +35,38 @@ test('an unconfirmed task whose reply named its upstream ID is read, and gets it
     await upstream.close();
   }
 }, 60_000);
+
+test('a refusal that reaches an instance without PostgreSQL after another has made the task UNCONFIRMED lets it be sent again', async () => {
+  // The queue writes its errors to the console.
+  jest.spyOn(console, 'trace').mockImplementation(() => undefined);
+  const upstream = await FakeUpstream.open();
+  const database = await createTestDatabase();
+  const { proxy, url } = await TcpProxy.inFrontOf(database.url);
+  const accept = upstream.onSubmit;
+  const held: ServerResponse[] = [];
+  upstream.onSubmit = (response) => held.push(response);
+  const { environment } = upstream;
+  const first = await TestApp.start({ databaseUrl: url, environment });
+  const { id } = await first.generate({ prompt: 'held', timeoutSeconds: 3_600 });
+  const [response] = await waitFor('the submission', () => held.length > 0 && held);
+  const { dataDir, apiKey } = first;
+  const second = await TestApp.start({ databaseUrl: database.url, dataDir, apiKey, environment });
+  try {
+    await proxy.cut();
+    const isUnconfirmed = async () => (await second.task(id)).status === 'UNCONFIRMED';
+    await waitFor('the takeover', isUnconfirmed, { timeoutMs: 30_000 });
+    upstream.onSubmit = accept;
+    const error = { code: 'too_many_requests', message: 'slow down' };
+    if (response) reply(429, { success: false, error })(response, undefined as never);
+    await proxy.restore();
+    const isRunning = async () => (await second.task(id)).status === 'RUNNING';
+    await waitFor('the next attempt', isRunning, { timeoutMs: 60_000 });
+    expect(upstream.submissions('held')).toHaveLength(2);
+  } finally {
+    await first.stop();
+    await second.stop();
+    await proxy.cut();
+    await database.drop();
+    await upstream.close();
+  }
+}, 150_000);

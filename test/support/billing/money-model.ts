@@ -41,8 +41,8 @@ export const moneyModel = {
   /** The upstream certainly made nothing in this attempt. */
   refuse(task: ModelTask, attempt: number, { canRetry }: { canRetry: boolean }): void {
     if (attempt !== task.attempts) return;
-    if (canRetry && task.status === 'SUBMITTING') task.status = 'QUEUED';
-    else if (task.status === 'SUBMITTING' || task.status === 'UNCONFIRMED') task.status = 'FAILED';
+    if (task.status === 'SUBMITTING' || task.status === 'UNCONFIRMED')
+      task.status = canRetry ? 'QUEUED' : 'FAILED';
     else if (isFinal(task.status)) task.uncertainCount = 0;
   },
 

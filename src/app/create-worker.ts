@@ -1,4 +1,4 @@
-import { UPSTREAM_JOB_FLAG } from '../core/primitives/jobs.js';
+import { INGEST_JOB_FLAG, UPSTREAM_JOB_FLAG } from '../core/primitives/jobs.js';
 import { InstanceRepository } from '../db/postgres/instance-repository.js';
 import { createJobHandlers } from '../jobs/handlers.js';
 import { Heartbeat } from '../queue/heartbeat.js';
@@ -22,8 +22,10 @@ const RECURRING_TIME_LIMITS_MS = {
   'queue-due-ingests': 10_000,
   'delete-unused-blobs': 180_000,
 };
-/** Jobs in addition to those that wait for the upstream. Most of them ingest images. */
-const OTHER_JOBS_CONCURRENCY = 8;
+/** Two images are decoded at a time, so more would only help while downloads are slow. */
+const MAX_INGEST_JOBS = 8;
+/** Every recurring job once, because each has one row, and one for the others, which end at once. */
+const OTHER_JOBS = 8;
 
 /** Creates the worker for queued and recurring jobs, without starting it. */
 export function createWorker(adapters: Adapters, services: Services, context: AppContext): Worker {
@@ -47,7 +49,11 @@ export function createWorker(adapters: Adapters, services: Services, context: Ap
     recurringTimeLimitsMs: RECURRING_TIME_LIMITS_MS,
     onFatal: tuning.onFatal,
     forbiddenFlags: () => (upstreamGate.isBlocked ? [UPSTREAM_JOB_FLAG] : []),
-    concurrency: config.flux.maxConcurrentRequests + OTHER_JOBS_CONCURRENCY,
+    maxRunningByFlag: {
+      [UPSTREAM_JOB_FLAG]: config.flux.maxConcurrentRequests,
+      [INGEST_JOB_FLAG]: MAX_INGEST_JOBS,
+    },
+    concurrency: config.flux.maxConcurrentRequests + MAX_INGEST_JOBS + OTHER_JOBS,
     log,
   });
 }

@@ -17,6 +17,12 @@ export class RequestFailed extends Error {
     super(`The request failed: ${reason}.`, options);
     this.name = 'RequestFailed';
   }
+
+  /** Whether the peer accepted the connection, or nothing, and did not answer completely in time. */
+  get hasTimedOut(): boolean {
+    const { name, code } = Object(this.cause) as { name?: string; code?: string };
+    return name === 'TimeoutError' || code === 'UND_ERR_CONNECT_TIMEOUT';
+  }
 }
 
 /** The `cause` of a RequestFailed whose response exceeded the caller's limit. The rest of it was not read. */

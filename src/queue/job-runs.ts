@@ -39,7 +39,7 @@ const FINAL_WRITE_WAIT_MS = 1_000;
  * the queue's exponential backoff, unless the error says that a retry cannot help.
  */
 export class JobRuns {
-  private readonly running = new Map<string, Promise<unknown>>();
+  private readonly running = new Map<string, { ended: Promise<unknown>; flags: readonly string[] }>();
   private readonly recurringRuns = new RecurringRuns();
 
   constructor(private readonly options: JobRunsOptions) {}
@@ -48,13 +48,17 @@ export class JobRuns {
     return this.running.size;
   }
 
+  countWithFlag(flag: string): number {
+    return [...this.running.values()].filter(({ flags }) => flags.includes(flag)).length;
+  }
+
   has(jobId: string): boolean {
     return this.running.has(jobId);
   }
 
   /** Resolves when the jobs that are running now have finished. */
   async currentFinished(): Promise<void> {
-    await Promise.allSettled(this.running.values());
+    await Promise.allSettled([...this.running.values()].map(({ ended }) => ended));
   }
 
   /** Resolves when no job runs here and the last result had time to be written. The queue itself may never report it. */
@@ -76,11 +80,11 @@ export class JobRuns {
     const intervalMs = recurringIntervalsMs[name];
     return async (payload, { job }) => {
       const context = { jobId: job.id, attempt: job.attempts, signal: NEVER_ABORTED };
-      const run = this.run(name, payload, context);
-      this.running.set(job.id, run);
+      const ended = this.run(name, payload, context);
+      this.running.set(job.id, { ended, flags: Object.keys(job.flags ?? {}) });
       let hasFailed = true;
       try {
-        hasFailed = (await run).hasFailed;
+        hasFailed = (await ended).hasFailed;
       } finally {
         this.running.delete(job.id);
         if (intervalMs !== undefined)

@@ -7,10 +7,13 @@ import {
   type WorkerEvents,
 } from 'graphile-worker';
 import { type Logger } from 'pino';
+import { type FlagSlots } from './flag-slots.js';
 
-export interface QueueOptions extends Required<
-  Pick<RunnerOptions, 'pgPool' | 'taskList' | 'concurrency' | 'forbiddenFlags'>
-> {
+export interface QueueOptions extends Required<Pick<RunnerOptions, 'pgPool' | 'taskList' | 'concurrency'>> {
+  /** Jobs with one of these flags are skipped for now. */
+  forbiddenFlags: () => string[];
+  /** Bounds the jobs with a flag. */
+  flagSlots: FlagSlots;
   /** Called with the ID under which the queue locks jobs, before it fetches any. */
   onCreated: (queueId: string) => void;
   /** Called when a free slot has asked for a job and PostgreSQL has answered. */
@@ -27,13 +30,18 @@ const POLL_INTERVAL_MS = 500;
 
 /** Starts a queue of graphile-worker: slots that fetch jobs, run them, and record that they have finished. */
 export async function runQueue(options: QueueOptions): Promise<Runner> {
-  const { onCreated, onFetched, onGivingUp, log, ...runnerOptions } = options;
+  const { onCreated, onFetched, onGivingUp, forbiddenFlags, flagSlots, log, ...runnerOptions } = options;
   const events = new EventEmitter() as WorkerEvents;
   events.on('pool:create', ({ workerPool }) => onCreated(workerPool.id));
   events.on('worker:getJob:empty', onFetched);
   events.on('job:start', onFetched);
+  // graphile-worker 0.17.3 emits the start of a fetch right after it has asked for the flags, and one of the others at its end.
+  events.on('worker:getJob:start', ({ worker }) => flagSlots.begin(worker));
+  for (const name of ['worker:getJob:empty', 'worker:getJob:error', 'job:start'] as const)
+    events.on(name, ({ worker }) => flagSlots.end(worker));
   const runner = await run({
     ...runnerOptions,
+    forbiddenFlags: () => flagSlots.forbid(forbiddenFlags()),
     events,
     logger: queueLogger(log),
     noHandleSignals: true,
@@ -41,7 +49,7 @@ export async function runQueue(options: QueueOptions): Promise<Runner> {
     preset: {
       // Only batched writes are retried when PostgreSQL is down. Otherwise the queue ends the process.
       worker: {
-        // Only a plan for the given flags uses darkroom_unblocked_jobs_idx, and a prepared statement gets a plan for any flags.
+        // Only a plan for the given flags uses the partial indexes, and a prepared statement gets a plan for any flags.
         preparedStatements: false,
         gracefulShutdownAbortTimeout: SHUTDOWN_GRACE_MS,
         completeJobBatchDelay: 0,

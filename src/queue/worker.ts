@@ -1,6 +1,7 @@
 import { makeWorkerUtils, type Runner, type RunnerOptions, type WorkerUtils } from 'graphile-worker';
 import { Progress } from '../core/primitives/progress.js';
 import { Watchdog } from '../core/primitives/watchdog.js';
+import { FlagSlots } from './flag-slots.js';
 import { type Heartbeat } from './heartbeat.js';
 import { JobRuns, type JobRunsOptions } from './job-runs.js';
 import { queueLogger, runQueue } from './run-queue.js';
@@ -12,6 +13,8 @@ export interface WorkerOptions extends JobRunsOptions {
   forbiddenFlags: () => string[];
   /** Jobs that this instance runs at the same time. */
   concurrency: number;
+  /** How many of them may have each of these flags. Default: any number. */
+  maxRunningByFlag?: Readonly<Record<string, number>>;
   /** Called when replacing a part does not help, although PostgreSQL responds. */
   onFatal?: (reason: string) => void;
 }
@@ -109,13 +112,14 @@ export class Worker {
   }
 
   private async startQueue(): Promise<void> {
-    const { pool, concurrency, heartbeat, forbiddenFlags, log } = this.options;
+    const { pool, concurrency, heartbeat, forbiddenFlags, maxRunningByFlag = {}, log } = this.options;
     this.queueStart.record();
     this.runner = await runQueue({
       pgPool: pool,
       taskList: this.runs.taskList(),
       concurrency,
       forbiddenFlags,
+      flagSlots: new FlagSlots(maxRunningByFlag, (flag) => this.runs.countWithFlag(flag)),
       onCreated: (queueId) => heartbeat.start((this.queueId = queueId)),
       onFetched: () => this.fetching.record(),
       onGivingUp: (error, runner) => {

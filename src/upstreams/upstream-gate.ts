@@ -9,6 +9,7 @@ import {
 } from 'cockatiel';
 import { type Logger } from 'pino';
 import { UpstreamPaused } from '../core/errors.js';
+import { ProbeDelay } from '../net/probe-delay.js';
 
 /** Whether the upstream could be reached, whatever it answered. `not-tried`: no request was made. */
 export type Reachability = 'reached' | 'unreachable' | 'not-tried';
@@ -34,7 +35,7 @@ export interface UpstreamGateState {
  * in PostgreSQL, and each claim of a task applies them. While they leave no room, one claim at a time asks for it.
  */
 export class UpstreamGate {
-  private readonly probeDelay = new ProbeDelay();
+  private readonly probeDelay = new ProbeDelay(PROBE_DELAY_MS);
   private readonly breaker: CircuitBreakerPolicy = circuitBreaker(
     // A probe that was not sent, or that threw, proves nothing, so the upstream is still considered down.
     handleWhenResult(
@@ -101,27 +102,5 @@ export class UpstreamGate {
     const { state } = this.breaker;
     const breaker = state === CircuitState.Open || state === CircuitState.HalfOpen ? names[state] : 'closed';
     return { breaker, inFlight: this.limit - this.slots.executionSlots, limit: this.limit };
-  }
-}
-
-/**
- * The delay before a probe, from each opening of the breaker. Cockatiel compares `duration` with the time by the clock of the
- * instance, which can jump. So this measures the time itself, and `duration` is all or nothing.
- */
-class ProbeDelay {
-  private startedAt = -Infinity;
-
-  /** Called when the breaker opens. */
-  next(): this {
-    this.startedAt = performance.now();
-    return this;
-  }
-
-  get isOver(): boolean {
-    return performance.now() - this.startedAt >= PROBE_DELAY_MS;
-  }
-
-  get duration(): number {
-    return this.isOver ? -Infinity : Infinity;
   }
 }

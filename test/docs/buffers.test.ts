@@ -1,9 +1,16 @@
 import { expect, test } from '@jest/globals';
 import { filesBelow, readText } from '../support/docs/markdown.js';
 
-const ROW = /^\| ([^|]+?) +\| (\d+) (kB|s|bodies|requests|connections) +\| `(\w+)` in `([^`]+)` +\|$/gm;
+const ROW = /^\| ([^|]+?) +\| (\d+) (kB|s|bodies|requests|connections|jobs) +\| `(\w+)` in `([^`]+)` +\|$/gm;
 /** What the constants count in, by the unit in the table. */
-const UNITS: Readonly<Record<string, number>> = { kB: 1024, s: 1000, bodies: 1, requests: 1, connections: 1 };
+const UNITS: Readonly<Record<string, number>> = {
+  kB: 1024,
+  s: 1000,
+  bodies: 1,
+  requests: 1,
+  connections: 1,
+  jobs: 1,
+};
 /** What buffers the body of a request, or a message, as a whole. */
 const BUFFERING = /express\.(json|raw|text|urlencoded)\(|maxPayload|\.bufferedAmount >/;
 /** Not part of an installation with a real upstream. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
-import { UPSTREAM_JOB_FLAG } from '../../src/core/primitives/jobs.js';
+import { INGEST_JOB_FLAG, UPSTREAM_JOB_FLAG } from '../../src/core/primitives/jobs.js';
 import { Database } from '../../src/db/postgres/database.js';
 import { InstanceRepository } from '../../src/db/postgres/instance-repository.js';
 import { Heartbeat } from '../../src/queue/heartbeat.js';
@@ -21,18 +21,23 @@ let sql: pg.Pool;
 beforeAll(async () => {
   database = await createTestDatabase();
   sql = new pg.Pool({ connectionString: database.url, max: 1 });
-  await sql.query(`SELECT enqueue_job('submit-task', '{}', 0, ARRAY[$1])`, [UPSTREAM_JOB_FLAG]);
-  await sql.query(
-    `INSERT INTO graphile_worker._private_jobs (task_id, payload, flags)
-     SELECT task_id, payload, flags FROM graphile_worker._private_jobs, generate_series(1, $1)`,
-    [QUEUED_COUNT],
-  );
-  await sql.query('VACUUM ANALYZE graphile_worker._private_jobs');
 }, 120_000);
 afterAll(async () => {
   await sql.end();
   await database.drop();
 });
+
+/** Queues as many jobs of each of these flags, with their names. */
+async function fillQueue(flags: readonly string[]): Promise<void> {
+  await sql.query('TRUNCATE graphile_worker._private_jobs');
+  for (const flag of flags) await sql.query(`SELECT enqueue_job($1, '{}', 0, ARRAY[$1])`, [flag]);
+  await sql.query(
+    `INSERT INTO graphile_worker._private_jobs (task_id, payload, flags)
+     SELECT task_id, payload, flags FROM graphile_worker._private_jobs, generate_series(1, $1::int)`,
+    [QUEUED_COUNT / flags.length],
+  );
+  await sql.query('VACUUM ANALYZE graphile_worker._private_jobs');
+}
 
 /** Rows that sequential scans and index scans of the jobs have read. */
 async function rowsRead(): Promise<number> {
@@ -43,40 +48,52 @@ async function rowsRead(): Promise<number> {
   return rows[0]?.count ?? 0;
 }
 
-test('a queue whose gate is shut finds other jobs without reading those that wait for the upstream', async () => {
-  const log = pino({ level: 'silent' });
-  const db = new Database({ url: database.url, maxConnections: 5, log });
-  const instances = new InstanceRepository(db);
-  let fetches = 0;
-  const runs: string[] = [];
-  const worker = new Worker({
-    heartbeat: new Heartbeat(instances, log),
-    instances,
-    pool: db.pool,
-    handlers: {
-      'submit-task': () => Promise.resolve(void runs.push('submit-task')),
-      'ingest-images': () => Promise.resolve(void runs.push('ingest-images')),
-    } as unknown as JobHandlers,
-    recurringIntervalsMs: {},
-    concurrency: 2,
-    forbiddenFlags: () => {
-      fetches += 1;
-      return [UPSTREAM_JOB_FLAG];
-    },
-    log,
-  });
-  const before = await rowsRead();
-  await worker.start();
-  try {
-    await waitFor('the fetches', () => fetches >= FETCH_COUNT, { timeoutMs: 60_000 });
-    await sql.query(`SELECT enqueue_job('ingest-images', '{}')`);
-    await waitFor('the other job', () => runs.length > 0);
-  } finally {
-    await worker.stop();
-    await db.close();
-  }
-  expect(runs).toEqual(['ingest-images']);
-  // A session reports what it has read when it ends, or after a second.
-  await waitFor('the statistics', async () => (await rowsRead()) > before);
-  expect(await rowsRead()).toBeLessThan(before + fetches * MAX_ROWS_PER_FETCH);
-}, 120_000);
+test.each([
+  ['its gate is shut', [UPSTREAM_JOB_FLAG]],
+  ['its slots for images are taken', [INGEST_JOB_FLAG]],
+  ['both', [UPSTREAM_JOB_FLAG, INGEST_JOB_FLAG]],
+])(
+  'a queue finds other jobs without reading those that wait: %s',
+  async (_name, flags) => {
+    await fillQueue(flags);
+    const log = pino({ level: 'silent' });
+    const db = new Database({ url: database.url, maxConnections: 5, log });
+    const instances = new InstanceRepository(db);
+    let fetches = 0;
+    const runs: string[] = [];
+    const handler = (name: string) => () => Promise.resolve(void runs.push(name));
+    const worker = new Worker({
+      heartbeat: new Heartbeat(instances, log),
+      instances,
+      pool: db.pool,
+      handlers: {
+        [UPSTREAM_JOB_FLAG]: handler('waits for the upstream'),
+        [INGEST_JOB_FLAG]: handler('waits for an image'),
+        'deliver-webhook': handler('other'),
+      } as unknown as JobHandlers,
+      recurringIntervalsMs: {},
+      concurrency: 2,
+      maxRunningByFlag: Object.fromEntries(flags.map((flag) => [flag, 0])),
+      forbiddenFlags: () => {
+        fetches += 1;
+        return [];
+      },
+      log,
+    });
+    const before = await rowsRead();
+    await worker.start();
+    try {
+      await waitFor('the fetches', () => fetches >= FETCH_COUNT, { timeoutMs: 60_000 });
+      await sql.query(`SELECT enqueue_job('deliver-webhook', '{}')`);
+      await waitFor('the other job', () => runs.length > 0);
+    } finally {
+      await worker.stop();
+      await db.close();
+    }
+    expect(runs).toEqual(['other']);
+    // A session reports what it has read when it ends, or after a second.
+    await waitFor('the statistics', async () => (await rowsRead()) > before);
+    expect(await rowsRead()).toBeLessThan(before + fetches * MAX_ROWS_PER_FETCH);
+  },
+  120_000,
+);

@@ -7,7 +7,7 @@ import { Database } from '../../src/db/postgres/database.js';
 import { InstanceRepository } from '../../src/db/postgres/instance-repository.js';
 import { Heartbeat } from '../../src/queue/heartbeat.js';
 import { type JobHandlers, type JobContext } from '../../src/queue/job-runs.js';
-import { Worker } from '../../src/queue/worker.js';
+import { Worker, type WorkerOptions } from '../../src/queue/worker.js';
 import { createTestDatabase, type TestDatabase } from '../support/setup/test-database.js';
 import { waitFor } from '../support/wait-for.js';
 
@@ -39,6 +39,7 @@ async function startWorker(
   work: (run: Run) => Promise<void> | void = () => undefined,
   recurring: Partial<Record<JobName, number>> = {},
   forbiddenFlags: () => string[] = () => [],
+  bounds: Pick<WorkerOptions, 'concurrency' | 'maxRunningByFlag'> = { concurrency: 4 },
 ) {
   const runs: Run[] = [];
   const createHandler = (name: JobName) => async (payload: { taskId?: string }, run: JobContext) => {
@@ -66,7 +67,7 @@ async function startWorker(
     pool: db.pool,
     handlers,
     recurringIntervalsMs: recurring,
-    concurrency: 4,
+    ...bounds,
     forbiddenFlags,
     log: silent,
   });
@@ -274,6 +275,48 @@ describe('a job with a flag', () => {
     expect(runs).toMatchObject([{ taskId: 'f' }]);
     forbidden = [];
     await waitFor('the job with the flag', () => runs.length === 2);
+  });
+});
+
+describe('jobs that hang', () => {
+  const bounds = { concurrency: 12, maxRunningByFlag: { ingest: 3, upstream: 5 } };
+  const addJobs = (name: JobName, flag: string, count: number) =>
+    sql.query(
+      `SELECT enqueue_job($1, json_build_object('taskId', $2::text), 0, ARRAY[$2]) FROM generate_series(1, $3)`,
+      [name, flag, count],
+    );
+
+  test('take no more slots than those of their flag, even if all slots fetch at once', async () => {
+    let finish = () => {};
+    const finished = new Promise<void>((resolve) => (finish = resolve));
+    const hang = ({ taskId }: Run) => (taskId === 'other' ? undefined : finished);
+    const { runs } = await startWorker(hang, {}, () => [], bounds);
+    const countOf = (taskId: string) => runs.filter((run) => run.taskId === taskId).length;
+    await addJobs('ingest-images', 'ingest', 30);
+    await addJobs('submit-task', 'upstream', 30);
+    await waitFor('the slots to fill', () => countOf('ingest') >= 3 && countOf('upstream') >= 5);
+    // Each slot that is left fetches again and again meanwhile.
+    for (let count = 1; count <= 20; count += 1) {
+      await addJob('deliver-webhook', 'other');
+      await waitFor('a job without a flag', () => countOf('other') === count);
+    }
+    expect([countOf('ingest'), countOf('upstream')]).toEqual([3, 5]);
+    finish();
+    await waitFor('all jobs', () => countOf('ingest') === 30 && countOf('upstream') === 30);
+  });
+
+  test('do not delay recurring jobs', async () => {
+    let finish = () => {};
+    const finished = new Promise<void>((resolve) => (finish = resolve));
+    const hang = ({ taskId }: Run) => (taskId === undefined ? undefined : finished);
+    const { runs, worker } = await startWorker(hang, { 'reconcile-tasks': 50 }, () => [], bounds);
+    await addJobs('ingest-images', 'ingest', 30);
+    await addJobs('submit-task', 'upstream', 30);
+    await waitFor('the slots to fill', () => runs.filter((run) => run.taskId !== undefined).length >= 8);
+    const before = runs.length;
+    await waitFor('ten more runs', () => runs.length >= before + 10);
+    expect(worker.stalledMs.recurringJobs).toBeLessThan(5_000);
+    finish();
   });
 });
 

@@ -81,10 +81,15 @@ CREATE TRIGGER audit_log_no_delete BEFORE DELETE ON audit_log
 -- The jobs that are running. Each heartbeat looks for those whose instance is gone, and must not read all queued jobs for it.
 CREATE INDEX darkroom_running_jobs_idx ON graphile_worker._private_jobs (locked_at) WHERE locked_at IS NOT NULL;
 
--- The jobs that may run while submissions are forbidden, in the order in which the queue fetches them. Without it, each fetch
--- would read all jobs that wait for the upstream. The condition is that of the queue's query with the flag 'upstream'.
+-- The jobs that may run while submissions are forbidden, while the slots for ingesting images are taken, and while both are, in
+-- the order in which the queue fetches them. Without them, each fetch would read all jobs that wait for the upstream or for an
+-- image. The conditions are those of the queue's query with these flags.
 CREATE INDEX darkroom_unblocked_jobs_idx ON graphile_worker._private_jobs (priority, run_at)
     WHERE is_available AND (flags ?| ARRAY['upstream']) IS NOT TRUE;
+CREATE INDEX darkroom_jobs_but_ingests_idx ON graphile_worker._private_jobs (priority, run_at)
+    WHERE is_available AND (flags ?| ARRAY['ingest']) IS NOT TRUE;
+CREATE INDEX darkroom_other_jobs_idx ON graphile_worker._private_jobs (priority, run_at)
+    WHERE is_available AND (flags ?| ARRAY['ingest', 'upstream']) IS NOT TRUE;
 
 -- The jobs that have failed often, which handle_failed_jobs reads. Usually there are none.
 CREATE INDEX darkroom_often_failed_jobs_idx ON graphile_worker._private_jobs (is_available, run_at) WHERE attempts >= 4;

@@ -17,6 +17,8 @@ export type JobName = keyof JobPayloads;
 
 /** Flag of the jobs that call the upstream. The queue skips them while the upstream is down. */
 export const UPSTREAM_JOB_FLAG = 'upstream';
+/** Flag of the jobs that download images, which may have to wait for the host of the image. */
+export const INGEST_JOB_FLAG = 'ingest';
 
 /** A job to add in the same commit as the rows that it is about. */
 export interface NewJob<Name extends JobName = JobName> {

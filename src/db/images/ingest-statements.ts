@@ -27,7 +27,7 @@ export const QUEUE_DUE_INGESTS = statement<{ limit: number }>(
     UPDATE images SET ingest_at = now() + interval '${INGEST_LEASE_MINUTES} minutes' FROM due WHERE images.id = due.id
     RETURNING images.id, task_id
   )
-  SELECT enqueue_job('ingest-images', json_build_object('taskId', task_id, 'imageIds', json_agg(id)))
+  SELECT enqueue_job('ingest-images', json_build_object('taskId', task_id, 'imageIds', json_agg(id)), job_flags := ARRAY['ingest'])
   FROM claimed GROUP BY task_id`,
 );
 export const POSTPONE_INGEST = statement<IngestPostponement & { id: string }, { isTooOld: boolean }>(

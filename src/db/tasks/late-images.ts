@@ -42,7 +42,7 @@ export const ADD_LATE_IMAGES = statement<ReturnType<typeof lateImagesParameters>
            jsonb_build_object('deliveredCount', (SELECT count(*) FROM image), 'imageIds', (SELECT jsonb_agg(id ORDER BY index) FROM image))
     FROM task WHERE EXISTS (SELECT FROM image)
   ), job AS (
-    SELECT enqueue_job('ingest-images', json_build_object('taskId', id)) FROM task
+    SELECT enqueue_job('ingest-images', json_build_object('taskId', id), job_flags := ARRAY['ingest']) FROM task
     WHERE EXISTS (SELECT FROM image)
   ), callback AS (
     INSERT INTO callbacks (id, received_at, workspace_id, task_id, attempt, verdict, body)

@@ -125,7 +125,7 @@ export function transitionTaskSql({
   ), job AS (
     SELECT enqueue_job(new.name, new.payload,
                        coalesce(ceil(extract(epoch FROM task.not_before - now()) * 1000)::bigint, 0),
-                       CASE WHEN new.name = 'submit-task' THEN ARRAY['upstream'] END)
+                       CASE new.name WHEN 'submit-task' THEN ARRAY['upstream'] WHEN 'ingest-images' THEN ARRAY['ingest'] END)
     FROM task, jsonb_to_recordset(:jobs::jsonb) AS new(name text, payload json)
   ), callback AS (
     -- EARLY: the callback arrived before the response to the submission was read.

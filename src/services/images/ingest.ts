@@ -16,6 +16,7 @@ import { inspectImage } from '../../storage/processing/inspect-image.js';
 import { originalKey } from '../../storage/image-store.js';
 import { UrlRefused } from '../../net/ssrf-guard.js';
 import { type DownloadedFile, FileWriteFailed } from '../../net/body.js';
+import { HOST_PROBE_DELAY_MS, HostBreakers, HostSilent } from '../../net/host-breakers.js';
 import { BodyTooLarge, RequestFailed } from '../../net/request-failed.js';
 import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
 import { type Dependencies } from '../dependencies.js';
@@ -39,6 +40,8 @@ export interface ImageIngestDependencies extends Pick<
   'blobs' | 'eventLog' | 'http' | 'images' | 'log' | 'store'
 > {
   maxBytes: number;
+  /** How long a download may take. Default: 30 s. */
+  downloadTimeoutMs?: number;
 }
 
 /**
@@ -49,6 +52,8 @@ export class ImageIngest {
   /** By image ID. The job and browsers that request the same image share the work. */
   private readonly ingestsInProgress = new SingleFlights<string, void>();
 
+  private readonly hosts = new HostBreakers();
+
   /** When the store failed last, by the monotonic clock. */
   private storeFailedAt = -Infinity;
 
@@ -57,7 +62,7 @@ export class ImageIngest {
   /**
    * Ingests the images of the task that are not stored yet, or those among them with these IDs. After a failure, an image
    * gets the time of its next attempt. After 8 failed downloads in a row it is marked as lost. While its source can be
-   * downloaded and the store fails, it is kept for 7 days.
+   * downloaded and the store fails, or its host is known not to respond, it is kept for 7 days.
    */
   async ingestTaskImages(taskId: string, imageIds?: readonly string[]): Promise<void> {
     await retryUntilDatabaseReturns(() => this.ingestPending(taskId, imageIds), this.deps.log);
@@ -102,6 +107,12 @@ export class ImageIngest {
       return;
     }
     const { storeFailures } = image;
+    if (error.cause instanceof HostSilent) {
+      // Nothing was requested, so it says nothing about this image.
+      const delayMs = HOST_PROBE_DELAY_MS * (1 + Math.random() / 4);
+      await this.postpone(image, { sourceFailures: image.sourceFailures, storeFailures, delayMs });
+      return;
+    }
     const sourceFailures = image.sourceFailures + 1;
     if (!error.retryable || sourceFailures >= MAX_SOURCE_FAILURES) await this.markLost(image, error.message);
     else
@@ -171,8 +182,10 @@ export class ImageIngest {
   }
 
   private async download(url: string, path: string): Promise<DownloadedFile> {
-    const limits = { maxBytes: this.deps.maxBytes, timeoutMs: DOWNLOAD_TIMEOUT_MS };
-    const response = await this.deps.http.download(url, path, limits).catch((error: unknown) => {
+    const { maxBytes, downloadTimeoutMs: timeoutMs = DOWNLOAD_TIMEOUT_MS } = this.deps;
+    const limits = { maxBytes, timeoutMs };
+    const download = () => this.deps.http.download(url, path, limits);
+    const response = await this.hosts.run(url, download).catch((error: unknown) => {
       if (error instanceof FileWriteFailed)
         throw new StoreUnavailable('a file cannot be written', { cause: error });
       const cause = error instanceof RequestFailed ? error.cause : null;
@@ -184,10 +197,14 @@ export class ImageIngest {
           retryable: false,
           cause: error,
         });
-      throw new ImageUnavailable("The upstream's image URL could not be read.", {
-        retryable: true,
-        cause: error,
-      });
+      const isSilent = error instanceof HostSilent;
+      throw new ImageUnavailable(
+        `The upstream's image ${isSilent ? 'host does not respond' : 'URL could not be read'}.`,
+        {
+          retryable: true,
+          cause: error,
+        },
+      );
     });
     // Some stores serve an empty file before the real one is visible.
     if (response.body?.byteSize === 0)

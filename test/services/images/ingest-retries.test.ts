@@ -15,6 +15,7 @@ import { ImageIngest } from '../../../src/services/images/ingest.js';
 import { DiskStore } from '../../../src/storage/disk-store.js';
 import { reply, type RequestHandler, TestHttpServer } from '../../support/net/test-http-server.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
+import { waitFor } from '../../support/wait-for.js';
 
 const log = pino({ level: 'silent' });
 const eventLog = { requestSeal: () => undefined } as EventLog;
@@ -58,7 +59,7 @@ afterAll(async () => {
 });
 
 /** An instance that has just started, so that it does not know of earlier failures of the store. */
-function startIngest(): ImageIngest {
+function startIngest(downloadTimeoutMs?: number): ImageIngest {
   const store = new DiskStore(folder);
   return new ImageIngest({
     images,
@@ -67,6 +68,7 @@ function startIngest(): ImageIngest {
     http,
     eventLog,
     maxBytes: 1_000_000,
+    downloadTimeoutMs,
     log,
   });
 }
@@ -227,6 +229,44 @@ test('while the store fails, images are not downloaded again and again', async (
   for (let attempt = 1; attempt <= 10; attempt += 1) await ingest.ingestTaskImages(taskId);
   expect(source.requests.length).toBe(before);
   await repairStore();
+});
+
+test('a host that does not answer three downloads is only probed, and no image is lost meanwhile', async () => {
+  answer = () => undefined;
+  const ingest = startIngest(300);
+  const triedTaskId = await insertTaskWithImage();
+  for (let attempt = 1; attempt <= 3; attempt += 1) await ingest.ingestTaskImages(triedTaskId);
+  expect(await readImage(triedTaskId)).toMatchObject({ sourceFailures: 3, lostAt: null });
+  const requestsBefore = source.requests.length;
+  const taskIds = await Promise.all(Array.from({ length: 20 }, () => insertTaskWithImage()));
+  for (const taskId of taskIds) await ingest.ingestTaskImages(taskId);
+  expect(source.requests.length).toBe(requestsBefore);
+  for (const taskId of taskIds) {
+    const { rows } = await db.pool.query<{ waits: boolean }>(
+      `SELECT ingest_at BETWEEN now() AND now() + interval '8 seconds' AS waits FROM images WHERE task_id = $1`,
+      [taskId],
+    );
+    expect(rows).toEqual([{ waits: true }]);
+    expect(await readImage(taskId)).toMatchObject({ sourceFailures: 0, lostAt: null });
+  }
+  // Other hosts are not affected: the same server by another name.
+  const elsewhere = await insertTaskWithImage();
+  await db.pool.query(
+    `UPDATE images SET upstream_url = replace(upstream_url, '127.0.0.1', 'localhost') WHERE task_id = $1`,
+    [elsewhere],
+  );
+  answer = null;
+  await ingest.ingestTaskImages(elsewhere);
+  expect((await readImage(elsewhere))?.storedAt).toEqual(expect.any(Date));
+
+  // One probe is answered, and then all of them are.
+  const [probed = '', ...others] = taskIds;
+  await waitFor('the probe', async () => {
+    await ingest.ingestTaskImages(probed);
+    return (await readImage(probed))?.storedAt;
+  });
+  await Promise.all(others.map((taskId) => ingest.ingestTaskImages(taskId)));
+  for (const taskId of others) expect((await readImage(taskId))?.storedAt).toEqual(expect.any(Date));
 });
 
 test('an image whose job was lost gets another one when its attempt is due, and only one', async () => {

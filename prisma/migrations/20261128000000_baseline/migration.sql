@@ -911,8 +911,12 @@ CREATE TABLE webhook_deliveries (
     CONSTRAINT webhook_deliveries_pkey PRIMARY KEY (id)
 );
 CREATE INDEX webhook_deliveries_task_id_seq_idx ON webhook_deliveries (task_id, seq);
--- Finds the due deliveries of one endpoint after the other, so that a slow endpoint does not delay the others.
-CREATE INDEX webhook_deliveries_due_idx ON webhook_deliveries (endpoint, next_attempt_at) WHERE status = 'PENDING';
+-- Finds the due deliveries of one endpoint after the other, so that a slow endpoint does not delay the others of its workspace.
+-- By hash, so that a claim can begin at any place of the ring of endpoints, and because an entry of an index must be short.
+CREATE INDEX webhook_deliveries_due_idx ON webhook_deliveries (workspace_id, hashtextextended(endpoint, 0), next_attempt_at)
+    WHERE status = 'PENDING';
+-- Finds the workspaces with pending deliveries, and the due ones of each. Those that are not due yet are not read.
+CREATE INDEX webhook_deliveries_due_by_time_idx ON webhook_deliveries (workspace_id, next_attempt_at) WHERE status = 'PENDING';
 -- Deleting old settled deliveries reads nothing else.
 CREATE INDEX webhook_deliveries_settled_idx ON webhook_deliveries (next_attempt_at) WHERE status <> 'PENDING';
 

@@ -3,64 +3,23 @@ import { type EventType, type NewTaskEvent } from '../../core/events/task-event.
 import { minIdAt } from '../../core/primitives/ids.js';
 import {
   type WebhookAttempt,
-  type WebhookDelivery,
   type WebhookDeliveryStatus,
   type WebhookDeliverySummary,
 } from '../../core/webhooks/webhook-delivery.js';
 import { insertAuditSql, auditParameter } from '../access/audit-repository.js';
 import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
-
-/**
- * Claims due deliveries: for each endpoint as many as it has capacity for, the oldest first. Endpoints that have accepted a
- * webhook before come first. While an attempt is in progress, `next_attempt_at` is the time when its process counts as dead.
- *
- * The recursive CTE visits endpoints by an index, one lookup each, so that a long backlog of one endpoint does not slow down
- * the others. The second delivery of a task waits until its first is delivered or abandoned. Only claimed rows are locked.
- * Joined rows are looked up one by one, because the planner cannot know how few they are and would read all of `tasks`.
- * Times are rounded to milliseconds, so a delivery that is due now can appear half a millisecond early.
- */
-const CLAIM = statement<{ capacities: string; limit: number; leaseMs: number }, ClaimedWebhookDelivery>(
-  'claim-webhook-deliveries',
-  `
-  WITH RECURSIVE endpoints AS (
-    (SELECT endpoint FROM webhook_deliveries WHERE status = 'PENDING' ORDER BY endpoint LIMIT 1)
-    UNION ALL
-    SELECT (SELECT next.endpoint FROM webhook_deliveries next
-            WHERE next.status = 'PENDING' AND next.endpoint > endpoints.endpoint ORDER BY next.endpoint LIMIT 1)
-    FROM endpoints WHERE endpoints.endpoint IS NOT NULL
-  ), capacity AS (
-    SELECT endpoints.endpoint, known.value IS NOT NULL AS known, least(coalesce(known.value::int, 1), :limit) AS attempts
-    FROM endpoints LEFT JOIN jsonb_each_text(:capacities::jsonb) known ON known.key = endpoints.endpoint
-  ), chosen AS (
-    SELECT candidate.id FROM capacity CROSS JOIN LATERAL (
-      SELECT id, next_attempt_at FROM webhook_deliveries delivery
-      WHERE endpoint = capacity.endpoint AND status = 'PENDING' AND next_attempt_at <= now() + interval '1 ms'
-        AND (kind = 'RESULT' OR NOT EXISTS (
-          SELECT FROM webhook_deliveries earlier
-          WHERE earlier.task_id = delivery.task_id AND earlier.seq < delivery.seq AND earlier.status = 'PENDING'))
-      ORDER BY next_attempt_at LIMIT capacity.attempts
-    ) candidate
-    ORDER BY capacity.known DESC, candidate.next_attempt_at LIMIT :limit
-  ), due AS (
-    SELECT id FROM webhook_deliveries
-    WHERE id = ANY (ARRAY(SELECT id FROM chosen)) AND status = 'PENDING' AND next_attempt_at <= now() + interval '1 ms'
-    FOR UPDATE SKIP LOCKED
-  )
-  UPDATE webhook_deliveries delivery
-  SET attempts = attempts + 1, next_attempt_at = now() + make_interval(secs => :leaseMs / 1000.0)
-  WHERE id = ANY (ARRAY(SELECT id FROM due))
-  RETURNING id, workspace_id AS "workspaceId", task_id AS "taskId", kind, endpoint, attempts AS "attemptNumber",
-            attempts - attempts_before_redelivery AS "attemptSinceRedelivery",
-            (SELECT webhook_url FROM tasks WHERE tasks.id = task_id) AS url,
-            (SELECT webhook_secret_version FROM workspaces WHERE workspaces.id = workspace_id) AS "secretVersion",
-            (SELECT coalesce(webhook_previous_secret_expires_at > now(), false) FROM workspaces
-             WHERE workspaces.id = workspace_id) AS "usesPreviousSecret"`,
-);
+import {
+  CLAIM_WEBHOOK_DELIVERIES,
+  type ClaimedWebhookDelivery,
+  claimParameters,
+  type WebhookClaim,
+} from './webhook-claims.js';
 
 /**
  * Records the result of one attempt. The delivery does not change if another attempt has ended it. A failure does not change
- * it either if another attempt has begun or a redelivery was requested meanwhile: that one decides what comes next.
+ * it either if another attempt has begun or a redelivery was requested meanwhile: that one decides what comes next. When the
+ * delivery has ended, the next one of its task, which CLAIM may have postponed, is due.
  */
 const RECORD_ATTEMPT = statement<
   Omit<WebhookAttempt, 'id' | 'nextAttemptAt'> & {
@@ -83,7 +42,11 @@ const RECORD_ATTEMPT = statement<
     WHERE id = :deliveryId AND status = 'PENDING'
       AND (:status = 'DELIVERED'
            OR attempts = :attemptNumber AND attempts - attempts_before_redelivery = :attemptSinceRedelivery)
-    RETURNING workspace_id, task_id, next_attempt_at
+    RETURNING workspace_id, task_id, seq, next_attempt_at
+  ), next AS (
+    UPDATE webhook_deliveries later SET next_attempt_at = now()
+    WHERE :status <> 'PENDING' AND later.task_id = (SELECT task_id FROM delivery) AND later.seq > (SELECT seq FROM delivery)
+      AND later.status = 'PENDING' AND later.attempts = later.attempts_before_redelivery
   ), attempt AS (
     INSERT INTO webhook_attempts (id, delivery_id, task_id, workspace_id, attempt_number, at, status_code, error_message,
                                   latency_ms, response_body, next_attempt_at)
@@ -164,13 +127,6 @@ const DELETE_SETTLED = statement<{ days: number; limit: number }, { id: string }
   RETURNING id`,
 );
 
-/** A delivery whose next attempt is ours, with the secret to sign it with. */
-export interface ClaimedWebhookDelivery extends WebhookDelivery {
-  secretVersion: number;
-  /** Whether to sign with the previous secret too. */
-  usesPreviousSecret: boolean;
-}
-
 /** The result of an attempt, and the event to write about it. */
 export interface WebhookAttemptResult {
   status: WebhookDeliveryStatus;
@@ -184,16 +140,9 @@ export interface WebhookAttemptResult {
 export class WebhookRepository {
   constructor(private readonly db: Database) {}
 
-  /**
-   * Claims up to `limit` due deliveries. `capacityByEndpoint` holds the number of further attempts that each endpoint allows.
-   * An endpoint that is not in it allows 1. A delivery whose attempt is not recorded within `leaseMs` is due again.
-   */
-  async claim(
-    capacityByEndpoint: Readonly<Record<string, number>>,
-    limit: number,
-    leaseMs: number,
-  ): Promise<ClaimedWebhookDelivery[]> {
-    return this.db.query(CLAIM, { capacities: JSON.stringify(capacityByEndpoint), limit, leaseMs });
+  /** Claims due deliveries, up to `limit`. A delivery whose attempt is not recorded within `leaseMs` is due again. */
+  async claim(claim: WebhookClaim): Promise<ClaimedWebhookDelivery[]> {
+    return this.db.query(CLAIM_WEBHOOK_DELIVERIES, claimParameters(claim));
   }
 
   /** Records the result of an attempt. Safe to repeat. */

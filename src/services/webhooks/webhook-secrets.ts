@@ -3,7 +3,7 @@ import { databaseNow } from '../../core/primitives/clock.js';
 import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller } from '../../core/access/caller.js';
 import { type WebhookSecretVersion } from '../../db/access/workspace-repository.js';
-import { type ClaimedWebhookDelivery } from '../../db/webhooks/webhook-repository.js';
+import { type ClaimedWebhookDelivery } from '../../db/webhooks/webhook-claims.js';
 import { throwIfAny, validateGracePeriod } from '../access/validate-api-key.js';
 import { type Dependencies } from '../dependencies.js';
 

@@ -7,7 +7,7 @@ import { InputRejected } from '../../core/errors.js';
 import { isId } from '../../core/primitives/ids.js';
 import { type WebhookAttempt, type WebhookDeliverySummary } from '../../core/webhooks/webhook-delivery.js';
 import { type Task } from '../../core/tasks/task.js';
-import { type ClaimedWebhookDelivery } from '../../db/webhooks/webhook-repository.js';
+import { type ClaimedWebhookDelivery } from '../../db/webhooks/webhook-claims.js';
 import { RequestFailed } from '../../net/request-failed.js';
 import { type SignedLinks } from '../access/signed-links.js';
 import { type AttemptResponse, attemptOutcomeOf, type RetryDelays } from './webhook-retries.js';
@@ -28,8 +28,8 @@ export const WEBHOOK_TIMEOUT_MS = 15_000;
  */
 const LEASE_MARGIN_MS = 5_000;
 /**
- * Open sockets and their bodies, a few kB each. A silent endpoint occupies one of them, so up to 511 silent endpoints delay
- * no other.
+ * Open sockets and their bodies, a few kB each. A silent endpoint occupies one of them. A workspace gets at most as many as are
+ * then left, so up to 255 silent endpoints delay no other of their workspace, and any number delays no other workspace.
  */
 const MAX_CONCURRENT_ATTEMPTS = 512;
 const MAX_STORED_RESPONSE_BYTES = 1_024;
@@ -146,7 +146,9 @@ export class WebhookSender {
     if (this.isStopping || capacity === 0) return;
     try {
       const leaseMs = this.deps.timeoutMs + LEASE_MARGIN_MS;
-      const claimed = await this.deps.background.webhooks.claim(this.endpoints.capacity, capacity, leaseMs);
+      const { capacities: endpoints, attemptsByWorkspace } = this.endpoints;
+      const claim = { endpoints, attemptsByWorkspace, limit: capacity, leaseMs };
+      const claimed = await this.deps.background.webhooks.claim(claim);
       for (const delivery of claimed) this.startAttempt(delivery);
       if (claimed.length > 0) this.wake();
     } catch (error) {
@@ -155,8 +157,8 @@ export class WebhookSender {
   }
 
   private startAttempt(delivery: ClaimedWebhookDelivery): void {
-    const { id: webhookId, taskId, endpoint } = delivery;
-    this.endpoints.attemptStarted(endpoint);
+    const { id: webhookId, taskId } = delivery;
+    this.endpoints.attemptStarted(delivery);
     const attempt = this.makeAttempt(delivery)
       .catch((error: unknown) => {
         this.deps.log.warn(
@@ -167,7 +169,7 @@ export class WebhookSender {
       })
       .then((hasResponse) => {
         this.attemptsInProgress.delete(delivery);
-        this.endpoints.attemptEnded(endpoint, hasResponse);
+        this.endpoints.attemptEnded(delivery, hasResponse);
         this.wake();
       });
     this.attemptsInProgress.set(delivery, attempt);

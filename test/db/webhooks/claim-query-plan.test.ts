@@ -10,13 +10,14 @@ import { addTasksWithDueWebhooks } from '../../support/webhooks/received-webhook
 const DUE_COUNT = 100_000;
 const ENDPOINT_COUNT = 1_000;
 
+const workspaceId = newId();
 let database: TestDatabase;
 let sql: pg.Client;
 beforeAll(async () => {
   database = await createTestDatabase();
   sql = new pg.Client({ connectionString: database.url });
   await sql.connect();
-  await sql.query("INSERT INTO workspaces (id, name) VALUES ($1, 'plans')", [newId()]);
+  await sql.query("INSERT INTO workspaces (id, name) VALUES ($1, 'plans')", [workspaceId]);
   const db = {
     rows: async <Row extends pg.QueryResultRow>(text: string, values: unknown[] = []) =>
       (await sql.query<Row>(text, values)).rows,
@@ -39,9 +40,18 @@ interface Plan {
 async function claimPlan(capacity: Record<string, number>, limit: number) {
   let claim = { text: '', parameterNames: [] as readonly string[] };
   const db = { query: (statement: Statement<object, object>) => Promise.resolve(((claim = statement), [])) };
-  await new WebhookRepository(db as unknown as Database).claim({}, 1, 1);
+  await new WebhookRepository(db as unknown as Database).claim({
+    endpoints: [],
+    attemptsByWorkspace: {},
+    limit: 1,
+    leaseMs: 1,
+  });
+  const endpoints = Object.entries(capacity).map((entry) => {
+    return { workspaceId, endpoint: entry[0], capacity: entry[1] };
+  });
   const parameters: Record<string, { type: string; sql: string }> = {
-    capacities: { type: 'jsonb', sql: `'${JSON.stringify(capacity)}'` },
+    endpoints: { type: 'jsonb', sql: `'${JSON.stringify(endpoints)}'` },
+    attemptsByWorkspace: { type: 'jsonb', sql: `'{}'` },
     limit: { type: 'int', sql: `${limit}` },
     leaseMs: { type: 'int', sql: '20000' },
   };
@@ -66,9 +76,24 @@ function* scans(plan: Plan): Generator<string> {
   for (const child of plan.Plans ?? []) yield* scans(child);
 }
 
+/** The plans of a claim with the statistics of an empty table, and with those of this one. */
+async function bothPlans(capacity: Record<string, number>, limit: number) {
+  await sql.query('VACUUM webhook_deliveries');
+  const before = await claimPlan(capacity, limit);
+  await sql.query('ANALYZE');
+  return [before, await claimPlan(capacity, limit)];
+}
+function expectFewPages(plans: Awaited<ReturnType<typeof bothPlans>>, maxPages: number): void {
+  for (const plan of plans) {
+    // A scan of `workspaces` is fine: it has few rows on one page.
+    expect(plan.scanned.filter((table) => table !== 'workspaces')).toEqual([]);
+    expect(plan.pages).toBeLessThan(maxPages);
+  }
+}
+
 const CASES: [what: string, endpoints: number, capacity: number, limit: number, maxPages: number][] = [
   // A few pages for each claimed row.
-  ['one endpoint with a capacity of eight', 1, 8, 512, 1_000],
+  ['one endpoint with a capacity of eight', 1, 8, 512, 5_000],
   // A few pages for each endpoint and for each row.
   ['a thousand endpoints and a limit of one', ENDPOINT_COUNT, 8, 1, 20_000],
 ];
@@ -78,17 +103,31 @@ test.each(CASES)(
     await sql.query("UPDATE webhook_deliveries SET endpoint = 'http://r' || (seq % $1) || '.example'", [
       endpoints,
     ]);
-    await sql.query('VACUUM webhook_deliveries');
     const names = Array.from({ length: endpoints }, (_, index) => [`http://r${index}.example`, capacity]);
-    const known = Object.fromEntries(names) as Record<string, number>;
-    const before = await claimPlan(known, limit);
-    await sql.query('ANALYZE');
-    const after = await claimPlan(known, limit);
-    for (const plan of [before, after]) {
-      // A scan of `workspaces` is fine: it has one row on one page.
-      expect(plan.scanned.filter((table) => table !== 'workspaces')).toEqual([]);
-      expect(plan.pages).toBeLessThan(maxPages);
-    }
+    expectFewPages(await bothPlans(Object.fromEntries(names) as Record<string, number>, limit), maxPages);
   },
   60_000,
 );
+
+test.each([
+  ['are due', 'now()'],
+  ['are not due', `now() + interval '1 hour'`],
+])(
+  'A claim among 100,000 deliveries that %s, each of another endpoint, reads only a few pages',
+  async (_what, time) => {
+    await sql.query(
+      `UPDATE webhook_deliveries SET endpoint = 'http://r.example:' || seq, next_attempt_at = ${time}`,
+    );
+    expectFewPages(await bothPlans({}, 512), 10_000);
+  },
+  60_000,
+);
+
+test('A claim among 100,000 results that wait for the first result of their task reads only a few pages', async () => {
+  await sql.query(
+    `UPDATE webhook_deliveries SET endpoint = 'http://r.example', next_attempt_at = now() + interval '1 hour'`,
+  );
+  await sql.query(`INSERT INTO webhook_deliveries (workspace_id, task_id, kind, endpoint)
+                   SELECT workspace_id, task_id, 'LATE_RESULT', endpoint FROM webhook_deliveries`);
+  expectFewPages(await bothPlans({ 'http://r.example': 8 }, 512), 5_000);
+}, 60_000);

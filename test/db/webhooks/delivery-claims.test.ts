@@ -4,10 +4,8 @@ import { pino } from 'pino';
 import { newAuditEntry } from '../../../src/core/access/audit-entry.js';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { Database } from '../../../src/db/postgres/database.js';
-import {
-  type ClaimedWebhookDelivery,
-  WebhookRepository,
-} from '../../../src/db/webhooks/webhook-repository.js';
+import { type ClaimedWebhookDelivery } from '../../../src/db/webhooks/webhook-claims.js';
+import { WebhookRepository } from '../../../src/db/webhooks/webhook-repository.js';
 import { attemptOutcomeOf } from '../../../src/services/webhooks/webhook-retries.js';
 import { callerWith } from '../../support/access/callers.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
@@ -17,6 +15,8 @@ const LEASE_MS = 20_000;
 const A = 'http://a.example';
 const B = 'http://b.example';
 
+const workspaceId = newId();
+const otherWorkspaceId = newId();
 let database: TestDatabase;
 let sql: pg.Pool;
 let dbs: Database[];
@@ -30,7 +30,11 @@ const db = {
 beforeAll(async () => {
   database = await createTestDatabase();
   sql = new pg.Pool({ connectionString: database.url });
-  await sql.query("INSERT INTO workspaces (id, name) VALUES ($1, 'claims')", [newId()]);
+  await sql.query(
+    `INSERT INTO workspaces (id, name, created_at)
+     VALUES ($1, 'claims', now() - interval '1 minute'), ($2, 'others', now())`,
+    [workspaceId, otherWorkspaceId],
+  );
   const log = pino({ level: 'silent' });
   dbs = [1, 2].map(() => new Database({ url: database.url, maxConnections: 5, log }));
   [webhooks, others] = dbs.map((one) => new WebhookRepository(one)) as [WebhookRepository, WebhookRepository];
@@ -44,8 +48,20 @@ beforeEach(async () => {
   await sql.query('TRUNCATE webhook_deliveries, webhook_attempts');
 });
 
+/** Claims with a capacity for endpoints of the first workspace. */
+async function claim(
+  capacity: Record<string, number>,
+  limit = 512,
+  by: { webhooks?: WebhookRepository; inProgress?: number } = {},
+): Promise<ClaimedWebhookDelivery[]> {
+  const endpoints = Object.entries(capacity).map((entry) => {
+    return { workspaceId, endpoint: entry[0], capacity: entry[1] };
+  });
+  const attemptsByWorkspace = { [workspaceId]: by.inProgress ?? 0 };
+  return (by.webhooks ?? webhooks).claim({ endpoints, attemptsByWorkspace, limit, leaseMs: LEASE_MS });
+}
 async function claimOne(): Promise<ClaimedWebhookDelivery> {
-  const [claimed] = await webhooks.claim({}, 1, LEASE_MS);
+  const [claimed] = await claim({}, 1);
   if (!claimed) throw new Error('Nothing is due.');
   return claimed;
 }
@@ -84,19 +100,19 @@ describe('claiming', () => {
     await addTasksWithDueWebhooks(db, `${A}/`, 20);
     await addTasksWithDueWebhooks(db, `${B}/`, 20);
     const counts = async (capacity: Record<string, number>, limit = 512) => {
-      const claimed = await webhooks.claim(capacity, limit, LEASE_MS);
+      const claimed = await claim(capacity, limit);
       return [A, B].map((endpoint) => claimed.filter((delivery) => delivery.endpoint === endpoint).length);
     };
     expect(await counts({})).toEqual([1, 1]);
     expect(await counts({ [A]: 8 })).toEqual([8, 1]);
     expect(await counts({ [A]: 0, [B]: 0 })).toEqual([0, 0]);
-    expect(await counts({ [A]: 8, [B]: 8 }, 5)).toEqual([5, 0]);
+    expect(await counts({ [A]: 8, [B]: 8 }, 9)).toEqual([5, 0]);
   });
 
   test('serves endpoints with a known capacity before older deliveries of other endpoints', async () => {
     await addTasksWithDueWebhooks(db, `${A}/`, 3);
     await addTasksWithDueWebhooks(db, `${B}/`, 3);
-    const [first] = await webhooks.claim({ [B]: 8 }, 1, LEASE_MS);
+    const [first] = await claim({ [B]: 8 }, 1);
     expect(first?.endpoint).toBe(B);
   });
 
@@ -104,7 +120,7 @@ describe('claiming', () => {
     const ids = await addTasksWithDueWebhooks(db, `${A}/`, 400);
     const claimedIds: string[] = [];
     while (claimedIds.length < ids.length) {
-      const both = [webhooks, others].map((one) => one.claim({ [A]: 8 }, 512, LEASE_MS));
+      const both = [webhooks, others].map((one) => claim({ [A]: 8 }, 512, { webhooks: one }));
       const claimed = (await Promise.all(both)).flat();
       expect(claimed.length).toBeGreaterThan(0);
       claimedIds.push(...claimed.map(({ taskId }) => taskId));
@@ -115,10 +131,102 @@ describe('claiming', () => {
   test('works for a delivery with more attempts than a 16-bit integer can hold', async () => {
     await addTasksWithDueWebhooks(db, `${A}/`, 2);
     await sql.query('UPDATE webhook_deliveries SET attempts = 32767, attempts_before_redelivery = 32767');
-    expect(await webhooks.claim({ [A]: 8 }, 8, LEASE_MS)).toMatchObject([
+    expect(await claim({ [A]: 8 }, 8)).toMatchObject([
       { attemptNumber: 32_768, attemptSinceRedelivery: 1 },
       { attemptNumber: 32_768, attemptSinceRedelivery: 1 },
     ]);
+  });
+});
+
+describe('a workspace with many deliveries', () => {
+  const giveToOther = async (ids: string[]) => {
+    await sql.query('UPDATE webhook_deliveries SET workspace_id = $1 WHERE task_id = ANY ($2)', [
+      otherWorkspaceId,
+      ids,
+    ]);
+  };
+
+  test('leaves half of the free attempts to others, which come before its further attempts', async () => {
+    await addTasksWithDueWebhooks(db, `${A}/`, 40);
+    await sql.query("UPDATE webhook_deliveries SET endpoint = 'http://a.example:' || seq");
+    expect(await claim({}, 16)).toHaveLength(8);
+    expect(await claim({}, 8, { inProgress: 8 })).toHaveLength(0);
+    const ids = await addTasksWithDueWebhooks(db, `${B}/`, 1);
+    await giveToOther(ids);
+    expect((await claim({}, 1, { inProgress: 1 })).map(({ endpoint }) => endpoint)).toEqual([B]);
+    await giveToOther(await addTasksWithDueWebhooks(db, `${B}/`, 1));
+    await makeDue();
+    const claimed = await claim({}, 9, { inProgress: 2 });
+    expect(claimed.map(({ endpoint }) => endpoint.startsWith(A)).sort()).toEqual([
+      ...[false],
+      ...[true, true, true, true],
+    ]);
+  });
+
+  test('does not use up the capacity that the same endpoint has for another workspace', async () => {
+    await addTasksWithDueWebhooks(db, `${A}/`, 40);
+    await giveToOther(await addTasksWithDueWebhooks(db, `${A}/`, 1));
+    const claimed = await claim({ [A]: 0 });
+    expect(claimed.map((delivery) => delivery.workspaceId)).toEqual([otherWorkspaceId]);
+  });
+
+  test('delivers to its other endpoints while one has a long backlog', async () => {
+    await addTasksWithDueWebhooks(db, `${A}/`, 1_000);
+    await sql.query("UPDATE webhook_deliveries SET next_attempt_at = now() - interval '1 minute'");
+    await addTasksWithDueWebhooks(db, `${B}/`, 1);
+    expect((await claim({ [A]: 0 })).map(({ endpoint }) => endpoint)).toEqual([B]);
+  });
+
+  test('delivers to an endpoint that has responded while thousands of others have not', async () => {
+    await addTasksWithDueWebhooks(db, `${A}/`, 2_000);
+    await sql.query(
+      "UPDATE webhook_deliveries SET endpoint = 'http://a.example:' || seq, next_attempt_at = now() - interval '1 minute'",
+    );
+    await addTasksWithDueWebhooks(db, `${B}/`, 1);
+    expect((await claim({ [B]: 8 }, 1)).map(({ endpoint }) => endpoint)).toEqual([B]);
+  });
+
+  test('delivers each of them, whatever the number of endpoints is', async () => {
+    await addTasksWithDueWebhooks(db, `${A}/`, 600);
+    await sql.query("UPDATE webhook_deliveries SET endpoint = 'http://a.example:' || (seq % 300)");
+    const claimedIds = new Set<string>();
+    // The leases keep what was claimed from being claimed again.
+    while (claimedIds.size < 600) {
+      const claimed = await claim({});
+      expect(claimed.length).toBeGreaterThan(0);
+      for (const { id } of claimed) claimedIds.add(id);
+    }
+  }, 30_000);
+});
+
+describe('the second delivery of a task', () => {
+  const addLateResult = async () => {
+    await sql.query(`INSERT INTO webhook_deliveries (workspace_id, task_id, kind, endpoint)
+                     SELECT workspace_id, task_id, 'LATE_RESULT', endpoint FROM webhook_deliveries`);
+  };
+
+  test('waits for the next attempt of the first, and is due as soon as the first is delivered', async () => {
+    await addTasksWithDueWebhooks(db, `${A}/`, 1);
+    await addLateResult();
+    const first = await claimOne();
+    expect(first.kind).toBe('RESULT');
+    expect(await claim({ [A]: 8 })).toEqual([]);
+    const [late] = await db.rows<{ waits: boolean }>(
+      `SELECT next_attempt_at > now() AS waits FROM webhook_deliveries WHERE kind = 'LATE_RESULT'`,
+    );
+    expect(late).toEqual({ waits: true });
+    await finish(first, 200);
+    expect(await claim({ [A]: 8 })).toMatchObject([{ kind: 'LATE_RESULT', attemptNumber: 1 }]);
+  });
+
+  test('does not become due when the first attempt of the first fails', async () => {
+    await addTasksWithDueWebhooks(db, `${A}/`, 1);
+    await addLateResult();
+    const first = await claimOne();
+    await finish(first, 500);
+    expect(await claim({ [A]: 8 })).toEqual([]);
+    await makeDue();
+    expect(await claim({ [A]: 8 })).toMatchObject([{ kind: 'RESULT', attemptNumber: 2 }]);
   });
 });
 

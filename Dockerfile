@@ -23,6 +23,8 @@ WORKDIR /app
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=4000 DATA_DIR=/data
 # glibc keeps one memory arena per decoding thread. With two arenas, 200 images leave 330 MB resident instead of 510 MB.
 ENV MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=1048576
+# MIN_THREADS in src/config/thread-pool.ts. With less, the service would start itself once more.
+ENV UV_THREADPOOL_SIZE=16
 RUN mkdir /data && chown node:node /data
 COPY --from=dependencies /app/node_modules node_modules
 COPY package.json ./

@@ -33,7 +33,7 @@ const startedAt = Date.now();
 
 const dataDir = await mkdtemp(join(tmpdir(), 'darkroom-demo-'));
 const service = spawn(process.execPath, [MAIN_FILE], {
-  env: { PATH: process.env.PATH, PORT: '0', DATA_DIR: dataDir, LOG_LEVEL: 'warn' },
+  env: { PATH: process.env.PATH, PORT: '0', DATA_DIR: dataDir, LOG_LEVEL: 'warn', UV_THREADPOOL_SIZE: '16' },
   // Over the channel, it is asked to stop. A signal would kill it on Windows, and its PostgreSQL would keep running.
   stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   windowsHide: true,

@@ -1,14 +1,17 @@
 import { pino } from 'pino';
-import { startApp } from './app/app.js';
+import { runAgain } from './app/run-again.js';
 import { ShutdownRequest } from './app/shutdown-request.js';
 import { startupMessage } from './app/startup-message.js';
 import { readConfig } from './config/config.js';
+import { environmentWithThreads } from './config/thread-pool.js';
 import { AppError } from './core/errors.js';
 
 /** A shutdown takes at most 15 s. A process that is still running then is faulty and is terminated. */
 const FORCED_EXIT_MS = 15_000;
 
 async function main(): Promise<void> {
+  const environment = environmentWithThreads(process.env);
+  if (environment) process.exit(await runAgain(environment));
   const config = readConfig(process.env);
   const log = pino({ level: config.logLevel });
   // Before the start, which would otherwise leave an embedded PostgreSQL behind when it is interrupted.
@@ -21,6 +24,8 @@ async function main(): Promise<void> {
     log.fatal({ reason }, 'this instance cannot continue');
     shutdown.request(1);
   };
+  // Only here, because a process that runs the program again needs little memory.
+  const { startApp } = await import('./app/app.js');
   const app = await startApp(config, log, { onFatal });
   console.log(startupMessage({ ...app, config }));
 

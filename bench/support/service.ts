@@ -41,6 +41,7 @@ export async function startService(options: ServiceOptions, release: RegisterRel
       // As `npm start` and the container image set them.
       MALLOC_ARENA_MAX: '2',
       MALLOC_MMAP_THRESHOLD_: '1048576',
+      UV_THREADPOOL_SIZE: '16',
       ...options.environment,
     },
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -8,7 +8,10 @@ import { ROOT } from './project.mjs';
 
 const SERVICE = 'src/main.js';
 /** For glibc (docs/OPERATIONS.md, "Memory"), which reads them at the start of a process. Others ignore them. */
-const SERVICE_ENVIRONMENT = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '1048576', ...process.env };
+const MEMORY = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '1048576' };
+/** `MIN_THREADS` in src/config/thread-pool.ts. With less, the service would start itself once more. */
+const THREADS = { UV_THREADPOOL_SIZE: '16' };
+const SERVICE_ENVIRONMENT = { ...MEMORY, ...THREADS, ...process.env };
 
 const [program = '', ...args] = process.argv.slice(2);
 const build = await runNode([join(ROOT, 'scripts', 'npm', 'build.mjs'), '--quiet-if-unchanged']);

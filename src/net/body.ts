@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { open, rm, type FileHandle } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { type Dispatcher } from 'undici';
 import { BodyTooLarge } from './request-failed.js';
@@ -11,6 +10,17 @@ export interface DownloadedFile {
   byteSize: number;
   /** 32 bytes. */
   sha256: Buffer;
+}
+
+/** Where a download is written. Both may fail with an error of any kind. */
+export interface NewFiles {
+  /** Rejects when the file exists. */
+  create(path: string): Promise<NewFile>;
+  remove(path: string): Promise<void>;
+}
+interface NewFile {
+  append(chunk: Buffer): Promise<void>;
+  close(): Promise<void>;
 }
 
 /** A download failed because of the local disk, not the peer. `cause` is the error of the file system. */
@@ -45,17 +55,17 @@ export async function readPrefix({ body }: BodySource, maxBytes: number): Promis
 export async function writeBodyToFile(
   { headers, body }: BodySource,
   path: string,
-  maxBytes: number,
+  { maxBytes, files }: { maxBytes: number; files: NewFiles },
 ): Promise<DownloadedFile> {
   // Destroying an unread body emits an error event, which would end the process without a listener.
   body.on('error', () => undefined);
   try {
     if (Number(headers['content-length']) > maxBytes) throw new BodyTooLarge(maxBytes);
-    const handle = await translateDiskErrors(open(path, 'wx'));
+    const handle = await translateDiskErrors(files.create(path));
     try {
       return await copyToFile(readChunks(body, maxBytes), handle);
     } catch (error) {
-      await rm(path, { force: true });
+      await files.remove(path);
       throw error;
     }
   } finally {
@@ -63,14 +73,14 @@ export async function writeBodyToFile(
   }
 }
 
-async function copyToFile(chunks: AsyncIterable<Buffer>, handle: FileHandle): Promise<DownloadedFile> {
+async function copyToFile(chunks: AsyncIterable<Buffer>, handle: NewFile): Promise<DownloadedFile> {
   const hash = createHash('sha256');
   let byteSize = 0;
   try {
     for await (const chunk of chunks) {
       byteSize += chunk.length;
       hash.update(chunk);
-      await translateDiskErrors(handle.appendFile(chunk));
+      await translateDiskErrors(handle.append(chunk));
     }
   } finally {
     await translateDiskErrors(handle.close());

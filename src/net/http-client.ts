@@ -1,6 +1,13 @@
 import { Agent, buildConnector, Client, request, type Dispatcher } from 'undici';
 import { beforeSend } from './send-tracking.js';
-import { type DownloadedFile, FileWriteFailed, readBody, readPrefix, writeBodyToFile } from './body.js';
+import {
+  type DownloadedFile,
+  FileWriteFailed,
+  type NewFiles,
+  readBody,
+  readPrefix,
+  writeBodyToFile,
+} from './body.js';
 import { type OutgoingProxy } from './outgoing-proxy.js';
 import { type SsrfGuard, parseHttpUrl } from './ssrf-guard.js';
 import { failureReason, RequestFailed, type SentStatus } from './request-failed.js';
@@ -102,10 +109,10 @@ export class HttpClient {
   async download(
     url: string,
     path: string,
-    { maxBytes, timeoutMs }: { maxBytes: number; timeoutMs: number },
+    { timeoutMs, ...limits }: { maxBytes: number; timeoutMs: number; files: NewFiles },
   ): Promise<HttpResponse<DownloadedFile | null>> {
     const read = async (received: Dispatcher.ResponseData) => {
-      if (received.statusCode === 200) return writeBodyToFile(received, path, maxBytes);
+      if (received.statusCode === 200) return writeBodyToFile(received, path, limits);
       // Reads a short body, so that the connection can be reused, and cuts off a long one.
       await received.body.dump();
       return null;

@@ -3,10 +3,13 @@ import { copyFile, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promis
 import { dirname, join } from 'node:path';
 import { type Readable } from 'node:stream';
 import {
+  closeOnDisk,
   DISK_TIMEOUT_MS,
   errorCode,
   IncomingFiles,
   nullIfNotFound,
+  openOnDisk,
+  translateDiskError,
   translateDiskErrors,
   withDiskTimeout,
 } from './incoming-files.js';
@@ -20,6 +23,7 @@ import {
   toStoreKey,
 } from './image-store.js';
 import { syncDirectory, syncFile } from './sync-to-disk.js';
+import { FileStream } from './write-stream.js';
 
 /** Files are spread over 256 folders by the first two digits of their keys, because listing a very large folder is slow. */
 const SHARD_FOLDER = /^[0-9a-f]{2}$/;
@@ -54,7 +58,7 @@ export class DiskStore implements ImageStore {
   async put(key: StoreKey, path: string): Promise<void> {
     const target = this.pathFor(key);
     if ((await this.size(key)) === null) {
-      await withDiskTimeout(syncFile(path), this.timeoutMs);
+      await withDiskTimeout(() => syncFile(path), this.timeoutMs);
       await this.limited(async () => {
         await mkdir(dirname(target), { recursive: true });
         await this.move(path, target);
@@ -69,20 +73,17 @@ export class DiskStore implements ImageStore {
 
   async open(key: StoreKey, range?: ByteRange): Promise<Readable> {
     const path = this.pathFor(key);
-    const opening = open(path, 'r').catch(nullIfNotFound);
-    const file = await this.limited(() => opening).catch((error: unknown) => {
-      void opening.then((openedLate) => openedLate?.close()).catch(() => undefined);
-      throw error;
-    });
+    const opening = openOnDisk(() => open(path, 'r').catch(nullIfNotFound), this.timeoutMs);
+    const file = await translateDiskError(opening);
     if (!file) throw new NotStored(key);
     try {
       const stats = await this.limited(() => file.stat());
       if (!stats.isFile()) throw new NotStored(key);
       if (range && (range.start > range.end || range.start >= stats.size))
         throw new RangeError('The range starts past the last byte.');
-      return file.createReadStream(range);
+      return new FileStream(file, range);
     } catch (error) {
-      await file.close();
+      void closeOnDisk(file).catch(() => undefined);
       throw error;
     }
   }
@@ -124,7 +125,7 @@ export class DiskStore implements ImageStore {
     } catch (error) {
       if (errorCode(error) !== 'EXDEV') throw error;
       // Copy into the folder of temporary files, where a crash leaves a file that will be cleaned up.
-      const copy = await this.incoming.createPath();
+      const copy = await this.incoming.createPathWithin();
       try {
         await copyFile(path, copy, constants.COPYFILE_EXCL);
         await syncFile(copy);
@@ -144,5 +145,13 @@ export class DiskStore implements ImageStore {
 async function* listNames(folder: string): AsyncGenerator<string, void, undefined> {
   const directory = await translateDiskErrors(() => opendir(folder).catch(nullIfNotFound));
   if (!directory) return;
-  for await (const entry of directory) yield entry.name;
+  try {
+    for (;;) {
+      const entry = await translateDiskErrors(() => directory.read());
+      if (!entry) return;
+      yield entry.name;
+    }
+  } finally {
+    void translateDiskErrors(() => directory.close()).catch(() => undefined);
+  }
 }

@@ -1,13 +1,17 @@
-import { mkdir, opendir, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, opendir, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StoreUnavailable } from '../core/errors.js';
 import { TIMED_OUT, withTimeout } from '../core/primitives/async.js';
 import { newId } from '../core/primitives/ids.js';
+import { DiskOperations, DiskStalled } from './disk-operations.js';
 
 /** Far longer than a disk takes for one operation. A network disk that is gone never answers, and nothing can interrupt that. */
 export const DISK_TIMEOUT_MS = 30_000;
+const NO_RESPONSE = 'the disk did not respond in time';
 /** `assertWritable` takes at most this long. */
 const CHECK_TIMEOUT_MS = 5_000;
+/** Removing a file takes milliseconds. */
+const REMOVAL_WAIT_MS = 5_000;
 /** The folder can have thousands of files. */
 const CLEAN_UP_TIMEOUT_MS = 300_000;
 /** With less, one or two images would fill the disk and stop a database on the same disk. */
@@ -15,20 +19,49 @@ const MIN_FREE_BYTES = 100 * 1024 * 1024;
 /** Far longer than writing any file takes, so older ones were left by a process that has died. */
 const STALE_AFTER_MS = 3_600_000;
 
+/**
+ * The disk of image files: those of a store, and those on their way into it. One for the process, because the threads that a disk can
+ * keep are those of the process.
+ */
+const imageDisk = new DiskOperations();
+
 /** A folder of temporary files on their way into a store. Instances may share it. */
 export class IncomingFiles {
   constructor(private readonly directory: string) {}
 
   /** The path of a new file. Creates the folder, and rejects with StoreUnavailable when it cannot. */
-  async createPath(): Promise<string> {
-    await translateDiskErrors(() => mkdir(this.directory, { recursive: true }));
+  createPath(): Promise<string> {
+    return translateDiskErrors(() => this.createPathWithin());
+  }
+
+  /** The same as a part of an operation of the disk, which must not wait for another one. Rejects with the disk's error. */
+  async createPathWithin(): Promise<string> {
+    await mkdir(this.directory, { recursive: true });
     return join(this.directory, newId());
+  }
+
+  /** Creates a file, to be written as one operation of the disk at a time. Rejects when it exists. */
+  async create(path: string) {
+    const file = await openOnDisk(() => open(path, 'wx'));
+    return {
+      append: (chunk: Buffer) => withDiskTimeout(() => file.appendFile(chunk)),
+      close: () => closeOnDisk(file),
+    };
+  }
+
+  /** Removes a file if it exists. Never rejects: what the disk does not remove now is removed later, or cleaned up. */
+  async remove(path: string): Promise<void> {
+    const removal = imageDisk.startEventually(() => rm(path, { force: true }));
+    await withTimeout(
+      removal.catch(() => undefined),
+      REMOVAL_WAIT_MS,
+    );
   }
 
   /** Rejects with StoreUnavailable when no file can be written, or when the disk has less than 100 MB of free space. */
   async check(): Promise<void> {
     const { bavail, bsize } = await translateDiskErrors(async () => {
-      const path = await this.createPath();
+      const path = await this.createPathWithin();
       // Only a write reveals that a disk has become read-only.
       await writeFile(path, 'write test').finally(() => rm(path, { force: true }));
       return statfs(this.directory);
@@ -41,7 +74,7 @@ export class IncomingFiles {
   async cleanUp(): Promise<number> {
     return translateDiskErrors(async () => {
       // Throws if the folder cannot be used.
-      await this.createPath();
+      await this.createPathWithin();
       return removeStaleFiles(this.directory, () => true);
     }, CLEAN_UP_TIMEOUT_MS);
   }
@@ -81,13 +114,47 @@ async function fileSystemTimeMs(directory: string): Promise<number> {
   }
 }
 
-/** Waits for the file system for at most `timeoutMs`, then throws StoreUnavailable. The operation itself cannot be interrupted. */
+/**
+ * Carries out an operation of the image files' disk and waits for it for at most `timeoutMs`, then throws StoreUnavailable. The
+ * operation itself cannot be interrupted. Throws StoreUnavailable at once while too many others hang.
+ */
 export async function withDiskTimeout<Result>(
-  work: Promise<Result>,
+  work: () => Promise<Result>,
   timeoutMs = DISK_TIMEOUT_MS,
 ): Promise<Result> {
-  const result = await withTimeout(work, timeoutMs);
-  if (result === TIMED_OUT) throw new StoreUnavailable('the disk did not respond in time');
+  return waitForDisk(imageDisk.start(work), timeoutMs);
+}
+
+/** Opens a file like `withDiskTimeout`. One that is opened too late is closed. */
+export async function openOnDisk<File extends FileHandle | null>(
+  open: () => Promise<File>,
+  timeoutMs = DISK_TIMEOUT_MS,
+): Promise<File> {
+  let isGivenUp = false;
+  const opening = async () => {
+    const file = await open();
+    if (isGivenUp) await file?.close();
+    return file;
+  };
+  try {
+    return await withDiskTimeout(opening, timeoutMs);
+  } catch (error) {
+    isGivenUp = true;
+    throw error;
+  }
+}
+
+/** Closes a file, however long it takes. Waits for it, and throws, like `withDiskTimeout`. */
+export async function closeOnDisk(file: FileHandle): Promise<void> {
+  const closing = imageDisk.startEventually(() => file.close());
+  await waitForDisk(closing, DISK_TIMEOUT_MS);
+}
+
+async function waitForDisk<Result>(operation: Promise<Result>, timeoutMs: number): Promise<Result> {
+  const result = await withTimeout(operation, timeoutMs).catch((error: unknown) => {
+    throw error instanceof DiskStalled ? new StoreUnavailable(NO_RESPONSE, { cause: error }) : error;
+  });
+  if (result === TIMED_OUT) throw new StoreUnavailable(NO_RESPONSE);
   return result;
 }
 
@@ -99,8 +166,13 @@ export async function translateDiskErrors<Result>(
   work: () => Promise<Result>,
   timeoutMs = DISK_TIMEOUT_MS,
 ): Promise<Result> {
+  return translateDiskError(withDiskTimeout(work, timeoutMs));
+}
+
+/** The same for an operation that has begun. */
+export async function translateDiskError<Result>(operation: Promise<Result>): Promise<Result> {
   try {
-    return await withDiskTimeout(work(), timeoutMs);
+    return await operation;
   } catch (cause) {
     if (cause instanceof StoreUnavailable) throw cause;
     throw new StoreUnavailable(`the disk reported ${errorCode(cause) ?? 'an unknown error'}`, { cause });

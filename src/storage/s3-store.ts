@@ -1,5 +1,4 @@
-import { createReadStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
 import { type Readable } from 'node:stream';
 import {
   ChecksumAlgorithm,
@@ -13,7 +12,8 @@ import {
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import { IncomingFiles } from './incoming-files.js';
+import { IncomingFiles, withDiskTimeout } from './incoming-files.js';
+import { FileStream } from './write-stream.js';
 import {
   callBucket,
   createS3Client,
@@ -74,14 +74,15 @@ export class S3Store implements ImageStore {
   async put(key: StoreKey, path: string): Promise<void> {
     const target = this.objectLocation(key);
     if ((await this.size(key)) !== null) return;
-    const { size } = await stat(path);
+    const { size } = await withDiskTimeout(() => stat(path));
     // Send buffers instead of streams: their length and hash are known in advance, as some services require.
     const timeoutMs = Math.min(MAX_PUT_TIMEOUT_MS, this.callTimeoutMs + size / MIN_BYTES_PER_MS);
     if (size <= PART_BYTES) {
-      const command = new PutObjectCommand({ ...target, Body: await readFile(path) });
+      const command = new PutObjectCommand({ ...target, Body: await withDiskTimeout(() => readFile(path)) });
       await callBucket(timeoutMs, (abortSignal) => this.client.send(command, { abortSignal }));
     } else {
-      const params = { ...target, Body: createReadStream(path, { highWaterMark: 1024 * 1024 }) };
+      const file = await withDiskTimeout(() => open(path, 'r'));
+      const params = { ...target, Body: new FileStream(file) };
       const upload = new Upload({ client: this.client, params, partSize: PART_BYTES, queueSize: 1 });
       await callBucket(timeoutMs, (abortSignal) => {
         abortSignal.addEventListener('abort', () => void upload.abort().catch(() => undefined));

@@ -46,7 +46,7 @@ export class Spool {
     const { maxFiles = Infinity, maxBytes = Infinity, timeoutMs } = options;
     this.directory = resolve(directory);
     this.limits = { maxFiles, maxBytes };
-    this.disk = options.disk ?? new DiskOperations(timeoutMs);
+    this.disk = options.disk ?? new DiskOperations({ timeoutMs });
   }
 
   /**

@@ -1,20 +1,61 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
-import { type Readable } from 'node:stream';
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { PayloadTooLarge } from '../core/errors.js';
-import { translateDiskErrors } from './incoming-files.js';
+import { type ByteRange } from './image-store.js';
+import { closeOnDisk, openOnDisk, translateDiskError, translateDiskErrors } from './incoming-files.js';
 
 /** Far longer than reading the largest image takes. */
 const READ_TIMEOUT_MS = 300_000;
+/** As Node.js reads files. */
+const CHUNK_BYTES = 64 * 1024;
+
+/**
+ * Reads a file, or a range of it, and closes it. Each read is an operation of the disk, so a stream whose reader is slow keeps no
+ * thread. The stream ends with StoreUnavailable when the disk fails or does not answer.
+ */
+export class FileStream extends Readable {
+  private position: number;
+
+  constructor(
+    private readonly file: FileHandle,
+    private readonly range: ByteRange = { start: 0, end: Infinity },
+  ) {
+    super({ highWaterMark: CHUNK_BYTES });
+    this.position = range.start;
+  }
+
+  override _read(): void {
+    this.readChunk().then(
+      (chunk) => this.push(chunk),
+      (error: unknown) => this.destroy(error as Error),
+    );
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    void closeOnDisk(this.file).catch(() => undefined);
+    callback(error);
+  }
+
+  private async readChunk(): Promise<Buffer | null> {
+    const length = Math.min(CHUNK_BYTES, this.range.end + 1 - this.position);
+    if (length <= 0) return null;
+    const { position } = this;
+    const read = { buffer: Buffer.allocUnsafe(length), length, position };
+    const { buffer, bytesRead } = await translateDiskErrors(() => this.file.read(read));
+    this.position += bytesRead;
+    return bytesRead === 0 ? null : buffer.subarray(0, bytesRead);
+  }
+}
 
 /**
  * Writes a stream to a file. Throws PayloadTooLarge above `maxBytes`, StoreUnavailable when the disk fails, and the error of
  * the stream when that fails. The caller must remove the file after a failure. The file is closed when this settles.
  */
 export async function writeStreamToFile(source: Readable, path: string, maxBytes = Infinity): Promise<void> {
-  const file = await translateDiskErrors(() => open(path, 'w')).catch((error: unknown) => {
+  const file = await translateDiskError(openOnDisk(() => open(path, 'w'))).catch((error: unknown) => {
     source.destroy();
     throw error;
   });
@@ -26,7 +67,7 @@ export async function writeStreamToFile(source: Readable, path: string, maxBytes
       await translateDiskErrors(() => file.appendFile(chunk));
     }
   } finally {
-    await translateDiskErrors(() => file.close());
+    await translateDiskError(closeOnDisk(file));
   }
 }
 

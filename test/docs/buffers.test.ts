@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { filesBelow, readText } from '../support/docs/markdown.js';
 
-const ROW = /^\| ([^|]+?) +\| (\d+) (kB|s|bodies|requests|connections|jobs) +\| `(\w+)` in `([^`]+)` +\|$/gm;
+const ROW =
+  /^\| ([^|]+?) +\| (\d+) (kB|s|bodies|requests|connections|jobs|operations|images) +\| `(\w+)` in `([^`]+)` +\|$/gm;
 /** What the constants count in, by the unit in the table. */
 const UNITS: Readonly<Record<string, number>> = {
   kB: 1024,
@@ -10,6 +11,8 @@ const UNITS: Readonly<Record<string, number>> = {
   requests: 1,
   connections: 1,
   jobs: 1,
+  operations: 1,
+  images: 1,
 };
 /** What buffers the body of a request, or a message, as a whole. */
 const BUFFERING = /express\.(json|raw|text|urlencoded)\(|maxPayload|\.bufferedAmount >/;

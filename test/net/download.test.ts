@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildConnector } from 'undici';
 import { FileWriteFailed } from '../../src/net/body.js';
+import { IncomingFiles } from '../../src/storage/incoming-files.js';
 import { HttpClient } from '../../src/net/http-client.js';
 import { BodyTooLarge, RequestFailed } from '../../src/net/request-failed.js';
 import {
@@ -39,7 +40,7 @@ afterEach(async () => {
 const path = () => join(folder, 'image');
 const files = () => readdir(folder);
 const download = (maxBytes = 1_000, to = path(), timeoutMs = 10_000) =>
-  client.download(`${server.url}/a`, to, { maxBytes, timeoutMs });
+  client.download(`${server.url}/a`, to, { maxBytes, timeoutMs, files: new IncomingFiles(folder) });
 /** Sends an endless response. `hasClosed` resolves when its connection was closed. */
 function endlessResponse(status = 200): { handler: RequestHandler; hasClosed: Promise<unknown> } {
   let onClosed: (value?: unknown) => void;

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { IncomingFiles } from '../../src/storage/incoming-files.js';
 import { HttpClient } from '../../src/net/http-client.js';
 import { OutgoingProxy, type OutgoingProxyOptions } from '../../src/net/outgoing-proxy.js';
 import { isExempt, isNoProxyEntry } from '../../src/net/proxy-rules.js';
@@ -56,7 +57,11 @@ function openGuardedClient(outgoing: OutgoingProxy, allowPrivateHosts: string[] 
 
 async function download(client: HttpClient, url: string): Promise<string> {
   const path = join(folder, 'image');
-  await client.download(url, path, { maxBytes: 1_000, timeoutMs: 20_000 });
+  await client.download(url, path, {
+    maxBytes: 1_000,
+    timeoutMs: 20_000,
+    files: new IncomingFiles(folder),
+  });
   return readFile(path, 'utf8');
 }
 

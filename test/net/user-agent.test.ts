@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { HeadBucketCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { pino } from 'pino';
+import { IncomingFiles } from '../../src/storage/incoming-files.js';
 import { HttpClient } from '../../src/net/http-client.js';
 import { OutgoingProxy } from '../../src/net/outgoing-proxy.js';
 import { SandboxHttpClient } from '../../src/sandbox/http/sandbox-http-client.js';
@@ -44,7 +45,7 @@ const clients: Record<string, () => Promise<number>> = {
     const http = new HttpClient();
     await http.postJson(`${server.url}/hook`, {}, { timeoutMs: 10_000 });
     await http.postJson(`${server.url}/hook`, {}, { timeoutMs: 10_000, freshConnection: true });
-    const limits = { maxBytes: 1_000, timeoutMs: 10_000 };
+    const limits = { maxBytes: 1_000, timeoutMs: 10_000, files: new IncomingFiles(folder) };
     await http.download(`${server.url}/moved`, join(folder, 'image'), limits);
     await http.destroy();
     const upstream = new AceDataClient({ baseUrl: server.url, token: 't', mode: 'callback', log });

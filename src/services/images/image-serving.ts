@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises';
 import { type Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { LRUCache } from 'lru-cache';
@@ -199,7 +198,10 @@ export class ImageServing {
       await createVariant(originalPath, variantPath, { width, format });
       await this.deps.store.put(key, variantPath);
     } finally {
-      await Promise.all([rm(originalPath, { force: true }), rm(variantPath, { force: true })]);
+      await Promise.all([
+        this.deps.store.incoming.remove(originalPath),
+        this.deps.store.incoming.remove(variantPath),
+      ]);
     }
   }
 

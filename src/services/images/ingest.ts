@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises';
 import { SingleFlights } from '../../core/primitives/async.js';
 import { crashIfArmed } from '../../core/primitives/crash-points.js';
 import { DatabaseUnavailable, ImageUnavailable, StoreUnavailable } from '../../core/errors.js';
@@ -177,13 +176,13 @@ export class ImageIngest {
       this.deps.eventLog.requestSeal();
       this.deps.log.debug({ imageId: image.id, byteSize }, 'image stored');
     } finally {
-      await rm(path, { force: true });
+      await this.deps.store.incoming.remove(path);
     }
   }
 
   private async download(url: string, path: string): Promise<DownloadedFile> {
     const { maxBytes, downloadTimeoutMs: timeoutMs = DOWNLOAD_TIMEOUT_MS } = this.deps;
-    const limits = { maxBytes, timeoutMs };
+    const limits = { maxBytes, timeoutMs, files: this.deps.store.incoming };
     const download = () => this.deps.http.download(url, path, limits);
     const response = await this.hosts.run(url, download).catch((error: unknown) => {
       if (error instanceof FileWriteFailed)

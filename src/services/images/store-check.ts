@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { type StoredImage } from '../../db/images/image-repository.js';
 import { NotStored, originalKey, type StoreKey } from '../../storage/image-store.js';
@@ -89,14 +88,18 @@ export class StoreCheck {
       if (upstreamUrl === null) continue;
       const path = await this.deps.store.incoming.createPath();
       try {
-        const limits = { maxBytes: this.deps.maxBytes, timeoutMs: DOWNLOAD_TIMEOUT_MS };
+        const limits = {
+          maxBytes: this.deps.maxBytes,
+          timeoutMs: DOWNLOAD_TIMEOUT_MS,
+          files: this.deps.store.incoming,
+        };
         const response = await this.deps.http.download(upstreamUrl, path, limits).catch(() => null);
         if (response?.body?.sha256.toString('hex') !== sha256) continue;
         if (fault === 'corrupt') await this.deps.store.remove([key]);
         await this.deps.store.put(key, path);
         return true;
       } finally {
-        await rm(path, { force: true });
+        await this.deps.store.incoming.remove(path);
       }
     }
     return false;

@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises';
 import { type Readable } from 'node:stream';
 import { databaseNow, databaseTimeMs } from '../../core/primitives/clock.js';
 import { type Caller } from '../../core/access/caller.js';
@@ -195,7 +194,10 @@ export class Uploads {
           })
         : error;
     } finally {
-      await Promise.all([rm(receivedPath, { force: true }), rm(normalizedPath, { force: true })]);
+      await Promise.all([
+        this.deps.store.incoming.remove(receivedPath),
+        this.deps.store.incoming.remove(normalizedPath),
+      ]);
     }
   }
 

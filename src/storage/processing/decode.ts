@@ -2,6 +2,7 @@ import { Semaphore } from 'async-mutex';
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import { ImageUnavailable, StoreUnavailable } from '../../core/errors.js';
 import { type ImageFormat } from '../../core/images/image.js';
+import { DiskOperations, DiskStalled } from '../disk-operations.js';
 import { measureFile } from '../write-stream.js';
 import { STRICT_FAIL_ON, type FailOn, isShownWhole } from './damage.js';
 import { estimateDecodingBytes, DECODING_MEMORY_BYTES } from './decoding-memory.js';
@@ -12,13 +13,16 @@ import { detectFileFormat, DECODABLE_FORMATS, type DecodableFormat } from './ima
 const MAX_PIXELS = 100_000_000;
 const MAX_CONCURRENT_DECODES = 2;
 const DECODE_TIMEOUT_SECONDS = 60;
+/** Longer than all attempts for one image. A decoder that takes longer waits for the disk. */
+const DECODER_TIMEOUT_MS = 240_000;
 const MAX_REASON_LENGTH = 200;
 
 // A cache would only waste memory, because no file is decoded twice. Every additional thread would need its own rows.
 sharp.cache(false);
 sharp.concurrency(1);
 
-const decodeSlots = new Semaphore(MAX_CONCURRENT_DECODES);
+/** An image is read while it is decoded, so a decoder can hang. */
+const decoders = new DiskOperations({ maxConcurrent: MAX_CONCURRENT_DECODES, timeoutMs: DECODER_TIMEOUT_MS });
 /** Counts megabytes, because a release takes the semaphore time in proportion to its free units. */
 const freeMegabytes = new Semaphore(Math.floor(DECODING_MEMORY_BYTES / 1e6));
 
@@ -50,7 +54,7 @@ export async function decode<T>(
 ): Promise<T> {
   const sourceFormat = await detectFileFormat(path);
   if (!sourceFormat) throw unreadableImage(`its format must be one of ${DECODABLE_FORMATS.join(', ')}`);
-  return decodeSlots.runExclusive(async () => {
+  const decoding = decoders.start(async () => {
     const metadata = await sharp(path, { limitInputPixels: false, failOn: 'none' })
       .metadata()
       .catch((error: unknown) => rethrowDecodeError(error, path, { format: sourceFormat }));
@@ -81,6 +85,10 @@ export async function decode<T>(
       },
       Math.ceil(bytes / 1e6),
     );
+  });
+  return decoders.limit(decoding).catch((error: unknown) => {
+    if (!(error instanceof DiskStalled)) throw error;
+    throw new StoreUnavailable('the disk did not respond in time', { cause: error });
   });
 }
 

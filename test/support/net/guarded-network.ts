@@ -8,6 +8,7 @@ import {
   type SsrfGuardOptions,
   type ResolveHost,
 } from '../../../src/net/ssrf-guard.js';
+import { IncomingFiles } from '../../../src/storage/incoming-files.js';
 import { HttpClient } from '../../../src/net/http-client.js';
 import { type RequestFailed } from '../../../src/net/request-failed.js';
 import { DNS_RECORDS } from './hostile-urls.js';
@@ -70,7 +71,7 @@ export class GuardedNetwork {
   async download(url: string, options?: SsrfGuardOptions): Promise<string> {
     const path = join(this.folder, 'image');
     try {
-      const limits = { maxBytes: 1_000, timeoutMs: 10_000 };
+      const limits = { maxBytes: 1_000, timeoutMs: 10_000, files: new IncomingFiles(this.folder) };
       await this.client(this.guard(options)).download(url, path, limits);
       return await readFile(path, 'utf8');
     } finally {

@@ -19,7 +19,9 @@ afterAll(() => machine.remove());
 test.each(Object.entries(scripts))('npm run %s is a command for every shell: %s', (_name, command) => {
   for (const part of command.split(' && ')) {
     // Nothing to quote, to expand or to redirect, no variable before a program, and no program of one system.
-    expect(part).toMatch(/^(node|npm run|prettier|eslint|tsc|depcruise|graphql-codegen)( [\w./:@=-]+)+$/);
+    expect(part).toMatch(
+      /^(node|npm run|npm ci|prettier|eslint|tsc|depcruise|graphql-codegen)( [\w./:@=-]+)+$/,
+    );
     expect(part).not.toMatch(/^\S+=|(^| )\//);
   }
 });

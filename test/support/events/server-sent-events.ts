@@ -54,6 +54,14 @@ async function* readEvents(response: Response): AsyncGenerator<ServerSentEvent, 
   }
 }
 
+/** The events of a whole stream. */
+export function parseEvents(text: string): ServerSentEvent[] {
+  return text
+    .split('\n\n')
+    .map(parseEvent)
+    .filter(({ data }) => data !== undefined);
+}
+
 function parseEvent(block: string): ServerSentEvent {
   const message: Record<string, string> = {};
   for (const line of block.split('\n')) {

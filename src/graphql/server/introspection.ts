@@ -14,7 +14,7 @@ import { LRUCache } from 'lru-cache';
 import { type PublicError, toPublicError } from '../../core/public-error.js';
 import { type Context } from './context.js';
 import { toFormattedError } from './format-error.js';
-import { LoopShare, WorkspaceLoopShares } from './loop-share.js';
+import { LoopShare, WorkspaceLoopShares } from '../limits/loop-share.js';
 
 /** Limit for all kept results together. The whole schema has 150 kB. */
 const MAX_KEPT_CHARACTERS = 2 * 1024 * 1024;

@@ -22,7 +22,7 @@ import {
   checkVariableLimits,
   type QueryLimits,
 } from '../limits/query-limits.js';
-import { WorkspaceLoopShares } from './loop-share.js';
+import { WorkspaceLoopShares } from '../limits/loop-share.js';
 
 /** Limit for all cached documents together. A token takes about half a kilobyte, and a frontend has tens of documents. */
 const MAX_CACHED_TOKENS = 100_000;

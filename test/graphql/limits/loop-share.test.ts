@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { buildSchema } from 'graphql';
 import { RateLimited } from '../../../src/core/errors.js';
-import { LoopShare } from '../../../src/graphql/server/loop-share.js';
+import { LoopShare } from '../../../src/graphql/limits/loop-share.js';
 import { OperationCache } from '../../../src/graphql/server/operation-cache.js';
 import { waitFor } from '../../support/wait-for.js';
 

@@ -1,7 +1,6 @@
 import { databaseNow } from '../../core/primitives/clock.js';
 import { type NewAuditEntry } from '../../core/access/audit-entry.js';
-import { minIdAt } from '../../core/primitives/ids.js';
-import { type Budget, type BudgetScope, utcMonth } from '../../core/billing/money.js';
+import { type Budget, utcMonth } from '../../core/billing/money.js';
 import { type TaskRequest } from '../../core/tasks/task.js';
 import { type Visibility } from '../../core/access/visibility.js';
 import { auditRow } from '../access/audit-repository.js';
@@ -9,13 +8,9 @@ import { BudgetScope as ScopeEnum, Prisma } from '../generated/client.js';
 import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
 import { BUDGET_SCOPES_SQL } from './budget-enforcement.js';
+import { type BudgetKey, countEarlierTasks } from './earlier-tasks.js';
 import { utcMonthSql } from './ledger-statements.js';
 import { waitForTaskWriters } from './writers-in-progress.js';
-
-/** Identifies a row of `budgets`. The `scopeId` of an API key is its lineage. */
-export interface BudgetKey extends Pick<Budget, 'scope' | 'scopeId'> {
-  workspaceId: string;
-}
 
 /** A budget and whether it has room for a request. */
 export interface BudgetCheck extends Budget {
@@ -33,44 +28,6 @@ interface PricedRequest extends Pick<
   keyLineageId: string;
   unitPrice: string | null;
 }
-
-interface CountedBatch {
-  /** ID of the last task of the batch. Null: the batch is empty. */
-  lastTaskId: string | null;
-  count: number;
-}
-
-/**
- * Counts a batch of the month's tasks that were created before the budget. It locks their rows first, as every movement of
- * money does, and then reads their amounts from the locked rows.
- */
-const COUNT_EARLIER_TASKS = statement<
-  BudgetKey & { bit: number; after: string; limit: number },
-  CountedBatch
->(
-  'count-earlier-tasks',
-  `
-  WITH found AS (
-    SELECT id FROM tasks
-    WHERE workspace_id = :workspaceId AND id > :after AND created_at >= ${utcMonthSql('now()')}::timestamp AT TIME ZONE 'UTC'
-      AND unit_price IS NOT NULL AND coalesce(budget_mask, 0) & :bit::int = 0
-      AND CASE :scope WHEN 'API_KEY' THEN key_lineage_id::text = :scopeId WHEN 'END_USER' THEN end_user_id = :scopeId ELSE true END
-    ORDER BY id LIMIT :limit FOR NO KEY UPDATE
-  ), task AS (
-    UPDATE tasks SET budget_mask = coalesce(budget_mask, 0) | :bit::int FROM found
-    WHERE tasks.id = found.id AND coalesce(budget_mask, 0) & :bit::int = 0
-    RETURNING tasks.*
-  ), counted AS (
-    INSERT INTO budget_counters AS counter (workspace_id, scope, scope_id, month, currency, reserved, spent, uncertain)
-    SELECT :workspaceId, :scope::text::budget_scope, :scopeId, ${utcMonthSql('now()')}, currency,
-           sum(CASE WHEN finished_at IS NULL THEN unit_price * requested_count ELSE 0 END), sum(spent), sum(uncertain)
-    FROM task GROUP BY currency ORDER BY currency
-    ON CONFLICT (workspace_id, scope, scope_id, month, currency) DO UPDATE SET
-      reserved = counter.reserved + excluded.reserved, spent = counter.spent + excluded.spent,
-      uncertain = counter.uncertain + excluded.uncertain
-  )
-  SELECT max(id::text) AS "lastTaskId", count(*)::int AS count FROM task`,
-);
 
 /** A budget with a limit and its counter, as text. */
 interface CountedBudget extends Pick<Budget, 'scope' | 'scopeId'> {
@@ -109,12 +66,6 @@ const CHECK_REQUEST = statement<
 
 /** In the order of the enum in PostgreSQL, which orders pages. */
 const ORDERED_SCOPES = Object.values(ScopeEnum);
-const SCOPE_BITS: Record<BudgetScope, number> = { WORKSPACE: 1, API_KEY: 2, END_USER: 4 };
-/** Rows that one statement locks. A callback for one of them waits for some milliseconds. */
-const COUNT_BATCH_SIZE = 500;
-/** An ID is made before the row, and PostgreSQL's clock may have been corrected in between. */
-const CLOCK_SKEW_MS = 3_600_000;
-
 /** Exact for sums of numeric(24, 8). */
 const Decimal = Prisma.Decimal.clone({ precision: 50 });
 
@@ -134,7 +85,7 @@ export class BudgetRepository {
     await this.db.prisma.budget.createMany({ data: key, skipDuplicates: true });
     // An insert in progress does not see the budget. Later ones count in it by themselves.
     await waitForTaskWriters(this.db);
-    while ((await this.countEarlierTasks(key)) > 0);
+    while ((await countEarlierTasks(this.db, key)) > 0);
     await this.change(audit, (prisma) => prisma.budget.updateMany({ where: key, data: limit }));
   }
 
@@ -215,18 +166,6 @@ export class BudgetRepository {
       const { count } = await write(prisma);
       if (count > 0 && audit) await prisma.auditEntry.create({ data: auditRow(audit) });
     });
-  }
-
-  private async countEarlierTasks(key: BudgetKey): Promise<number> {
-    const batch = { ...key, bit: SCOPE_BITS[key.scope], limit: COUNT_BATCH_SIZE };
-    let counted = 0;
-    let after: string | null = minIdAt(new Date(Date.parse(utcMonth(databaseNow())) - CLOCK_SKEW_MS));
-    while (after !== null) {
-      const [row]: CountedBatch[] = await this.db.query(COUNT_EARLIER_TASKS, { ...batch, after });
-      counted += row?.count ?? 0;
-      after = row?.lastTaskId ?? null;
-    }
-    return counted;
   }
 }
 

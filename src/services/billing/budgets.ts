@@ -4,7 +4,7 @@ import { type Caller } from '../../core/access/caller.js';
 import { BadRequest, InputRejected } from '../../core/errors.js';
 import { isId } from '../../core/primitives/ids.js';
 import { type Budget, BUDGET_SCOPES, type BudgetScope, isAmount } from '../../core/billing/money.js';
-import { type BudgetKey } from '../../db/billing/budget-repository.js';
+import { type BudgetKey } from '../../db/billing/earlier-tasks.js';
 import { requireScope } from '../access/access.js';
 import { isEndUserId, MAX_END_USER_ID_LENGTH } from '../access/end-user.js';
 import { byColumns, CURSOR_TEXT } from '../pagination/page-cursors.js';

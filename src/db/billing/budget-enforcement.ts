@@ -23,12 +23,16 @@ export const LOCK_BUDGETS_SQL = `request_budget AS MATERIALIZED (
     ORDER BY counter.scope FOR UPDATE OF counter
   )`;
 
-/** SQL that tells whether each limited budget has room. False while a counter is missing or the cost is unknown in its currency. */
+/**
+ * SQL that tells whether each limited budget has room. False while a counter is missing or the cost is unknown in its currency.
+ * A budget that does not limit yet needs its counter too, if the request has a price: inserting the counter with the task's
+ * reservation would lock it after the counters of later scopes, and another task could hold it and wait for those.
+ */
 export const HAS_BUDGET_ROOM_SQL = `NOT EXISTS (
-      SELECT FROM request_budget budget WHERE amount IS NOT NULL AND NOT EXISTS (
+      SELECT FROM request_budget budget WHERE (amount IS NOT NULL OR :unitPrice::numeric IS NOT NULL) AND NOT EXISTS (
         SELECT FROM room
-        WHERE room.scope = budget.scope AND budget.currency = :currency::text
-          AND room.remaining >= :unitPrice::numeric * :requestedCount::smallint))`;
+        WHERE room.scope = budget.scope AND (amount IS NULL OR budget.currency = :currency::text
+          AND room.remaining >= :unitPrice::numeric * :requestedCount::smallint)))`;
 
 /** SQL of the bit mask of the budgets that a request counts in: 1 workspace, 2 API key, 4 end user. */
 export const BUDGET_MASK_SQL = `(

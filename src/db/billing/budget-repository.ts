@@ -36,7 +36,10 @@ interface CountedBudget extends Pick<Budget, 'scope' | 'scopeId'> {
   counter: Record<'reserved' | 'spent' | 'uncertain', Prisma.Decimal | string> | undefined;
 }
 
-/** Reads the limited budgets of a request, and inserts the counters of the month, which inserting the task needs. */
+/**
+ * Reads the limited budgets of a request, and inserts the counters of the month, which inserting the task needs: also those of
+ * budgets that do not limit yet, in the request's currency.
+ */
 const CHECK_REQUEST = statement<
   PricedRequest,
   CountedBudget & Omit<BudgetCheck, keyof Budget> & { month: string }
@@ -45,10 +48,11 @@ const CHECK_REQUEST = statement<
   `
   WITH budget AS (
     SELECT budget.* FROM ${BUDGET_SCOPES_SQL}
-    JOIN budgets budget USING (scope, scope_id) WHERE budget.workspace_id = :workspaceId::uuid AND amount IS NOT NULL
+    JOIN budgets budget USING (scope, scope_id) WHERE budget.workspace_id = :workspaceId::uuid
   ), new_counter AS (
     INSERT INTO budget_counters (workspace_id, scope, scope_id, month, currency)
-    SELECT workspace_id, scope, scope_id, ${utcMonthSql('now()')}, currency FROM budget ORDER BY scope
+    SELECT workspace_id, scope, scope_id, ${utcMonthSql('now()')}, coalesce(currency, :currency) FROM budget
+    WHERE currency IS NOT NULL OR :currency IS NOT NULL ORDER BY scope
     ON CONFLICT DO NOTHING
   )
   SELECT budget.scope, budget.scope_id AS "scopeId", to_char(month.day, 'YYYY-MM') AS month, budget.currency,
@@ -61,6 +65,7 @@ const CHECK_REQUEST = statement<
   FROM budget CROSS JOIN (SELECT ${utcMonthSql('now()')} AS day) month
   LEFT JOIN budget_counters counter ON counter.workspace_id = budget.workspace_id AND counter.scope = budget.scope
     AND counter.scope_id = budget.scope_id AND counter.currency = budget.currency AND counter.month = month.day
+  WHERE budget.amount IS NOT NULL
   ORDER BY budget.scope`,
 );
 

@@ -17,6 +17,7 @@ const INGEST_POLL_INTERVAL_MS = 1_000;
 const WEBHOOK_POLL_INTERVAL_MS = 1_000;
 /** Longer than the time limits of the calls that a run makes, one after another. The jobs that delete by age have ten minutes. */
 const RECURRING_TIME_LIMITS_MS = {
+  'expire-tasks': 120_000,
   'reconcile-tasks': 120_000,
   'deliver-due-webhooks': 10_000,
   'queue-due-ingests': 10_000,
@@ -25,7 +26,7 @@ const RECURRING_TIME_LIMITS_MS = {
 /** Two images are decoded at a time, so more would only help while downloads are slow. */
 const MAX_INGEST_JOBS = 8;
 /** Every recurring job once, because each has one row, and one for the others, which end at once. */
-const OTHER_JOBS = 8;
+const OTHER_JOBS = 9;
 
 /** Creates the worker for queued and recurring jobs, without starting it. */
 export function createWorker(adapters: Adapters, services: Services, context: AppContext): Worker {
@@ -38,6 +39,7 @@ export function createWorker(adapters: Adapters, services: Services, context: Ap
     pool: db.pool,
     handlers: createJobHandlers(buildJobServices(adapters, services, context)),
     recurringIntervalsMs: {
+      'expire-tasks': tuning.reconcileIntervalMs ?? 1_000,
       'reconcile-tasks': tuning.reconcileIntervalMs ?? 1_000,
       'deliver-due-webhooks': tuning.reconcileIntervalMs ?? WEBHOOK_POLL_INTERVAL_MS,
       'queue-due-ingests': tuning.reconcileIntervalMs ?? INGEST_POLL_INTERVAL_MS,

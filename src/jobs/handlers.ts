@@ -40,12 +40,11 @@ export function createJobHandlers(services: JobServices) {
 
     'queue-due-ingests': () => services.imageIngest.queueDue(),
 
+    // Apart from reading the upstream, which can hang.
+    'expire-tasks': () => services.expiry.expireUnread(),
+
     'reconcile-tasks': () =>
-      runEach([
-        () => services.expiry.expireUnread(),
-        () => services.expiry.settleAccepted(),
-        () => services.reconciliation.reconcile(),
-      ]),
+      runEach([() => services.expiry.settleAccepted(), () => services.reconciliation.reconcile()]),
 
     'deliver-webhook': () => Promise.resolve(services.webhookSender.wake()),
 

@@ -54,7 +54,7 @@ export interface AceDataOptions {
   submitTimeoutMs?: number;
   /** Timeout for a submission in `wait` mode. Default 5 min; the upstream documents 5 s to 2 min. */
   waitTimeoutMs?: number;
-  /** Default 30 s. */
+  /** Default 5 s, because overdue and running tasks wait for a read that hangs, and reading again is free. */
   readTimeoutMs?: number;
 }
 
@@ -111,7 +111,7 @@ export class AceDataClient {
       throw new RangeError(`Cannot read ${ids.length} tasks at once. Pass at most ${MAX_READ_TASK_IDS} IDs.`);
     }
     if (ids.length === 0) return new Map();
-    const timeoutMs = this.options.readTimeoutMs ?? 30_000;
+    const timeoutMs = this.options.readTimeoutMs ?? 5_000;
     const body = { action: 'retrieve_batch', ids };
     const response = await this.post('/flux/tasks', { purpose: 'read', body, timeoutMs });
     const tasks = isOk(response.status) ? parseTasks(response.json) : null;

@@ -15,10 +15,15 @@ interface ErrorRule extends Pick<TaskFailure, 'code' | 'message' | 'retryable'> 
   quotesUpstream?: boolean;
 }
 
-/** The upstream's documentation recommends a few retries. While it fails for every task, the last delay repeats. */
-const FAILURE_RETRY_DELAYS_MS: readonly number[] = [2_000, 8_000, 30_000];
+/**
+ * With up to a quarter of jitter, a task that waits for the upstream is sent within 10 s of its return. While it is away, all waiting
+ * tasks of an instance together make one request in 3 s, so a longer delay would not relieve it.
+ */
+const LONGEST_RETRY_DELAY_MS = 7_000;
+/** For about 40 s, as a few longer delays would be. While the upstream fails for every task, the last delay repeats. */
+const FAILURE_RETRY_DELAYS_MS: readonly number[] = [2_000, ...Array<number>(5).fill(LONGEST_RETRY_DELAY_MS)];
 /** Retries are free, so the last delay repeats until the task's deadline. */
-const UNREACHABLE_RETRY_DELAYS_MS: readonly number[] = [1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
+const UNREACHABLE_RETRY_DELAYS_MS: readonly number[] = [1_000, 2_000, 4_000, LONGEST_RETRY_DELAY_MS];
 /** A longer `Retry-After` would exceed many deadlines, and a refused retry is free. */
 const MAX_RETRY_AFTER_MS = 60_000;
 

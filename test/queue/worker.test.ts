@@ -50,6 +50,7 @@ async function startWorker(
     'submit-task': createHandler('submit-task'),
     'ingest-images': createHandler('ingest-images'),
     'queue-due-ingests': createHandler('queue-due-ingests'),
+    'expire-tasks': createHandler('expire-tasks'),
     'reconcile-tasks': createHandler('reconcile-tasks'),
     'deliver-webhook': createHandler('deliver-webhook'),
     'deliver-due-webhooks': createHandler('deliver-due-webhooks'),

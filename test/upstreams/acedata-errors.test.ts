@@ -33,8 +33,8 @@ describe('a response that refuses the request', () => {
     [403, 'forbidden', 'CONTENT_REJECTED', false, []],
     [404, 'no_api', 'UPSTREAM_BAD_REQUEST', false, []],
     [429, 'too_many_requests', 'UPSTREAM_RATE_LIMITED', true, []],
-    [500, 'api_error', 'UPSTREAM_FAILED', true, [2, 8, 30]],
-    [503, 'api_error', 'UPSTREAM_FAILED', true, [2, 8, 30]],
+    [500, 'api_error', 'UPSTREAM_FAILED', true, [2, 7, 7, 7, 7, 7]],
+    [503, 'api_error', 'UPSTREAM_FAILED', true, [2, 7, 7, 7, 7, 7]],
     [200, 'used_up', 'UPSTREAM_OUT_OF_CREDIT', true, []],
     [200, 'never_heard_of', 'UPSTREAM_FAILED', false, []],
     [401, 'never_heard_of', 'UPSTREAM_CREDENTIALS', true, []],
@@ -154,7 +154,7 @@ describe('a request that may have arrived is unconfirmed after', () => {
   });
 });
 
-test('a request that was not sent is retried until the deadline, at last every 30 s', async () => {
+test('a request that was not sent is retried until the deadline, at last every 7 s', async () => {
   const { client, server } = await openUpstream(neverReply);
   await server.close();
   const error = await expectUpstreamError(client.submit(GENERATE));
@@ -162,10 +162,10 @@ test('a request that was not sent is retried until the deadline, at last every 3
     outcome: 'not-sent',
     failure: { code: 'UPSTREAM_UNREACHABLE', retryable: true },
   });
-  expect(retryDelaysSeconds(error)).toEqual([1, 2, 4, 8, 16, 30]);
+  expect(retryDelaysSeconds(error)).toEqual([1, 2, 4, 7]);
   for (const attempt of [7, 100]) {
     const delayMs = error.retryAfterMs(attempt, { untilDeadline: true });
-    expect(delayMs).toBeGreaterThanOrEqual(30_000);
-    expect(delayMs).toBeLessThanOrEqual(37_500);
+    expect(delayMs).toBeGreaterThanOrEqual(7_000);
+    expect(delayMs).toBeLessThanOrEqual(8_750);
   }
 });

@@ -5,6 +5,7 @@ export interface JobPayloads {
   /** Without IDs, ingests every image of the task that is not stored yet. */
   'ingest-images': { taskId: string; imageIds?: string[] };
   'queue-due-ingests': Record<string, never>;
+  'expire-tasks': Record<string, never>;
   'reconcile-tasks': Record<string, never>;
   'deliver-webhook': { taskId: string };
   'deliver-due-webhooks': Record<string, never>;

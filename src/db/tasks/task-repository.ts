@@ -246,6 +246,14 @@ export class TaskRepository {
     await this.db.prisma.task.updateMany({ where: { id: { in: [...ids] } }, data: { checkBatchSize } });
   }
 
+  /** Changes how many active tasks are claimed together, for those for which it was `from`. */
+  async enlargeCheckBatches(from: number, to: number): Promise<void> {
+    await this.db.prisma.task.updateMany({
+      where: { status: { in: ['RUNNING', 'UNCONFIRMED'] }, checkBatchSize: from },
+      data: { checkBatchSize: to },
+    });
+  }
+
   /** Marks tasks as not checked, because the upstream did not answer. */
   async clearCheckedAt(ids: readonly string[]): Promise<void> {
     const where = { id: { in: [...ids] } };

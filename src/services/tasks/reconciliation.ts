@@ -11,10 +11,10 @@ import { isFinalResult, type Results } from './results.js';
 /** Name of the lease that lets one instance poll at a time. */
 export const UPSTREAM_POLL_LEASE = 'upstream-reading';
 /**
- * Pause after a failed poll, such as a 429. Long enough to relieve the upstream, short enough to find lost callbacks
- * in time.
+ * Pause after a failed poll, such as a 429. Long enough to relieve the upstream. With the time limit of a poll that hangs and a
+ * second until the next one, lost callbacks are found within 10 s of its return.
  */
-export const POLL_FAILURE_COOLDOWN_MS = 4_000;
+export const POLL_FAILURE_COOLDOWN_MS = 3_000;
 
 export interface ReconciliationDependencies extends Pick<
   Dependencies,
@@ -56,7 +56,12 @@ export class Reconciliation {
         await leases.extend(UPSTREAM_POLL_LEASE, POLL_FAILURE_COOLDOWN_MS);
       throw error;
     });
-    if (dueTasks.some(({ batchSize }) => batchSize !== null)) await tasks.setCheckBatchSize(ids, null);
+    const batchSize = dueTasks.find((task) => task.batchSize !== null)?.batchSize;
+    if (batchSize) {
+      await tasks.setCheckBatchSize(ids, null);
+      // After an outage, every task would otherwise be read in a batch as small as the last one.
+      await tasks.enlargeCheckBatches(batchSize, Math.min(2 * batchSize, MAX_READ_TASK_IDS));
+    }
     await changeEach(dueTasks, {
       change: async ({ id, upstreamTaskId }) => {
         const result = upstreamTasks.get(upstreamTaskId);

@@ -81,7 +81,7 @@ describe('an upstream that answers api_error', () => {
       },
       { timeoutMs: 30_000 },
     );
-    expect(task).toEqual({ status: 'FAILED', attempts: 4, counted: 4 });
+    expect(task).toEqual({ status: 'FAILED', attempts: 7, counted: 7 });
   }, 60_000);
 });
 
@@ -110,4 +110,18 @@ test('an upstream that cannot be reached costs a task no attempt, and does not e
     },
     { timeoutMs: 30_000 },
   );
+}, 90_000);
+
+test("a task that has waited for long is sent within 10 s of the upstream's return", async () => {
+  await proxy.cut();
+  const id = await generate('long-suffering');
+  await app.waitForEvent(id, 'SUBMIT_REJECTED');
+  await app.rows(`UPDATE tasks SET attempts = 50, uncounted_attempts = 50 WHERE id = $1`, [id]);
+  await waitFor('another attempt', async () => (await readTasks([id]))[0]?.attempts === 51, {
+    timeoutMs: 30_000,
+  });
+  await waitFor('its refusal', async () => (await readTasks([id]))[0]?.status === 'QUEUED');
+  await proxy.restore();
+  const isRunning = async () => (await readTasks([id]))[0]?.status === 'RUNNING';
+  await waitFor('the task to run', isRunning, { timeoutMs: 10_500 });
 }, 90_000);

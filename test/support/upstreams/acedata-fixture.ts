@@ -92,7 +92,7 @@ export function retryDelaysSeconds(error: UpstreamError): number[] {
     delayMs = error.retryAfterMs(delays.length + 1)
   ) {
     // The delay includes up to 25 % of jitter.
-    const second = [0, 1, 2, 4, 8, 16, 30, 40, 60].findLast((base) => base * 1000 <= (delayMs ?? 0)) ?? -1;
+    const second = [0, 1, 2, 4, 7, 40, 60].findLast((base) => base * 1000 <= (delayMs ?? 0)) ?? -1;
     expect(delayMs).toBeLessThanOrEqual(second * 1250);
     delays.push(second);
   }

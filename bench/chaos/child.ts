@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { MIN_THREADS } from '../../src/config/thread-pool.js';
 
 export interface ChildOptions {
   /** A module below `src` without its extension, such as `main` or `sandbox/main`. */
@@ -34,7 +35,8 @@ export function startChild({ module, env, logFile, preload, onLine }: ChildOptio
   const imports = [...(IS_COMPILED ? [] : [loader]), ...(preloaded ? [preloaded] : [])];
   const log = createWriteStream(logFile, { flags: 'a' });
   const child = spawn(process.execPath, [...imports.flatMap((each) => ['--import', each]), file], {
-    env: { PATH: process.env['PATH'], ...env },
+    // Enough threads: the service would start itself once more otherwise, and a fault would hit the wrong process.
+    env: { PATH: process.env['PATH'], UV_THREADPOOL_SIZE: String(MIN_THREADS), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   for (const stream of [child.stdout, child.stderr]) stream.pipe(log, { end: false });

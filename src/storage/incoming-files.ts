@@ -60,12 +60,17 @@ export class IncomingFiles {
 
   /** Rejects with StoreUnavailable when no file can be written, or when the disk has less than 100 MB of free space. */
   async check(): Promise<void> {
-    const { bavail, bsize } = await translateDiskErrors(async () => {
+    await translateDiskErrors(async () => {
       const path = await this.createPathWithin();
       // Only a write reveals that a disk has become read-only.
       await writeFile(path, 'write test').finally(() => rm(path, { force: true }));
-      return statfs(this.directory);
     }, CHECK_TIMEOUT_MS);
+    await this.requireFreeSpace();
+  }
+
+  /** Rejects with StoreUnavailable when the disk has less than 100 MB of free space. */
+  async requireFreeSpace(): Promise<void> {
+    const { bavail, bsize } = await translateDiskErrors(() => statfs(this.directory), CHECK_TIMEOUT_MS);
     if (bavail * bsize < MIN_FREE_BYTES)
       throw new StoreUnavailable(`the disk has less than ${MIN_FREE_BYTES / 1024 / 1024} MB of free space`);
   }

@@ -22,6 +22,7 @@ import { requireCanCreate } from '../access/access.js';
 import { type SignedLinks } from '../access/signed-links.js';
 import { type Dependencies } from '../dependencies.js';
 import { protectBytes } from './protect-bytes.js';
+import { UploadBounds } from './upload-bounds.js';
 
 /** Long enough to choose an image and send it over a slow connection. */
 const UPLOAD_LINK_TTL_SECONDS = 900;
@@ -30,6 +31,9 @@ const HOUR_MS = 3_600_000;
 const REPLACED =
   'A newer upload to the same link has replaced this one, and failed. Send one upload at a time.';
 const DELETE_BATCH_SIZE = 1_000;
+
+/** A newer upload to the same link has begun. */
+class UploadReplaced extends TooManyConnections {}
 
 /** A signed link that accepts one image. */
 export interface UploadLink {
@@ -61,8 +65,11 @@ export class Uploads {
   /** Bodies that this instance is receiving or storing, by link. */
   private readonly inProgress = new Map<string, UploadInProgress>();
   private arrivals = 0;
+  private readonly bounds: UploadBounds;
 
-  constructor(private readonly deps: UploadsDependencies) {}
+  constructor(private readonly deps: UploadsDependencies) {
+    this.bounds = new UploadBounds({ requireFreeSpace: () => deps.store.incoming.requireFreeSpace() });
+  }
 
   /**
    * Creates an upload link. Throws InputRejected for an invalid file name, or Forbidden when the caller may not
@@ -105,7 +112,8 @@ export class Uploads {
    * can be lost, using the link again returns the image that was created. One body of a link is received at a time: a newer
    * one replaces one that has not been received completely, and waits for one that has. All of them return the same
    * image. Throws LinkInvalid, Gone, PayloadTooLarge, StoreUnavailable, TooManyConnections when the one that replaced it
-   * failed, or BadRequest when the body is not an image. After the last four, the link can be used again.
+   * failed or when too many are in progress, or BadRequest when the body is not an image or arrives too slowly. After the last
+   * four, the link can be used again.
    */
   async receive(uploadId: string, token: string, body: Readable): Promise<Image> {
     this.requireValidLink(uploadId, token);
@@ -128,7 +136,7 @@ export class Uploads {
       try {
         return await this.receiveAlone(upload, body, { arrival, other });
       } catch (error) {
-        if (!(error instanceof TooManyConnections)) throw error;
+        if (!(error instanceof UploadReplaced)) throw error;
         isReplaced = true;
       }
     }
@@ -136,7 +144,7 @@ export class Uploads {
 
   /**
    * Receives a body. Until this has ended, it is the only one of its link on this instance. It replaces one that is still on its
-   * way, because a client that lost its connection sends again long before this service notices. Throws TooManyConnections
+   * way, because a client that lost its connection sends again long before this service notices. Throws UploadReplaced
    * when it is replaced itself.
    */
   private async receiveAlone(
@@ -149,7 +157,7 @@ export class Uploads {
     let isReplaced = false;
     const replace = () => {
       isReplaced = true;
-      body.destroy(new TooManyConnections(REPLACED));
+      body.destroy(new UploadReplaced(REPLACED));
     };
     const current: UploadInProgress = { arrival, replace, isReceived: false, ended };
     this.inProgress.set(upload.id, current);
@@ -159,7 +167,7 @@ export class Uploads {
     try {
       other?.replace();
       await other?.ended;
-      if (isReplaced) throw new TooManyConnections(REPLACED);
+      if (isReplaced) throw new UploadReplaced(REPLACED);
       return await this.store(upload, body, onReceived);
     } finally {
       if (this.inProgress.get(upload.id) === current) this.inProgress.delete(upload.id);
@@ -167,7 +175,16 @@ export class Uploads {
     }
   }
 
-  private async store(upload: Upload, body: Readable, onReceived: () => void): Promise<Image> {
+  private async store(upload: Upload, source: Readable, onReceived: () => void): Promise<Image> {
+    const { body, end } = this.bounds.begin(upload, source);
+    try {
+      return await this.storeBody(upload, body, onReceived);
+    } finally {
+      end();
+    }
+  }
+
+  private async storeBody(upload: Upload, body: Readable, onReceived: () => void): Promise<Image> {
     const { id: uploadId } = upload;
     const receivedPath = await this.deps.store.incoming.createPath();
     const normalizedPath = await this.deps.store.incoming.createPath();

@@ -10,10 +10,12 @@ import {
   ImageLineageDocument,
 } from '../../../clients/operations.js';
 import { UploadRepository } from '../../../src/db/images/upload-repository.js';
+import { MAX_UPLOADS_PER_END_USER } from '../../../src/services/images/upload-bounds.js';
 import { Uploads } from '../../../src/services/images/uploads.js';
 import { nullIfNotFound } from '../../../src/storage/incoming-files.js';
 import { pathAndQuery, TestApp } from '../../support/app/test-app.js';
 import { waitFor } from '../../support/wait-for.js';
+import { createClientToken } from '../../support/access/client-tokens.js';
 import { addKey, addWorkspaceWithKey } from '../../support/access/workspaces.js';
 
 let app: TestApp;
@@ -74,6 +76,33 @@ async function temporaryFileSizes(): Promise<number[]> {
 }
 
 describe('an upload', () => {
+  test('of an end user is refused while eight others are in progress', async () => {
+    const { token } = await createClientToken(app, { endUserId: 'eve', scopes: ['images:write'] });
+    const createLink = async () => {
+      const { createUpload } = await app.query(CreateUploadDocument, { input: {} }, token);
+      return pathAndQuery(createUpload.upload?.url);
+    };
+    const filesBefore = (await temporaryFileSizes()).length;
+    const unfinished = await Promise.all(
+      Array.from({ length: MAX_UPLOADS_PER_END_USER }, async () => startUpload('PUT', await createLink())),
+    );
+    for (const upload of unfinished) {
+      upload.on('error', () => undefined);
+      upload.write(photo.subarray(0, 100));
+    }
+    await waitFor(
+      'the files',
+      async () => (await temporaryFileSizes()).length >= filesBefore + MAX_UPLOADS_PER_END_USER,
+    );
+    const path = await createLink();
+    expect(await put(path, photo)).toMatchObject({
+      status: 429,
+      json: { error: { code: 'TOO_MANY_CONNECTIONS' } },
+    });
+    for (const upload of unfinished) upload.destroy();
+    await waitFor('room', async () => (await put(path, photo)).status === 201);
+  });
+
   test('becomes an upright image without metadata, with a file name from its owner', async () => {
     const { imageId, path } = await createUploadLink('Holiday in Köln.JPG');
     const { status, json } = await put(path, photo);

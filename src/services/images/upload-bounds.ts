@@ -1,0 +1,117 @@
+import { Readable } from 'node:stream';
+import { BadRequest, TooManyConnections } from '../../core/errors.js';
+
+/** Uploads of one end user that an instance receives or stores at the same time. */
+export const MAX_UPLOADS_PER_END_USER = 8;
+/** The same for a workspace, with those of its end users. */
+export const MAX_UPLOADS_PER_WORKSPACE = 64;
+/** What all of them may take of the disk. Beyond it, the one that began first and has not arrived is ended. */
+export const MAX_UPLOAD_BYTES_IN_ALL = 1024 * 1024 * 1024;
+/** A client that sends less than this in WINDOW_MS would keep its part of the disk for hours. The slowest phones send twice as much. */
+const MIN_BYTES_PER_WINDOW = 32 * 1024;
+const WINDOW_MS = 30_000;
+/** A disk with little free space is noticed before this has been written to it. */
+const FREE_SPACE_CHECK_BYTES = 8 * 1024 * 1024;
+
+const TOO_SLOW = `The upload is slower than ${MIN_BYTES_PER_WINDOW / 1024} kB in ${WINDOW_MS / 1_000} s. Send a smaller image, or use a faster connection.`;
+const TOO_MUCH_IN_ALL = 'Too many uploads are in progress, and this one began first. Send it again.';
+
+export interface UploadBoundsOptions {
+  /** Rejects when the disk has too little free space. */
+  requireFreeSpace: () => Promise<void>;
+  maxBytesInAll?: number;
+  windowMs?: number;
+}
+
+/** Who uploads. */
+interface Uploader {
+  workspaceId: string;
+  endUserId: string | null;
+}
+
+interface BoundedUpload {
+  uploader: Uploader;
+  source: Readable;
+  bytes: number;
+  hasArrived: boolean;
+}
+
+/** Bounds what uploads in progress take: how many there are, their files, and how long they last. */
+export class UploadBounds {
+  /** Those that began first come first. */
+  private readonly uploads = new Set<BoundedUpload>();
+  private totalBytes = 0;
+
+  constructor(private readonly options: UploadBoundsOptions) {}
+
+  /**
+   * Counts an upload. The caller writes `body` to a file, and calls `end` when the file is removed. Throws TooManyConnections. `body`
+   * fails with it as well, with BadRequest for a client that is too slow, and with StoreUnavailable.
+   */
+  begin(uploader: Uploader, source: Readable): { body: Readable; end: () => void } {
+    this.requireRoomFor(uploader);
+    const upload: BoundedUpload = { uploader, source, bytes: 0, hasArrived: false };
+    this.uploads.add(upload);
+    return {
+      body: Readable.from(this.chunksOf(upload), { objectMode: false }),
+      end: () => this.forget(upload),
+    };
+  }
+
+  private requireRoomFor({ workspaceId, endUserId }: Uploader): void {
+    const ofWorkspace = [...this.uploads].filter(({ uploader }) => uploader.workspaceId === workspaceId);
+    const ofEndUser = ofWorkspace.filter(({ uploader }) => uploader.endUserId === endUserId);
+    if (endUserId !== null && ofEndUser.length >= MAX_UPLOADS_PER_END_USER)
+      throw new TooManyConnections(
+        `This end user has ${MAX_UPLOADS_PER_END_USER} uploads in progress, which is the limit. Wait until one of them ends.`,
+      );
+    if (ofWorkspace.length >= MAX_UPLOADS_PER_WORKSPACE)
+      throw new TooManyConnections(
+        `This workspace has ${MAX_UPLOADS_PER_WORKSPACE} uploads in progress on this instance, which is the limit. Wait until one of them ends.`,
+      );
+  }
+
+  private async *chunksOf(upload: BoundedUpload): AsyncGenerator<Buffer> {
+    const { requireFreeSpace, windowMs = WINDOW_MS } = this.options;
+    let uncheckedBytes = Infinity;
+    let windowBytes = 0;
+    // The time in which the client was waited for. A slow disk is not its fault.
+    let waitedMs = 0;
+    let waitingSince = performance.now();
+    for await (const chunk of upload.source as AsyncIterable<Buffer>) {
+      waitedMs += performance.now() - waitingSince;
+      windowBytes += chunk.length;
+      uncheckedBytes += chunk.length;
+      if (waitedMs > windowMs) {
+        if (windowBytes < MIN_BYTES_PER_WINDOW) throw new BadRequest(TOO_SLOW);
+        [waitedMs, windowBytes] = [0, 0];
+      }
+      if (uncheckedBytes > FREE_SPACE_CHECK_BYTES) {
+        await requireFreeSpace();
+        uncheckedBytes = 0;
+      }
+      this.add(upload, chunk.length);
+      yield chunk;
+      waitingSince = performance.now();
+    }
+    upload.hasArrived = true;
+  }
+
+  private add(upload: BoundedUpload, bytes: number): void {
+    if (!this.uploads.has(upload)) return;
+    upload.bytes += bytes;
+    this.totalBytes += bytes;
+    const { maxBytesInAll = MAX_UPLOAD_BYTES_IN_ALL } = this.options;
+    for (const first of this.uploads) {
+      if (this.totalBytes <= maxBytesInAll) return;
+      if (first.hasArrived) continue;
+      first.source.destroy(new TooManyConnections(TOO_MUCH_IN_ALL));
+      this.totalBytes -= first.bytes;
+      first.bytes = 0;
+    }
+  }
+
+  private forget(upload: BoundedUpload): void {
+    if (this.uploads.delete(upload)) this.totalBytes -= upload.bytes;
+  }
+}

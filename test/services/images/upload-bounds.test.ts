@@ -1,0 +1,97 @@
+import { PassThrough, type Readable } from 'node:stream';
+import { describe, expect, test } from '@jest/globals';
+import { BadRequest, StoreUnavailable, TooManyConnections } from '../../../src/core/errors.js';
+import {
+  MAX_UPLOADS_PER_END_USER,
+  MAX_UPLOADS_PER_WORKSPACE,
+  UploadBounds,
+  type UploadBoundsOptions,
+} from '../../../src/services/images/upload-bounds.js';
+import { waitFor } from '../../support/wait-for.js';
+
+const KB = 1024;
+const EVE = { workspaceId: 'w', endUserId: 'eve' };
+
+function start(options: Partial<UploadBoundsOptions> = {}) {
+  const bounds = new UploadBounds({ requireFreeSpace: () => Promise.resolve(), ...options });
+  const begin = (uploader: { workspaceId: string; endUserId: string | null } = EVE) => {
+    const source = new PassThrough();
+    source.on('error', () => undefined);
+    const upload = bounds.begin(uploader, source);
+    return { ...upload, source, result: read(upload.body) };
+  };
+  return { begin };
+}
+
+async function read(body: Readable): Promise<number | Error> {
+  let length = 0;
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) length += chunk.length;
+    return length;
+  } catch (error) {
+    return error as Error;
+  }
+}
+
+describe('uploads in progress', () => {
+  test('have a limit for each end user and for each workspace, which ended ones do not count in', () => {
+    const { begin } = start();
+    const uploads = Array.from({ length: MAX_UPLOADS_PER_END_USER }, () => begin());
+    expect(() => begin()).toThrow(TooManyConnections);
+    uploads[0]?.end();
+    begin();
+    for (let count = MAX_UPLOADS_PER_END_USER; count < MAX_UPLOADS_PER_WORKSPACE; count += 1)
+      begin({ workspaceId: 'w', endUserId: `user ${count}` });
+    expect(() => begin({ workspaceId: 'w', endUserId: null })).toThrow(TooManyConnections);
+    begin({ workspaceId: 'another', endUserId: 'eve' });
+  });
+
+  test('take a bounded part of the disk: the one that began first and has not arrived is ended', async () => {
+    const { begin } = start({ maxBytesInAll: 100 * KB });
+    const [arrived, first, second] = [begin(), begin(), begin()];
+    arrived.source.end(Buffer.alloc(40 * KB));
+    expect(await arrived.result).toBe(40 * KB);
+    first.source.write(Buffer.alloc(40 * KB));
+    second.source.write(Buffer.alloc(40 * KB));
+    expect(await first.result).toBeInstanceOf(TooManyConnections);
+    // What was ended makes room.
+    second.source.end(Buffer.alloc(10 * KB));
+    expect(await second.result).toBe(50 * KB);
+    for (const { end } of [arrived, first, second]) end();
+    const last = begin();
+    last.source.end(Buffer.alloc(100 * KB));
+    expect(await last.result).toBe(100 * KB);
+  });
+
+  test('end if their client sends a byte now and then, and go on if it is slow but steady', async () => {
+    const { begin } = start({ windowMs: 50 });
+    const [trickling, steady] = [begin(), begin()];
+    let isSteadyDone = false;
+    const timer = setInterval(() => {
+      trickling.source.write('x');
+      if (!isSteadyDone) steady.source.write(Buffer.alloc(40 * KB));
+    }, 20);
+    expect(await trickling.result).toBeInstanceOf(BadRequest);
+    isSteadyDone = true;
+    clearInterval(timer);
+    steady.source.end();
+    await waitFor('the steady upload', async () => typeof (await steady.result) === 'number');
+  });
+
+  test('end when the disk has little free space, at the start and after some megabytes', async () => {
+    let isFull = false;
+    const requireFreeSpace = () =>
+      isFull ? Promise.reject(new StoreUnavailable('the disk is full')) : Promise.resolve();
+    const { begin } = start({ requireFreeSpace });
+    const upload = begin();
+    upload.source.write(Buffer.alloc(KB));
+    await waitFor('the first piece', () => upload.source.readableLength === 0);
+    isFull = true;
+    upload.source.write(Buffer.alloc(KB));
+    upload.source.end(Buffer.alloc(9 * KB * KB));
+    expect(await upload.result).toBeInstanceOf(StoreUnavailable);
+    const late = begin();
+    late.source.end(Buffer.alloc(KB));
+    expect(await late.result).toBeInstanceOf(StoreUnavailable);
+  });
+});

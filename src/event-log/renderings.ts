@@ -6,6 +6,8 @@ import { LRUCache } from 'lru-cache';
 export const MAX_KEPT_CHARACTERS = 16 * 1024 * 1024;
 /** What an event takes in addition to its text. */
 const ENTRY_CHARACTERS = 200;
+/** Clients that reconnect come within seconds. Links in a text may expire after a minute. */
+const MAX_AGE_MS = 10_000;
 /** Longer texts are not kept. An event usually has 1 kB. */
 const MAX_ENTRY_CHARACTERS = 256 * 1024;
 /**
@@ -24,6 +26,7 @@ export class Renderings {
   private readonly texts = new LRUCache<string, string>({
     maxSize: MAX_KEPT_CHARACTERS,
     maxEntrySize: MAX_ENTRY_CHARACTERS,
+    ttl: MAX_AGE_MS,
     sizeCalculation: (text) => text.length + ENTRY_CHARACTERS,
   });
   private readonly costInProgress = new Semaphore(MAX_COST_IN_PROGRESS);

@@ -81,12 +81,14 @@ export class JobRuns {
     return async (payload, { job }) => {
       const context = { jobId: job.id, attempt: job.attempts, signal: NEVER_ABORTED };
       const ended = this.run(name, payload, context);
-      this.running.set(job.id, { ended, flags: Object.keys(job.flags ?? {}) });
+      const entry = { ended, flags: Object.keys(job.flags ?? {}) };
+      this.running.set(job.id, entry);
       let hasFailed = true;
       try {
         hasFailed = (await ended).hasFailed;
       } finally {
-        this.running.delete(job.id);
+        // A job that was taken over can have come back, and run twice here.
+        if (this.running.get(job.id) === entry) this.running.delete(job.id);
         if (intervalMs !== undefined)
           await instances.queueNextRun({ jobId: job.id, name, intervalMs, hasFailed });
       }

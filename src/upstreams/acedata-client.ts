@@ -79,9 +79,13 @@ export class AceDataClient {
   /**
    * Requests images, which is billed. Throws UpstreamError, whose `outcome` tells whether images may be produced anyway. When
    * the upstream refuses the `action` of an edit or the spelling of a size, nothing was made, and the request is sent once more
-   * with the other word. After any other outcome it is not.
+   * with the other word, unless `maySendAgain` says that the task has been canceled or has expired meanwhile. After any other outcome
+   * it is not.
    */
-  async submit(request: SubmitRequest): Promise<SubmitResult> {
+  async submit(
+    request: SubmitRequest,
+    maySendAgain: () => Promise<boolean> = () => Promise.resolve(true),
+  ): Promise<SubmitResult> {
     const tried: Wording[] = [];
     let wording: Wording | null = this.wording.first(request);
     for (;;) {
@@ -92,7 +96,7 @@ export class AceDataClient {
         return result;
       } catch (error) {
         wording = this.wording.next(request, tried, error);
-        if (!wording) throw error;
+        if (!wording || !(await maySendAgain())) throw error;
         this.options.log.info(
           { refused: tried.at(-1), wording },
           'the upstream refused a word; trying the other one',

@@ -75,6 +75,13 @@ describe('the spelling of the size of flux-2', () => {
     expect(sentSizes(bodies)).toEqual(['1344x768']);
   });
 
+  test('is not changed for a task that was canceled or has expired meanwhile', async () => {
+    const { client, bodies } = await openUpstream(takesPixels);
+    const error = await expectUpstreamError(client.submit(FLUX_2, () => Promise.resolve(false)));
+    expect(error).toMatchObject({ outcome: 'refused' });
+    expect(sentSizes(bodies)).toEqual(['1:1']);
+  });
+
   test('is tried once in both forms', async () => {
     const { client, bodies } = await openUpstream(upstreamThat(() => false));
     await expectUpstreamError(client.submit(FLUX_2));

@@ -107,6 +107,8 @@ export class RequestBodies {
       };
       // The parser would report it as well, but only when the rest of the body has arrived.
       const refuse = (reason: AppError = new PayloadTooLarge(maxBytes)) => finish(reason);
+      // Its client has left while it was authenticated, and no event will follow.
+      if (request.destroyed && !request.complete) return finish(new ConnectionClosed());
       if (Number(request.headers['content-length'] ?? 0) > maxBytes) return refuse();
       const decompress = DECOMPRESS.get(request.headers['content-encoding']?.trim().toLowerCase() ?? '');
       if (!decompress) {

@@ -78,7 +78,11 @@ export class UploadBounds {
     // The time in which the client was waited for. A slow disk is not its fault.
     let waitedMs = 0;
     let waitingSince = performance.now();
+    const cutSilentClient = () => setTimeout(() => upload.source.destroy(new BadRequest(TOO_SLOW)), windowMs);
+    let timer = cutSilentClient();
+    upload.source.once('close', () => clearTimeout(timer));
     for await (const chunk of upload.source as AsyncIterable<Buffer>) {
+      clearTimeout(timer);
       waitedMs += performance.now() - waitingSince;
       windowBytes += chunk.length;
       uncheckedBytes += chunk.length;
@@ -93,7 +97,9 @@ export class UploadBounds {
       this.add(upload, chunk.length);
       yield chunk;
       waitingSince = performance.now();
+      timer = cutSilentClient();
     }
+    clearTimeout(timer);
     upload.hasArrived = true;
   }
 

@@ -136,8 +136,7 @@ export class Expiry {
     const [first, second] = batch;
     if (isAboutBatch && first && !second) this.unreadableAlone.set(first.id, true);
     if (isAboutBatch) this.readBatchSize = second ? Math.ceil(batch.length / 2) : MAX_READ_TASK_IDS;
-    // Looking for the task that is the reason takes a few reads, and does not wait between them.
-    const leases = isAboutBatch && second ? [] : [UPSTREAM_POLL_LEASE, OVERDUE_READ_LEASE];
+    const leases = leasesToPause({ isAboutBatch, isAlone: !second });
     await Promise.all(leases.map((lease) => this.deps.leases.extend(lease, POLL_FAILURE_COOLDOWN_MS)));
     const { overdueReadLimitMs = OVERDUE_READ_LIMIT_MS } = this.deps;
     const tooLate = overdue.filter(
@@ -177,6 +176,15 @@ export class Expiry {
       event: { type: 'TASK_EXPIRED', actor: EVENT_ACTORS.deadline, data: { error } },
     });
   }
+}
+
+/**
+ * The reads that pause after a failed one. Looking for the task that is the reason takes a few reads, and does not wait between them.
+ * A task that the upstream cannot answer for does not keep running tasks from being read.
+ */
+function leasesToPause({ isAboutBatch, isAlone }: { isAboutBatch: boolean; isAlone: boolean }): string[] {
+  if (!isAboutBatch) return [UPSTREAM_POLL_LEASE, OVERDUE_READ_LEASE];
+  return isAlone ? [OVERDUE_READ_LEASE] : [];
 }
 
 /** What is known of a task that the upstream accepted, as a sentence. */

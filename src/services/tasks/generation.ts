@@ -1,3 +1,4 @@
+import { databaseNow } from '../../core/primitives/clock.js';
 import { type Caller } from '../../core/access/caller.js';
 import { type CallbackVerdict } from '../../core/callbacks/callback.js';
 import { crashIfArmed } from '../../core/primitives/crash-points.js';
@@ -60,7 +61,7 @@ export interface GenerationDependencies extends Pick<
 /**
  * The life of a task, in the order in which it happens. A caller requests it, a job submits it, and the upstream's
  * result is received and applied (results.ts). Then its images are ingested (../images/ingest.ts). reconciliation.ts
- * reads results that no callback delivered, and enforces deadlines. Every step is one compare-and-set, so the second
+ * reads results that no callback delivered, and expiry.ts enforces deadlines. Every step is one compare-and-set, so the second
  * of two concurrent steps finds that the task has moved on and changes nothing.
  */
 export class Generation {
@@ -181,13 +182,14 @@ export class Generation {
     crashIfArmed('submitting-saved');
     const sentAt = performance.now();
     try {
-      const result = await this.deps.upstream.submit({
+      const request = {
         ...task,
         size: await this.deps.sourceImages.upstreamSize(task),
         count: task.requestedCount,
         sourceImageUrl: this.deps.sourceImages.upstreamSourceUrl(task),
         callbackUrl: this.deps.signedLinks.upstreamCallbackUrl(task.id, task.attempts),
-      });
+      };
+      const result = await this.deps.upstream.submit(request, () => this.maySendAgain(task));
       crashIfArmed(result.kind === 'succeeded' ? 'wait-result-received' : 'response-read');
       await this.deps.submitOutcomes.applyResponse(task, result);
     } catch (error) {
@@ -199,6 +201,13 @@ export class Generation {
     // The task is safe by now, and the next probe makes up for an error.
     if (isProbe) await this.deps.backPressure.applyAcceptance(sentAt);
     return 'reached';
+  }
+
+  /** False also when PostgreSQL does not answer, because the task can be canceled or expired then. */
+  private async maySendAgain({ id, attempts }: Task): Promise<boolean> {
+    const task = await this.deps.tasks.find(id).catch(() => null);
+    if (!task) return false;
+    return task.status === 'SUBMITTING' && task.attempts === attempts && task.deadlineAt > databaseNow();
   }
 
   private async markInterrupted(taskId: string | undefined): Promise<void> {

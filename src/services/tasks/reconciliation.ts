@@ -34,7 +34,7 @@ export class Reconciliation {
 
   /**
    * Polls up to 50 tasks in one request, unless an instance has polled within the interval. These are running tasks,
-   * and for an hour also canceled and expired ones, whose images may be paid for. Throws UpstreamError when polling
+   * unconfirmed ones whose upstream ID is known, and for an hour also tasks that ended with fewer images than may be paid for. Throws UpstreamError when polling
    * fails. Then no task is changed, and no instance polls during the cooldown. Tasks about which the upstream answers
    * with an error are polled again later, in smaller batches, because one of them may be the reason. A task whose result cannot
    * be applied delays no other, and is polled again.
@@ -56,12 +56,6 @@ export class Reconciliation {
         await leases.extend(UPSTREAM_POLL_LEASE, POLL_FAILURE_COOLDOWN_MS);
       throw error;
     });
-    const batchSize = dueTasks.find((task) => task.batchSize !== null)?.batchSize;
-    if (batchSize) {
-      await tasks.setCheckBatchSize(ids, null);
-      // After an outage, every task would otherwise be read in a batch as small as the last one.
-      await tasks.enlargeCheckBatches(batchSize, Math.min(2 * batchSize, MAX_READ_TASK_IDS));
-    }
     await changeEach(dueTasks, {
       change: async ({ id, upstreamTaskId }) => {
         const result = upstreamTasks.get(upstreamTaskId);
@@ -72,6 +66,12 @@ export class Reconciliation {
       ping: () => submissionPace.find(),
       log,
     });
+    const batchSize = dueTasks.find((task) => task.batchSize !== null)?.batchSize;
+    if (batchSize) {
+      await tasks.setCheckBatchSize(ids, null);
+      // After an outage, every task would otherwise be read in a batch as small as the last one.
+      await tasks.enlargeCheckBatches(batchSize, Math.min(2 * batchSize, MAX_READ_TASK_IDS));
+    }
   }
 
   private read(upstreamIds: readonly string[]): Promise<Map<string, UpstreamResult>> {

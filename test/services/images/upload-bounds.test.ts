@@ -78,6 +78,14 @@ describe('uploads in progress', () => {
     await waitFor('the steady upload', async () => typeof (await steady.result) === 'number');
   });
 
+  test('end if their client sends nothing more', async () => {
+    const { begin } = start({ windowMs: 50 });
+    const [silent, stopped] = [begin(), begin()];
+    stopped.source.write(Buffer.alloc(40 * KB));
+    expect(await silent.result).toBeInstanceOf(BadRequest);
+    expect(await stopped.result).toBeInstanceOf(BadRequest);
+  });
+
   test('end when the disk has little free space, at the start and after some megabytes', async () => {
     let isFull = false;
     const requireFreeSpace = () =>

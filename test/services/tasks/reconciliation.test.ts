@@ -221,6 +221,10 @@ test('one overdue task that the upstream cannot answer for does not keep the oth
   for (const id of ids.slice(1)) texts.push((await tasks.find(id))?.failure?.message);
   for (const text of texts) expect(text).toContain('had not finished');
   expect(await tasks.find(ids[0] ?? '')).toMatchObject({ status: 'RUNNING' });
+  // Reading it alone does not keep running tasks from being polled.
+  extendedLeases.length = 0;
+  await expiry.settleAccepted();
+  expect(extendedLeases).toEqual(['overdue-reading']);
   await sql('UPDATE tasks SET upstream_task_id = NULL');
 });
 
@@ -368,12 +372,15 @@ async function insertOverdueTask(
   return id;
 }
 
+/** The leases that pause after failed reads, since a test has emptied the list. */
+const extendedLeases: string[] = [];
+
 /** Without `readTasks`, the upstream must not be polled. */
 function dependencies(tasks: TaskRepository, readTasks?: AceDataClient['readTasks']) {
   const eventLog = { requestSeal: () => undefined } as EventLog;
   const leases = {
     acquire: () => Promise.resolve(true),
-    extend: () => Promise.resolve(),
+    extend: (name: string) => Promise.resolve(void extendedLeases.push(name)),
   } as unknown as LeaseRepository;
   const upstream = { readTasks } as AceDataClient;
   const submissionPace = new SubmissionPaceRepository(db);

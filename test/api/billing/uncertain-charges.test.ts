@@ -124,14 +124,15 @@ describe('charges of a task whose submission is refused after the task has moved
     expect((await app.task(id)).cost.final).toBe('0');
   });
 
-  test.each(refusals)('an unconfirmed task fails without a charge after %s', async (code) => {
+  test.each(refusals)('an unconfirmed task stays reserved after %s, and is sent again', async (code) => {
     const { id, refuse } = await holdSubmission(`unconfirmed, then ${code}`);
     // Another run of the job does this when it takes the sending process for dead.
     await app.rows("UPDATE tasks SET status = 'UNCONFIRMED' WHERE id = $1", [id]);
     refuse();
-    await app.waitForEvent(id, 'TASK_FAILED');
-    expect(await changes()).toEqual({ reserved: 0, spent: 0, uncertain: 0 });
-    expect((await app.task(id)).cost.final).toBe('0');
+    await app.waitForEvent(id, 'SUBMIT_REJECTED');
+    await app.waitForEvent(id, 'TASK_SUBMITTED');
+    expect(await changes()).toEqual({ reserved: 3, spent: 0, uncertain: 0 });
+    expect((await app.task(id)).cost.final).toBeNull();
   });
 });
 

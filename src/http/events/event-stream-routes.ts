@@ -26,7 +26,7 @@ import { MAX_STREAM_OPERATION_BYTES } from '../server/request-bodies.js';
 
 /** Shorter than the idle timeouts of proxies, which are 60 s and sometimes 15 s. */
 const KEEP_ALIVE_MS = 12_000;
-/** Of an event as this stream sends it. */
+/** Fields of an event in this stream. */
 const EVENT_FIELDS = 10;
 
 /**

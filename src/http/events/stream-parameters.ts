@@ -43,7 +43,7 @@ export interface StreamParameters {
 
 /**
  * Reads the query string and `Last-Event-ID`, and refuses parameters that would have no effect: a client that resumes with a
- * parameter that nobody reads loses events. `filters` are the parameters that the route takes beside the common ones. Throws
+ * parameter that is ignored loses events. `filters` are the parameters that the route takes beside the common ones. Throws
  * BadRequest.
  */
 export function parseStreamParameters(request: Request, filters: readonly string[]): StreamParameters {

@@ -54,7 +54,6 @@ await runProgram({
       url,
       apiKey: () => world.client.apiKey,
       webhookUrl: webhookEndpoint.url,
-      inBurst: () => false,
       signal,
     };
     await runLoad({ ...load, seed: seed + 1, seconds: WARM_UP_SECONDS }, warmUpTasks);

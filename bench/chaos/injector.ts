@@ -24,11 +24,6 @@ export class FaultInjector {
     this.context = { ...dependencies, random, target };
   }
 
-  /** Whether the upstream currently refuses new requests with 429. */
-  get inBurst(): boolean {
-    return this.activeKinds.has('burst');
-  }
-
   /**
    * Injects each fault at its time, even if the previous one has not ended. Resolves when the last fault has ended and all
    * instances are running.

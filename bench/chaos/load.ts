@@ -21,8 +21,6 @@ export interface LoadOptions {
   apiKey: () => string;
   /** Where the service posts the results. */
   webhookUrl: string;
-  /** Whether the upstream currently refuses requests with 429. */
-  inBurst: () => boolean;
   signal: AbortSignal;
 }
 
@@ -57,7 +55,7 @@ export async function runLoad(options: LoadOptions, requestedTasks: RequestedTas
   const clients: Promise<void>[] = [];
   for (let number = 0; number < total && !options.signal.aborted; number += 1) {
     await pause(Math.max(0, startedAt + (number * 1000) / options.rate - Date.now()));
-    const plan = planner.next(options.inBurst());
+    const plan = planner.next();
     const task = {
       ...plan,
       idempotencyKey: `chaos-${options.seed}-${plan.number}`,

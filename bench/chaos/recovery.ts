@@ -16,10 +16,6 @@ export interface Recovery {
   slowest: string | null;
 }
 
-const MEASURED: readonly string[] = FAULTS.filter(({ isRecoveryMeasured = true }) => isRecoveryMeasured).map(
-  ({ kind }) => kind,
-);
-
 /**
  * Measures how long after the end of a fault the last stranded task progressed again, by the times of the events in PostgreSQL.
  *
@@ -41,8 +37,7 @@ const MEASURED: readonly string[] = FAULTS.filter(({ isRecoveryMeasured = true }
  */
 export function measureRecovery(faults: readonly Fault[], evidence: Evidence): Recovery[] {
   const outages = mergeIntervals(faults.filter(({ kind }) => findFault(kind).outageOf));
-  const measured = faults.filter(({ kind }) => MEASURED.includes(kind));
-  return MEASURED.map((kind) => {
+  return FAULTS.map(({ kind }) => {
     const recovery: Recovery = {
       kind,
       faults: 0,
@@ -51,7 +46,7 @@ export function measureRecovery(faults: readonly Fault[], evidence: Evidence): R
       undisturbedSecondsMax: 0,
       slowest: null,
     };
-    for (const fault of measured.filter((each) => each.kind === kind)) {
+    for (const fault of faults.filter((each) => each.kind === kind)) {
       recovery.faults += 1;
       for (const { id, prompt, upstreamTaskId } of evidence.tasks) {
         const events = evidence.events.get(id) ?? [];
@@ -65,7 +60,7 @@ export function measureRecovery(faults: readonly Fault[], evidence: Evidence): R
           nextEvent ? (nextEvent.at - from - outageOverlapMs(outages, from, nextEvent.at)) / 1000 : Infinity;
         const lastFaultEndedAt = Math.max(
           fault.endedAt,
-          ...measured.map(({ endedAt }) => endedAt).filter((at) => nextEvent && at < nextEvent.at),
+          ...faults.map(({ endedAt }) => endedAt).filter((at) => nextEvent && at < nextEvent.at),
         );
         recovery.undisturbedSecondsMax = Math.max(recovery.undisturbedSecondsMax, since(lastFaultEndedAt));
         const seconds = since(fault.endedAt);

@@ -30,10 +30,7 @@ export async function runUnderFaults(
   const settled = new AbortController();
   const measuring = deafness.run(AbortSignal.any([settled.signal, signal]));
   const load = { seed, seconds, rate, url, apiKey: () => client.apiKey, webhookUrl: webhookEndpoint.url };
-  await Promise.all([
-    runLoad({ ...load, inBurst: () => injector.inBurst, signal }, requestedTasks),
-    injector.run(plan),
-  ]);
+  await Promise.all([runLoad({ ...load, signal }, requestedTasks), injector.run(plan)]);
   logLine('no more load and faults; waiting for everything to settle');
   await world.waitUntilSettled(signal);
   logLine('settled');

@@ -46,14 +46,12 @@ export class TaskPlanner {
     this.random = new SeededStream(seed, 'tasks');
   }
 
-  /** Plans the next task. With `inBurst` the upstream also refuses it once with 429, which counts as a separate fault. */
-  next(inBurst: boolean): TaskPlan {
+  next(): TaskPlan {
     const number = this.planned++;
     const losesAllReplies = number < this.total / 2 && number % SILENT_EVERY === SILENT_EVERY / 2;
     const count = this.random.pick([1, 1, 1, 2, 4]);
     const fault = losesAllReplies ? SILENT_TASK_FAULTS : this.pickFault(count);
-    const directives = [fault, inBurst && 'error=too_many_requests times=1'].filter(Boolean).join(' ');
-    const prompt = `chaos ${this.seed} ${number}${directives && ` [sandbox: ${directives}]`}`;
+    const prompt = `chaos ${this.seed} ${number}${fault === null ? '' : ` [sandbox: ${fault}]`}`;
     return { number, prompt, count, fault };
   }
 

@@ -35,8 +35,6 @@ export interface FaultDefinition {
   stopsInstance?: true;
   /** Only one fault of a group happens at a time. By default each kind is a group of its own. */
   group?: string;
-  /** Without it, recovery from this fault says nothing about the service, because each refusal says when to try again. */
-  isRecoveryMeasured?: false;
   /** Why this machine or this run cannot have the fault. Null if it can. */
   reasonLeftOut?: (context: FaultContext) => string | null;
   /** Injects the fault, logs it, and resolves when its cause is gone. */

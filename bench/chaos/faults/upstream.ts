@@ -2,11 +2,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type FaultContext, type FaultDefinition } from './fault-definition.js';
 
 const DOWN_MS = 10_000;
-const BURST_MS = 2_000;
+/** Short enough for the gate to open again from a rate that was never reached. */
+const BURST_SECONDS = { fraction: 1, max: 2 };
 /** Long enough for the gate to slow down several times. */
 const RATE_LIMIT_SECONDS = { fraction: 0.3, max: 180 };
 /** Long enough for the gate to close and to try again. */
 const ACCOUNT_SECONDS = { fraction: 0.15, max: 60 };
+/** The others last at least so long, also in a short run. */
 const MIN_SECONDS = 5;
 
 /** Refuses every request because of the account. Only one such outage happens at a time. */
@@ -42,17 +44,10 @@ export const UPSTREAM_FAULTS: readonly FaultDefinition[] = [
       await sandbox.proxy.reconnect();
     },
   },
-  {
-    // The load adds the refusals to its prompts while this fault is active.
+  accountFault('too_many_requests', BURST_SECONDS, {
     kind: 'burst',
-    title: 'upstream refuses with 429 for 2 s',
-    weight: 5,
-    isRecoveryMeasured: false,
-    run: async ({ logLine }) => {
-      logLine(`the upstream refuses each request of the next ${BURST_MS / 1000} s once with 429`);
-      await pause(BURST_MS);
-    },
-  },
+    title: 'upstream refuses everything with 429 for 2 s',
+  }),
   accountFault('too_many_requests', RATE_LIMIT_SECONDS, {
     kind: 'rate-limit',
     title: 'upstream refuses everything with 429',

@@ -7,6 +7,7 @@ import {
   handleWhen,
 } from 'cockatiel';
 import { LRUCache } from 'lru-cache';
+import { type Logger } from 'pino';
 import { parseUrl } from '../core/primitives/url.js';
 import { ProbeDelay } from './probe-delay.js';
 import { RequestFailed } from './request-failed.js';
@@ -33,6 +34,8 @@ export class HostSilent extends Error {
 export class HostBreakers {
   private readonly breakers = new LRUCache<string, CircuitBreakerPolicy>({ max: MAX_HOSTS });
 
+  constructor(private readonly log: Logger) {}
+
   /** Runs a request to the URL. Throws HostSilent without starting it while the host is silent. */
   async run<Result>(url: string, request: () => Promise<Result>): Promise<Result> {
     const breaker = this.breakerOf(parseUrl(url)?.host ?? '');
@@ -55,6 +58,10 @@ export class HostBreakers {
           breaker: new ConsecutiveBreaker(TIMEOUTS_BEFORE_OPEN),
         },
       );
+      breaker.onBreak(() =>
+        this.log.warn({ host }, 'an image host does not respond; only one request at a time probes it'),
+      );
+      breaker.onReset(() => this.log.info({ host }, 'an image host responds again'));
       this.breakers.set(host, breaker);
     }
     return breaker;

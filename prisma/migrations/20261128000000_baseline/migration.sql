@@ -91,6 +91,10 @@ CREATE INDEX darkroom_jobs_but_ingests_idx ON graphile_worker._private_jobs (pri
 CREATE INDEX darkroom_other_jobs_idx ON graphile_worker._private_jobs (priority, run_at)
     WHERE is_available AND (flags ?| ARRAY['ingest', 'upstream']) IS NOT TRUE;
 
+-- The ingest jobs that wait. Images that are due are only queued while these are few.
+CREATE INDEX darkroom_waiting_ingests_idx ON graphile_worker._private_jobs (run_at)
+    WHERE is_available AND flags ?| ARRAY['ingest'];
+
 -- The jobs that have failed often, which handle_failed_jobs reads. Usually there are none.
 CREATE INDEX darkroom_often_failed_jobs_idx ON graphile_worker._private_jobs (is_available, run_at) WHERE attempts >= 4;
 

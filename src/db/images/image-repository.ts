@@ -170,9 +170,9 @@ export class ImageRepository {
     return this.db.prisma.image.findMany({ where, orderBy: { index: 'asc' } });
   }
 
-  /** Queues jobs for up to `limit` images whose next attempt is due. */
-  async queueDueIngests(limit: number): Promise<void> {
-    await this.db.query(QUEUE_DUE_INGESTS, { limit });
+  /** Queues jobs for images whose next attempt is due, until `maxWaiting` such jobs wait in the queue. */
+  async queueDueIngests(maxWaiting: number): Promise<void> {
+    await this.db.query(QUEUE_DUE_INGESTS, { maxWaiting });
   }
 
   /** Sets the time of the next attempt to store a pending image. False: the image is too old for another attempt. */
@@ -267,7 +267,10 @@ export type { IngestPostponement };
 export type OldImage = Pick<Image, 'id' | 'workspaceId' | 'index' | 'storedAt'>;
 
 /** An image that is not stored yet, with the failures so far. */
-export type PendingImage = Image & Pick<IngestPostponement, 'sourceFailures' | 'storeFailures'>;
+export type PendingImage = Image & { createdAt: Date } & Pick<
+    IngestPostponement,
+    'sourceFailures' | 'storeFailures'
+  >;
 
 /** An image and its prompt, which is null for an uploaded image. */
 export type ImageWithPrompt = Image & { prompt: string | null };

@@ -16,13 +16,20 @@ export interface IngestPostponement {
 const INGEST_LEASE_MINUTES = 15;
 /** An image that is older is given up, so that its task is settled at some time even if the store never returns. */
 const MAX_INGEST_DAYS = 7;
-/** Queues one job for each task that has images whose next attempt is due, for at most `limit` images. */
-export const QUEUE_DUE_INGESTS = statement<{ limit: number }>(
+/**
+ * Queues one job for each task that has images whose next attempt is due, until `maxWaiting` jobs that ingest images wait in the
+ * queue.
+ */
+export const QUEUE_DUE_INGESTS = statement<{ maxWaiting: number }>(
   'queue-due-ingests',
   `
   WITH due AS (
     SELECT id FROM images WHERE ${IS_PENDING} AND upstream_url IS NOT NULL AND ingest_at <= now()
-    ORDER BY ingest_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
+    ORDER BY ingest_at LIMIT :maxWaiting::bigint - (
+      SELECT count(*) FROM (
+        SELECT FROM graphile_worker._private_jobs WHERE is_available AND flags ?| ARRAY['ingest'] LIMIT :maxWaiting
+      ) waiting)
+    FOR NO KEY UPDATE SKIP LOCKED
   ), claimed AS (
     UPDATE images SET ingest_at = now() + interval '${INGEST_LEASE_MINUTES} minutes' FROM due WHERE images.id = due.id
     RETURNING images.id, task_id

@@ -31,8 +31,14 @@ const MAX_SOURCE_FAILURES = 8;
 const MAX_STORE_DELAY_MS = 60_000;
 /** After a failure of the store, nothing is downloaded only to be thrown away for this long. */
 const STORE_PAUSE_MS = 2_000;
-/** Images that one run of the recurring job queues, so that their number after an outage does not hold up other jobs. */
-const QUEUE_BATCH_SIZE = 50;
+/**
+ * Ingest jobs that may wait in the queue when the recurring job adds others. More than the instances ingest until its next run, and
+ * so few that new images do not wait long behind them after an outage.
+ */
+const MAX_WAITING_JOBS = 200;
+/** An image of a silent host waits for this share of its age. */
+const SILENT_HOST_DELAY_SHARE = 0.1;
+const MAX_SILENT_HOST_DELAY_MS = 60_000;
 
 export interface ImageIngestDependencies extends Pick<
   Dependencies,
@@ -51,12 +57,14 @@ export class ImageIngest {
   /** By image ID. The job and browsers that request the same image share the work. */
   private readonly ingestsInProgress = new SingleFlights<string, void>();
 
-  private readonly hosts = new HostBreakers();
+  private readonly hosts: HostBreakers;
 
   /** When the store failed last, by the monotonic clock. */
   private storeFailedAt = -Infinity;
 
-  constructor(private readonly deps: ImageIngestDependencies) {}
+  constructor(private readonly deps: ImageIngestDependencies) {
+    this.hosts = new HostBreakers(deps.log);
+  }
 
   /**
    * Ingests the images of the task that are not stored yet, or those among them with these IDs. After a failure, an image
@@ -69,7 +77,7 @@ export class ImageIngest {
 
   /** Queues jobs for images whose next attempt is due. The rows of the images are the queue, so that no image is forgotten. */
   async queueDue(): Promise<void> {
-    await this.deps.images.queueDueIngests(QUEUE_BATCH_SIZE);
+    await this.deps.images.queueDueIngests(MAX_WAITING_JOBS);
   }
 
   private async ingestPending(taskId: string, imageIds?: readonly string[]): Promise<void> {
@@ -92,7 +100,8 @@ export class ImageIngest {
       await this.ingestOnce(image, sourceFailures);
     } catch (error) {
       if (error instanceof DatabaseUnavailable) throw error;
-      this.deps.log.warn({ err: error, imageId: image.id, taskId: image.taskId }, 'an image was not stored');
+      const context = { err: error, imageId: image.id, taskId: image.taskId };
+      this.deps.log[isHostSilent(error) ? 'debug' : 'warn'](context, 'an image was not stored');
       await this.recordFailure(image, error);
     }
   }
@@ -106,9 +115,9 @@ export class ImageIngest {
       return;
     }
     const { storeFailures } = image;
-    if (error.cause instanceof HostSilent) {
+    if (isHostSilent(error)) {
       // Nothing was requested, so it says nothing about this image.
-      const delayMs = HOST_PROBE_DELAY_MS * (1 + Math.random() / 4);
+      const delayMs = silentHostDelayMs(databaseTimeMs() - image.createdAt.getTime());
       await this.postpone(image, { sourceFailures: image.sourceFailures, storeFailures, delayMs });
       return;
     }
@@ -241,6 +250,19 @@ async function inspectOrKeep(
     const mimeType = UNDECODABLE_MIME_TYPE;
     return { width: null, height: null, mimeType, thumbhash: null, decodeError: error.message };
   }
+}
+
+function isHostSilent(error: unknown): boolean {
+  return error instanceof ImageUnavailable && error.cause instanceof HostSilent;
+}
+
+/** Time until the next attempt of an image whose host is silent. Old images wait longer, because they may be many. */
+function silentHostDelayMs(ageMs: number): number {
+  const delayMs = Math.min(
+    Math.max(ageMs * SILENT_HOST_DELAY_SHARE, HOST_PROBE_DELAY_MS),
+    MAX_SILENT_HOST_DELAY_MS,
+  );
+  return delayMs * (1 + Math.random() / 4);
 }
 
 /** Time until the next attempt after the `failures`-th failure of the store: 1 s, doubled each time, up to a minute. */

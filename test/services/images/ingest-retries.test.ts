@@ -288,3 +288,26 @@ test('an image whose job was lost gets another one when its attempt is due, and 
   await startIngest().queueDue();
   expect(await readJobs()).toEqual([{ payload: { taskId, imageIds: [id] } }]);
 });
+
+test('however many images are due, few ingest jobs wait, and those that run make room for others', async () => {
+  await db.pool.query('DELETE FROM graphile_worker._private_jobs');
+  await db.pool.query('UPDATE images SET ingest_at = $1', ['infinity']);
+  const taskIds = await Promise.all(Array.from({ length: 230 }, () => insertTaskWithImage()));
+  await db.pool.query('UPDATE images SET ingest_at = now() WHERE task_id = ANY ($1)', [taskIds]);
+  await db.pool.query(
+    "SELECT enqueue_job('submit-task', '{}', job_flags := ARRAY['upstream']) FROM generate_series(1, 300)",
+  );
+  const ingestJobs = "FROM graphile_worker._private_jobs WHERE flags ? 'ingest'";
+  const countJobs = async () => (await db.pool.query(`SELECT ${ingestJobs}`)).rowCount;
+
+  await startIngest().queueDue();
+  expect(await countJobs()).toBe(200);
+  await startIngest().queueDue();
+  expect(await countJobs()).toBe(200);
+  await db.pool.query(
+    `UPDATE graphile_worker._private_jobs SET locked_at = now() WHERE id IN (SELECT id ${ingestJobs} LIMIT 20)`,
+  );
+  await startIngest().queueDue();
+  expect(await countJobs()).toBe(220);
+  await db.pool.query('DELETE FROM graphile_worker._private_jobs');
+});

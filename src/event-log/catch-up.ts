@@ -25,11 +25,12 @@ export class CatchUp {
   /** Sends the missed events page by page until the subscriber is live, complete, blocked or closed. */
   async send(subscriber: Subscriber): Promise<void> {
     const { topic } = subscriber;
-    while (subscriber.state === 'catching-up') {
+    const maySend = subscriber.beginCatchUp();
+    while (maySend()) {
       const page =
         this.readRecentPage(topic, subscriber.position) ??
         (await this.readDatabasePage(topic, subscriber.position));
-      if (!page) continue;
+      if (!page || !maySend()) continue;
       if (page.events.length === 0 && page.isLast) {
         if (subscriber.position < page.endPosition) subscriber.position = page.endPosition;
         // Another instance may have sealed the event that settled the task, and this one may not have read it yet.
@@ -38,7 +39,7 @@ export class CatchUp {
         else subscriber.complete();
         return;
       }
-      if (!(await this.sendPage(subscriber, page))) return;
+      if (!(await this.sendPage(subscriber, page, maySend))) return;
       if (subscriber.position < page.endPosition) subscriber.position = page.endPosition;
       // Cached renderings resolve without a real wait, so yield to let live subscribers be served too.
       await nextTick();
@@ -46,13 +47,17 @@ export class CatchUp {
   }
 
   /** Returns whether the subscriber has received the page and takes more. */
-  private async sendPage(subscriber: Subscriber, { events }: EventPage): Promise<boolean> {
+  private async sendPage(
+    subscriber: Subscriber,
+    { events }: EventPage,
+    maySend: () => boolean,
+  ): Promise<boolean> {
     const send = (batch: readonly TaskEvent[], texts: readonly string[]) => {
-      if (subscriber.state === 'catching-up') subscriber.sendBatch(batch, texts);
+      if (maySend()) subscriber.sendBatch(batch, texts);
     };
     for (let sent = 0; sent < events.length;) {
       const count = await subscriber.topic.render(events.slice(sent), send).catch(() => 0);
-      if (count === 0 || subscriber.state !== 'catching-up') return false;
+      if (count === 0 || !maySend()) return false;
       sent += count;
     }
     return true;

@@ -33,6 +33,8 @@ export class Subscriber {
   state: 'catching-up' | 'live' | 'blocked' | 'closed' = 'catching-up';
   /** Events sent since the connection last had nothing buffered. */
   private bufferedEvents = 0;
+  /** Number of the catch-up that may send to it. An earlier one may still be waiting for its texts. */
+  private catchUpNumber = 0;
 
   readonly sink: EventSink;
   /** Every event of the topic up to and including this position was sent. */
@@ -95,6 +97,13 @@ export class Subscriber {
   goLive(): void {
     this.state = 'live';
     this.topic.addLive(this);
+  }
+
+  /** Returns a function that tells whether the catch-up that begins now may still send. */
+  beginCatchUp(): () => boolean {
+    this.catchUpNumber += 1;
+    const number = this.catchUpNumber;
+    return () => this.state === 'catching-up' && this.catchUpNumber === number;
   }
 
   /** Goes back from live to reading missed events. */

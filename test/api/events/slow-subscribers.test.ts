@@ -25,6 +25,9 @@ import {
 const EVENTS = 800;
 const DATA_BYTES = 20 * 1024;
 const BUFFER_EVENTS = 20;
+/** Large texts are sent slowly, and a few of them fill a connection. */
+const LARGE_EVENTS = 30;
+const LARGE_DATA_BYTES = 300 * 1024;
 /** The largest event on the wire: its data and its other fields. */
 const MAX_EVENT_BYTES = DATA_BYTES + 1_000;
 
@@ -150,6 +153,23 @@ describe('subscribers that stop reading', () => {
       const all = await writtenIds();
       await waitFor('the rest', () => slow.stream.received.length + rest.received.length >= all.length);
       expect([...idsOf(slow.stream), ...idsOf(rest)]).toEqual(all);
+    },
+  );
+
+  test.each(STREAM_TRANSPORTS)(
+    'a subscriber over %s whose connection is full again and again receives each large event once',
+    async (transport) => {
+      const { stream } = await subscribe(patientApp, transport);
+      await insertEvents(sql, taskId, LARGE_EVENTS, LARGE_DATA_BYTES);
+      const all = await waitFor('the events to be sealed', async () => {
+        const ids = await writtenIds();
+        return ids.length === LARGE_EVENTS && ids;
+      });
+      await waitFor('the last event', () => idsOf(stream).at(-1) === all.at(-1));
+      expect(idsOf(stream)).toEqual(all);
+      const resumed = await subscribe(patientApp, transport);
+      await waitFor('the last event again', () => idsOf(resumed.stream).at(-1) === all.at(-1));
+      expect(idsOf(resumed.stream)).toEqual(all);
     },
   );
 });

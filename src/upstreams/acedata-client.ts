@@ -1,4 +1,5 @@
 import { type Logger } from 'pino';
+import { UpstreamError } from '../core/errors.js';
 import { parseUpstreamJson } from '../core/primitives/encoding/upstream-json.js';
 import { decodeLeniently } from '../core/primitives/encoding/utf8.js';
 import { type Task } from '../core/tasks/task.js';
@@ -58,6 +59,9 @@ export interface AceDataOptions {
   readTimeoutMs?: number;
 }
 
+/** Until the other word is sent, when that was not certain to be allowed. Longer than PostgreSQL usually fails. */
+const OTHER_WORD_DELAYS_MS: readonly number[] = Array<number>(6).fill(5_000);
+
 /** The upstream's limit for the number of tasks in one read. */
 export const MAX_READ_TASK_IDS = 50;
 
@@ -79,8 +83,8 @@ export class AceDataClient {
   /**
    * Requests images, which is billed. Throws UpstreamError, whose `outcome` tells whether images may be produced anyway. When
    * the upstream refuses the `action` of an edit or the spelling of a size, nothing was made, and the request is sent once more
-   * with the other word, unless `maySendAgain` says that the task has been canceled or has expired meanwhile. After any other outcome
-   * it is not.
+   * with the other word. If `maySendAgain` says no, because the task may have ended meanwhile, the error asks to send it later. After
+   * any other outcome it is not sent again.
    */
   async submit(
     request: SubmitRequest,
@@ -96,7 +100,8 @@ export class AceDataClient {
         return result;
       } catch (error) {
         wording = this.wording.next(request, tried, error);
-        if (!wording || !(await maySendAgain())) throw error;
+        if (!wording) throw error;
+        if (!(await maySendAgain())) throw refusalOfWord(error);
         this.options.log.info(
           { refused: tried.at(-1), wording },
           'the upstream refused a word; trying the other one',
@@ -143,7 +148,8 @@ export class AceDataClient {
     const timeoutMs = mode === 'wait' ? waitTimeoutMs : submitTimeoutMs;
     const body = buildSubmitBody(request, wording, mode);
     const response = await this.post('/flux/images', { purpose: 'submit', body, timeoutMs });
-    const result = isOk(response.status) && response.body ? toSubmitResult(response.body) : null;
+    const { body: reply, status } = response;
+    const result = reply && toSubmitResult(reply, { isOk: isOk(status) });
     if (result === null) throw errorFromResponse(response, 'submit');
     return result;
   }
@@ -172,6 +178,12 @@ export class AceDataClient {
     const message = reply.error.message.replaceAll(this.options.token, '(token)');
     return { ...reply, error: { ...reply.error, message } };
   }
+}
+
+/** The refusal of a word, when the other one was not sent. It says nothing about the request. */
+function refusalOfWord(error: unknown): unknown {
+  if (!(error instanceof UpstreamError)) return error;
+  return new UpstreamError('refused', error.failure, { retryDelaysMs: OTHER_WORD_DELAYS_MS, cause: error });
 }
 
 /**

@@ -17,9 +17,12 @@ export type SubmitResult = Extract<UpstreamResult, { kind: 'accepted' | 'succeed
  * Interprets the upstream's replies. Images always take precedence over an error beside them, because they are paid for.
  */
 
-/** Interprets the response to a submission. Null when it has neither images nor a task ID, or has an error code. */
-export function toSubmitResult(reply: WireReply): SubmitResult | null {
-  return toSucceeded(reply) ?? (hasErrorCode(reply) ? null : toAccepted(reply));
+/**
+ * Interprets the response to a submission. Null when it has no images, and also no task ID, or an error code or a status that
+ * reports an error.
+ */
+export function toSubmitResult(reply: WireReply, { isOk }: { isOk: boolean }): SubmitResult | null {
+  return toSucceeded(reply) ?? (isOk && !hasErrorCode(reply) ? toAccepted(reply) : null);
 }
 
 /**

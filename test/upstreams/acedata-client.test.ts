@@ -115,6 +115,15 @@ describe('the action of an edit', () => {
     expect(sentActions(bodies)).toEqual(['edits', 'generate']);
   });
 
+  test('is tried later in the other form if the task may have ended', async () => {
+    const { client, bodies } = await openUpstream(supports('edits'));
+    const error = await expectUpstreamError(client.submit(EDIT, () => Promise.resolve(false)));
+    expect(error).toMatchObject({ outcome: 'refused', backPressure: null });
+    for (const attempt of [1, 2, 3]) expect(error.retryAfterMs(attempt)).toBeGreaterThan(0);
+    await client.submit(EDIT, () => Promise.resolve(true));
+    expect(sentActions(bodies)).toEqual(['edit', 'edit', 'edits']);
+  });
+
   test('is not retried after any other error', async () => {
     const { client, bodies, server } = await openUpstream(reply(400, errorEnvelope('bad_request')));
     await expectUpstreamError(client.submit(EDIT));
@@ -168,7 +177,12 @@ describe('the result of a submission', () => {
 
   test('is succeeded when there are images, whatever else the response contains', async () => {
     const data = [{ image_url: 'https://a.example/1.png' }];
-    const { client } = await openUpstream(reply(200, { ...errorEnvelope('api_error'), data }));
-    await expect(client.submit(GENERATE)).resolves.toMatchObject({ kind: 'succeeded', upstreamTaskId: null });
+    for (const status of [200, 400, 403, 429, 500, 502, 504]) {
+      const { client } = await openUpstream(reply(status, { ...errorEnvelope('api_error'), data }));
+      await expect(client.submit(GENERATE)).resolves.toMatchObject({
+        kind: 'succeeded',
+        upstreamTaskId: null,
+      });
+    }
   });
 });

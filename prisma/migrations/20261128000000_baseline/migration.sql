@@ -254,9 +254,10 @@ CREATE INDEX tasks_workspace_id_end_user_id_id_idx ON tasks (workspace_id, end_u
 CREATE INDEX tasks_active_deadline_idx ON tasks (deadline_at)
     WHERE status IN ('QUEUED', 'SUBMITTING', 'UNCONFIRMED', 'RUNNING');
 -- The reconciler takes the running tasks that it has not checked for the longest time, and the unconfirmed ones.
-CREATE INDEX tasks_running_idx ON tasks ((coalesce(checked_at, submitted_at))) WHERE status IN ('RUNNING', 'UNCONFIRMED');
+CREATE INDEX tasks_running_idx ON tasks ((coalesce(checked_at, submitted_at, created_at)))
+    WHERE status IN ('RUNNING', 'UNCONFIRMED');
 -- The reconciler also checks tasks that ended with fewer images than were requested, because the upstream may bill the others.
-CREATE INDEX tasks_ended_incomplete_idx ON tasks (finished_at)
+CREATE INDEX tasks_ended_incomplete_idx ON tasks ((greatest(finished_at, submitted_at)))
     WHERE status IN ('SUCCEEDED', 'CANCELED', 'EXPIRED') AND upstream_task_id IS NOT NULL
       AND delivered_count + late_image_count < requested_count;
 -- Counts the tasks in flight of one end user or key without reading those of the rest of the workspace.
@@ -1202,8 +1203,8 @@ BEGIN
     UPDATE connection_leases SET expires_at = expires_at - step WHERE expires_at > present;
     UPDATE in_flight_leases SET expires_at = expires_at - step WHERE expires_at > present;
     UPDATE tasks SET not_before = not_before - step WHERE status = 'QUEUED' AND not_before > present;
-    UPDATE tasks SET checked_at = coalesce(checked_at, submitted_at) - step
-    WHERE status IN ('RUNNING', 'UNCONFIRMED') AND coalesce(checked_at, submitted_at) > present;
+    UPDATE tasks SET checked_at = coalesce(checked_at, submitted_at, created_at) - step
+    WHERE status IN ('RUNNING', 'UNCONFIRMED') AND coalesce(checked_at, submitted_at, created_at) > present;
     UPDATE webhook_deliveries SET next_attempt_at = next_attempt_at - step
     WHERE status = 'PENDING' AND next_attempt_at > present;
     UPDATE graphile_worker._private_jobs SET locked_at = locked_at - step WHERE locked_at > present;

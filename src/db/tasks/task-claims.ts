@@ -86,14 +86,18 @@ export interface TaskToReconcile {
   batchSize: number | null;
 }
 
+/** Since when the task has not been read. An unconfirmed one may have no time of submission. */
+const UNREAD_SINCE_SQL = 'coalesce(checked_at, submitted_at, created_at)';
 /** An unconfirmed task can have an upstream ID as well. */
 const IS_RUNNING_AND_DUE_SQL = `status IN ('RUNNING', 'UNCONFIRMED') AND upstream_task_id IS NOT NULL
-      AND coalesce(checked_at, submitted_at) < now() - make_interval(secs => :olderThanMs / 1000.0)`;
+      AND ${UNREAD_SINCE_SQL} < now() - make_interval(secs => :olderThanMs / 1000.0)`;
+/** When a task had ended and its upstream ID was known. The ID of an accepted one can arrive later, from the spool of an instance. */
+const READABLE_AND_ENDED_SINCE_SQL = 'greatest(finished_at, submitted_at)';
 const HAS_ENDED_AND_IS_DUE_SQL = `status IN ('SUCCEEDED', 'CANCELED', 'EXPIRED') AND upstream_task_id IS NOT NULL
       AND delivered_count + late_image_count < requested_count
-      AND finished_at BETWEEN now() - interval '1 hour' AND now() - interval '15 seconds'
+      AND ${READABLE_AND_ENDED_SINCE_SQL} BETWEEN now() - interval '1 hour' AND now() - interval '15 seconds'
       AND (checked_at IS NULL OR checked_at < now() - greatest(interval '15 seconds',
-            (now() - finished_at) * CASE WHEN delivered_count + late_image_count = 0 THEN 0.2 ELSE 0.8 END))`;
+            (now() - ${READABLE_AND_ENDED_SINCE_SQL}) * CASE WHEN delivered_count + late_image_count = 0 THEN 0.2 ELSE 0.8 END))`;
 
 /**
  * Claims running and unconfirmed tasks first, then submitted tasks that ended with fewer images than were requested. The latter are checked for an
@@ -110,19 +114,19 @@ export const CLAIM_FOR_RECONCILIATION = statement<{ olderThanMs: number; limit: 
     -- That of the first task. Zero stands for tasks whose last request did not fail.
     SELECT coalesce(
       (SELECT coalesce(check_batch_size, 0) FROM tasks
-       WHERE ${IS_RUNNING_AND_DUE_SQL} ORDER BY coalesce(checked_at, submitted_at) LIMIT 1),
+       WHERE ${IS_RUNNING_AND_DUE_SQL} ORDER BY ${UNREAD_SINCE_SQL} LIMIT 1),
       (SELECT coalesce(check_batch_size, 0) FROM tasks
-       WHERE ${HAS_ENDED_AND_IS_DUE_SQL} ORDER BY finished_at DESC LIMIT 1)
+       WHERE ${HAS_ENDED_AND_IS_DUE_SQL} ORDER BY ${READABLE_AND_ENDED_SINCE_SQL} DESC LIMIT 1)
     )::int AS size
   ), running AS (
     SELECT id FROM tasks
     WHERE ${IS_RUNNING_AND_DUE_SQL} AND coalesce(check_batch_size, 0) = (SELECT size FROM batch)
-    ORDER BY coalesce(checked_at, submitted_at)
+    ORDER BY ${UNREAD_SINCE_SQL}
     LIMIT (SELECT coalesce(nullif(size, 0), :limit) FROM batch) FOR UPDATE SKIP LOCKED
   ), ended_incomplete AS (
     SELECT id FROM tasks
     WHERE ${HAS_ENDED_AND_IS_DUE_SQL} AND coalesce(check_batch_size, 0) = (SELECT size FROM batch)
-    ORDER BY finished_at DESC
+    ORDER BY ${READABLE_AND_ENDED_SINCE_SQL} DESC
     LIMIT (SELECT coalesce(nullif(size, 0), :limit) FROM batch) - (SELECT count(*) FROM running) FOR UPDATE SKIP LOCKED
   )
   UPDATE tasks SET checked_at = now() WHERE id IN (SELECT id FROM running UNION ALL SELECT id FROM ended_incomplete)

@@ -271,6 +271,48 @@ test('polls an expired task for late images, at growing intervals', async () => 
   expect(polledIds).toHaveLength(2);
 });
 
+test('reads an unconfirmed task again after a read that failed', async () => {
+  await sql("UPDATE tasks SET deadline_at = now() + interval '1 day', upstream_task_id = NULL");
+  const tasks = new TaskRepository(db);
+  const id = await insertOverdueTask(tasks);
+  await tasks.transitionTo(id, 'UNCONFIRMED', { upstreamTaskId: id });
+  await db.pool.query(
+    "UPDATE tasks SET checked_at = now() - interval '11 seconds', created_at = created_at - interval '11 seconds'",
+  );
+  const reads: string[][] = [];
+  const failure = { code: 'UPSTREAM_UNREACHABLE', message: 'why', retryable: true } as const;
+  const details = { ...failure, upstreamCode: null, upstreamTraceId: null };
+  const failing = createReconciliation(tasks, (upstreamIds) => {
+    reads.push([...upstreamIds]);
+    return Promise.reject(new UpstreamError('not-sent', details, { retryDelaysMs: [] }));
+  });
+  for (let time = 1; time <= 3; time += 1) await expect(failing.reconcile()).rejects.toThrow('why');
+  expect(reads).toEqual([[id], [id], [id]]);
+});
+
+test('reads a task whose upstream ID became known long after its end, for an hour', async () => {
+  await sql('UPDATE tasks SET upstream_task_id = NULL');
+  const tasks = new TaskRepository(db);
+  const id = await insertExpiredTask('3 hours');
+  await sql('UPDATE tasks SET upstream_task_id = NULL');
+  await tasks.setUpstreamTaskId(id, { upstreamTaskId: id, upstreamTraceId: null, isAccepted: true });
+  const reads: string[][] = [];
+  const poller = createReconciliation(tasks, (upstreamIds) => {
+    reads.push([...upstreamIds]);
+    return Promise.resolve(new Map());
+  });
+  await poller.reconcile();
+  expect(reads).toEqual([]);
+  await sql("UPDATE tasks SET submitted_at = now() - interval '16 seconds' WHERE submitted_at IS NOT NULL");
+  await poller.reconcile();
+  expect(reads).toEqual([[id]]);
+  await sql(
+    "UPDATE tasks SET submitted_at = now() - interval '61 minutes', checked_at = NULL WHERE submitted_at IS NOT NULL",
+  );
+  await poller.reconcile();
+  expect(reads).toEqual([[id]]);
+});
+
 describe.each(['SUCCEEDED', 'CANCELED'])('a task that is %s with fewer images than requested', (status) => {
   test('is read again a few times, until the upstream reports the rest', async () => {
     await db.query(statement<object>('no-other-tasks', 'UPDATE tasks SET upstream_task_id = NULL'), {});

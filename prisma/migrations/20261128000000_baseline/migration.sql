@@ -911,6 +911,7 @@ CREATE TABLE webhook_deliveries (
     endpoint TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
     attempts_before_redelivery INTEGER NOT NULL DEFAULT 0,
+    failures INTEGER NOT NULL DEFAULT 0,
     next_attempt_at TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
     created_at TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
     CONSTRAINT webhook_deliveries_pkey PRIMARY KEY (id)

@@ -18,6 +18,8 @@ export interface WebhookDelivery {
   attemptNumber: number;
   /** The 1-based number of the current attempt since the last requested redelivery. */
   attemptSinceRedelivery: number;
+  /** Failed attempts since the last requested redelivery. Interrupted ones do not count. */
+  failures: number;
 }
 
 /** A webhook delivery as callers see it. */

@@ -128,7 +128,7 @@ export const CLAIM_WEBHOOK_DELIVERIES = statement<ReturnType<typeof claimParamet
   SET attempts = attempts + 1, next_attempt_at = now() + make_interval(secs => :leaseMs / 1000.0)
   WHERE id = ANY (ARRAY(SELECT id FROM due))
   RETURNING id, workspace_id AS "workspaceId", task_id AS "taskId", kind, endpoint, attempts AS "attemptNumber",
-            attempts - attempts_before_redelivery AS "attemptSinceRedelivery",
+            attempts - attempts_before_redelivery AS "attemptSinceRedelivery", failures,
             (SELECT webhook_url FROM tasks WHERE tasks.id = task_id) AS url,
             (SELECT webhook_secret_version FROM workspaces WHERE workspaces.id = workspace_id) AS "secretVersion",
             (SELECT coalesce(webhook_previous_secret_expires_at > now(), false) FROM workspaces

@@ -38,6 +38,7 @@ const RECORD_ATTEMPT = statement<
   WITH delivery AS (
     UPDATE webhook_deliveries
     SET status = :status::webhook_delivery_status,
+        failures = failures + CASE WHEN :status = 'DELIVERED' THEN 0 ELSE 1 END,
         next_attempt_at = coalesce(now() + make_interval(secs => :retryDelayMs::double precision / 1000), next_attempt_at)
     WHERE id = :deliveryId AND status = 'PENDING'
       AND (:status = 'DELIVERED'
@@ -76,7 +77,7 @@ const REDELIVER = statement<
   'redeliver-webhooks',
   `
   WITH delivery AS (
-    UPDATE webhook_deliveries SET status = 'PENDING', next_attempt_at = now(), attempts_before_redelivery = attempts
+    UPDATE webhook_deliveries SET status = 'PENDING', next_attempt_at = now(), attempts_before_redelivery = attempts, failures = 0
     WHERE workspace_id = :workspaceId AND task_id = :taskId RETURNING task_id
   ), wake AS (
     SELECT enqueue_job('deliver-webhook', json_build_object('taskId', task_id))

@@ -40,7 +40,7 @@ export interface AttemptResponse extends Pick<WebhookAttempt, 'at' | 'latencyMs'
  * abandons it. Every other failure schedules another attempt.
  */
 export function attemptOutcomeOf(
-  delivery: Pick<WebhookDelivery, 'id' | 'attemptNumber' | 'attemptSinceRedelivery'>,
+  delivery: Pick<WebhookDelivery, 'id' | 'attemptNumber' | 'failures'>,
   response: AttemptResponse,
   retryDelaysMs: RetryDelays,
 ): WebhookAttemptResult {
@@ -67,7 +67,7 @@ export function attemptOutcomeOf(
       event: { type: 'WEBHOOK_DELIVERED', actor, data },
     };
   }
-  const delayMs = statusCode === HTTP_GONE ? undefined : retryDelaysMs[delivery.attemptSinceRedelivery - 1];
+  const delayMs = statusCode === HTTP_GONE ? undefined : retryDelaysMs[delivery.failures];
   if (delayMs === undefined) {
     const reason = attempt.errorMessage ?? '';
     const data = { webhookId: delivery.id, attempt: attemptNumber, reason };

@@ -283,6 +283,30 @@ describe('an attempt that ends after another one has begun', () => {
   });
 });
 
+test('only failures bring a delivery nearer to its last attempt', async () => {
+  const [id = ''] = await addTasksWithDueWebhooks(db, `${A}/`, 1);
+  for (let stop = 1; stop <= 5; stop += 1) await webhooks.releaseClaims([await claimOne()]);
+  for (let crash = 1; crash <= 5; crash += 1) {
+    await claimOne();
+    await makeDue();
+  }
+  const delays = [1, 2];
+  for (const failures of [0, 1]) {
+    const claimed = await claimOne();
+    expect(claimed).toMatchObject({ failures, attemptNumber: 11 + failures });
+    await finish(claimed, 500, delays);
+    expect((await row())?.status).toBe('PENDING');
+    await makeDue();
+  }
+  await finish(await claimOne(), 500, delays);
+  expect((await row())?.status).toBe('ABANDONED');
+
+  const audit = newAuditEntry(callerWith(), 'WEBHOOK_REDELIVERED', { targetId: id });
+  const { rows } = await sql.query<{ id: string }>('SELECT workspace_id AS id FROM webhook_deliveries');
+  await webhooks.redeliver(rows[0]?.id ?? '', id, audit);
+  expect(await claimOne()).toMatchObject({ failures: 0, attemptSinceRedelivery: 1 });
+});
+
 test('A claim whose attempt was interrupted is released, unless another attempt has begun', async () => {
   await addTasksWithDueWebhooks(db, `${A}/`, 1);
   const interrupted = await claimOne();

@@ -20,7 +20,7 @@ function outcomeOf(
   response: AttemptResponse,
   attemptNumber = attemptSinceRedelivery,
 ) {
-  const delivery = { id: newId(), attemptNumber, attemptSinceRedelivery };
+  const delivery = { id: newId(), attemptNumber, failures: attemptSinceRedelivery - 1 };
   return attemptOutcomeOf(delivery, response, DEFAULT_RETRY_DELAYS_MS);
 }
 function delayMsOf(attemptSinceRedelivery: number, response: AttemptResponse): number {

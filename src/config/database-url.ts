@@ -1,4 +1,5 @@
 import { parseUrl } from '../core/primitives/url.js';
+import { SESSION_SETTINGS } from '../db/postgres/pool.js';
 
 /** The values of `sslmode` that pg knows. All but the last two check the certificate and its name, unlike in other programs. */
 const SSL_MODES = ['require', 'verify-ca', 'verify-full', 'prefer', 'disable', 'no-verify'];
@@ -23,9 +24,9 @@ const IGNORED_PARAMETERS = [
 const PRISMA_PARAMETERS = ['connection_limit', 'pool_timeout', 'pgbouncer', 'socket_timeout', 'sslaccept'];
 /** The parameters that name a file. */
 export const FILE_PARAMETERS = ['sslrootcert', 'sslcert', 'sslkey'];
-/** Settings that each connection makes itself, because the statements need them. See src/db/postgres/pool.ts. */
-const OWN_SETTINGS =
-  /(?:^|\s)(?:-c\s*|--)(search_path|TimeZone|DateStyle|IntervalStyle|client_encoding|standard_conforming_strings|default_transaction_isolation|row_security|bytea_output)\s*=/i;
+/** The settings that each connection makes itself, because the statements need them. pg sets the encoding. */
+const OWN_SETTINGS = [...Object.keys(SESSION_SETTINGS), 'client_encoding'];
+const OWN_SETTING = new RegExp(`(?:^|\\s)(?:-c\\s*|--)(${OWN_SETTINGS.join('|')})\\s*=`, 'i');
 
 /** Why this DATABASE_URL cannot work and what to write instead, as the end of a sentence. Null when it can. Quotes no password. */
 export function faultOfDatabaseUrl(text: string): string | null {
@@ -52,7 +53,7 @@ function faultOfParameter(name: string, value: string): string | null {
     return `has the unknown parameter ${name}. Leave it out, or use one of ${PARAMETERS.join(', ')}`;
   if (name === 'sslmode' && !SSL_MODES.includes(value))
     return `has an unknown sslmode. Use verify-full, with sslrootcert=/path/to/ca.pem for an authority of your own, or disable`;
-  const [, setting] = (name === 'options' && OWN_SETTINGS.exec(value)) || [];
+  const [, setting] = (name === 'options' && OWN_SETTING.exec(value)) || [];
   if (setting !== undefined)
     return `must not set ${setting} in options, because Darkroom sets it itself. Leave it out`;
   return null;

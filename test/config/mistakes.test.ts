@@ -120,6 +120,16 @@ const MISTAKES: readonly [name: string, value: string, sentence: string, others?
   ],
   [
     'DATABASE_URL',
+    `${DATABASE}?options=-c%20extra_float_digits%3D0`,
+    'must not set extra_float_digits in options, because Darkroom sets it itself. Leave it out',
+  ],
+  [
+    'DATABASE_URL',
+    `${DATABASE}?options=-c%20client_connection_check_interval%3D0`,
+    'must not set client_connection_check_interval in options, because Darkroom sets it itself. Leave it out',
+  ],
+  [
+    'DATABASE_URL',
     'postgresql://darkroom:p%w@db.example/darkroom',
     'has a % that no two hexadecimal digits follow. In a user name or password, write % as %25',
   ],

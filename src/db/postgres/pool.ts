@@ -14,7 +14,7 @@ export const STATEMENT_TIMEOUT_MS = 5_000;
  * What statements, the parsers of their results and Prisma Client rely on. A server, a database or a login can have other
  * defaults. Prisma Client, for one, sends and reads times without a zone. The names are as PostgreSQL reports them.
  */
-const SESSION_SETTINGS = {
+export const SESSION_SETTINGS = {
   TimeZone: 'UTC',
   DateStyle: 'ISO, MDY',
   // No server has this default, so it shows whether the settings arrived (`lacksSettings`). No statement returns an interval.

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { anchorsOf, linksOf, PAGES, readText } from '../support/docs/markdown.js';
+import { anchorsOf, filesBelow, linksOf, PAGES, readText } from '../support/docs/markdown.js';
 
 describe('links in the documentation', () => {
   test.each(PAGES)('every relative link and anchor of %s resolves', (page) => {
@@ -13,6 +13,17 @@ describe('links in the documentation', () => {
       PAGES.flatMap((page) => linksOf(readText(page)).map(({ target }) => resolveTarget(page, target).file)),
     );
     expect(PAGES.filter((page) => page.startsWith('docs/') && !linked.has(page))).toEqual([]);
+  });
+
+  test('the list of decisions has the title of each', () => {
+    const decisions = filesBelow('docs/decisions', '.md').sort();
+    const titles = decisions.map(
+      (page) => `${page}: ${readText(page).split('\n', 1)[0]?.slice('# 0000: '.length)}`,
+    );
+    const listed = readText('docs/README.md').matchAll(/^\| \[\d{4}\]\((decisions\/.*?)\): (.*?) *\|/gm);
+    expect([...listed].map(([, page, title = '']) => `docs/${page}: ${title.replaceAll('`', '')}`)).toEqual(
+      titles,
+    );
   });
 
   test.each<[string, string, string[]]>([

@@ -74,7 +74,7 @@ export async function startAdapters(context: AppContext) {
     log,
   });
   cleanups.push(() => upstream.destroy());
-  const upstreamGate = new UpstreamGate(config.flux.maxConcurrentRequests, log);
+  const upstreamGate = new UpstreamGate(config.flux.maxConcurrentSubmissions, log);
   const store = await openStore(config.dataDir, config.images.s3);
   cleanups.push(() => store.destroy?.());
 

@@ -52,10 +52,10 @@ export function createWorker(adapters: Adapters, services: Services, context: Ap
     onFatal: tuning.onFatal,
     forbiddenFlags: () => (upstreamGate.isBlocked ? [UPSTREAM_JOB_FLAG] : []),
     maxRunningByFlag: {
-      [UPSTREAM_JOB_FLAG]: config.flux.maxConcurrentRequests,
+      [UPSTREAM_JOB_FLAG]: config.flux.maxConcurrentSubmissions,
       [INGEST_JOB_FLAG]: MAX_INGEST_JOBS,
     },
-    concurrency: config.flux.maxConcurrentRequests + MAX_INGEST_JOBS + OTHER_JOBS,
+    concurrency: config.flux.maxConcurrentSubmissions + MAX_INGEST_JOBS + OTHER_JOBS,
     log,
   });
 }

@@ -68,8 +68,8 @@ function toConfig(values: EnvironmentValues, prices: readonly Price[]) {
       token: values.FLUX_API_TOKEN ?? null,
       mode: values.FLUX_MODE ?? (values.PUBLIC_URL || usesSandbox ? 'callback' : 'async'),
       editAction: values.FLUX_EDIT_ACTION ?? null,
-      /** The maximum for each instance. */
-      maxConcurrentRequests: values.UPSTREAM_CONCURRENCY,
+      /** Submissions under way at the same time, of all instances together. No single instance exceeds it either. */
+      maxConcurrentSubmissions: values.UPSTREAM_CONCURRENCY,
     },
     roles: { api: values.ROLES.includes('api'), worker: values.ROLES.includes('worker') },
     /** Null: the key is created at the first start and stored in the data directory. */

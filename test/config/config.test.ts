@@ -42,7 +42,7 @@ describe('the configuration', () => {
         token: null,
         mode: 'callback',
         editAction: null,
-        maxConcurrentRequests: 24,
+        maxConcurrentSubmissions: 24,
       },
       roles: { api: true, worker: true },
       secretKey: null,

@@ -100,7 +100,7 @@ export default tseslint.config(
         {
           object: 'URL',
           property: 'canParse',
-          message: 'It is wrong in Node 20 once it is hot; take parseUrl of core/url.ts.',
+          message: 'It is wrong in Node 20 once it is hot; take parseUrl of core/primitives/url.ts.',
         },
       ],
     },

@@ -1,6 +1,6 @@
 /** Settings for tests, benchmarks and the demo that are not part of the operator's configuration. */
 export interface Tuning {
-  /** How long after submission a running task is first polled. Default: 10 s. */
+  /** How long after submission a running task is first polled. Default: 8 s. */
   pollUpstreamAfterMs?: number;
   /** The interval of looking for overdue tasks, unanswered tasks and due webhook deliveries. Default: 1 s. */
   reconcileIntervalMs?: number;

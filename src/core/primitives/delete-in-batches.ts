@@ -1,7 +1,7 @@
 /** Rows of one DELETE statement. */
 const BATCH_SIZE = 1_000;
 
-/** Calls `deleteBatch` until it deletes less than a batch, or until the signal is aborted. It returns the number of deleted rows. */
+/** Calls `deleteBatch`, which returns how many rows it deleted, until that is less than a batch or the signal is aborted. */
 export async function deleteInBatches(
   deleteBatch: (limit: number) => Promise<number>,
   signal?: AbortSignal,

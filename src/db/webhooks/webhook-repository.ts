@@ -19,7 +19,7 @@ import {
 /**
  * Records the result of one attempt. The delivery does not change if another attempt has ended it. A failure does not change
  * it either if another attempt has begun or a redelivery was requested meanwhile: that one decides what comes next. When the
- * delivery has ended, the next one of its task, which CLAIM may have postponed, is due.
+ * delivery has ended, the next one of its task, which CLAIM_WEBHOOK_DELIVERIES may have postponed, is due.
  */
 const RECORD_ATTEMPT = statement<
   Omit<WebhookAttempt, 'id' | 'nextAttemptAt'> & {

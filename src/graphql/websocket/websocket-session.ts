@@ -53,7 +53,7 @@ export interface WebSocketServices {
  *
  *   opened -> connection_init with a valid API key -> ready -> closed
  *
- * graphql-ws parses the messages. Its server is not used, because it serializes each result once per socket.
+ * graphql-ws validates the messages. Its server is not used, because it serializes each result once per socket.
  */
 export class WebSocketSession {
   private caller: Caller | null = null;

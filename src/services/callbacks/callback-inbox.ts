@@ -21,7 +21,7 @@ export interface CallbackInboxDependencies extends Pick<Dependencies, 'auditLog'
   retentionDays: number;
 }
 
-/** Stores the upstream's callbacks with the verdict on each, and replays them. */
+/** Lists the stored upstream callbacks, replays one, and deletes old ones. */
 export class CallbackInbox {
   constructor(private readonly deps: CallbackInboxDependencies) {}
 

@@ -50,8 +50,11 @@ export function createJobHandlers(services: JobServices) {
 
     'deliver-due-webhooks': () => Promise.resolve(services.webhookSender.wake()),
 
-    'delete-old-callbacks': () =>
-      runEach([() => services.callbackInbox.deleteOld(), () => services.webhookSender.deleteOldAttempts()]),
+    'delete-old-callbacks': (_payload: unknown, { signal }: RecurringRun) =>
+      runEach([
+        () => services.callbackInbox.deleteOld(signal),
+        () => services.webhookSender.deleteOldAttempts(signal),
+      ]),
 
     'delete-old-records': (_payload: unknown, { signal }: RecurringRun) =>
       runEach([

@@ -3,6 +3,7 @@ import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Callback, wasResultApplied } from '../../core/callbacks/callback.js';
 import { type Caller } from '../../core/access/caller.js';
 import { InputRejected } from '../../core/errors.js';
+import { deleteInBatches } from '../../core/primitives/delete-in-batches.js';
 import { isId } from '../../core/primitives/ids.js';
 import { type CallbackFilter } from '../../db/callbacks/callback-repository.js';
 import { type Generation } from '../tasks/generation.js';
@@ -12,8 +13,6 @@ import { type Dependencies } from '../dependencies.js';
 
 export type { CallbackFilter };
 
-/** The rows of one DELETE statement. The job repeats it until none is left. */
-const DELETE_BATCH_SIZE = 1_000;
 const DAY_MS = 24 * 3_600 * 1_000;
 
 export interface CallbackInboxDependencies extends Pick<Dependencies, 'auditLog' | 'callbacks'> {
@@ -45,10 +44,10 @@ export class CallbackInbox {
     return this.find(caller, id);
   }
 
-  /** Deletes callbacks that are older than the retention period. */
-  async deleteOld(): Promise<void> {
+  /** Deletes callbacks that are older than the retention period. `signal` ends the run between two batches. */
+  async deleteOld(signal?: AbortSignal): Promise<void> {
     const oldest = new Date(databaseTimeMs() - this.deps.retentionDays * DAY_MS);
-    while ((await this.deps.callbacks.deleteBefore(oldest, DELETE_BATCH_SIZE)) === DELETE_BATCH_SIZE);
+    await deleteInBatches((limit) => this.deps.callbacks.deleteBefore(oldest, limit), signal);
   }
 
   private async find(caller: Caller, id: string): Promise<Callback> {

@@ -33,8 +33,6 @@ const LEASE_MARGIN_MS = 5_000;
  */
 const MAX_CONCURRENT_ATTEMPTS = 512;
 const MAX_STORED_RESPONSE_BYTES = 1_024;
-/** The rows of one DELETE statement. The job repeats it until none is left. */
-const DELETE_BATCH_SIZE = 1_000;
 const DAY_MS = 24 * 3_600 * 1_000;
 /** At shutdown, attempts that are still in progress after this time are aborted and released. */
 const SHUTDOWN_GRACE_MS = 3_000;
@@ -108,11 +106,14 @@ export class WebhookSender {
     return task;
   }
 
-  /** Deletes attempts that are older than the retention period, unless their delivery is still pending. */
-  async deleteOldAttempts(): Promise<void> {
+  /**
+   * Deletes attempts that are older than the retention period, unless their delivery is still pending. `signal` ends the run
+   * between two batches.
+   */
+  async deleteOldAttempts(signal?: AbortSignal): Promise<void> {
     const oldest = new Date(databaseTimeMs() - this.deps.retentionDays * DAY_MS);
     const { webhooks } = this.deps.background;
-    while ((await webhooks.deleteAttemptsBefore(oldest, DELETE_BATCH_SIZE)) === DELETE_BATCH_SIZE);
+    await deleteInBatches((limit) => webhooks.deleteAttemptsBefore(oldest, limit), signal);
   }
 
   /** Deletes deliveries whose last attempt is older than the retention period. They can then not be posted again. */

@@ -43,7 +43,7 @@ import { ImageServing } from '../services/images/image-serving.js';
 import { ImageIngest } from '../services/images/ingest.js';
 import { IdentityProviderKeys } from '../services/access/identity-provider-keys.js';
 import { RateLimits, RATE_LIMIT_WINDOW_MS } from '../services/limits/rate-limits.js';
-import { Expiry } from '../services/tasks/expiry.js';
+import { Expiry } from '../services/tasks/expiry/expiry.js';
 import { Reconciliation } from '../services/tasks/reconciliation.js';
 import { SourceImages } from '../services/tasks/source-images.js';
 import { AuthenticationFailures } from '../services/access/authentication-failures.js';

@@ -7,7 +7,7 @@ import { type Retention } from '../services/images/retention.js';
 import { type RateLimits } from '../services/limits/rate-limits.js';
 import { type Generation } from '../services/tasks/generation.js';
 import { type ImageIngest } from '../services/images/ingest.js';
-import { type Expiry } from '../services/tasks/expiry.js';
+import { type Expiry } from '../services/tasks/expiry/expiry.js';
 import { type Reconciliation } from '../services/tasks/reconciliation.js';
 import { type Uploads } from '../services/images/uploads.js';
 

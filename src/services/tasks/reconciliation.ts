@@ -28,7 +28,7 @@ export interface ReconciliationDependencies extends Pick<
   pollIntervalMs: number;
 }
 
-/** Finishes tasks that no callback has finished: polls the upstream for running tasks. Overdue ones are the subject of expiry.ts. */
+/** Finishes tasks that no callback has finished: polls the upstream for running tasks. Overdue ones are the subject of expiry/expiry.ts. */
 export class Reconciliation {
   constructor(private readonly deps: ReconciliationDependencies) {}
 

@@ -12,7 +12,7 @@ import { type EventLog } from '../../../src/event-log/event-log.js';
 import { type AceDataClient } from '../../../src/upstreams/acedata-client.js';
 import { type UpstreamResult } from '../../../src/upstreams/acedata-results.js';
 import { BackPressure } from '../../../src/services/tasks/back-pressure.js';
-import { Expiry } from '../../../src/services/tasks/expiry.js';
+import { Expiry } from '../../../src/services/tasks/expiry/expiry.js';
 import { Reconciliation } from '../../../src/services/tasks/reconciliation.js';
 import { Results } from '../../../src/services/tasks/results.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
@@ -202,30 +202,95 @@ describe('a task that cannot be changed', () => {
   }, 60_000);
 });
 
-test('one overdue task that the upstream cannot answer for does not keep the others from being read', async () => {
-  await sql(`UPDATE tasks SET deadline_at = now() + interval '1 day'`);
-  const tasks = new TaskRepository(db);
-  const ids: string[] = [];
-  for (let n = 0; n < 20; n += 1) ids.push(await insertOverdueTask(tasks, 'RUNNING'));
-  const unreadable = `upstream-${ids[0]}`;
-  const expiry = createExpiry(tasks, (upstreamIds) => {
+describe('overdue tasks that the upstream cannot answer for', () => {
+  const TASK_COUNT = 20;
     const failure = { code: 'UPSTREAM_FAILED', message: 'why', retryable: true } as const;
     const details = { ...failure, upstreamCode: null, upstreamTraceId: null };
-    if (upstreamIds.includes(unreadable))
+  let tasks: TaskRepository;
+  let ids: string[];
+  let readSizes: number[];
+  beforeEach(async () => {
+    await sql(`UPDATE tasks SET deadline_at = now() + interval '1 day'`);
+    tasks = new TaskRepository(db);
+    ids = [];
+    readSizes = [];
+    for (let n = 0; n < TASK_COUNT; n += 1) ids.push(await insertOverdueTask(tasks, 'RUNNING'));
+  });
+  afterEach(async () => {
+    await sql('UPDATE tasks SET upstream_task_id = NULL');
+  });
+
+  /** Fails for every batch with one of these tasks. The others are still running. */
+  function answersExceptFor(unreadableIds: readonly string[]): AceDataClient['readTasks'] {
+    return (upstreamIds) => {
+      readSizes.push(upstreamIds.length);
+      if (unreadableIds.some((id) => upstreamIds.includes(`upstream-${id}`)))
       return Promise.reject(new UpstreamError('unknown', details, { retryDelaysMs: [] }));
     const result = { kind: 'running', upstreamTaskId: null, upstreamTraceId: null } as const;
     return Promise.resolve(new Map(upstreamIds.map((id) => [id, result])));
+    };
+  }
+  /** What the tasks that have expired say about their reason, by index. */
+  async function findReasons(): Promise<('read' | 'unreadable' | null)[]> {
+    const found = await Promise.all(ids.map((id) => tasks.find(id)));
+    return found.map((task) => {
+      if (task?.status !== 'EXPIRED') return null;
+      return task.failure?.message.includes('could not be asked') ? 'unreadable' : 'read';
   });
+  }
+  const reasons = (unreadable: readonly number[], reason: 'unreadable' | null = 'unreadable') =>
+    ids.map((_, n) => (unreadable.includes(n) ? reason : 'read'));
+
+  test('do not keep the others from being read', async () => {
+    const expiry = createExpiry(tasks, answersExceptFor(ids.slice(0, 1)));
   for (let run = 0; run < 12; run += 1) await expiry.settleAccepted();
-  const texts = [];
-  for (const id of ids.slice(1)) texts.push((await tasks.find(id))?.failure?.message);
-  for (const text of texts) expect(text).toContain('had not finished');
-  expect(await tasks.find(ids[0] ?? '')).toMatchObject({ status: 'RUNNING' });
+    expect(await findReasons()).toEqual(reasons([0], null));
   // Reading it alone does not keep running tasks from being polled.
   extendedLeases.length = 0;
   await expiry.settleAccepted();
   expect(extendedLeases).toEqual(['overdue-reading']);
-  await sql('UPDATE tasks SET upstream_task_id = NULL');
+  });
+
+  test('do not let others expire unread that failed together with them, however many they are', async () => {
+    const unreadable = [0, 3, 4, 11, 19];
+    const unreadableIds = unreadable.map((n) => ids[n] ?? '');
+    const expiry = createExpiry(tasks, answersExceptFor(unreadableIds), { overdueReadLimitMs: 0 });
+    for (let run = 0; run < 40; run += 1) await expiry.settleAccepted();
+    expect(await findReasons()).toEqual(reasons(unreadable));
+  });
+
+  test('are read alone once they are known, and expire although there are always others to read', async () => {
+    const expiry = createExpiry(tasks, answersExceptFor(ids.slice(0, 2)), { overdueReadLimitMs: 300 });
+    const others = [];
+    const first = performance.now();
+    while ((await findReasons()).slice(0, 2).some((reason) => reason === null)) {
+      others.push(await insertOverdueTask(tasks, 'RUNNING'));
+      await expiry.settleAccepted();
+      expect(performance.now() - first).toBeLessThan(30_000);
+    }
+    expect(await findReasons()).toEqual(reasons([0, 1]));
+    for (const id of others.slice(0, -2))
+      expect((await tasks.find(id))?.failure?.message).toContain('had not finished');
+  }, 60_000);
+
+  test('expire together while the upstream answers for no task at all', async () => {
+    const expiry = createExpiry(tasks, answersExceptFor(ids), { overdueReadLimitMs: 0 });
+    for (let run = 0; run < 5; run += 1) await expiry.settleAccepted();
+    expect((await findReasons()).every((reason) => reason === null)).toBe(true);
+    for (let run = 0; run < 11; run += 1) await expiry.settleAccepted();
+    expect(await findReasons()).toEqual(ids.map(() => 'unreadable'));
+    expect(readSizes.slice(0, 7)).toEqual([20, 10, 5, 3, 2, 1, 1]);
+  });
+
+  test('expire together while the upstream cannot be reached', async () => {
+    const expiry = createExpiry(
+      tasks,
+      () => Promise.reject(new UpstreamError('not-sent', details, { retryDelaysMs: [] })),
+      { overdueReadLimitMs: 0 },
+    );
+    await expiry.settleAccepted();
+    expect(await findReasons()).toEqual(ids.map(() => 'unreadable'));
+  });
 });
 
 test('polls an expired task for late images, at growing intervals', async () => {

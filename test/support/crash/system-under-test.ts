@@ -39,7 +39,7 @@ import { CallbackInbox } from '../../../src/services/callbacks/callback-inbox.js
 import { Generation } from '../../../src/services/tasks/generation.js';
 import { ImageIngest } from '../../../src/services/images/ingest.js';
 import { RateLimits, RATE_LIMIT_WINDOW_MS } from '../../../src/services/limits/rate-limits.js';
-import { Expiry } from '../../../src/services/tasks/expiry.js';
+import { Expiry } from '../../../src/services/tasks/expiry/expiry.js';
 import { Reconciliation } from '../../../src/services/tasks/reconciliation.js';
 import { SourceImages } from '../../../src/services/tasks/source-images.js';
 import { Results } from '../../../src/services/tasks/results.js';

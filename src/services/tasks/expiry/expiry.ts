@@ -1,28 +1,27 @@
 import { LRUCache } from 'lru-cache';
-import { UpstreamError } from '../../core/errors.js';
-import { EVENT_ACTORS } from '../../core/events/task-event.js';
-import { type TaskFailure } from '../../core/tasks/task-failure.js';
-import { isFinal, type Task } from '../../core/tasks/task.js';
-import { MAX_READ_TASK_IDS } from '../../upstreams/acedata-client.js';
-import { type UpstreamResult } from '../../upstreams/acedata-results.js';
-import { type Dependencies } from '../dependencies.js';
-import { type BackPressure, queuedTooLong } from './back-pressure.js';
-import { changeEach } from './change-each.js';
-import { isAboutTheseTasks, POLL_FAILURE_COOLDOWN_MS, UPSTREAM_POLL_LEASE } from './reconciliation.js';
-import { isFinalResult, type Results } from './results.js';
+import { UpstreamError } from '../../../core/errors.js';
+import { EVENT_ACTORS } from '../../../core/events/task-event.js';
+import { type TaskFailure } from '../../../core/tasks/task-failure.js';
+import { isFinal, type Task } from '../../../core/tasks/task.js';
+import { MAX_READ_TASK_IDS } from '../../../upstreams/acedata-client.js';
+import { type UpstreamResult } from '../../../upstreams/acedata-results.js';
+import { type Dependencies } from '../../dependencies.js';
+import { type BackPressure, queuedTooLong } from '../back-pressure.js';
+import { changeEach } from '../change-each.js';
+import { isAboutTheseTasks, POLL_FAILURE_COOLDOWN_MS } from '../reconciliation.js';
+import { isFinalResult, type Results } from '../results.js';
+import { OVERDUE_READ_LEASE, OverdueReads } from './overdue-reads.js';
 
 /** Overdue tasks without an upstream ID that one run expires. The next run follows a second later. */
 const OVERDUE_BATCH_SIZE = 200;
-/** Name of the lease for reading overdue tasks. Not that of polling, because overdue tasks could keep running ones from it. */
-const OVERDUE_READ_LEASE = 'overdue-reading';
-/** Overdue tasks expire unread once every read of them has failed for this long. Their images can still arrive as late ones. */
+/** Overdue tasks expire unread once reading them has failed for this long. Their images can still arrive as late ones. */
 const OVERDUE_READ_LIMIT_MS = 60_000;
 /** Pauses before a task that could not be ended is tried again. The last one repeats. */
 const FAILED_RETRY_DELAYS_MS = [1_000, 10_000, 60_000] as const;
 /** Of these, one run tries so many again. */
 const MAX_RETRIED_TASKS = 20;
-/** More tasks that cannot be ended or read are forgotten, and tried again at once. */
-const MAX_REMEMBERED_TASKS = 5_000;
+/** More tasks that cannot be ended are forgotten, and tried again at once. */
+const MAX_STUCK_TASKS = 5_000;
 
 export interface ExpiryDependencies extends Pick<
   Dependencies,
@@ -32,7 +31,7 @@ export interface ExpiryDependencies extends Pick<
   results: Results;
   /** Minimum time between two reads of overdue tasks, of all instances together. */
   pollIntervalMs: number;
-  /** How long overdue tasks wait for the upstream when it cannot be read. Defaults to a minute. */
+  /** How long overdue tasks wait for the upstream if they cannot be read. Defaults to a minute. */
   overdueReadLimitMs?: number;
 }
 
@@ -44,23 +43,20 @@ type ExpiryReason =
   | 'STILL_RUNNING'
   /** The upstream was read after the deadline, and does not know the task. */
   | 'UNKNOWN_TO_UPSTREAM'
-  /** The upstream could not be read. */
+  /** The upstream could not be read, or not for this task. */
   | 'UNREADABLE';
 
 /** Ends tasks whose deadline has passed. One that cannot be ended or read delays no other. */
 export class Expiry {
   /** Tasks that could not be ended, and when that is tried again, by the monotonic clock. */
-  private readonly failed = new LRUCache<string, { failures: number; retryAt: number }>({
-    max: MAX_REMEMBERED_TASKS,
+  private readonly stuck = new LRUCache<string, { failures: number; retryAt: number }>({
+    max: MAX_STUCK_TASKS,
   });
-  /** Since when every read of a task has failed, by the monotonic clock. */
-  private readonly unreadableSince = new LRUCache<string, number>({ max: MAX_REMEMBERED_TASKS });
-  /** Tasks about which the upstream fails to answer even if it is asked for nothing else. */
-  private readonly unreadableAlone = new LRUCache<string, true>({ max: MAX_REMEMBERED_TASKS });
-  /** Halves after each failed read, until the task that may be the reason is read alone. */
-  private readBatchSize = MAX_READ_TASK_IDS;
+  private readonly reads: OverdueReads;
 
-  constructor(private readonly deps: ExpiryDependencies) {}
+  constructor(private readonly deps: ExpiryDependencies) {
+    this.reads = new OverdueReads(deps.overdueReadLimitMs ?? OVERDUE_READ_LIMIT_MS);
+  }
 
   /** Expires overdue tasks that have no upstream ID, so that there is nothing to read. */
   async expireUnread(): Promise<void> {
@@ -76,45 +72,48 @@ export class Expiry {
    * been missed, for example while the service was down. Without a result, they expire.
    */
   async settleAccepted(): Promise<void> {
-    const overdue = await this.findOverdue({ hasUpstreamId: true, limit: MAX_READ_TASK_IDS });
-    if (overdue.length === 0) return;
+    const others = await this.findOverdue({ hasUpstreamId: true, limit: MAX_READ_TASK_IDS });
+    const batch = await this.selectBatch(others);
+    if (batch.length === 0) return;
     if (!(await this.deps.leases.acquire(OVERDUE_READ_LEASE, this.deps.pollIntervalMs))) return;
-    const batch = this.selectBatch(overdue);
     try {
       const results = await this.deps.backPressure.watchRead(() =>
         this.deps.upstream.readTasks(batch.map(({ upstreamTaskId }) => upstreamTaskId ?? '')),
       );
-      this.readBatchSize = Math.min(2 * this.readBatchSize, MAX_READ_TASK_IDS);
-      for (const { id } of batch) {
-        this.unreadableSince.delete(id);
-        this.unreadableAlone.delete(id);
-      }
+      this.reads.recordSuccess(batch);
       await this.endEach(batch, (task) => this.applyRead(task, results));
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error;
-      await this.expireUnreadable(overdue, batch, error);
+      await this.expireUnreadable(others, batch, error);
     }
     this.deps.eventLog.requestSeal();
   }
 
-  /** Overdue tasks, and after them a few of those that could not be ended before. */
+  /** Overdue tasks, except those that cannot be read, and after them a few of those that could not be ended before. */
   private async findOverdue(filter: { hasUpstreamId: boolean; limit: number }): Promise<Task[]> {
-    const overdue = await this.deps.tasks.findOverdue({ ...filter, excludedIds: [...this.failed.keys()] });
-    const dueIds = [...this.failed.entries()]
-      .filter(([, { retryAt }]) => retryAt <= performance.now())
+    const excludedIds = [...this.stuck.keys(), ...this.reads.unreadableIds];
+    const overdue = await this.deps.tasks.findOverdue({ ...filter, excludedIds });
+    const dueIds = [...this.stuck.entries()]
+      .filter(([id, { retryAt }]) => retryAt <= performance.now() && !this.reads.isUnreadable(id))
       .map(([id]) => id);
     for (const id of dueIds.slice(-MAX_RETRIED_TASKS)) {
       const task = await this.deps.tasks.find(id);
-      if (!task || isFinal(task.status)) this.failed.delete(id);
+      if (!task || isFinal(task.status)) this.stuck.delete(id);
       else if ((task.upstreamTaskId !== null) === filter.hasUpstreamId) overdue.push(task);
     }
     return overdue;
   }
 
-  /** The tasks to read. What the upstream could not answer for alone comes last, and alone. */
-  private selectBatch(overdue: readonly Task[]): readonly Task[] {
-    const others = overdue.filter(({ id }) => !this.unreadableAlone.has(id));
-    return others.length > 0 ? others.slice(0, this.readBatchSize) : overdue.slice(0, 1);
+  /** The tasks to read: one that cannot be read together with others, or a batch of these others. */
+  private async selectBatch(others: readonly Task[]): Promise<readonly Task[]> {
+    const hasOthers = others.length > 0;
+    let id: string | undefined;
+    while ((id = this.reads.nextUnreadable({ hasOthers })) !== undefined) {
+      const task = await this.deps.tasks.find(id);
+      if (task && !isFinal(task.status)) return [task];
+      this.reads.forget(id);
+    }
+    return this.reads.batchOf(others);
   }
 
   private async applyRead(task: Task, results: Map<string, UpstreamResult>): Promise<void> {
@@ -124,31 +123,25 @@ export class Expiry {
     else await this.expire(task, result ? 'STILL_RUNNING' : 'UNKNOWN_TO_UPSTREAM');
   }
 
-  /** Notes that a read of `batch` has failed, and expires the overdue tasks that could not be read for too long. */
+  /** Records that a read of `batch` has failed, and expires the overdue tasks that have waited for it too long. */
   private async expireUnreadable(
-    overdue: readonly Task[],
+    others: readonly Task[],
     batch: readonly Task[],
     error: UpstreamError,
   ): Promise<void> {
-    const now = performance.now();
-    for (const { id } of batch) if (!this.unreadableSince.has(id)) this.unreadableSince.set(id, now);
-    const isAboutBatch = isAboutTheseTasks(error);
-    const [first, second] = batch;
-    if (isAboutBatch && first && !second) this.unreadableAlone.set(first.id, true);
-    if (isAboutBatch) this.readBatchSize = second ? Math.ceil(batch.length / 2) : MAX_READ_TASK_IDS;
-    const leases = leasesToPause({ isAboutBatch, isAlone: !second });
+    const leases = this.reads.recordFailure(batch, { isAboutBatch: isAboutTheseTasks(error) });
     await Promise.all(leases.map((lease) => this.deps.leases.extend(lease, POLL_FAILURE_COOLDOWN_MS)));
-    const { overdueReadLimitMs = OVERDUE_READ_LIMIT_MS } = this.deps;
-    const tooLate = overdue.filter(
-      ({ id }) => now - (this.unreadableSince.get(id) ?? Infinity) >= overdueReadLimitMs,
-    );
+    const expiring = [...new Set([...batch, ...others])].filter((task) => this.reads.expiresUnread(task));
     this.deps.log.warn(
-      { err: error, tasks: batch.length, expiring: tooLate.length },
-      tooLate.length > 0
+      { err: error, tasks: batch.length, expiring: expiring.length },
+      expiring.length > 0
         ? 'failed to read overdue tasks; they expire without having been read'
         : 'failed to read overdue tasks; trying again before they expire',
     );
-    await this.endEach(tooLate, (task) => this.expire(task, 'UNREADABLE'));
+    await this.endEach(expiring, async (task) => {
+      await this.expire(task, 'UNREADABLE');
+      this.reads.forget(task.id);
+    });
   }
 
   private async endEach(tasks: readonly Task[], end: (task: Task) => Promise<unknown>): Promise<void> {
@@ -156,12 +149,12 @@ export class Expiry {
     await changeEach(tasks, {
       change: async (task) => {
         await end(task);
-        this.failed.delete(task.id);
+        this.stuck.delete(task.id);
       },
       onFailure: ({ id }) => {
-        const failures = (this.failed.get(id)?.failures ?? 0) + 1;
+        const failures = (this.stuck.get(id)?.failures ?? 0) + 1;
         const delayMs = FAILED_RETRY_DELAYS_MS[failures - 1] ?? FAILED_RETRY_DELAYS_MS[2];
-        this.failed.set(id, { failures, retryAt: performance.now() + delayMs });
+        this.stuck.set(id, { failures, retryAt: performance.now() + delayMs });
       },
       ping: () => submissionPace.find(),
       log,
@@ -176,15 +169,6 @@ export class Expiry {
       event: { type: 'TASK_EXPIRED', actor: EVENT_ACTORS.deadline, data: { error } },
     });
   }
-}
-
-/**
- * The reads that pause after a failed one. Looking for the task that is the reason takes a few reads, and does not wait between them.
- * A task that the upstream cannot answer for does not keep running tasks from being read.
- */
-function leasesToPause({ isAboutBatch, isAlone }: { isAboutBatch: boolean; isAlone: boolean }): string[] {
-  if (!isAboutBatch) return [UPSTREAM_POLL_LEASE, OVERDUE_READ_LEASE];
-  return isAlone ? [OVERDUE_READ_LEASE] : [];
 }
 
 /** What is known of a task that the upstream accepted, as a sentence. */

@@ -40,10 +40,12 @@ const MAX_FILE_NAME_LENGTH = 60;
 const NO_IMAGE = 'No image exists at this URL. Query `Image.url` for the right one.';
 const IMAGE_DELETED = 'This image was deleted. It cannot be restored.';
 /**
- * Maximum number of variants that are being created or queued. Two are created at a time and an AVIF takes up to 3 s, so the
- * last one is ready before a browser gives up after about a minute.
+ * Variants of a workspace that are being created or queued. Two are created at a time and an AVIF takes up to 3 s, so the last one
+ * is ready before a browser gives up after about a minute, if no other workspace needs variants.
  */
-const MAX_QUEUED_VARIANTS = 32;
+const MAX_QUEUED_VARIANTS_PER_WORKSPACE = 32;
+/** Those of all workspaces, because each has a copy of its original on the disk. */
+const MAX_QUEUED_VARIANTS = 128;
 
 /** An image in the requested variant, ready to be served. */
 export interface ServedFile {
@@ -90,6 +92,8 @@ export class ImageServing {
   });
   /** Concurrent requests for one variant share the work. */
   private readonly variantsInProgress = new SingleFlights<StoreKey, void>();
+  /** For which workspace each of them is created. */
+  private readonly workspacesOfVariants = new Map<StoreKey, string>();
 
   constructor(private readonly deps: ImageServingDependencies) {}
 
@@ -104,7 +108,7 @@ export class ImageServing {
       throw new LinkInvalid('This link is invalid or has expired. Query `Image.url` for a new one.');
     }
     const image = await this.findServable(imageId);
-    const { sha256, mimeType, byteSize, width } = image;
+    const { sha256, mimeType, byteSize, width, workspaceId } = image;
     if (!sha256 || !mimeType || byteSize === null) throw new NotFound(NO_IMAGE);
     const isVariant = variant.width !== null || variant.format !== null;
     if (image.decodeError !== null && isVariant)
@@ -117,7 +121,7 @@ export class ImageServing {
       work.catch((error: unknown) => this.explainMissing(imageId, error));
     const size = variantSpec.isOriginal
       ? byteSize
-      : await withExplanation(this.sizeOfVariant(key, sha256, variantSpec));
+      : await withExplanation(this.sizeOfVariant(key, { sha256, workspaceId }, variantSpec));
     const type = variantSpec.isOriginal ? mimeType : `image/${variantSpec.format}`;
     const disposition = dispositionOf(image, type);
     return {
@@ -161,18 +165,28 @@ export class ImageServing {
     });
   }
 
-  private async sizeOfVariant(key: StoreKey, sha256: Uint8Array, variantSpec: VariantSpec): Promise<number> {
+  private async sizeOfVariant(key: StoreKey, image: StoredImage, variantSpec: VariantSpec): Promise<number> {
     const known = this.sizes.get(key) ?? (await this.deps.store.size(key));
     if (known === null) {
-      const variants = this.variantsInProgress;
-      if (!variants.has(key) && variants.size >= MAX_QUEUED_VARIANTS)
-        throw new StoreUnavailable('too many other variants are being created');
-      await variants.run(key, () => this.makeVariantFile(key, sha256, variantSpec));
+      if (!this.variantsInProgress.has(key)) this.requireRoomForVariant(image.workspaceId);
+      await this.variantsInProgress.run(key, async () => {
+        this.workspacesOfVariants.set(key, image.workspaceId);
+        await this.makeVariantFile(key, image, variantSpec).finally(() =>
+          this.workspacesOfVariants.delete(key),
+        );
+      });
     }
     const size = known ?? (await this.deps.store.size(key));
     if (size === null) throw new Gone(IMAGE_DELETED);
     this.sizes.set(key, size);
     return size;
+  }
+
+  private requireRoomForVariant(workspaceId: string): void {
+    const workspaceIds = [...this.workspacesOfVariants.values()];
+    const ofWorkspace = workspaceIds.filter((id) => id === workspaceId);
+    if (workspaceIds.length >= MAX_QUEUED_VARIANTS || ofWorkspace.length >= MAX_QUEUED_VARIANTS_PER_WORKSPACE)
+      throw new StoreUnavailable('too many other variants are being created');
   }
 
   private async openSmall(key: StoreKey, range?: ByteRange): Promise<Buffer> {
@@ -187,15 +201,16 @@ export class ImageServing {
 
   private async makeVariantFile(
     key: StoreKey,
-    sha256: Uint8Array,
+    { sha256, workspaceId }: StoredImage,
     { width, format }: VariantSpec,
   ): Promise<void> {
+    const turn = { workspaceId, isPaid: false };
     const originalPath = await this.deps.store.incoming.createPath();
     const variantPath = await this.deps.store.incoming.createPath();
     try {
       const original = await this.deps.store.open(originalKey(sha256));
       await writeStreamToFile(original, originalPath).catch(throwReadError);
-      await createVariant(originalPath, variantPath, { width, format });
+      await createVariant(originalPath, variantPath, { width, format, turn });
       await this.deps.store.put(key, variantPath);
     } finally {
       await Promise.all([
@@ -220,6 +235,11 @@ function throwReadError(error: unknown): never {
   throw error instanceof AppError
     ? error
     : new StoreUnavailable('a stored file could not be read to its end', { cause: error });
+}
+
+interface StoredImage {
+  sha256: Uint8Array;
+  workspaceId: string;
 }
 
 interface VariantSpec {

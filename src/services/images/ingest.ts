@@ -169,7 +169,7 @@ export class ImageIngest {
     try {
       const { sha256, byteSize } = await this.download(url, path);
       crashIfArmed('image-downloaded');
-      const properties = await inspectOrKeep(path, sourceFailures);
+      const properties = await inspectOrKeep(path, image, sourceFailures);
       const protectedUntil = await protectBytes(this.deps.blobs, sha256);
       await this.deps.store.put(originalKey(sha256), path);
       crashIfArmed('image-bytes-stored');
@@ -238,10 +238,11 @@ function hasExpired(url: string): boolean {
  */
 async function inspectOrKeep(
   path: string,
+  { workspaceId }: Image,
   sourceFailures: number,
 ): Promise<DecodedProperties | UndecodableProperties> {
   try {
-    return await inspectImage(path);
+    return await inspectImage(path, { workspaceId, isPaid: true });
   } catch (error) {
     if (!(error instanceof ImageUnavailable)) throw error;
     const keepAfterFailures = error.retryable ? MAX_SOURCE_FAILURES - 1 : 1;

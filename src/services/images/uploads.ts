@@ -185,14 +185,15 @@ export class Uploads {
   }
 
   private async storeBody(upload: Upload, body: Readable, onReceived: () => void): Promise<Image> {
-    const { id: uploadId } = upload;
+    const { id: uploadId, workspaceId } = upload;
+    const turn = { workspaceId, isPaid: false };
     const receivedPath = await this.deps.store.incoming.createPath();
     const normalizedPath = await this.deps.store.incoming.createPath();
     try {
       await writeStreamToFile(body, receivedPath, this.deps.maxBytes);
       onReceived();
-      await normalizeUpload(receivedPath, normalizedPath);
-      const properties = await inspectImage(normalizedPath);
+      await normalizeUpload(receivedPath, normalizedPath, turn);
+      const properties = await inspectImage(normalizedPath, turn);
       const { sha256, byteSize } = await measureFile(normalizedPath);
       const reservedUntil = await protectBytes(this.deps.blobs, sha256);
       await this.deps.store.put(originalKey(sha256), normalizedPath);

@@ -1,5 +1,6 @@
 import { type ImageFormat } from '../../core/images/image.js';
 import { decode } from './decode.js';
+import { type DecodeTurn } from './decoders.js';
 import { encode } from './encode.js';
 
 /**
@@ -10,9 +11,9 @@ import { encode } from './encode.js';
 export async function createVariant(
   path: string,
   outputPath: string,
-  { width, format }: { width: number | null; format: ImageFormat },
+  { width, format, turn }: { width: number | null; format: ImageFormat; turn?: DecodeTurn },
 ): Promise<void> {
-  await decode(path, { format: () => format, maxWidth: width, writesFile: true }, async (image) => {
+  await decode(path, { turn, format: () => format, maxWidth: width, writesFile: true }, async (image) => {
     const resized = width === null ? image : image.resize({ width, withoutEnlargement: true });
     await encode(resized, format).toFile(outputPath);
   });

@@ -2,27 +2,25 @@ import { Semaphore } from 'async-mutex';
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import { ImageUnavailable, StoreUnavailable } from '../../core/errors.js';
 import { type ImageFormat } from '../../core/images/image.js';
-import { DiskOperations, DiskStalled } from '../disk-operations.js';
 import { measureFile } from '../write-stream.js';
 import { STRICT_FAIL_ON, type FailOn, isShownWhole } from './damage.js';
+import { Decoders, type DecodeTurn } from './decoders.js';
 import { estimateDecodingBytes, DECODING_MEMORY_BYTES } from './decoding-memory.js';
 import { MAX_SIDES } from './encode.js';
 import { detectFileFormat, DECODABLE_FORMATS, type DecodableFormat } from './image-format.js';
 
 /** Larger images are not photographs, and take seconds to decode even row by row. */
 const MAX_PIXELS = 100_000_000;
-const MAX_CONCURRENT_DECODES = 2;
 const DECODE_TIMEOUT_SECONDS = 60;
-/** Longer than all attempts for one image. A decoder that takes longer waits for the disk. */
-const DECODER_TIMEOUT_MS = 240_000;
 const MAX_REASON_LENGTH = 200;
 
 // A cache would only waste memory, because no file is decoded twice. Every additional thread would need its own rows.
 sharp.cache(false);
 sharp.concurrency(1);
 
-/** An image is read while it is decoded, so a decoder can hang. */
-const decoders = new DiskOperations({ maxConcurrent: MAX_CONCURRENT_DECODES, timeoutMs: DECODER_TIMEOUT_MS });
+const decoders = new Decoders();
+/** Images of no workspace share its turns. */
+const NO_WORKSPACE: DecodeTurn = { workspaceId: '', isPaid: false };
 /** Counts megabytes, because a release takes the semaphore time in proportion to its free units. */
 const freeMegabytes = new Semaphore(Math.floor(DECODING_MEMORY_BYTES / 1e6));
 
@@ -31,6 +29,7 @@ export type ImageHeader = ReturnType<typeof readHeader>;
 
 /** What the caller will produce. Without `maxWidth` the image keeps its width; without `format` it is not encoded again. */
 interface DecodeOptions {
+  turn?: DecodeTurn;
   maxWidth?: number | null;
   format?: (header: ImageHeader) => ImageFormat;
   /** `process` writes a file, so a failure is the disk's if decoding alone succeeds. */
@@ -41,7 +40,8 @@ interface DecodeOptions {
 
 /**
  * Decodes an image and passes it, rotated upright, to `process`. All decoding goes through this function. It checks the first
- * bytes and the header, then waits until a slot (two per process) and enough memory are free. `process` may be called again.
+ * bytes, waits for its turn for a slot (two per process), checks the header, and waits until enough memory is free. `process` may be
+ * called again.
  *
  * Throws ImageUnavailable when the file is not an accepted image, is damaged, or is too large for `options`. It is retryable
  * only if decoding took more than 60 s. Throws StoreUnavailable when a file cannot be read or written. Which of them it is
@@ -54,7 +54,7 @@ export async function decode<T>(
 ): Promise<T> {
   const sourceFormat = await detectFileFormat(path);
   if (!sourceFormat) throw unreadableImage(`its format must be one of ${DECODABLE_FORMATS.join(', ')}`);
-  const decoding = decoders.start(async () => {
+  return decoders.run(options.turn ?? NO_WORKSPACE, async () => {
     const metadata = await sharp(path, { limitInputPixels: false, failOn: 'none' })
       .metadata()
       .catch((error: unknown) => rethrowDecodeError(error, path, { format: sourceFormat }));
@@ -85,10 +85,6 @@ export async function decode<T>(
       },
       Math.ceil(bytes / 1e6),
     );
-  });
-  return decoders.limit(decoding).catch((error: unknown) => {
-    if (!(error instanceof DiskStalled)) throw error;
-    throw new StoreUnavailable('the disk did not respond in time', { cause: error });
   });
 }
 

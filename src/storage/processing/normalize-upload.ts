@@ -1,5 +1,6 @@
 import { type ImageFormat } from '../../core/images/image.js';
 import { decode, type ImageHeader } from './decode.js';
+import { type DecodeTurn } from './decoders.js';
 import { encode } from './encode.js';
 
 /** High, because uploads are encoded a second time and may be edited again. */
@@ -10,13 +11,17 @@ const UPLOAD_QUALITY = 92;
  * and opaque WebP keep their format, and everything else becomes PNG. Uses the first frame of an animation. Refuses a damaged
  * image of which browsers do not show everything. Throws like `createVariant`.
  */
-export async function normalizeUpload(path: string, outputPath: string): Promise<void> {
-  await decode(path, { format: uploadFormat, writesFile: true, mustBeWhole: true }, async (image, header) => {
-    await encode(image, uploadFormat(header), {
-      quality: UPLOAD_QUALITY,
-      chromaSubsampling: header.chromaSubsampling === '4:2:0' ? '4:2:0' : '4:4:4',
-    }).toFile(outputPath);
-  });
+export async function normalizeUpload(path: string, outputPath: string, turn?: DecodeTurn): Promise<void> {
+  await decode(
+    path,
+    { turn, format: uploadFormat, writesFile: true, mustBeWhole: true },
+    async (image, header) => {
+      await encode(image, uploadFormat(header), {
+        quality: UPLOAD_QUALITY,
+        chromaSubsampling: header.chromaSubsampling === '4:2:0' ? '4:2:0' : '4:4:4',
+      }).toFile(outputPath);
+    },
+  );
 }
 
 function uploadFormat({ format, hasAlpha }: ImageHeader): ImageFormat {

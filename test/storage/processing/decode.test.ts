@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import { decode } from '../../../src/storage/processing/decode.js';
+import { detectFileFormat } from '../../../src/storage/processing/image-format.js';
 
 let folder: string;
 let path: string;
@@ -56,6 +57,26 @@ describe('decoding', () => {
     endFirst(new TypeError('first failed'));
     await expect(first).rejects.toThrow('first failed');
     await expect(second).resolves.toBe(true);
+  });
+
+  test('decodes a paid image after the uploads that are being decoded, not after those that wait', async () => {
+    let endFirst: () => void = () => undefined;
+    const firstMayEnd = new Promise<void>((resolve) => (endFirst = resolve));
+    const order: string[] = [];
+    const decodeFor = (name: string, turn: { workspaceId: string; isPaid: boolean }) =>
+      decode(path, { turn }, async () => {
+        await firstMayEnd;
+        order.push(name);
+      });
+    const works = Array.from({ length: 64 }, () => decodeFor('upload', { workspaceId: 'a', isPaid: false }));
+    works.push(decodeFor('paid', { workspaceId: 'b', isPaid: true }));
+    works.push(decodeFor('other', { workspaceId: 'c', isPaid: false }));
+    // The first bytes are read in this order, so all of them wait for their turns afterwards.
+    for (let reads = 0; reads < 3; reads += 1) await detectFileFormat(path);
+    endFirst();
+    await Promise.all(works);
+    expect(order.indexOf('paid')).toBeLessThan(5);
+    expect(order.indexOf('other')).toBeLessThan(8);
   });
 
   test('does not blame the image for an error of the caller', async () => {

@@ -1,0 +1,44 @@
+import { StoreUnavailable } from '../../core/errors.js';
+import { FairSlots } from '../../core/limits/fair-slots.js';
+import { TIMED_OUT, withTimeout } from '../../core/primitives/async.js';
+
+const MAX_CONCURRENT_DECODES = 2;
+/** Longer than all attempts for one image. A decoder that takes longer waits for the disk. */
+const DECODER_TIMEOUT_MS = 240_000;
+
+/** For whom an image is decoded. */
+export interface DecodeTurn {
+  /** Workspaces take turns. */
+  workspaceId: string;
+  /** An image that was paid for comes before uploads and variants, of all workspaces. */
+  isPaid: boolean;
+}
+
+/**
+ * The slots for decoding images. An image is read while it is decoded, so a decoder can hang, and nothing can interrupt it. The time
+ * in which an image waits for its slot does not count, however long the queue is.
+ */
+export class Decoders {
+  private readonly slots = new FairSlots({ capacity: MAX_CONCURRENT_DECODES });
+  private hanging = 0;
+
+  constructor(private readonly timeoutMs = DECODER_TIMEOUT_MS) {}
+
+  /** Runs `work` in its turn. Throws StoreUnavailable when it takes too long, and at once while every decoder hangs. */
+  async run<Result>({ workspaceId, isPaid }: DecodeTurn, work: () => Promise<Result>): Promise<Result> {
+    if (this.hanging === MAX_CONCURRENT_DECODES) throw noResponse();
+    const release = await this.slots.acquire({ owner: workspaceId, isUrgent: isPaid });
+    const decoding = work().finally(release);
+    const result = await withTimeout(decoding, this.timeoutMs);
+    if (result !== TIMED_OUT) return result;
+    this.hanging += 1;
+    const onEnd = () => (this.hanging -= 1);
+    decoding.then(onEnd, onEnd);
+    if (this.hanging === MAX_CONCURRENT_DECODES) this.slots.rejectWaiting(noResponse());
+    throw noResponse();
+  }
+}
+
+function noResponse(): StoreUnavailable {
+  return new StoreUnavailable('the disk did not respond in time');
+}

@@ -1,0 +1,38 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { describe, expect, test } from '@jest/globals';
+import { waitFor } from '../../support/wait-for.js';
+import { Decoders } from '../../../src/storage/processing/decoders.js';
+
+const turn = { workspaceId: 'a', isPaid: true };
+
+describe('Decoders', () => {
+  test('count the time of the work only, not of waiting for a slot', async () => {
+    const decoders = new Decoders(1_000);
+    // With two slots, the last one waits for longer than a decode may take.
+    const works = Array.from({ length: 25 }, (_, index) => decoders.run(turn, () => delay(100, index)));
+    await expect(Promise.all(works)).resolves.toHaveLength(25);
+  });
+
+  test('reject at once what waits and what comes while all of them hang', async () => {
+    const decoders = new Decoders(50);
+    let end: () => void = () => {};
+    const hanging = new Promise<void>((resolve) => (end = resolve));
+    const works = [1, 2, 3, 4].map(() => decoders.run(turn, () => hanging));
+    const outcomes = await Promise.allSettled(works);
+    expect(outcomes.map(({ status }) => status)).toEqual(Array(4).fill('rejected'));
+    await expect(decoders.run(turn, () => Promise.resolve())).rejects.toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+    });
+    end();
+    await waitFor('a free decoder', () => decoders.run(turn, () => Promise.resolve(true)).catch(() => false));
+  });
+
+  test('go on with one of them while another hangs', async () => {
+    const decoders = new Decoders(50);
+    await expect(decoders.run(turn, () => new Promise(() => {}))).rejects.toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+    });
+    const works = [1, 2, 3].map((index) => decoders.run(turn, () => Promise.resolve(index)));
+    await expect(Promise.all(works)).resolves.toEqual([1, 2, 3]);
+  });
+});

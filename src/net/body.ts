@@ -61,7 +61,7 @@ export async function writeBodyToFile(
   body.on('error', () => undefined);
   try {
     if (Number(headers['content-length']) > maxBytes) throw new BodyTooLarge(maxBytes);
-    const handle = await translateDiskErrors(files.create(path));
+    const handle = await wrapWriteErrors(files.create(path));
     try {
       return await copyToFile(readChunks(body, maxBytes), handle);
     } catch (error) {
@@ -80,10 +80,10 @@ async function copyToFile(chunks: AsyncIterable<Buffer>, handle: NewFile): Promi
     for await (const chunk of chunks) {
       byteSize += chunk.length;
       hash.update(chunk);
-      await translateDiskErrors(handle.append(chunk));
+      await wrapWriteErrors(handle.append(chunk));
     }
   } finally {
-    await translateDiskErrors(handle.close());
+    await wrapWriteErrors(handle.close());
   }
   return { byteSize, sha256: hash.digest() };
 }
@@ -98,7 +98,7 @@ async function* readChunks(body: BodySource['body'], maxBytes: number): AsyncGen
   }
 }
 
-async function translateDiskErrors<Result>(work: Promise<Result>): Promise<Result> {
+async function wrapWriteErrors<Result>(work: Promise<Result>): Promise<Result> {
   return work.catch((cause: unknown) => {
     throw new FileWriteFailed(cause);
   });

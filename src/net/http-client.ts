@@ -9,7 +9,7 @@ import {
   writeBodyToFile,
 } from './body.js';
 import { type OutgoingProxy } from './outgoing-proxy.js';
-import { type SsrfGuard, parseHttpUrl } from './ssrf-guard.js';
+import { type SsrfGuard, requireHttpUrl } from './ssrf-guard.js';
 import { failureReason, RequestFailed, type SentStatus } from './request-failed.js';
 import { decodeLeniently } from '../core/primitives/encoding/utf8.js';
 import { parseUrl, USER_AGENT } from '../core/primitives/url.js';
@@ -138,7 +138,7 @@ export class HttpClient {
   private checkUrl(url: string, base?: URL): URL {
     const text = (base && parseUrl(url, base.href)?.href) ?? url;
     try {
-      return this.guard ? this.guard.checkUrl(text) : parseHttpUrl(text);
+      return this.guard ? this.guard.checkUrl(text) : requireHttpUrl(text);
     } catch (cause) {
       throw new RequestFailed('no', failureReason(cause, 'no', 0), { cause });
     }

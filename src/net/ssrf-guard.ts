@@ -55,7 +55,7 @@ export class SsrfGuard {
 
   /** Checks protocol, credentials and port of a URL, but not its host. Throws UrlRefused. */
   checkUrl(url: string): URL {
-    const parsed = parseHttpUrl(url);
+    const parsed = requireHttpUrl(url);
     if (parsed.username || parsed.password) {
       throw new UrlRefused('the URL must not contain a user name or password');
     }
@@ -129,7 +129,7 @@ export class SsrfGuard {
 }
 
 /** Throws UrlRefused when the text is not a URL or has another protocol. */
-export function parseHttpUrl(url: string): URL {
+export function requireHttpUrl(url: string): URL {
   const parsed = parseUrl(url);
   if (parsed && DEFAULT_PORTS.has(parsed.protocol)) return parsed;
   throw new UrlRefused('the URL must be a valid http or https URL');

@@ -85,6 +85,9 @@ export interface TaskEvent<Type extends EventType = EventType> {
   settlesTask: boolean;
 }
 
+/** What identifies a task to those who may see its events. */
+export type TaskKey = Pick<TaskEvent, 'workspaceId' | 'taskId'>;
+
 /** The event that a change of a task writes. PostgreSQL adds `retryAt`, because its clock decides when a retry is due. */
 export interface NewTaskEvent<Type extends EventType = EventType> extends Pick<
   TaskEvent<Type>,

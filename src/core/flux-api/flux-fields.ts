@@ -16,7 +16,7 @@ const NUMBER_PATTERN = /^[+-]?\d{1,15}(\.\d{1,15})?$/;
 export function normalizeFluxFields(fields: JsonFields): JsonFields {
   return Object.fromEntries(
     Object.entries(fields)
-      .filter(([name, value]) => value !== null && (!isBlank(value) || TEXT_FIELDS.includes(name)))
+      .filter(([name, value]) => value !== null && (!isWhiteSpace(value) || TEXT_FIELDS.includes(name)))
       .map(([name, value]) => [name, normalizeValue(name, value)]),
   );
 }
@@ -45,6 +45,6 @@ function normalizeValue(name: string, value: unknown): unknown {
   return value;
 }
 
-function isBlank(value: unknown): boolean {
+function isWhiteSpace(value: unknown): boolean {
   return typeof value === 'string' && value.trim() === '';
 }

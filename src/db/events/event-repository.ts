@@ -1,18 +1,17 @@
 import { recordDatabaseTime } from '../../core/primitives/clock.js';
-import { type EventType, type TaskEvent } from '../../core/events/task-event.js';
+import { type EventType, type TaskEvent, type TaskKey } from '../../core/events/task-event.js';
 import { type Visibility } from '../../core/access/visibility.js';
 import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
 import { coversWorkspace, IS_TASK_VISIBLE_SQL } from '../access/visibility-filter.js';
 
-type TaskKey = Pick<TaskEvent, 'workspaceId' | 'taskId'>;
 /** Up to `limit` events after `position`. */
-interface Page {
+interface EventPage {
   position: bigint;
   limit: number;
 }
 /** A page of the events of these types and tasks. Null: of all. */
-interface FilteredPage extends Page {
+interface FilteredEventPage extends EventPage {
   types: readonly EventType[] | null;
   ofTasks: readonly string[] | null;
 }
@@ -38,18 +37,18 @@ const HEAD = statement<object, { position: string; readAt: Date }>(
   'find-event-log-head',
   'SELECT position, clock_timestamp() AS "readAt" FROM event_log_head',
 );
-const READ_AFTER = statement<Page, EventRow>(
+const READ_AFTER = statement<EventPage, EventRow>(
   'read-events-after',
   `SELECT ${EVENT_COLUMNS} FROM task_events WHERE position > :position ORDER BY position LIMIT :limit`,
 );
-const READ_TASK_AFTER = statement<TaskKey & Page, EventRow>(
+const READ_TASK_AFTER = statement<TaskKey & EventPage, EventRow>(
   'read-task-events-after',
   `
   SELECT ${EVENT_COLUMNS} FROM task_events
   WHERE workspace_id = :workspaceId AND task_id = :taskId AND position > :position
   ORDER BY position LIMIT :limit`,
 );
-const READ_WORKSPACE_AFTER = statement<Visibility & FilteredPage, EventRow>(
+const READ_WORKSPACE_AFTER = statement<Visibility & FilteredEventPage, EventRow>(
   'read-workspace-events-after',
   `
   SELECT ${EVENT_COLUMNS} FROM task_events
@@ -57,7 +56,7 @@ const READ_WORKSPACE_AFTER = statement<Visibility & FilteredPage, EventRow>(
   ORDER BY position LIMIT :limit`,
 );
 /** Finds the visible tasks first, which are few, so that it does not read all events of a busy workspace. */
-const READ_VISIBLE_AFTER = statement<Visibility & FilteredPage, EventRow>(
+const READ_VISIBLE_AFTER = statement<Visibility & FilteredEventPage, EventRow>(
   'read-visible-events-after',
   `
   SELECT ${EVENT_COLUMNS} FROM task_events
@@ -163,7 +162,7 @@ export class EventRepository {
   /** Up to `limit` visible events after `position`, in order. */
   async readVisibleAfter(
     visibility: Visibility,
-    { position, limit, types, taskIds }: Page & EventFilter,
+    { position, limit, types, taskIds }: EventPage & EventFilter,
   ): Promise<TaskEvent[]> {
     const read = coversWorkspace(visibility) ? READ_WORKSPACE_AFTER : READ_VISIBLE_AFTER;
     const rows = await this.db.queryAsCaller(visibility.workspaceId, read, {

@@ -85,7 +85,7 @@ async function migrateQueue(databaseUrl: string, log: Logger): Promise<void> {
   });
   const ignoreError = () => undefined; // the running query rejects
   pool.on('error', ignoreError).on('connect', (client) => client.on('error', ignoreError));
-  await installQueue({ pgPool: pool, logger: queueLogger(log) }).finally(() => pool.end());
+  await installQueue({ pgPool: pool, logger: migrationLogger(log) }).finally(() => pool.end());
 }
 
 async function waitForMigrationLock(client: Client): Promise<void> {
@@ -267,7 +267,7 @@ function errorLocation(sql: string, error: unknown): string {
 }
 
 /** Messages of graphile-worker about its own migrations are for debugging, except errors and warnings. */
-function queueLogger(log: Logger): QueueLogger {
+function migrationLogger(log: Logger): QueueLogger {
   return new QueueLogger(() => (level, message) => {
     const isDebug = !['error', 'warning'].includes(level);
     log[isDebug ? 'debug' : 'warn'](message);

@@ -34,7 +34,7 @@ const TASKS_WITH_PROMPTS = `tasks task CROSS JOIN LATERAL (
 const FOUND_TASKS = 'found CROSS JOIN LATERAL (SELECT * FROM tasks WHERE id = found.id OFFSET 0) task';
 
 /** A page of the visible tasks, newest first, below the task `before`. */
-interface PageRequest {
+interface TaskPageRequest {
   visibility: Visibility;
   filter: TaskFilter;
   before: string | null;
@@ -51,7 +51,7 @@ interface PageRequest {
  * 100,000 tasks). It runs without row-level security, because PostgreSQL then uses no index for a status or a text search:
  * these comparisons could leak hidden rows. The tasks themselves are read with row-level security.
  */
-export async function findPageOfTaskIds(db: Database, request: PageRequest): Promise<string[]> {
+export async function findPageOfTaskIds(db: Database, request: TaskPageRequest): Promise<string[]> {
   const { visibility, filter, before, limit } = request;
   const { workspaceId, endUserId, taskIds } = visibility;
   const { kinds, createdAfter, createdBefore } = filter;

@@ -87,13 +87,13 @@ const REDELIVER = statement<
 );
 
 /** A page of the deliveries of a task, newest first, older than the one with the ID `before`. */
-interface Page {
+interface DeliveryPage {
   workspaceId: string;
   taskId: string;
   before: string | null;
   limit: number;
 }
-const PAGE_OF_DELIVERIES = statement<Page, WebhookDeliverySummary>(
+const PAGE_OF_DELIVERIES = statement<DeliveryPage, WebhookDeliverySummary>(
   'page-of-webhook-deliveries',
   `
   SELECT id, workspace_id AS "workspaceId", task_id AS "taskId", kind, status, created_at AS "createdAt",

@@ -2,7 +2,7 @@ import DataLoader from 'dataloader';
 import { databaseTimeMs } from '../../core/primitives/clock.js';
 import { type Caller, permissionsKey } from '../../core/access/caller.js';
 import { BadRequest, CursorExpired, CursorInvalid, NotFound } from '../../core/errors.js';
-import { type TaskEvent } from '../../core/events/task-event.js';
+import { type TaskEvent, type TaskKey } from '../../core/events/task-event.js';
 import { cachedFor } from '../../core/primitives/async.js';
 import { isId } from '../../core/primitives/ids.js';
 import { type EventSink } from '../../core/events/event-sink.js';
@@ -176,11 +176,6 @@ function completionSink(onComplete: () => void): EventSink {
     complete: onComplete,
     close: noop,
   };
-}
-
-interface TaskKey {
-  workspaceId: string;
-  taskId: string;
 }
 
 /** Includes the workspace, because one statement may look up the same ID for callers of different workspaces. */

@@ -1,7 +1,7 @@
 import { type LookupAddress } from 'node:dns';
 import { isIPv6, type Socket } from 'node:net';
 import { buildConnector, Pool } from 'undici';
-import { USER_AGENT } from '../core/primitives/url.js';
+import { effectivePort, USER_AGENT } from '../core/primitives/url.js';
 import { type Destination, isExempt, isLoopback } from './proxy-rules.js';
 
 /** A proxy did not open a connection. `reason` is a clause for use inside a sentence, without an address. */
@@ -27,10 +27,6 @@ export interface OutgoingProxyOptions {
 type ConnectorOptions = Parameters<buildConnector.connector>[0];
 type Resolve = (hostname: string) => Promise<readonly LookupAddress[]>;
 
-const DEFAULT_PORTS = new Map([
-  ['http:', 80],
-  ['https:', 443],
-]);
 /** An address of a family that the proxy has no route to fails at once. More addresses than that are rare. */
 const MAX_ADDRESSES = 4;
 
@@ -53,7 +49,7 @@ export class OutgoingProxy {
   isFor(options: Pick<ConnectorOptions, 'protocol' | 'hostname' | 'port'>): boolean {
     const { protocol, hostname } = options;
     if (!this.proxies.has(protocol) || isLoopback(hostname)) return false;
-    const destination = { hostname, port: portOf(options) };
+    const destination = { hostname, port: effectivePort(options) };
     return !this.options.exceptions.some((entry) => isExempt(destination, entry));
   }
 
@@ -84,7 +80,7 @@ export class OutgoingProxy {
     signal: AbortSignal,
     resolve?: Resolve,
   ): Promise<Socket> {
-    const port = portOf(options);
+    const port = effectivePort(options);
     const found = await resolve?.(options.hostname);
     // Few proxies have a route for IPv6.
     const addresses = found
@@ -129,10 +125,6 @@ function openProxy({ origin, username, password }: URL): { pool: Pool; headers: 
     pool: new Pool(origin),
     headers: credentials === ':' ? {} : { 'proxy-authorization': authorization },
   };
-}
-
-function portOf({ protocol, port }: Pick<ConnectorOptions, 'protocol' | 'port'>): number {
-  return Number(port || DEFAULT_PORTS.get(protocol));
 }
 
 function codeOf(error: unknown): string {

@@ -3,7 +3,7 @@ import { isIP, type LookupFunction } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { buildConnector } from 'undici';
 import { TIMED_OUT, withTimeout } from '../core/primitives/async.js';
-import { parseUrl } from '../core/primitives/url.js';
+import { effectivePort, parseUrl } from '../core/primitives/url.js';
 import { type OutgoingProxy } from './outgoing-proxy.js';
 
 /** A URL that must not be requested. `reason` is a clause for use inside a sentence, without path, query or IP address. */
@@ -28,10 +28,6 @@ export interface SsrfGuardOptions {
 const LOOKUP_TIMEOUT_MS = 2_000;
 /** Lower ports belong to mail, SSH, DNS and other services that might interpret an HTTP request as commands. */
 const MIN_UNPRIVILEGED_PORT = 1024;
-const DEFAULT_PORTS = new Map([
-  ['http:', 80],
-  ['https:', 443],
-]);
 /** All public IPv6 that IANA has allocated. ipaddr.js also calls ::7f00:1 (the obsolete form of 127.0.0.1) unicast. */
 const PUBLIC_IPV6 = ipaddr.parseCIDR('2000::/3');
 /** Azure's WireServer, which serves a machine's configuration. It is in a public range but answered inside the cloud. */
@@ -93,7 +89,7 @@ export class SsrfGuard {
       this.resolvePublic(hostname),
     );
     return (options, callback) => {
-      const port = Number(options.port || DEFAULT_PORTS.get(options.protocol));
+      const port = effectivePort(options);
       if (this.isAllowed(options.hostname, port)) return openAny(options, callback);
       // Node does not call `lookup` for IP addresses.
       if (isPrivateHost(normalizeHostname(options.hostname))) return callback(privateHostRefused(), null);
@@ -131,7 +127,7 @@ export class SsrfGuard {
 /** Throws UrlRefused when the text is not a URL or has another protocol. */
 export function requireHttpUrl(url: string): URL {
   const parsed = parseUrl(url);
-  if (parsed && DEFAULT_PORTS.has(parsed.protocol)) return parsed;
+  if (parsed?.protocol === 'http:' || parsed?.protocol === 'https:') return parsed;
   throw new UrlRefused('the URL must be a valid http or https URL');
 }
 
@@ -163,10 +159,6 @@ function normalizeHostname(hostname: string): string {
   let end = hostname.length;
   while (hostname[end - 1] === '.') end -= 1;
   return hostname.slice(0, end);
-}
-
-function effectivePort(url: URL): number {
-  return Number(url.port || DEFAULT_PORTS.get(url.protocol));
 }
 
 /** Whether a URL names a private IP address or localhost. Does not query DNS. */

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Logger } from 'pino';
 import { DatabaseUnavailable } from '../core/errors.js';
-import { singleFlight, TIMED_OUT, withTimeout } from '../core/primitives/async.js';
+import { delayAfter, singleFlight, TIMED_OUT, withTimeout } from '../core/primitives/async.js';
 import { crashIfArmed } from '../core/primitives/crash-points.js';
 import { DiskStalled } from './disk-operations.js';
 import { type Spool } from './spool.js';
@@ -11,7 +11,6 @@ const RETRY_DELAYS_MS = [100, 250, 500, 1_000] as const;
 const MAX_RETRY_DELAY_MS = 1_000;
 /** Delays before a value that could not be applied for another reason is tried again. The last one repeats. */
 const FAILED_RETRY_DELAYS_MS = [1_000, 10_000, 60_000, 600_000, 3_600_000] as const;
-const MAX_FAILED_RETRY_DELAY_MS = 3_600_000;
 /** The other half of the room is for what arrives while PostgreSQL is away. */
 const SHARE_OF_FAILED = 0.5;
 /** The start does not wait longer for a disk. */
@@ -174,7 +173,7 @@ export class SpoolDrain {
 
   private noteFailure(name: string, error: unknown): void {
     const failures = (this.failed.get(name)?.failures ?? 0) + 1;
-    const retryMs = FAILED_RETRY_DELAYS_MS[failures - 1] ?? MAX_FAILED_RETRY_DELAY_MS;
+    const retryMs = delayAfter(FAILED_RETRY_DELAYS_MS, failures);
     this.failed.set(name, { failures, retryAt: performance.now() + retryMs });
     const { log, subject } = this.deps;
     log.error({ err: error, name, subject, failures, retryMs }, 'a file in the spool could not be applied');
@@ -201,7 +200,7 @@ export class SpoolDrain {
 
   private schedule(): void {
     if (this.isStopped || this.waiting.size === 0) return;
-    const delayMs = RETRY_DELAYS_MS[this.failedPasses] ?? MAX_RETRY_DELAY_MS;
+    const delayMs = delayAfter(RETRY_DELAYS_MS, this.failedPasses + 1);
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
       void this.applyWaiting();

@@ -1,3 +1,9 @@
+/**
+ * The longest silence on a connection that waits for events. Shorter than the idle timeouts of proxies, which are 60 s and sometimes
+ * 15 s.
+ */
+export const KEEP_ALIVE_MS = 12_000;
+
 /** Why a stream is closed before its end. docs/PROTOCOL.md shows each reason on the wire. */
 export type StreamEndReason = 'going-away' | 'too-slow' | 'api-key-revoked';
 

@@ -55,6 +55,11 @@ export function singleFlightWithRerun(work: () => Promise<void>): () => Promise<
   };
 }
 
+/** The delay after so many failures in a row, from 1. The last one repeats. */
+export function delayAfter(delaysMs: readonly [number, ...number[]], failures: number): number {
+  return delaysMs[failures - 1] ?? delaysMs.at(-1) ?? delaysMs[0];
+}
+
 /** Shares work in progress by its key. */
 export class SingleFlights<Key, Result> {
   private readonly inProgress = new Map<Key, Promise<Result>>();

@@ -13,6 +13,8 @@
  * bucket's responses.
  */
 
+export const DAY_MS = 24 * 3_600 * 1_000;
+
 /** PostgreSQL's Unix time in milliseconds, less `performance.now()`. Null before the first reading. */
 let offsetMs: number | null = null;
 

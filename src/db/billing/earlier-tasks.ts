@@ -1,5 +1,5 @@
 import { databaseNow } from '../../core/primitives/clock.js';
-import { minIdAt } from '../../core/primitives/ids.js';
+import { MAX_ID_SKEW_MS, minIdAt } from '../../core/primitives/ids.js';
 import { type Budget, type BudgetScope, utcMonth } from '../../core/billing/money.js';
 import { DatabaseUnavailable } from '../../core/errors.js';
 import { type Database } from '../postgres/database.js';
@@ -63,9 +63,6 @@ const SCOPE_BITS: Record<BudgetScope, number> = { WORKSPACE: 1, API_KEY: 2, END_
 const BATCH_TIME_MS = 200;
 const FIRST_BATCH_SIZE = 64;
 const MAX_BATCH_SIZE = 4_096;
-/** An ID is made before the row, and PostgreSQL's clock may have been corrected in between. */
-const CLOCK_SKEW_MS = 3_600_000;
-
 /**
  * Counts the month's tasks that were created before the budget. Returns the number of tasks that it counted: when it is 0, there
  * are no more. Each batch is a commit, and its size follows the time that it takes: what a task costs depends on its size and on
@@ -76,7 +73,7 @@ export async function countEarlierTasks(db: Database, key: BudgetKey): Promise<n
   const bit = SCOPE_BITS[key.scope];
   let limit = FIRST_BATCH_SIZE;
   let counted = 0;
-  let after: string | null = minIdAt(new Date(Date.parse(utcMonth(databaseNow())) - CLOCK_SKEW_MS));
+  let after: string | null = minIdAt(new Date(Date.parse(utcMonth(databaseNow())) - MAX_ID_SKEW_MS));
   while (after !== null) {
     const startedAt = performance.now();
     try {

@@ -1,4 +1,4 @@
-import { minIdAt } from '../../core/primitives/ids.js';
+import { MAX_ID_SKEW_MS, minIdAt } from '../../core/primitives/ids.js';
 import { DatabaseUnavailable, ReportTimedOut } from '../../core/errors.js';
 import { type UsageGroup, type UsageGrouping } from '../../core/billing/money.js';
 import { type Visibility } from '../../core/access/visibility.js';
@@ -20,9 +20,6 @@ export type UsageCursor = Pick<UsageGroup, 'groupKey' | 'currency'>;
 /** A report sums all tasks of its time. The client waits for it, and other requests do not. */
 const USAGE_TIMEOUT_MS = 30_000;
 
-/** An ID is made before the row, and PostgreSQL's clock may have been corrected in between. IDs narrow the index scan, and `created_at` decides. */
-const CLOCK_SKEW_MS = 3_600_000;
-
 const GROUP_KEY_SQL: Record<UsageGrouping, string> = {
   DAY: `to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')`,
   MODEL: 'model',
@@ -31,7 +28,7 @@ const GROUP_KEY_SQL: Record<UsageGrouping, string> = {
 };
 
 interface UsageParameters extends Visibility, Pick<UsageQuery, 'from' | 'to'> {
-  /** The smallest IDs of those times, less and plus CLOCK_SKEW_MS. */
+  /** The smallest IDs of those times, less and plus MAX_ID_SKEW_MS. They narrow the index scan, and `created_at` decides. */
   minId: string;
   maxId: string;
   /** Null: from the first group on. */
@@ -84,8 +81,8 @@ export class UsageRepository {
   ): Promise<UsageGroup[]> {
     const parameters = {
       ...{ workspaceId, endUserId, taskIds, from, to, limit },
-      minId: minIdAt(new Date(from.getTime() - CLOCK_SKEW_MS)),
-      maxId: minIdAt(new Date(to.getTime() + CLOCK_SKEW_MS)),
+      minId: minIdAt(new Date(from.getTime() - MAX_ID_SKEW_MS)),
+      maxId: minIdAt(new Date(to.getTime() + MAX_ID_SKEW_MS)),
       afterGroupKey: after && (after.groupKey ?? ''),
       afterCurrency: after && (after.currency ?? ''),
     };

@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { type Logger } from 'pino';
+import { delayAfter } from '../../core/primitives/async.js';
 import { Progress } from '../../core/primitives/progress.js';
 import { CONNECT_TIMEOUT_MS, DatabaseClient } from './pool.js';
 
 /** Delays before reconnecting: short at first, then one second. */
-const RECONNECT_DELAYS_MS = [50, 200, 500, 1_000];
+const RECONNECT_DELAYS_MS = [50, 200, 500, 1_000] as const;
 /** How often the connection is checked. A network that lost it reports no error, and an idle connection sends nothing. */
 const CHECK_INTERVAL_MS = 2_000;
 const CHECK_TIMEOUT_MS = 2_000;
@@ -95,8 +96,8 @@ export class NotificationListener {
     if (signal.aborted || this.client !== client) return;
     this.client = null;
     client.end().catch(() => undefined);
-    const delayMs = RECONNECT_DELAYS_MS[Math.min(this.failures, RECONNECT_DELAYS_MS.length - 1)] ?? 1_000;
     this.failures += 1;
+    const delayMs = delayAfter(RECONNECT_DELAYS_MS, this.failures);
     delay(delayMs, undefined, { signal }).then(
       () => (this.client ? undefined : this.start()),
       () => undefined,

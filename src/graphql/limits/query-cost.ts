@@ -18,14 +18,13 @@ import {
   TypeMetaFieldDef,
   TypeNameMetaFieldDef,
 } from 'graphql';
+import { MAX_PAGE_SIZE } from '../../services/pagination/read-page.js';
 
 /** Mutations that make the upstream charge money, and their cost. */
-export const PAID_MUTATIONS: ReadonlySet<string> = new Set(['generateImages', 'editImage', 'retryTask']);
+const PAID_MUTATIONS: ReadonlySet<string> = new Set(['generateImages', 'editImage', 'retryTask']);
 const PAID_MUTATION_COST = 1_000;
 /** Assumed length of a list without pages. A task has at most this many images. */
 const ASSUMED_LIST_SIZE = 4;
-/** Maximum page size. The resolver rejects a larger `first`. */
-const MAX_PAGE_SIZE = 100;
 
 /** Introspection fields, which no type lists among its own. */
 const META_FIELDS: ReadonlyMap<string, GraphQLField<unknown, unknown>> = new Map(

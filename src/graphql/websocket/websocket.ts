@@ -6,6 +6,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { type GetClientAddress } from '../../core/access/client-address.js';
 import { isOriginAllowed, type OriginRule } from '../../core/access/origins.js';
 import { acceptedBytesOf } from '../../core/events/accepted-bytes.js';
+import { KEEP_ALIVE_MS } from '../../core/events/event-sink.js';
 import { type EventSubscriptions } from '../../services/events/event-subscriptions.js';
 import { CLOSE_FRAMES } from './close-frames.js';
 import { UnfinishedMessages } from './unfinished-messages.js';
@@ -16,8 +17,6 @@ const MAX_MESSAGE_BYTES = 64 * 1024;
 /** Pieces of a message, in the protocol and as they arrive. Each takes some hundred bytes, even if it has one. Browsers send one. */
 const MAX_FRAGMENTS = 64;
 const MAX_BUFFERED_CHUNKS = 1_024;
-/** Below the idle timeouts of proxies, which are 60 s and sometimes 15 s. A client without a pong by the next ping is disconnected. */
-const KEEP_ALIVE_MS = 12_000;
 /** Sockets that have not answered the close frame by then are terminated. */
 const CLOSE_GRACE_MS = 2_000;
 
@@ -79,6 +78,7 @@ export function createGraphqlOverWebSocket(
     connection.acceptedBytes = acceptedBytesOf(duplex);
     return socket.isPaused && connection.acceptedBytes > acceptedBytes;
   };
+  // A client without a pong by the next ping is disconnected.
   const keepAliveTimer = setInterval(() => {
     for (const socket of server.clients) {
       if (awaitingPong.has(socket) && !makesProgress(socket)) socket.terminate();

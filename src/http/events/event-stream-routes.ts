@@ -3,7 +3,7 @@ import { type Caller } from '../../core/access/caller.js';
 import { BadRequest } from '../../core/errors.js';
 import { oneLineJson, withoutLineBreaks } from '../../core/primitives/encoding/one-line-json.js';
 import { type TaskEvent } from '../../core/events/task-event.js';
-import { type EventSink } from '../../core/events/event-sink.js';
+import { type EventSink, KEEP_ALIVE_MS } from '../../core/events/event-sink.js';
 import { type OpenConnections } from '../../services/limits/open-connections.js';
 import {
   type Rendering,
@@ -24,8 +24,6 @@ import { onClose } from '../server/on-close.js';
 import { graphqlErrorBody, withErrorBody } from '../server/reply-with-error.js';
 import { MAX_STREAM_OPERATION_BYTES } from '../server/request-bodies.js';
 
-/** Shorter than the idle timeouts of proxies, which are 60 s and sometimes 15 s. */
-const KEEP_ALIVE_MS = 12_000;
 /** Fields of an event in this stream. */
 const EVENT_FIELDS = 10;
 

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import express, { type Router } from 'express';
+import { DAY_MS } from '../../core/primitives/clock.js';
 import { openapiDocument } from './openapi-document.js';
 
 /** The files of the Swagger UI package that the page needs. */
@@ -17,7 +18,6 @@ const CONTENT_SECURITY_POLICY = [
   "form-action 'none'",
   "frame-ancestors 'none'",
 ].join('; ');
-const DAY_MS = 24 * 3_600 * 1_000;
 
 /** Links are relative, because a proxy may serve Darkroom below a path. */
 const PAGE_HTML = `<!doctype html>

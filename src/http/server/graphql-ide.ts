@@ -3,6 +3,7 @@ import { type IncomingMessage, type RequestListener } from 'node:http';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import express, { type Router } from 'express';
+import { DAY_MS } from '../../core/primitives/clock.js';
 import { securityHeaders } from './security-headers.js';
 
 /** Allows requests to this origin only, so that Altair's cloud service and its CDN plugins are unreachable. */
@@ -18,7 +19,6 @@ const CONTENT_SECURITY_POLICY = [
   "form-action 'none'",
   "frame-ancestors 'none'",
 ].join('; ');
-const DAY_MS = 24 * 3_600 * 1_000;
 
 /**
  * Served as a file, because the policy allows no inline scripts. Subscriptions use server-sent events, which send the same

@@ -6,6 +6,7 @@ import { idFromUrl, isId } from '../../core/primitives/ids.js';
 import { type Workspace } from '../../db/access/workspace-repository.js';
 import { type IdentityProviderKeys } from './identity-provider-keys.js';
 import { type Dependencies } from '../dependencies.js';
+import { isEndUserId } from './end-user.js';
 
 /** The configuration of the operator's identity provider, from the OIDC_… variables. */
 export interface OidcConfig {
@@ -28,7 +29,6 @@ const ACCEPTED_ALGORITHMS = [
 const ACCEPTED_TOKEN_TYPES = new Set(['at+jwt', 'application/at+jwt', 'jwt']);
 /** The largest accepted difference between the provider's clock and the local clock. */
 const CLOCK_SKEW_SECONDS = 30;
-const MAX_SUBJECT_LENGTH = 255;
 const WORKSPACE_TTL_MS = 60_000;
 const MAX_CACHED_WORKSPACES = 1_000;
 
@@ -91,7 +91,7 @@ export class IdentityProvider {
   private async callerFromClaims(payload: JWTPayload, clientAddress: string | null): Promise<Caller | null> {
     const { sub = '', iat = 0, exp = 0 } = payload;
     if (iat > databaseTimeMs() / 1_000 + CLOCK_SKEW_SECONDS) return null;
-    if (sub === '' || sub.length > MAX_SUBJECT_LENGTH || sub.includes('\0')) return null;
+    if (!isEndUserId(sub)) return null;
     const workspaceClaim = payload[this.deps.config.workspaceClaim];
     const workspace =
       typeof workspaceClaim === 'string' && !workspaceClaim.includes('\0')

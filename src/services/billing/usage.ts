@@ -1,5 +1,6 @@
 import { bulkhead, BulkheadRejectedError } from 'cockatiel';
 import { z } from 'zod';
+import { DAY_MS } from '../../core/primitives/clock.js';
 import { type Caller } from '../../core/access/caller.js';
 import { BadRequest, RateLimited } from '../../core/errors.js';
 import { type UsageGroup } from '../../core/billing/money.js';
@@ -11,7 +12,6 @@ export type { UsageQuery };
 
 /** A leap year. The cost of the query grows with the number of tasks in the range. */
 const MAX_DAYS = 366;
-const DAY_MS = 24 * 3_600 * 1000;
 /** The rows of one CSV file, about 5 MB. */
 const MAX_EXPORT_ROWS = 50_000;
 /** Each report can sum up a year of tasks. Two of them leave background work, such as webhooks, half of its connections. */

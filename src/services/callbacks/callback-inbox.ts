@@ -1,4 +1,4 @@
-import { databaseTimeMs } from '../../core/primitives/clock.js';
+import { databaseTimeMs, DAY_MS } from '../../core/primitives/clock.js';
 import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Callback, wasResultApplied } from '../../core/callbacks/callback.js';
 import { type Caller } from '../../core/access/caller.js';
@@ -12,8 +12,6 @@ import { type Page, type PageRequest, readPage } from '../pagination/read-page.j
 import { type Dependencies } from '../dependencies.js';
 
 export type { CallbackFilter };
-
-const DAY_MS = 24 * 3_600 * 1_000;
 
 export interface CallbackInboxDependencies extends Pick<Dependencies, 'auditLog' | 'callbacks'> {
   generation: Generation;

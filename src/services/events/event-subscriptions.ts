@@ -1,5 +1,5 @@
 import DataLoader from 'dataloader';
-import { databaseTimeMs } from '../../core/primitives/clock.js';
+import { databaseTimeMs, DAY_MS } from '../../core/primitives/clock.js';
 import { type Caller, permissionsKey } from '../../core/access/caller.js';
 import { BadRequest, CursorExpired, CursorInvalid, NotFound } from '../../core/errors.js';
 import { type TaskEvent, type TaskKey } from '../../core/events/task-event.js';
@@ -18,7 +18,6 @@ export type { EventFilter };
 const TASKS_PER_LOOKUP = 500;
 /** Limited because a filter is compared with every event of the workspace. */
 const MAX_FILTER_TASK_IDS = 100;
-const DAY_MS = 24 * 3_600 * 1_000;
 /** How long the position up to which cursors have expired is cached. Cursors expire by days, so it changes slowly. */
 const EXPIRY_CACHE_MS = 60_000;
 

@@ -1,4 +1,4 @@
-import { databaseNow, databaseTimeMs } from '../../core/primitives/clock.js';
+import { databaseNow, databaseTimeMs, DAY_MS } from '../../core/primitives/clock.js';
 import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller } from '../../core/access/caller.js';
 import { DatabaseUnavailable, InputRejected } from '../../core/errors.js';
@@ -23,7 +23,6 @@ const SWEEP_BATCH_SIZE = 200;
 const MAX_SWEEP_FAILURES = 5;
 /** Far less than the ten minutes for which a claim lasts. */
 const MAX_CLAIM_MS = 10_000;
-const DAY_MS = 24 * 3_600 * 1_000;
 
 export interface RetentionDependencies extends Pick<
   Dependencies,

@@ -18,7 +18,7 @@ export interface Page<Item> {
 }
 
 /** Pages are read by keyset, so the cost of a page depends only on its size. */
-const MAX_PAGE_SIZE = 100;
+export const MAX_PAGE_SIZE = 100;
 
 /**
  * Makes a page of what `read` returns. It reads one row more than the page has, which only tells that there is a next

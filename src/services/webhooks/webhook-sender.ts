@@ -1,4 +1,4 @@
-import { databaseNow, databaseTimeMs } from '../../core/primitives/clock.js';
+import { databaseNow, databaseTimeMs, DAY_MS } from '../../core/primitives/clock.js';
 import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller } from '../../core/access/caller.js';
 import { singleFlightWithRerun, withTimeout } from '../../core/primitives/async.js';
@@ -33,7 +33,6 @@ const LEASE_MARGIN_MS = 5_000;
  */
 const MAX_CONCURRENT_ATTEMPTS = 512;
 const MAX_STORED_RESPONSE_BYTES = 1_024;
-const DAY_MS = 24 * 3_600 * 1_000;
 /** At shutdown, attempts that are still in progress after this time are aborted and released. */
 const SHUTDOWN_GRACE_MS = 3_000;
 

@@ -14,9 +14,6 @@ const MAX_SHOWN_LENGTH = 100;
 /** The validated configuration with its defaults. .env.example explains each variable. */
 export type Config = ReturnType<typeof toConfig>;
 
-/** A bucket of an S3-compatible service. */
-export type S3Config = NonNullable<Config['images']['s3']>;
-
 /** Reads the environment. Throws ConfigInvalid that lists every error. The message never contains the value of a secret. */
 export function readConfig(environment: Environment): Config {
   const errors: string[] = [];

@@ -15,7 +15,7 @@ const FLUSH_TIMEOUT_MS = 1_500;
 /** How often blocked subscribers are checked. */
 const DRAIN_CHECK_INTERVAL_MS = 50;
 
-export interface BroadcasterDependencies {
+interface BroadcasterDependencies {
   eventLog: EventLog;
   events: EventRepository;
   bufferLimits: BufferLimits;

@@ -3,7 +3,7 @@ import { type TaskEvent } from '../core/events/task-event.js';
 import { type EventRepository } from '../db/events/event-repository.js';
 
 /** At 200 events per second these are the last 40 seconds, in about 8 MB. Reconnect storms are served from this buffer. */
-export const MAX_RECENT_EVENTS = 8_192;
+const MAX_RECENT_EVENTS = 8_192;
 
 /**
  * The most recent events of the log, for all workspaces and without gaps. Empty while there are no subscribers. When

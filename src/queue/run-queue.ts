@@ -9,7 +9,7 @@ import {
 import { type Logger } from 'pino';
 import { type FlagSlots } from './flag-slots.js';
 
-export interface QueueOptions extends Required<Pick<RunnerOptions, 'pgPool' | 'taskList' | 'concurrency'>> {
+interface QueueOptions extends Required<Pick<RunnerOptions, 'pgPool' | 'taskList' | 'concurrency'>> {
   /** Jobs with one of these flags are skipped for now. */
   forbiddenFlags: () => string[];
   /** Bounds the jobs with a flag. */

@@ -13,7 +13,7 @@ import { type GenerationOutcome, type ReplyImage, type SandboxTask } from './sta
 /** How long after the task's completion a late callback is sent. Longer than the interval of a client that polls every second or two. */
 const LATE_CALLBACK_DELAY_MS = 3_000;
 
-export interface SandboxGeneratorDependencies {
+interface SandboxGeneratorDependencies {
   http: SandboxHttpClient;
   images: SandboxImageStore;
   charges: ChargeList;

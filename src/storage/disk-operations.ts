@@ -17,7 +17,7 @@ export class DiskStalled extends Error {
   }
 }
 
-export interface DiskOperationsOptions {
+interface DiskOperationsOptions {
   /** Operations at the same time, and so threads that the disk can keep. Default: 2. */
   maxConcurrent?: number;
   /** How long an operation waits to be started, and how long one may take before it counts as hanging. Default: 5 s. */

@@ -28,7 +28,7 @@ import { FileStream } from './write-stream.js';
 /** Files are spread over 256 folders by the first two digits of their keys, because listing a very large folder is slow. */
 const SHARD_FOLDER = /^[0-9a-f]{2}$/;
 
-export interface DiskStoreOptions {
+interface DiskStoreOptions {
   /** Replaced only by tests, because few machines have two writable file systems. */
   renameFile?: (from: string, to: string) => Promise<void>;
   /** How long one operation of the disk may take. Default: 30 s. */

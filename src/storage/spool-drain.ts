@@ -28,7 +28,7 @@ export interface SpoolState {
   failed: number;
 }
 
-export interface SpoolDrainDependencies {
+interface SpoolDrainDependencies {
   spool: Spool;
   log: Logger;
   /** For the log. */

@@ -14,7 +14,7 @@ export interface SpoolLimits {
   maxBytes: number;
 }
 
-export interface SpoolOptions extends Partial<SpoolLimits> {
+interface SpoolOptions extends Partial<SpoolLimits> {
   /** Shared by the spools on a disk. */
   disk?: DiskOperations;
   /** How long an operation of the disk may take, without `disk`. */

@@ -1,4 +1,4 @@
-export interface BatchedWriterOptions<Item> {
+interface BatchedWriterOptions<Item> {
   /** How long the first item of a batch waits for others. */
   delayMs: number;
   /** A batch of this size is written without waiting for others. */

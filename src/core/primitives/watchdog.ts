@@ -1,6 +1,6 @@
 import { type Logger } from 'pino';
 
-export interface WatchdogOptions {
+interface WatchdogOptions {
   /** The part that is watched, in log messages. */
   part: string;
   /** For how long the part has made no progress, in milliseconds. Zero while it has nothing to do. */

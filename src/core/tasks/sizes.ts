@@ -36,7 +36,7 @@ export function modelSizeOf(model: FluxModel, size: string): string | null {
 }
 
 /** The aspect ratio of the model that the pixels have exactly, whatever their area. Null when there is none. */
-export function exactAspectRatio(model: FluxModel, pixels: Dimensions): string | null {
+function exactAspectRatio(model: FluxModel, pixels: Dimensions): string | null {
   return ratiosOf(model).find((text) => hasRatio(pixels, parseAspectRatio(text))) ?? null;
 }
 

@@ -19,7 +19,7 @@ import {
 import { ProcessControl, type ServerSignal } from './process-control.js';
 import { ServerStartFailed, startServer, type PostgresServer } from './server-process.js';
 
-export interface EmbeddedPostgresOptions {
+interface EmbeddedPostgresOptions {
   /** The cluster is in `<dataDir>/postgres`, its password in `<dataDir>/postgres-password`. Both are created if missing. */
   dataDir: string;
   log: Logger;

@@ -75,7 +75,7 @@ export class Database {
 
   /**
    * Calls `work` with a function that runs statements in one transaction. Commits when `work` resolves, and rolls back when it
-   * rejects. For the few places that must hold a lock while they do something else.
+   * rejects. Only tests use it, because each hot write of Darkroom is one statement.
    */
   async transaction<Result>(work: (query: Database['query']) => Promise<Result>): Promise<Result> {
     return translateUnavailable(async () => {

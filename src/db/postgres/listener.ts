@@ -11,7 +11,7 @@ const RECONNECT_DELAYS_MS = [50, 200, 500, 1_000] as const;
 const CHECK_INTERVAL_MS = 2_000;
 const CHECK_TIMEOUT_MS = 2_000;
 
-export interface NotificationListenerOptions {
+interface NotificationListenerOptions {
   url: string;
   channel: string;
   log: Logger;

@@ -11,7 +11,7 @@ import { DatabaseClient } from './pool.js';
 import { applyRowSecurity } from './row-level-security.js';
 import { bind, statement } from './statement.js';
 
-export interface MigrateOptions {
+interface MigrateOptions {
   databaseUrl: string;
   /** Contains folders `<YYYYMMDDHHMMSS>_<name>`, each with a migration.sql. They are applied in the order of their names. */
   migrationsDir: string;

@@ -9,7 +9,7 @@ export const CONNECT_TIMEOUT_MS = 5_000;
  * How long a statement waits for its result, unless it names another limit. A connection behind a network that lost it
  * receives nothing, not even an error, so only this side can give up. Statements of requests and jobs take milliseconds.
  */
-export const STATEMENT_TIMEOUT_MS = 5_000;
+const STATEMENT_TIMEOUT_MS = 5_000;
 /**
  * What statements, the parsers of their results and Prisma Client rely on. A server, a database or a login can have other
  * defaults. Prisma Client, for one, sends and reads times without a zone. The names are as PostgreSQL reports them.
@@ -38,7 +38,7 @@ const SET_SETTINGS = `SELECT ${Object.entries(SESSION_SETTINGS)
  */
 const IDLE_TIMEOUT_MS = 300_000;
 
-export interface PoolOptions {
+interface PoolOptions {
   url: string;
   maxConnections: number;
   log: Logger;

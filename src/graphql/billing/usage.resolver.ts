@@ -19,7 +19,7 @@ const UsageGroupingEnum = createEnumType<UsageGrouping>(
 );
 
 @ArgsType()
-export class UsageArgs extends PageArgs {
+class UsageArgs extends PageArgs {
   @Field(() => GraphQLDateTime, {
     description: 'Start of the period, inclusive. A task counts at the time of its request.',
   })

@@ -12,7 +12,7 @@ import {
   nullable,
 } from '../server/schema-types.js';
 
-export const TaskEventTypeEnum = createEnumType<EventType>(
+const TaskEventTypeEnum = createEnumType<EventType>(
   'TaskEventType',
   'Kind of an event. docs/PROTOCOL.md describes the `data` of each.',
   {

@@ -30,10 +30,10 @@ const BUSY =
   'There are too many introspection queries that wait. Try again later, or use the file schema.graphql.';
 
 /** How an operation uses introspection: not at all, for each of its fields, or beside other fields. */
-export type IntrospectionUse = 'none' | 'all' | 'some';
+type IntrospectionUse = 'none' | 'all' | 'some';
 
 /** An operation that is valid and whose limits were checked. */
-export interface IntrospectionOperation {
+interface IntrospectionOperation {
   document: DocumentNode;
   /** Apollo has none if the document has none with the name of the request, which it then reports itself. */
   operation: OperationDefinitionNode | undefined;

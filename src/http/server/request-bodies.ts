@@ -65,7 +65,7 @@ export class RequestBodies {
 
   constructor(private readonly maxUnfinishedBytes = MAX_UNFINISHED_BYTES) {}
 
-  /** What all requests take whose bodies have not ended, or are not decompressed. */
+  /** What all requests take whose bodies have not ended, or are not decompressed. Only tests read it. */
   get unfinishedBytes(): number {
     return this.totalBytes;
   }

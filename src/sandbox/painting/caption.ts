@@ -3,7 +3,7 @@ import sharp, { type OverlayOptions } from 'sharp';
 import { type ImageSize } from './image-size.js';
 
 /** What to write on an image: the prompt in at most four lines, and a fainter line of details below it. */
-export interface CaptionOptions {
+interface CaptionOptions {
   prompt: string;
   detail: string;
   /** As #rrggbb. */

@@ -20,7 +20,7 @@ const MAX_CACHED_KEYS = 10_000;
 const MAX_CREDENTIAL_LENGTH = 8_192;
 const JWT_PATTERN = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
-export interface AccessDependencies extends Pick<Dependencies, 'keys'> {
+interface AccessDependencies extends Pick<Dependencies, 'keys'> {
   tokenSigning: TokenSigning;
   apiKeyUsage: ApiKeyUsage;
   authenticationFailures: AuthenticationFailures;

@@ -22,7 +22,7 @@ const MAX_KEY_AGE_MS = 12 * 3_600_000;
 /** After a failure, requests fail at once for this long instead of waiting for another timeout. */
 const FAILURE_COOLDOWN_MS = 3_000;
 
-export interface IdentityProviderKeysDependencies extends Pick<Dependencies, 'log'> {
+interface IdentityProviderKeysDependencies extends Pick<Dependencies, 'log'> {
   /** Configured by the operator, so it is trusted even when its address is private. */
   issuer: string;
   /** Default: 10 s. */

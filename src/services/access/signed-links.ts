@@ -14,7 +14,7 @@ const EXPIRY_STEPS_PER_LIFETIME = 4;
 const UPSTREAM_LINK_MARGIN_SECONDS = 900;
 const ORIGINAL_VARIANT: ImageVariant = { width: null, format: null };
 
-export interface SignedLinksDependencies extends Pick<Dependencies, 'signer'> {
+interface SignedLinksDependencies extends Pick<Dependencies, 'signer'> {
   /** The URL at which browsers reach the service, without a trailing slash. */
   publicUrl: string;
   /** The URL at which the upstream reaches the service. Null when it cannot. */

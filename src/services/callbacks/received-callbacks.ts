@@ -27,7 +27,7 @@ interface SpooledCallback {
   body: string;
 }
 
-export interface ReceivedCallbacksDependencies extends Pick<Dependencies, 'log'> {
+interface ReceivedCallbacksDependencies extends Pick<Dependencies, 'log'> {
   generation: Generation;
   spool: Spool;
 }

@@ -42,10 +42,7 @@ export interface Rendering {
   cost: number;
 }
 
-export interface EventSubscriptionsDependencies extends Pick<
-  Dependencies,
-  'cursors' | 'eventLog' | 'events'
-> {
+interface EventSubscriptionsDependencies extends Pick<Dependencies, 'cursors' | 'eventLog' | 'events'> {
   broadcaster: Broadcaster;
   /** Maximum age of a cursor in days. */
   replayDays: number;

@@ -8,7 +8,7 @@ import { type EventSubscriptions } from '../events/event-subscriptions.js';
 /** Why a request is no longer held. `left`: its client disconnected, or its response was sent. */
 export type HoldEndReason = 'settled' | 'timed-out' | 'going-away' | 'api-key-revoked' | 'left';
 
-export interface HeldRequestsDependencies {
+interface HeldRequestsDependencies {
   connections: OpenConnections;
   eventSubscriptions: EventSubscriptions;
   /** Maximum time for which a request is held. */

@@ -24,7 +24,7 @@ const MAX_SWEEP_FAILURES = 5;
 /** Far less than the ten minutes for which a claim lasts. */
 const MAX_CLAIM_MS = 10_000;
 
-export interface RetentionDependencies extends Pick<
+interface RetentionDependencies extends Pick<
   Dependencies,
   'blobs' | 'eventLog' | 'images' | 'log' | 'store'
 > {

@@ -30,7 +30,7 @@ export interface StoreReport {
   findings: StoreFinding[];
 }
 
-export interface StoreCheckDependencies extends Pick<Dependencies, 'blobs' | 'http' | 'images' | 'store'> {
+interface StoreCheckDependencies extends Pick<Dependencies, 'blobs' | 'http' | 'images' | 'store'> {
   maxBytes: number;
 }
 

@@ -23,7 +23,7 @@ export interface ConnectionSlot {
   acquired: Promise<void>;
 }
 
-export interface OpenConnectionsDependencies extends Pick<Dependencies, 'keys' | 'log'> {
+interface OpenConnectionsDependencies extends Pick<Dependencies, 'keys' | 'log'> {
   access: Access;
   /** The maximum of one API key on this instance, together with the keys that it replaced. */
   maxPerKey: number;

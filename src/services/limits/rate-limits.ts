@@ -42,7 +42,7 @@ const LABELS: Record<SubjectKind, string> = {
 const NOUNS = { requestsPerMinute: 'requests', generationsPerMinute: 'generations' };
 type PerMinuteLimit = keyof typeof NOUNS;
 
-export interface RateLimitsDependencies extends Pick<Dependencies, 'allowances' | 'inFlight' | 'log'> {
+interface RateLimitsDependencies extends Pick<Dependencies, 'allowances' | 'inFlight' | 'log'> {
   defaults: DefaultLimits;
   windowMs: number;
 }

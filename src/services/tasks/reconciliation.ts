@@ -16,7 +16,7 @@ export const UPSTREAM_POLL_LEASE = 'upstream-reading';
  */
 export const POLL_FAILURE_COOLDOWN_MS = 3_000;
 
-export interface ReconciliationDependencies extends Pick<
+interface ReconciliationDependencies extends Pick<
   Dependencies,
   'leases' | 'log' | 'submissionPace' | 'tasks' | 'upstream'
 > {

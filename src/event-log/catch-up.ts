@@ -1,4 +1,4 @@
-import { setImmediate as nextTick, setTimeout as delay } from 'node:timers/promises';
+import { setImmediate as nextLoopTurn, setTimeout as delay } from 'node:timers/promises';
 import { bulkhead } from 'cockatiel';
 import { type Logger } from 'pino';
 import { type TaskEvent } from '../core/events/task-event.js';
@@ -42,7 +42,7 @@ export class CatchUp {
       if (!(await this.sendPage(subscriber, page, maySend))) return;
       if (subscriber.position < page.endPosition) subscriber.position = page.endPosition;
       // Cached renderings resolve without a real wait, so yield to let live subscribers be served too.
-      await nextTick();
+      await nextLoopTurn();
     }
   }
 

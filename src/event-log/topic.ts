@@ -1,4 +1,4 @@
-import { setImmediate as nextTick, setTimeout as delay } from 'node:timers/promises';
+import { setImmediate as nextLoopTurn, setTimeout as delay } from 'node:timers/promises';
 import { type Logger } from 'pino';
 import { isVisible } from '../core/access/visibility.js';
 import { SingleFlights, singleFlightWithRerun } from '../core/primitives/async.js';
@@ -160,7 +160,7 @@ export class Topic {
   private async sendToLive(events: readonly TaskEvent[], texts: readonly string[]): Promise<void> {
     const subscribers = [...this.liveSubscribers];
     for (let start = 0; start < subscribers.length; start += SUBSCRIBERS_PER_SLICE) {
-      if (start > 0) await nextTick();
+      if (start > 0) await nextLoopTurn();
       for (const subscriber of subscribers.slice(start, start + SUBSCRIBERS_PER_SLICE))
         subscriber.receive(events, texts);
     }

@@ -195,12 +195,12 @@ export class Uploads {
       await normalizeUpload(receivedPath, normalizedPath, turn);
       const properties = await inspectImage(normalizedPath, turn);
       const { sha256, byteSize } = await measureFile(normalizedPath);
-      const reservedUntil = await protectBytes(this.deps.blobs, sha256);
+      const protectedUntil = await protectBytes(this.deps.blobs, sha256);
       await this.deps.store.put(originalKey(sha256), normalizedPath);
       const isCompleted = await this.deps.uploads.complete(
         uploadId,
         { ...properties, sha256, byteSize },
-        reservedUntil,
+        protectedUntil,
       );
       if (!isCompleted && !(await this.deps.uploads.find(uploadId))?.usedAt)
         throw new StoreUnavailable('storing the image took too long', { advice: 'Send it again.' });

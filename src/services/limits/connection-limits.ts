@@ -1,4 +1,4 @@
-import { setImmediate as nextTick } from 'node:timers/promises';
+import { setImmediate as nextLoopTurn } from 'node:timers/promises';
 import { singleFlight, singleFlightWithRerun, TIMED_OUT, withTimeout } from '../../core/primitives/async.js';
 import { TooManyConnections } from '../../core/errors.js';
 import { newId } from '../../core/primitives/ids.js';
@@ -128,7 +128,7 @@ export class ConnectionLimits {
 
   private async syncChanged(): Promise<void> {
     // Collects the connections of this turn of the event loop into one statement.
-    await nextTick();
+    await nextLoopTurn();
     while (this.changed.size > 0 && !this.isStopped) {
       const subjects = [...this.changed].slice(0, SUBJECTS_PER_STATEMENT);
       for (const subject of subjects) this.changed.delete(subject);

@@ -1,4 +1,5 @@
 import { type Caller } from '../../core/access/caller.js';
+import { workspaceVisibility } from '../../core/access/visibility.js';
 import { InputRejected } from '../../core/errors.js';
 import { findModel } from '../../core/tasks/models.js';
 import { nearestRatio } from '../../core/tasks/sizes.js';
@@ -67,9 +68,10 @@ export class SourceImages {
   async upstreamSize({ kind, model: name, size, workspaceId, sourceImageId }: Task): Promise<string | null> {
     const model = findModel(name);
     if (size !== null || kind !== 'EDIT' || sourceImageId === null || !model) return size;
-    const caller = { workspaceId, endUserId: null, taskIds: null };
     // The task is being sent by now: without the image, the default will do.
-    const [image] = await this.deps.images.findMany(caller, [sourceImageId]).catch(() => []);
+    const [image] = await this.deps.images
+      .findMany(workspaceVisibility(workspaceId), [sourceImageId])
+      .catch(() => []);
     return image?.width && image.height ? nearestRatio(model, image.width, image.height) : null;
   }
 

@@ -35,7 +35,7 @@ import { SubmitOutcomes } from '../services/tasks/submit-outcomes.js';
 import { DiskOperations } from '../storage/disk-operations.js';
 import { Spool } from '../storage/spool.js';
 import { Generation } from '../services/tasks/generation.js';
-import { History } from '../services/tasks/history.js';
+import { TaskReads } from '../services/tasks/task-reads.js';
 import { IdentityProvider } from '../services/access/identity-provider.js';
 import { ApiKeys } from '../services/access/api-keys.js';
 import { ApiKeyUsage } from '../services/access/api-key-usage.js';
@@ -223,7 +223,7 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     callbackInbox: new CallbackInbox({ ...shared, generation, retentionDays: callbackRetentionDays }),
     clientTokens: new ClientTokens({ ...shared, tokenSigning }),
     eventSubscriptions: new EventSubscriptions({ ...shared, broadcaster, replayDays: push.replayDays }),
-    history: new History(shared),
+    taskReads: new TaskReads(shared),
     imageServing: new ImageServing({ ...shared, imageIngest, signedLinks, redirectToBucket }),
     taskControl: new TaskControl({ ...shared, generation }),
     uploads: new Uploads({ ...shared, signedLinks, maxBytes }),

@@ -38,10 +38,11 @@ export async function startTransports(
   services: Services & { health: Health },
   { config, log, tuning, cleanups, url }: AppContext,
 ): Promise<void> {
-  const { access, signedLinks, connections, generation, history, rateLimits, eventSubscriptions } = services;
+  const { access, signedLinks, connections, generation, taskReads, rateLimits, eventSubscriptions } =
+    services;
   const schema = await buildExecutableSchema(services);
   const clientAddressOf = createClientAddressReader(config.trustedProxyCount);
-  const createContext = createContextFactory(history, eventSubscriptions);
+  const createContext = createContextFactory(taskReads, eventSubscriptions);
   const { maxOperationsPerRequest, ide, ...documentPolicy } = config.graphql;
   const operations = new OperationCache(schema, documentPolicy);
   const introspection = new Introspection(schema);
@@ -61,7 +62,7 @@ export async function startTransports(
   const bodies = new RequestBodies();
   const fluxRouter = fluxRoutes(
     { access, clientAddressOf, rateLimits, bodies },
-    new FluxApi({ generation, history, signedLinks }),
+    new FluxApi({ generation, taskReads, signedLinks }),
     heldRequests,
   );
   const startOperation = operationRunner.start.bind(operationRunner);

@@ -14,7 +14,7 @@ import {
 import { type TaskEvent } from '../../core/events/task-event.js';
 import { type Task } from '../../core/tasks/task.js';
 import { type EventFilter } from '../../services/events/event-subscriptions.js';
-import { History } from '../../services/tasks/history.js';
+import { TaskReads } from '../../services/tasks/task-reads.js';
 import { toConnection } from '../relay/connection.type.js';
 import { EventPageArgs } from '../relay/page-args.js';
 import { Filter } from '../server/argument-decorators.js';
@@ -37,7 +37,7 @@ const AFTER_DESCRIPTION =
 
 @Resolver(() => TaskEventType)
 export class TaskEventResolver {
-  constructor(private readonly history: History) {}
+  constructor(private readonly taskReads: TaskReads) {}
 
   @Authorized('tasks:read')
   @Query(() => TaskEventConnection, {
@@ -49,7 +49,7 @@ export class TaskEventResolver {
     @Args() page: EventPageArgs,
     @Filter(TaskEventFilterInput, 'all events') filter: EventFilter | null,
   ) {
-    return toConnection(await this.history.pageOfWorkspaceEvents(caller, filter ?? {}, page));
+    return toConnection(await this.taskReads.pageOfWorkspaceEvents(caller, filter ?? {}, page));
   }
 
   @Authorized('tasks:read')
@@ -93,7 +93,7 @@ export class TaskEventResolver {
 
   @FieldResolver(() => String, { description: 'Opaque event log cursor of this event, for `after`.' })
   cursor(@Root() event: TaskEvent): string {
-    return this.history.cursorAt(event.position);
+    return this.taskReads.cursorAt(event.position);
   }
 
   @FieldResolver(() => TaskType, { description: 'The task in its current state, not as of the event.' })

@@ -19,7 +19,7 @@ import { type Task } from '../../core/tasks/task.js';
 import { type SignedLinks } from '../../services/access/signed-links.js';
 import { type Retention } from '../../services/images/retention.js';
 import { type Uploads } from '../../services/images/uploads.js';
-import { type History } from '../../services/tasks/history.js';
+import { type TaskReads } from '../../services/tasks/task-reads.js';
 import { toConnection } from '../relay/connection.type.js';
 import { PageArgs } from '../relay/page-args.js';
 import { withUserErrors } from '../relay/payload.type.js';
@@ -38,7 +38,7 @@ import {
 
 interface ImageServices {
   signedLinks: SignedLinks;
-  history: History;
+  taskReads: TaskReads;
   uploads: Uploads;
   retention: Retention;
 }
@@ -122,7 +122,7 @@ export class ImageResolver {
     description: 'Images that were edited from this one, oldest first.',
   })
   async edits(@Root() image: Image, @Ctx() { caller }: Context, @Args() page: PageArgs) {
-    return toConnection(await this.services.history.pageOfEdits(caller, image.id, page));
+    return toConnection(await this.services.taskReads.pageOfEdits(caller, image.id, page));
   }
 
   @FieldResolver(() => String, {

@@ -3,7 +3,7 @@ import { type Caller } from '../../core/access/caller.js';
 import { NotFound } from '../../core/errors.js';
 import { type Image } from '../../core/images/image.js';
 import { type Task } from '../../core/tasks/task.js';
-import { type History } from '../../services/tasks/history.js';
+import { type TaskReads } from '../../services/tasks/task-reads.js';
 import { type RateLimitStatus } from '../../services/limits/rate-limits.js';
 import { type EventSubscriptions } from '../../services/events/event-subscriptions.js';
 
@@ -34,7 +34,7 @@ export type ContextFactory = (caller: Caller, details: RequestDetails) => Contex
 
 /** The loaders batch but do not cache, because the context of a subscription is long-lived and each event needs current rows. */
 export function createContextFactory(
-  history: History,
+  taskReads: TaskReads,
   eventSubscriptions: EventSubscriptions,
 ): ContextFactory {
   const options = { cache: false, maxBatchSize: 100 };
@@ -43,10 +43,10 @@ export function createContextFactory(
     idempotencyKey: idempotencyKey ?? null,
     traceId: traceId ?? null,
     rateLimit,
-    tasks: new DataLoader((ids) => history.tasks(caller, ids), options),
-    images: new DataLoader((ids) => history.images(caller, ids), options),
-    imagesByTask: new DataLoader((taskIds) => history.imagesByTask(caller, taskIds), options),
-    queuePositions: new DataLoader((ids) => history.queuePositions(caller, ids), options),
+    tasks: new DataLoader((ids) => taskReads.tasks(caller, ids), options),
+    images: new DataLoader((ids) => taskReads.images(caller, ids), options),
+    imagesByTask: new DataLoader((taskIds) => taskReads.imagesByTask(caller, taskIds), options),
+    queuePositions: new DataLoader((ids) => taskReads.queuePositions(caller, ids), options),
     eventSubscriptions,
   });
 }

@@ -13,7 +13,7 @@ import { type CallbackInbox } from '../../services/callbacks/callback-inbox.js';
 import { type Retention } from '../../services/images/retention.js';
 import { type Uploads } from '../../services/images/uploads.js';
 import { type Generation } from '../../services/tasks/generation.js';
-import { type History } from '../../services/tasks/history.js';
+import { type TaskReads } from '../../services/tasks/task-reads.js';
 import { type TaskControl } from '../../services/tasks/task-control.js';
 import { type WebhookSecrets } from '../../services/webhooks/webhook-secrets.js';
 import { type WebhookSender } from '../../services/webhooks/webhook-sender.js';
@@ -37,7 +37,7 @@ export interface SchemaServices {
   generation: Generation;
   taskControl: TaskControl;
   callbackInbox: CallbackInbox;
-  history: History;
+  taskReads: TaskReads;
   signedLinks: SignedLinks;
   uploads: Uploads;
   retention: Retention;
@@ -79,12 +79,12 @@ export async function buildExecutableSchema(services: SchemaServices): Promise<G
 }
 
 function createResolvers(services: SchemaServices): object[] {
-  const { history, webhookSender } = services;
+  const { taskReads, webhookSender } = services;
   return [
-    new TaskResolver(services.generation, services.taskControl, history),
+    new TaskResolver(services.generation, services.taskControl, taskReads),
     new FluxModelResolver(),
     new ImageResolver(services),
-    new TaskEventResolver(history),
+    new TaskEventResolver(taskReads),
     new CallbackResolver(services.callbackInbox),
     new TaskWebhooksResolver(webhookSender),
     new WebhookDeliveryResolver(webhookSender),

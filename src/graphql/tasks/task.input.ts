@@ -1,7 +1,7 @@
 import { GraphQLDateTime } from 'graphql-scalars';
 import { ID } from 'type-graphql';
 import { type CancelOutcome } from '../../core/tasks/task.js';
-import { type TaskFilter } from '../../services/tasks/history.js';
+import { type TaskFilter } from '../../services/tasks/task-reads.js';
 import { createPayloadType, onSuccess } from '../relay/payload.type.js';
 import { createEnumType, createInputType, field, nullable } from '../server/schema-types.js';
 import { TaskKindEnum, TaskStatusEnum, TaskType } from './task.type.js';

@@ -14,7 +14,7 @@ import {
 import { type Image } from '../../core/images/image.js';
 import { type Task, type TaskKind } from '../../core/tasks/task.js';
 import { Generation } from '../../services/tasks/generation.js';
-import { History, type TaskFilter } from '../../services/tasks/history.js';
+import { TaskReads, type TaskFilter } from '../../services/tasks/task-reads.js';
 import { type ImageRequest } from '../../services/tasks/request-validation.js';
 import { TaskControl } from '../../services/tasks/task-control.js';
 import { TaskEventConnection } from '../events/task-event.type.js';
@@ -44,7 +44,7 @@ export class TaskResolver {
   constructor(
     private readonly generation: Generation,
     private readonly taskControl: TaskControl,
-    private readonly history: History,
+    private readonly taskReads: TaskReads,
   ) {}
 
   @Authorized('tasks:write')
@@ -118,7 +118,7 @@ export class TaskResolver {
     @Args() page: PageArgs,
     @Filter(TaskFilterInput, 'all tasks') filter: TaskFilter | null,
   ) {
-    return toConnection(await this.history.pageOfTasks(caller, filter ?? {}, page));
+    return toConnection(await this.taskReads.pageOfTasks(caller, filter ?? {}, page));
   }
 
   @FieldResolver(() => [ImageType], {
@@ -180,12 +180,12 @@ export class TaskResolver {
       'Event log cursor from just before the task was read. Pass it as `after` to a subscription to miss no event. The subscription can deliver events that this result already reflects.',
   })
   eventCursor(@Root() task: Task): string {
-    return this.history.cursorAt(BigInt(task.eventLogPosition));
+    return this.taskReads.cursorAt(BigInt(task.eventLogPosition));
   }
 
   @FieldResolver(() => TaskEventConnection, { description: 'Events of the task, oldest first.' })
   async events(@Root() task: Task, @Args() page: EventPageArgs) {
-    return toConnection(await this.history.pageOfEvents(task, page));
+    return toConnection(await this.taskReads.pageOfEvents(task, page));
   }
 
   private requestTask({ caller, idempotencyKey, traceId }: Context, kind: TaskKind, input: ImageRequest) {

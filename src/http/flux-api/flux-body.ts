@@ -7,7 +7,7 @@ import {
   tasksActionOf,
 } from '../../core/flux-api/flux-fields.js';
 import { type FluxImageRequest } from '../../services/flux-api/flux-api.js';
-import { type TaskListing } from '../../services/tasks/history.js';
+import { type TaskListing } from '../../services/tasks/task-reads.js';
 import { MAX_METADATA_BYTES } from '../../services/tasks/request-validation.js';
 import {
   IMAGES_ACTIONS,

@@ -6,7 +6,7 @@ import { type Task, type TaskKind } from '../../core/tasks/task.js';
 import { type SignedLinks } from '../access/signed-links.js';
 import { type FluxReply, fluxReplyOf, fluxTaskOf } from './flux-reply.js';
 import { type Generation } from '../tasks/generation.js';
-import { type History, type TaskListing } from '../tasks/history.js';
+import { type TaskReads, type TaskListing } from '../tasks/task-reads.js';
 import { type ImageRequest } from '../tasks/request-validation.js';
 import { type HeldRequest } from './held-requests.js';
 
@@ -41,7 +41,7 @@ export class FluxApi {
   );
 
   constructor(
-    private readonly deps: { generation: Generation; history: History; signedLinks: SignedLinks },
+    private readonly deps: { generation: Generation; taskReads: TaskReads; signedLinks: SignedLinks },
   ) {}
 
   /**
@@ -88,7 +88,7 @@ export class FluxApi {
    * unknown.
    */
   async retrieve(caller: Caller, ids: readonly string[]): Promise<object[]> {
-    const found = (await this.deps.history.tasks(caller, ids)).filter((task) => task !== null);
+    const found = (await this.deps.taskReads.tasks(caller, ids)).filter((task) => task !== null);
     return this.toFluxTasks(caller, [...new Set(found)]);
   }
 
@@ -97,13 +97,13 @@ export class FluxApi {
    * offset beyond that.
    */
   async list(caller: Caller, listing: TaskListing): Promise<{ items: object[]; count: number }> {
-    const { tasks, count } = await this.deps.history.listTasks(caller, listing);
+    const { tasks, count } = await this.deps.taskReads.listTasks(caller, listing);
     return { items: await this.toFluxTasks(caller, tasks), count };
   }
 
   private async toFluxTasks(caller: Caller, tasks: readonly Task[]): Promise<object[]> {
     const ids = tasks.map((task) => task.id);
-    const images = await this.deps.history.imagesByTask(caller, ids);
+    const images = await this.deps.taskReads.imagesByTask(caller, ids);
     return tasks.map((task, index) => fluxTaskOf(task, images[index] ?? [], this.imageUrlOf));
   }
 
@@ -116,9 +116,9 @@ export class FluxApi {
     const callerByWorkspace = new Map(keys.map(({ caller }) => [caller.workspaceId, caller]));
     const [images, tasks] = await Promise.all([
       Promise.all(
-        [...callerByWorkspace.values()].map((caller) => this.deps.history.imagesByTask(caller, ids)),
+        [...callerByWorkspace.values()].map((caller) => this.deps.taskReads.imagesByTask(caller, ids)),
       ),
-      Promise.all([...callerByPermissions.values()].map((caller) => this.deps.history.tasks(caller, ids))),
+      Promise.all([...callerByPermissions.values()].map((caller) => this.deps.taskReads.tasks(caller, ids))),
     ]);
     const byId = new Map(tasks.flat().map((task) => [task?.id, task]));
     return ids.map((id, index) => [

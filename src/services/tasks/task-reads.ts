@@ -17,7 +17,7 @@ export type { Page, TaskFilter, TaskListing };
 const MAX_SEARCH_LENGTH = 500;
 
 /** Reads tasks, images and events for a caller. Those of another workspace are treated as if they did not exist. */
-export class History {
+export class TaskReads {
   private readonly byPosition: PageOrder<TaskEvent, bigint> = {
     cursorOf: ({ position }) => this.cursorAt(position),
     positionOf: (cursor) => this.deps.cursors.decode(cursor),

@@ -20,8 +20,8 @@ export interface StoredFile {
   modifiedAt: Date;
 }
 
-/** Response headers of a signed link. */
-export interface SignedLinkHeaders {
+/** Response headers of a presigned URL. */
+export interface PresignedUrlHeaders {
   contentType: string;
   contentDisposition: string;
 }
@@ -58,7 +58,7 @@ export interface ImageStore {
    * A link that serves the key with these headers to anyone who has it. Does not check that the key is stored. Absent for
    * stores that clients cannot reach directly.
    */
-  presign?(key: StoreKey, expiresInSeconds: number, headers: SignedLinkHeaders): Promise<string>;
+  presign?(key: StoreKey, expiresInSeconds: number, headers: PresignedUrlHeaders): Promise<string>;
 }
 
 /** No file is stored under this key. */

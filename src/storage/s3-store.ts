@@ -25,7 +25,7 @@ import {
   type ByteRange,
   type ImageStore,
   isStoreKey,
-  type SignedLinkHeaders,
+  type PresignedUrlHeaders,
   NotStored,
   type StoredFile,
   type StoreKey,
@@ -154,7 +154,7 @@ export class S3Store implements ImageStore {
     await callBucket(WRITABLE_CHECK_TIMEOUT_MS, (abortSignal) => this.client.send(command, { abortSignal }));
   }
 
-  async presign(key: StoreKey, expiresInSeconds: number, headers: SignedLinkHeaders): Promise<string> {
+  async presign(key: StoreKey, expiresInSeconds: number, headers: PresignedUrlHeaders): Promise<string> {
     const command = new GetObjectCommand({
       ...this.objectLocation(key),
       ResponseContentType: headers.contentType,

@@ -6,7 +6,7 @@ import { type ImageServing, type ServedFile } from '../../services/images/image-
 
 /** The bytes of a variant never change, so caches may keep them for a year, the customary maximum. */
 const MAX_AGE_SECONDS = 31_536_000;
-/** Less than the 5 min for which the bucket accepts a presigned link. */
+/** Less than the 5 min for which the bucket accepts a presigned URL. */
 const REDIRECT_MAX_AGE_SECONDS = 240;
 
 /** Set on every response. The bytes are untrusted, any page may embed them, and only image responses may be cached. */

@@ -21,7 +21,7 @@ import { type AppContext, CLEANUP_TIMEOUT_MS, stopWithin } from './app-context.j
 
 /** Requests and tasks share the pool. Ten connections keep two cores of PostgreSQL busy, and 20 leave headroom. */
 export const MAX_DATABASE_CONNECTIONS = 20;
-/** Work that no request or task depends on has connections of its own: deleting by age, sweeps, reports, webhooks. */
+/** Work that no request or task depends on has connections of its own: deleting by age, unused blobs, reports, webhooks. */
 export const MAX_BACKGROUND_CONNECTIONS = 4;
 
 /** The objects of the layers below the services. */

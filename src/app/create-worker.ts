@@ -10,7 +10,7 @@ import { type AppContext } from './app-context.js';
 
 /** Hourly is often enough, because retention is set in days. */
 const RETENTION_INTERVAL_MS = 3_600_000;
-const SWEEP_INTERVAL_MS = 60_000;
+const UNUSED_BLOB_INTERVAL_MS = 60_000;
 /** The shortest delay before another attempt to store an image. */
 const INGEST_POLL_INTERVAL_MS = 1_000;
 /** A fifth of the shortest delay between two attempts. */
@@ -46,7 +46,7 @@ export function createWorker(adapters: Adapters, services: Services, context: Ap
       'delete-old-callbacks': RETENTION_INTERVAL_MS,
       'delete-old-records': RETENTION_INTERVAL_MS,
       'delete-old-images': RETENTION_INTERVAL_MS,
-      'delete-unused-blobs': tuning.sweepIntervalMs ?? SWEEP_INTERVAL_MS,
+      'delete-unused-blobs': tuning.unusedBlobIntervalMs ?? UNUSED_BLOB_INTERVAL_MS,
     },
     recurringTimeLimitsMs: RECURRING_TIME_LIMITS_MS,
     onFatal: tuning.onFatal,

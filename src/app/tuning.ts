@@ -11,7 +11,7 @@ export interface Tuning {
   /** How long an endpoint may take to respond to a webhook. Default: 15 s. */
   webhookTimeoutMs?: number;
   /** The interval of deleting bytes that no image uses. Default: 1 min. */
-  sweepIntervalMs?: number;
+  unusedBlobIntervalMs?: number;
   /** How long a subscriber's network may accept nothing before the connection is closed. Default: 30 s. */
   stallTimeoutMs?: number;
   /** How long a held request of the Flux API waits for its result. Default: slightly less than 5 min. */

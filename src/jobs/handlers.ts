@@ -72,6 +72,6 @@ export function createJobHandlers(services: JobServices) {
       ]),
 
     'delete-unused-blobs': (_payload: unknown, { signal }: RecurringRun) =>
-      services.retention.sweepUnreferenced(signal),
+      services.retention.deleteUnusedBlobs(signal),
   };
 }

@@ -32,7 +32,7 @@ const CLAIM_ORPHAN = statement<{ sha256: Uint8Array }, BlobClaim>(
  * SQL of a query for a statement that assigns a blob to an image. The statement needs the parameters `:sha256` and
  * `:protectedUntil`. The query returns a row only while the protection lasts: then the bytes exist. The existence of the row
  * of the blob is not enough, because another process can have protected the same bytes after they were removed, and not have
- * stored them yet. The lock makes the sweep skip the blob until the image is committed. A statement that waited for the sweep
+ * stored them yet. The lock makes `delete-unused-blobs` skip the blob until the image is committed. A statement that waited for it
  * finds that the bytes are being removed.
  */
 export const LOCK_PROTECTED_BLOB_SQL =

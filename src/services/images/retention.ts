@@ -15,12 +15,12 @@ const RETENTION_BATCH_SIZE = 100;
 /** A single image can be locked for long. After this many outages in a run, PostgreSQL is away. */
 const MAX_OUTAGES = 3;
 /** Blobs that one run checks. */
-const SWEEP_BATCH_SIZE = 200;
+const UNUSED_BATCH_SIZE = 200;
 /**
  * After this many failures a run stops. The store is failing, and each further attempt may take as long as its
  * timeout.
  */
-const MAX_SWEEP_FAILURES = 5;
+const MAX_UNUSED_FAILURES = 5;
 /** Far less than the ten minutes for which a claim lasts. */
 const MAX_CLAIM_MS = 10_000;
 
@@ -109,9 +109,9 @@ export class Retention {
    * the bytes and writing the row. Blobs that cannot be removed are tried again later and do not block others. They
    * are logged in one line. `signal` ends the run after the blob in progress.
    */
-  async sweepUnreferenced(signal?: AbortSignal): Promise<void> {
+  async deleteUnusedBlobs(signal?: AbortSignal): Promise<void> {
     const failures: unknown[] = [];
-    for (let count = 0; count < SWEEP_BATCH_SIZE && failures.length < MAX_SWEEP_FAILURES; count += 1) {
+    for (let count = 0; count < UNUSED_BATCH_SIZE && failures.length < MAX_UNUSED_FAILURES; count += 1) {
       if (signal?.aborted) break;
       const claimedAt = performance.now();
       const claim = await this.deps.blobs.claimUnused();

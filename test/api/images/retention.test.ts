@@ -9,7 +9,10 @@ import { addWorkspaceWithKey } from '../../support/access/workspaces.js';
 
 let app: TestApp;
 beforeAll(async () => {
-  app = await TestApp.start({ environment: { IMAGE_RETENTION_DAYS: '7' }, tuning: { sweepIntervalMs: 100 } });
+  app = await TestApp.start({
+    environment: { IMAGE_RETENTION_DAYS: '7' },
+    tuning: { unusedBlobIntervalMs: 100 },
+  });
 });
 afterAll(() => app.stop());
 

@@ -18,7 +18,7 @@ beforeAll(async () => {
     S3_SECRET_KEY: S3_CREDENTIALS.secretAccessKey,
     S3_PREFIX: 'darkroom',
   };
-  app = await TestApp.start({ environment, tuning: { sweepIntervalMs: 100 } });
+  app = await TestApp.start({ environment, tuning: { unusedBlobIntervalMs: 100 } });
 });
 afterAll(async () => {
   await app.stop();

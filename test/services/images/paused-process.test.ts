@@ -86,7 +86,7 @@ function pausedAfterPut(isReservedAgain: boolean) {
   const pausedStore = new DiskStore(folder);
   pausedStore.put = async (key, path) => {
     await store.put(key, path);
-    await retention.sweepUnreferenced();
+    await retention.deleteUnusedBlobs();
     expect(await store.size(key)).toBeNull();
     if (isReservedAgain) await blobs.protect(Buffer.from(key, 'hex'));
   };

@@ -97,20 +97,20 @@ const rowCount = async (sha256: Buffer) =>
 test('no connection and no transaction waits while the store does not answer', async () => {
   const { sha256 } = await storeUnused();
   const { hanging, finish } = hangDeletions();
-  const swept = retention.sweepUnreferenced();
+  const run = retention.deleteUnusedBlobs();
   await waitFor('the removal', () => hanging.length > 0);
   expect((await blobs.findExisting([sha256.toString('hex')])).size).toBe(1);
   const inTransaction = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'`;
   expect((await sql.query(inTransaction)).rowCount).toBe(0);
   finish();
-  await swept;
+  await run;
   expect(await rowCount(sha256)).toBe(0);
 });
 
 test('bytes that are being removed are stored again only after that', async () => {
   const { bytes, sha256, key } = await storeUnused();
   const { hanging, finish } = hangDeletions();
-  const swept = retention.sweepUnreferenced();
+  const run = retention.deleteUnusedBlobs();
   await waitFor('the removal', () => hanging.length > 0);
   expect(await blobs.protect(sha256)).toBeNull();
   const storedAgain = protectBytes(blobs, sha256).then(async () => {
@@ -119,7 +119,7 @@ test('bytes that are being removed are stored again only after that', async () =
   });
   finish();
   server.reset();
-  await Promise.all([swept, storedAgain]);
+  await Promise.all([run, storedAgain]);
   expect(await store.size(key)).toBe(50);
   expect(await rowCount(sha256)).toBe(1);
 });
@@ -127,7 +127,7 @@ test('bytes that are being removed are stored again only after that', async () =
 test('after a removal without an answer, the bytes are not stored for ten minutes, because it may still happen', async () => {
   const { sha256 } = await storeUnused();
   hangDeletions();
-  await retention.sweepUnreferenced();
+  await retention.deleteUnusedBlobs();
   expect(await blobs.protect(sha256)).toBeNull();
   const { rows } = await sql.query<{ minutes: number }>(
     'SELECT (extract(epoch FROM check_at - now()) / 60)::float8 AS minutes FROM blobs WHERE sha256 = $1',
@@ -161,11 +161,11 @@ test('a run ends between two blobs when it is told to', async () => {
   const [first, second] = [await storeUnused(), await storeUnused()];
   const controller = new AbortController();
   const { hanging, finish } = hangDeletions();
-  const swept = retention.sweepUnreferenced(controller.signal);
+  const run = retention.deleteUnusedBlobs(controller.signal);
   await waitFor('the removal', () => hanging.length > 0);
   controller.abort();
   finish();
-  await swept;
+  await run;
   expect((await rowCount(first.sha256)) ?? 0).toBe(0);
   expect(await rowCount(second.sha256)).toBe(1);
 });

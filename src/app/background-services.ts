@@ -16,7 +16,7 @@ import { type AppContext } from './app-context.js';
 import { type Services } from './services.js';
 
 /**
- * The services that jobs call. Deleting by age and sweeping use the background connections, so that a statement that hangs takes
+ * The services that jobs call. Deleting by age and deleting unused blobs use the background connections, so that a statement that hangs takes
  * none from requests and tasks. What sends, reads and stores results is not background work, and uses one statement at a time.
  */
 export function buildJobServices(
@@ -32,7 +32,7 @@ export function buildJobServices(
     callbacks: new CallbackRepository(backgroundDb),
     images: new ImageRepository(backgroundDb),
     uploads: new UploadRepository(backgroundDb),
-    allowances: new RateLimitRepository(backgroundDb),
+    rateLimitWindows: new RateLimitRepository(backgroundDb),
     inFlight: new InFlightRepository(backgroundDb),
     log,
   };

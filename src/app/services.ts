@@ -77,13 +77,13 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
   const { publicUrl, oidc, push, callbackRetentionDays, images: imageConfig } = config;
   const { maxBytes } = imageConfig;
   const repositories = {
-    allowances: new RateLimitRepository(db),
+    rateLimitWindows: new RateLimitRepository(db),
     auditLog: new AuditRepository(db),
     blobs: new BlobRepository(db),
     budgets: new BudgetRepository(db),
     callbacks: new CallbackRepository(db),
     inFlight: new InFlightRepository(db),
-    keys: new ApiKeyRepository(db),
+    apiKeys: new ApiKeyRepository(db),
     leases: new LeaseRepository(db),
     slots: new ConnectionSlotRepository(db),
     uploads: new UploadRepository(db),

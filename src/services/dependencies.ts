@@ -26,7 +26,7 @@ import { type UpstreamGate } from '../upstreams/upstream-gate.js';
 
 /** What `app/` builds below the services, under the name that all of them use. Each service picks what it needs. */
 export interface Dependencies {
-  allowances: RateLimitRepository;
+  rateLimitWindows: RateLimitRepository;
   auditLog: AuditRepository;
   blobs: BlobRepository;
   budgets: BudgetRepository;
@@ -38,7 +38,7 @@ export interface Dependencies {
   http: HttpClient;
   images: ImageRepository;
   inFlight: InFlightRepository;
-  keys: ApiKeyRepository;
+  apiKeys: ApiKeyRepository;
   leases: LeaseRepository;
   log: Logger;
   priceList: PriceList;

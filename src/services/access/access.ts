@@ -20,7 +20,7 @@ const MAX_CACHED_KEYS = 10_000;
 const MAX_CREDENTIAL_LENGTH = 8_192;
 const JWT_PATTERN = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
-interface AccessDependencies extends Pick<Dependencies, 'keys'> {
+interface AccessDependencies extends Pick<Dependencies, 'apiKeys'> {
   tokenSigning: TokenSigning;
   apiKeyUsage: ApiKeyUsage;
   authenticationFailures: AuthenticationFailures;
@@ -34,13 +34,14 @@ export class Access {
   private readonly keysByHash = new LRUCache<string, ApiKeyWithWorkspace>({
     max: MAX_CACHED_KEYS,
     ttl: KEY_CACHE_TTL_MS,
-    fetchMethod: async (hash) => (await this.deps.keys.findByHash(Buffer.from(hash, 'base64'))) ?? undefined,
+    fetchMethod: async (hash) =>
+      (await this.deps.apiKeys.findByHash(Buffer.from(hash, 'base64'))) ?? undefined,
   });
   /** The keys that created client tokens. */
   private readonly keysById = new LRUCache<string, ApiKeyWithWorkspace>({
     max: MAX_CACHED_KEYS,
     ttl: KEY_CACHE_TTL_MS,
-    fetchMethod: async (id) => (await this.deps.keys.findById(id)) ?? undefined,
+    fetchMethod: async (id) => (await this.deps.apiKeys.findById(id)) ?? undefined,
   });
   /** A valid signature stays valid, so later requests check only the expiry. */
   private readonly verifiedTokens = new LRUCache<string, TokenClaims>({
@@ -75,7 +76,7 @@ export class Access {
   /** Creates the first API key of a new installation and returns it. Null when a key already exists. */
   async createFirstKey(): Promise<string | null> {
     const key = generateApiKey();
-    return (await this.deps.keys.insertFirst({ ...apiKeyHint(key), hash: hashApiKey(key) })) ? key : null;
+    return (await this.deps.apiKeys.insertFirst({ ...apiKeyHint(key), hash: hashApiKey(key) })) ? key : null;
   }
 
   private async authenticateKey(secret: string, clientAddress: string | null): Promise<Caller> {

@@ -16,11 +16,11 @@ export class ApiKeyUsage {
   });
   private readonly writer: BatchedWriter<string>;
 
-  constructor({ keys, log }: Pick<Dependencies, 'keys' | 'log'>) {
+  constructor({ apiKeys, log }: Pick<Dependencies, 'apiKeys' | 'log'>) {
     this.writer = new BatchedWriter({
       delayMs: BATCH_DELAY_MS,
       maxItems: MAX_TRACKED_KEYS,
-      write: (keyIds) => keys.markUsed(keyIds),
+      write: (keyIds) => apiKeys.markUsed(keyIds),
       onError: (error) => log.warn({ err: error }, 'failed to record the last use of API keys'),
     });
   }

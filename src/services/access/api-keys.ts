@@ -38,11 +38,11 @@ const DEFAULT_GRACE_PERIOD_SECONDS = 3_600;
 
 /** Administers API keys and workspaces. A key of another workspace is reported as not found. */
 export class ApiKeys {
-  constructor(private readonly deps: Pick<Dependencies, 'keys' | 'workspaces'>) {}
+  constructor(private readonly deps: Pick<Dependencies, 'apiKeys' | 'workspaces'>) {}
 
   /** Returns a page of the workspace's keys, newest first. Throws BadRequest for an invalid page size or cursor. */
   page({ workspaceId }: Caller, page: PageRequest): Promise<Page<ApiKey>> {
-    return readPage(page, BY_ID, (after, limit) => this.deps.keys.page(workspaceId, after, limit));
+    return readPage(page, BY_ID, (after, limit) => this.deps.apiKeys.page(workspaceId, after, limit));
   }
 
   /** Creates a key in the caller's workspace. Throws InputRejected with every error. */
@@ -59,13 +59,13 @@ export class ApiKeys {
       targetId: id,
       data: { name, scopes, limits, expiresAt },
     });
-    return { apiKey: await this.deps.keys.insert(key, audit), secret };
+    return { apiKey: await this.deps.apiKeys.insert(key, audit), secret };
   }
 
   /** Revokes a key. Revoking it again keeps the first `revokedAt`. Throws InputRejected NOT_FOUND. */
   async revoke(caller: Caller, id: string): Promise<{ apiKey: ApiKey }> {
     const audit = newAuditEntry(caller, 'API_KEY_REVOKED', { targetId: id.toLowerCase() });
-    const apiKey = isId(id) ? await this.deps.keys.revoke(caller.workspaceId, id, audit) : null;
+    const apiKey = isId(id) ? await this.deps.apiKeys.revoke(caller.workspaceId, id, audit) : null;
     if (!apiKey) throw keyNotFound();
     return { apiKey };
   }
@@ -79,7 +79,7 @@ export class ApiKeys {
   async rotate(caller: Caller, id: string, gracePeriod: number | null): Promise<CreatedApiKey> {
     const gracePeriodSeconds = gracePeriod ?? DEFAULT_GRACE_PERIOD_SECONDS;
     throwIfAny(validateGracePeriod(gracePeriodSeconds));
-    const oldKey = isId(id) ? await this.deps.keys.find(caller.workspaceId, id) : null;
+    const oldKey = isId(id) ? await this.deps.apiKeys.find(caller.workspaceId, id) : null;
     if (!oldKey) throw keyNotFound();
     if (oldKey.scopes.length > 0)
       throwIfAny(
@@ -89,7 +89,7 @@ export class ApiKeys {
     const successor = { id: newId(), ...apiKeyHint(secret), hash: hashApiKey(secret) };
     const data = { name: oldKey.name, newKeyId: successor.id, gracePeriodSeconds };
     const audit = newAuditEntry(caller, 'API_KEY_ROTATED', { targetId: oldKey.id, data });
-    const apiKey = await this.deps.keys.rotate(oldKey, successor, { gracePeriodSeconds, audit });
+    const apiKey = await this.deps.apiKeys.rotate(oldKey, successor, { gracePeriodSeconds, audit });
     if (!apiKey) throw keyNotFound();
     return { apiKey, secret };
   }

@@ -27,7 +27,7 @@ const BY_SCOPE = byColumns(z.object({ scope: z.enum(BUDGET_SCOPES), scopeId: CUR
 
 /** Sets and lists monthly budgets. */
 export class Budgets {
-  constructor(private readonly deps: Pick<Dependencies, 'budgets' | 'keys' | 'priceList'>) {}
+  constructor(private readonly deps: Pick<Dependencies, 'budgets' | 'apiKeys' | 'priceList'>) {}
 
   /**
    * Sets or removes a budget of the caller's workspace. Returns the budget with this month's spending, or null when it was
@@ -86,7 +86,7 @@ export class Budgets {
     if (scope === 'API_KEY') {
       const keyId = id?.toLowerCase() ?? '';
       // A budget of one key would end when the key is rotated.
-      const key = isId(keyId) ? await this.deps.keys.find(workspaceId, keyId) : null;
+      const key = isId(keyId) ? await this.deps.apiKeys.find(workspaceId, keyId) : null;
       if (key) return key.lineageId;
       throw InputRejected.argument('NOT_FOUND', 'scopeId', 'No API key with this ID in your workspace.');
     }

@@ -23,7 +23,7 @@ export interface ConnectionSlot {
   acquired: Promise<void>;
 }
 
-interface OpenConnectionsDependencies extends Pick<Dependencies, 'keys' | 'log'> {
+interface OpenConnectionsDependencies extends Pick<Dependencies, 'apiKeys' | 'log'> {
   access: Access;
   /** The maximum of one API key on this instance, together with the keys that it replaced. */
   maxPerKey: number;
@@ -105,7 +105,7 @@ export class OpenConnections {
     );
     if (keyIds.size === 0) return;
     try {
-      const activeKeyIds = await this.deps.keys.findActive([...keyIds]);
+      const activeKeyIds = await this.deps.apiKeys.findActive([...keyIds]);
       const endedKeyIds = new Set([...keyIds].filter((id) => !activeKeyIds.has(id)));
       if (endedKeyIds.size === 0) return;
       for (const id of endedKeyIds) this.deps.access.invalidateKey(id);

@@ -42,7 +42,7 @@ const LABELS: Record<SubjectKind, string> = {
 const NOUNS = { requestsPerMinute: 'requests', generationsPerMinute: 'generations' };
 type PerMinuteLimit = keyof typeof NOUNS;
 
-interface RateLimitsDependencies extends Pick<Dependencies, 'allowances' | 'inFlight' | 'log'> {
+interface RateLimitsDependencies extends Pick<Dependencies, 'rateLimitWindows' | 'inFlight' | 'log'> {
   defaults: DefaultLimits;
   windowMs: number;
 }
@@ -54,7 +54,7 @@ interface RateLimitsDependencies extends Pick<Dependencies, 'allowances' | 'inFl
 export class RateLimits {
   private readonly allowances = new LRUCache<string, RateAllowance>({
     max: MAX_CACHED_ALLOWANCES,
-    memoMethod: (name) => new RateAllowance(name, this.deps.windowMs, this.deps.allowances),
+    memoMethod: (name) => new RateAllowance(name, this.deps.windowMs, this.deps.rateLimitWindows),
   });
 
   constructor(private readonly deps: RateLimitsDependencies) {}
@@ -114,7 +114,7 @@ export class RateLimits {
 
   /** Deletes windows that ended long ago. Every end user and token leaves one behind. */
   async deleteEndedWindows(signal?: AbortSignal): Promise<void> {
-    await deleteInBatches((limit) => this.deps.allowances.deleteEnded(limit), signal);
+    await deleteInBatches((limit) => this.deps.rateLimitWindows.deleteEnded(limit), signal);
   }
 
   /** Deletes in-flight leases that have expired. The next request of their workspace would delete them, but there may be none. */

@@ -41,7 +41,7 @@ function instance(
   windowMs = LONG_MS,
 ): RateLimits {
   return new RateLimits({
-    allowances: new RateLimitRepository(db),
+    rateLimitWindows: new RateLimitRepository(db),
     inFlight: new InFlightRepository(db),
     defaults: { key, endUser, workspace },
     windowMs,

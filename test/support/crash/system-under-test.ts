@@ -160,7 +160,7 @@ export class SystemUnderTest {
     const submissionPace = new SubmissionPaceRepository(db);
     const shared = { tasks, images, callbacks, eventLog, signedLinks, submissionPace, log: silent };
     const rateLimits = new RateLimits({
-      allowances: new RateLimitRepository(db),
+      rateLimitWindows: new RateLimitRepository(db),
       inFlight: new InFlightRepository(db),
       defaults: { key: {}, endUser: {}, workspace: {} },
       windowMs: RATE_LIMIT_WINDOW_MS,

@@ -41,6 +41,7 @@ export interface SubscriptionStart {
  */
 export class Broadcaster implements SubscriberHost {
   readonly bufferLimits: BufferLimits;
+  readonly log: Logger;
   private readonly topics = new Map<string, Topic>();
   private readonly topicsByRoutingKey = new Map<string, Set<Topic>>();
   private readonly missedEvents: CatchUp;
@@ -50,6 +51,7 @@ export class Broadcaster implements SubscriberHost {
 
   constructor(private readonly deps: BroadcasterDependencies) {
     this.bufferLimits = deps.bufferLimits;
+    this.log = deps.log;
     this.missedEvents = new CatchUp(deps);
   }
 
@@ -122,7 +124,7 @@ export class Broadcaster implements SubscriberHost {
     for (const event of batch) {
       for (const routingKey of routingKeysOf(event)) {
         for (const topic of this.topicsByRoutingKey.get(routingKey) ?? []) {
-          if (!topic.matches(event)) continue;
+          if (!matchesOrCuts(topic, event)) continue;
           const events = eventsByTopic.get(topic);
           if (events) events.push(event);
           else eventsByTopic.set(topic, [event]);
@@ -134,28 +136,40 @@ export class Broadcaster implements SubscriberHost {
 
   private async sendInitialEvent(subscriber: Subscriber, event: TaskEvent): Promise<void> {
     const send = (_events: readonly TaskEvent[], [text = '']: readonly string[]) => {
-      if (subscriber.state !== 'closed') subscriber.sink.send(text);
+      if (subscriber.state !== 'closed') subscriber.runOrCut(() => subscriber.sink.send(text));
     };
-    if ((await subscriber.topic.render([event], send).catch(() => 0)) === 0) return;
+    await subscriber.topic.render([event], send).catch((error: unknown) => subscriber.cut(error));
     if (subscriber.state !== 'closed') this.catchUp(subscriber);
   }
 
   private checkDrained(): void {
     const now = performance.now();
     for (const [subscriber, wait] of this.blockedSubscribers) {
-      const { bufferedBytes, acceptedBytes } = subscriber.sink;
-      if (bufferedBytes === 0) {
-        this.blockedSubscribers.delete(subscriber);
-        subscriber.fallBack();
-      } else if (acceptedBytes > wait.acceptedBytes) {
-        this.blockedSubscribers.set(subscriber, { since: now, acceptedBytes });
-      } else if (now - wait.since > this.deps.stallMs) {
-        subscriber.close('too-slow');
-      }
+      subscriber.runOrCut(() => {
+        const { bufferedBytes, acceptedBytes } = subscriber.sink;
+        if (bufferedBytes === 0) {
+          this.blockedSubscribers.delete(subscriber);
+          subscriber.fallBack();
+        } else if (acceptedBytes > wait.acceptedBytes) {
+          this.blockedSubscribers.set(subscriber, { since: now, acceptedBytes });
+        } else if (now - wait.since > this.deps.stallMs) {
+          subscriber.close('too-slow');
+        }
+      });
     }
     if (this.blockedSubscribers.size > 0 || !this.drainCheckTimer) return;
     clearInterval(this.drainCheckTimer);
     this.drainCheckTimer = null;
+  }
+}
+
+/** A filter that throws cuts its own subscribers, and keeps the event from no others. */
+function matchesOrCuts(topic: Topic, event: TaskEvent): boolean {
+  try {
+    return topic.matches(event);
+  } catch (error) {
+    topic.cutAll(error);
+    return false;
   }
 }
 

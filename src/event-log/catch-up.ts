@@ -22,8 +22,12 @@ export class CatchUp {
 
   constructor(private readonly deps: { eventLog: EventLog; events: EventRepository; log: Logger }) {}
 
-  /** Sends the missed events page by page until the subscriber is live, complete, blocked or closed. */
+  /** Sends the missed events page by page until the subscriber is live, complete, blocked or closed. Never rejects. */
   async send(subscriber: Subscriber): Promise<void> {
+    await this.sendMissed(subscriber).catch((error: unknown) => subscriber.cut(error));
+  }
+
+  private async sendMissed(subscriber: Subscriber): Promise<void> {
     const { topic } = subscriber;
     const maySend = subscriber.beginCatchUp();
     while (maySend()) {
@@ -56,7 +60,7 @@ export class CatchUp {
       if (maySend()) subscriber.sendBatch(batch, texts);
     };
     for (let sent = 0; sent < events.length;) {
-      const count = await subscriber.topic.render(events.slice(sent), send).catch(() => 0);
+      const count = await subscriber.topic.render(events.slice(sent), send);
       if (count === 0 || !maySend()) return false;
       sent += count;
     }

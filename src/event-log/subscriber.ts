@@ -1,3 +1,4 @@
+import { type Logger } from 'pino';
 import { type TaskEvent } from '../core/events/task-event.js';
 import { type StreamEndReason, type EventSink } from '../core/events/event-sink.js';
 import { type Topic } from './topic.js';
@@ -11,6 +12,7 @@ export interface BufferLimits {
 /** The part of the broadcaster that a subscriber uses. */
 export interface SubscriberHost {
   readonly bufferLimits: BufferLimits;
+  readonly log: Logger;
   cursorAt(position: bigint): string;
   /** Reads and sends the events the subscriber has missed, then makes it live. */
   catchUp(subscriber: Subscriber): void;
@@ -25,7 +27,7 @@ export interface SubscriberHost {
  *   catching-up -> live <-> catching-up
  *        |           |
  *        +-> blocked <+    the connection accepts no more data; only the position is kept
- *   any -> closed          the task is settled, the client has left, or the connection stalled for too long
+ *   any -> closed          the task is settled, the client has left, or the connection stalled for too long or failed
  *
  * A subscriber that is not live reads from the recent events or from PostgreSQL, so a slow one costs no memory.
  */
@@ -67,6 +69,14 @@ export class Subscriber {
 
   /** Sends the events that were not sent yet, until the state changes. Blocks when the connection has no capacity left. */
   sendBatch(events: readonly TaskEvent[], texts: readonly string[]): void {
+    try {
+      this.sendUntilBlocked(events, texts);
+    } catch (error) {
+      this.cut(error);
+    }
+  }
+
+  private sendUntilBlocked(events: readonly TaskEvent[], texts: readonly string[]): void {
     const { state } = this;
     let next = 0;
     const sendWhilePossible = () => {
@@ -120,12 +130,40 @@ export class Subscriber {
   }
 
   complete(): void {
-    if (this.unsubscribe()) this.sink.complete();
+    if (this.unsubscribe()) this.runOrCut(() => this.sink.complete());
   }
 
   /** Ends the subscriber's connection and tells the client where to resume. */
   close(ending: StreamEndReason): void {
-    if (this.unsubscribe()) this.sink.close(ending, this.host.cursorAt(this.position));
+    if (this.unsubscribe()) this.runOrCut(() => this.sink.close(ending, this.host.cursorAt(this.position)));
+  }
+
+  /** Runs `work`, which uses the sink, and cuts the subscriber if that throws. */
+  runOrCut(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.cut(error);
+    }
+  }
+
+  /**
+   * Closes the connection after an unexpected error. It might be sent the next event without this one otherwise. The client resumes
+   * after the last event that it has received.
+   */
+  cut(error: unknown): void {
+    this.unsubscribe();
+    const { log } = this.host;
+    const { workspaceId, taskId } = this.topic.scope;
+    log.error(
+      { err: error, workspaceId, taskId, position: String(this.position) },
+      'pushing events failed; closing the connection, so that its client resumes',
+    );
+    try {
+      this.sink.close('going-away', this.host.cursorAt(this.position));
+    } catch (closeError) {
+      log.error({ err: closeError }, 'cannot close a connection to which pushing events failed');
+    }
   }
 
   /** Ends the subscription without a message, because the client left. Returns false when it had already ended. */

@@ -24,6 +24,8 @@ export interface TopicOptions {
 interface LiveSubscriber {
   receive(events: readonly TaskEvent[], texts: readonly string[]): void;
   fallBack(): void;
+  /** Closes the connection after an unexpected error. */
+  cut(error: unknown): void;
 }
 
 /** With more events than this to render, subscribers fall back to reading for themselves, which bounds memory. */
@@ -67,8 +69,8 @@ export class Topic {
 
   /**
    * Renders the first of these events, as many as may be rendered together, and passes them to `send`. Returns how many these are.
-   * Retries until rendering succeeds, because an event must not be skipped while the database is down for a moment. Rejects when
-   * the last subscriber has left.
+   * Retries until rendering succeeds, because an event must not be skipped while the database is down for a moment. Returns 0 when
+   * the last subscriber has left. After any other error, every subscriber that would miss the events must be cut.
    */
   async render(events: readonly TaskEvent[], send: SendTexts): Promise<number> {
     const batch = events.slice(0, this.renderings.batchSizeOf(this.options.renderingCost));
@@ -78,7 +80,7 @@ export class Topic {
       return batch.length;
     }
     while (!(await this.renderInTurn(batch, send))) {
-      if (this.subscribers.size === 0) throw new Error('The last subscriber has left.');
+      if (this.subscribers.size === 0) return 0;
       await delay(RENDER_RETRY_MS);
     }
     return batch.length;
@@ -148,13 +150,19 @@ export class Topic {
     while (this.pending.length > 0 && this.liveSubscribers.size > 0) {
       const { pending } = this;
       const count = await this.render(pending, (events, texts) => this.sendToLive(events, texts)).catch(
-        () => 0,
+        (error: unknown) => this.cutAll(error, this.liveSubscribers),
       );
       if (count === 0) break;
       // Too many pending events may have been replaced by none meanwhile.
       pending.splice(0, count);
     }
     this.pending = [];
+  }
+
+  /** Closes the connections of these subscribers after an unexpected error. Returns 0, the number of events that were sent. */
+  cutAll(error: unknown, subscribers: ReadonlySet<LiveSubscriber> = this.subscribers): 0 {
+    for (const subscriber of [...subscribers]) subscriber.cut(error);
+    return 0;
   }
 
   private async sendToLive(events: readonly TaskEvent[], texts: readonly string[]): Promise<void> {

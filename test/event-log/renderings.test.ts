@@ -29,7 +29,7 @@ function startTopic(renderings: Renderings, renderingCost: number, textOf: (even
     renderingCost,
   };
   const topic = new Topic(options, renderings, pino({ level: 'silent' }));
-  topic.subscribers.add({ receive: () => undefined, fallBack: () => undefined });
+  topic.subscribers.add({ receive: () => undefined, fallBack: () => undefined, cut: () => undefined });
   const send = async () => {
     let count = 0;
     while (count < events.length)

@@ -4,11 +4,14 @@
  */
 export const KEEP_ALIVE_MS = 12_000;
 
-/** Why a stream is closed before its end. docs/PROTOCOL.md shows each reason on the wire. */
+/**
+ * Why a stream is closed before its end. `going-away` stands for unexpected errors as well, because clients resume after it.
+ * docs/PROTOCOL.md shows each reason on the wire.
+ */
 export type StreamEndReason = 'going-away' | 'too-slow' | 'api-key-revoked';
 
 /**
- * Where one subscriber's events go: a subscription on a WebSocket, or an open HTTP response. Its methods never throw.
+ * Where one subscriber's events go: a subscription on a WebSocket, or an open HTTP response. After a method has thrown, it is closed.
  */
 export interface EventSink {
   /** Bytes handed to the connection that the network has not accepted yet. */

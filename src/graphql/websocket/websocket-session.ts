@@ -247,8 +247,11 @@ class WebSocketSink implements EventSink {
   batch(work: () => void): void {
     const { duplex } = this.session.connection;
     duplex.cork();
-    work();
-    duplex.uncork();
+    try {
+      work();
+    } finally {
+      duplex.uncork();
+    }
   }
 
   complete(): void {

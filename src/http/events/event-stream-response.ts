@@ -48,8 +48,11 @@ export class EventStreamResponse implements EventSink {
 
   batch(work: () => void): void {
     this.response.cork();
-    work();
-    this.response.uncork();
+    try {
+      work();
+    } finally {
+      this.response.uncork();
+    }
   }
 
   complete(): void {

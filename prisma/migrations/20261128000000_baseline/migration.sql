@@ -266,8 +266,8 @@ CREATE INDEX tasks_in_flight_idx ON tasks (workspace_id, end_user_id, key_lineag
 -- A submit-task job submits at most one task at a time.
 CREATE UNIQUE INDEX tasks_submit_job_id_key ON tasks (submit_job_id) WHERE submit_job_id IS NOT NULL;
 -- The order of fair scheduling. All tasks of a workspace are adjacent, then those of each end user, and the next task of
--- each end user comes first.
-CREATE INDEX tasks_scheduling_idx ON tasks (workspace_id, (coalesce(end_user_id, '') COLLATE "C"), priority DESC, id)
+-- each end user comes first. The deadline is last, so that overdue tasks are passed over without reading their rows.
+CREATE INDEX tasks_scheduling_idx ON tasks (workspace_id, (coalesce(end_user_id, '') COLLATE "C"), priority DESC, id, deadline_at)
     WHERE status = 'QUEUED' AND not_before IS NULL;
 -- Tasks that wait for their retry time. They are not in tasks_scheduling_idx until then.
 CREATE INDEX tasks_waiting_for_retry_idx ON tasks (not_before) WHERE status = 'QUEUED' AND not_before IS NOT NULL;
@@ -385,6 +385,8 @@ DECLARE
     last_end_user TEXT;
     last_end_users JSONB := '{}';
     workspace UUID;
+    first_task UUID;
+    first_end_user TEXT;
     end_user TEXT;
     latest_attempt INTEGER;
     tasks_requeued BOOLEAN;
@@ -392,6 +394,7 @@ DECLARE
     earliest TIMESTAMPTZ;
     pause_end TIMESTAMPTZ;
     room INTEGER;
+    outcome_of_others TEXT;
 BEGIN
     SELECT h.workspace_id, greatest(h.next_submission_at, now() - interval '1 second') INTO last_workspace, earliest
     FROM scheduler_head h FOR UPDATE;
@@ -437,24 +440,33 @@ BEGIN
             CONTINUE;
         END IF;
 
-        SELECT t.workspace_id INTO workspace FROM tasks t
+        -- A task that became due since then has a job of its own.
+        IF outcome_of_others IS NOT NULL THEN
+            outcome := outcome_of_others;
+            RETURN NEXT;
+            CONTINUE;
+        END IF;
+
+        SELECT t.workspace_id, t.id, coalesce(t.end_user_id, '') INTO workspace, first_task, first_end_user FROM tasks t
         WHERE t.status = 'QUEUED' AND t.not_before IS NULL AND t.deadline_at > now()
           AND t.workspace_id > last_workspace AND t.id <> ALL (picked)
         ORDER BY t.workspace_id, coalesce(t.end_user_id, '') COLLATE "C", t.priority DESC, t.id LIMIT 1;
         IF NOT FOUND THEN
             -- No workspace follows: start again with the first one.
-            SELECT t.workspace_id INTO workspace FROM tasks t
+            SELECT t.workspace_id, t.id, coalesce(t.end_user_id, '') INTO workspace, first_task, first_end_user FROM tasks t
             WHERE t.status = 'QUEUED' AND t.not_before IS NULL AND t.deadline_at > now() AND t.id <> ALL (picked)
             ORDER BY t.workspace_id, coalesce(t.end_user_id, '') COLLATE "C", t.priority DESC, t.id LIMIT 1;
         END IF;
         IF NOT FOUND THEN
             outcome := 'NONE';
+            outcome_of_others := outcome;
             RETURN NEXT;
             CONTINUE;
         END IF;
 
         IF cardinality(picked) >= room THEN
             outcome := 'PAUSED';
+            outcome_of_others := outcome;
             RETURN NEXT;
             CONTINUE;
         END IF;
@@ -469,18 +481,13 @@ BEGIN
         ORDER BY t.workspace_id, coalesce(t.end_user_id, '') COLLATE "C", t.priority DESC, t.id LIMIT 1;
         IF NOT FOUND THEN
             -- No end user follows: start again with the first one.
-            SELECT t.id, coalesce(t.end_user_id, '') INTO task_id, end_user FROM tasks t
-            WHERE t.status = 'QUEUED' AND t.not_before IS NULL AND t.deadline_at > now() AND t.workspace_id = workspace
-              AND t.id <> ALL (picked)
-            ORDER BY t.workspace_id, coalesce(t.end_user_id, '') COLLATE "C", t.priority DESC, t.id LIMIT 1;
+            task_id := first_task;
+            end_user := first_end_user;
         END IF;
-        -- Another statement can have changed the task meanwhile, so that the workspace has none left.
-        outcome := CASE WHEN FOUND THEN 'PICKED' ELSE 'RETRY' END;
-        IF FOUND THEN
-            picked := picked || task_id;
-            last_workspace := workspace;
-            last_end_users := last_end_users || jsonb_build_object(workspace::text, end_user);
-        END IF;
+        outcome := 'PICKED';
+        picked := picked || task_id;
+        last_workspace := workspace;
+        last_end_users := last_end_users || jsonb_build_object(workspace::text, end_user);
         RETURN NEXT;
     END LOOP;
 END $$;

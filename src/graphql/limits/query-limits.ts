@@ -7,6 +7,7 @@ import {
   visit,
 } from 'graphql';
 import { QueryTooComplex } from '../../core/errors.js';
+import { countPairs } from './pairs.js';
 
 /** Limits on a document. A fragment counts wherever it is spread, because it is executed there. */
 export interface QueryLimits {
@@ -28,6 +29,10 @@ export interface QueryLimits {
 const MAX_INTROSPECTION_ALIASES = 2;
 /** Nesting of lists and objects in the variables. `metadata` needs a few levels. */
 const MAX_VARIABLE_DEPTH = 32;
+/** Comparing them takes some 10 ms. A document with 20 fragments that each read the same 20 fields has 4,000. */
+export const MAX_PAIRS = 10_000;
+/** Of all operations of a document, with fragments wherever they are spread. Visiting them takes a few milliseconds. */
+const MIN_SELECTIONS_LIMIT = 20_000;
 
 interface DocumentMetrics {
   depth: number;
@@ -99,6 +104,26 @@ export function checkDocumentLimits(document: DocumentNode, limits: QueryLimits)
     if (definition.kind === Kind.OPERATION_DEFINITION)
       assertWithinLimit(limits.rootFields, metrics.rootFields, 'top-level fields');
   }
+  const maxSelections = Math.max(MIN_SELECTIONS_LIMIT, 2 * limits.cost);
+  const pairs = countPairs(document, {
+    maxDepth: limits.depth,
+    onSelections: (count) => assertWithinLimit(maxSelections, count, 'selections in all its operations'),
+  });
+  assertWithinLimit(
+    MAX_PAIRS,
+    pairs,
+    'pairs of fields with the same name, or of fragments, in the same place',
+  );
+}
+
+/**
+ * Throws QueryTooComplex if the text has more lines than it may have tokens. For each error graphql-js searches all lines before it,
+ * so a megabyte of line breaks would take seconds.
+ */
+export function checkTextLimits(query: string, limits: QueryLimits): void {
+  const lineBreaks = /\r\n|[\n\r]/g;
+  for (let lines = 1; lineBreaks.test(query); lines += 1)
+    if (lines === limits.tokens) throw new QueryTooComplex(`more than ${limits.tokens} lines (the limit)`);
 }
 
 /** Throws QueryTooComplex for lists that are too long, and for nesting so deep that recursion could overflow the stack. */

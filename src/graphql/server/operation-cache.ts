@@ -19,6 +19,7 @@ import { type CostFunction, costOfOperation } from '../limits/query-cost.js';
 import {
   assertWithinLimit,
   checkDocumentLimits,
+  checkTextLimits,
   checkVariableLimits,
   type QueryLimits,
 } from '../limits/query-limits.js';
@@ -149,6 +150,7 @@ export class OperationCache {
     textHash: string,
   ): ValidatedDocument | { errors: readonly GraphQLError[] } {
     const { limits, introspection } = this.policy;
+    checkTextLimits(query, limits);
     const document = parseWithinLimit(query, limits.tokens);
     if (document instanceof GraphQLError) return { errors: [withCode(document, 'GRAPHQL_PARSE_FAILED')] };
     checkDocumentLimits(document, limits);

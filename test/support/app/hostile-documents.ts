@@ -127,6 +127,19 @@ export const HOSTILE_DOCUMENTS: Record<string, HostileDocument> = {
   'a cycle of fragments through fields': {
     query: `${TASK_WITH_FRAGMENT} fragment f0 on Task { retryOf { ...f1 } } fragment f1 on Task { retryOf { ...f0 } }`,
   },
+  '480 equal lists': {
+    query: `{ tasks { ${repeat(480, () => 'nodes { id }')} } }`,
+    expectedMessage:
+      /229920 pairs of fields with the same name, or of fragments, in the same place \(limit: 10000\)/,
+  },
+  '150 fragments with the same fields': {
+    query: `{ task(id: "x") { ${repeat(150, (n) => `...f${n}`)} } } ${repeat(150, (n) => `fragment f${n} on Task { id status }`)}`,
+    expectedMessage: /pairs of fields/,
+  },
+  '30,000 lines': {
+    query: `${'\n'.repeat(30_000)}{ viewer { ${repeat(100, (n) => `field${n}`)} } }`,
+    expectedMessage: /more than 2000 lines/,
+  },
   'conflicts among thousands of pairs of fields': {
     query: `{ viewer { ${repeat(900, () => 'keyName')} ${repeat(29, (n) => `keyName: keyId a${n}: keyId`)} } }`,
     expectedMessage: /aliases/,

@@ -17,11 +17,14 @@ export class ShutdownRequest {
   constructor() {
     this.exitCode = new Promise((resolve) => (this.resolve = resolve));
     for (const signal of SIGNALS) process.on(signal, () => this.request(0));
-    if (!process.connected) return;
+    // A process without a channel has no `send`.
+    if (!process.send) return;
     process.on('message', (message) => {
       if (message === SHUTDOWN_MESSAGE) this.request(0);
     });
     process.once('disconnect', () => this.request(0));
+    // The parent has died while this process began, and no event will follow.
+    if (!process.connected) this.request(0);
   }
 
   request(exitCode: number): void {

@@ -9,6 +9,15 @@ import { environmentWithThreads, MIN_THREADS } from '../../src/config/thread-poo
 import { createTestDatabase, type TestDatabase } from '../support/setup/test-database.js';
 import { waitFor } from '../support/wait-for.js';
 
+/** Lets the process that was started once more begin only when the one that started it is gone. */
+const WAIT_FOR_ORPHANHOOD = `data:text/javascript,${encodeURIComponent(`
+  if (process.send) {
+    const wait = setInterval(() => {}, 1_000);
+    console.log('waiting for the end of', process.ppid);
+    if (process.connected) await new Promise((resolve) => process.once('disconnect', resolve));
+    clearInterval(wait);
+  }
+`)}`;
 /** Printed by each process that runs the program. */
 const PRINT_THREADS = 'data:text/javascript,console.log("threads",process.env.UV_THREADPOOL_SIZE)';
 
@@ -23,9 +32,15 @@ afterEach(async () => {
   await rm(dataDir, { recursive: true, force: true });
 });
 
-/** Starts the service without a launcher. `output` resolves when no process of it is left. */
-async function startService(environment: Record<string, string> = {}) {
-  const imports = ['--import', PRINT_THREADS, '--import', './test/support/setup/typescript.mjs'];
+/** Starts the service without a launcher, and waits for `text`. `closed` resolves when no process of it is left. */
+async function startService(
+  environment: Record<string, string> = {},
+  { text: awaited = 'Darkroom is listening', modules = [] as string[] } = {},
+) {
+  const imports = [PRINT_THREADS, ...modules, './test/support/setup/typescript.mjs'].flatMap((module) => [
+    '--import',
+    module,
+  ]);
   const child: ChildProcess = spawn(process.execPath, [...imports, 'src/main.ts'], {
     env: {
       PATH: process.env.PATH,
@@ -40,7 +55,7 @@ async function startService(environment: Record<string, string> = {}) {
   let output = '';
   child.stdout?.on('data', (chunk) => (output += String(chunk)));
   const closed = child.stdout ? text(child.stdout) : Promise.resolve('');
-  await waitFor('the start', () => output.includes('Darkroom is listening'), { timeoutMs: 60_000 });
+  await waitFor('the start', () => output.includes(awaited), { timeoutMs: 60_000 });
   return { child, closed, output };
 }
 
@@ -53,6 +68,15 @@ test('a service that is started without a launcher gets enough threads, and ends
 
 test('no process is left when it is killed', async () => {
   const { child, closed } = await startService();
+  child.kill('SIGKILL');
+  await closed;
+}, 90_000);
+
+test('no process is left when it is killed before the service has begun', async () => {
+  const { child, closed } = await startService(
+    {},
+    { text: 'waiting for the end', modules: [WAIT_FOR_ORPHANHOOD] },
+  );
   child.kill('SIGKILL');
   await closed;
 }, 90_000);

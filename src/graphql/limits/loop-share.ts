@@ -1,78 +1,150 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { Mutex } from 'async-mutex';
 import { LRUCache } from 'lru-cache';
 import { RateLimited } from '../../core/errors.js';
 
-/** With a share of a tenth and work of some milliseconds, the last one waits for a second or two. */
-const MAX_WAITING = 16;
+/** Work of a workspace that waits. With a share of a tenth and work of some milliseconds, the last one waits for a second or two. */
+const MAX_WAITING_PER_WORKSPACE = 16;
+/** The same for all workspaces. Each keeps the text of its request. */
+const MAX_WAITING = 128;
 const RETRY_AFTER_MS = 5_000;
 /** One that is forgotten has at most a burst more. */
 const MAX_WORKSPACES = 1_000;
 
 export interface LoopShareOptions {
-  /** The part of the event loop that the work may take, between 0 and 1. */
+  /** The part of the event loop that the work of a workspace may take, between 0 and 1. */
   share: number;
-  /** Milliseconds of work that do not wait, after a time with less work than the share allows. */
+  /** Milliseconds of work of a workspace that do not wait, after a time with less work than the share allows. */
   burstMs: number;
+  /** The same for the work of all workspaces together. */
+  shareInAll: number;
+  burstInAllMs: number;
   /** What a client reads whose work was refused, because too much waits. */
   busyMessage: string;
+  /** Default: 128. */
+  maxWaiting?: number;
+}
+
+interface Waiting {
+  run: () => void;
+  refuse: () => void;
 }
 
 /**
  * Gives synchronous work that takes milliseconds a part of the event loop, so that nothing else is served late because of it. Work
- * beyond that waits for its turn.
+ * beyond that waits. Workspaces take turns, so that work of one makes no other wait for all of it.
  */
 export class LoopShare {
-  private readonly turns = new Mutex();
-  private waiting = 0;
-  /** When all work until now has had its share, in monotonic milliseconds. */
-  private settledAt = -Infinity;
+  private readonly budgets = new LRUCache<string, Budget>({ max: MAX_WORKSPACES });
+  private readonly budgetOfAll: Budget;
+  /** What waits, by workspace. The first one is served next. */
+  private readonly lines = new Map<string, Waiting[]>();
+  private waitingCount = 0;
+  private timer: NodeJS.Timeout | null = null;
 
-  constructor(private readonly options: LoopShareOptions) {}
-
-  /** Runs `work` in its turn. It counts as `assumedMs` at least. Throws RateLimited when too much waits. */
-  async run<Result>(work: () => Result, assumedMs = 0): Promise<Result> {
-    if (this.waiting === 0 && this.waitMs <= 0) return this.runNow(work, assumedMs);
-    if (this.waiting >= MAX_WAITING) throw new RateLimited(this.options.busyMessage, RETRY_AFTER_MS);
-    this.waiting += 1;
-    const release = await this.turns.acquire();
-    try {
-      if (this.waitMs > 0) await delay(this.waitMs, undefined, { ref: false });
-      return this.runNow(work, assumedMs);
-    } finally {
-      this.waiting -= 1;
-      release();
-    }
+  constructor(private readonly options: LoopShareOptions) {
+    this.budgetOfAll = new Budget(options.shareInAll, options.burstInAllMs);
   }
 
-  private runNow<Result>(work: () => Result, assumedMs: number): Result {
+  /** Runs `work` in its turn. It counts as `assumedMs` at least. Rejects with RateLimited when too much waits. */
+  run<Result>(workspaceId: string, work: () => Result, assumedMs = 0): Promise<Result> {
+    return new Promise<Result>((resolve, reject) => {
+      const run = () => {
+        try {
+          resolve(this.runNow(workspaceId, work, assumedMs));
+        } catch (error) {
+          reject(error);
+        }
+      };
+      if (this.canRunNow(workspaceId)) return run();
+      const refuse = () => reject(new RateLimited(this.options.busyMessage, RETRY_AFTER_MS));
+      this.wait(workspaceId, { run, refuse });
+    });
+  }
+
+  private runNow<Result>(workspaceId: string, work: () => Result, assumedMs: number): Result {
     const start = performance.now();
     try {
       return work();
     } finally {
       const tookMs = Math.max(assumedMs, performance.now() - start);
-      this.settledAt = Math.max(this.settledAt, start) + tookMs / this.options.share;
+      this.budgetOf(workspaceId).spend(start, tookMs);
+      this.budgetOfAll.spend(start, tookMs);
     }
   }
 
-  /** How long the next work has to wait. Negative: it need not. */
-  private get waitMs(): number {
-    const { share, burstMs } = this.options;
-    return this.settledAt - burstMs / share - performance.now();
+  /** Not before what waits only for the share of all. */
+  private canRunNow(workspaceId: string): boolean {
+    if (this.waitMsOf(workspaceId) > 0 || this.lines.has(workspaceId)) return false;
+    return ![...this.lines.keys()].some((other) => this.waitMsOf(other) <= 0);
+  }
+
+  private wait(workspaceId: string, waiting: Waiting): void {
+    const line = this.lines.get(workspaceId) ?? [];
+    if (line.length >= MAX_WAITING_PER_WORKSPACE || !this.makeRoomFor(line)) return waiting.refuse();
+    this.lines.set(workspaceId, line);
+    line.push(waiting);
+    this.waitingCount += 1;
+    this.schedule();
+  }
+
+  /** Refuses what came last of the workspace with the most that waits, unless that would have less than the line then. */
+  private makeRoomFor(line: readonly Waiting[]): boolean {
+    if (this.waitingCount < (this.options.maxWaiting ?? MAX_WAITING)) return true;
+    const [longest = []] = [...this.lines.values()].sort((one, other) => other.length - one.length);
+    if (longest.length <= line.length + 1) return false;
+    longest.pop()?.refuse();
+    this.waitingCount -= 1;
+    return true;
+  }
+
+  private schedule(): void {
+    if (this.timer || this.lines.size === 0) return;
+    const waitMs = Math.min(...[...this.lines.keys()].map((workspaceId) => this.waitMsOf(workspaceId)));
+    this.timer = setTimeout(() => this.serveNext(), Math.max(0, waitMs)).unref();
+  }
+
+  private serveNext(): void {
+    this.timer = null;
+    const next = [...this.lines].find(([workspaceId]) => this.waitMsOf(workspaceId) <= 0);
+    if (next) {
+      const [workspaceId, line] = next;
+      const [first, ...rest] = line;
+      this.waitingCount -= 1;
+      // The others come first now.
+      this.lines.delete(workspaceId);
+      if (rest.length > 0) this.lines.set(workspaceId, rest);
+      first?.run();
+    }
+    this.schedule();
+  }
+
+  /** How long the next work of the workspace has to wait. Negative: it need not. */
+  private waitMsOf(workspaceId: string): number {
+    return Math.max(this.budgetOf(workspaceId).waitMs, this.budgetOfAll.waitMs);
+  }
+
+  private budgetOf(workspaceId: string): Budget {
+    const known = this.budgets.get(workspaceId);
+    if (known) return known;
+    const budget = new Budget(this.options.share, this.options.burstMs);
+    this.budgets.set(workspaceId, budget);
+    return budget;
   }
 }
 
-/** A share for each workspace, so that work of one does not make another wait. */
-export class WorkspaceLoopShares {
-  private readonly shares = new LRUCache<string, LoopShare>({ max: MAX_WORKSPACES });
+class Budget {
+  /** When all work until now has had its share, in monotonic milliseconds. */
+  private settledAt = -Infinity;
 
-  constructor(private readonly options: LoopShareOptions) {}
+  constructor(
+    private readonly share: number,
+    private readonly burstMs: number,
+  ) {}
 
-  of(workspaceId: string): LoopShare {
-    const known = this.shares.get(workspaceId);
-    if (known) return known;
-    const share = new LoopShare(this.options);
-    this.shares.set(workspaceId, share);
-    return share;
+  get waitMs(): number {
+    return this.settledAt - this.burstMs / this.share - performance.now();
+  }
+
+  spend(start: number, tookMs: number): void {
+    this.settledAt = Math.max(this.settledAt, start) + tookMs / this.share;
   }
 }

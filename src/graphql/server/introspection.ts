@@ -14,7 +14,7 @@ import { LRUCache } from 'lru-cache';
 import { type PublicError, toPublicError } from '../../core/public-error.js';
 import { type Context } from './context.js';
 import { toFormattedError } from './format-error.js';
-import { LoopShare, WorkspaceLoopShares } from '../limits/loop-share.js';
+import { LoopShare } from '../limits/loop-share.js';
 
 /** Limit for all kept results together. The whole schema has 150 kB. */
 const MAX_KEPT_CHARACTERS = 2 * 1024 * 1024;
@@ -26,6 +26,9 @@ const ASSUMED_MS = 30;
 const KNOWN_RESULT_MS = 3;
 /** Tens of known results. */
 const KNOWN_RESULTS_BURST_MS = 100;
+/** Known results of all workspaces. */
+const KNOWN_RESULTS_SHARE_IN_ALL = 0.3;
+const KNOWN_RESULTS_BURST_IN_ALL_MS = 300;
 const BUSY =
   'There are too many introspection queries that wait. Try again later, or use the file schema.graphql.';
 
@@ -68,10 +71,18 @@ export class Introspection {
     sizeCalculation: ({ resultText }) => resultText.length,
   });
   private readonly uses = new WeakMap<OperationDefinitionNode, IntrospectionUse>();
-  private readonly turns = new LoopShare({ share: SHARE, burstMs: 0, busyMessage: BUSY });
-  private readonly knownResultTurns = new WorkspaceLoopShares({
+  private readonly turns = new LoopShare({
+    share: SHARE,
+    burstMs: 0,
+    shareInAll: SHARE,
+    burstInAllMs: 0,
+    busyMessage: BUSY,
+  });
+  private readonly knownResultTurns = new LoopShare({
     share: SHARE,
     burstMs: KNOWN_RESULTS_BURST_MS,
+    shareInAll: KNOWN_RESULTS_SHARE_IN_ALL,
+    burstInAllMs: KNOWN_RESULTS_BURST_IN_ALL_MS,
     busyMessage: BUSY,
   });
 
@@ -87,12 +98,12 @@ export class Introspection {
   ): Promise<FormattedExecutionResult | null> {
     const use = this.useOf(request);
     if (use === 'none') return null;
-    if (use === 'some') return this.turns.run(() => null, ASSUMED_MS);
+    if (use === 'some') return this.turns.run(workspaceId, () => null, ASSUMED_MS);
     const { document, query, operationName, variables } = request;
     const key = hash('sha256', JSON.stringify([query, operationName ?? null, variables ?? null]));
     const known = this.known.get(key);
-    if (known) return this.knownResultTurns.of(workspaceId).run(() => ({ data: known }), KNOWN_RESULT_MS);
-    return this.turns.run(() => {
+    if (known) return this.knownResultTurns.run(workspaceId, () => ({ data: known }), KNOWN_RESULT_MS);
+    return this.turns.run(workspaceId, () => {
       const knownMeanwhile = this.known.get(key);
       if (knownMeanwhile) return { data: knownMeanwhile };
       const result = execute({

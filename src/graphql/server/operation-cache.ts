@@ -23,7 +23,7 @@ import {
   checkVariableLimits,
   type QueryLimits,
 } from '../limits/query-limits.js';
-import { WorkspaceLoopShares } from '../limits/loop-share.js';
+import { LoopShare } from '../limits/loop-share.js';
 
 /** Limit for all cached documents together. A token takes about half a kilobyte, and a frontend has tens of documents. */
 const MAX_CACHED_TOKENS = 100_000;
@@ -40,6 +40,9 @@ const TOKEN_LIMIT_MESSAGE = /tokens\. Parsing aborted/;
 const NEW_DOCUMENTS_SHARE = 0.1;
 /** An application sends its tens of documents when it starts. */
 const NEW_DOCUMENTS_BURST_MS = 250;
+/** The same for all workspaces. Most of them send the documents of one application. */
+const NEW_DOCUMENTS_SHARE_IN_ALL = 0.5;
+const NEW_DOCUMENTS_BURST_IN_ALL_MS = 1_000;
 /** The part of the cost limit that a subscription may have, because each event has that cost. */
 const SUBSCRIPTION_PART = 0.1;
 const NEW_DOCUMENTS_BUSY =
@@ -84,9 +87,11 @@ export class OperationCache {
     maxSize: MAX_CACHED_TOKENS,
     sizeCalculation: ({ document }) => Math.max(1, document.tokenCount ?? 1),
   });
-  private readonly turns = new WorkspaceLoopShares({
+  private readonly turns = new LoopShare({
     share: NEW_DOCUMENTS_SHARE,
     burstMs: NEW_DOCUMENTS_BURST_MS,
+    shareInAll: NEW_DOCUMENTS_SHARE_IN_ALL,
+    burstInAllMs: NEW_DOCUMENTS_BURST_IN_ALL_MS,
     busyMessage: NEW_DOCUMENTS_BUSY,
   });
 
@@ -104,9 +109,10 @@ export class OperationCache {
     const textHash = hash('sha256', query);
     const validated =
       this.documents.get(textHash) ??
-      (await this.turns
-        .of(workspaceId)
-        .run(() => this.documents.get(textHash) ?? this.parseAndValidate(query, textHash)));
+      (await this.turns.run(
+        workspaceId,
+        () => this.documents.get(textHash) ?? this.parseAndValidate(query, textHash),
+      ));
     return 'errors' in validated ? validated : this.select(validated, request);
   }
 

@@ -5,21 +5,22 @@ import { LoopShare } from '../../../src/graphql/limits/loop-share.js';
 import { OperationCache } from '../../../src/graphql/server/operation-cache.js';
 import { waitFor } from '../../support/wait-for.js';
 
-const OPTIONS = { share: 0.1, burstMs: 0, busyMessage: 'Too much waits.' };
+const OPTIONS = { share: 0.1, burstMs: 0, shareInAll: 0.1, burstInAllMs: 0, busyMessage: 'Too much waits.' };
+const WORKSPACE = 'a workspace';
 
 describe('the share of the event loop', () => {
   test('is kept by work that asks for more', async () => {
     const share = new LoopShare(OPTIONS);
     const start = performance.now();
-    await Promise.all([1, 2, 3].map(() => share.run(() => null, 10)));
+    await Promise.all([1, 2, 3].map(() => share.run(WORKSPACE, () => null, 10)));
     expect(performance.now() - start).toBeGreaterThanOrEqual(195);
   });
 
   test('lets work begin at once after a pause, as long as its burst lasts', async () => {
-    const share = new LoopShare({ ...OPTIONS, burstMs: 60 });
+    const share = new LoopShare({ ...OPTIONS, burstMs: 60, burstInAllMs: 60 });
     const order: string[] = [];
     // More than may wait.
-    const works = Array.from({ length: 50 }, () => share.run(() => order.push('work'), 1));
+    const works = Array.from({ length: 50 }, () => share.run(WORKSPACE, () => order.push('work'), 1));
     order.push('what follows');
     await Promise.all(works);
     expect(order).toEqual([...Array<string>(50).fill('work'), 'what follows']);
@@ -27,21 +28,52 @@ describe('the share of the event loop', () => {
 
   test('refuses work when too much waits, and takes it again later', async () => {
     const share = new LoopShare(OPTIONS);
-    const outcomes = await Promise.allSettled(Array.from({ length: 30 }, () => share.run(() => 'done', 2)));
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 30 }, () => share.run(WORKSPACE, () => 'done', 2)),
+    );
     const refused = outcomes.filter((each) => each.status === 'rejected');
     expect(refused.length).toBeGreaterThan(0);
     expect(refused.length).toBeLessThan(30);
     for (const { reason } of refused) expect(reason).toEqual(new RateLimited('Too much waits.', 5_000));
-    expect(await share.run(() => 'done')).toBe('done');
+    expect(await share.run(WORKSPACE, () => 'done')).toBe('done');
+  });
+
+  test('is taken in turns: a workspace that sends much makes no other wait for all of it, nor be refused', async () => {
+    const share = new LoopShare(OPTIONS);
+    const order: string[] = [];
+    const run = (workspaceId: string) => share.run(workspaceId, () => order.push(workspaceId), 1);
+    const works = [...Array<string>(16).fill('hostile'), 'one', 'other', 'one'].map(run);
+    await Promise.all(works);
+    expect(order.slice(0, 6).sort()).toEqual(['hostile', 'hostile', 'hostile', 'one', 'one', 'other']);
+    expect(order).toHaveLength(19);
+  });
+
+  test('lets few of many workspaces wait, and those that have most waiting are refused first', async () => {
+    const share = new LoopShare({ ...OPTIONS, maxWaiting: 20 });
+    const ends: Record<string, string[]> = { first: [], second: [], third: [] };
+    const run = (workspaceId: string) =>
+      share
+        .run(workspaceId, () => 'done', 1)
+        .catch(() => 'refused')
+        .then((end) => ends[workspaceId]?.push(end));
+    const works = [
+      ...Array.from({ length: 17 }, () => run('first')),
+      ...Array.from({ length: 16 }, () => run('second')),
+      run('third'),
+    ];
+    await Promise.all(works);
+    const doneOf = (workspaceId: string) => ends[workspaceId]?.filter((end) => end === 'done').length;
+    // The first one did not wait.
+    expect(['first', 'second', 'third'].map(doneOf)).toEqual([10, 10, 1]);
   });
 
   test('goes on after work that throws', async () => {
     const share = new LoopShare(OPTIONS);
-    const failing = share.run(() => {
+    const failing = share.run(WORKSPACE, () => {
       throw new Error('not this time');
     });
     await expect(failing).rejects.toThrow('not this time');
-    expect(await share.run(() => 'done')).toBe('done');
+    expect(await share.run(WORKSPACE, () => 'done')).toBe('done');
   });
 });
 

@@ -84,4 +84,15 @@ describe('introspection', () => {
     await waitFor('the others to be refused', () => outcomes.length >= 80);
     expect(outcomes.every((error) => error instanceof RateLimited)).toBe(true);
   });
+
+  test('of one workspace is answered while another one sends much more than may wait', async () => {
+    const introspection = new Introspection(schema);
+    let refused = 0;
+    for (let n = 0; n < 100; n += 1)
+      introspection
+        .resultOf(request(`{ a${n}: __schema { queryType { name } } }`), 'hostile')
+        .catch(() => (refused += 1));
+    expect(await introspection.resultOf(request(INTROSPECTION_QUERY), WORKSPACE)).not.toBeNull();
+    expect(refused).toBeGreaterThanOrEqual(80);
+  });
 });

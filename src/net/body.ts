@@ -1,7 +1,13 @@
 import { createHash } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
 import { type Dispatcher } from 'undici';
+import { type NetworkTimeout } from './network-timeout.js';
 import { BodyTooLarge } from './request-failed.js';
+
+/** How many times as long as the network the disk may take for one file. It usually takes a second or two. */
+const MAX_DISK_SHARE = 4;
+/** Some servers end a connection whose client does not read for a while. After this share of the time it is the fault of the disk. */
+const SLOW_DISK_SHARE = 1 / 6;
 
 type BodySource = Pick<Dispatcher.ResponseData, 'headers' | 'body'>;
 
@@ -50,20 +56,22 @@ export async function readPrefix({ body }: BodySource, maxBytes: number): Promis
 
 /**
  * Writes the whole body to a new file, without syncing it to disk. Throws BodyTooLarge (before reading, when the length was
- * announced) and FileWriteFailed, also when the file already exists. Leaves no new file when it throws.
+ * announced) and FileWriteFailed, also when the file already exists or the disk takes too long. Time that the disk takes does not
+ * count against `timeout`. Leaves no new file when it throws.
  */
 export async function writeBodyToFile(
   { headers, body }: BodySource,
   path: string,
-  { maxBytes, files }: { maxBytes: number; files: NewFiles },
+  { maxBytes, files, timeout }: { maxBytes: number; files: NewFiles; timeout: NetworkTimeout },
 ): Promise<DownloadedFile> {
   // Destroying an unread body emits an error event, which would end the process without a listener.
   body.on('error', () => undefined);
   try {
     if (Number(headers['content-length']) > maxBytes) throw new BodyTooLarge(maxBytes);
-    const handle = await wrapWriteErrors(files.create(path));
+    const disk = new DiskWork(timeout);
+    const handle = await disk.run(() => files.create(path));
     try {
-      return await copyToFile(readChunks(body, maxBytes), handle);
+      return await copyToFile(readChunks(body, maxBytes), handle, disk);
     } catch (error) {
       await files.remove(path);
       throw error;
@@ -73,17 +81,23 @@ export async function writeBodyToFile(
   }
 }
 
-async function copyToFile(chunks: AsyncIterable<Buffer>, handle: NewFile): Promise<DownloadedFile> {
+async function copyToFile(
+  chunks: AsyncIterable<Buffer>,
+  handle: NewFile,
+  disk: DiskWork,
+): Promise<DownloadedFile> {
   const hash = createHash('sha256');
   let byteSize = 0;
   try {
     for await (const chunk of chunks) {
       byteSize += chunk.length;
       hash.update(chunk);
-      await wrapWriteErrors(handle.append(chunk));
+      await disk.run(() => handle.append(chunk));
     }
+  } catch (error) {
+    throw disk.isToBlameFor(error) ? new FileWriteFailed(error) : error;
   } finally {
-    await wrapWriteErrors(handle.close());
+    await disk.run(() => handle.close());
   }
   return { byteSize, sha256: hash.digest() };
 }
@@ -98,8 +112,28 @@ async function* readChunks(body: BodySource['body'], maxBytes: number): AsyncGen
   }
 }
 
-async function wrapWriteErrors<Result>(work: Promise<Result>): Promise<Result> {
-  return work.catch((cause: unknown) => {
-    throw new FileWriteFailed(cause);
-  });
+/** The disk's part of a download. */
+class DiskWork {
+  private tookMs = 0;
+
+  constructor(private readonly timeout: NetworkTimeout) {}
+
+  /** Throws FileWriteFailed. */
+  async run<Result>(work: () => Promise<Result>): Promise<Result> {
+    const startedAt = performance.now();
+    const result = await this.timeout.exclude(work).catch((cause: unknown) => {
+      throw new FileWriteFailed(cause);
+    });
+    this.tookMs += performance.now() - startedAt;
+    if (this.tookMs > this.timeout.timeoutMs * MAX_DISK_SHARE)
+      throw new FileWriteFailed(new Error('The disk is too slow.'));
+    return result;
+  }
+
+  /** Whether the peer gave up because it had to wait. Our own timeout has not counted that. */
+  isToBlameFor(error: unknown): boolean {
+    const isOurs = error instanceof BodyTooLarge || error instanceof FileWriteFailed;
+    const isSlow = this.tookMs > this.timeout.timeoutMs * SLOW_DISK_SHARE;
+    return isSlow && !isOurs && !this.timeout.signal.aborted;
+  }
 }

@@ -8,6 +8,7 @@ import {
   readPrefix,
   writeBodyToFile,
 } from './body.js';
+import { NetworkTimeout } from './network-timeout.js';
 import { type OutgoingProxy } from './outgoing-proxy.js';
 import { type SsrfGuard, requireHttpUrl } from './ssrf-guard.js';
 import { failureReason, RequestFailed, type SentStatus } from './request-failed.js';
@@ -102,8 +103,8 @@ export class HttpClient {
   }
 
   /**
-   * Downloads at most `maxBytes` into a new file, following up to 3 redirects to http(s) URLs. `timeoutMs` covers all of them.
-   * Only status 200 creates a file; `body` is null for any other. Throws RequestFailed (with BodyTooLarge as its `cause` above
+   * Downloads at most `maxBytes` into a new file, following up to 3 redirects to http(s) URLs. `timeoutMs` covers all of them,
+   * without the time in which the local disk is waited for. Only status 200 creates a file; `body` is null for any other. Throws RequestFailed (with BodyTooLarge as its `cause` above
    * `maxBytes`), or FileWriteFailed when the local disk fails. Leaves no file when it throws.
    */
   async download(
@@ -112,21 +113,26 @@ export class HttpClient {
     { timeoutMs, ...limits }: { maxBytes: number; timeoutMs: number; files: NewFiles },
   ): Promise<HttpResponse<DownloadedFile | null>> {
     const read = async (received: Dispatcher.ResponseData) => {
-      if (received.statusCode === 200) return writeBodyToFile(received, path, limits);
+      if (received.statusCode === 200) return writeBodyToFile(received, path, { ...limits, timeout });
       // Reads a short body, so that the connection can be reused, and cuts off a long one.
       await received.body.dump();
       return null;
     };
-    const signal = AbortSignal.timeout(timeoutMs);
     let target = this.checkUrl(url);
-    for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects += 1) {
-      const options = { method: 'GET', timeoutMs, signal, dispatcher: this.agent, read } as const;
-      const response = await this.exchange(target, options);
-      const { location } = response.headers;
-      if (!REDIRECT_STATUSES.includes(response.status) || typeof location !== 'string') return response;
-      target = this.checkUrl(location, target);
+    const timeout = new NetworkTimeout(timeoutMs);
+    const { signal } = timeout;
+    try {
+      for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects += 1) {
+        const options = { method: 'GET', timeoutMs, signal, dispatcher: this.agent, read } as const;
+        const response = await this.exchange(target, options);
+        const { location } = response.headers;
+        if (!REDIRECT_STATUSES.includes(response.status) || typeof location !== 'string') return response;
+        target = this.checkUrl(location, target);
+      }
+      throw new RequestFailed('maybe', `it was redirected more than ${MAX_REDIRECTS} times`);
+    } finally {
+      timeout.stop();
     }
-    throw new RequestFailed('maybe', `it was redirected more than ${MAX_REDIRECTS} times`);
   }
 
   /** Closes every connection at once. Requests in progress fail as `maybe` sent, and later ones as not sent. */

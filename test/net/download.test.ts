@@ -5,7 +5,7 @@ import { mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildConnector } from 'undici';
-import { FileWriteFailed } from '../../src/net/body.js';
+import { FileWriteFailed, type NewFiles } from '../../src/net/body.js';
 import { IncomingFiles } from '../../src/storage/incoming-files.js';
 import { HttpClient } from '../../src/net/http-client.js';
 import { BodyTooLarge, RequestFailed } from '../../src/net/request-failed.js';
@@ -41,6 +41,24 @@ const path = () => join(folder, 'image');
 const files = () => readdir(folder);
 const download = (maxBytes = 1_000, to = path(), timeoutMs = 10_000) =>
   client.download(`${server.url}/a`, to, { maxBytes, timeoutMs, files: new IncomingFiles(folder) });
+/** Resolves when a time limit of so many milliseconds has expired. */
+const timeLimit = (ms: number) => once(AbortSignal.timeout(ms), 'abort');
+/** A folder on a disk that carries out `beforeAppend` with the number of the append, and then appends. */
+function slowFiles(beforeAppend: (appends: number) => Promise<unknown>): NewFiles {
+  const incoming = new IncomingFiles(folder);
+  let appends = 0;
+  return {
+    create: async (to) => {
+      const file = await incoming.create(to);
+      const append = async (chunk: Buffer) => {
+        await beforeAppend((appends += 1));
+        await file.append(chunk);
+      };
+      return { ...file, append };
+    },
+    remove: (to) => incoming.remove(to),
+  };
+}
 /** Sends an endless response. `hasClosed` resolves when its connection was closed. */
 function endlessResponse(status = 200): { handler: RequestHandler; hasClosed: Promise<unknown> } {
   let onClosed: (value?: unknown) => void;
@@ -212,6 +230,35 @@ describe('no file is left when', () => {
     await expect(files()).resolves.toEqual([]);
   });
 
+  test('the connection is closed while a slow disk keeps it waiting, which is not blamed on the server', async () => {
+    let closeConnection: () => void = () => undefined;
+    server.handler = (response) => {
+      closeConnection = () => void response.destroy();
+      response.writeHead(200).write('some');
+    };
+    const slow = slowFiles(async () => {
+      closeConnection();
+      await timeLimit(600);
+    });
+    const failure = client.download(`${server.url}/a`, path(), {
+      maxBytes: 1_000,
+      timeoutMs: 3_000,
+      files: slow,
+    });
+    await expect(failure).rejects.toBeInstanceOf(FileWriteFailed);
+    await expect(files()).resolves.toEqual([]);
+  });
+
+  test('the disk takes several times as long as the server may, which is not blamed on the server', async () => {
+    const { handler, hasClosed } = endlessResponse();
+    server.handler = handler;
+    const slow = slowFiles(() => timeLimit(100));
+    const limits = { maxBytes: 100_000_000, timeoutMs: 250, files: slow };
+    await expect(client.download(`${server.url}/a`, path(), limits)).rejects.toBeInstanceOf(FileWriteFailed);
+    await hasClosed;
+    await expect(files()).resolves.toEqual([]);
+  });
+
   test('the disk is full, which is not blamed on the server', async () => {
     const { handler, hasClosed } = endlessResponse();
     server.handler = handler;
@@ -227,6 +274,15 @@ describe('no file is left when', () => {
     await hasClosed;
     await expect(files()).resolves.toEqual([]);
   });
+});
+
+test('the time that the disk takes does not count as time of the server', async () => {
+  server.handler = (response) => void response.writeHead(200).end(randomBytes(300_000));
+  const limits = { maxBytes: 1_000_000, timeoutMs: 1_000 };
+  // As long as the server may take, for the first part.
+  const slow = slowFiles((appends) => timeLimit(appends === 1 ? limits.timeoutMs + 100 : 0));
+  const downloaded = client.download(`${server.url}/a`, path(), { ...limits, files: slow });
+  await expect(downloaded).resolves.toMatchObject({ body: { byteSize: 300_000 } });
 });
 
 test('an existing file is not overwritten', async () => {

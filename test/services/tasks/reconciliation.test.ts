@@ -204,8 +204,8 @@ describe('a task that cannot be changed', () => {
 
 describe('overdue tasks that the upstream cannot answer for', () => {
   const TASK_COUNT = 20;
-    const failure = { code: 'UPSTREAM_FAILED', message: 'why', retryable: true } as const;
-    const details = { ...failure, upstreamCode: null, upstreamTraceId: null };
+  const failure = { code: 'UPSTREAM_FAILED', message: 'why', retryable: true } as const;
+  const details = { ...failure, upstreamCode: null, upstreamTraceId: null };
   let tasks: TaskRepository;
   let ids: string[];
   let readSizes: number[];
@@ -225,9 +225,9 @@ describe('overdue tasks that the upstream cannot answer for', () => {
     return (upstreamIds) => {
       readSizes.push(upstreamIds.length);
       if (unreadableIds.some((id) => upstreamIds.includes(`upstream-${id}`)))
-      return Promise.reject(new UpstreamError('unknown', details, { retryDelaysMs: [] }));
-    const result = { kind: 'running', upstreamTaskId: null, upstreamTraceId: null } as const;
-    return Promise.resolve(new Map(upstreamIds.map((id) => [id, result])));
+        return Promise.reject(new UpstreamError('unknown', details, { retryDelaysMs: [] }));
+      const result = { kind: 'running', upstreamTaskId: null, upstreamTraceId: null } as const;
+      return Promise.resolve(new Map(upstreamIds.map((id) => [id, result])));
     };
   }
   /** What the tasks that have expired say about their reason, by index. */
@@ -236,19 +236,19 @@ describe('overdue tasks that the upstream cannot answer for', () => {
     return found.map((task) => {
       if (task?.status !== 'EXPIRED') return null;
       return task.failure?.message.includes('could not be asked') ? 'unreadable' : 'read';
-  });
+    });
   }
   const reasons = (unreadable: readonly number[], reason: 'unreadable' | null = 'unreadable') =>
     ids.map((_, n) => (unreadable.includes(n) ? reason : 'read'));
 
   test('do not keep the others from being read', async () => {
     const expiry = createExpiry(tasks, answersExceptFor(ids.slice(0, 1)));
-  for (let run = 0; run < 12; run += 1) await expiry.settleAccepted();
+    for (let run = 0; run < 12; run += 1) await expiry.settleAccepted();
     expect(await findReasons()).toEqual(reasons([0], null));
-  // Reading it alone does not keep running tasks from being polled.
-  extendedLeases.length = 0;
-  await expiry.settleAccepted();
-  expect(extendedLeases).toEqual(['overdue-reading']);
+    // Reading it alone does not keep running tasks from being polled.
+    extendedLeases.length = 0;
+    await expiry.settleAccepted();
+    expect(extendedLeases).toEqual(['overdue-reading']);
   });
 
   test('do not let others expire unread that failed together with them, however many they are', async () => {

@@ -1,4 +1,10 @@
-import { createServer, type Server } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { ConfigInvalid } from '../../core/errors.js';
 
@@ -6,17 +12,44 @@ import { ConfigInvalid } from '../../core/errors.js';
 const LISTEN_BACKLOG = 4_096;
 /** For the headers of a request, from the connection or from their first byte. Node's default is 60 s. */
 export const HEADERS_TIMEOUT_MS = 12_000;
+/** For a whole request, from the end of its headers. The same as Node's own, which is off because it knows no exceptions. */
+export const REQUEST_TIMEOUT_MS = 300_000;
+/** An upload may take hours, because it ends when its client sends less than a bound: see UploadBounds. */
+const UPLOAD_PATH = /^\/uploads\//;
+const TIMED_OUT_RESPONSE = `HTTP/1.1 408 ${STATUS_CODES[408]}\r\nconnection: close\r\n\r\n`;
 /** Node's default is 30 s, by which every time-out can be late. */
 const TIMEOUT_CHECK_INTERVAL_MS = 1_000;
 /** Requests that are still open after this time are closed, so that a shutdown fits into 15 s. */
 const CLOSE_GRACE_MS = 3_000;
 
-/** The server for all transports. It cuts clients that do not complete the headers of a request in time. */
+/**
+ * The server for all transports. It cuts clients that do not complete the headers of a request in time. For the body
+ * `watchRequestTimeouts` does.
+ */
 export function createHttpServer(headersTimeoutMs = HEADERS_TIMEOUT_MS): Server {
   return createServer({
     headersTimeout: headersTimeoutMs,
+    requestTimeout: 0,
     connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_INTERVAL_MS, headersTimeoutMs),
   });
+}
+
+/** Cuts requests whose body does not arrive in time, except uploads. */
+export function watchRequestTimeouts(server: Server, timeoutMs = REQUEST_TIMEOUT_MS): void {
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    if (request.complete || UPLOAD_PATH.test(request.url ?? '')) return;
+    const timer = setTimeout(() => {
+      // It does not end before it is read.
+      if (!request.complete) cutRequest(request, response);
+    }, timeoutMs).unref();
+    const clear = () => clearTimeout(timer);
+    request.once('end', clear).once('close', clear);
+  });
+}
+
+function cutRequest({ socket }: IncomingMessage, response: ServerResponse): void {
+  if (!response.headersSent && socket.writable) socket.write(TIMED_OUT_RESPONSE);
+  socket.destroy();
 }
 
 /**

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { copyFile, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Readable } from 'node:stream';
 import {
@@ -7,6 +7,7 @@ import {
   DISK_TIMEOUT_MS,
   errorCode,
   IncomingFiles,
+  listEntries,
   nullIfNotFound,
   openOnDisk,
   translateDiskError,
@@ -100,9 +101,9 @@ export class DiskStore implements ImageStore {
   }
 
   async *list(): AsyncGenerator<StoredFile, void, undefined> {
-    for await (const folder of listNames(this.directory)) {
+    for await (const { name: folder } of listEntries(this.directory, translateDiskErrors)) {
       if (!SHARD_FOLDER.test(folder)) continue;
-      for await (const key of listNames(join(this.directory, folder))) {
+      for await (const { name: key } of listEntries(join(this.directory, folder), translateDiskErrors)) {
         if (!isStoreKey(key) || !key.startsWith(folder)) continue;
         const stats = await this.limited(() => stat(this.pathFor(key)).catch(nullIfNotFound));
         if (stats?.isFile()) yield { key, byteSize: stats.size, modifiedAt: stats.mtime };
@@ -138,20 +139,5 @@ export class DiskStore implements ImageStore {
 
   private pathFor(key: StoreKey): string {
     return join(this.directory, key.slice(0, 2), toStoreKey(key));
-  }
-}
-
-/** Streams the names in a folder. Yields nothing when the folder does not exist. */
-async function* listNames(folder: string): AsyncGenerator<string, void, undefined> {
-  const directory = await translateDiskErrors(() => opendir(folder).catch(nullIfNotFound));
-  if (!directory) return;
-  try {
-    for (;;) {
-      const entry = await translateDiskErrors(() => directory.read());
-      if (!entry) return;
-      yield entry.name;
-    }
-  } finally {
-    void translateDiskErrors(() => directory.close()).catch(() => undefined);
   }
 }

@@ -1,3 +1,4 @@
+import { type Dirent } from 'node:fs';
 import { type FileHandle, mkdir, open, opendir, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StoreUnavailable } from '../core/errors.js';
@@ -11,9 +12,7 @@ const NO_RESPONSE = 'the disk did not respond in time';
 /** `assertWritable` takes at most this long. */
 const CHECK_TIMEOUT_MS = 5_000;
 /** Removing a file takes milliseconds. */
-const REMOVAL_WAIT_MS = 5_000;
-/** The folder can have thousands of files. */
-const CLEAN_UP_TIMEOUT_MS = 300_000;
+export const REMOVAL_WAIT_MS = 5_000;
 /** With less, one or two images would fill the disk and stop a database on the same disk. */
 const MIN_FREE_BYTES = 100 * 1024 * 1024;
 /** Far longer than writing any file takes, so older ones were left by a process that has died. */
@@ -51,11 +50,12 @@ export class IncomingFiles {
 
   /** Removes a file if it exists. Never rejects: what the disk does not remove now is removed later, or cleaned up. */
   async remove(path: string): Promise<void> {
-    const removal = imageDisk.startEventually(() => rm(path, { force: true }));
-    await withTimeout(
-      removal.catch(() => undefined),
-      REMOVAL_WAIT_MS,
-    );
+    await withTimeout(this.removeEventually(path), REMOVAL_WAIT_MS);
+  }
+
+  /** The same, but resolves when the file is removed or the disk has failed, however long that takes. */
+  async removeEventually(path: string): Promise<void> {
+    await imageDisk.startEventually(() => rm(path, { force: true })).catch(() => undefined);
   }
 
   /** Rejects with StoreUnavailable when no file can be written, or when the disk has less than 100 MB of free space. */
@@ -77,35 +77,55 @@ export class IncomingFiles {
 
   /** Removes files that have not been written to for an hour, and returns their number. */
   async cleanUp(): Promise<number> {
-    return translateDiskErrors(async () => {
-      // Throws if the folder cannot be used.
-      await this.createPathWithin();
-      return removeStaleFiles(this.directory, () => true);
-    }, CLEAN_UP_TIMEOUT_MS);
+    // Throws if the folder cannot be used.
+    await this.createPath();
+    return removeStaleFiles(this.directory, () => true, translateDiskErrors);
   }
 }
 
+/** Carries out one operation of a disk, which takes moments. Rejects when it takes too long. */
+export type CarryOut = <Result>(work: () => Promise<Result>) => Promise<Result>;
+
 /**
  * Removes the temporary files of a folder that have not been written to for an hour, and returns their number. Others may be
- * in use by another process. Does nothing if the folder does not exist.
+ * in use by another process. Does nothing if the folder does not exist. Each file is an operation of its own, because a folder can
+ * have thousands.
  */
 export async function removeStaleFiles(
   directory: string,
   isTemporary: (name: string) => boolean,
+  carryOut: CarryOut = (work) => work(),
 ): Promise<number> {
-  const folder = await opendir(directory).catch(nullIfNotFound);
-  if (!folder) return 0;
   const temporary: { path: string; mtimeMs: number }[] = [];
-  for await (const entry of folder) {
+  for await (const entry of listEntries(directory, carryOut)) {
+    if (!entry.isFile() || !isTemporary(entry.name)) continue;
     const path = join(directory, entry.name);
-    const stats = entry.isFile() && isTemporary(entry.name) ? await stat(path).catch(nullIfNotFound) : null;
+    const stats = await carryOut(() => stat(path).catch(nullIfNotFound));
     if (stats) temporary.push({ path, mtimeMs: stats.mtimeMs });
   }
   if (temporary.length === 0) return 0;
-  const staleBefore = (await fileSystemTimeMs(directory)) - STALE_AFTER_MS;
+  const staleBefore = (await carryOut(() => fileSystemTimeMs(directory))) - STALE_AFTER_MS;
   const stale = temporary.filter(({ mtimeMs }) => mtimeMs <= staleBefore);
-  for (const { path } of stale) await rm(path, { force: true });
+  for (const { path } of stale) await carryOut(() => rm(path, { force: true }));
   return stale.length;
+}
+
+/** Streams the entries of a folder. Yields nothing when the folder does not exist. */
+export async function* listEntries(
+  folder: string,
+  carryOut: CarryOut,
+): AsyncGenerator<Dirent, void, undefined> {
+  const directory = await carryOut(() => opendir(folder).catch(nullIfNotFound));
+  if (!directory) return;
+  try {
+    for (;;) {
+      const entry = await carryOut(() => directory.read());
+      if (!entry) return;
+      yield entry;
+    }
+  } finally {
+    void carryOut(() => directory.close()).catch(() => undefined);
+  }
 }
 
 /** The time that a file written now gets. A shared folder has the clock of its server, or of each instance that writes to it. */

@@ -102,8 +102,10 @@ export class Spool {
 
   /** Removes what a process that was killed has left of a value, after an hour. Returns the number of files. */
   readonly cleanUp = singleFlight((): Promise<number> =>
-    this.disk.limit(
-      this.disk.start(() => removeStaleFiles(this.directory, (name) => name.endsWith(UNFINISHED_SUFFIX))),
+    removeStaleFiles(
+      this.directory,
+      (name) => name.endsWith(UNFINISHED_SUFFIX),
+      (work) => this.disk.limit(this.disk.start(work)),
     ),
   );
 

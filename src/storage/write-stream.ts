@@ -1,14 +1,10 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { PayloadTooLarge } from '../core/errors.js';
 import { type ByteRange } from './image-store.js';
 import { closeOnDisk, openOnDisk, translateDiskError, translateDiskErrors } from './incoming-files.js';
 
-/** Far longer than reading the largest image takes. */
-const READ_TIMEOUT_MS = 300_000;
 /** As Node.js reads files. */
 const CHUNK_BYTES = 64 * 1024;
 
@@ -73,9 +69,12 @@ export async function writeStreamToFile(source: Readable, path: string, maxBytes
 
 /** Reads the size and SHA-256 of a file. Throws StoreUnavailable when it cannot be read. */
 export async function measureFile(path: string): Promise<{ sha256: Buffer; byteSize: number }> {
-  return translateDiskErrors(async () => {
-    const hash = createHash('sha256');
-    await pipeline(createReadStream(path), hash);
-    return { sha256: hash.digest(), byteSize: (await stat(path)).size };
-  }, READ_TIMEOUT_MS);
+  const file = await translateDiskError(openOnDisk(() => open(path, 'r')));
+  const hash = createHash('sha256');
+  let byteSize = 0;
+  for await (const chunk of new FileStream(file) as AsyncIterable<Buffer>) {
+    hash.update(chunk);
+    byteSize += chunk.length;
+  }
+  return { sha256: hash.digest(), byteSize };
 }

@@ -10,13 +10,16 @@ import {
   rename,
   rm,
   stat,
+  utimes,
   writeFile,
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { StoreUnavailable } from '../../src/core/errors.js';
+import { DiskOperations } from '../../src/storage/disk-operations.js';
 import { DiskStore } from '../../src/storage/disk-store.js';
+import { measureFile } from '../../src/storage/write-stream.js';
 import {
   describeStoreContract,
   writeTemporaryFile,
@@ -148,5 +151,43 @@ describe('the disk store', () => {
     expect(error).toBeInstanceOf(StoreUnavailable);
     expect(String(error)).not.toContain(folder);
     await expect(store.incoming.createPath()).rejects.toThrow(StoreUnavailable);
+  });
+});
+
+describe('the operations of the disk', () => {
+  let store: DiskStore;
+  let folder: string;
+  beforeEach(async () => {
+    folder = await newFolder();
+    store = new DiskStore(folder);
+  });
+  afterEach(async () => {
+    jest.restoreAllMocks();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const countOperations = () => jest.spyOn(DiskOperations.prototype, 'startEventually');
+
+  test('that measure a file read a piece each, so that a large file does not count as a disk that hangs', async () => {
+    const bytes = randomBytes(1024 * 1024 + 1);
+    const path = await writeTemporaryFile(store, bytes);
+    const operations = countOperations();
+    const { sha256, byteSize } = await measureFile(path);
+    expect({ key: sha256.toString('hex'), byteSize }).toEqual({
+      key: originalKeyOf(bytes),
+      byteSize: bytes.length,
+    });
+    expect(operations.mock.calls.length).toBeGreaterThanOrEqual(17);
+    await expect(measureFile(join(folder, 'nothing'))).rejects.toThrow(StoreUnavailable);
+  });
+
+  test('that clean up take care of a file each, so that thousands of files do not count as a disk that hangs', async () => {
+    const paths: string[] = [];
+    for (let n = 0; n < 20; n += 1) paths.push(await writeTemporaryFile(store, randomBytes(9)));
+    for (const path of paths.slice(0, 15)) await utimes(path, 0, 0);
+    const operations = countOperations();
+    expect(await store.incoming.cleanUp()).toBe(15);
+    expect(operations.mock.calls.length).toBeGreaterThanOrEqual(20 + 15);
+    expect(await readdir(join(folder, 'incoming'))).toHaveLength(5);
   });
 });

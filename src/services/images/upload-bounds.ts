@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
-import { BadRequest, TooManyConnections } from '../../core/errors.js';
+import { BadRequest, StoreUnavailable, TooManyConnections } from '../../core/errors.js';
+import { TIMED_OUT, withTimeout } from '../../core/primitives/async.js';
 
 /** Uploads of one end user that an instance receives or stores at the same time. */
 export const MAX_UPLOADS_PER_END_USER = 8;
@@ -13,6 +14,9 @@ const WINDOW_MS = 30_000;
 /** A disk with little free space is noticed before this has been written to it. */
 const FREE_SPACE_CHECK_BYTES = 8 * 1024 * 1024;
 
+/** How long an upload waits for the files of others to be removed, which takes milliseconds. */
+const ROOM_TIMEOUT_MS = 5_000;
+
 const TOO_SLOW = `The upload is slower than ${MIN_BYTES_PER_WINDOW / 1024} kB in ${WINDOW_MS / 1_000} s. Send a smaller image, or use a faster connection.`;
 const TOO_MUCH_IN_ALL = 'Too many uploads are in progress, and this one began first. Send it again.';
 
@@ -21,6 +25,7 @@ export interface UploadBoundsOptions {
   requireFreeSpace: () => Promise<void>;
   maxBytesInAll?: number;
   windowMs?: number;
+  roomTimeoutMs?: number;
 }
 
 /** Who uploads. */
@@ -32,29 +37,47 @@ interface Uploader {
 interface BoundedUpload {
   uploader: Uploader;
   source: Readable;
+  /** Of its files. */
   bytes: number;
   hasArrived: boolean;
+  /** It was ended, and its files are to be removed. */
+  isLeaving: boolean;
+}
+
+/** What the caller of an upload needs. */
+interface CountedUpload {
+  /** The bytes to write to a file. */
+  body: Readable;
+  /** Counts another file of the upload. */
+  countFile: (bytes: number) => void;
+  /** Ends the upload. Its files count until `filesRemoved` resolves. */
+  end: (filesRemoved: Promise<unknown>) => void;
 }
 
 /** Bounds what uploads in progress take: how many there are, their files, and how long they last. */
 export class UploadBounds {
   /** Those that began first come first. */
   private readonly uploads = new Set<BoundedUpload>();
+  /** Bytes of all files that exist, also of uploads that have ended. */
   private totalBytes = 0;
+  /** The part of them that will be removed soon. */
+  private leavingBytes = 0;
+  private onRemoved: (() => void)[] = [];
 
   constructor(private readonly options: UploadBoundsOptions) {}
 
   /**
-   * Counts an upload. The caller writes `body` to a file, and calls `end` when the file is removed. Throws TooManyConnections. `body`
-   * fails with it as well, with BadRequest for a client that is too slow, and with StoreUnavailable.
+   * Counts an upload. The caller has to call `end`. Throws TooManyConnections. `body` fails with it as well, with BadRequest for a
+   * client that is too slow, and with StoreUnavailable.
    */
-  begin(uploader: Uploader, source: Readable): { body: Readable; end: () => void } {
+  begin(uploader: Uploader, source: Readable): CountedUpload {
     this.requireRoomFor(uploader);
-    const upload: BoundedUpload = { uploader, source, bytes: 0, hasArrived: false };
+    const upload: BoundedUpload = { uploader, source, bytes: 0, hasArrived: false, isLeaving: false };
     this.uploads.add(upload);
     return {
       body: Readable.from(this.chunksOf(upload), { objectMode: false }),
-      end: () => this.forget(upload),
+      countFile: (bytes) => this.add(upload, bytes),
+      end: (filesRemoved) => void this.end(upload, filesRemoved),
     };
   }
 
@@ -95,6 +118,7 @@ export class UploadBounds {
         uncheckedBytes = 0;
       }
       this.add(upload, chunk.length);
+      await this.waitForRemovals(upload);
       yield chunk;
       waitingSince = performance.now();
       timer = cutSilentClient();
@@ -107,17 +131,41 @@ export class UploadBounds {
     if (!this.uploads.has(upload)) return;
     upload.bytes += bytes;
     this.totalBytes += bytes;
-    const { maxBytesInAll = MAX_UPLOAD_BYTES_IN_ALL } = this.options;
+    if (upload.isLeaving) this.leavingBytes += bytes;
     for (const first of this.uploads) {
-      if (this.totalBytes <= maxBytesInAll) return;
-      if (first.hasArrived) continue;
+      if (this.totalBytes - this.leavingBytes <= this.maxBytesInAll) return;
+      if (first.hasArrived || first.isLeaving) continue;
+      this.leave(first);
       first.source.destroy(new TooManyConnections(TOO_MUCH_IN_ALL));
-      this.totalBytes -= first.bytes;
-      first.bytes = 0;
     }
   }
 
-  private forget(upload: BoundedUpload): void {
-    if (this.uploads.delete(upload)) this.totalBytes -= upload.bytes;
+  /** The files of uploads that were ended are still on the disk. Throws StoreUnavailable when they stay there. */
+  private async waitForRemovals(upload: BoundedUpload): Promise<void> {
+    const { roomTimeoutMs = ROOM_TIMEOUT_MS } = this.options;
+    while (!upload.isLeaving && this.leavingBytes > 0 && this.totalBytes > this.maxBytesInAll) {
+      const removed = new Promise<void>((resolve) => this.onRemoved.push(resolve));
+      if ((await withTimeout(removed, roomTimeoutMs)) === TIMED_OUT)
+        throw new StoreUnavailable('the disk did not respond in time');
+    }
+  }
+
+  private leave(upload: BoundedUpload): void {
+    if (upload.isLeaving) return;
+    upload.isLeaving = true;
+    this.leavingBytes += upload.bytes;
+  }
+
+  private async end(upload: BoundedUpload, filesRemoved: Promise<unknown>): Promise<void> {
+    if (!this.uploads.delete(upload)) return;
+    this.leave(upload);
+    await filesRemoved;
+    this.totalBytes -= upload.bytes;
+    this.leavingBytes -= upload.bytes;
+    for (const resolve of this.onRemoved.splice(0)) resolve();
+  }
+
+  private get maxBytesInAll(): number {
+    return this.options.maxBytesInAll ?? MAX_UPLOAD_BYTES_IN_ALL;
   }
 }

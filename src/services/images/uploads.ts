@@ -8,12 +8,13 @@ import {
   LinkInvalid,
   ImageUnavailable,
   StoreUnavailable,
-  TooManyConnections,
 } from '../../core/errors.js';
+import { withTimeout } from '../../core/primitives/async.js';
 import { isId, newId } from '../../core/primitives/ids.js';
 import { type Image } from '../../core/images/image.js';
 import { workspaceVisibility } from '../../core/access/visibility.js';
 import { type Upload } from '../../db/images/upload-repository.js';
+import { REMOVAL_WAIT_MS } from '../../storage/incoming-files.js';
 import { measureFile, writeStreamToFile } from '../../storage/write-stream.js';
 import { inspectImage } from '../../storage/processing/inspect-image.js';
 import { originalKey } from '../../storage/image-store.js';
@@ -23,17 +24,13 @@ import { type SignedLinks } from '../access/signed-links.js';
 import { type Dependencies } from '../dependencies.js';
 import { protectBytes } from './protect-bytes.js';
 import { UploadBounds } from './upload-bounds.js';
+import { UploadTurns } from './upload-turns.js';
 
 /** Long enough to choose an image and send it over a slow connection. */
 const UPLOAD_LINK_TTL_SECONDS = 900;
 const MAX_FILE_NAME_LENGTH = 255;
 const HOUR_MS = 3_600_000;
-const REPLACED =
-  'A newer upload to the same link has replaced this one, and failed. Send one upload at a time.';
 const DELETE_BATCH_SIZE = 1_000;
-
-/** A newer upload to the same link has begun. */
-class UploadReplaced extends TooManyConnections {}
 
 /** A signed link that accepts one image. */
 export interface UploadLink {
@@ -44,17 +41,6 @@ export interface UploadLink {
   expiresAt: Date;
 }
 
-interface UploadInProgress {
-  /** Higher for those that arrived later. */
-  arrival: number;
-  /** Ends it, because a newer one has begun. */
-  replace: () => void;
-  /** The whole body is here. */
-  isReceived: boolean;
-  /** Resolves when the upload has succeeded or failed. */
-  ended: Promise<void>;
-}
-
 export interface UploadsDependencies extends Pick<Dependencies, 'blobs' | 'images' | 'store' | 'uploads'> {
   signedLinks: SignedLinks;
   maxBytes: number;
@@ -62,9 +48,7 @@ export interface UploadsDependencies extends Pick<Dependencies, 'blobs' | 'image
 
 /** Accepts images from users, so that they can be edited. */
 export class Uploads {
-  /** Bodies that this instance is receiving or storing, by link. */
-  private readonly inProgress = new Map<string, UploadInProgress>();
-  private arrivals = 0;
+  private readonly turns = new UploadTurns();
   private readonly bounds: UploadBounds;
 
   constructor(private readonly deps: UploadsDependencies) {
@@ -117,94 +101,32 @@ export class Uploads {
    */
   async receive(uploadId: string, token: string, body: Readable): Promise<Image> {
     this.requireValidLink(uploadId, token);
-    const arrival = ++this.arrivals;
-    for (let isReplaced = false; ;) {
+    const turn = this.turns.arrive(uploadId, body);
+    for (;;) {
       const upload = await this.deps.uploads.find(uploadId);
       if (upload?.usedAt) return this.imageOf(upload);
       if (!upload || upload.expiresAt < databaseNow()) {
         throw new Gone('This upload link has expired. Request a new one with `createUpload`.');
       }
-      const other = this.inProgress.get(uploadId);
-      // PostgreSQL can answer a newer one first.
-      if (other && other.arrival > arrival) isReplaced = true;
-      if (other && (other.isReceived || isReplaced)) {
-        await other.ended;
-        continue;
-      }
-      // The upload that has replaced this one has failed.
-      if (isReplaced) throw new TooManyConnections(REPLACED);
-      try {
-        return await this.receiveAlone(upload, body, { arrival, other });
-      } catch (error) {
-        if (!(error instanceof UploadReplaced)) throw error;
-        isReplaced = true;
-      }
-    }
-  }
-
-  /**
-   * Receives a body. Until this has ended, it is the only one of its link on this instance. It replaces one that is still on its
-   * way, because a client that lost its connection sends again long before this service notices. Throws UploadReplaced
-   * when it is replaced itself.
-   */
-  private async receiveAlone(
-    upload: Upload,
-    body: Readable,
-    { arrival, other }: { arrival: number; other: UploadInProgress | undefined },
-  ): Promise<Image> {
-    let end = () => {};
-    const ended = new Promise<void>((resolve) => (end = resolve));
-    let isReplaced = false;
-    const replace = () => {
-      isReplaced = true;
-      body.destroy(new UploadReplaced(REPLACED));
-    };
-    const current: UploadInProgress = { arrival, replace, isReceived: false, ended };
-    this.inProgress.set(upload.id, current);
-    const onReceived = () => {
-      current.isReceived = true;
-    };
-    try {
-      other?.replace();
-      await other?.ended;
-      if (isReplaced) throw new UploadReplaced(REPLACED);
-      return await this.store(upload, body, onReceived);
-    } finally {
-      if (this.inProgress.get(upload.id) === current) this.inProgress.delete(upload.id);
-      end();
+      const image = await turn.take((onReceived) => this.store(upload, body, onReceived));
+      if (image) return image;
     }
   }
 
   private async store(upload: Upload, source: Readable, onReceived: () => void): Promise<Image> {
-    const { body, end } = this.bounds.begin(upload, source);
+    const { incoming } = this.deps.store;
+    const { body, countFile, end } = this.bounds.begin(upload, source);
+    const paths: string[] = [];
     try {
-      return await this.storeBody(upload, body, onReceived);
-    } finally {
-      end();
-    }
-  }
-
-  private async storeBody(upload: Upload, body: Readable, onReceived: () => void): Promise<Image> {
-    const { id: uploadId, workspaceId } = upload;
-    const turn = { workspaceId, isPaid: false };
-    const receivedPath = await this.deps.store.incoming.createPath();
-    const normalizedPath = await this.deps.store.incoming.createPath();
-    try {
+      const receivedPath = await incoming.createPath();
+      const normalizedPath = await incoming.createPath();
+      paths.push(receivedPath, normalizedPath);
       await writeStreamToFile(body, receivedPath, this.deps.maxBytes);
       onReceived();
-      await normalizeUpload(receivedPath, normalizedPath, turn);
-      const properties = await inspectImage(normalizedPath, turn);
+      await normalizeUpload(receivedPath, normalizedPath, decodingTurnOf(upload));
       const { sha256, byteSize } = await measureFile(normalizedPath);
-      const protectedUntil = await protectBytes(this.deps.blobs, sha256);
-      await this.deps.store.put(originalKey(sha256), normalizedPath);
-      const isCompleted = await this.deps.uploads.complete(
-        uploadId,
-        { ...properties, sha256, byteSize },
-        protectedUntil,
-      );
-      if (!isCompleted && !(await this.deps.uploads.find(uploadId))?.usedAt)
-        throw new StoreUnavailable('storing the image took too long', { advice: 'Send it again.' });
-      return await this.imageOf(upload);
+      countFile(byteSize);
+      return await this.storeImage(upload, normalizedPath, { sha256, byteSize });
     } catch (error) {
       throw error instanceof ImageUnavailable
         ? new BadRequest(`${error.message} Send another PNG, JPEG, WebP, GIF or AVIF image.`, {
@@ -212,11 +134,28 @@ export class Uploads {
           })
         : error;
     } finally {
-      await Promise.all([
-        this.deps.store.incoming.remove(receivedPath),
-        this.deps.store.incoming.remove(normalizedPath),
-      ]);
+      const removed = Promise.all(paths.map((path) => incoming.removeEventually(path)));
+      end(removed);
+      await withTimeout(removed, REMOVAL_WAIT_MS);
     }
+  }
+
+  private async storeImage(
+    upload: Upload,
+    path: string,
+    { sha256, byteSize }: { sha256: Buffer; byteSize: number },
+  ): Promise<Image> {
+    const properties = await inspectImage(path, decodingTurnOf(upload));
+    const protectedUntil = await protectBytes(this.deps.blobs, sha256);
+    await this.deps.store.put(originalKey(sha256), path);
+    const isCompleted = await this.deps.uploads.complete(
+      upload.id,
+      { ...properties, sha256, byteSize },
+      protectedUntil,
+    );
+    if (!isCompleted && !(await this.deps.uploads.find(upload.id))?.usedAt)
+      throw new StoreUnavailable('storing the image took too long', { advice: 'Send it again.' });
+    return this.imageOf(upload);
   }
 
   /** Deletes links that expired more than an hour ago. */
@@ -231,4 +170,8 @@ export class Uploads {
       throw new Gone('This image was deleted. Request a new upload link with `createUpload`.');
     return image;
   }
+}
+
+function decodingTurnOf({ workspaceId }: Upload) {
+  return { workspaceId, isPaid: false };
 }

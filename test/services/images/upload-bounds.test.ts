@@ -10,6 +10,7 @@ import {
 import { waitFor } from '../../support/wait-for.js';
 
 const KB = 1024;
+const REMOVED = Promise.resolve();
 const EVE = { workspaceId: 'w', endUserId: 'eve' };
 
 function start(options: Partial<UploadBoundsOptions> = {}) {
@@ -38,7 +39,7 @@ describe('uploads in progress', () => {
     const { begin } = start();
     const uploads = Array.from({ length: MAX_UPLOADS_PER_END_USER }, () => begin());
     expect(() => begin()).toThrow(TooManyConnections);
-    uploads[0]?.end();
+    uploads[0]?.end(REMOVED);
     begin();
     for (let count = MAX_UPLOADS_PER_END_USER; count < MAX_UPLOADS_PER_WORKSPACE; count += 1)
       begin({ workspaceId: 'w', endUserId: `user ${count}` });
@@ -54,13 +55,44 @@ describe('uploads in progress', () => {
     first.source.write(Buffer.alloc(40 * KB));
     second.source.write(Buffer.alloc(40 * KB));
     expect(await first.result).toBeInstanceOf(TooManyConnections);
-    // What was ended makes room.
+    first.end(REMOVED);
     second.source.end(Buffer.alloc(10 * KB));
     expect(await second.result).toBe(50 * KB);
-    for (const { end } of [arrived, first, second]) end();
+    for (const { end } of [arrived, second]) end(REMOVED);
     const last = begin();
     last.source.end(Buffer.alloc(100 * KB));
     expect(await last.result).toBe(100 * KB);
+  });
+
+  test('count all their files until these are removed, however long that takes', async () => {
+    const { begin } = start({ maxBytesInAll: 100 * KB });
+    const [done, waiting, next] = [begin(), begin(), begin()];
+    done.source.end(Buffer.alloc(30 * KB));
+    expect(await done.result).toBe(30 * KB);
+    done.countFile(50 * KB);
+    let remove = () => {};
+    done.end(new Promise<void>((resolve) => (remove = resolve)));
+    waiting.source.end(Buffer.alloc(40 * KB));
+    let isOver = false;
+    void waiting.result.then(() => (isOver = true));
+    await waitFor('its bytes to be read', () => waiting.source.readableLength === 0);
+    // Has no bytes, and so it does not wait.
+    next.source.end();
+    expect(await next.result).toBe(0);
+    expect(isOver).toBe(false);
+    remove();
+    expect(await waiting.result).toBe(40 * KB);
+  });
+
+  test('fail when files that are to be removed stay on the disk', async () => {
+    const { begin } = start({ maxBytesInAll: 100 * KB, roomTimeoutMs: 50 });
+    const [first, second] = [begin(), begin()];
+    first.source.write(Buffer.alloc(80 * KB));
+    await waitFor('the first file', () => first.source.readableLength === 0);
+    second.source.write(Buffer.alloc(40 * KB));
+    expect(await first.result).toBeInstanceOf(TooManyConnections);
+    first.end(new Promise(() => undefined));
+    expect(await second.result).toBeInstanceOf(StoreUnavailable);
   });
 
   test('end if their client sends a byte now and then, and go on if it is slow but steady', async () => {

@@ -47,13 +47,9 @@ export class LoopShare {
   /** Runs `work` in its turn. It counts as `assumedMs` at least. Rejects with RateLimited when too much waits. */
   run<Result>(workspaceId: string, work: () => Result, assumedMs = 0): Promise<Result> {
     return new Promise<Result>((resolve, reject) => {
-      const run = () => {
-        try {
-          resolve(this.runNow(workspaceId, work, assumedMs));
-        } catch (error) {
-          reject(error);
-        }
-      };
+      // The inner promise rejects with what `work` throws.
+      const run = () =>
+        resolve(new Promise<Result>((settle) => settle(this.runNow(workspaceId, work, assumedMs))));
       if (this.canRunNow(workspaceId)) return run();
       const refuse = () => reject(new RateLimited(this.options.busyMessage, RETRY_AFTER_MS));
       this.wait(workspaceId, { run, refuse });

@@ -16,13 +16,16 @@ export type Reachability = 'reached' | 'unreachable' | 'not-tried';
 
 /** Consecutive requests that could not be sent before the upstream is considered down. */
 const FAILURES_BEFORE_OPEN = 5;
-/** How long the gate stays open before one request probes the upstream. */
+/** How long the breaker stays open before one request probes the upstream. */
 export const PROBE_DELAY_MS = 3_000;
 
 /** How often an instance asks whether it may submit, while all instances together submit as much as they may. */
 export const PACED_CLAIM_INTERVAL_MS = 500;
 
-/** State of the gate. As usual for circuit breakers, `open` lets nothing through, `half-open` one probe, `closed` everything. */
+/**
+ * State of the breaker and of the slots. As usual for circuit breakers, `open` lets nothing through, `half-open` one probe,
+ * `closed` everything.
+ */
 export interface UpstreamGateState {
   breaker: 'closed' | 'open' | 'half-open';
   inFlight: number;

@@ -59,12 +59,12 @@ const SLOW_DOWN = statement<
 );
 
 /**
- * Closes the gate like a first refused submission. Changes nothing if the account is known to be refused, or if the pace has
- * changed since the task was submitted, because then the report may be old. The ID of the last submission, a UUIDv7, has the time
- * when it began. `submitted_at` does not: a task has none if the response never arrived.
+ * Lets one task at a time probe the account, as after a first refused submission. Changes nothing if the account is known to be
+ * refused, or if the pace has changed since the task was submitted, because then the report may be old. The ID of the last
+ * submission, a UUIDv7, has the time when it began. `submitted_at` does not: a task has none if the response never arrived.
  */
-const CLOSE_GATE = statement<{ failure: string; taskId: string | null }, { closed: boolean }>(
-  'close-submission-gate',
+const PROBE_ONLY = statement<{ failure: string; taskId: string | null }, { closed: boolean }>(
+  'probe-account-only',
   `
   WITH changed AS (
     UPDATE submission_pace SET kind = 'ACCOUNT', rate = 0.5, safe_rate = NULL, failure = :failure::jsonb,
@@ -137,8 +137,8 @@ export class SubmissionPaceRepository {
   }
 
   /** Lets one task at a time probe the account. Returns whether this report changed anything. */
-  async closeGate({ failure, taskId }: ReportedRefusal): Promise<boolean> {
-    return (await this.db.query(CLOSE_GATE, { failure: JSON.stringify(failure), taskId })).length > 0;
+  async probeOnly({ failure, taskId }: ReportedRefusal): Promise<boolean> {
+    return (await this.db.query(PROBE_ONLY, { failure: JSON.stringify(failure), taskId })).length > 0;
   }
 
   /**

@@ -42,13 +42,13 @@ export class BackPressure {
     return pauseMs;
   }
 
-  /** Closes the gate when a result, or a read of results, shows that the upstream refuses our account. */
+  /** Lets one task at a time probe the account when a result, or a read of results, shows that the upstream refuses our account. */
   async applyReport(report: ReportedRefusal): Promise<void> {
-    if (await this.deps.submissionPace.closeGate(report))
+    if (await this.deps.submissionPace.probeOnly(report))
       this.deps.log.warn({ code: report.failure.code, taskId: report.taskId }, ACCOUNT_REFUSED);
   }
 
-  /** Reads results. Throws the error of `read`, after closing the gate if it says that the upstream refuses our account. */
+  /** Reads results. If the error of `read` says that the upstream refuses our account, does the same before it throws the error. */
   async watchRead<Result>(read: () => Promise<Result>): Promise<Result> {
     try {
       const result = await read();

@@ -68,7 +68,7 @@ describe('the next submission', () => {
 
   test.each<[string, () => Promise<unknown>]>([
     ['a submission', () => slowDown('ACCOUNT')],
-    ['a report', () => waitFor('the gate', () => pace.closeGate({ failure: FAILURE, taskId: null }))],
+    ['a report', () => waitFor('the report', () => pace.probeOnly({ failure: FAILURE, taskId: null }))],
   ])(
     'is a probe after 2 s when %s is refused because of the account, however slow it was',
     async (_by, refuse) => {
@@ -188,18 +188,18 @@ describe('a reported refusal of the account', () => {
 
   test('closes no gate that was opened after the submission, although the upstream never answered it', async () => {
     const taskId = await unconfirmedTask({ ageMinutes: 9, sentMinutesAgo: 8 });
-    await expect(pace.closeGate({ failure: FAILURE, taskId })).resolves.toBe(false);
+    await expect(pace.probeOnly({ failure: FAILURE, taskId })).resolves.toBe(false);
   });
 
   test('closes no gate that was opened after the task was created, if nothing is known of its submission', async () => {
     const taskId = await unconfirmedTask({ ageMinutes: 9, sentMinutesAgo: 0 });
     await fixture.sql.query('UPDATE tasks SET submission_id = NULL');
-    await expect(pace.closeGate({ failure: FAILURE, taskId })).resolves.toBe(false);
+    await expect(pace.probeOnly({ failure: FAILURE, taskId })).resolves.toBe(false);
   });
 
   test('closes the gate when the submission is newer, however old its task is', async () => {
     const taskId = await unconfirmedTask({ ageMinutes: 9, sentMinutesAgo: 0 });
-    await expect(pace.closeGate({ failure: FAILURE, taskId })).resolves.toBe(true);
-    await expect(pace.closeGate({ failure: FAILURE, taskId })).resolves.toBe(false);
+    await expect(pace.probeOnly({ failure: FAILURE, taskId })).resolves.toBe(true);
+    await expect(pace.probeOnly({ failure: FAILURE, taskId })).resolves.toBe(false);
   });
 });

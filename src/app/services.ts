@@ -61,8 +61,8 @@ import { type AppContext, CLEANUP_TIMEOUT_MS, stopWithin } from './app-context.j
 
 /** The issuer of client tokens without PUBLIC_URL. It must be the same on every instance. */
 const DEFAULT_TOKEN_ISSUER = 'darkroom';
-/** With the second until the next poll, results whose callbacks were lost in an outage are found within 10 s of its end. */
-const POLL_AFTER_MS = 8_000;
+/** With the second until the next read, results whose callbacks were lost in an outage are found within 10 s of its end. */
+const READ_AFTER_MS = 8_000;
 /** The start waits no longer for a disk that does not answer. The cleaning goes on. */
 const CLEAN_UP_LIMIT_MS = 15_000;
 /** Complements PUSH_BUFFER_EVENTS, because an event usually has 1 kB but can be larger. */
@@ -154,9 +154,9 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
   const spools = [spool, callbackSpool];
   const retention = new Retention({ ...shared, retentionDays: imageConfig.retentionDays, spools });
   await withTimeout(retention.removeTemporaryFiles(), CLEAN_UP_LIMIT_MS);
-  const polling = { ...shared, backPressure, results, pollIntervalMs: tuning.reconcileIntervalMs ?? 1_000 };
-  const pollAfterMs = tuning.pollUpstreamAfterMs ?? POLL_AFTER_MS;
-  const reconciliation = new Reconciliation({ ...polling, pollAfterMs });
+  const reading = { ...shared, backPressure, results, readIntervalMs: tuning.reconcileIntervalMs ?? 1_000 };
+  const readAfterMs = tuning.readUpstreamAfterMs ?? READ_AFTER_MS;
+  const reconciliation = new Reconciliation({ ...reading, readAfterMs });
   const broadcaster = new Broadcaster({
     ...shared,
     bufferLimits: { maxEvents: push.maxBufferedEvents, maxBytes: MAX_PUSH_BUFFER_BYTES },
@@ -212,7 +212,7 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     webhookSecrets: secrets,
     imageIngest,
     retention,
-    expiry: new Expiry(polling),
+    expiry: new Expiry(reading),
     reconciliation,
     access,
     tokenSigning,

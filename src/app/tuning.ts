@@ -1,7 +1,7 @@
 /** Settings for tests, benchmarks and the demo that are not part of the operator's configuration. */
 export interface Tuning {
-  /** How long after submission a running task is first polled. Default: 8 s. */
-  pollUpstreamAfterMs?: number;
+  /** How long after submission a running task is first read at the upstream. Default: 8 s. */
+  readUpstreamAfterMs?: number;
   /** The interval of looking for overdue tasks, unanswered tasks and due webhook deliveries. Default: 1 s. */
   reconcileIntervalMs?: number;
   /** How long the sandbox takes for an image. Default: 1.5 s. */

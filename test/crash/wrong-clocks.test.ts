@@ -69,7 +69,7 @@ beforeAll(async () => {
     ...{ SECRET_KEY, FLUX_API_TOKEN: 'test', FLUX_BASE_URL: upstream.url },
     ...{ IMAGE_URL_TTL_SECONDS: String(TTL_SECONDS), PRICES_FILE: 'test/support/billing/prices.json' },
     ...ALLOW_LOOPBACK,
-    TUNING: JSON.stringify({ reconcileIntervalMs: 100, pollUpstreamAfterMs: 200 }),
+    TUNING: JSON.stringify({ reconcileIntervalMs: 100, readUpstreamAfterMs: 200 }),
   };
   const shared = { databaseUrl: database.url, dataDir, environment };
   // The instance that is ahead comes first, so that it also creates the workspace and the key.

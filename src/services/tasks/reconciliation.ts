@@ -8,13 +8,13 @@ import { type BackPressure } from './back-pressure.js';
 import { changeEach } from './change-each.js';
 import { isFinalResult, type Results } from './results.js';
 
-/** Name of the lease that lets one instance poll at a time. */
-export const UPSTREAM_POLL_LEASE = 'upstream-reading';
+/** Name of the lease that lets one instance read at a time. */
+export const RUNNING_READ_LEASE = 'upstream-reading';
 /**
- * Pause after a failed poll, such as a 429. Long enough to relieve the upstream. With the time limit of a poll that hangs and a
+ * Pause after a failed read, such as a 429. Long enough to relieve the upstream. With the time limit of a read that hangs and a
  * second until the next one, lost callbacks are found within 10 s of its return.
  */
-export const POLL_FAILURE_COOLDOWN_MS = 3_000;
+export const READ_FAILURE_COOLDOWN_MS = 3_000;
 
 interface ReconciliationDependencies extends Pick<
   Dependencies,
@@ -22,27 +22,30 @@ interface ReconciliationDependencies extends Pick<
 > {
   backPressure: BackPressure;
   results: Results;
-  /** A running task is polled when this much time has passed since its last poll, or since its submission. */
-  pollAfterMs: number;
-  /** Minimum time between two polls, of all instances together. */
-  pollIntervalMs: number;
+  /** A running task is read when this much time has passed since its last read, or since its submission. */
+  readAfterMs: number;
+  /** Minimum time between two reads, of all instances together. */
+  readIntervalMs: number;
 }
 
-/** Finishes tasks that no callback has finished: polls the upstream for running tasks. Overdue ones are the subject of expiry/expiry.ts. */
+/**
+ * Finishes tasks that no callback has finished: reads running tasks at the upstream. Overdue ones are the subject of
+ * expiry/expiry.ts.
+ */
 export class Reconciliation {
   constructor(private readonly deps: ReconciliationDependencies) {}
 
   /**
-   * Polls up to 50 tasks in one request, unless an instance has polled within the interval. These are running tasks,
-   * unconfirmed ones whose upstream ID is known, and for an hour also tasks that ended with fewer images than may be paid for. Throws UpstreamError when polling
-   * fails. Then no task is changed, and no instance polls during the cooldown. Tasks about which the upstream answers
-   * with an error are polled again later, in smaller batches, because one of them may be the reason. A task whose result cannot
-   * be applied delays no other, and is polled again.
+   * Reads up to 50 tasks in one request, unless an instance has read within the interval. These are running tasks, unconfirmed
+   * ones whose upstream ID is known, and for an hour also tasks that ended with fewer images than may be paid for. Throws
+   * UpstreamError when reading fails. Then no task is changed, and no instance reads during the cooldown. Tasks about which the
+   * upstream answers with an error are read again later, in smaller batches, because one of them may be the reason. A task
+   * whose result cannot be applied delays no other, and is read again.
    */
   async reconcile(): Promise<void> {
     const { tasks, leases, log, results, submissionPace } = this.deps;
-    if (!(await leases.acquire(UPSTREAM_POLL_LEASE, this.deps.pollIntervalMs))) return;
-    const dueTasks = await tasks.claimForReconciliation(this.deps.pollAfterMs, MAX_READ_TASK_IDS);
+    if (!(await leases.acquire(RUNNING_READ_LEASE, this.deps.readIntervalMs))) return;
+    const dueTasks = await tasks.claimForReconciliation(this.deps.readAfterMs, MAX_READ_TASK_IDS);
     if (dueTasks.length === 0) return;
     const ids = dueTasks.map((task) => task.id);
     const upstreamIds = dueTasks.map((task) => task.upstreamTaskId);
@@ -53,7 +56,7 @@ export class Reconciliation {
       await retryUntilDatabaseReturns(recordFailure, log);
       // One task that the upstream cannot answer for must not delay all others.
       if (batchSize === null || ids.length > 1)
-        await leases.extend(UPSTREAM_POLL_LEASE, POLL_FAILURE_COOLDOWN_MS);
+        await leases.extend(RUNNING_READ_LEASE, READ_FAILURE_COOLDOWN_MS);
       throw error;
     });
     await changeEach(dueTasks, {
@@ -79,7 +82,7 @@ export class Reconciliation {
   }
 }
 
-/** Whether the tasks of a poll may be why it failed. False if every other poll would have failed as well. */
+/** Whether the tasks of a read may be why it failed. False if every other read would have failed as well. */
 export function isAboutTheseTasks(error: unknown): boolean {
   return error instanceof UpstreamError && error.outcome !== 'not-sent' && error.backPressure === null;
 }

@@ -35,7 +35,7 @@ export function isFinalResult(result: UpstreamResult): result is FinalResult {
 
 /**
  * Applies the upstream's results to tasks. A result arrives in a callback, in a response that was waited for, or by
- * polling, and often in several of these ways.
+ * reading, and often in several of these ways.
  */
 export class Results {
   constructor(

@@ -242,7 +242,7 @@ describe('held requests with two instances', () => {
       ['one', 'another'].map((prompt) => fluxClientFor(api).images({ ...generateBody(prompt), count: 2 })),
     );
     await waitForTask(api, 'another');
-    const worker = await start('worker', { apiKey: api.apiKey, tuning: { pollUpstreamAfterMs: 100 } });
+    const worker = await start('worker', { apiKey: api.apiKey, tuning: { readUpstreamAfterMs: 100 } });
     for (const response of await pendingResponses) {
       expect(response.status).toBe(200);
       for (const { image_url } of imagesOf(response)) {

@@ -21,7 +21,7 @@ describe('a service whose database becomes unreachable', () => {
     database = await createTestDatabase();
     const inFront = await TcpProxy.inFrontOf(database.url);
     proxy = inFront.proxy;
-    app = await TestApp.start({ databaseUrl: inFront.url, tuning: { pollUpstreamAfterMs: 300 } });
+    app = await TestApp.start({ databaseUrl: inFront.url, tuning: { readUpstreamAfterMs: 300 } });
   });
   afterAll(async () => {
     await proxy.restore().catch(() => undefined);

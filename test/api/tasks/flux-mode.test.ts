@@ -3,7 +3,7 @@ import { TestApp, eventTypes } from '../../support/app/test-app.js';
 
 /** Starts a service, runs `work` with it, and stops it. */
 async function withApp(environment: Record<string, string>, work: (app: TestApp) => Promise<void>) {
-  const app = await TestApp.start({ environment, tuning: { pollUpstreamAfterMs: 200 } });
+  const app = await TestApp.start({ environment, tuning: { readUpstreamAfterMs: 200 } });
   try {
     await work(app);
   } finally {

@@ -10,7 +10,7 @@ beforeAll(async () => {
   upstream = await FakeUpstream.open();
   app = await TestApp.start({
     environment: { ...upstream.environment, ALLOW_PRIVATE_HOSTS: '127.0.0.1' },
-    tuning: { reconcileIntervalMs: 1_000, pollUpstreamAfterMs: 8_000 },
+    tuning: { reconcileIntervalMs: 1_000, readUpstreamAfterMs: 8_000 },
   });
 });
 afterAll(async () => {

@@ -33,7 +33,7 @@ afterEach(async () => {
 async function start(
   options: { apiKey?: string; environment?: Record<string, string> } = {},
 ): Promise<TestApp> {
-  const tuning = { pollUpstreamAfterMs: 200 };
+  const tuning = { readUpstreamAfterMs: 200 };
   const shared = { databaseUrl: database.url, dataDir, environment, tuning };
   const app = await TestApp.start({ ...shared, ...options });
   instances.push(app);

@@ -11,7 +11,7 @@ test('an unconfirmed task whose reply named its upstream ID is read, and gets it
   const upstream = await FakeUpstream.open();
   const app = await TestApp.start({
     environment: { ...upstream.environment, FLUX_MODE: 'wait', ALLOW_PRIVATE_HOSTS: '127.0.0.1' },
-    tuning: { pollUpstreamAfterMs: 300 },
+    tuning: { readUpstreamAfterMs: 300 },
   });
   try {
     const error = { code: 'timeout', message: 'still working' };

@@ -10,7 +10,7 @@ let upstream: FakeUpstream;
 let app: TestApp;
 beforeAll(async () => {
   upstream = await FakeUpstream.open();
-  app = await TestApp.start({ environment: upstream.environment, tuning: { pollUpstreamAfterMs: 500 } });
+  app = await TestApp.start({ environment: upstream.environment, tuning: { readUpstreamAfterMs: 500 } });
 });
 afterAll(async () => {
   await app.stop();

@@ -4,7 +4,7 @@ import { waitFor } from '../../support/wait-for.js';
 
 let app: TestApp;
 beforeAll(async () => {
-  app = await TestApp.start({ tuning: { pollUpstreamAfterMs: 1_000 } });
+  app = await TestApp.start({ tuning: { readUpstreamAfterMs: 1_000 } });
 });
 afterAll(() => app.stop());
 

@@ -11,7 +11,7 @@ let app: TestApp;
 const usedSamples = new Set<string>();
 beforeAll(async () => {
   upstream = await FakeUpstream.open();
-  app = await TestApp.start({ environment: upstream.environment, tuning: { pollUpstreamAfterMs: 100 } });
+  app = await TestApp.start({ environment: upstream.environment, tuning: { readUpstreamAfterMs: 100 } });
 });
 afterAll(async () => {
   await app.stop();

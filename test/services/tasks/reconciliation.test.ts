@@ -493,12 +493,12 @@ function dependencies(tasks: TaskRepository, readTasks?: AceDataClient['readTask
   const submissionPace = new SubmissionPaceRepository(db);
   const backPressure = new BackPressure({ submissionPace, log });
   const results = new Results({ tasks, eventLog, backPressure, log });
-  const pollIntervalMs = 1_000;
-  return { tasks, submissionPace, backPressure, leases, results, eventLog, upstream, log, pollIntervalMs };
+  const readIntervalMs = 1_000;
+  return { tasks, submissionPace, backPressure, leases, results, eventLog, upstream, log, readIntervalMs };
 }
 
 function createReconciliation(tasks: TaskRepository, readTasks?: AceDataClient['readTasks']): Reconciliation {
-  return new Reconciliation({ ...dependencies(tasks, readTasks), pollAfterMs: 10_000 });
+  return new Reconciliation({ ...dependencies(tasks, readTasks), readAfterMs: 10_000 });
 }
 
 function createExpiry(

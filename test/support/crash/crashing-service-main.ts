@@ -14,6 +14,6 @@ process.stdin.resume().once('close', () => process.exit(1));
 const config = readConfig(environment);
 const log = pino({ level: config.logLevel }, pino.destination(process.stderr.fd));
 // A webhook whose attempt died with the process is due again five seconds after this timeout.
-const tuning = { pollUpstreamAfterMs: 300, reconcileIntervalMs: 200, webhookTimeoutMs: 1_000 };
+const tuning = { readUpstreamAfterMs: 300, reconcileIntervalMs: 200, webhookTimeoutMs: 1_000 };
 const { url, firstApiKey } = await startApp(config, log, tuning);
 console.log(JSON.stringify({ url, firstApiKey }));

@@ -196,16 +196,16 @@ export class SystemUnderTest {
       maxBytes: 1e6,
     });
     const leases = new LeaseRepository(db);
-    const polling = {
+    const reading = {
       ...shared,
       backPressure,
       leases,
       results,
       upstream,
-      pollIntervalMs: 0,
+      readIntervalMs: 0,
     };
-    this.expiry = new Expiry(polling);
-    this.reconciliation = new Reconciliation({ ...polling, pollAfterMs: 0 });
+    this.expiry = new Expiry(reading);
+    this.reconciliation = new Reconciliation({ ...reading, readAfterMs: 0 });
     upstreamServer.handler = (response, received) => void this.handleRequest(response, received);
   }
 

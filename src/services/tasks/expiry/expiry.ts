@@ -8,7 +8,7 @@ import { type UpstreamResult } from '../../../upstreams/acedata-results.js';
 import { type Dependencies } from '../../dependencies.js';
 import { type BackPressure, queuedTooLong } from '../back-pressure.js';
 import { changeEach } from '../change-each.js';
-import { isAboutTheseTasks, POLL_FAILURE_COOLDOWN_MS } from '../reconciliation.js';
+import { isAboutTheseTasks, READ_FAILURE_COOLDOWN_MS } from '../reconciliation.js';
 import { isFinalResult, type Results } from '../results.js';
 import { OVERDUE_READ_LEASE, OverdueReads } from './overdue-reads.js';
 
@@ -30,7 +30,7 @@ export interface ExpiryDependencies extends Pick<
   backPressure: BackPressure;
   results: Results;
   /** Minimum time between two reads of overdue tasks, of all instances together. */
-  pollIntervalMs: number;
+  readIntervalMs: number;
   /** How long overdue tasks wait for the upstream if they cannot be read. Defaults to a minute. */
   overdueReadLimitMs?: number;
 }
@@ -75,7 +75,7 @@ export class Expiry {
     const others = await this.findOverdue({ hasUpstreamId: true, limit: MAX_READ_TASK_IDS });
     const batch = await this.selectBatch(others);
     if (batch.length === 0) return;
-    if (!(await this.deps.leases.acquire(OVERDUE_READ_LEASE, this.deps.pollIntervalMs))) return;
+    if (!(await this.deps.leases.acquire(OVERDUE_READ_LEASE, this.deps.readIntervalMs))) return;
     try {
       const results = await this.deps.backPressure.watchRead(() =>
         this.deps.upstream.readTasks(batch.map(({ upstreamTaskId }) => upstreamTaskId ?? '')),
@@ -130,7 +130,7 @@ export class Expiry {
     error: UpstreamError,
   ): Promise<void> {
     const leases = this.reads.recordFailure(batch, { isAboutBatch: isAboutTheseTasks(error) });
-    await Promise.all(leases.map((lease) => this.deps.leases.extend(lease, POLL_FAILURE_COOLDOWN_MS)));
+    await Promise.all(leases.map((lease) => this.deps.leases.extend(lease, READ_FAILURE_COOLDOWN_MS)));
     const expiring = [...new Set([...batch, ...others])].filter((task) => this.reads.expiresUnread(task));
     this.deps.log.warn(
       { err: error, tasks: batch.length, expiring: expiring.length },

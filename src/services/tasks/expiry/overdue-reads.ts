@@ -2,9 +2,9 @@ import { LRUCache } from 'lru-cache';
 import { databaseTimeMs } from '../../../core/primitives/clock.js';
 import { type Task } from '../../../core/tasks/task.js';
 import { MAX_READ_TASK_IDS } from '../../../upstreams/acedata-client.js';
-import { UPSTREAM_POLL_LEASE } from '../reconciliation.js';
+import { RUNNING_READ_LEASE } from '../reconciliation.js';
 
-/** Name of the lease for reading overdue tasks. Not that of polling, because overdue tasks could keep running ones from it. */
+/** Name of the lease for reading overdue tasks. Not that of running ones, because overdue tasks could keep running ones from it. */
 export const OVERDUE_READ_LEASE = 'overdue-reading';
 /** More tasks that cannot be read are forgotten, and read again together with others. */
 const MAX_UNREADABLE_TASKS = 5_000;
@@ -85,7 +85,7 @@ export class OverdueReads {
     this.lastReadId = first?.id ?? '';
     if (!isAboutBatch) {
       this.unreachableSince ??= now;
-      return [UPSTREAM_POLL_LEASE, OVERDUE_READ_LEASE];
+      return [RUNNING_READ_LEASE, OVERDUE_READ_LEASE];
     }
     this.unreachableSince = null;
     this.batchSize = Math.ceil(batch.length / 2);

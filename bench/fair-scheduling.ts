@@ -86,7 +86,7 @@ async function fillQueue(db: Database, workspaces: number, endUsers: number): Pr
   const lockJobs = statement<object, SubmitJob>(
     'take',
     `UPDATE graphile_worker._private_jobs SET attempts = 1, locked_by = 'bench', locked_at = now()
-     RETURNING id, attempts AS attempt, payload->>'taskId' AS "taskId"`,
+     RETURNING id, attempts AS "runNumber", payload->>'taskId' AS "taskId"`,
   );
   return db.query(lockJobs, {});
 }

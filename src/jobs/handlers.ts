@@ -32,8 +32,8 @@ interface RecurringRun {
 /** The handler of each job. */
 export function createJobHandlers(services: JobServices) {
   return {
-    'submit-task': ({ taskId }: JobPayloads['submit-task'], run: { jobId: string; attempt: number }) =>
-      services.generation.submit({ id: run.jobId, attempt: run.attempt, taskId }),
+    'submit-task': ({ taskId }: JobPayloads['submit-task'], run: { jobId: string; runNumber: number }) =>
+      services.generation.submit({ id: run.jobId, runNumber: run.runNumber, taskId }),
 
     'ingest-images': ({ taskId, imageIds }: JobPayloads['ingest-images']) =>
       services.imageIngest.ingestTaskImages(taskId, imageIds),

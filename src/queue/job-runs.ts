@@ -10,7 +10,7 @@ import { RecurringRuns } from './recurring-runs.js';
 export interface JobContext {
   jobId: string;
   /** 1 for the first run. */
-  attempt: number;
+  runNumber: number;
   /** Aborted when a recurring job exceeds its time limit. The handler then stops at the next occasion. */
   signal: AbortSignal;
 }
@@ -79,7 +79,7 @@ export class JobRuns {
     const { instances, recurringIntervalsMs } = this.options;
     const intervalMs = recurringIntervalsMs[name];
     return async (payload, { job }) => {
-      const context = { jobId: job.id, attempt: job.attempts, signal: NEVER_ABORTED };
+      const context = { jobId: job.id, runNumber: job.attempts, signal: NEVER_ABORTED };
       const ended = this.run(name, payload, context);
       const entry = { ended, flags: Object.keys(job.flags ?? {}) };
       this.running.set(job.id, entry);
@@ -108,7 +108,7 @@ export class JobRuns {
       return { hasFailed: false };
     } catch (error) {
       const isPermanent = error instanceof AppError && 'retryable' in error && error.retryable === false;
-      log.warn({ err: error, job: name, attempt: context.attempt, permanent: isPermanent }, 'a job failed');
+      log.warn({ err: error, job: name, run: context.runNumber, permanent: isPermanent }, 'a job failed');
       if (!isPermanent && !isRecurring) throw error;
       return { hasFailed: !isExpected(error) };
     }

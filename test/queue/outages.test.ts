@@ -38,10 +38,10 @@ async function startWorkerBehindProxy() {
   const handlers = Object.fromEntries(
     JOB_NAMES.map((name) => [
       name,
-      async (_payload: unknown, { attempt }: JobContext) => {
+      async (_payload: unknown, { runNumber }: JobContext) => {
         runs.push(name);
         // The queue gives up when it cannot record that a job has finished.
-        if (name === 'submit-task' && attempt === 1) await finished;
+        if (name === 'submit-task' && runNumber === 1) await finished;
       },
     ]),
   ) as unknown as JobHandlers;

@@ -102,10 +102,10 @@ describe('a job', () => {
     const { runs } = await startWorker();
     await addJob('submit-task', 'a');
     await waitFor('the job to finish', async () => runs.length === 1 && (await readJobs()).length === 0);
-    expect(runs).toMatchObject([{ name: 'submit-task', taskId: 'a', attempt: 1 }]);
+    expect(runs).toMatchObject([{ name: 'submit-task', taskId: 'a', runNumber: 1 }]);
   });
 
-  test('that throws is retried later with the next attempt number', async () => {
+  test('that throws is retried later with the next run number', async () => {
     const { runs } = await startWorker(() => {
       throw new Error('not now');
     });
@@ -113,7 +113,7 @@ describe('a job', () => {
     await waitFor('the first failure', async () => (await readJobs())[0]?.last_error?.includes('not now'));
     await makeJobsDue();
     await waitFor('the second run', () => runs.length === 2);
-    expect(runs.map(({ attempt }) => attempt)).toEqual([1, 2]);
+    expect(runs.map(({ runNumber }) => runNumber)).toEqual([1, 2]);
   });
 
   test('that submits tasks runs even after 25 runs that ended with their processes', async () => {
@@ -121,7 +121,7 @@ describe('a job', () => {
     await sql.query('UPDATE graphile_worker._private_jobs SET attempts = max_attempts');
     const { runs } = await startWorker();
     await waitFor('the job to finish', async () => (await readJobs()).length === 0);
-    expect(runs).toMatchObject([{ name: 'submit-task', taskId: 'a', attempt: 26 }]);
+    expect(runs).toMatchObject([{ name: 'submit-task', taskId: 'a', runNumber: 26 }]);
   });
 
   test('that throws a permanent error is not retried', async () => {
@@ -192,8 +192,8 @@ describe('a queue that could not record finished jobs', () => {
   /** Starts a worker whose jobs run until `finishJobs` finishes them one by one. */
   async function startWithRunningJobs() {
     const finishers: (() => void)[] = [];
-    const started = await startWorker(async ({ attempt }) => {
-      if (attempt === 1) await new Promise<void>((resolve) => finishers.push(resolve));
+    const started = await startWorker(async ({ runNumber }) => {
+      if (runNumber === 1) await new Promise<void>((resolve) => finishers.push(resolve));
     });
     for (const taskId of TASKS) await addJob('submit-task', taskId);
     await waitFor('the runs', () => finishers.length === TASKS.length);
@@ -372,7 +372,7 @@ describe('a worker', () => {
     );
     const { runs } = await startWorker();
     await waitFor('the job', () => runs.length === 1);
-    expect(runs[0]).toMatchObject({ taskId: 'g', attempt: 2 });
+    expect(runs[0]).toMatchObject({ taskId: 'g', runNumber: 2 });
   });
 
   test('leaves the jobs of a live instance alone', async () => {

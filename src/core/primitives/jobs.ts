@@ -34,7 +34,7 @@ export interface SubmitJob {
   /** ID of the job in the queue. */
   id: string;
   /** Number of this run, from 1. */
-  attempt: number;
+  runNumber: number;
   /** The task that the job was created with. */
   taskId: string;
 }

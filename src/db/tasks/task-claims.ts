@@ -58,7 +58,7 @@ export function claimParameters(claims: readonly TaskClaim[], maxSubmitting: num
   return {
     ...transitionParameters('SUBMITTING', {}),
     submitJobIds: claims.map(({ id }) => id),
-    attempts: claims.map(({ attempt }) => attempt),
+    attempts: claims.map(({ runNumber }) => runNumber),
     submissionIds: claims.map(({ submissionId }) => submissionId),
     maxSubmitting,
   };
@@ -75,7 +75,7 @@ export const REPLACE_SUBMIT_JOB = statement<SubmitJob & { delayMs: number }>(
   'replace-submit-job',
   `
   SELECT enqueue_job('submit-task', json_build_object('taskId', :taskId::uuid), :delayMs::bigint, ARRAY['upstream'])
-  FROM graphile_worker.jobs WHERE id = :id AND attempts = :attempt`,
+  FROM graphile_worker.jobs WHERE id = :id AND attempts = :runNumber`,
 );
 
 /** A submitted task to ask the upstream about. */

@@ -164,7 +164,8 @@ export class Generation {
     } catch (error) {
       if (!(error instanceof UpstreamPaused)) throw error;
       // An earlier run of this job may have left a task in SUBMITTING that only this job finds.
-      if (submitJob.attempt > 1) await this.markInterrupted(await this.scheduler.findInterrupted(submitJob));
+      if (submitJob.runNumber > 1)
+        await this.markInterrupted(await this.scheduler.findInterrupted(submitJob));
       // The queue would delay a failed job longer each time, and any task may be waiting for it.
       if (!(await this.deps.tasks.replaceSubmitJob(submitJob, PROBE_DELAY_MS))) throw error;
     }

@@ -108,7 +108,7 @@ describe('a run of a submit job', () => {
     await instance.scheduler.claimNext(job);
     await fixture.jobQueue.release(job);
     const nextRun = await fixture.takeJob();
-    expect(nextRun).toMatchObject({ id: job.id, attempt: 2 });
+    expect(nextRun).toMatchObject({ id: job.id, runNumber: 2 });
     await expect(fixture.addInstance().scheduler.claimNext(nextRun)).resolves.toEqual({
       interruptedTaskId: first,
     });
@@ -279,7 +279,7 @@ test('a later run of a job meets an upstream that is down at the usual pace, and
   await instance.scheduler.claimNext(job);
   await fixture.jobQueue.release(job);
   const nextRun = await fixture.takeJob();
-  expect(nextRun).toMatchObject({ id: job.id, attempt: 2 });
+  expect(nextRun).toMatchObject({ id: job.id, runNumber: 2 });
 
   const log = pino({ level: 'silent' });
   const upstreamGate = new UpstreamGate(MAX_SUBMITTING, log);

@@ -16,7 +16,7 @@ export class ManualJobQueue {
        WHERE id = (
          SELECT id FROM graphile_worker._private_jobs WHERE id IN (SELECT id FROM due) AND is_available
          ORDER BY id OFFSET $1 % (SELECT greatest(count(*), 1) FROM due) LIMIT 1 FOR UPDATE SKIP LOCKED)
-       RETURNING id, attempts AS attempt, payload->>'taskId' AS "taskId"`,
+       RETURNING id, attempts AS "runNumber", payload->>'taskId' AS "taskId"`,
       [index],
     );
     return rows[0] ?? null;
@@ -28,10 +28,10 @@ export class ManualJobQueue {
   }
 
   /** Unlocks a job whose run threw, or whose process counts as dead. */
-  async release({ id, attempt }: SubmitJob): Promise<void> {
+  async release({ id, runNumber }: SubmitJob): Promise<void> {
     await this.sql.query(
       `UPDATE graphile_worker._private_jobs SET locked_by = NULL, locked_at = NULL WHERE id = $1 AND attempts = $2`,
-      [id, attempt],
+      [id, runNumber],
     );
   }
 

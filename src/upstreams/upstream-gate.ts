@@ -40,11 +40,7 @@ export interface UpstreamGateState {
 export class UpstreamGate {
   private readonly probeDelay = new ProbeDelay(PROBE_DELAY_MS);
   private readonly breaker: CircuitBreakerPolicy = circuitBreaker(
-    // A probe that was not sent, or that threw, proves nothing, so the upstream is still considered down.
-    handleWhenResult(
-      (result) =>
-        result === ('unreachable' satisfies Reachability) || (result !== 'reached' && this.isProbing),
-    ).orWhen(() => this.isProbing),
+    handleWhenResult((result) => this.keepsDown(result as Reachability)).orWhen(() => this.isProbing),
     { halfOpenAfter: this.probeDelay, breaker: new ConsecutiveBreaker(FAILURES_BEFORE_OPEN) },
   );
   private readonly slots;
@@ -71,6 +67,14 @@ export class UpstreamGate {
     } catch (error) {
       throw error instanceof BrokenCircuitError ? new UpstreamPaused() : error;
     }
+  }
+
+  /**
+   * Whether the breaker counts this as a failure. A probe that was not sent proves nothing, so the upstream is still considered
+   * down. So does one that threw.
+   */
+  private keepsDown(result: Reachability): boolean {
+    return result === 'unreachable' || (result === 'not-tried' && this.isProbing);
   }
 
   /** Claims a task within `run`, and notes whether there was room for it. */

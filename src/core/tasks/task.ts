@@ -5,11 +5,12 @@ import { type TaskFailure } from './task-failure.js';
  *
  *   QUEUED -> SUBMITTING -> RUNNING -> SUCCEEDED | FAILED
  *
- * SUBMITTING returns to QUEUED when the upstream certainly made nothing, because it was not reached or refused the
- * request, and the same request may succeed later. SUBMITTING becomes UNCONFIRMED when the request may have arrived.
- * Such a request is never sent again, unless the same attempt turns out to have made nothing: an instance that lost PostgreSQL
- * can still learn that after another one has taken it for dead. The task then returns to QUEUED as well. Every status that is not final can become CANCELED or EXPIRED. It can also become
- * SUCCEEDED or FAILED, because a callback can overtake our own writes. Final statuses never change.
+ * SUBMITTING returns to QUEUED when the upstream certainly made nothing, because it was not reached or refused the request, and
+ * the same request may succeed later. SUBMITTING becomes UNCONFIRMED when the request may have arrived. Such a request is never
+ * sent again, unless the same attempt turns out to have made nothing: an instance that lost PostgreSQL can still learn that
+ * after another one has taken it for dead. The task then returns to QUEUED as well. Every status that is not final can become
+ * CANCELED or EXPIRED. It can also become SUCCEEDED or FAILED, because a callback can overtake our own writes. Final statuses
+ * never change.
  */
 export const TASK_STATUSES = [
   'QUEUED',

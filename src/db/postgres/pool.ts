@@ -83,6 +83,11 @@ export class DatabaseClient extends pg.Client {
     return this.reported.get('IntervalStyle') !== SESSION_SETTINGS.IntervalStyle;
   }
 }
+/*
+ * Replaces `query` and `connect` of the class above, not of pg itself. `query` closes the connection after an error that it would
+ * repeat, and `connect` adds our settings if a pooler dropped them. Both rely on what pg's own methods return without a callback:
+ * a promise. test/db/postgres/pool.test.ts and session-settings.test.ts fail if a new pg does otherwise.
+ */
 const prototype = DatabaseClient.prototype as unknown as Internals;
 const original = pg.Client.prototype as unknown as Internals;
 // `query` and `connect` have overloads, which one method of the class could not declare.

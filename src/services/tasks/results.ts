@@ -92,11 +92,11 @@ export class Results {
   }
 
   /**
-   * Decides what follows a failed submission: another attempt, the end of the task, or UNCONFIRMED when it may have arrived. A task
-   * that another run has made UNCONFIRMED, because it took this one for dead, is treated in the same way as one that is SUBMITTING.
-   * When nothing was made, no amount stays uncertain, whatever has become of the task. With `waitMs`, the failure is not about
-   * the task, which waits for that time without losing an attempt, until its deadline. The last wait ends a second before that. If the upstream then refuses every submission, the task expires
-   * in the queue, and says why.
+   * Decides what follows a failed submission. `unknown`: UNCONFIRMED. Otherwise nothing was made, so no amount stays uncertain, and
+   * the task is sent again or FAILED. The task may be UNCONFIRMED already, if another run took this one for dead.
+   *
+   * `waitMs`: the failure is not about this task. It waits that long without losing an attempt, for the last time until a second
+   * before its deadline. If the upstream still refuses then, it stays queued until it expires, and says why.
    */
   async applySubmitFailure(
     task: SubmittedTask,

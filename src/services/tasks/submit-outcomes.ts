@@ -96,17 +96,22 @@ export class SubmitOutcomes {
       return await apply();
     } catch (error) {
       const file = new OutcomeFile(outcome, this.deps);
+      if (!(error instanceof DatabaseUnavailable)) return this.leaveFailed(file, error);
       try {
-        if (!(error instanceof DatabaseUnavailable)) throw error;
         // Beside the write, because the disk may never answer it.
         await retryUntilDatabaseReturns(apply, this.deps.log, Infinity);
       } catch (failure) {
-        await file.waitUntilWritten();
-        this.spooled.addFailed(file.name, failure);
-        throw failure;
+        return this.leaveFailed(file, failure);
       }
       await file.remove();
     }
+  }
+
+  /** Leaves an outcome in the spool that could not be applied, to be tried again with growing pauses. Rejects with the error. */
+  private async leaveFailed(file: OutcomeFile, error: unknown): Promise<never> {
+    await file.waitUntilWritten();
+    this.spooled.addFailed(file.name, error);
+    throw error;
   }
 }
 

@@ -1,5 +1,5 @@
 /** Part of `npm run check:drift`: exits with code 1 and prints the difference when schema.prisma and the migrations differ. */
-import { diffSchemaAgainstMigrations } from './diff-schema-and-migrations.js';
+import { diffSchemaAgainstMigrations } from './migrated-schema-diff.js';
 
 const sql = await diffSchemaAgainstMigrations();
 if (sql === '') {

@@ -6,7 +6,7 @@ import { pino } from 'pino';
 import { readDatabaseConfig } from '../src/config/config.js';
 import { EmbeddedPostgres } from '../src/db/embedded/embedded-postgres.js';
 import { migrate } from '../src/db/postgres/migrate.js';
-import { MIGRATIONS_DIR } from './diff-schema-and-migrations.js';
+import { MIGRATIONS_DIR } from './migrated-schema-diff.js';
 
 const log = pino({ level: 'warn' });
 let embedded: EmbeddedPostgres | undefined;

@@ -4,7 +4,7 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { diffSchemaAgainstMigrations, MIGRATIONS_DIR } from './diff-schema-and-migrations.js';
+import { diffSchemaAgainstMigrations, MIGRATIONS_DIR } from './migrated-schema-diff.js';
 
 const migrationName = process.argv[2] ?? '';
 if (!/^[a-z0-9]+(_[a-z0-9]+)*$/.test(migrationName)) {

@@ -17,7 +17,7 @@ import { EmbeddedPostgres } from '../src/db/embedded/embedded-postgres.js';
 import { migrate } from '../src/db/postgres/migrate.js';
 import { WorkspaceRepository } from '../src/db/access/workspace-repository.js';
 import { validateName, validateScopes } from '../src/services/access/validate-api-key.js';
-import { MIGRATIONS_DIR } from './diff-schema-and-migrations.js';
+import { MIGRATIONS_DIR } from './migrated-schema-diff.js';
 
 const USAGE = `Usage: npm run key:create -- --workspace <id or name> --name <name> [--scopes ${SCOPES.join(',')}]`;
 

@@ -3,7 +3,7 @@ import { InstanceRepository } from '../db/postgres/instance-repository.js';
 import { createJobHandlers } from '../jobs/handlers.js';
 import { Heartbeat } from '../queue/heartbeat.js';
 import { Worker } from '../queue/worker.js';
-import { buildJobServices } from './background-services.js';
+import { buildJobServices } from './build-job-services.js';
 import { type Adapters } from './adapters.js';
 import { type Services } from './services.js';
 import { type AppContext } from './app-context.js';

@@ -3,10 +3,10 @@ import { createRequire } from 'node:module';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { PrismaPg } from '@prisma/adapter-pg';
 import * as engine from '@prisma/schema-engine-wasm/schema_engine_bg';
-import { diffSchema } from '../../scripts/schema-diff.js';
+import { diffSchema } from '../../scripts/prisma-schema-diff.js';
 import { createTestDatabase, type TestDatabase } from '../support/setup/test-database.js';
 
-/** The internals of Prisma that scripts/schema-diff.ts uses. migrate.test.ts tests what it does with them. */
+/** The internals of Prisma that scripts/prisma-schema-diff.ts uses. migrate.test.ts tests what it does with them. */
 
 const EXPECTED_VERSIONS = {
   '@prisma/schema-engine-wasm': '7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3',
@@ -26,7 +26,7 @@ afterAll(async () => {
 });
 
 test.each(Object.entries(EXPECTED_VERSIONS))(
-  'the installed %s is the version that schema-diff.ts was written for',
+  'the installed %s is the version that prisma-schema-diff.ts was written for',
   (name, expected) => {
     // Prisma's packages do not export their package.json.
     const entry = resolve(GLUE.startsWith(name) ? GLUE : name);
@@ -35,7 +35,7 @@ test.each(Object.entries(EXPECTED_VERSIONS))(
     const { version } = JSON.parse(manifest) as { version: string };
     if (version !== expected)
       throw new Error(
-        `${name} ${expected} is what scripts/schema-diff.ts was written for, and ${version} is installed. Read that file, ` +
+        `${name} ${expected} is what scripts/prisma-schema-diff.ts was written for, and ${version} is installed. Read that file, ` +
           'check that its loader and its adapter still work, then change the version here.',
       );
   },
@@ -51,7 +51,7 @@ test('the engine reads the migrated database, and finds that it matches the sche
   expect(await diffSchema({ databaseUrl: database.url, schemaFile: 'prisma/schema.prisma' })).toBe('');
 });
 
-test('the adapter for pg still rejects columns of type "char", which schema-diff.ts makes it support', async () => {
+test('the adapter for pg still rejects columns of type "char", which prisma-schema-diff.ts makes it support', async () => {
   const adapter = await new PrismaPg({ connectionString: database.url }).connect();
   try {
     const query = { sql: `SELECT 'p'::"char" AS kind`, args: [], argTypes: [] };

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { Client } from 'pg';
 import { pino } from 'pino';
 import { migrate } from '../../../src/db/postgres/migrate.js';
-import { diffSchema } from '../../../scripts/schema-diff.js';
+import { diffSchema } from '../../../scripts/prisma-schema-diff.js';
 import { waitFor } from '../../support/wait-for.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { pino } from 'pino';
 import { EmbeddedPostgres } from '../src/db/embedded/embedded-postgres.js';
 import { migrate } from '../src/db/postgres/migrate.js';
-import { diffSchema } from './schema-diff.js';
+import { diffSchema } from './prisma-schema-diff.js';
 
 /** npm runs these scripts in the root of the repository. */
 export const MIGRATIONS_DIR = resolve('prisma/migrations');

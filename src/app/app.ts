@@ -22,7 +22,10 @@ export interface App {
   stop(): Promise<void>;
 }
 
-/** Creates every object once, lowest layer first, and starts the service. Everything is released in reverse order, also after a failed start. */
+/**
+ * Creates every object once, lowest layer first, and starts the service. Everything is released in reverse order, also after a
+ * failed start.
+ */
 export async function startApp(config: Config, log: Logger, tuning: Tuning = {}): Promise<App> {
   const cleanups: Cleanups = [];
   const stop = async () => {

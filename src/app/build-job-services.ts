@@ -16,8 +16,9 @@ import { type AppContext } from './app-context.js';
 import { type Services } from './services.js';
 
 /**
- * The services that jobs call. Deleting by age and deleting unused blobs use the background connections, so that a statement that hangs takes
- * none from requests and tasks. What sends, reads and stores results is not background work, and uses one statement at a time.
+ * The services that jobs call. Deleting by age and deleting unused blobs use the background connections, so that a statement
+ * that hangs takes none from requests and tasks. What sends, reads and stores results is not background work, and uses one
+ * statement at a time.
  */
 export function buildJobServices(
   { backgroundDb, ...adapters }: Adapters,

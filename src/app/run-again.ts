@@ -4,8 +4,8 @@ import { constants } from 'node:os';
 import { SHUTDOWN_MESSAGE, ShutdownRequest } from './shutdown-request.js';
 
 /**
- * Runs this program once more in another environment, and resolves to its exit code. It is asked to end when this process is. If this
- * process is killed, it notices that the channel is closed.
+ * Runs this program once more in another environment, and resolves to its exit code. It is asked to end when this process is.
+ * If this process is killed, it notices that the channel is closed.
  */
 export async function runAgain(env: NodeJS.ProcessEnv): Promise<number> {
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {

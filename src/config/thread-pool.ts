@@ -1,12 +1,12 @@
 /**
- * Threads that Node.js needs for disks, host names and cryptography. Disks that hang can keep six of them: two of the spools, two of
- * the image files, and two decoders. Host names that hang can keep half of all.
+ * Threads that Node.js needs for disks, host names and cryptography. Disks that hang can keep six of them: two of the spools,
+ * two of the image files, and two decoders. Host names that hang can keep half of all.
  */
 export const MIN_THREADS = 16;
 
 /**
- * The environment in which this process has enough threads. Null: it has them. Their number is fixed before a program runs, so it cannot
- * change it for itself.
+ * The environment in which this process has enough threads. Null: it has them. Their number is fixed before a program runs, so
+ * it cannot change it for itself.
  */
 export function environmentWithThreads(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv | null {
   if (Number(environment['UV_THREADPOOL_SIZE']) >= MIN_THREADS) return null;

@@ -126,7 +126,10 @@ export class CursorExpired extends appError('CURSOR_EXPIRED', 410) {
 /** A limit on open connections, on the operations of one WebSocket or on uploads in progress is reached. */
 export class TooManyConnections extends appError('TOO_MANY_CONNECTIONS', 429) {}
 
-/** A limit on requests, generations, tasks in flight, usage reports, introspection or new documents is used up. Nothing was executed. */
+/**
+ * A limit on requests, generations, tasks in flight, usage reports, introspection or new documents is used up. Nothing was
+ * executed.
+ */
 export class RateLimited extends appError('RATE_LIMITED', 429) {
   constructor(
     message: string,

@@ -6,7 +6,10 @@ import { BodyTooLarge } from './request-failed.js';
 
 /** How many times as long as the network the disk may take for one file. It usually takes a second or two. */
 const MAX_DISK_SHARE = 4;
-/** Some servers end a connection whose client does not read for a while. After this share of the time it is the fault of the disk. */
+/**
+ * Some servers end a connection whose client does not read for a while. After this share of the time it is the fault of the
+ * disk.
+ */
 const SLOW_DISK_SHARE = 1 / 6;
 
 type BodySource = Pick<Dispatcher.ResponseData, 'headers' | 'body'>;

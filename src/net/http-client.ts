@@ -104,8 +104,9 @@ export class HttpClient {
 
   /**
    * Downloads at most `maxBytes` into a new file, following up to 3 redirects to http(s) URLs. `timeoutMs` covers all of them,
-   * without the time in which the local disk is waited for. Only status 200 creates a file; `body` is null for any other. Throws RequestFailed (with BodyTooLarge as its `cause` above
-   * `maxBytes`), or FileWriteFailed when the local disk fails. Leaves no file when it throws.
+   * without the time in which the local disk is waited for. Only status 200 creates a file; `body` is null for any other.
+   * Throws RequestFailed (with BodyTooLarge as its `cause` above `maxBytes`), or FileWriteFailed when the local disk fails.
+   * Leaves no file when it throws.
    */
   async download(
     url: string,

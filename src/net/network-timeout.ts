@@ -1,6 +1,6 @@
 /**
- * A time limit for what the network does. It stands still while this process does something else, such as writing to a disk, because
- * that is not the fault of the peer. `signal` aborts with a TimeoutError.
+ * A time limit for what the network does. It stands still while this process does something else, such as writing to a disk,
+ * because that is not the fault of the peer. `signal` aborts with a TimeoutError.
  */
 export class NetworkTimeout {
   private readonly controller = new AbortController();

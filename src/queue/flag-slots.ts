@@ -1,10 +1,10 @@
 /**
- * Bounds how many jobs with a flag run at the same time, so that jobs of one kind that hang leave slots for the others. A slot is
- * taken when a fetch begins that may return such a job, and is the job's from then on: many slots fetch at the same time, so
+ * Bounds how many jobs with a flag run at the same time, so that jobs of one kind that hang leave slots for the others. A slot
+ * is taken when a fetch begins that may return such a job, and is the job's from then on: many slots fetch at the same time, so
  * counting only what runs would exceed the bound.
  *
- * run-queue.ts calls it from events of graphile-worker, and relies on their order. test/queue/worker.test.ts lets all slots fetch at
- * once, and fails if a new version has another order.
+ * run-queue.ts calls it from events of graphile-worker, and relies on their order. test/queue/worker.test.ts lets all slots
+ * fetch at once, and fails if a new version has another order.
  */
 export class FlagSlots {
   /** The flags that fetches which have not begun yet may return, in the order of the calls. */

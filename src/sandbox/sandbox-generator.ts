@@ -10,7 +10,10 @@ import { type SandboxImageStore } from './state/sandbox-image-store.js';
 import { type ImageSize, resolveImageSize } from './painting/image-size.js';
 import { type GenerationOutcome, type ReplyImage, type SandboxTask } from './state/sandbox-task-store.js';
 
-/** How long after the task's completion a late callback is sent. Longer than the interval of a client that polls every second or two. */
+/**
+ * How long after the task's completion a late callback is sent. Longer than the interval of a client that polls every second or
+ * two.
+ */
 const LATE_CALLBACK_DELAY_MS = 3_000;
 
 interface SandboxGeneratorDependencies {

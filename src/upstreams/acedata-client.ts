@@ -51,7 +51,10 @@ export interface AceDataOptions {
   /** The proxy between this service and the upstream. */
   proxy?: OutgoingProxy;
   log: Logger;
-  /** Timeout for a submission in the modes `callback` and `async`. Default 1 min, because giving up makes a paid request ambiguous. */
+  /**
+   * Timeout for a submission in the modes `callback` and `async`. Default 1 min, because giving up makes a paid request
+   * ambiguous.
+   */
   submitTimeoutMs?: number;
   /** Timeout for a submission in `wait` mode. Default 5 min; the upstream documents 5 s to 2 min. */
   waitTimeoutMs?: number;
@@ -83,8 +86,8 @@ export class AceDataClient {
   /**
    * Requests images, which is billed. Throws UpstreamError, whose `outcome` tells whether images may be produced anyway. When
    * the upstream refuses the `action` of an edit or the spelling of a size, nothing was made, and the request is sent once more
-   * with the other word. If `maySendAgain` says no, because the task may have ended meanwhile, the error asks to send it later. After
-   * any other outcome it is not sent again.
+   * with the other word. If `maySendAgain` says no, because the task may have ended meanwhile, the error asks to send it later.
+   * After any other outcome it is not sent again.
    */
   async submit(
     request: SubmitRequest,

@@ -16,8 +16,8 @@ interface ErrorRule extends Pick<TaskFailure, 'code' | 'message' | 'retryable'> 
 }
 
 /**
- * With up to a quarter of jitter, a task that waits for the upstream is sent within 10 s of its return. While it is away, all waiting
- * tasks of an instance together make one request in 3 s, so a longer delay would not relieve it.
+ * With up to a quarter of jitter, a task that waits for the upstream is sent within 10 s of its return. While it is away, all
+ * waiting tasks of an instance together make one request in 3 s, so a longer delay would not relieve it.
  */
 const LONGEST_RETRY_DELAY_MS = 7_000;
 /** For about 40 s, as a few longer delays would be. While the upstream fails for every task, the last delay repeats. */

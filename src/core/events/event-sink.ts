@@ -1,6 +1,6 @@
 /**
- * The longest silence on a connection that waits for events. Shorter than the idle timeouts of proxies, which are 60 s and sometimes
- * 15 s.
+ * The longest silence on a connection that waits for events. Shorter than the idle timeouts of proxies, which are 60 s and
+ * sometimes 15 s.
  */
 export const KEEP_ALIVE_MS = 12_000;
 
@@ -11,7 +11,8 @@ export const KEEP_ALIVE_MS = 12_000;
 export type StreamEndReason = 'going-away' | 'too-slow' | 'api-key-revoked';
 
 /**
- * Where one subscriber's events go: a subscription on a WebSocket, or an open HTTP response. After a method has thrown, it is closed.
+ * Where one subscriber's events go: a subscription on a WebSocket, or an open HTTP response. After a method has thrown, it is
+ * closed.
  */
 export interface EventSink {
   /** Bytes handed to the connection that the network has not accepted yet. */

@@ -37,8 +37,8 @@ interface Waiter {
 }
 
 /**
- * Bounds work that runs at the same time, and starts what waits in turns by owner: the next one of the owner that has waited longest
- * for its turn. So an owner with thousands of pieces of work delays another one by the work that is running.
+ * Bounds work that runs at the same time, and starts what waits in turns by owner: the next one of the owner that has waited
+ * longest for its turn. So an owner with thousands of pieces of work delays another one by the work that is running.
  */
 export class FairSlots {
   private free: number;

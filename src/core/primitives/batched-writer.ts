@@ -8,7 +8,10 @@ interface BatchedWriterOptions<Item> {
   onError: (error: unknown, items: readonly Item[]) => void;
 }
 
-/** Collects items and writes them in batches, one after the other. Callers never wait. An item replaces the pending one with its key. */
+/**
+ * Collects items and writes them in batches, one after the other. Callers never wait. An item replaces the pending one with its
+ * key.
+ */
 export class BatchedWriter<Item> {
   private pending = new Map<string, Item>();
   private timer: NodeJS.Timeout | undefined;

@@ -40,7 +40,10 @@ export function idTime(id: string): Date {
   return new Date(parseInt(id.slice(0, 8) + id.slice(9, 13), 16));
 }
 
-/** How far the time of an ID may be from that of its row. It is made before the row, and PostgreSQL's clock may be corrected in between. */
+/**
+ * How far the time of an ID may be from that of its row. It is made before the row, and PostgreSQL's clock may be corrected in
+ * between.
+ */
 export const MAX_ID_SKEW_MS = 3_600_000;
 
 /** The smallest UUIDv7 of a millisecond. Its first 48 bits are the Unix time in milliseconds (RFC 9562). */

@@ -1,7 +1,10 @@
 /** RESULT: the result of a final task. LATE_RESULT: images that arrived after the task became final. */
 export type WebhookDeliveryKind = 'RESULT' | 'LATE_RESULT';
 
-/** PENDING: due or in progress. DELIVERED: accepted by the endpoint. ABANDONED: no attempt follows unless a caller asks for a redelivery. */
+/**
+ * PENDING: due or in progress. DELIVERED: accepted by the endpoint. ABANDONED: no attempt follows unless a caller asks for a
+ * redelivery.
+ */
 export type WebhookDeliveryStatus = 'PENDING' | 'DELIVERED' | 'ABANDONED';
 
 /** A result to post to the webhook URL of its task. */

@@ -69,7 +69,10 @@ export class BlobRepository {
     return new Set(rows.map(({ sha256 }) => Buffer.from(sha256).toString('hex')));
   }
 
-  /** Claims a blob that is due and that no image uses. Null when there is none. If it is not removed, it is due again in 10 minutes. */
+  /**
+   * Claims a blob that is due and that no image uses. Null when there is none. If it is not removed, it is due again in 10
+   * minutes.
+   */
   async claimUnused(): Promise<BlobClaim | null> {
     return (await this.db.query(CLAIM_UNUSED, {}))[0] ?? null;
   }

@@ -81,7 +81,10 @@ const MARK_LOST = statement<ImageUpdate & { reason: string }>(
     condition: IS_PENDING,
   }),
 );
-/** Also works for a pending image, which is then pending no longer. Makes `delete-unused-blobs` check the blob of the image soon. */
+/**
+ * Also works for a pending image, which is then pending no longer. Makes `delete-unused-blobs` check the blob of the image
+ * soon.
+ */
 const MARK_DELETED = statement<ImageUpdate & { workspaceId: string; audit: string }>(
   'mark-image-deleted',
   updateImageSql({

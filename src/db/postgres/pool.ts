@@ -48,7 +48,10 @@ interface Internals {
   query(this: pg.Client, ...args: unknown[]): unknown;
   connect(this: pg.Client, ...args: unknown[]): unknown;
 }
-/** Undocumented, and the only way to learn what PostgreSQL reports at the start of a session. session-settings.test.ts checks it. */
+/**
+ * Undocumented, and the only way to learn what PostgreSQL reports at the start of a session. session-settings.test.ts checks
+ * it.
+ */
 interface Connection {
   on(event: 'parameterStatus', listener: (status: ParameterStatus) => void): void;
 }

@@ -91,7 +91,10 @@ const UNREAD_SINCE_SQL = 'coalesce(checked_at, submitted_at, created_at)';
 /** An unconfirmed task can have an upstream ID as well. */
 const IS_RUNNING_AND_DUE_SQL = `status IN ('RUNNING', 'UNCONFIRMED') AND upstream_task_id IS NOT NULL
       AND ${UNREAD_SINCE_SQL} < now() - make_interval(secs => :olderThanMs / 1000.0)`;
-/** When a task had ended and its upstream ID was known. The ID of an accepted one can arrive later, from the spool of an instance. */
+/**
+ * When a task had ended and its upstream ID was known. The ID of an accepted one can arrive later, from the spool of an
+ * instance.
+ */
 const READABLE_AND_ENDED_SINCE_SQL = 'greatest(finished_at, submitted_at)';
 const HAS_ENDED_AND_IS_DUE_SQL = `status IN ('SUCCEEDED', 'CANCELED', 'EXPIRED') AND upstream_task_id IS NOT NULL
       AND delivered_count + late_image_count < requested_count
@@ -100,9 +103,10 @@ const HAS_ENDED_AND_IS_DUE_SQL = `status IN ('SUCCEEDED', 'CANCELED', 'EXPIRED')
             (now() - ${READABLE_AND_ENDED_SINCE_SQL}) * CASE WHEN delivered_count + late_image_count = 0 THEN 0.2 ELSE 0.8 END))`;
 
 /**
- * Claims running and unconfirmed tasks first, then submitted tasks that ended with fewer images than were requested. The latter are checked for an
- * hour, at growing intervals. Without any image, they are checked again after a fifth of the time since their end. With some, which
- * is often all that the upstream makes, four times: after 15 s, and then when five times as long has passed.
+ * Claims running and unconfirmed tasks first, then submitted tasks that ended with fewer images than were requested. The latter
+ * are checked for an hour, at growing intervals. Without any image, they are checked again after a fifth of the time since
+ * their end. With some, which is often all that the upstream makes, four times: after 15 s, and then when five times as long
+ * has passed.
  *
  * Tasks whose last request failed are claimed apart from the others, and half as many after each failure. If the upstream
  * cannot answer for one of them, that task is soon asked about alone, and the others are answered.

@@ -236,7 +236,10 @@ export class TaskRepository {
     await this.db.query(SET_UPSTREAM_TASK_ID, { id, ...upstreamIds });
   }
 
-  /** Up to `limit` tasks, running, unconfirmed or ended without a result, that were not checked for `olderThanMs`. Marks them as checked now. */
+  /**
+   * Up to `limit` tasks, running, unconfirmed or ended without a result, that were not checked for `olderThanMs`. Marks them as
+   * checked now.
+   */
   async claimForReconciliation(olderThanMs: number, limit: number): Promise<TaskToReconcile[]> {
     return this.db.query(CLAIM_FOR_RECONCILIATION, { olderThanMs, limit });
   }

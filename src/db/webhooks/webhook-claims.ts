@@ -45,10 +45,10 @@ const IS_DUE = `status = 'PENDING' AND next_attempt_at <= now() + interval '1 ms
  * A workspace gets at most as many attempts as are free after that. However many it has to make, others find free ones.
  * Otherwise, the workspaces with the fewest attempts in progress come first.
  *
- * The second delivery of a task waits until its first is delivered or abandoned. It is postponed until after the next attempt of
- * the first, as when it was inserted, so that it is not looked at again before. Only claimed and postponed rows are locked. Joined rows are looked up one
- * by one, because the planner cannot know how few they are and would read all of `tasks`. Times are rounded to milliseconds, so
- * a delivery that is due now can appear half a millisecond early.
+ * The second delivery of a task waits until its first is delivered or abandoned. It is postponed until after the next attempt
+ * of the first, as when it was inserted, so that it is not looked at again before. Only claimed and postponed rows are locked.
+ * Joined rows are looked up one by one, because the planner cannot know how few they are and would read all of `tasks`. Times
+ * are rounded to milliseconds, so a delivery that is due now can appear half a millisecond early.
  */
 export const CLAIM_WEBHOOK_DELIVERIES = statement<ReturnType<typeof claimParameters>, ClaimedWebhookDelivery>(
   'claim-webhook-deliveries',

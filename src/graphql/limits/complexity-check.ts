@@ -10,7 +10,8 @@ const SUBSCRIPTION_OVER_HTTP_MESSAGE =
 
 /**
  * Applies the query limits to the operations of an HTTP request, which RequestReader has read. Throws QueryTooComplex or
- * BadRequest, and RateLimited for documents that are not known. Invalid documents pass, because Apollo reports them and runs nothing.
+ * BadRequest, and RateLimited for documents that are not known. Invalid documents pass, because Apollo reports them and runs
+ * nothing.
  */
 export async function checkComplexity(
   cache: OperationCache,

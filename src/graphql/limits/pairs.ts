@@ -9,14 +9,17 @@ import {
 export interface PairOptions {
   /** Fields below this level are not counted. Only a cycle of fragments has some, which the validation rules report. */
   maxDepth: number;
-  /** Called with the number of selections so far, with those of a fragment wherever it is spread. It throws when it is too large. */
+  /**
+   * Called with the number of selections so far, with those of a fragment wherever it is spread. It throws when it is too
+   * large.
+   */
   onSelections: (count: number) => void;
 }
 
 /**
- * Counts the pairs of fields that have the same name in the same place of the result, and the pairs of fragments that are spread in the
- * same place. The rule OverlappingFieldsCanBeMerged of graphql-js compares each such pair, so the number is a bound of its work. The
- * fields of a fragment count once in each place where it is spread.
+ * Counts the pairs of fields that have the same name in the same place of the result, and the pairs of fragments that are
+ * spread in the same place. The rule OverlappingFieldsCanBeMerged of graphql-js compares each such pair, so the number is a
+ * bound of its work. The fields of a fragment count once in each place where it is spread.
  */
 export function countPairs(document: DocumentNode, { maxDepth, onSelections }: PairOptions): number {
   const fragments = new Map<string, FragmentDefinitionNode>();

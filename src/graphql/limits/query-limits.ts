@@ -117,8 +117,8 @@ export function checkDocumentLimits(document: DocumentNode, limits: QueryLimits)
 }
 
 /**
- * Throws QueryTooComplex if the text has more lines than it may have tokens. For each error graphql-js searches all lines before it,
- * so a megabyte of line breaks would take seconds.
+ * Throws QueryTooComplex if the text has more lines than it may have tokens. For each error graphql-js searches all lines
+ * before it, so a megabyte of line breaks would take seconds.
  */
 export function checkTextLimits(query: string, limits: QueryLimits): void {
   const lineBreaks = /\r\n|[\n\r]/g;

@@ -118,7 +118,10 @@ function readOrError(reader: RequestReader, request: GraphqlRequest): ReadReques
   }
 }
 
-/** Wraps an error that rejects the whole request. Apollo takes the status and the headers from it, and hands it to `formatError`. */
+/**
+ * Wraps an error that rejects the whole request. Apollo takes the status and the headers from it, and hands it to
+ * `formatError`.
+ */
 function toGraphqlError(error: unknown): GraphQLError {
   const { message, code, status, headers } = toPublicError(error);
   const http = { status, headers: new Map(Object.entries(headers)) };

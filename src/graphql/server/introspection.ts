@@ -46,8 +46,8 @@ interface IntrospectionOperation {
 }
 
 /**
- * Takes the place of `data` in a result whose JSON is known. The result of an introspection query is large, and always the same. So it is
- * computed once, and kept as text.
+ * Takes the place of `data` in a result whose JSON is known. The result of an introspection query is large, and always the
+ * same. So it is computed once, and kept as text.
  */
 class KnownData {
   [field: string]: unknown;
@@ -89,8 +89,8 @@ export class Introspection {
   constructor(private readonly schema: GraphQLSchema) {}
 
   /**
-   * Returns the result of an operation that only introspects. For others it returns null, and so it does for one with invalid variables:
-   * they must be executed. Throws RateLimited when too many wait.
+   * Returns the result of an operation that only introspects. For others it returns null, and so it does for one with invalid
+   * variables: they must be executed. Throws RateLimited when too many wait.
    */
   async resultOf(
     request: IntrospectionOperation,

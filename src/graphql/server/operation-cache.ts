@@ -34,8 +34,8 @@ const MAX_VALIDATION_ERRORS = 20;
 /** Parts of messages of graphql-js. test/contract/apollo-internals.test.ts fails if a new version words them differently. */
 const TOKEN_LIMIT_MESSAGE = /tokens\. Parsing aborted/;
 /**
- * Documents that are not known may take this part of the event loop, for each workspace. Apollo parses an invalid one again, and then
- * it is twice as much.
+ * Documents that are not known may take this part of the event loop, for each workspace. Apollo parses an invalid one again,
+ * and then it is twice as much.
  */
 const NEW_DOCUMENTS_SHARE = 0.1;
 /** An application sends its tens of documents when it starts. */
@@ -101,8 +101,9 @@ export class OperationCache {
   ) {}
 
   /**
-   * Prepares an operation of a caller of the workspace. An invalid document gives errors with the same codes on every transport, and
-   * is not cached. Throws QueryTooComplex, and RateLimited when the workspace has sent too many documents that are not known.
+   * Prepares an operation of a caller of the workspace. An invalid document gives errors with the same codes on every
+   * transport, and is not cached. Throws QueryTooComplex, and RateLimited when the workspace has sent too many documents that
+   * are not known.
    */
   async prepare(request: OperationRequest, workspaceId: string): Promise<PrepareResult> {
     const { query } = request;

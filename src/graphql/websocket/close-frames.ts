@@ -1,7 +1,10 @@
 import { CloseCode } from 'graphql-ws';
 import { type StreamEndReason } from '../../core/events/event-sink.js';
 
-/** Close codes and reasons. Codes below 4000 are those of RFC 6455, and 44xx those of graphql-transport-ws. docs/PROTOCOL.md lists them. */
+/**
+ * Close codes and reasons. Codes below 4000 are those of RFC 6455, and 44xx those of graphql-transport-ws. docs/PROTOCOL.md
+ * lists them.
+ */
 export const CLOSE_FRAMES = {
   notUtf8: { code: 1007, reason: 'The message is not valid UTF-8' },
   goingAway: { code: 1001, reason: 'Going away' },

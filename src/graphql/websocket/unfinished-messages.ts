@@ -14,8 +14,8 @@ interface Sender {
 }
 
 /**
- * Bounds the messages that clients begin and do not end, over all WebSockets. If they are too large together, the WebSockets that have
- * sent most are cut. Before a key is accepted, WaitingConnections does the same.
+ * Bounds the messages that clients begin and do not end, over all WebSockets. If they are too large together, the WebSockets
+ * that have sent most are cut. Before a key is accepted, WaitingConnections does the same.
  */
 export class UnfinishedMessages {
   private readonly senders = new Map<WebSocket, Sender>();

@@ -14,7 +14,10 @@ import { WebSocketSession, type WebSocketServices } from './websocket-session.js
 
 /** Limit for each message of a client. The largest ones hold a document and its variables. */
 const MAX_MESSAGE_BYTES = 64 * 1024;
-/** Pieces of a message, in the protocol and as they arrive. Each takes some hundred bytes, even if it has one. Browsers send one. */
+/**
+ * Pieces of a message, in the protocol and as they arrive. Each takes some hundred bytes, even if it has one. Browsers send
+ * one.
+ */
 const MAX_FRAGMENTS = 64;
 const MAX_BUFFERED_CHUNKS = 1_024;
 /** Sockets that have not answered the close frame by then are terminated. */
@@ -29,7 +32,10 @@ export interface GraphqlOverWebSocket {
   stop(): Promise<void>;
 }
 
-/** GraphQL over WebSocket with the protocol graphql-transport-ws. Clients send their API key as `authorization` in connection_init. */
+/**
+ * GraphQL over WebSocket with the protocol graphql-transport-ws. Clients send their API key as `authorization` in
+ * connection_init.
+ */
 export function createGraphqlOverWebSocket(
   services: WebSocketServices & { clientAddressOf: GetClientAddress; eventSubscriptions: EventSubscriptions },
   /** Origins of web pages that may connect. Null: all. */
@@ -70,7 +76,10 @@ export function createGraphqlOverWebSocket(
     connections.set(socket, { duplex, acceptedBytes: 0 });
     socket.on('pong', () => awaitingPong.delete(socket));
   };
-  /** Whether a client that is not read from, because of what it has not read itself, has read since the last ping: see SocketBacklog. */
+  /**
+   * Whether a client that is not read from, because of what it has not read itself, has read since the last ping: see
+   * SocketBacklog.
+   */
   const makesProgress = (socket: WebSocket) => {
     const connection = connections.get(socket);
     if (!connection) return false;

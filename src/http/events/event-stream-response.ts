@@ -17,7 +17,10 @@ const RESPONSE_HEADERS = {
 /** `plain`: a rendered event is a complete block. `graphql`: it is a result, which is wrapped in the graphql-sse protocol. */
 export type StreamFormat = 'plain' | 'graphql';
 
-/** A response that stays open. Its headers are sent with the first message, and until then it can still become an error response. */
+/**
+ * A response that stays open. Its headers are sent with the first message, and until then it can still become an error
+ * response.
+ */
 export class EventStreamResponse implements EventSink {
   private started = false;
 

@@ -49,8 +49,8 @@ export function parseTasksRequest(body: unknown): TasksQuery {
 }
 
 /**
- * Translates a `retrieve_batch` without IDs. Both times are inclusive, and `created_at` in a reply has milliseconds. Null for a type
- * of tasks that Darkroom does not have.
+ * Translates a `retrieve_batch` without IDs. Both times are inclusive, and `created_at` in a reply has milliseconds. Null for a
+ * type of tasks that Darkroom does not have.
  */
 export function toTaskListing(query: Extract<TasksQuery, { action: 'retrieve_batch' }>): TaskListing | null {
   const { created_at_min: min, created_at_max: max, offset = 0, limit = MAX_BATCH_SIZE, type } = query;

@@ -21,8 +21,8 @@ export const MAX_UNFINISHED_BYTES = 24 * 1024 * 1024;
 /** What a piece of a body takes besides its bytes. A client can send a piece for each byte. */
 const PIECE_BYTES = 512;
 /**
- * Pieces that a body of unknown length may have if they are small on average. Each keeps the event loop busy for some microseconds, however small it is,
- * so that megabytes of them would stop everything else.
+ * Pieces that a body of unknown length may have if they are small on average. Each keeps the event loop busy for some
+ * microseconds, however small it is, so that megabytes of them would stop everything else.
  */
 export const MAX_SMALL_PIECES = 2_048;
 const SMALL_PIECE_BYTES = 64;
@@ -200,7 +200,10 @@ export class RequestBodies {
   }
 }
 
-/** Throws if anything follows the compressed bytes, which zlib ignores: some texts begin with what brotli takes for an empty body. */
+/**
+ * Throws if anything follows the compressed bytes, which zlib ignores: some texts begin with what brotli takes for an empty
+ * body.
+ */
 async function decompressAll(compressed: Buffer, maxBytes: number, decompress: Decompress): Promise<Buffer> {
   const options = { maxOutputLength: maxBytes, chunkSize: DECOMPRESSED_PIECE_BYTES, info: true };
   const { buffer, engine } = (await decompress(compressed, options)) as DecompressedWithInfo;
@@ -231,7 +234,10 @@ class ConnectionClosed extends Error {
   readonly type = 'request.aborted';
 }
 
-/** Returns the parsed body, and releases it: a request can last for minutes, and its body can have ten times its size when it is parsed. */
+/**
+ * Returns the parsed body, and releases it: a request can last for minutes, and its body can have ten times its size when it is
+ * parsed.
+ */
 export function takeBody(request: Request): unknown {
   const body = request.body as unknown;
   request.body = undefined;

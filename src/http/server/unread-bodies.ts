@@ -12,7 +12,10 @@ const CHECK_INTERVAL_MS = 250;
 /** Requests whose clients are cut, because even discarding the rest would cost too much. */
 const cut = new WeakSet<IncomingMessage>();
 
-/** Closes the connection when the response is sent, although a client that does not read until it has sent everything may miss it. */
+/**
+ * Closes the connection when the response is sent, although a client that does not read until it has sent everything may miss
+ * it.
+ */
 export function cutAfterResponse(request: IncomingMessage): void {
   cut.add(request);
 }

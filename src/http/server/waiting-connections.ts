@@ -15,9 +15,10 @@ interface Waiting {
 }
 
 /**
- * Bounds the connections for which the service has nothing to do: those over HTTP without a complete header of a request, idle ones,
- * and WebSockets whose key was not accepted. If they have sent too much, the ones that sent most are cut. If there are too many, the
- * ones that have waited longest are cut. An honest client waits as long as its own network takes, and attackers wait longer.
+ * Bounds the connections for which the service has nothing to do: those over HTTP without a complete header of a request, idle
+ * ones, and WebSockets whose key was not accepted. If they have sent too much, the ones that sent most are cut. If there are
+ * too many, the ones that have waited longest are cut. An honest client waits as long as its own network takes, and attackers
+ * wait longer.
  *
  * There is no limit for each address, because a proxy gives all clients its own.
  */

@@ -6,7 +6,10 @@ import { ApiRefusal } from './api-refusal.js';
 /** Far more than a submission or fifty IDs need. */
 const MAX_BODY_SIZE = '100kb';
 
-/** Middleware that reads the body as JSON, whatever its content type is. @throws ApiRefusal `bad_request` if it cannot be kept exactly. */
+/**
+ * Middleware that reads the body as JSON, whatever its content type is. @throws ApiRefusal `bad_request` if it cannot be kept
+ * exactly.
+ */
 export const jsonBody: RequestHandler[] = [
   express.raw({ limit: MAX_BODY_SIZE, type: () => true }),
   (request, _response, next) => {

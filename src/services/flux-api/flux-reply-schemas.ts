@@ -1,7 +1,10 @@
 import { z } from 'zod';
 import { FLUX_ERROR_CODES } from '../../core/flux-api/flux-errors.js';
 
-/** Response bodies of the Flux API, as its documentation defines them. Replies have their types, and /openapi.json has the schemas. */
+/**
+ * Response bodies of the Flux API, as its documentation defines them. Replies have their types, and /openapi.json has the
+ * schemas.
+ */
 
 const taskIdSchema = z.uuid().meta({
   description: 'Task ID, with which /flux/tasks returns the task.',

@@ -18,8 +18,9 @@ export type FluxImage = z.infer<typeof imageSchema>;
 export type FluxReply = z.infer<typeof resultReply> | z.infer<typeof failedReply>;
 
 /**
- * The response of a task that has not finished. Without a response, the hosted API's SDKs take any `*_url` of the task's request for
- * the result. With `success` or any other content, its command line tool, MCP server and guide take the task for finished.
+ * The response of a task that has not finished. Without a response, the hosted API's SDKs take any `*_url` of the task's
+ * request for the result. With `success` or any other content, its command line tool, MCP server and guide take the task for
+ * finished.
  */
 const PENDING_REPLY: z.infer<typeof pendingReply> = {};
 

@@ -19,7 +19,10 @@ interface OpenConnection {
 export interface ConnectionSlot {
   /** Releases the slot. It can be called at any time. */
   release: () => void;
-  /** Resolves when the limits over all instances admit the connection. Rejects with TooManyConnections and releases the slot otherwise. */
+  /**
+   * Resolves when the limits over all instances admit the connection. Rejects with TooManyConnections and releases the slot
+   * otherwise.
+   */
   acquired: Promise<void>;
 }
 

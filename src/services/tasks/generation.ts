@@ -59,10 +59,10 @@ export interface GenerationDependencies extends Pick<
 }
 
 /**
- * The life of a task, in the order in which it happens. A caller requests it, a job submits it, and the upstream's
- * result is received and applied (results.ts). Then its images are ingested (../images/ingest.ts). reconciliation.ts
- * reads results that no callback delivered, and expiry/expiry.ts enforces deadlines. Every step is one compare-and-set, so the second
- * of two concurrent steps finds that the task has moved on and changes nothing.
+ * The life of a task, in the order in which it happens. A caller requests it, a job submits it, and the upstream's result is
+ * received and applied (results.ts). Then its images are ingested (../images/ingest.ts). reconciliation.ts reads results that
+ * no callback delivered, and expiry/expiry.ts enforces deadlines. Every step is one compare-and-set, so the second of two
+ * concurrent steps finds that the task has moved on and changes nothing.
  */
 export class Generation {
   private readonly scheduler: FairScheduler;

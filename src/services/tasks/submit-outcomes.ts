@@ -139,7 +139,10 @@ class OutcomeFile {
     await withTimeout(this.written, SPOOL_TIMEOUT_MS);
   }
 
-  /** Removes the file, later if it is still being written. One that is left is applied again at the next start, and changes nothing. */
+  /**
+   * Removes the file, later if it is still being written. One that is left is applied again at the next start, and changes
+   * nothing.
+   */
   async remove(): Promise<void> {
     const removed = this.removeWhenWritten();
     if (this.isKnown) await removed;

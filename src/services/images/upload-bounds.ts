@@ -6,8 +6,10 @@ import { TIMED_OUT, withTimeout } from '../../core/primitives/async.js';
 export const MAX_UPLOADS_PER_END_USER = 8;
 /** The same for a workspace, with those of its end users. */
 export const MAX_UPLOADS_PER_WORKSPACE = 64;
-/** What all of them may take of the disk. Beyond it, the one that began first and has not arrived is ended. */
+/** What all of them may take of the disk. Beyond it, uploads of the workspace that takes most are ended. */
 export const MAX_UPLOAD_BYTES_IN_ALL = 1024 * 1024 * 1024;
+/** A workspace may take this part, so that the others find room even while its uploads wait to be decoded. */
+const MAX_SHARE_PER_WORKSPACE = 0.5;
 /** A client that sends less than this in WINDOW_MS would keep its part of the disk for hours. The slowest phones send twice as much. */
 const MIN_BYTES_PER_WINDOW = 32 * 1024;
 const WINDOW_MS = 30_000;
@@ -18,7 +20,8 @@ const FREE_SPACE_CHECK_BYTES = 8 * 1024 * 1024;
 const ROOM_TIMEOUT_MS = 5_000;
 
 const TOO_SLOW = `The upload is slower than ${MIN_BYTES_PER_WINDOW / 1024} kB in ${WINDOW_MS / 1_000} s. Send a smaller image, or use a faster connection.`;
-const TOO_MUCH_IN_ALL = 'Too many uploads are in progress, and this one began first. Send it again.';
+const TOO_MUCH_IN_ALL =
+  'The uploads in progress take too much of the disk, and this one began first. Send it again.';
 
 export interface UploadBoundsOptions {
   /** Rejects when the disk has too little free space. */
@@ -132,12 +135,35 @@ export class UploadBounds {
     upload.bytes += bytes;
     this.totalBytes += bytes;
     if (upload.isLeaving) this.leavingBytes += bytes;
-    for (const first of this.uploads) {
-      if (this.totalBytes - this.leavingBytes <= this.maxBytesInAll) return;
-      if (first.hasArrived || first.isLeaving) continue;
-      this.leave(first);
-      first.source.destroy(new TooManyConnections(TOO_MUCH_IN_ALL));
+    // Not looked at otherwise, because this is called for each chunk.
+    if (this.totalBytes - this.leavingBytes <= this.maxBytesInAll * MAX_SHARE_PER_WORKSPACE) return;
+    for (let next = this.findExcess(); next; next = this.findExcess()) {
+      this.leave(next);
+      next.source.destroy(new TooManyConnections(TOO_MUCH_IN_ALL));
     }
+  }
+
+  /**
+   * The upload to end if too much is in progress: of the workspace that takes most, the one that began first and has not arrived.
+   * If all of its uploads have arrived, of the next workspace, as long as all of them together take too much.
+   */
+  private findExcess(): BoundedUpload | undefined {
+    const bytesByWorkspace = new Map<string, number>();
+    for (const { uploader, bytes, isLeaving } of this.uploads) {
+      const { workspaceId } = uploader;
+      if (!isLeaving) bytesByWorkspace.set(workspaceId, (bytesByWorkspace.get(workspaceId) ?? 0) + bytes);
+    }
+    const isTooMuchInAll = this.totalBytes - this.leavingBytes > this.maxBytesInAll;
+    const heaviestFirst = [...bytesByWorkspace].sort(([, a], [, b]) => b - a);
+    for (const [workspaceId, bytes] of heaviestFirst) {
+      if (!isTooMuchInAll && bytes <= this.maxBytesInAll * MAX_SHARE_PER_WORKSPACE) return undefined;
+      const first = [...this.uploads].find(
+        ({ uploader, bytes: taken, hasArrived, isLeaving }) =>
+          uploader.workspaceId === workspaceId && taken > 0 && !hasArrived && !isLeaving,
+      );
+      if (first) return first;
+    }
+    return undefined;
   }
 
   /** The files of uploads that were ended are still on the disk. Throws StoreUnavailable when they stay there. */

@@ -12,6 +12,7 @@ import { waitFor } from '../../support/wait-for.js';
 const KB = 1024;
 const REMOVED = Promise.resolve();
 const EVE = { workspaceId: 'w', endUserId: 'eve' };
+const of = (workspaceId: string) => ({ ...EVE, workspaceId });
 
 function start(options: Partial<UploadBoundsOptions> = {}) {
   const bounds = new UploadBounds({ requireFreeSpace: () => Promise.resolve(), ...options });
@@ -49,7 +50,7 @@ describe('uploads in progress', () => {
 
   test('take a bounded part of the disk: the one that began first and has not arrived is ended', async () => {
     const { begin } = start({ maxBytesInAll: 100 * KB });
-    const [arrived, first, second] = [begin(), begin(), begin()];
+    const [arrived, first, second] = [begin(of('u')), begin(of('v')), begin(of('w'))];
     arrived.source.end(Buffer.alloc(40 * KB));
     expect(await arrived.result).toBe(40 * KB);
     first.source.write(Buffer.alloc(40 * KB));
@@ -60,13 +61,29 @@ describe('uploads in progress', () => {
     expect(await second.result).toBe(50 * KB);
     for (const { end } of [arrived, second]) end(REMOVED);
     const last = begin();
-    last.source.end(Buffer.alloc(100 * KB));
-    expect(await last.result).toBe(100 * KB);
+    last.source.end(Buffer.alloc(50 * KB));
+    expect(await last.result).toBe(50 * KB);
+  });
+
+  test('leave room for other workspaces: those of the workspace that takes most are ended', async () => {
+    const { begin } = start({ maxBytesInAll: 100 * KB });
+    const [small, arrived, arriving] = [begin(of('v')), begin(), begin()];
+    small.source.write(Buffer.alloc(10 * KB));
+    arrived.source.end(Buffer.alloc(40 * KB));
+    expect(await arrived.result).toBe(40 * KB);
+    arriving.source.write(Buffer.alloc(20 * KB));
+    expect(await arriving.result).toBeInstanceOf(TooManyConnections);
+    arriving.end(REMOVED);
+    const another = begin(of('u'));
+    another.source.write(Buffer.alloc(45 * KB));
+    small.source.end(Buffer.alloc(10 * KB));
+    expect(await small.result).toBe(20 * KB);
+    expect(await another.result).toBeInstanceOf(TooManyConnections);
   });
 
   test('count all their files until these are removed, however long that takes', async () => {
     const { begin } = start({ maxBytesInAll: 100 * KB });
-    const [done, waiting, next] = [begin(), begin(), begin()];
+    const [done, waiting, next] = [begin(of('v')), begin(), begin()];
     done.source.end(Buffer.alloc(30 * KB));
     expect(await done.result).toBe(30 * KB);
     done.countFile(50 * KB);

@@ -416,9 +416,13 @@ BEGIN
         room := least(room, 1 + floor(extract(epoch FROM now() - earliest)::double precision * pace_rate));
     END IF;
 
-    -- Tasks whose retry time has come join the schedule.
-    UPDATE tasks SET not_before = NULL WHERE id IN (
-        SELECT t.id FROM tasks t WHERE t.status = 'QUEUED' AND t.not_before <= now() ORDER BY t.not_before LIMIT 100);
+    -- Tasks whose retry time has come join the schedule. They are locked in the order in which others lock several tasks.
+    UPDATE tasks SET not_before = NULL WHERE id = ANY (ARRAY(
+        SELECT t.id FROM tasks t
+        WHERE t.status = 'QUEUED' AND t.not_before <= now() AND t.id = ANY (ARRAY(
+            SELECT due.id FROM tasks due WHERE due.status = 'QUEUED' AND due.not_before <= now()
+            ORDER BY due.not_before LIMIT 100))
+        ORDER BY t.id FOR NO KEY UPDATE));
     tasks_requeued := FOUND;
 
     FOR n IN 1 .. cardinality(submit_job_ids) LOOP

@@ -30,14 +30,18 @@ export const CLAIM_NEXT_TASKS = statement<ReturnType<typeof claimParameters>, Cl
     SELECT picked.*, claim.submission_id
     FROM pick_next_tasks(:submitJobIds::bigint[], :attempts::integer[], :maxSubmitting::integer) picked
     JOIN unnest(:submissionIds::uuid[]) WITH ORDINALITY AS claim(submission_id, ordinal) USING (ordinal)
+    -- Tasks are locked in this order, like everywhere, so that none waits for another that waits for it.
+    ORDER BY picked.task_id
   ), `,
     taskSql: `FROM pick WHERE id = pick.task_id AND pick.outcome = 'PICKED'`,
     submissionIdSql: 'pick.submission_id',
     submitJobIdSql: 'pick.submit_job_id',
   })}, claimed AS (
+    -- The picked tasks that were made SUBMITTING, in the order of the picks.
     SELECT task.workspace_id, coalesce(task.end_user_id, '') AS end_user_id, pick.ordinal, pick.pace_rate
     FROM task JOIN pick ON pick.task_id = task.id
   ), head AS (
+    -- The workspace that was served last, and when the next submission is due at the present pace.
     UPDATE scheduler_head SET workspace_id = last.workspace_id,
       next_submission_at = greatest(next_submission_at, now() - interval '1 second') + last.pause
     FROM (
@@ -45,6 +49,7 @@ export const CLAIM_NEXT_TASKS = statement<ReturnType<typeof claimParameters>, Cl
       FROM claimed ORDER BY ordinal DESC LIMIT 1
     ) last
   ), position AS (
+    -- The end user of each workspace that was served last.
     INSERT INTO scheduler_positions (workspace_id, last_end_user_id)
     SELECT DISTINCT ON (workspace_id) workspace_id, end_user_id FROM claimed ORDER BY workspace_id, ordinal DESC
     ON CONFLICT (workspace_id) DO UPDATE SET last_end_user_id = excluded.last_end_user_id
@@ -123,11 +128,13 @@ export const CLAIM_FOR_RECONCILIATION = statement<{ olderThanMs: number; limit: 
        WHERE ${HAS_ENDED_AND_IS_DUE_SQL} ORDER BY ${READABLE_AND_ENDED_SINCE_SQL} DESC LIMIT 1)
     )::int AS size
   ), running AS (
+    -- Running and unconfirmed tasks come first, those that were not checked for the longest time before all.
     SELECT id FROM tasks
     WHERE ${IS_RUNNING_AND_DUE_SQL} AND coalesce(check_batch_size, 0) = (SELECT size FROM batch)
     ORDER BY ${UNREAD_SINCE_SQL}
     LIMIT (SELECT coalesce(nullif(size, 0), :limit) FROM batch) FOR UPDATE SKIP LOCKED
   ), ended_incomplete AS (
+    -- The rest of the batch are tasks that ended with fewer images than were requested.
     SELECT id FROM tasks
     WHERE ${HAS_ENDED_AND_IS_DUE_SQL} AND coalesce(check_batch_size, 0) = (SELECT size FROM batch)
     ORDER BY ${READABLE_AND_ENDED_SINCE_SQL} DESC
@@ -135,4 +142,26 @@ export const CLAIM_FOR_RECONCILIATION = statement<{ olderThanMs: number; limit: 
   )
   UPDATE tasks SET checked_at = now() WHERE id IN (SELECT id FROM running UNION ALL SELECT id FROM ended_incomplete)
   RETURNING id, upstream_task_id AS "upstreamTaskId", check_batch_size AS "batchSize"`,
+);
+
+/** A row that another session has locked is left as it is, because a batch of the wrong size does no harm and waiting does. */
+const UNLOCKED_TASKS_SQL =
+  'id IN (SELECT id FROM tasks WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)';
+
+export const SET_CHECK_BATCH_SIZE = statement<{ ids: readonly string[]; checkBatchSize: number | null }>(
+  'set-check-batch-size',
+  `UPDATE tasks SET check_batch_size = :checkBatchSize::smallint WHERE ${UNLOCKED_TASKS_SQL}`,
+);
+
+export const ENLARGE_CHECK_BATCHES = statement<{ from: number; to: number }>(
+  'enlarge-check-batches',
+  `
+  UPDATE tasks SET check_batch_size = :to::smallint WHERE id IN (
+    SELECT id FROM tasks WHERE status IN ('RUNNING', 'UNCONFIRMED') AND check_batch_size = :from
+    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)`,
+);
+
+export const CLEAR_CHECKED_AT = statement<{ ids: readonly string[] }>(
+  'clear-checked-at',
+  `UPDATE tasks SET checked_at = NULL WHERE ${UNLOCKED_TASKS_SQL}`,
 );

@@ -11,7 +11,10 @@ import {
   CLAIM_FOR_RECONCILIATION,
   CLAIM_NEXT_TASKS,
   claimParameters,
+  CLEAR_CHECKED_AT,
+  ENLARGE_CHECK_BATCHES,
   REPLACE_SUBMIT_JOB,
+  SET_CHECK_BATCH_SIZE,
   type TaskClaim,
   type TaskClaimResult,
   type TaskToReconcile,
@@ -246,21 +249,17 @@ export class TaskRepository {
 
   /** Limits how many of these tasks are claimed together for the next status request. Null: as many as possible. */
   async setCheckBatchSize(ids: readonly string[], checkBatchSize: number | null): Promise<void> {
-    await this.db.prisma.task.updateMany({ where: { id: { in: [...ids] } }, data: { checkBatchSize } });
+    await this.db.query(SET_CHECK_BATCH_SIZE, { ids, checkBatchSize });
   }
 
   /** Changes how many active tasks are claimed together, for those for which it was `from`. */
   async enlargeCheckBatches(from: number, to: number): Promise<void> {
-    await this.db.prisma.task.updateMany({
-      where: { status: { in: ['RUNNING', 'UNCONFIRMED'] }, checkBatchSize: from },
-      data: { checkBatchSize: to },
-    });
+    await this.db.query(ENLARGE_CHECK_BATCHES, { from, to });
   }
 
   /** Marks tasks as not checked, because the upstream did not answer. */
   async clearCheckedAt(ids: readonly string[]): Promise<void> {
-    const where = { id: { in: [...ids] } };
-    await this.db.prisma.task.updateMany({ where, data: { checkedAt: null } });
+    await this.db.query(CLEAR_CHECKED_AT, { ids });
   }
 
   /** Up to `limit` active tasks whose deadline has passed. */

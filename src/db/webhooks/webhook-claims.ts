@@ -54,20 +54,24 @@ export const CLAIM_WEBHOOK_DELIVERIES = statement<ReturnType<typeof claimParamet
   'claim-webhook-deliveries',
   `
   WITH RECURSIVE workspace AS (
+    -- Each workspace with pending deliveries, found by one step in the index.
     (SELECT workspace_id AS id FROM webhook_deliveries WHERE status = 'PENDING' ORDER BY workspace_id LIMIT 1)
     UNION ALL
     SELECT (SELECT next.workspace_id FROM webhook_deliveries next
             WHERE next.status = 'PENDING' AND next.workspace_id > workspace.id ORDER BY next.workspace_id LIMIT 1)
     FROM workspace WHERE workspace.id IS NOT NULL
   ), known AS MATERIALIZED (
+    -- The endpoints that have responded to this instance.
     SELECT "workspaceId" AS workspace_id, ${ENDPOINT_HASH} AS hash, capacity
     FROM jsonb_to_recordset(:endpoints::jsonb) AS known ("workspaceId" uuid, endpoint text, capacity int)
   ), earliest AS MATERIALIZED (
+    -- The endpoints of the deliveries of each workspace that are due for the longest time.
     SELECT workspace.id AS workspace_id, ${ENDPOINT_HASH} AS hash FROM workspace CROSS JOIN LATERAL (
       SELECT endpoint FROM webhook_deliveries WHERE workspace_id = workspace.id AND ${IS_DUE}
       ORDER BY next_attempt_at LIMIT ${MAX_VISITS}
     ) delivery
   ), visited (workspace_id, start, hash, is_second_lap, n) AS (
+    -- Where more are due than that: as many endpoints from a random place in the ring of their hashes.
     SELECT workspace_id, start, start, false, 0
     FROM (SELECT workspace_id, hashtextextended(gen_random_uuid()::text, 0) AS start
           FROM earliest GROUP BY workspace_id HAVING count(*) = ${MAX_VISITS}) backlog
@@ -85,12 +89,14 @@ export const CLAIM_WEBHOOK_DELIVERIES = statement<ReturnType<typeof claimParamet
     ) next
     WHERE n < ${MAX_VISITS} AND (NOT next.is_second_lap OR next.hash <= start)
   ), endpoint AS MATERIALIZED (
+    -- All endpoints to look at, and what each has capacity for.
     SELECT workspace_id, hash, known.capacity IS NOT NULL AS known, coalesce(known.capacity, 1) AS capacity
     FROM (SELECT workspace_id, hash FROM earliest
           UNION SELECT workspace_id, hash FROM visited
           UNION SELECT workspace_id, hash FROM known WHERE workspace_id IN (SELECT workspace_id FROM earliest)) found
     LEFT JOIN known USING (workspace_id, hash)
   ), candidate AS MATERIALIZED (
+    -- The oldest due deliveries of each endpoint, and when the delivery is due that comes before them for their task.
     SELECT endpoint.workspace_id, endpoint.known, delivery.*,
            row_number() OVER (PARTITION BY endpoint.workspace_id, hash, waits_for IS NULL ORDER BY next_attempt_at) <= capacity
              AND waits_for IS NULL AS is_next
@@ -105,6 +111,7 @@ export const CLAIM_WEBHOOK_DELIVERIES = statement<ReturnType<typeof claimParamet
     ) delivery
     WHERE capacity > 0
   ), chosen AS (
+    -- The deliveries to claim: a workspace gets at most half of the free attempts, and the least busy ones come first.
     SELECT id FROM (
       SELECT id, known, next_attempt_at, coalesce((:attemptsByWorkspace::jsonb ->> workspace_id::text)::int, 0) AS in_progress,
              row_number() OVER (PARTITION BY workspace_id ORDER BY known DESC, next_attempt_at) AS n
@@ -113,15 +120,20 @@ export const CLAIM_WEBHOOK_DELIVERIES = statement<ReturnType<typeof claimParamet
     WHERE n <= (:limit::int - in_progress + 1) / 2
     ORDER BY in_progress + n, known DESC, next_attempt_at LIMIT :limit::int
   ), due AS (
+    -- Those of them that no other claim has taken meanwhile.
     SELECT id FROM webhook_deliveries WHERE id = ANY (ARRAY(SELECT id FROM chosen)) AND ${IS_DUE}
     FOR UPDATE SKIP LOCKED
-  ), waiting AS (
-    SELECT id FROM webhook_deliveries
-    WHERE id = ANY (ARRAY(SELECT id FROM candidate WHERE next_attempt_at <= waits_for)) AND ${IS_DUE}
-    FOR UPDATE SKIP LOCKED
+  ), waiting AS MATERIALIZED (
+    -- Those that wait for another delivery. One that has changed since it was read does not: the other may have been delivered.
+    SELECT delivery.id, candidate.waits_for FROM candidate CROSS JOIN LATERAL (
+      SELECT id FROM webhook_deliveries
+      WHERE id = candidate.id AND next_attempt_at = candidate.next_attempt_at AND ${IS_DUE} FOR UPDATE SKIP LOCKED
+    ) delivery
+    WHERE candidate.next_attempt_at <= candidate.waits_for
   ), postponed AS (
+    -- They are not looked at again before the next attempt of the other delivery.
     UPDATE webhook_deliveries later
-    SET next_attempt_at = (SELECT waits_for + interval '1 ms' FROM candidate WHERE candidate.id = later.id)
+    SET next_attempt_at = (SELECT waits_for + interval '1 ms' FROM waiting WHERE waiting.id = later.id)
     WHERE id = ANY (ARRAY(SELECT id FROM waiting))
   )
   UPDATE webhook_deliveries delivery

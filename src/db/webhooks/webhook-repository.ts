@@ -65,9 +65,13 @@ const RECORD_ATTEMPT = statement<
 const RELEASE_CLAIMS = statement<{ ids: string[]; attemptNumbers: number[] }>(
   'release-webhook-claims',
   `
-  UPDATE webhook_deliveries delivery SET next_attempt_at = now()
-  FROM unnest(:ids::uuid[], :attemptNumbers::int[]) AS interrupted(id, attempt_number)
-  WHERE delivery.id = interrupted.id AND delivery.attempts = interrupted.attempt_number AND delivery.status = 'PENDING'`,
+  WITH released AS (
+    SELECT delivery.id FROM unnest(:ids::uuid[], :attemptNumbers::int[]) AS interrupted(id, attempt_number)
+    JOIN webhook_deliveries delivery ON delivery.id = interrupted.id
+    WHERE delivery.attempts = interrupted.attempt_number AND delivery.status = 'PENDING'
+    ORDER BY delivery.seq FOR UPDATE OF delivery
+  )
+  UPDATE webhook_deliveries SET next_attempt_at = now() WHERE id = ANY (ARRAY(SELECT id FROM released))`,
 );
 
 const REDELIVER = statement<
@@ -76,9 +80,11 @@ const REDELIVER = statement<
 >(
   'redeliver-webhooks',
   `
-  WITH delivery AS (
+  WITH locked AS (
+    SELECT id FROM webhook_deliveries WHERE workspace_id = :workspaceId AND task_id = :taskId ORDER BY seq FOR UPDATE
+  ), delivery AS (
     UPDATE webhook_deliveries SET status = 'PENDING', next_attempt_at = now(), attempts_before_redelivery = attempts, failures = 0
-    WHERE workspace_id = :workspaceId AND task_id = :taskId RETURNING task_id
+    WHERE id IN (SELECT id FROM locked) RETURNING task_id
   ), wake AS (
     SELECT enqueue_job('deliver-webhook', json_build_object('taskId', task_id))
     FROM (SELECT DISTINCT task_id FROM delivery) task

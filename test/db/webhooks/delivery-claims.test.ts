@@ -9,6 +9,7 @@ import { WebhookRepository } from '../../../src/db/webhooks/webhook-repository.j
 import { attemptOutcomeOf } from '../../../src/services/webhooks/webhook-retries.js';
 import { callerWith } from '../../support/access/callers.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
+import { waitFor } from '../../support/wait-for.js';
 import { addTasksWithDueWebhooks } from '../../support/webhooks/received-webhooks.js';
 
 const LEASE_MS = 20_000;
@@ -227,6 +228,75 @@ describe('the second delivery of a task', () => {
     expect(await claim({ [A]: 8 })).toEqual([]);
     await makeDue();
     expect(await claim({ [A]: 8 })).toMatchObject([{ kind: 'RESULT', attemptNumber: 2 }]);
+  });
+});
+
+describe('statements about several deliveries', () => {
+  /** Makes changes of deliveries with this condition wait until `release` is called. `key` is the lock that they wait for. */
+  async function holdChanges(condition: string, key: number) {
+    await sql.query(`
+      CREATE OR REPLACE FUNCTION wait_for_test() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        PERFORM pg_advisory_xact_lock(TG_ARGV[0]::int);
+        RETURN NEW;
+      END $$;
+      CREATE TRIGGER wait_${key} BEFORE UPDATE ON webhook_deliveries
+        FOR EACH ROW WHEN (${condition}) EXECUTE FUNCTION wait_for_test(${key})`);
+    const holder = await sql.connect();
+    await holder.query('SELECT pg_advisory_lock($1)', [key]);
+    const release = async () => {
+      await holder.query('SELECT pg_advisory_unlock($1)', [key]);
+      holder.release();
+    };
+    return { release, whenWaiting: () => whenSomeoneWaits(`locktype = 'advisory' AND objid = ${key}`) };
+  }
+  async function whenSomeoneWaits(condition: string): Promise<void> {
+    await waitFor(`a wait with ${condition}`, async () => {
+      return (await db.rows(`SELECT FROM pg_locks WHERE NOT granted AND ${condition}`)).length > 0;
+    });
+  }
+
+  test('do not postpone a delivery whose first one was delivered after the claim had begun', async () => {
+    await addTasksWithDueWebhooks(db, `${A}/`, 1);
+    const first = await claimOne();
+    await sql.query(`INSERT INTO webhook_deliveries (workspace_id, task_id, kind, endpoint)
+                     SELECT workspace_id, task_id, 'LATE_RESULT', endpoint FROM webhook_deliveries`);
+    await addTasksWithDueWebhooks(db, `${B}/`, 1);
+    const delivered = await holdChanges("NEW.status = 'DELIVERED'", 4711);
+    const claimed = await holdChanges(`NEW.endpoint = '${B}'`, 4712);
+    const finishing = finish(first, 200);
+    await delivered.whenWaiting();
+    const claiming = claim({ [A]: 8, [B]: 8 }, 8, { webhooks: others });
+    await claimed.whenWaiting();
+    await delivered.release();
+    await finishing;
+    await claimed.release();
+    expect(await claiming).toMatchObject([{ endpoint: B }]);
+    await sql.query(
+      'DROP TRIGGER wait_4711 ON webhook_deliveries; DROP TRIGGER wait_4712 ON webhook_deliveries',
+    );
+    expect(await claim({ [A]: 8 })).toMatchObject([{ kind: 'LATE_RESULT' }]);
+  });
+
+  test('lock them in the order of their creation, so that none waits for another that waits for it', async () => {
+    await addTasksWithDueWebhooks(db, `${A}/`, 2);
+    const claimed = await claim({ [A]: 8 });
+    const ids = (await db.rows<{ id: string }>('SELECT id FROM webhook_deliveries ORDER BY seq')).map(
+      ({ id }) => id,
+    );
+    const newestFirst = [...claimed].sort((one, other) => ids.indexOf(other.id) - ids.indexOf(one.id));
+    const locker = await sql.connect();
+    try {
+      await locker.query('BEGIN');
+      await locker.query('SELECT FROM webhook_deliveries WHERE id = $1 FOR UPDATE', [ids[0]]);
+      const releasing = webhooks.releaseClaims(newestFirst);
+      await whenSomeoneWaits(`locktype = 'transactionid'`);
+      await locker.query('SELECT FROM webhook_deliveries WHERE id = $1 FOR UPDATE NOWAIT', [ids[1]]);
+      await locker.query('COMMIT');
+      await releasing;
+    } finally {
+      locker.release();
+    }
+    expect(await claim({ [A]: 8 })).toHaveLength(2);
   });
 });
 

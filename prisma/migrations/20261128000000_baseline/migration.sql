@@ -201,6 +201,8 @@ CREATE TABLE tasks (
     size TEXT,
     -- The size that the caller sent, where the model takes another one and the nearest was chosen.
     requested_size TEXT,
+    -- The size that the upstream is asked for, where the caller named none and the model's default does not fit.
+    upstream_size TEXT,
     requested_count SMALLINT NOT NULL,
     delivered_count SMALLINT NOT NULL DEFAULT 0,
     late_image_count SMALLINT NOT NULL DEFAULT 0,

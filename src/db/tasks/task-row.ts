@@ -7,7 +7,7 @@ import { promptVector } from './prompt-search.js';
 /** The columns of `Task`, for every statement that returns one. The table, CTE or alias must be named `task`. */
 export const TASK_COLUMNS = `
   task.id, task.workspace_id AS "workspaceId", task.kind, task.status, task.prompt, task.model, task.size,
-  task.requested_size AS "requestedSize", task.requested_count AS "requestedCount", task.delivered_count AS "deliveredCount",
+  task.requested_size AS "requestedSize", task.upstream_size AS "upstreamSize", task.requested_count AS "requestedCount", task.delivered_count AS "deliveredCount",
   task.pending_images AS "pendingImages", task.source_image_id AS "sourceImageId",
   task.source_image_url AS "sourceImageUrl", task.failure, task.upstream_task_id AS "upstreamTaskId",
   task.upstream_trace_id AS "upstreamTraceId", task.attempts,
@@ -38,11 +38,11 @@ export const INSERT_TASK = statement<ReturnType<typeof insertTaskParameters>, Ta
   'insert-task',
   `
   WITH ${LOCK_BUDGETS_SQL}, task AS (
-    INSERT INTO tasks (id, workspace_id, kind, prompt, model, size, requested_size, requested_count, source_image_id,
+    INSERT INTO tasks (id, workspace_id, kind, prompt, model, size, requested_size, upstream_size, requested_count, source_image_id,
                        source_image_url, idempotency_key, input_hash, metadata, deadline_at,
                        retry_of_id, webhook_url, trace_id, key_id, key_lineage_id, end_user_id, priority,
                        unit_price, currency, spent, uncertain, budget_mask)
-    SELECT :id, :workspaceId, :kind, :prompt, :model, :size, :requestedSize, :requestedCount, :sourceImageId,
+    SELECT :id, :workspaceId, :kind, :prompt, :model, :size, :requestedSize, :upstreamSize, :requestedCount, :sourceImageId,
            :sourceImageUrl, :idempotencyKey, :inputHash, :metadata::json, now() + make_interval(secs => :timeoutSeconds),
            :retryOfId, :webhookUrl, :traceId, :keyId, :keyLineageId, :endUserId, :priorityRank,
            :unitPrice::numeric, :currency, :unitPrice::numeric * 0, :unitPrice::numeric * 0, ${BUDGET_MASK_SQL}
@@ -67,6 +67,7 @@ export function insertTaskParameters(task: NewTask, actor: string) {
   return {
     ...task,
     requestedSize: task.requestedSize ?? null,
+    upstreamSize: task.upstreamSize ?? null,
     metadata: task.metadata === undefined || task.metadata === null ? null : JSON.stringify(task.metadata),
     promptTerms: promptVector(task.workspaceId, task.prompt),
     priorityRank: TASK_PRIORITIES.indexOf(task.priority),

@@ -14,7 +14,7 @@ import { requireCanCreate } from '../access/access.js';
 import { resolveEndUser } from '../access/end-user.js';
 import { type SignedLinks } from '../access/signed-links.js';
 import { type RateLimits } from '../limits/rate-limits.js';
-import { type SourceImages } from './source-images.js';
+import { sizeOfEdit, type SourceImages } from './source-images.js';
 import {
   hashRequest,
   type ImageRequest,
@@ -109,10 +109,11 @@ export class Generation {
 
   /** Checks the URLs, the source image and the limits of a new task, and inserts it. */
   private async admitAndInsert(caller: Caller, newTask: NewTask): Promise<RequestResult> {
-    await this.deps.sourceImages.checkUrlsAndAccess(caller, newTask);
+    const sourceImage = await this.deps.sourceImages.checkUrlsAndAccess(caller, newTask);
     const { id, endUserId } = newTask;
     const release = await this.deps.rateLimits.admitGeneration({ ...caller, endUserId }, id);
-    const result = await this.insertTask(caller, newTask).catch(async (error: unknown) => {
+    const task = { ...newTask, upstreamSize: sizeOfEdit(newTask, sourceImage) };
+    const result = await this.insertTask(caller, task).catch(async (error: unknown) => {
       await release().catch(() => undefined);
       throw error;
     });

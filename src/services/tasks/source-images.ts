@@ -1,6 +1,7 @@
 import { type Caller } from '../../core/access/caller.js';
 import { workspaceVisibility } from '../../core/access/visibility.js';
 import { InputRejected } from '../../core/errors.js';
+import { type Image } from '../../core/images/image.js';
 import { findModel } from '../../core/tasks/models.js';
 import { nearestRatio } from '../../core/tasks/sizes.js';
 import { type Task } from '../../core/tasks/task.js';
@@ -36,11 +37,11 @@ export class SourceImages {
 
   /**
    * Throws InputRejected when the source image is not visible to the caller, or when a URL is not public. The
-   * upstream fetches the source URL on our behalf, so it gets the same check.
+   * upstream fetches the source URL on our behalf, so it gets the same check. Returns the source image if it is a stored one.
    */
-  async checkUrlsAndAccess(caller: Caller, request: RequestReferences): Promise<void> {
+  async checkUrlsAndAccess(caller: Caller, request: RequestReferences): Promise<Image | null> {
     const { sourceImageId, sourceImageUrl, webhookUrl } = request;
-    if (sourceImageId) await this.checkSourceImage(caller, sourceImageId);
+    const sourceImage = sourceImageId ? await this.findSourceImage(caller, sourceImageId) : null;
     const sourceProblem =
       sourceImageUrl && (await refusalReason(this.deps.urlGuards.sourceImages, sourceImageUrl));
     if (sourceProblem) {
@@ -52,6 +53,7 @@ export class SourceImages {
       const message = `The result cannot be posted to this URL: ${webhookProblem}. Use a public http or https URL.`;
       throw InputRejected.argument('INVALID_WEBHOOK_URL', 'webhookUrl', message);
     }
+    return sourceImage;
   }
 
   /** URL from which the upstream fetches a task's source image. Null when the task has none. */
@@ -62,20 +64,21 @@ export class SourceImages {
   }
 
   /**
-   * The size to ask the upstream for. An edit without a size gets the aspect ratio nearest to that of a stored source image,
-   * because the upstream wants a size, and its default would crop. Null: the model's default.
+   * The size to ask the upstream for. That of the request, or the one that was chosen for it, needs no lookup. The size of an image
+   * that was not stored yet when its edit was requested is looked up now. Null: the model's default.
    */
-  async upstreamSize({ kind, model: name, size, workspaceId, sourceImageId }: Task): Promise<string | null> {
-    const model = findModel(name);
-    if (size !== null || kind !== 'EDIT' || sourceImageId === null || !model) return size;
+  async upstreamSize(task: Task): Promise<string | null> {
+    const { kind, workspaceId, sourceImageId } = task;
+    const size = task.size ?? task.upstreamSize ?? null;
+    if (size !== null || kind !== 'EDIT' || sourceImageId === null) return size;
     // The task is being sent by now: without the image, the default will do.
     const [image] = await this.deps.images
       .findMany(workspaceVisibility(workspaceId), [sourceImageId])
       .catch(() => []);
-    return image?.width && image.height ? nearestRatio(model, image.width, image.height) : null;
+    return sizeOfEdit(task, image ?? null);
   }
 
-  private async checkSourceImage(caller: Caller, imageId: string): Promise<void> {
+  private async findSourceImage(caller: Caller, imageId: string): Promise<Image> {
     const field = 'sourceImageId';
     const [image] = await this.deps.images.findMany(caller, [imageId]);
     if (!image || image.lostAt || image.deletedAt)
@@ -85,7 +88,21 @@ export class SourceImages {
         'The upstream cannot fetch this image, because Darkroom has no public URL. Ask the operator to set PUBLIC_URL, or use sourceImageUrl.';
       throw InputRejected.argument('PUBLIC_URL_REQUIRED', field, message);
     }
+    return image;
   }
+}
+
+/**
+ * The aspect ratio nearest to that of the source image, for an edit without a size: the upstream wants a size, and its default would
+ * crop. Null for other requests, for an image whose size is not known, and for a model that takes no ratio.
+ */
+export function sizeOfEdit(
+  { kind, model: name, size }: Pick<Task, 'kind' | 'model' | 'size'>,
+  sourceImage: Image | null,
+): string | null {
+  const model = findModel(name);
+  if (kind !== 'EDIT' || size !== null || !model || !sourceImage?.width || !sourceImage.height) return null;
+  return nearestRatio(model, sourceImage.width, sourceImage.height);
 }
 
 /** Why the guard refuses a URL. Null when it is public. */

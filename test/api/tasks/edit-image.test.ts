@@ -5,6 +5,9 @@ import { loadOrCreateSecretKey } from '../../../src/config/secret-key.js';
 import { Signer } from '../../../src/core/access/signer.js';
 import { EditImageDocument, type EditImageInput, ImageByIdDocument } from '../../../clients/operations.js';
 import { pathAndQuery, TestApp } from '../../support/app/test-app.js';
+import { CALLER_ROLE } from '../../../src/db/postgres/caller-query.js';
+import { resumeSubmissions } from '../../support/upstreams/submission-pace.js';
+import { waitFor } from '../../support/wait-for.js';
 import { FakeUpstream } from '../../support/upstreams/fake-upstream.js';
 
 let app: TestApp;
@@ -213,7 +216,7 @@ describe('editImage with an external upstream', () => {
     }
   });
 
-  test('sends the upstream a link to the stored image and its aspect ratio when PUBLIC_URL is set', async () => {
+  test('sends the upstream a link to the stored image and its aspect ratio, even if the image cannot be looked up any more', async () => {
     const wide = { width: 320, height: 176, channels: 3, background: 'teal' } as const;
     const upstream = await FakeUpstream.open(await sharp({ create: wide }).png().toBuffer());
     const service = await TestApp.start({ environment: upstream.environment });
@@ -222,7 +225,13 @@ describe('editImage with an external upstream', () => {
       await service.postBody(await upstream.callbackPath('a source'), upstream.successCallback());
       const [image] = (await service.waitUntilSettled(id)).images;
       expect(image?.url).toMatch(`https://darkroom.example/images/${image?.id}?t=`);
+      await service.rows("UPDATE submission_pace SET paused_until = now() + interval '1 hour'");
       const { task } = await edit({ prompt: 'an edit', sourceImageId: image?.id }, service);
+      // Sending the task must not depend on reading its source image.
+      await service.rows(`REVOKE SELECT ON images FROM ${CALLER_ROLE}`);
+      await resumeSubmissions(service);
+      await waitFor('the edit to be sent', () => upstream.submissions('an edit').length > 0);
+      await service.rows(`GRANT SELECT ON images TO ${CALLER_ROLE}`);
       await service.postBody(await upstream.callbackPath('an edit'), upstream.successCallback());
       await service.waitUntilSettled(task?.id ?? '');
       expect(upstream.submissions('an edit')).toMatchObject([

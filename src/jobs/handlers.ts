@@ -67,7 +67,7 @@ export function createJobHandlers(services: JobServices) {
     'delete-old-images': (_payload: unknown, { signal }: RecurringRun) =>
       runEach([
         () => services.retention.deleteExpired(signal),
-        () => services.uploads.deleteExpired(),
+        () => services.uploads.deleteExpired(signal),
         () => services.retention.removeTemporaryFiles(),
       ]),
 

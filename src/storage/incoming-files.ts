@@ -19,8 +19,8 @@ const MIN_FREE_BYTES = 100 * 1024 * 1024;
 const STALE_AFTER_MS = 3_600_000;
 
 /**
- * The disk of image files: those of a store, and those on their way into it. One for the process, because the threads that a disk can
- * keep are those of the process.
+ * The disk of image files: those of a store, and those on their way into it. One for the process, because the threads that a
+ * disk can keep are those of the process.
  */
 const imageDisk = new DiskOperations();
 

@@ -1,6 +1,9 @@
 import { open } from 'node:fs/promises';
 
-/** Resolves when the content of a file would survive a power failure. It is opened with `r+`, because some systems do not let readers sync. */
+/**
+ * Resolves when the content of a file would survive a power failure. It is opened with `r+`, because some systems do not let
+ * readers sync.
+ */
 export async function syncFile(path: string): Promise<void> {
   const file = await open(path, 'r+');
   await file.sync().finally(() => file.close());

@@ -73,7 +73,10 @@ export interface TaskRequest {
   size: string | null;
   /** The size that the caller sent, where the model takes another one and the nearest was chosen. Otherwise null or absent. */
   requestedSize?: string | null;
-  /** The size that the upstream is asked for, where the caller named none and the model's default does not fit. Otherwise null or absent. */
+  /**
+   * The size that the upstream is asked for, where the caller named none and the model's default does not fit. Otherwise null or
+   * absent.
+   */
   upstreamSize?: string | null;
   requestedCount: number;
   sourceImageId: string | null;

@@ -1,7 +1,10 @@
 import { LRUCache } from 'lru-cache';
 import { RateLimited } from '../../core/errors.js';
 
-/** Work of a workspace that waits. With a share of a tenth and work of some milliseconds, the last one waits for a second or two. */
+/**
+ * Work of a workspace that waits. With a share of a tenth and work of some milliseconds, the last one waits for a second or
+ * two.
+ */
 const MAX_WAITING_PER_WORKSPACE = 16;
 /** The same for all workspaces. Each keeps the text of its request. */
 const MAX_WAITING = 128;

@@ -10,7 +10,10 @@ export const MAX_UPLOADS_PER_WORKSPACE = 64;
 export const MAX_UPLOAD_BYTES_IN_ALL = 1024 * 1024 * 1024;
 /** A workspace may take this part, so that the others find room even while its uploads wait to be decoded. */
 const MAX_SHARE_PER_WORKSPACE = 0.5;
-/** A client that sends less than this in WINDOW_MS would keep its part of the disk for hours. The slowest phones send twice as much. */
+/**
+ * A client that sends less than this in WINDOW_MS would keep its part of the disk for hours. The slowest phones send twice as
+ * much.
+ */
 const MIN_BYTES_PER_WINDOW = 32 * 1024;
 const WINDOW_MS = 30_000;
 /** A disk with little free space is noticed before this has been written to it. */

@@ -24,8 +24,8 @@ export class UploadTurns {
 type Receive = (onReceived: () => void) => Promise<Image>;
 
 /**
- * One body of a link. A newer one replaces it while it is still on its way, because a client that lost its connection sends again long
- * before this service notices.
+ * One body of a link. A newer one replaces it while it is still on its way, because a client that lost its connection sends
+ * again long before this service notices.
  *
  *   arrived -> current -> received -> ended
  *   arrived or current -> replaced    a newer one has become current
@@ -42,8 +42,9 @@ class UploadTurn {
   ) {}
 
   /**
-   * Receives the body, after the one that it replaces has ended. Returns null if another one was waited for instead: the link may
-   * then have its image, and if it has none, this is to be called again. Throws TooManyConnections when the one that replaced it failed.
+   * Receives the body, after the one that it replaces has ended. Returns null if another one was waited for instead: the link
+   * may then have its image, and if it has none, this is to be called again. Throws TooManyConnections when the one that
+   * replaced it failed.
    */
   async take(receive: Receive): Promise<Image | null> {
     const { linkId, arrival } = this.upload;

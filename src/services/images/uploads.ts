@@ -10,6 +10,7 @@ import {
   StoreUnavailable,
 } from '../../core/errors.js';
 import { withTimeout } from '../../core/primitives/async.js';
+import { deleteInBatches } from '../../core/primitives/delete-in-batches.js';
 import { isId, newId } from '../../core/primitives/ids.js';
 import { type Image } from '../../core/images/image.js';
 import { workspaceVisibility } from '../../core/access/visibility.js';
@@ -30,7 +31,6 @@ import { UploadTurns } from './upload-turns.js';
 const UPLOAD_LINK_TTL_SECONDS = 900;
 const MAX_FILE_NAME_LENGTH = 255;
 const HOUR_MS = 3_600_000;
-const DELETE_BATCH_SIZE = 1_000;
 
 /** A signed link that accepts one image. */
 export interface UploadLink {
@@ -159,9 +159,9 @@ export class Uploads {
   }
 
   /** Deletes links that expired more than an hour ago. */
-  async deleteExpired(): Promise<void> {
+  async deleteExpired(signal?: AbortSignal): Promise<void> {
     const cutoff = new Date(databaseTimeMs() - HOUR_MS);
-    while ((await this.deps.uploads.deleteExpiredBefore(cutoff, DELETE_BATCH_SIZE)) === DELETE_BATCH_SIZE);
+    await deleteInBatches((limit) => this.deps.uploads.deleteExpiredBefore(cutoff, limit), signal);
   }
 
   private async imageOf({ id, workspaceId }: { id: string; workspaceId: string }): Promise<Image> {

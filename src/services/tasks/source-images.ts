@@ -93,8 +93,8 @@ export class SourceImages {
 }
 
 /**
- * The aspect ratio nearest to that of the source image, for an edit without a size: the upstream wants a size, and its default would
- * crop. Null for other requests, for an image whose size is not known, and for a model that takes no ratio.
+ * The aspect ratio nearest to that of the source image, for an edit without a size: the upstream wants a size, and its default
+ * would crop. Null for other requests, for an image whose size is not known, and for a model that takes no ratio.
  */
 export function sizeOfEdit(
   { kind, model: name, size }: Pick<Task, 'kind' | 'model' | 'size'>,

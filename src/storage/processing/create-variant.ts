@@ -6,7 +6,8 @@ import { encode } from './encode.js';
 /**
  * Writes a variant of an image: upright, at most `width` pixels wide (null keeps the width), in sRGB, without metadata. Uses
  * the first frame of an animation, and of a damaged image what can be decoded. Throws ImageUnavailable when the image cannot be
- * decoded or is too large for this format and width, and StoreUnavailable when `outputPath` cannot be written; a part of the file may exist then.
+ * decoded or is too large for this format and width, and StoreUnavailable when `outputPath` cannot be written; a part of the
+ * file may exist then.
  */
 export async function createVariant(
   path: string,

@@ -40,8 +40,8 @@ interface DecodeOptions {
 
 /**
  * Decodes an image and passes it, rotated upright, to `process`. All decoding goes through this function. It checks the first
- * bytes, waits for its turn for a slot (two per process), checks the header, and waits until enough memory is free. `process` may be
- * called again.
+ * bytes, waits for its turn for a slot (two per process), checks the header, and waits until enough memory is free. `process`
+ * may be called again.
  *
  * Throws ImageUnavailable when the file is not an accepted image, is damaged, or is too large for `options`. It is retryable
  * only if decoding took more than 60 s. Throws StoreUnavailable when a file cannot be read or written. Which of them it is

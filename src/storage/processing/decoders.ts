@@ -15,8 +15,8 @@ export interface DecodeTurn {
 }
 
 /**
- * The slots for decoding images. An image is read while it is decoded, so a decoder can hang, and nothing can interrupt it. The time
- * in which an image waits for its slot does not count, however long the queue is.
+ * The slots for decoding images. An image is read while it is decoded, so a decoder can hang, and nothing can interrupt it. The
+ * time in which an image waits for its slot does not count, however long the queue is.
  */
 export class Decoders {
   private readonly slots = new FairSlots({ capacity: MAX_CONCURRENT_DECODES });

@@ -7,6 +7,7 @@ import { type EventRepository, type EventScope } from '../db/events/event-reposi
 import { CatchUp } from './catch-up.js';
 import { type EventLog } from './event-log.js';
 import { Topic, type TopicOptions } from './topic.js';
+import { TopicBounds } from './topic-bounds.js';
 import { Renderings } from './renderings.js';
 import { type BufferLimits, Subscriber, type SubscriberHost } from './subscriber.js';
 
@@ -43,6 +44,7 @@ export class Broadcaster implements SubscriberHost {
   readonly bufferLimits: BufferLimits;
   readonly log: Logger;
   private readonly topics = new Map<string, Topic>();
+  private readonly topicBounds = new TopicBounds();
   private readonly topicsByRoutingKey = new Map<string, Set<Topic>>();
   private readonly missedEvents: CatchUp;
   private readonly renderings = new Renderings();
@@ -55,7 +57,7 @@ export class Broadcaster implements SubscriberHost {
     this.missedEvents = new CatchUp(deps);
   }
 
-  /** Sends every event after `from` to `sink`, once and in order. The caller must call `unsubscribe` on the result. */
+  /** Sends every event after `from` to `sink`, once and in order. The caller must call `unsubscribe` on the result. Throws TooManyConnections. */
   subscribe(options: TopicOptions, from: SubscriptionStart, sink: EventSink): Subscriber {
     const topic = this.topics.get(options.key) ?? this.createTopic(options);
     const subscriber = new Subscriber(this, topic, { sink, ...from });
@@ -100,6 +102,7 @@ export class Broadcaster implements SubscriberHost {
     topic.subscribers.delete(subscriber);
     if (topic.subscribers.size > 0) return;
     this.topics.delete(topic.key);
+    this.topicBounds.remove(topic);
     const routingKey = routingKeyOf(topic.scope);
     const sameKeyTopics = this.topicsByRoutingKey.get(routingKey);
     sameKeyTopics?.delete(topic);
@@ -108,8 +111,9 @@ export class Broadcaster implements SubscriberHost {
   }
 
   private createTopic(options: TopicOptions): Topic {
-    if (this.topics.size === 0) this.deps.eventLog.startReading((batch) => this.route(batch));
     const topic = new Topic(options, this.renderings, this.deps.log);
+    this.topicBounds.add(topic);
+    if (this.topics.size === 0) this.deps.eventLog.startReading((batch) => this.route(batch));
     this.topics.set(options.key, topic);
     const routingKey = routingKeyOf(options.scope);
     this.topicsByRoutingKey.set(

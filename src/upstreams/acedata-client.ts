@@ -1,5 +1,5 @@
 import { type Logger } from 'pino';
-import { UpstreamError } from '../core/errors.js';
+import { UpstreamError } from '../core/tasks/upstream-error.js';
 import { parseUpstreamJson } from '../core/primitives/encoding/upstream-json.js';
 import { decodeLeniently } from '../core/primitives/encoding/utf8.js';
 import { type Task } from '../core/tasks/task.js';

@@ -1,4 +1,4 @@
-import { type BackPressure, UpstreamError } from '../core/errors.js';
+import { type BackPressure, UpstreamError } from '../core/tasks/upstream-error.js';
 import { type TaskFailure } from '../core/tasks/task-failure.js';
 import { type HttpResponse } from '../net/http-client.js';
 import { type RequestFailed } from '../net/request-failed.js';

@@ -1,4 +1,4 @@
-import { UpstreamError } from '../core/errors.js';
+import { UpstreamError } from '../core/tasks/upstream-error.js';
 import { findModel } from '../core/tasks/models.js';
 import { modelSizeOf, type SizeSpellings, spellingsOf } from '../core/tasks/sizes.js';
 import { type Task } from '../core/tasks/task.js';

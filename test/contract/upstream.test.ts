@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { pino } from 'pino';
-import { UpstreamError } from '../../src/core/errors.js';
+import { UpstreamError } from '../../src/core/tasks/upstream-error.js';
 import { AceDataClient, type FluxMode, type SubmitRequest } from '../../src/upstreams/acedata-client.js';
 import { type UpstreamResult } from '../../src/upstreams/acedata-results.js';
 import { Sandbox } from '../../src/sandbox/sandbox.js';

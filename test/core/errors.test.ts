@@ -3,9 +3,10 @@ import { describe, expect, test } from '@jest/globals';
 import * as errors from '../../src/core/errors.js';
 import { USER_ERROR_CODES } from '../../src/core/primitives/user-error.js';
 import { TASK_ERROR_CODES } from '../../src/core/tasks/task-failure.js';
+import { UpstreamError } from '../../src/core/tasks/upstream-error.js';
 
 /** The codes of all error classes. */
-const classCodes = Object.values(errors).flatMap((value) =>
+const classCodes = Object.values({ ...errors, UpstreamError }).flatMap((value) =>
   typeof value === 'function' && 'code' in value && typeof value.code === 'string' ? [value.code] : [],
 );
 const path = new URL('../../docs/ERRORS.md', import.meta.url);
@@ -71,7 +72,7 @@ describe('an upstream error', () => {
   } as const;
 
   test('says when to try again, with jitter, and when to give up', () => {
-    const error = new errors.UpstreamError('refused', failure, { retryDelaysMs: [1_000, 8_000] });
+    const error = new UpstreamError('refused', failure, { retryDelaysMs: [1_000, 8_000] });
     for (let run = 0; run < 100; run += 1) {
       expect(error.retryAfterMs(1)).toBeGreaterThanOrEqual(1_000);
       expect(error.retryAfterMs(1)).toBeLessThanOrEqual(1_250);
@@ -81,7 +82,7 @@ describe('an upstream error', () => {
   });
 
   test('of a request that may have arrived never allows another attempt, whatever its delays are', () => {
-    const error = new errors.UpstreamError('unknown', failure, { retryDelaysMs: [1_000] });
+    const error = new UpstreamError('unknown', failure, { retryDelaysMs: [1_000] });
     expect(error.retryAfterMs(1)).toBeNull();
   });
 });

@@ -1,4 +1,4 @@
-import { type BackPressure } from '../../core/errors.js';
+import { type BackPressure } from '../../core/tasks/upstream-error.js';
 import { type TaskFailure } from '../../core/tasks/task-failure.js';
 import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';

@@ -1,4 +1,4 @@
-import { UpstreamError } from '../../core/errors.js';
+import { UpstreamError } from '../../core/tasks/upstream-error.js';
 import { type TaskFailure } from '../../core/tasks/task-failure.js';
 import { type ReportedRefusal } from '../../db/tasks/submission-pace-repository.js';
 import { type Dependencies } from '../dependencies.js';

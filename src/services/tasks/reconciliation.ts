@@ -1,4 +1,4 @@
-import { UpstreamError } from '../../core/errors.js';
+import { UpstreamError } from '../../core/tasks/upstream-error.js';
 import { EVENT_ACTORS } from '../../core/events/task-event.js';
 import { MAX_READ_TASK_IDS } from '../../upstreams/acedata-client.js';
 import { type UpstreamResult } from '../../upstreams/acedata-results.js';

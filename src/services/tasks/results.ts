@@ -1,5 +1,5 @@
 import { type CallbackVerdict } from '../../core/callbacks/callback.js';
-import { type UpstreamError } from '../../core/errors.js';
+import { type UpstreamError } from '../../core/tasks/upstream-error.js';
 import { EVENT_ACTORS } from '../../core/events/task-event.js';
 import { newId } from '../../core/primitives/ids.js';
 import { isFinal, MAX_IMAGES_PER_TASK, type Task } from '../../core/tasks/task.js';

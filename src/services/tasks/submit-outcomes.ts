@@ -1,5 +1,6 @@
 import { withTimeout } from '../../core/primitives/async.js';
-import { DatabaseUnavailable, UpstreamError, type UpstreamErrorData } from '../../core/errors.js';
+import { DatabaseUnavailable } from '../../core/errors.js';
+import { UpstreamError, type UpstreamErrorData } from '../../core/tasks/upstream-error.js';
 import { type Task } from '../../core/tasks/task.js';
 import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
 import { type Spool } from '../../storage/spool.js';

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
-import { UpstreamError } from '../../../src/core/errors.js';
+import { UpstreamError } from '../../../src/core/tasks/upstream-error.js';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { Database } from '../../../src/db/postgres/database.js';
 import { type LeaseRepository } from '../../../src/db/postgres/lease-repository.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
-import { UpstreamError } from '../../../src/core/errors.js';
+import { UpstreamError } from '../../../src/core/tasks/upstream-error.js';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { Database } from '../../../src/db/postgres/database.js';
 import { EventRepository } from '../../../src/db/events/event-repository.js';

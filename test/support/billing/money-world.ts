@@ -1,5 +1,6 @@
 import { pino } from 'pino';
-import { InputRejected, UpstreamError } from '../../../src/core/errors.js';
+import { InputRejected } from '../../../src/core/errors.js';
+import { UpstreamError } from '../../../src/core/tasks/upstream-error.js';
 import { PriceList } from '../../../src/core/billing/prices.js';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { type BudgetScope } from '../../../src/core/billing/money.js';

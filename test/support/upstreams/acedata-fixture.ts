@@ -1,7 +1,7 @@
 import { afterEach, expect } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
-import { UpstreamError } from '../../../src/core/errors.js';
+import { UpstreamError } from '../../../src/core/tasks/upstream-error.js';
 import {
   AceDataClient,
   type AceDataOptions,

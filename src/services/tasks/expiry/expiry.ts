@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { UpstreamError } from '../../../core/errors.js';
+import { UpstreamError } from '../../../core/tasks/upstream-error.js';
 import { EVENT_ACTORS } from '../../../core/events/task-event.js';
 import { type TaskFailure } from '../../../core/tasks/task-failure.js';
 import { isFinal, type Task } from '../../../core/tasks/task.js';

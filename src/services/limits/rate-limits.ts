@@ -92,7 +92,10 @@ export class RateLimits {
       endUser: lowerOf(limitOf('endUser'), caller.endUserId === null ? null : tokenLimit),
       workspace: limitOf('workspace'),
     };
-    const exceeded = await this.deps.inFlight.acquire(taskId, caller, limits);
+    const exceeded = await this.deps.inFlight.acquire(taskId, caller, limits).catch((error: unknown) => {
+      refundAll();
+      throw error;
+    });
     if (exceeded) {
       refundAll();
       throw new RateLimited(

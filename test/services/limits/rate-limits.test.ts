@@ -70,6 +70,26 @@ async function countAdmitted(
   return (await Promise.all(admissions)).filter(Boolean).length;
 }
 
+test('a generation that is not admitted because PostgreSQL is unavailable does not count', async () => {
+  const unreachable = new Database({ url: 'postgresql://nobody@127.0.0.1:1/none', maxConnections: 1, log });
+  const limits = new RateLimits({
+    rateLimitWindows: new RateLimitRepository(db),
+    inFlight: new InFlightRepository(unreachable),
+    defaults: { key: { generationsPerMinute: 3 }, endUser: {}, workspace: {} },
+    windowMs: LONG_MS,
+    log,
+  });
+  const caller = callerWith();
+  const limited = { ...caller, limits: { ...caller.limits, generationsInFlight: 1 } };
+  for (let time = 0; time < 3; time += 1)
+    await expect(limits.admitGeneration(limited, newId())).rejects.toMatchObject({
+      code: 'DATABASE_UNAVAILABLE',
+    });
+  for (let time = 0; time < 3; time += 1) await limits.admitGeneration(caller, newId());
+  await expect(limits.admitGeneration(caller, newId())).rejects.toBeInstanceOf(RateLimited);
+  await unreachable.close();
+});
+
 describe('a limit of 1,000 requests', () => {
   const limited = { key: { requestsPerMinute: 1_000 } };
 

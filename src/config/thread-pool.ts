@@ -1,6 +1,7 @@
 /**
  * Threads that Node.js needs for disks, host names and cryptography. Disks that hang can keep six of them: two of the spools,
- * two of the image files, and two decoders. Host names that hang can keep half of all.
+ * two of the image files, and two decoders. Host names can keep half of all, of which those that callers choose take at most
+ * four (src/net/host-lookup.ts).
  */
 export const MIN_THREADS = 16;
 

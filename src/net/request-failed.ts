@@ -18,10 +18,10 @@ export class RequestFailed extends Error {
     this.name = 'RequestFailed';
   }
 
-  /** Whether the peer accepted the connection, or nothing, and did not answer completely in time. */
+  /** Whether the peer, or its name server, did not answer completely in time. */
   get hasTimedOut(): boolean {
     const { name, code } = Object(this.cause) as { name?: string; code?: string };
-    return name === 'TimeoutError' || code === 'UND_ERR_CONNECT_TIMEOUT';
+    return name === 'TimeoutError' || code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'EAI_AGAIN';
   }
 }
 

@@ -1,9 +1,11 @@
-import { promises as dns, type LookupAddress } from 'node:dns';
+import { type LookupAddress } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { buildConnector } from 'undici';
+import { FairSlots } from '../core/limits/fair-slots.js';
 import { TIMED_OUT, withTimeout } from '../core/primitives/async.js';
 import { effectivePort, parseUrl } from '../core/primitives/url.js';
+import { HostLookup } from './host-lookup.js';
 import { type OutgoingProxy } from './outgoing-proxy.js';
 
 /** A URL that must not be requested. `reason` is a clause for use inside a sentence, without path, query or IP address. */
@@ -14,8 +16,8 @@ export class UrlRefused extends Error {
   }
 }
 
-/** Resolves a host name to all its addresses, like `dns.lookup` with `all: true`. Rejects when there is none. */
-export type ResolveHost = (hostname: string) => Promise<readonly LookupAddress[]>;
+/** Resolves a host name to all its addresses, like `dns.lookup` with `all: true`. Rejects when there is none. Owners take turns. */
+export type ResolveHost = (hostname: string, owner: string) => Promise<readonly LookupAddress[]>;
 
 export interface SsrfGuardOptions {
   /** Private hosts to allow: `host` (any port) or `host:port`, IPv6 in brackets. Their URLs still pass the other checks. */
@@ -26,6 +28,15 @@ export interface SsrfGuardOptions {
 }
 
 const LOOKUP_TIMEOUT_MS = 2_000;
+/** Lookups of `assertPublicUrl` at the same time, in all and for one owner. Some name servers refuse more than 150 from a machine. */
+const MAX_CHECKS = 32;
+const MAX_CHECKS_PER_OWNER = 8;
+
+/** For the checks of URLs that callers send. */
+const callerLookup = new HostLookup();
+const callerLookups = new FairSlots({ capacity: MAX_CHECKS, maxPerOwner: MAX_CHECKS_PER_OWNER });
+/** For connections, so that they do not wait for what callers send. */
+const connectionLookup = new HostLookup();
 /** Lower ports belong to mail, SSH, DNS and other services that might interpret an HTTP request as commands. */
 const MIN_UNPRIVILEGED_PORT = 1024;
 /** All public IPv6 that IANA has allocated. ipaddr.js also calls ::7f00:1 (the obsolete form of 127.0.0.1) unicast. */
@@ -39,13 +50,16 @@ const CLOUD_INTERNAL_ADDRESSES: readonly string[] = ['168.63.129.16'];
  */
 export class SsrfGuard {
   private readonly allowedHosts: ReadonlySet<string>;
-  private readonly resolveHost: ResolveHost;
+  private readonly resolveForCaller: ResolveHost;
+  private readonly resolveForConnection: ResolveHost;
   private readonly lookupTimeoutMs: number;
 
   constructor(options: SsrfGuardOptions = {}) {
     this.allowedHosts = new Set(options.allowPrivateHosts?.map(requireEntry));
-    // Without the usual ADDRCONFIG hint, so that addresses without a route from here are checked too.
-    this.resolveHost = options.resolveHost ?? ((hostname) => dns.lookup(hostname, { all: true }));
+    const { resolveHost } = options;
+    this.resolveForCaller = resolveHost ?? ((hostname, owner) => callerLookup.resolve(hostname, owner));
+    this.resolveForConnection =
+      resolveHost ?? ((hostname, owner) => connectionLookup.resolve(hostname, owner));
     this.lookupTimeoutMs = options.lookupTimeoutMs ?? LOOKUP_TIMEOUT_MS;
   }
 
@@ -64,17 +78,20 @@ export class SsrfGuard {
 
   /**
    * Checks a URL that will be fetched later or by the upstream. Throws UrlRefused when it is invalid or leads to a private
-   * host. A host that DNS cannot resolve within `lookupTimeoutMs` passes.
+   * host. A host that DNS cannot resolve within `lookupTimeoutMs` passes. Lookups take turns by `owner`, which is the workspace.
    */
-  async assertPublicUrl(url: string): Promise<void> {
+  async assertPublicUrl(url: string, owner = ''): Promise<void> {
     const parsed = this.checkUrl(url);
     const hostname = normalizeHostname(parsed.hostname);
     if (this.isAllowed(hostname, effectivePort(parsed))) return;
     if (isPrivateHost(hostname)) throw privateHostRefused();
     if (isIP(hostname)) return;
     // Keep trailing dots: without them, the resolver might try the local search domain first and find another host.
-    const lookup = this.resolveHost(parsed.hostname).catch((): LookupAddress[] => []);
-    const addresses = await withTimeout(lookup, this.lookupTimeoutMs);
+    const { lookupTimeoutMs } = this;
+    const lookup = callerLookups
+      .run({ owner, maxWaitMs: lookupTimeoutMs }, () => this.resolveForCaller(parsed.hostname, owner))
+      .catch((): LookupAddress[] => []);
+    const addresses = await withTimeout(lookup, lookupTimeoutMs);
     if (addresses !== TIMED_OUT && !arePublic(addresses)) throw privateHostRefused();
   }
 
@@ -111,7 +128,7 @@ export class SsrfGuard {
   private async resolvePublic(hostname: string): Promise<[LookupAddress, ...LookupAddress[]]> {
     const bare = normalizeHostname(hostname);
     const family = isIP(bare);
-    const found = family ? [{ address: bare, family }] : await this.resolveHost(hostname);
+    const found = family ? [{ address: bare, family }] : await this.resolveForConnection(hostname, bare);
     if (!arePublic(found)) throw privateHostRefused();
     const [first, ...others] = found;
     if (first) return [first, ...others];

@@ -108,17 +108,23 @@ export class Generation {
     }
   }
 
-  /** Checks the URLs, the source image and the limits of a new task, and inserts it. */
+  /**
+   * Checks the limits, the URLs and the source image of a new task, and inserts it. The limits come first, because they bound the
+   * host names that are looked up for a caller.
+   */
   private async admitAndInsert(caller: Caller, newTask: NewTask): Promise<RequestResult> {
-    const sourceImage = await this.deps.sourceImages.checkUrlsAndAccess(caller, newTask);
     const { id, endUserId } = newTask;
     const release = await this.deps.rateLimits.admitGeneration({ ...caller, endUserId }, id);
-    const task = { ...newTask, upstreamSize: sizeOfEdit(newTask, sourceImage) };
-    const result = await this.insertTask(caller, task).catch(async (error: unknown) => {
+    const checkAndInsert = async () => {
+      const sourceImage = await this.deps.sourceImages.checkUrlsAndAccess(caller, newTask);
+      return this.insertTask(caller, { ...newTask, upstreamSize: sizeOfEdit(newTask, sourceImage) });
+    };
+    const result = await checkAndInsert().catch(async (error: unknown) => {
       await release().catch(() => undefined);
       throw error;
     });
-    if (result.replayed) await release();
+    // The task is known. A lease that cannot be released expires.
+    if (result.replayed) await release().catch(() => undefined);
     return result;
   }
 

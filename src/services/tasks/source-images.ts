@@ -43,12 +43,13 @@ export class SourceImages {
     const { sourceImageId, sourceImageUrl, webhookUrl } = request;
     const sourceImage = sourceImageId ? await this.findSourceImage(caller, sourceImageId) : null;
     const sourceProblem =
-      sourceImageUrl && (await refusalReason(this.deps.urlGuards.sourceImages, sourceImageUrl));
+      sourceImageUrl && (await refusalReason(this.deps.urlGuards.sourceImages, sourceImageUrl, caller));
     if (sourceProblem) {
       const message = `The source image cannot be fetched: ${sourceProblem}. Use a public http or https URL, or upload the image.`;
       throw InputRejected.argument('INVALID_URL', 'sourceImageUrl', message);
     }
-    const webhookProblem = webhookUrl && (await refusalReason(this.deps.urlGuards.webhooks, webhookUrl));
+    const webhookProblem =
+      webhookUrl && (await refusalReason(this.deps.urlGuards.webhooks, webhookUrl, caller));
     if (webhookProblem) {
       const message = `The result cannot be posted to this URL: ${webhookProblem}. Use a public http or https URL.`;
       throw InputRejected.argument('INVALID_WEBHOOK_URL', 'webhookUrl', message);
@@ -106,9 +107,9 @@ export function sizeOfEdit(
 }
 
 /** Why the guard refuses a URL. Null when it is public. */
-async function refusalReason(guard: SsrfGuard, url: string): Promise<string | null> {
+async function refusalReason(guard: SsrfGuard, url: string, { workspaceId }: Caller): Promise<string | null> {
   try {
-    await guard.assertPublicUrl(url);
+    await guard.assertPublicUrl(url, workspaceId);
     return null;
   } catch (error) {
     if (error instanceof UrlRefused) return error.reason;

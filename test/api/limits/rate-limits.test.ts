@@ -198,10 +198,15 @@ describe('idempotency keys at a limit', () => {
       const { workspaceId: own } = (await app.query(ViewerDocument, {}, await addWorkspaceWithKey(app)))
         .viewer;
       const key = await addKey(app, own, SCOPES, { requestsPerMinute: 100, [name]: 1 });
-      const generate = (input: { prompt: string; idempotencyKey?: string; endUserId?: string }) =>
+      const generate = (input: { prompt: string; idempotencyKey?: string; webhookUrl?: string }) =>
         app.execute(GenerateImagesDocument, { input }, key);
       const input = { prompt: 'once', idempotencyKey: newId() };
+      const privateUrl = { prompt: 'private', webhookUrl: 'http://10.0.0.1/' };
+      const invalid = await generate(privateUrl);
+      expect(invalid.data?.generateImages.userErrors).toMatchObject([{ code: 'INVALID_WEBHOOK_URL' }]);
       const first = (await generate(input)).data?.generateImages.task?.id;
+      // The limit comes first, so that no more host names are looked up.
+      expect((await generate(privateUrl)).errors?.[0]?.message).toContain(messages[name]);
       const refused = await generate({ prompt: 'another', idempotencyKey: newId() });
       expect(refused.errors?.[0]?.message).toContain(messages[name]);
       const replay = await generate(input);

@@ -159,19 +159,23 @@ export class EventRepository {
     return (await this.db.queryAsCaller(task.workspaceId, READ_TASK_AFTER, parameters)).map(toEvent);
   }
 
-  /** Up to `limit` visible events after `position`, in order. */
+  /** Up to `limit` visible events after `position`, in order. Throws RateLimited when too many slow reads with `types` run. */
   async readVisibleAfter(
     visibility: Visibility,
     { position, limit, types, taskIds }: EventPage & EventFilter,
   ): Promise<TaskEvent[]> {
     const read = coversWorkspace(visibility) ? READ_WORKSPACE_AFTER : READ_VISIBLE_AFTER;
-    const rows = await this.db.queryAsCaller(visibility.workspaceId, read, {
-      ...visibility,
-      position,
-      limit,
-      types: types?.length ? types : null,
-      ofTasks: taskIds?.length ? taskIds : null,
-    });
+    const { workspaceId } = visibility;
+    const readRows = () =>
+      this.db.queryAsCaller(workspaceId, read, {
+        ...visibility,
+        position,
+        limit,
+        types: types?.length ? types : null,
+        ofTasks: taskIds?.length ? taskIds : null,
+      });
+    // Events of a rare type are searched for in the whole history.
+    const rows = types?.length ? await this.db.runSlowRead(workspaceId, readRows) : await readRows();
     return rows.map(toEvent);
   }
 

@@ -2,7 +2,8 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { type Logger } from 'pino';
 import { recordDatabaseTime } from '../../core/primitives/clock.js';
-import { DatabaseUnavailable } from '../../core/errors.js';
+import { DatabaseUnavailable, RateLimited } from '../../core/errors.js';
+import { FairSlots, NoFreeSlot } from '../../core/limits/fair-slots.js';
 import { cachedFor } from '../../core/primitives/async.js';
 import { CALLER_ROLE, createCallerQuery, ENTER_WORKSPACE } from './caller-query.js';
 import { bind, type Statement, statement } from './statement.js';
@@ -19,6 +20,9 @@ export interface DatabaseOptions {
 
 /** The pool gives up waiting for a connection before Prisma does, as it does for every other statement. */
 const PRISMA_TRANSACTION_OPTIONS = { maxWait: 2 * CONNECT_TIMEOUT_MS, timeout: 30_000 };
+/** The share of the connections that slow reads of callers may take, and how long such a read waits for one of them. */
+const SLOW_READS_SHARE = 0.3;
+const SLOW_READ_WAIT_MS = 5_000;
 const READ_CLOCK = statement<object, { time: Date }>('read-clock', 'SELECT clock_timestamp() AS time');
 const PROBE_ROW_SECURITY = statement('probe-row-security', 'SELECT FROM tasks LIMIT 0');
 /** The role does not exist, we may not assume it, it may not read, or it does not find the tables. */
@@ -30,9 +34,12 @@ export class Database {
   readonly prisma: PrismaClient;
   /** The connections that have prepared ENTER_WORKSPACE. */
   private readonly preparedClients = new WeakSet<pg.PoolClient>();
+  private readonly slowReads: FairSlots;
 
   constructor(readonly options: DatabaseOptions) {
     this.pool = createPool(options);
+    const capacity = Math.max(1, Math.floor(options.maxConnections * SLOW_READS_SHARE));
+    this.slowReads = new FairSlots({ capacity, maxPerOwner: Math.ceil(capacity / 2) });
     const prisma = new PrismaClient({
       adapter: new PrismaPg(this.pool),
       transactionOptions: PRISMA_TRANSACTION_OPTIONS,
@@ -65,6 +72,19 @@ export class Database {
   ): Promise<Row[]> {
     if (!(await this.hasRowSecurity())) return this.query(statement, parameters);
     return translateUnavailable(() => this.executeAsCaller(workspaceId, statement, parameters));
+  }
+
+  /**
+   * Runs a read of a caller that may take as long as a statement may, such as a search. Few run at the same time, of a workspace half as
+   * many, so that everything else gets a connection. Throws RateLimited when too many others run.
+   */
+  async runSlowRead<Result>(workspaceId: string, read: () => Promise<Result>): Promise<Result> {
+    const request = { owner: workspaceId, maxWaitMs: SLOW_READ_WAIT_MS };
+    return this.slowReads.run(request, read).catch((error: unknown) => {
+      if (!(error instanceof NoFreeSlot)) throw error;
+      const message = 'Too many searches and filtered lists are being read. Send fewer at the same time.';
+      throw new RateLimited(message, SLOW_READ_WAIT_MS);
+    });
   }
 
   /**

@@ -49,7 +49,8 @@ interface TaskPageRequest {
  * The statement finds only IDs, because then the scan needs nothing but its index, and PostgreSQL uses it. For whole rows it
  * would rather scan the primary key in table order, and read the whole history for a rare status or workspace (14 ms in
  * 100,000 tasks). It runs without row-level security, because PostgreSQL then uses no index for a status or a text search:
- * these comparisons could leak hidden rows. The tasks themselves are read with row-level security.
+ * these comparisons could leak hidden rows. The tasks themselves are read with row-level security. Throws RateLimited when too many
+ * slow pages are being read.
  */
 export async function findPageOfTaskIds(db: Database, request: TaskPageRequest): Promise<string[]> {
   const { visibility, filter, before, limit } = request;
@@ -101,7 +102,8 @@ export async function findPageOfTaskIds(db: Database, request: TaskPageRequest):
       UNION ALL (${scanSql('NOT (SELECT yes FROM few)')})`
       : scanSql();
   }
-  const rows = await db.query(assembledStatement<object, { id: string }>('page-of-task-ids', sql), {
+  const read = assembledStatement<object, { id: string }>('page-of-task-ids', sql);
+  const parameters = {
     workspaceId,
     endUserId,
     taskIds,
@@ -113,6 +115,11 @@ export async function findPageOfTaskIds(db: Database, request: TaskPageRequest):
     statuses,
     models,
     search: search?.text,
-  });
+  };
+  // Without an index for the filter, the scan may read all tasks of the workspace.
+  const isSlow = search || kinds?.length || (statuses.length > 0 && models.length > 0);
+  const rows = isSlow
+    ? await db.runSlowRead(workspaceId, () => db.query(read, parameters))
+    : await db.query(read, parameters);
   return rows.map(({ id }) => id);
 }

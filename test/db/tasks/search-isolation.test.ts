@@ -91,6 +91,7 @@ async function statementOf(filter: TaskFilter) {
   const db = {
     query: (statement: Statement<object, object>, parameters: Record<string, unknown>) =>
       Promise.resolve(((call = { statement, parameters }), [])),
+    runSlowRead: (_workspaceId: string, read: () => Promise<unknown>) => read(),
   };
   const request = { visibility: workspaceVisibility(ours), filter, before: null, limit: 21 };
   await findPageOfTaskIds(db as unknown as Database, request);

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Mutex, Semaphore } from 'async-mutex';
 import { LRUCache } from 'lru-cache';
+import { FairSlots } from '../core/limits/fair-slots.js';
 
 /** Limit for the rendered events of all topics together. Reconnecting subscribers mostly need the same few hundred events. */
 export const MAX_KEPT_CHARACTERS = 16 * 1024 * 1024;
@@ -15,6 +15,9 @@ const MAX_ENTRY_CHARACTERS = 256 * 1024;
  * field has 12 kB, the prompt.
  */
 export const MAX_COST_IN_PROGRESS = 6_400;
+/** The part of it that topics with large texts take, one at a time, and at most that of one batch of events. */
+const MAX_COST_OF_BATCH = MAX_COST_IN_PROGRESS / 4;
+const MAX_COST_OF_OTHERS = MAX_COST_IN_PROGRESS - MAX_COST_OF_BATCH;
 /** Events that one topic renders at the same time, so that their database reads are batched. */
 const MAX_BATCH_SIZE = 64;
 /** Topics with longer texts are rendered one after another, and no faster than this. */
@@ -29,8 +32,12 @@ export class Renderings {
     ttl: MAX_AGE_MS,
     sizeCalculation: (text) => text.length + ENTRY_CHARACTERS,
   });
-  private readonly costInProgress = new Semaphore(MAX_COST_IN_PROGRESS);
-  private readonly largeTurns = new Mutex();
+  /** Workspaces take turns, so that one with thousands of topics does not make the others wait. */
+  private readonly costInProgress = new FairSlots({
+    capacity: MAX_COST_OF_OTHERS,
+    maxPerOwner: MAX_COST_OF_OTHERS / 2,
+  });
+  private readonly largeTurns = new FairSlots({ capacity: 1 });
 
   find(key: string): string | undefined {
     return this.texts.get(key);
@@ -42,18 +49,18 @@ export class Renderings {
 
   /** How many events with this cost are rendered together. */
   batchSizeOf(cost: number): number {
-    return Math.max(1, Math.min(MAX_BATCH_SIZE, Math.floor(MAX_COST_IN_PROGRESS / 2 / Math.max(1, cost))));
+    return Math.max(1, Math.min(MAX_BATCH_SIZE, Math.floor(MAX_COST_OF_BATCH / Math.max(1, cost))));
   }
 
-  /** Runs `work`, which renders and sends events, when others leave enough room. */
-  async run<Result>(totalCost: number, work: () => Promise<Result>): Promise<Result> {
-    const weight = Math.max(1, Math.min(MAX_COST_IN_PROGRESS, totalCost));
-    return this.costInProgress.runExclusive(work, weight);
+  /** Runs `work` of a workspace, which renders and sends events, when others leave enough room. */
+  async run<Result>(workspaceId: string, totalCost: number, work: () => Promise<Result>): Promise<Result> {
+    const weight = Math.max(1, totalCost);
+    return this.costInProgress.run({ owner: workspaceId, weight }, work);
   }
 
-  /** Runs `work` for a topic with large texts, which returns their length. */
-  async runLarge(work: () => Promise<number>): Promise<void> {
-    await this.largeTurns.runExclusive(async () => {
+  /** Runs `work` for a topic with large texts, which returns their length. It does not wait for other topics without them. */
+  async runLarge(workspaceId: string, work: () => Promise<number>): Promise<void> {
+    await this.largeTurns.run({ owner: workspaceId }, async () => {
       const characters = await work();
       await delay(characters / LARGE_CHARACTERS_PER_MS, undefined, { ref: false });
     });

@@ -97,8 +97,9 @@ export class Topic {
       isSent = true;
       return texts.reduce((sum, { length }) => sum + length, 0);
     };
-    const run = () => this.renderings.run(batch.length * this.options.renderingCost, work);
-    await (this.isLarge ? this.renderings.runLarge(run) : run());
+    const { workspaceId } = this.scope;
+    if (this.isLarge) await this.renderings.runLarge(workspaceId, work);
+    else await this.renderings.run(workspaceId, batch.length * this.options.renderingCost, work);
     return isSent;
   }
 

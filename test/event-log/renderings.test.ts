@@ -5,10 +5,11 @@ import { workspaceVisibility } from '../../src/core/access/visibility.js';
 import { type TaskEvent } from '../../src/core/events/task-event.js';
 import { newId } from '../../src/core/primitives/ids.js';
 import { MAX_COST_IN_PROGRESS, Renderings } from '../../src/event-log/renderings.js';
-import { Topic } from '../../src/event-log/topic.js';
+import { Topic, type TopicOptions } from '../../src/event-log/topic.js';
 import { waitFor } from '../support/wait-for.js';
 
 const workspaceId = newId();
+const log = pino({ level: 'silent' });
 const events = Array.from(
   { length: 200 },
   (_, index) => ({ position: BigInt(index + 1), workspaceId }) as TaskEvent,
@@ -28,7 +29,7 @@ function startTopic(renderings: Renderings, renderingCost: number, textOf: (even
     },
     renderingCost,
   };
-  const topic = new Topic(options, renderings, pino({ level: 'silent' }));
+  const topic = new Topic(options, renderings, log);
   topic.subscribers.add({ receive: () => undefined, fallBack: () => undefined, cut: () => undefined });
   const send = async () => {
     let count = 0;
@@ -41,7 +42,66 @@ function startTopic(renderings: Renderings, renderingCost: number, textOf: (even
   return { topic, rendering, sent, send, release };
 }
 
+/** A topic of a workspace with a subscriber. */
+function topicOf(
+  renderings: Renderings,
+  ofWorkspace: string,
+  { renderingCost, render }: Pick<TopicOptions, 'renderingCost' | 'render'>,
+): Topic {
+  const scope = { ...workspaceVisibility(ofWorkspace), taskId: null };
+  const options = { key: newId(), scope, matches: () => true, render, renderingCost };
+  const topic = new Topic(options, renderings, log);
+  topic.subscribers.add({ receive: () => undefined, fallBack: () => undefined, cut: () => undefined });
+  return topic;
+}
+
 describe('renderings', () => {
+  test('of thousands of topics of one workspace do not make an event of another one wait', async () => {
+    const renderings = new Renderings();
+    let started = 0;
+    let end: () => void = () => undefined;
+    const mayEnd = new Promise<void>((resolve) => (end = resolve));
+    const render = async () => {
+      started += 1;
+      await mayEnd;
+      return 'text';
+    };
+    const first = events.slice(0, 1);
+    const theirs = Array.from({ length: 2_000 }, () =>
+      topicOf(renderings, workspaceId, { renderingCost: 50, render }).render(first, () => undefined),
+    );
+    const ours = topicOf(renderings, newId(), { renderingCost: 1, render: () => Promise.resolve('ours') });
+    const sent: string[] = [];
+    const isSent = ours.render(first, (_batch, texts) => void sent.push(...texts));
+    await Promise.race([isSent, nextTick().then(() => nextTick())]);
+    end();
+    const whenEnded = { sent: [...sent], started };
+    await Promise.all([...theirs, isSent]);
+    expect(whenEnded.sent).toEqual(['ours']);
+    expect(whenEnded.started).toBeLessThan(100);
+    expect(started).toBe(2_000);
+  });
+
+  test('that are large of one workspace make those of another one wait for one of them', async () => {
+    const renderings = new Renderings();
+    const order: string[] = [];
+    const topicsOf = (name: string, count: number) => {
+      const ofWorkspace = newId();
+      const render = () => Promise.resolve(void order.push(name)).then(() => 'x'.repeat(70 * 1024));
+      return Array.from({ length: count }, () =>
+        topicOf(renderings, ofWorkspace, { renderingCost: 1, render }),
+      );
+    };
+    const topics = [...topicsOf('theirs', 20), ...topicsOf('ours', 1)];
+    // A topic knows from its first event that its texts are large.
+    for (const event of events.slice(0, 2)) {
+      order.length = 0;
+      await Promise.all(topics.map((topic) => topic.render([event], () => undefined)));
+    }
+    expect(order).toHaveLength(21);
+    expect(order.indexOf('ours')).toBeLessThanOrEqual(2);
+  });
+
   test('of all topics together are bounded by their cost, and all events are sent in order', async () => {
     const renderings = new Renderings();
     const topics = Array.from({ length: 50 }, () => startTopic(renderings, 500, () => 'text'));

@@ -20,6 +20,7 @@ export default {
   },
   globalSetup: '<rootDir>/test/support/setup/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/setup/global-teardown.ts',
+  setupFiles: ['<rootDir>/test/support/setup/child-processes.mjs'],
   testTimeout: 60_000,
   maxWorkers: 2,
 };

@@ -2,6 +2,7 @@ import { type ImageFormat } from '../../core/images/image.js';
 import { decode } from './decode.js';
 import { type DecodeTurn } from './decoders.js';
 import { encode } from './encode.js';
+import { withLargeImages } from './large-images.js';
 
 /**
  * Writes a variant of an image: upright, at most `width` pixels wide (null keeps the width), in sRGB, without metadata. Uses
@@ -12,10 +13,14 @@ import { encode } from './encode.js';
 export async function createVariant(
   path: string,
   outputPath: string,
-  { width, format, turn }: { width: number | null; format: ImageFormat; turn?: DecodeTurn },
+  variant: { width: number | null; format: ImageFormat; turn?: DecodeTurn },
 ): Promise<void> {
-  await decode(path, { turn, format: () => format, maxWidth: width, writesFile: true }, async (image) => {
-    const resized = width === null ? image : image.resize({ width, withoutEnlargement: true });
-    await encode(resized, format).toFile(outputPath);
-  });
+  const { width, format, turn } = variant;
+  const options = { turn, format: () => format, maxWidth: width, writesFile: true };
+  await withLargeImages({ name: 'createVariant', args: [path, outputPath, variant] }, () =>
+    decode(path, options, async (image) => {
+      const resized = width === null ? image : image.resize({ width, withoutEnlargement: true });
+      await encode(resized, format).toFile(outputPath);
+    }),
+  );
 }

@@ -1,13 +1,19 @@
+import { dirname, sep } from 'node:path';
 import { Semaphore } from 'async-mutex';
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import { ImageUnavailable, StoreUnavailable } from '../../core/errors.js';
 import { type ImageFormat } from '../../core/images/image.js';
 import { measureFile } from '../write-stream.js';
 import { STRICT_FAIL_ON, type FailOn, isShownWhole } from './damage.js';
-import { Decoders, type DecodeTurn } from './decoders.js';
-import { estimateDecodingBytes, DECODING_MEMORY_BYTES } from './decoding-memory.js';
+import { Decoders, NO_WORKSPACE, type DecodeTurn } from './decoders.js';
+import {
+  DECODING_MEMORY_BYTES,
+  estimateDecodingBytes,
+  LARGE_DECODING_MEMORY_BYTES,
+} from './decoding-memory.js';
 import { MAX_SIDES } from './encode.js';
 import { detectFileFormat, DECODABLE_FORMATS, type DecodableFormat } from './image-format.js';
+import { NeedsOwnProcess } from './large-images.js';
 
 /** Larger images are not photographs, and take seconds to decode even row by row. */
 const MAX_PIXELS = 100_000_000;
@@ -19,10 +25,15 @@ sharp.cache(false);
 sharp.concurrency(1);
 
 const decoders = new Decoders();
-/** Images of no workspace share its turns. */
-const NO_WORKSPACE: DecodeTurn = { workspaceId: '', isPaid: false };
+let memoryBytes = DECODING_MEMORY_BYTES;
 /** Counts megabytes, because a release takes the semaphore time in proportion to its free units. */
-const freeMegabytes = new Semaphore(Math.floor(DECODING_MEMORY_BYTES / 1e6));
+const freeMegabytes = new Semaphore(Math.floor(memoryBytes / 1e6));
+
+/** For a process that does nothing else: lets `decode` take more memory. */
+export function decodeLargeImages(): void {
+  memoryBytes = LARGE_DECODING_MEMORY_BYTES;
+  freeMegabytes.setValue(Math.floor(memoryBytes / 1e6));
+}
 
 /** An image's header. Width and height apply after the EXIF rotation, and `chromaSubsampling` is only set for JPEG. */
 export type ImageHeader = ReturnType<typeof readHeader>;
@@ -44,8 +55,9 @@ interface DecodeOptions {
  * may be called again.
  *
  * Throws ImageUnavailable when the file is not an accepted image, is damaged, or is too large for `options`. It is retryable
- * only if decoding took more than 60 s. Throws StoreUnavailable when a file cannot be read or written. Which of them it is
- * depends on the step that fails, because the messages of libvips name files whatever the reason.
+ * only if decoding took more than 60 s. Throws NeedsOwnProcess when only such a process has the memory. Throws
+ * StoreUnavailable when a file cannot be read or written. Which of them it is depends on the step that fails, because the
+ * messages of libvips name files whatever the reason.
  */
 export async function decode<T>(
   path: string,
@@ -114,7 +126,13 @@ function requiredMemory(metadata: Metadata, header: ImageHeader, options: Decode
     pixels: header.width * header.height * scale ** 2,
     format,
   });
-  if (bytes > DECODING_MEMORY_BYTES) throw unreadableImage(tooLargeReason(header, format));
+  if (bytes > LARGE_DECODING_MEMORY_BYTES) {
+    const maxMegapixels = (header.width * header.height * LARGE_DECODING_MEMORY_BYTES) / bytes / 1e6;
+    throw unreadableImage(tooLargeReason(header, format), {
+      advice: adviceFor(options, Math.floor(maxMegapixels)),
+    });
+  }
+  if (bytes > memoryBytes) throw new NeedsOwnProcess(tooLargeReason(header, format));
   const longestSide = Math.max(header.width, header.height) * scale;
   if (format && longestSide > MAX_SIDES[format])
     throw unreadableImage(
@@ -126,6 +144,13 @@ function requiredMemory(metadata: Metadata, header: ImageHeader, options: Decode
 function tooLargeReason(header: ImageHeader, outputFormat: ImageFormat | null): string {
   const encoding = outputFormat ? ` and encoding it as ${outputFormat}` : '';
   return `decoding a ${header.format} of ${header.width} x ${header.height} pixels${encoding} takes too much memory`;
+}
+
+/** What whoever chose the image or the variant can do. */
+function adviceFor(options: DecodeOptions, maxMegapixels: number): string | undefined {
+  if (options.maxWidth === undefined)
+    return `Make it smaller than ${maxMegapixels} megapixels, or save it as a JPEG that is not progressive.`;
+  return options.format && 'Request a smaller width, or a JPEG or PNG.';
 }
 
 /** sharp throws plain Errors. Any other error is not caused by the image. */
@@ -155,13 +180,20 @@ async function rethrowDecodeError(
       cause: error,
     });
   await measureFile(path);
-  const details = error.message.replaceAll(path, 'the file').replace(/\s+/g, ' ').slice(0, MAX_REASON_LENGTH);
+  const details = withoutPaths(error.message, path).replace(/\s+/g, ' ').slice(0, MAX_REASON_LENGTH);
   throw unreadableImage(`the ${format} is damaged or incomplete (${details})`, { cause: error });
+}
+
+/** libvips has one list of errors for the process, so the message may also name a file that is decoded at the same time. */
+function withoutPaths(message: string, path: string): string {
+  const [start = '', ...parts] = message.split(dirname(path) + sep);
+  return [start, ...parts.map((part) => part.replace(/^[^\s:]+/, 'the file'))].join('');
 }
 
 function unreadableImage(
   reason: string,
-  { retryable = false, cause }: { retryable?: boolean; cause?: unknown } = {},
+  { retryable = false, cause, advice }: { retryable?: boolean; cause?: unknown; advice?: string } = {},
 ): ImageUnavailable {
-  return new ImageUnavailable(`The image cannot be read: ${reason}.`, { retryable, cause });
+  const sentences = [`The image cannot be read: ${reason}.`, ...(advice ? [advice] : [])];
+  return new ImageUnavailable(sentences.join(' '), { retryable, cause });
 }

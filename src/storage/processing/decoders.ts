@@ -14,19 +14,27 @@ export interface DecodeTurn {
   isPaid: boolean;
 }
 
+/** Images of no workspace share its turns. */
+export const NO_WORKSPACE: DecodeTurn = { workspaceId: '', isPaid: false };
+
 /**
  * The slots for decoding images. An image is read while it is decoded, so a decoder can hang, and nothing can interrupt it. The
  * time in which an image waits for its slot does not count, however long the queue is.
  */
 export class Decoders {
-  private readonly slots = new FairSlots({ capacity: MAX_CONCURRENT_DECODES });
+  private readonly slots: FairSlots;
   private hanging = 0;
 
-  constructor(private readonly timeoutMs = DECODER_TIMEOUT_MS) {}
+  constructor(
+    private readonly timeoutMs = DECODER_TIMEOUT_MS,
+    private readonly capacity = MAX_CONCURRENT_DECODES,
+  ) {
+    this.slots = new FairSlots({ capacity });
+  }
 
   /** Runs `work` in its turn. Throws StoreUnavailable when it takes too long, and at once while every decoder hangs. */
   async run<Result>({ workspaceId, isPaid }: DecodeTurn, work: () => Promise<Result>): Promise<Result> {
-    if (this.hanging === MAX_CONCURRENT_DECODES) throw noResponse();
+    if (this.hanging === this.capacity) throw noResponse();
     const release = await this.slots.acquire({ owner: workspaceId, isUrgent: isPaid });
     const decoding = work().finally(release);
     const result = await withTimeout(decoding, this.timeoutMs);
@@ -34,7 +42,7 @@ export class Decoders {
     this.hanging += 1;
     const onEnd = () => (this.hanging -= 1);
     decoding.then(onEnd, onEnd);
-    if (this.hanging === MAX_CONCURRENT_DECODES) this.slots.rejectWaiting(noResponse());
+    if (this.hanging === this.capacity) this.slots.rejectWaiting(noResponse());
     throw noResponse();
   }
 }

@@ -7,6 +7,10 @@ import { type ImageFormat } from '../../core/images/image.js';
  * keeps several times as much.
  */
 export const DECODING_MEMORY_BYTES = 160_000_000;
+/**
+ * Memory for one decode in a process of its own, which uses about 60 MB in addition and so stays below 400 MB.
+ */
+export const LARGE_DECODING_MEMORY_BYTES = 310_000_000;
 /** Rows in memory while an image is streamed through the decoder, whatever its format. */
 const MAX_BUFFERED_ROWS = 1_900;
 /** An image with few rows is in memory at most this many times. */
@@ -24,7 +28,11 @@ export function estimateDecodingBytes(
   const { width, height, orientation = 1, space } = metadata;
   const rowBytes =
     Math.min(MAX_BUFFERED_ROWS, MAX_BUFFERED_COPIES * height) * width * bytesPerPixel(metadata);
-  const frameBytes = width * height * frameBytesPerPixel(metadata);
+  const fullFrameBytes = width * height * frameBytesPerPixel(metadata);
+  const frameBytes =
+    metadata.format === 'webp'
+      ? Math.min(fullFrameBytes, scaledWebpBytes(metadata, output.pixels))
+      : fullFrameBytes;
   // Rows are decoded from top to bottom, so rotating needs the whole image in memory.
   const rotationBytes = orientation > 1 ? output.pixels * bytesPerPixel(metadata) : 0;
   const encoderBytes = output.format ? output.pixels * encoderBytesPerPixel(output.format, metadata) : 0;
@@ -42,13 +50,24 @@ function frameBytesPerPixel(metadata: Metadata): number {
       return metadata.isProgressive ? bytesPerPixel(metadata) : 0;
     case 'webp':
       // The frames of an animation are composited.
-      return (metadata.pages ?? 1) > 1 ? 12 : 8;
+      if (isAnimated(metadata)) return 12;
+      // One of them for the file, which is mapped into memory.
+      return metadata.hasAlpha ? 10 : 9;
     case 'gif':
       return 6;
     default:
       // AVIF.
       return metadata.depth === 'uchar' ? 19 : 24;
   }
+}
+
+/** The decoder of WebP scales row by row, except that a lossless one keeps all pixels. */
+function scaledWebpBytes(metadata: Metadata, pixels: number): number {
+  return isAnimated(metadata) ? Infinity : 6 * metadata.width * metadata.height + 9 * pixels;
+}
+
+function isAnimated({ pages = 1 }: Metadata): boolean {
+  return pages > 1;
 }
 
 /** What an encoder keeps for every pixel in addition to the rows, with the settings of `encode.ts`. */

@@ -69,9 +69,10 @@ async function wholeImages(): Promise<[string, Promise<Buffer>][]> {
   }
   add('png large', plain(5_000, 4_000).png());
   add('jpeg large', plain(5_000, 4_000).jpeg());
-  add('webp large', plain(2_000, 1_500).webp());
+  add('webp large', plain(4_000, 3_000).webp());
+  add('webp lossless large', plain(6_000, 4_000).webp({ lossless: true, effort: 0 }));
   add('gif large', plain(4_000, 3_000).gif());
-  add('avif large', plain(2_000, 1_500).avif());
+  add('avif large', plain(4_000, 3_000).avif({ effort: 0 }));
   add('webp lossless', noise().webp({ lossless: true }));
   add('webp near-lossless', noise().webp({ nearLossless: true }));
   add('webp alpha', half().webp());

@@ -16,6 +16,10 @@ export async function resolve(specifier, context, next) {
     const url = new URL(specifier.replace(/\.js$/, '.ts'), context.parentURL);
     if (existsSync(url)) return { url: url.href, shortCircuit: true };
   }
+  // The main program of a child process that our TypeScript starts.
+  const main = /^file:.*\.js$/.test(specifier) && new URL(specifier.replace(/\.js$/, '.ts'));
+  if (main && !existsSync(new URL(specifier)) && existsSync(main))
+    return { url: main.href, shortCircuit: true };
   return next(specifier, context);
 }
 

@@ -26,6 +26,8 @@ export class FakeUpstream {
   onRead: RequestHandler = reply(200, { items: [], count: 0 });
   /** Images are sent once this has resolved. */
   imagesReleased: Promise<unknown> = Promise.resolve();
+  /** Other images than `imageBytes`, by name. */
+  readonly images = new Map<string, Buffer>();
   private submissionCount = 0;
 
   private constructor(
@@ -35,7 +37,9 @@ export class FakeUpstream {
     this.onSubmit = (response) =>
       reply(200, { task_id: `upstream-task-${++this.submissionCount}` })(response, NO_REQUEST);
     server.handler = (response, received) => {
-      if (received.path.endsWith('.png')) void this.imagesReleased.then(() => response.end(imageBytes));
+      const [, name] = /^\/(.*)\.png$/.exec(received.path) ?? [];
+      if (name !== undefined)
+        void this.imagesReleased.then(() => response.end(this.images.get(name) ?? imageBytes));
       else if (received.path === '/flux/images') this.onSubmit(response, received);
       else this.onRead(response, received);
     };

@@ -57,7 +57,10 @@ export class Broadcaster implements SubscriberHost {
     this.missedEvents = new CatchUp(deps);
   }
 
-  /** Sends every event after `from` to `sink`, once and in order. The caller must call `unsubscribe` on the result. Throws TooManyConnections. */
+  /**
+   * Sends every event after `from` to `sink`, once and in order. The caller must call `unsubscribe` on the result. Throws
+   * TooManyConnections.
+   */
   subscribe(options: TopicOptions, from: SubscriptionStart, sink: EventSink): Subscriber {
     const topic = this.topics.get(options.key) ?? this.createTopic(options);
     const subscriber = new Subscriber(this, topic, { sink, ...from });

@@ -21,9 +21,9 @@ export interface HostLookupOptions {
 }
 
 /**
- * Looks up host names that callers and upstreams choose. Their name servers may never answer, and `dns.lookup` would keep a thread for
- * each such name meanwhile. So DNS is asked without threads. Only names that DNS does not know, such as those of the hosts file or of
- * a search domain, go to the operating system, and only a few at a time.
+ * Looks up host names that callers and upstreams choose. Their name servers may never answer, and `dns.lookup` would keep a
+ * thread for each such name meanwhile. So DNS is asked without threads. Only names that DNS does not know, such as those of the
+ * hosts file or of a search domain, go to the operating system, and only a few at a time.
  */
 export class HostLookup {
   private resolver: dns.Resolver;

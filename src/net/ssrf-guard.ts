@@ -28,7 +28,10 @@ export interface SsrfGuardOptions {
 }
 
 const LOOKUP_TIMEOUT_MS = 2_000;
-/** Lookups of `assertPublicUrl` at the same time, in all and for one owner. Some name servers refuse more than 150 from a machine. */
+/**
+ * Lookups of `assertPublicUrl` at the same time, in all and for one owner. Some name servers refuse more than 150 from a
+ * machine.
+ */
 const MAX_CHECKS = 32;
 const MAX_CHECKS_PER_OWNER = 8;
 

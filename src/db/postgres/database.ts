@@ -75,8 +75,8 @@ export class Database {
   }
 
   /**
-   * Runs a read of a caller that may take as long as a statement may, such as a search. Few run at the same time, of a workspace half as
-   * many, so that everything else gets a connection. Throws RateLimited when too many others run.
+   * Runs a read of a caller that may take as long as a statement may, such as a search. Few run at the same time, of a
+   * workspace half as many, so that everything else gets a connection. Throws RateLimited when too many others run.
    */
   async runSlowRead<Result>(workspaceId: string, read: () => Promise<Result>): Promise<Result> {
     const request = { owner: workspaceId, maxWaitMs: SLOW_READ_WAIT_MS };

@@ -11,8 +11,8 @@ const MAX_WEBP_PIXELS = 8_000_000;
 
 /**
  * Writes an uploaded image in the form that is stored: upright, in 8-bit sRGB, without EXIF, GPS, XMP and color profile. JPEG
- * and opaque WebP keep their format, except that a large WebP becomes JPEG, and everything else becomes PNG. Uses the first frame of
- * an animation. Refuses a damaged image of which browsers do not show everything. Throws like `createVariant`.
+ * and opaque WebP keep their format, except that a large WebP becomes JPEG, and everything else becomes PNG. Uses the first
+ * frame of an animation. Refuses a damaged image of which browsers do not show everything. Throws like `createVariant`.
  */
 export async function normalizeUpload(path: string, outputPath: string, turn?: DecodeTurn): Promise<void> {
   const options = { turn, format: uploadFormat, writesFile: true, mustBeWhole: true };

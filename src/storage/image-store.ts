@@ -35,7 +35,7 @@ export interface ImageStore {
   readonly incoming: IncomingFiles;
   /**
    * Stores the file at `path` completely and durably. The file may be moved away. This is cheapest with a path from
-   * `incoming`. Does nothing when the key is already stored, because equal keys have equal content. After a
+   * `incoming`. Does nothing when the key is already stored in full, because equal keys have equal content. After a
    * failure the key is not stored, unless it was before, and the file may still exist. Rejects with the file system's error
    * when the file cannot be read.
    */

@@ -63,6 +63,16 @@ describe('the S3 store', () => {
     expect(methods()).toEqual(['HEAD', 'PUT', 'HEAD']);
   });
 
+  test('uploads an image again whose object has only a part of it', async () => {
+    const bytes = randomBytes(100);
+    const client = createS3Client(options);
+    const Key = `darkroom/${originalKeyOf(bytes)}`;
+    await client.send(new PutObjectCommand({ Bucket: S3_BUCKET, Key, Body: bytes.subarray(0, 60) }));
+    client.destroy();
+    const key = await putBytes(store, bytes);
+    expect(await store.size(key)).toBe(bytes.length);
+  });
+
   test('uploads large files in parts, each in a complete request, one after another', async () => {
     await putBytes(store, randomBytes(20 * MB));
     const parts = server.requests.filter(({ url }) => url.searchParams.has('partNumber'));

@@ -69,10 +69,12 @@ async function runInChild(operation: LargeImageOperation): Promise<unknown> {
   });
   let answer: LargeImageAnswer | null = null;
   child.once('message', (message) => (answer = message as LargeImageAnswer));
-  const exited = once(child, 'exit');
+  // The answer can arrive after the exit, but not after the disconnection. Both reject if the process cannot be started.
+  const ended = Promise.all([once(child, 'exit'), once(child, 'disconnect')]);
+  child.on('error', () => undefined);
   child.send(operation);
   try {
-    if ((await withTimeout(exited, TIMEOUT_MS)) === TIMED_OUT)
+    if ((await withTimeout(ended, TIMEOUT_MS)) === TIMED_OUT)
       throw new StoreUnavailable('the disk did not respond in time');
   } finally {
     child.kill('SIGKILL');

@@ -1,4 +1,6 @@
+import { writeFile } from 'node:fs/promises';
 import { type ChaosOptions } from './options.js';
+import { type Evidence } from './evidence.js';
 import { type Fault } from './fault-plan.js';
 import { FAULTS } from './faults/registry.js';
 import { countEach } from './group.js';
@@ -10,7 +12,11 @@ import { type Unknowable, type Verdict } from './verdict.js';
 /** The result of a run. */
 export interface ChaosResult {
   options: ChaosOptions;
+  /** Unix milliseconds. */
+  startedAt: number;
   faults: readonly Fault[];
+  /** Of all tasks, by their ID. */
+  events: Evidence['events'];
   requestedTasks: readonly RequestedTask[];
   statuses: ReadonlyMap<string, number>;
   verdict: Verdict & { unknowable: Unknowable };
@@ -25,6 +31,11 @@ export interface ChaosResult {
   /** Kinds of faults that this run could not have. */
   leftOut: readonly string[];
   seconds: number;
+}
+
+/** Writes when each fault and each event of a task was, which shows what waited after a fault, and for what. */
+export async function writeTimeline(path: string, { startedAt, faults, events }: ChaosResult): Promise<void> {
+  await writeFile(path, JSON.stringify({ startedAt, faults, events: Object.fromEntries(events) }));
 }
 
 /** A goal of the service, not a promise. */

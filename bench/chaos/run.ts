@@ -40,7 +40,9 @@ export async function runUnderFaults(
   const { evidence, verdict } = await world.judge(requestedTasks);
   return {
     options,
+    startedAt,
     faults: injector.faults,
+    events: evidence.events,
     requestedTasks,
     statuses: countEach(evidence.tasks.map(({ status }) => status)),
     verdict,

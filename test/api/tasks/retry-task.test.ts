@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { print } from 'graphql';
 import { v7 } from 'uuid';
 import {
@@ -16,15 +16,10 @@ import { waitFor } from '../../support/wait-for.js';
 import { addWorkspaceWithKey } from '../../support/access/workspaces.js';
 
 let upstream: FakeUpstream;
-let accept: FakeUpstream['onSubmit'];
 let app: TestApp;
 beforeAll(async () => {
   upstream = await FakeUpstream.open();
-  accept = upstream.onSubmit;
   app = await TestApp.start({ environment: upstream.environment });
-});
-afterEach(() => {
-  upstream.onSubmit = accept;
 });
 afterAll(async () => {
   await app.stop();
@@ -227,12 +222,22 @@ describe('the Idempotency-Key header', () => {
 });
 
 describe('a queued task that is overdue', () => {
-  test('expires and is not submitted', async () => {
+  // An upstream of its own, because tasks of the tests above may still be waiting to be sent: this one
+  // would refuse them, and that would stop all submissions of their application.
+  let upstream: FakeUpstream;
+  let accept: FakeUpstream['onSubmit'];
+  beforeEach(async () => {
+    upstream = await FakeUpstream.open();
+    accept = upstream.onSubmit;
     upstream.onSubmit = reply(
       429,
       { success: false, error: { code: 'too_many_requests', message: 'slow down' } },
       { 'retry-after': '30' },
     );
+  });
+  afterEach(() => upstream.close());
+
+  test('expires and is not submitted', async () => {
     // Without a worker, nothing expires the task before its job runs.
     const api = await TestApp.start({ environment: { ...upstream.environment, ROLES: 'api' } });
     try {
@@ -264,28 +269,28 @@ describe('a queued task that is overdue', () => {
   });
 
   test('is not submitted again when it was waiting for its next attempt', async () => {
-    upstream.onSubmit = reply(
-      429,
-      { success: false, error: { code: 'too_many_requests', message: 'slow down' } },
-      { 'retry-after': '30' },
-    );
-    const { id } = await app.generate({ prompt: 'overdue later' });
-    await app.waitForEvent(id, 'SUBMIT_REJECTED');
-    upstream.onSubmit = accept;
-    await resumeSubmissions(app);
-    await app.rows(
-      `WITH task AS (UPDATE tasks SET deadline_at = now() - interval '1 second' WHERE id = $1)
-       UPDATE graphile_worker._private_jobs SET run_at = now() WHERE payload->>'taskId' = $1::text`,
-      [id],
-    );
-    await expect(app.waitUntilSettled(id)).resolves.toMatchObject({
-      status: 'EXPIRED',
-      error: { code: 'DEADLINE_EXCEEDED' },
-    });
-    await waitFor('the job to be deleted', async () => {
-      const text = `SELECT FROM graphile_worker._private_jobs WHERE payload->>'taskId' = $1`;
-      return (await app.rows(text, [id])).length === 0;
-    });
-    expect(upstream.submissions('overdue later')).toHaveLength(1);
+    const app = await TestApp.start({ environment: upstream.environment });
+    try {
+      const { id } = await app.generate({ prompt: 'overdue later' });
+      await app.waitForEvent(id, 'SUBMIT_REJECTED');
+      upstream.onSubmit = accept;
+      await resumeSubmissions(app);
+      await app.rows(
+        `WITH task AS (UPDATE tasks SET deadline_at = now() - interval '1 second' WHERE id = $1)
+         UPDATE graphile_worker._private_jobs SET run_at = now() WHERE payload->>'taskId' = $1::text`,
+        [id],
+      );
+      await expect(app.waitUntilSettled(id)).resolves.toMatchObject({
+        status: 'EXPIRED',
+        error: { code: 'DEADLINE_EXCEEDED' },
+      });
+      await waitFor('the job to be deleted', async () => {
+        const text = `SELECT FROM graphile_worker._private_jobs WHERE payload->>'taskId' = $1`;
+        return (await app.rows(text, [id])).length === 0;
+      });
+      expect(upstream.submissions('overdue later')).toHaveLength(1);
+    } finally {
+      await app.stop();
+    }
   });
 });

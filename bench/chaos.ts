@@ -14,8 +14,8 @@ import { runUnderFaults } from './chaos/run.js';
 import { ChaosWorld } from './chaos/world.js';
 
 await runProgram({
-  // Two processors can work off what has piled up in half a minute of that load within seconds.
-  defaults: { seconds: 150, rate: 4 },
+  // A fifth of what two processors do without faults, together with the upstream and the store that they also run.
+  defaults: { seconds: 150, rate: 3 },
   extraMs: 0,
   run: async ({ options, dir, release, signal }) => {
     const { seed, seconds, rate, instances } = options;

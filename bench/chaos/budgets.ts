@@ -1,8 +1,10 @@
 import { request } from 'undici';
 
+/** The model of all tasks. */
+export const CHAOS_MODEL = 'flux-2-klein';
 /** Prices, so that every task is booked in the ledger. The amounts are arbitrary. */
 export const PRICES = {
-  prices: [{ model: 'flux-dev', perImage: '0.03', currency: 'USD', validFrom: '2020-01-01' }],
+  prices: [{ model: CHAOS_MODEL, perImage: '0.03', currency: 'USD', validFrom: '2020-01-01' }],
 };
 /** More than any run spends, so that budgets are counted but never refuse a request. */
 const AMOUNT = '1000000';

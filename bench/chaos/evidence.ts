@@ -94,13 +94,21 @@ export async function collectEvidence(postgres: ChaosPostgres, sandbox: SandboxP
   };
 }
 
-/** Counts unfinished work: unfinished tasks, images neither stored nor lost, and events without a position. */
+/**
+ * Counts unfinished work: unfinished tasks, images neither stored nor lost, events without a position, and tasks that ended a
+ * moment ago with fewer images than are paid for. Those are read again 15 s after their end: a task that is sent right before its
+ * deadline expires while its images are made.
+ */
 export async function countUnfinished(postgres: ChaosPostgres): Promise<number> {
   const [row] = await postgres.query<{ count: number }>(
     `SELECT (SELECT count(*) FROM tasks WHERE pending_images > 0
                OR status IN ('QUEUED', 'SUBMITTING', 'UNCONFIRMED', 'RUNNING'))::int
           + (SELECT count(*) FROM images WHERE stored_at IS NULL AND lost_at IS NULL)::int
-          + (SELECT count(*) FROM task_events WHERE position IS NULL)::int AS count`,
+          + (SELECT count(*) FROM task_events WHERE position IS NULL)::int
+          + (SELECT count(*) FROM tasks
+             WHERE status IN ('SUCCEEDED', 'CANCELED', 'EXPIRED') AND upstream_task_id IS NOT NULL
+               AND delivered_count + late_image_count < requested_count
+               AND greatest(finished_at, submitted_at) > now() - interval '20 seconds')::int AS count`,
   );
   return row?.count ?? 0;
 }

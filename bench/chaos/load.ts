@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { request } from 'undici';
+import { CHAOS_MODEL } from './budgets.js';
 import { type TaskPlan, TaskPlanner } from './task-plan.js';
 
 /** A task that the client requested, and the responses. */
@@ -27,8 +28,8 @@ export interface LoadOptions {
 /** From the creation of a task to its deadline. More than three times the longest outage. The run waits for the last deadline. */
 export const TASK_TIMEOUT_SECONDS = 45;
 
-/** The smallest size of the default model, because this tests bookkeeping, not painting. */
-const SIZE = '256x256';
+/** The smallest image, because this tests bookkeeping: with 256 x 256 pixels, the sandbox painted for longer than it takes to store. */
+const IMAGE = { model: CHAOS_MODEL, size: '64x64' };
 /** An impatient client: shorter than the pause of an instance, so that a repeated request can overtake the first. */
 const REQUEST_TIMEOUT_MS = 3_000;
 const RETRY_DELAY_MS = 250;
@@ -95,7 +96,7 @@ async function requestTask(
   { url, apiKey, webhookUrl }: LoadOptions,
   { prompt, count, idempotencyKey }: RequestedTask,
 ): Promise<string | null> {
-  const constantInput = { webhookUrl, size: SIZE, timeoutSeconds: TASK_TIMEOUT_SECONDS };
+  const constantInput = { webhookUrl, ...IMAGE, timeoutSeconds: TASK_TIMEOUT_SECONDS };
   const input = { prompt, count, idempotencyKey, ...constantInput };
   const { statusCode, body } = await request(`${url}/graphql`, {
     method: 'POST',

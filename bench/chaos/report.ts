@@ -28,6 +28,8 @@ export interface ChaosResult {
   deafUntilSecond: number | null;
   /** The longest time that a bare client of PostgreSQL had to wait after an outage. */
   recoveryFloorSecondsMax: number;
+  /** Images that all instances together stored per second, in the five seconds with the most. */
+  storedPerSecondMax: number;
   /** Kinds of faults that this run could not have. */
   leftOut: readonly string[];
   seconds: number;
@@ -107,6 +109,11 @@ export function printReport(result: ChaosResult): void {
       'after an outage of PostgreSQL; the floor of the two above',
     ],
     [
+      'images stored per second at most',
+      `${round(result.storedPerSecondMax)}`,
+      'in 5 s; what had piled up takes so long at least',
+    ],
+    [
       'longest time without a job',
       formatSeconds(round(result.deafSecondsMax)),
       `while PostgreSQL answered, until second ${round(result.deafUntilSecond ?? 0)}; goal: at most ${RECOVERY_GOAL_SECONDS} s`,
@@ -140,6 +147,7 @@ export function printReport(result: ChaosResult): void {
       ...Object.fromEntries(PROMISE_COUNTERS.map((promise) => [promise, counts[promise]])),
       ...{ recoverySecondsMax, recoveryUndisturbedSecondsMax, deafSecondsMax: round(result.deafSecondsMax) },
       recoveryFloorSecondsMax: round(result.recoveryFloorSecondsMax),
+      storedPerSecondMax: round(result.storedPerSecondMax),
       leftOut: result.leftOut,
       unknowable: unknowable.byDirective + unknowable.byOutage,
     }),

@@ -5,7 +5,7 @@ import { FaultInjector } from './injector.js';
 import { type RequestedTask, runLoad } from './load.js';
 import { type ChaosOptions } from './options.js';
 import { measureRecovery } from './recovery.js';
-import { measureRecoveryFloor } from './recovery-floor.js';
+import { measureRecoveryFloor, measureStoringRate } from './recovery-floor.js';
 import { type ChaosResult } from './report.js';
 import { type ChaosWorld } from './world.js';
 
@@ -51,6 +51,7 @@ export async function runUnderFaults(
     deafSecondsMax: deafness.max,
     deafUntilSecond: deafness.maxAt && (deafness.maxAt - startedAt) / 1000,
     recoveryFloorSecondsMax: measureRecoveryFloor(injector.faults, deafness.answerTimes),
+    storedPerSecondMax: measureStoringRate(evidence.events),
     leftOut: [...injector.leftOut],
     seconds: (Date.now() - startedAt) / 1000,
   };

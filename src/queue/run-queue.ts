@@ -8,6 +8,7 @@ import {
 } from 'graphile-worker';
 import { type Logger } from 'pino';
 import { type FlagSlots } from './flag-slots.js';
+import { Poller } from './poller.js';
 
 interface QueueOptions extends Required<Pick<RunnerOptions, 'pgPool' | 'taskList' | 'concurrency'>> {
   /** Jobs with one of these flags are skipped for now. */
@@ -25,27 +26,42 @@ interface QueueOptions extends Required<Pick<RunnerOptions, 'pgPool' | 'taskList
 
 /** At shutdown, running jobs may take this long before they are released. */
 const SHUTDOWN_GRACE_MS = 6_000;
-/** LISTEN wakes the worker at once. Polling finds scheduled jobs that have become due, and jobs whose notification was lost. */
-const POLL_INTERVAL_MS = 500;
+/** Never: the poller sends them. The longest time that Node accepts. */
+const SLOT_POLL_INTERVAL_MS = 2 ** 31 - 1;
 
 /** Starts a queue of graphile-worker: slots that fetch jobs, run them, and record that they have finished. */
 export async function runQueue(options: QueueOptions): Promise<Runner> {
   const { onCreated, onFetched, onGivingUp, forbiddenFlags, flagSlots, log, ...runnerOptions } = options;
+  const poller = new Poller();
   const events = new EventEmitter() as WorkerEvents;
-  events.on('pool:create', ({ workerPool }) => onCreated(workerPool.id));
+  events.on('pool:create', ({ workerPool }) => {
+    onCreated(workerPool.id);
+    poller.start(workerPool);
+  });
+  events.on('pool:gracefulShutdown', () => poller.stop());
   events.on('worker:getJob:empty', onFetched);
   events.on('job:start', onFetched);
   // graphile-worker 0.17.3 emits the start of a fetch right after it has asked for the flags, and one of the others at its end.
-  events.on('worker:getJob:start', ({ worker }) => flagSlots.begin(worker));
-  for (const name of ['worker:getJob:empty', 'worker:getJob:error', 'job:start'] as const)
-    events.on(name, ({ worker }) => flagSlots.end(worker));
+  events.on('worker:getJob:start', ({ worker }) => {
+    flagSlots.begin(worker);
+    poller.begin(worker);
+  });
+  events.on('job:start', ({ worker }) => {
+    flagSlots.end(worker);
+    poller.found(worker);
+  });
+  for (const name of ['worker:getJob:empty', 'worker:getJob:error'] as const)
+    events.on(name, ({ worker }) => {
+      flagSlots.end(worker);
+      poller.foundNothing(worker);
+    });
   const runner = await run({
     ...runnerOptions,
     forbiddenFlags: () => flagSlots.forbid(forbiddenFlags()),
     events,
     logger: queueLogger(log),
     noHandleSignals: true,
-    pollInterval: POLL_INTERVAL_MS,
+    pollInterval: SLOT_POLL_INTERVAL_MS,
     preset: {
       // Only batched writes are retried when PostgreSQL is down. Otherwise the queue ends the process.
       worker: {

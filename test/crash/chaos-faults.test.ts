@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from '@jest/globals';
 import { Client } from 'pg';
 import { NotificationFilter } from '../../bench/chaos/notification-filter.js';
-import { measureRecoveryFloor } from '../../bench/chaos/recovery-floor.js';
+import { measureRecoveryFloor, measureStoringRate } from '../../bench/chaos/recovery-floor.js';
 import { BucketStore } from '../../bench/chaos/store.js';
 import { TcpProxy } from '../../bench/chaos/tcp-proxy.js';
 import { createTestDatabase } from '../support/setup/test-database.js';
@@ -75,4 +75,19 @@ test('the floor of the recovery is the longest wait of a bare client after an ou
     { kind: 'upstream', startedAt: 30_000, endedAt: 40_000 },
   ];
   expect(measureRecoveryFloor(outages, [500, 6_500, 19_000, 25_200, 60_000])).toBe(1.5);
+});
+
+test('the storing rate is that of the five seconds in which the most images were stored', () => {
+  const stored = (at: number) => ({
+    taskId: 'a',
+    type: 'IMAGE_STORED',
+    at,
+    position: null,
+    deliveredCount: 0,
+  });
+  const events = new Map([
+    ['a', [stored(1_000), stored(2_000), { ...stored(2_500), type: 'TASK_SUCCEEDED' }, stored(7_000)]],
+    ['b', [20_000, 20_100, 20_200, 24_900, 25_000].map(stored)],
+  ]);
+  expect(measureStoringRate(events)).toBe(0.8);
 });

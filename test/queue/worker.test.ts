@@ -279,6 +279,43 @@ describe('a job with a flag', () => {
   });
 });
 
+describe('the free slots of a queue', () => {
+  const query = jest.spyOn(pg.Client.prototype, 'query');
+  const countFetches = () =>
+    query.mock.calls.filter((args) => JSON.stringify(args[0]).includes('with j as')).length;
+  beforeEach(() => void query.mockClear());
+  afterAll(() => query.mockRestore());
+
+  test('fetch four times a second in all while there is nothing to do', async () => {
+    await startWorker(undefined, {}, () => [], { concurrency: 20 });
+    await waitFor('the first fetch of each slot', () => countFetches() >= 20);
+    const [before, startedAt] = [countFetches(), performance.now()];
+    await waitFor('eight more', () => countFetches() >= before + 8);
+    // Seven intervals, less what timers are early.
+    expect(performance.now() - startedAt).toBeGreaterThan(1_700);
+  });
+
+  test('all take jobs when many become due at the same time', async () => {
+    let finish = () => {};
+    const finished = new Promise<void>((resolve) => (finish = resolve));
+    // Before the worker starts, so that no notification wakes its slots.
+    await sql.query(
+      `SELECT graphile_worker.add_job('ingest-images', '{}', run_at := now() + interval '1 hour')
+       FROM generate_series(1, 40)`,
+    );
+    const { runs } = await startWorker(
+      () => finished,
+      {},
+      () => [],
+      { concurrency: 40 },
+    );
+    await waitFor('the first fetch of each slot', () => countFetches() >= 42);
+    await makeJobsDue();
+    // A slot for each poll would take ten seconds.
+    await waitFor('all jobs to run', () => runs.length === 40, { timeoutMs: 6_000 }).finally(finish);
+  });
+});
+
 describe('jobs that hang', () => {
   const bounds = { concurrency: 12, maxRunningByFlag: { ingest: 3, upstream: 5 } };
   const addJobs = (name: JobName, flag: string, count: number) =>

@@ -6,6 +6,7 @@ import { Semaphore } from 'async-mutex';
 import express, { type Request, type RequestHandler } from 'express';
 import { AppError, BadRequest, PayloadTooLarge } from '../../core/errors.js';
 import { readCallerJson } from '../../core/primitives/encoding/caller-json.js';
+import { skipBodies } from './pipelined-requests.js';
 import { cutAfterResponse } from './unread-bodies.js';
 
 /** Bounds of one body, after decompression. A document and its variables, the same as over WebSocket. */
@@ -171,7 +172,7 @@ export class RequestBodies {
       pieces += 1;
       if (isChunked && pieces > MAX_SMALL_PIECES && received < pieces * SMALL_PIECE_BYTES) {
         this.forget(request);
-        request.pause();
+        skipBodies(request.socket);
         cutAfterResponse(request);
         return refuse(new BadRequest(SMALL_PIECES));
       }

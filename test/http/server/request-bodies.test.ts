@@ -5,7 +5,7 @@ import { brotliCompressSync, constants, deflateSync, gzipSync } from 'node:zlib'
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { type Request, type Response } from 'express';
 import { toPublicError } from '../../../src/core/public-error.js';
-import { RequestBodies } from '../../../src/http/server/request-bodies.js';
+import { MAX_SMALL_PIECES, RequestBodies } from '../../../src/http/server/request-bodies.js';
 import { waitFor } from '../../support/wait-for.js';
 
 const MB = 1024 * 1024;
@@ -26,7 +26,10 @@ afterEach(() => releases.splice(0).forEach((release) => release()));
 async function start() {
   const bodies = new RequestBodies(BOUND);
   const parse = bodies.json(MAX_BYTES);
+  const pieceCounts: number[] = [];
   const server = createServer((request: IncomingMessage, response: ServerResponse) => {
+    const number = pieceCounts.push(0) - 1;
+    request.on('data', () => (pieceCounts[number] = (pieceCounts[number] ?? 0) + 1));
     void parse(request as Request, {} as Response, (error?: unknown) => {
       response.statusCode = error === undefined ? 200 : toPublicError(error).status;
       response.end(JSON.stringify((request as Request).body ?? null));
@@ -51,7 +54,7 @@ async function start() {
     socket.write(body);
     return socket.resume();
   };
-  return { bodies, post, begin };
+  return { bodies, post, begin, pieceCounts };
 }
 
 async function textOf(response: IncomingMessage): Promise<string> {
@@ -149,5 +152,16 @@ describe('a body in chunks', () => {
 
   test('is refused before its end if it has thousands of chunks of a byte', async () => {
     expect(await answerTo(piece(' ').repeat(10_000))).toContain('400 Bad Request');
+  });
+
+  test('is not read any more once it is refused, and the bodies of later connections are', async () => {
+    const { begin, post, pieceCounts } = await start();
+    for (let count = 1; count <= 20; count += 1) {
+      const socket = begin('transfer-encoding: chunked\r\n', piece(' ').repeat(10_000));
+      await once(socket, 'data');
+      socket.destroy();
+      expect(pieceCounts.at(-1)).toBe(MAX_SMALL_PIECES + 1);
+      await expect(post(BODY, 'identity')).resolves.toMatchObject({ status: 200, json: CONTENT });
+    }
   });
 });

@@ -1,59 +1,28 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import pg from 'pg';
-import { pino } from 'pino';
-import { EventCursorCodec } from '../../src/core/events/event-cursor.js';
 import { type TaskEvent } from '../../src/core/events/task-event.js';
-import { newId } from '../../src/core/primitives/ids.js';
-import { Signer } from '../../src/core/access/signer.js';
 import { workspaceVisibility } from '../../src/core/access/visibility.js';
-import { Database } from '../../src/db/postgres/database.js';
-import { EventRepository } from '../../src/db/events/event-repository.js';
-import { Broadcaster } from '../../src/event-log/broadcaster.js';
-import { EventLog } from '../../src/event-log/event-log.js';
 import { type Subscriber } from '../../src/event-log/subscriber.js';
-import { createTestDatabase, type TestDatabase } from '../support/setup/test-database.js';
 import { waitFor } from '../support/wait-for.js';
+import { type Broadcasting, startBroadcasting } from '../support/events/broadcasting.js';
 import { addFinishedTasks, insertEvents } from '../support/events/event-rows.js';
 
 /** More subscribers than one slice of a broadcast serves. */
 const SUBSCRIBER_COUNT = 1_200;
-const silent = pino({ level: 'silent' });
-const workspaceId = newId();
 
-let database: TestDatabase;
-let sql: pg.Pool;
-let db: Database;
-let log: EventLog;
-let broadcaster: Broadcaster;
+let broadcasting: Broadcasting;
+let workspaceId: string;
+let sql: Broadcasting['sql'];
+let log: Broadcasting['log'];
+let broadcaster: Broadcasting['broadcaster'];
 const subscribers: Subscriber[] = [];
 beforeAll(async () => {
-  database = await createTestDatabase();
-  sql = new pg.Pool({ connectionString: database.url, max: 4 });
-  await sql.query("INSERT INTO workspaces (id, name) VALUES ($1, 'w')", [workspaceId]);
-  db = new Database({ url: database.url, maxConnections: 4, log: silent });
-  const events = new EventRepository(db);
-  log = new EventLog(events, database.url, silent);
-  await log.start();
-  const cursors = new EventCursorCodec(new Signer(Buffer.alloc(32)), newId());
-  const bufferLimits = { maxEvents: 1_000, maxBytes: 1e6 };
-  broadcaster = new Broadcaster({
-    eventLog: log,
-    events,
-    cursors,
-    bufferLimits,
-    stallMs: 1_000,
-    log: silent,
-  });
+  broadcasting = await startBroadcasting();
+  ({ workspaceId, sql, log, broadcaster } = broadcasting);
 });
 afterEach(() => {
   for (const subscriber of subscribers.splice(0)) subscriber.unsubscribe();
 });
-afterAll(async () => {
-  await log.stop();
-  await db.close();
-  await sql.end();
-  await database.drop();
-});
+afterAll(() => broadcasting.stop());
 
 /** Subscribes to a task after `position`. `onEvent` is called with the number of each event. */
 function subscribe(

@@ -57,14 +57,14 @@ export function stopParsing(socket: Socket): void {
 const ON_BODY = 3;
 
 /**
- * Lets the parser skip the bodies of this connection, which must be closed soon. What has arrived is parsed to its end, and 64 kB
- * can hold ten thousand pieces, each of which costs an object and several calls.
+ * Lets the parser skip what has arrived of the body, for a connection that is about to be closed. It is parsed to its end, and
+ * 64 kB can hold ten thousand pieces, each of which costs an object and several calls.
  */
-export function skipBodies(socket: Socket): void {
+export function skipArrived(socket: Socket): void {
   const { parser } = socket as { parser?: { [ON_BODY]: unknown } | null };
-  if (!parser) return;
-  const readPiece = parser[ON_BODY];
+  const readPiece = parser?.[ON_BODY];
+  if (!parser || typeof readPiece !== 'function') return;
   parser[ON_BODY] = undefined;
-  // Another connection gets the parser next.
-  socket.once('close', () => (parser[ON_BODY] = readPiece));
+  // Another connection gets the parser next, but no earlier: this runs when all that has arrived is parsed.
+  setImmediate(() => (parser[ON_BODY] = readPiece));
 }

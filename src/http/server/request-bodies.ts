@@ -6,8 +6,6 @@ import { Semaphore } from 'async-mutex';
 import express, { type Request, type RequestHandler } from 'express';
 import { AppError, BadRequest, PayloadTooLarge } from '../../core/errors.js';
 import { readCallerJson } from '../../core/primitives/encoding/caller-json.js';
-import { skipBodies } from './pipelined-requests.js';
-import { cutAfterResponse } from './unread-bodies.js';
 
 /** Bounds of one body, after decompression. A document and its variables, the same as over WebSocket. */
 export const MAX_STREAM_OPERATION_BYTES = 64 * 1024;
@@ -21,12 +19,6 @@ const JSON_CHARSETS: readonly string[] = ['utf-8', 'utf8', 'us-ascii', 'ascii'];
 export const MAX_UNFINISHED_BYTES = 24 * 1024 * 1024;
 /** What a piece of a body takes besides its bytes. A client can send a piece for each byte. */
 const PIECE_BYTES = 512;
-/**
- * Pieces that a body of unknown length may have if they are small on average. Each keeps the event loop busy for some
- * microseconds, however small it is, so that megabytes of them would stop everything else.
- */
-export const MAX_SMALL_PIECES = 2_048;
-const SMALL_PIECE_BYTES = 64;
 /** Each takes up to MAX_CALLBACK_BYTES for its result, and what brotli looks back at. */
 export const MAX_DECOMPRESSIONS = 2;
 /**
@@ -39,7 +31,6 @@ const DECOMPRESSED_PIECE_BYTES = 64 * 1024;
 
 const MALFORMED =
   'The request body cannot be decompressed. Correct it or its content-encoding, and send it again.';
-const SMALL_PIECES = `The request body arrives in more than ${MAX_SMALL_PIECES} pieces with less than ${SMALL_PIECE_BYTES} bytes on average. Send it in larger pieces, or with a content-length.`;
 const LARGE_WINDOW = `The brotli window of the body is larger than ${MAX_BROTLI_WINDOW_BITS} bits. Compress it with a smaller window (\`lgwin\`), or with gzip.`;
 
 type Decompress = (compressed: Buffer, options: ZlibOptions) => Promise<unknown>;
@@ -165,17 +156,8 @@ export class RequestBodies {
   private track(request: IncomingMessage, maxBytes: number, refuse: (reason?: AppError) => void): void {
     this.unfinished.set(request, 0);
     let received = 0;
-    let pieces = 0;
-    const isChunked = request.headers['transfer-encoding'] !== undefined;
     request.on('data', (piece: Buffer) => {
       received += piece.length;
-      pieces += 1;
-      if (isChunked && pieces > MAX_SMALL_PIECES && received < pieces * SMALL_PIECE_BYTES) {
-        this.forget(request);
-        skipBodies(request.socket);
-        cutAfterResponse(request);
-        return refuse(new BadRequest(SMALL_PIECES));
-      }
       if (received <= maxBytes) return this.add(request, piece.length + PIECE_BYTES);
       // What it had was dropped.
       this.forget(request);

@@ -1,6 +1,6 @@
-import { type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import { type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { type Socket } from 'node:net';
-import { stopParsing } from './pipelined-requests.js';
+import { skipArrived, stopParsing } from './pipelined-requests.js';
 
 /** What is read and discarded of a body after its request was answered. Above the limits of all routes but uploads. */
 const MAX_DISCARDED_BYTES = 32 * 1024 * 1024;
@@ -9,16 +9,22 @@ const MAX_DISCARD_MS = 30_000;
 const MAX_PAUSE_MS = 5_000;
 const CHECK_INTERVAL_MS = 250;
 
-/** Requests whose clients are cut, because even discarding the rest would cost too much. */
-const cut = new WeakSet<IncomingMessage>();
-
 /**
- * Closes the connection when the response is sent, although a client that does not read until it has sent everything may miss
- * it.
+ * Pieces that a body of unknown length may have if they are small on average. Each keeps the event loop busy for some
+ * microseconds and takes some hundred bytes until it is read, however small it is.
  */
-export function cutAfterResponse(request: IncomingMessage): void {
-  cut.add(request);
-}
+export const MAX_SMALL_PIECES = 2_048;
+const SMALL_PIECE_BYTES = 64;
+
+const SMALL_PIECES = {
+  code: 'BAD_REQUEST',
+  message: `The request body arrives in more than ${MAX_SMALL_PIECES} pieces with less than ${SMALL_PIECE_BYTES} bytes on average. Send it in larger pieces, or with a content-length.`,
+};
+/** For clients of GraphQL and for all others: nothing is known of the request yet. */
+const SMALL_PIECES_BODY = JSON.stringify({
+  error: SMALL_PIECES,
+  errors: [{ message: SMALL_PIECES.message, extensions: { code: SMALL_PIECES.code } }],
+});
 
 interface Discard {
   bytesAtStart: number;
@@ -55,10 +61,9 @@ export class UnreadBodies {
       }
       this.lastRequest.set(socket, request);
       response.once('finish', () => {
-        if (request.complete || socket.destroyed) return;
-        if (cut.has(request)) socket.destroy();
-        else this.discard(request);
+        if (!request.complete && !socket.destroyed) this.discard(request);
       });
+      if (request.headers['transfer-encoding'] !== undefined) boundPieces(request, response);
       handle(request, response);
     };
   }
@@ -107,4 +112,32 @@ export class UnreadBodies {
         socket.destroy();
     }
   }
+}
+
+/**
+ * Refuses a body in too many small pieces before they are kept, whether it is read, waits for its client to be authenticated or
+ * is discarded. What else has arrived of it is not even discarded, so its client is cut, and may miss the response.
+ */
+function boundPieces(request: IncomingMessage, response: ServerResponse): void {
+  const push = request.push.bind(request);
+  let pieces = 0;
+  let bytes = 0;
+  let isRefused = false;
+  request.push = (piece: Buffer | null) => {
+    if (isRefused) return false;
+    pieces += 1;
+    bytes += piece?.length ?? 0;
+    if (piece === null || pieces <= MAX_SMALL_PIECES || bytes >= pieces * SMALL_PIECE_BYTES)
+      return push(piece);
+    isRefused = true;
+    const { socket } = request;
+    skipArrived(socket);
+    // Without a socket, it waits for the responses of earlier requests.
+    if (response.headersSent || response.socket === null) socket.destroy();
+    else {
+      response.once('finish', () => socket.destroy());
+      response.writeHead(400, { 'content-type': 'application/json' }).end(SMALL_PIECES_BODY);
+    }
+    return false;
+  };
 }

@@ -5,7 +5,7 @@ import { brotliCompressSync, constants, deflateSync, gzipSync } from 'node:zlib'
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { type Request, type Response } from 'express';
 import { toPublicError } from '../../../src/core/public-error.js';
-import { MAX_SMALL_PIECES, RequestBodies } from '../../../src/http/server/request-bodies.js';
+import { RequestBodies } from '../../../src/http/server/request-bodies.js';
 import { waitFor } from '../../support/wait-for.js';
 
 const MB = 1024 * 1024;
@@ -26,10 +26,7 @@ afterEach(() => releases.splice(0).forEach((release) => release()));
 async function start() {
   const bodies = new RequestBodies(BOUND);
   const parse = bodies.json(MAX_BYTES);
-  const pieceCounts: number[] = [];
   const server = createServer((request: IncomingMessage, response: ServerResponse) => {
-    const number = pieceCounts.push(0) - 1;
-    request.on('data', () => (pieceCounts[number] = (pieceCounts[number] ?? 0) + 1));
     void parse(request as Request, {} as Response, (error?: unknown) => {
       response.statusCode = error === undefined ? 200 : toPublicError(error).status;
       response.end(JSON.stringify((request as Request).body ?? null));
@@ -54,7 +51,7 @@ async function start() {
     socket.write(body);
     return socket.resume();
   };
-  return { bodies, post, begin, pieceCounts };
+  return { bodies, post, begin };
 }
 
 async function textOf(response: IncomingMessage): Promise<string> {
@@ -131,37 +128,4 @@ test('a body in small pieces takes more than its bytes', async () => {
   begin('transfer-encoding: chunked\r\n', '1\r\n \r\n'.repeat(10 * pieces));
   await waitFor('the oldest to be cut', () => bodies.unfinishedBytes >= pieces * 500);
   expect(bodies.unfinishedBytes).toBeLessThanOrEqual(BOUND);
-});
-
-describe('a body in chunks', () => {
-  const piece = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n`;
-  const answerTo = async (pieces: string) => {
-    const { bodies, begin } = await start();
-    const socket = begin('transfer-encoding: chunked\r\n', pieces);
-    const [answer] = (await once(socket, 'data')) as [Buffer];
-    await waitFor('nothing to be kept', () => bodies.unfinishedBytes === 0);
-    return answer.toString();
-  };
-
-  test.each([
-    ['2,000 chunks of a byte', piece(' ').repeat(2_000)],
-    ['3,000 chunks of 100 bytes', piece(' '.repeat(100)).repeat(3_000)],
-  ])('is read if it has %s', async (_what, spaces) => {
-    expect(await answerTo(`${spaces}${piece('{}')}0\r\n\r\n`)).toContain('200 OK');
-  });
-
-  test('is refused before its end if it has thousands of chunks of a byte', async () => {
-    expect(await answerTo(piece(' ').repeat(10_000))).toContain('400 Bad Request');
-  });
-
-  test('is not read any more once it is refused, and the bodies of later connections are', async () => {
-    const { begin, post, pieceCounts } = await start();
-    for (let count = 1; count <= 20; count += 1) {
-      const socket = begin('transfer-encoding: chunked\r\n', piece(' ').repeat(10_000));
-      await once(socket, 'data');
-      socket.destroy();
-      expect(pieceCounts.at(-1)).toBe(MAX_SMALL_PIECES + 1);
-      await expect(post(BODY, 'identity')).resolves.toMatchObject({ status: 200, json: CONTENT });
-    }
-  });
 });

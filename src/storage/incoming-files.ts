@@ -70,9 +70,7 @@ export class IncomingFiles {
 
   /** Rejects with StoreUnavailable when the disk has less than 100 MB of free space. */
   async requireFreeSpace(): Promise<void> {
-    const { bavail, bsize } = await translateDiskErrors(() => statfs(this.directory), CHECK_TIMEOUT_MS);
-    if (bavail * bsize < MIN_FREE_BYTES)
-      throw new StoreUnavailable(`the disk has less than ${MIN_FREE_BYTES / 1024 / 1024} MB of free space`);
+    await requireFreeSpaceIn(this.directory);
   }
 
   /** Removes files that have not been written to for an hour, and returns their number. */
@@ -81,6 +79,19 @@ export class IncomingFiles {
     await this.createPath();
     return removeStaleFiles(this.directory, () => true, translateDiskErrors);
   }
+}
+
+/**
+ * Rejects with StoreUnavailable when the disk of a folder has less than 100 MB of free space, or would have less after a file of
+ * `fileBytes`.
+ */
+export async function requireFreeSpaceIn(directory: string, fileBytes = 0): Promise<void> {
+  const { bavail, bsize } = await translateDiskErrors(() => statfs(directory), CHECK_TIMEOUT_MS);
+  const requiredBytes = MIN_FREE_BYTES + fileBytes;
+  if (bavail * bsize < requiredBytes)
+    throw new StoreUnavailable(
+      `the disk has less than ${Math.ceil(requiredBytes / 1024 / 1024)} MB of free space`,
+    );
 }
 
 /** Carries out one operation of a disk, which takes moments. Rejects when it takes too long. */

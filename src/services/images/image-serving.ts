@@ -208,6 +208,8 @@ export class ImageServing {
     const originalPath = await this.deps.store.incoming.createPath();
     const variantPath = await this.deps.store.incoming.createPath();
     try {
+      // Each variant that waits for its turn has a copy of its original.
+      await this.deps.store.incoming.requireFreeSpace();
       const original = await this.deps.store.open(originalKey(sha256));
       await writeStreamToFile(original, originalPath).catch(throwReadError);
       await createVariant(originalPath, variantPath, { width, format, turn });

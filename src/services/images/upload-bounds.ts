@@ -24,7 +24,7 @@ const ROOM_TIMEOUT_MS = 5_000;
 
 const TOO_SLOW = `The upload is slower than ${MIN_BYTES_PER_WINDOW / 1024} kB in ${WINDOW_MS / 1_000} s. Send a smaller image, or use a faster connection.`;
 const TOO_MUCH_IN_ALL =
-  'The uploads in progress take too much of the disk, and this one began first. Send it again.';
+  'The uploads in progress take too much of the disk, and there is no room left for this one. Send it again.';
 
 export interface UploadBoundsOptions {
   /** Rejects when the disk has too little free space. */
@@ -43,7 +43,7 @@ interface Uploader {
 interface BoundedUpload {
   uploader: Uploader;
   source: Readable;
-  /** Of its files. */
+  /** Of its files that are not being removed. */
   bytes: number;
   hasArrived: boolean;
   /** It was ended, and its files are to be removed. */
@@ -54,8 +54,11 @@ interface BoundedUpload {
 interface CountedUpload {
   /** The bytes to write to a file. */
   body: Readable;
-  /** Counts another file of the upload. */
-  countFile: (bytes: number) => void;
+  /**
+   * Counts a file that replaces those of the upload. These count until `othersRemoved` resolves. Throws TooManyConnections if the
+   * upload has to end.
+   */
+  replaceFile: (bytes: number, othersRemoved: Promise<unknown>) => void;
   /** Ends the upload. Its files count until `filesRemoved` resolves. */
   end: (filesRemoved: Promise<unknown>) => void;
 }
@@ -82,7 +85,7 @@ export class UploadBounds {
     this.uploads.add(upload);
     return {
       body: Readable.from(this.chunksOf(upload), { objectMode: false }),
-      countFile: (bytes) => this.add(upload, bytes),
+      replaceFile: (bytes, othersRemoved) => this.replaceFile(upload, bytes, othersRemoved),
       end: (filesRemoved) => void this.end(upload, filesRemoved),
     };
   }
@@ -125,12 +128,24 @@ export class UploadBounds {
       }
       this.add(upload, chunk.length);
       await this.waitForRemovals(upload);
+      requireStaying(upload);
       yield chunk;
       waitingSince = performance.now();
       timer = cutSilentClient();
     }
     clearTimeout(timer);
+    // Destroying a source whose bytes have all been read changes nothing.
+    requireStaying(upload);
     upload.hasArrived = true;
+  }
+
+  private replaceFile(upload: BoundedUpload, bytes: number, othersRemoved: Promise<unknown>): void {
+    if (!this.uploads.has(upload)) return;
+    this.leavingBytes += upload.bytes;
+    void this.forgetWhenRemoved(upload.bytes, othersRemoved);
+    upload.bytes = 0;
+    this.add(upload, bytes);
+    requireStaying(upload);
   }
 
   private add(upload: BoundedUpload, bytes: number): void {
@@ -140,17 +155,18 @@ export class UploadBounds {
     if (upload.isLeaving) this.leavingBytes += bytes;
     // Not looked at otherwise, because this is called for each chunk.
     if (this.totalBytes - this.leavingBytes <= this.maxBytesInAll * MAX_SHARE_PER_WORKSPACE) return;
-    for (let next = this.findExcess(); next; next = this.findExcess()) {
+    for (let next = this.findExcess(upload); next; next = this.findExcess(upload)) {
       this.leave(next);
       next.source.destroy(new TooManyConnections(TOO_MUCH_IN_ALL));
     }
   }
 
   /**
-   * The upload to end if too much is in progress: of the workspace that takes most, the one that began first and has not arrived.
-   * If all of its uploads have arrived, of the next workspace, as long as all of them together take too much.
+   * The upload to end if too much is in progress: of the workspace that takes most, the one that began first and has not arrived,
+   * or else `growing`, which has just taken more. So a workspace never takes more than its share, even if all of its uploads have
+   * arrived. If nothing of it can end, of the next workspace, as long as all of them together take too much.
    */
-  private findExcess(): BoundedUpload | undefined {
+  private findExcess(growing: BoundedUpload): BoundedUpload | undefined {
     const bytesByWorkspace = new Map<string, number>();
     for (const { uploader, bytes, isLeaving } of this.uploads) {
       const { workspaceId } = uploader;
@@ -160,10 +176,11 @@ export class UploadBounds {
     const heaviestFirst = [...bytesByWorkspace].sort(([, a], [, b]) => b - a);
     for (const [workspaceId, bytes] of heaviestFirst) {
       if (!isTooMuchInAll && bytes <= this.maxBytesInAll * MAX_SHARE_PER_WORKSPACE) return undefined;
-      const first = [...this.uploads].find(
-        ({ uploader, bytes: taken, hasArrived, isLeaving }) =>
-          uploader.workspaceId === workspaceId && taken > 0 && !hasArrived && !isLeaving,
+      const staying = [...this.uploads].filter(
+        ({ uploader, bytes: taken, isLeaving }) =>
+          uploader.workspaceId === workspaceId && taken > 0 && !isLeaving,
       );
+      const first = staying.find(({ hasArrived }) => !hasArrived) ?? staying.find((one) => one === growing);
       if (first) return first;
     }
     return undefined;
@@ -188,13 +205,21 @@ export class UploadBounds {
   private async end(upload: BoundedUpload, filesRemoved: Promise<unknown>): Promise<void> {
     if (!this.uploads.delete(upload)) return;
     this.leave(upload);
-    await filesRemoved;
-    this.totalBytes -= upload.bytes;
-    this.leavingBytes -= upload.bytes;
+    await this.forgetWhenRemoved(upload.bytes, filesRemoved);
+  }
+
+  private async forgetWhenRemoved(bytes: number, removed: Promise<unknown>): Promise<void> {
+    await removed;
+    this.totalBytes -= bytes;
+    this.leavingBytes -= bytes;
     for (const resolve of this.onRemoved.splice(0)) resolve();
   }
 
   private get maxBytesInAll(): number {
     return this.options.maxBytesInAll ?? MAX_UPLOAD_BYTES_IN_ALL;
   }
+}
+
+function requireStaying({ isLeaving }: BoundedUpload): void {
+  if (isLeaving) throw new TooManyConnections(TOO_MUCH_IN_ALL);
 }

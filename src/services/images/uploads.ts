@@ -115,7 +115,7 @@ export class Uploads {
 
   private async store(upload: Upload, source: Readable, onReceived: () => void): Promise<Image> {
     const { incoming } = this.deps.store;
-    const { body, countFile, end } = this.bounds.begin(upload, source);
+    const { body, replaceFile, end } = this.bounds.begin(upload, source);
     const paths: string[] = [];
     try {
       const receivedPath = await incoming.createPath();
@@ -125,7 +125,9 @@ export class Uploads {
       onReceived();
       await normalizeUpload(receivedPath, normalizedPath, decodingTurnOf(upload));
       const { sha256, byteSize } = await measureFile(normalizedPath);
-      countFile(byteSize);
+      // Many normalized files can wait for their turn to be inspected.
+      const receivedRemoved = incoming.removeEventually(receivedPath);
+      replaceFile(byteSize, receivedRemoved);
       return await this.storeImage(upload, normalizedPath, { sha256, byteSize });
     } catch (error) {
       throw error instanceof ImageUnavailable

@@ -16,7 +16,7 @@ export async function createVariant(
   variant: { width: number | null; format: ImageFormat; turn?: DecodeTurn },
 ): Promise<void> {
   const { width, format, turn } = variant;
-  const options = { turn, format: () => format, maxWidth: width, writesFile: true };
+  const options = { turn, format: () => format, maxWidth: width, outputPath };
   await withLargeImages({ name: 'createVariant', args: [path, outputPath, variant] }, () =>
     decode(path, options, async (image) => {
       const resized = width === null ? image : image.resize({ width, withoutEnlargement: true });

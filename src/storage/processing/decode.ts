@@ -3,6 +3,7 @@ import { Semaphore } from 'async-mutex';
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import { ImageUnavailable, StoreUnavailable } from '../../core/errors.js';
 import { type ImageFormat } from '../../core/images/image.js';
+import { requireFreeSpaceIn } from '../incoming-files.js';
 import { measureFile } from '../write-stream.js';
 import { STRICT_FAIL_ON, type FailOn, isShownWhole } from './damage.js';
 import { Decoders, NO_WORKSPACE, type DecodeTurn } from './decoders.js';
@@ -19,6 +20,8 @@ import { NeedsOwnProcess } from './large-images.js';
 const MAX_PIXELS = 100_000_000;
 const DECODE_TIMEOUT_SECONDS = 60;
 const MAX_REASON_LENGTH = 200;
+/** A PNG with transparency that cannot be compressed. */
+const MAX_OUTPUT_BYTES_PER_PIXEL = 4;
 
 // A cache would only waste memory, because no file is decoded twice. Every additional thread would need its own rows.
 sharp.cache(false);
@@ -43,8 +46,8 @@ interface DecodeOptions {
   turn?: DecodeTurn;
   maxWidth?: number | null;
   format?: (header: ImageHeader) => ImageFormat;
-  /** `process` writes a file, so a failure is the disk's if decoding alone succeeds. */
-  writesFile?: boolean;
+  /** The file that `process` writes. A failure is the disk's if decoding alone succeeds. */
+  outputPath?: string;
   /** Refuse a damaged image of which browsers do not show everything. By default all is decoded that can be. */
   mustBeWhole?: boolean;
 }
@@ -78,7 +81,7 @@ export async function decode<T>(
         return await process(openImage(path, { failOn }), header);
       } catch (error) {
         const isTimeout = performance.now() - startedAt >= DECODE_TIMEOUT_SECONDS * 1_000;
-        const mayBeDisk = options.writesFile && isSharpError(error) && !isTimeout;
+        const mayBeDisk = options.outputPath !== undefined && isSharpError(error) && !isTimeout;
         if (mayBeDisk && (await isDecodable(openImage(path, { failOn }))))
           throw new StoreUnavailable('a file could not be written to disk', { cause: error });
         return rethrowDecodeError(error, path, { format: sourceFormat, isTimeout });
@@ -86,6 +89,7 @@ export async function decode<T>(
     };
     return freeMegabytes.runExclusive(
       async () => {
+        await requireSpaceForOutput(header, options);
         if (!options.mustBeWhole) return attempt('none');
         try {
           return await attempt(STRICT_FAIL_ON[sourceFormat]);
@@ -139,6 +143,16 @@ function requiredMemory(metadata: Metadata, header: ImageHeader, options: Decode
       `a ${format} has at most ${MAX_SIDES[format]} pixels per side, and this would have ${Math.round(longestSide)}`,
     );
   return bytes;
+}
+
+/** In its turn, because others that wait for theirs have written nothing yet. */
+async function requireSpaceForOutput(
+  { width, height }: ImageHeader,
+  { outputPath, maxWidth }: DecodeOptions,
+): Promise<void> {
+  if (outputPath === undefined) return;
+  const scale = Math.min(1, (maxWidth ?? width) / width);
+  await requireFreeSpaceIn(dirname(outputPath), width * height * scale ** 2 * MAX_OUTPUT_BYTES_PER_PIXEL);
 }
 
 function tooLargeReason(header: ImageHeader, outputFormat: ImageFormat | null): string {

@@ -15,7 +15,7 @@ const MAX_WEBP_PIXELS = 8_000_000;
  * frame of an animation. Refuses a damaged image of which browsers do not show everything. Throws like `createVariant`.
  */
 export async function normalizeUpload(path: string, outputPath: string, turn?: DecodeTurn): Promise<void> {
-  const options = { turn, format: uploadFormat, writesFile: true, mustBeWhole: true };
+  const options = { turn, format: uploadFormat, outputPath, mustBeWhole: true };
   await withLargeImages({ name: 'normalizeUpload', args: [path, outputPath, turn] }, () =>
     decode(path, options, async (image, header) => {
       await encode(image, uploadFormat(header), {

@@ -12,6 +12,7 @@ import {
 import { UploadRepository } from '../../../src/db/images/upload-repository.js';
 import { MAX_UPLOADS_PER_END_USER } from '../../../src/services/images/upload-bounds.js';
 import { Uploads } from '../../../src/services/images/uploads.js';
+import { DiskStore } from '../../../src/storage/disk-store.js';
 import { nullIfNotFound } from '../../../src/storage/incoming-files.js';
 import { pathAndQuery, TestApp } from '../../support/app/test-app.js';
 import { waitFor } from '../../support/wait-for.js';
@@ -125,6 +126,25 @@ describe('an upload', () => {
     const { image } = await app.query(ImageByIdDocument, { id: imageId });
     expect(image).toMatchObject({ id: imageId, index: 0, upstreamUrl: null, task: null, width: 20 });
     expect(image?.thumbhash).toEqual(expect.any(String));
+  });
+
+  test('has one file from the moment that it is normalized', async () => {
+    const { path } = await createUploadLink();
+    const before = (await temporaryFileSizes()).length;
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its store
+    const { put: putIntoStore } = DiskStore.prototype;
+    const storing = jest.spyOn(DiskStore.prototype, 'put').mockImplementation(async function (
+      this: DiskStore,
+      ...args
+    ) {
+      await waitFor('one file', async () => (await temporaryFileSizes()).length === before + 1);
+      await putIntoStore.apply(this, args);
+    });
+    try {
+      expect((await put(path, photo)).status).toBe(201);
+    } finally {
+      storing.mockRestore();
+    }
   });
 
   test('can be sent as a form with one file', async () => {

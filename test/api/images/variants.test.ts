@@ -1,6 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import sharp from 'sharp';
 import { type ImageFormat, ImageLineageDocument } from '../../../clients/operations.js';
+import { StoreUnavailable } from '../../../src/core/errors.js';
+import { IncomingFiles } from '../../../src/storage/incoming-files.js';
 import { pathAndQuery, TestApp } from '../../support/app/test-app.js';
 
 let app: TestApp;
@@ -53,6 +55,18 @@ describe('a variant of an image', () => {
     expect((await app.get(small, { 'if-none-match': one.headers.etag ?? '' })).status).toBe(304);
     const part = await app.get(small, { range: 'bytes=0-9' });
     expect([part.status, part.bytes]).toEqual([206, one.bytes.subarray(0, 10)]);
+  });
+
+  test('is not created while the disk has little free space, and not even its original is copied', async () => {
+    const path = await variantPath(256, 'AVIF');
+    const full = new StoreUnavailable('the disk has less than 100 MB of free space');
+    const check = jest.spyOn(IncomingFiles.prototype, 'requireFreeSpace').mockRejectedValue(full);
+    try {
+      expect((await app.get(path)).status).toBe(503);
+    } finally {
+      check.mockRestore();
+    }
+    expect((await app.get(path)).status).toBe(200);
   });
 
   test('has a file name made from its prompt', async () => {

@@ -22,7 +22,7 @@ function start(options: Partial<UploadBoundsOptions> = {}) {
     const upload = bounds.begin(uploader, source);
     return { ...upload, source, result: read(upload.body) };
   };
-  return { begin };
+  return { bounds, begin };
 }
 
 async function read(body: Readable): Promise<number | Error> {
@@ -81,12 +81,54 @@ describe('uploads in progress', () => {
     expect(await another.result).toBeInstanceOf(TooManyConnections);
   });
 
+  test('grow when they are decoded. Beyond the share of their workspace they end, and no other workspace notices', async () => {
+    const { begin } = start({ maxBytesInAll: 100 * KB });
+    const arrived = Array.from({ length: 3 }, () => begin());
+    for (const { source } of arrived) source.end(Buffer.alloc(10 * KB));
+    expect(await Promise.all(arrived.map(({ result }) => result))).toEqual([10 * KB, 10 * KB, 10 * KB]);
+    const arriving = begin(of('u'));
+    arriving.source.write(Buffer.alloc(40 * KB));
+    await waitFor('its bytes to be read', () => arriving.source.readableLength === 0);
+    const [first, second, third] = arrived;
+    first?.replaceFile(30 * KB, REMOVED);
+    expect(() => second?.replaceFile(30 * KB, REMOVED)).toThrow(TooManyConnections);
+    expect(() => third?.replaceFile(30 * KB, REMOVED)).toThrow(TooManyConnections);
+    for (const upload of [second, third]) upload?.end(REMOVED);
+    arriving.source.end(Buffer.alloc(10 * KB));
+    expect(await arriving.result).toBe(50 * KB);
+  });
+
+  test('end others of their workspace that have not arrived, rather than one that has been decoded', async () => {
+    const { begin } = start({ maxBytesInAll: 100 * KB });
+    const [arrived, arriving] = [begin(), begin()];
+    arrived.source.end(Buffer.alloc(10 * KB));
+    expect(await arrived.result).toBe(10 * KB);
+    arriving.source.write(Buffer.alloc(20 * KB));
+    await waitFor('its bytes to be read', () => arriving.source.readableLength === 0);
+    arrived.replaceFile(35 * KB, REMOVED);
+    expect(await arriving.result).toBeInstanceOf(TooManyConnections);
+  });
+
+  test('end even if their source has ended, but they have not read all of it', async () => {
+    const { bounds, begin } = start({ maxBytesInAll: 400 * KB });
+    const source = new PassThrough();
+    const { body } = bounds.begin(EVE, source);
+    source.end(Buffer.alloc(120 * KB));
+    // Keeps the first piece until it is read, and takes no other one before.
+    body.read(0);
+    await waitFor('the end of its source', () => source.destroyed);
+    const next = begin();
+    next.source.end(Buffer.alloc(120 * KB));
+    expect(await next.result).toBe(120 * KB);
+    expect(await read(body)).toBeInstanceOf(TooManyConnections);
+  });
+
   test('count all their files until these are removed, however long that takes', async () => {
     const { begin } = start({ maxBytesInAll: 100 * KB });
     const [done, waiting, next] = [begin(of('v')), begin(), begin()];
     done.source.end(Buffer.alloc(30 * KB));
     expect(await done.result).toBe(30 * KB);
-    done.countFile(50 * KB);
+    done.replaceFile(50 * KB, new Promise(() => undefined));
     let remove = () => {};
     done.end(new Promise<void>((resolve) => (remove = resolve)));
     waiting.source.end(Buffer.alloc(40 * KB));

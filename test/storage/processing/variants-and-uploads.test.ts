@@ -234,6 +234,15 @@ describe('an uploaded image', () => {
       await expect(normalizeUpload(from, to)).rejects.toMatchObject({ name: 'StoreUnavailable' });
   });
 
+  test('is not written to a disk with little free space', async () => {
+    // Such a disk, on Linux.
+    const outputPath = '/proc/darkroom-upload';
+    const from = await fileWith(await photo().png().toBuffer());
+    const refusal = 'the disk has less than 101 MB of free space';
+    await expect(normalizeUpload(from, outputPath)).rejects.toThrow(refusal);
+    await expect(createVariant(from, outputPath, { width: 200, format: 'png' })).rejects.toThrow(refusal);
+  });
+
   test('that is not an image is refused, and nothing is written', async () => {
     const to = newPath();
     await expect(normalizeUpload(await fileWith(Buffer.from('<svg/>')), to)).rejects.toThrow(

@@ -104,6 +104,7 @@ export class Broadcaster implements SubscriberHost {
     this.blockedSubscribers.delete(subscriber);
     topic.subscribers.delete(subscriber);
     if (topic.subscribers.size > 0) return;
+    topic.end();
     this.topics.delete(topic.key);
     this.topicBounds.remove(topic);
     const routingKey = routingKeyOf(topic.scope);
@@ -145,7 +146,7 @@ export class Broadcaster implements SubscriberHost {
     const send = (_events: readonly TaskEvent[], [text = '']: readonly string[]) => {
       if (subscriber.state !== 'closed') subscriber.runOrCut(() => subscriber.sink.send(text));
     };
-    await subscriber.topic.render([event], send).catch((error: unknown) => subscriber.cut(error));
+    await subscriber.topic.render([event], send, subscriber).catch((error: unknown) => subscriber.cut(error));
     if (subscriber.state !== 'closed') this.catchUp(subscriber);
   }
 

@@ -1,7 +1,7 @@
 import { setImmediate as nextLoopTurn, setTimeout as delay } from 'node:timers/promises';
-import { bulkhead } from 'cockatiel';
 import { type Logger } from 'pino';
 import { type TaskEvent } from '../core/events/task-event.js';
+import { FairSlots } from '../core/limits/fair-slots.js';
 import { type EventRepository } from '../db/events/event-repository.js';
 import { type EventLog } from './event-log.js';
 import { type Subscriber } from './subscriber.js';
@@ -9,8 +9,10 @@ import { type Topic } from './topic.js';
 
 /** Events that are read, filtered and rendered together for a subscriber that is catching up. */
 const CATCH_UP_PAGE_SIZE = 200;
-/** Subscribers that may read old events from PostgreSQL at the same time. The others wait in a queue. */
+/** Subscribers that may read old events from PostgreSQL at the same time. The others wait, and workspaces take turns. */
 const MAX_CONCURRENT_READS = 4;
+/** The rest is for other workspaces. One that is alone catches up about as fast as with all of them. */
+const MAX_READS_PER_WORKSPACE = 3;
 const READ_RETRY_MS = 250;
 
 /**
@@ -18,7 +20,10 @@ const READ_RETRY_MS = 250;
  * subscriber missed from the recent events, or from PostgreSQL when they do not go back far enough.
  */
 export class CatchUp {
-  private readonly reads = bulkhead(MAX_CONCURRENT_READS, Infinity);
+  private readonly reads = new FairSlots({
+    capacity: MAX_CONCURRENT_READS,
+    maxPerOwner: MAX_READS_PER_WORKSPACE,
+  });
 
   constructor(private readonly deps: { eventLog: EventLog; events: EventRepository; log: Logger }) {}
 
@@ -32,8 +37,7 @@ export class CatchUp {
     const maySend = subscriber.beginCatchUp();
     while (maySend()) {
       const page =
-        this.readRecentPage(topic, subscriber.position) ??
-        (await this.readDatabasePage(topic, subscriber.position));
+        this.readRecentPage(topic, subscriber.position) ?? (await this.readDatabasePage(subscriber));
       if (!page || !maySend()) continue;
       if (page.events.length === 0 && page.isLast) {
         if (subscriber.position < page.endPosition) subscriber.position = page.endPosition;
@@ -60,7 +64,7 @@ export class CatchUp {
       if (maySend()) subscriber.sendBatch(batch, texts);
     };
     for (let sent = 0; sent < events.length;) {
-      const count = await subscriber.topic.render(events.slice(sent), send);
+      const count = await subscriber.topic.render(events.slice(sent), send, subscriber);
       if (count === 0 || !maySend()) return false;
       sent += count;
     }
@@ -78,30 +82,36 @@ export class CatchUp {
   }
 
   /**
-   * Reads a page from PostgreSQL. Null when the recent events were extended back to `position` instead, or when reading
-   * failed: the caller tries again.
+   * Reads a page from PostgreSQL. Null when the recent events were extended back to the position instead, when reading failed, or
+   * when the subscriber has left: the caller tries again if it may.
    */
-  private async readDatabasePage(topic: Topic, position: bigint): Promise<EventPage | null> {
+  private async readDatabasePage(subscriber: Subscriber): Promise<EventPage | null> {
     const { recent } = this.deps.eventLog;
+    const { topic, position, left } = subscriber;
+    const request = { owner: topic.scope.workspaceId, signal: left };
     try {
       if (recent.canExtendTo(position)) {
         await recent.extendBackTo(position);
         return null;
       }
-      const { endPosition } = recent;
-      const read = () => this.deps.events.readScopeAfter(topic.scope, position, CATCH_UP_PAGE_SIZE);
-      const found = await this.reads.execute(read);
-      const isFull = found.length === CATCH_UP_PAGE_SIZE;
-      return {
-        events: found.filter((event) => topic.matches(event)),
-        endPosition: isFull ? (found.at(-1)?.position ?? position) : endPosition,
-        isLast: false,
-      };
+      return await this.reads.run(request, () => this.readScopePage(topic, position));
     } catch (error) {
+      if (left.aborted) return null;
       this.deps.log.warn({ err: error }, 'cannot read old events; retrying');
       await delay(READ_RETRY_MS);
       return null;
     }
+  }
+
+  private async readScopePage(topic: Topic, position: bigint): Promise<EventPage> {
+    const { endPosition } = this.deps.eventLog.recent;
+    const found = await this.deps.events.readScopeAfter(topic.scope, position, CATCH_UP_PAGE_SIZE);
+    const isFull = found.length === CATCH_UP_PAGE_SIZE;
+    return {
+      events: found.filter((event) => topic.matches(event)),
+      endPosition: isFull ? (found.at(-1)?.position ?? position) : endPosition,
+      isLast: false,
+    };
   }
 }
 

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
-import { FairSlots } from '../core/limits/fair-slots.js';
+import { FairSlots, type SlotRequest } from '../core/limits/fair-slots.js';
 
 /** Limit for the rendered events of all topics together. Reconnecting subscribers mostly need the same few hundred events. */
 export const MAX_KEPT_CHARACTERS = 16 * 1024 * 1024;
@@ -23,6 +23,9 @@ const MAX_BATCH_SIZE = 64;
 /** Topics with longer texts are rendered one after another, and no faster than this. */
 const LARGE_CHARACTERS = 64 * 1024;
 const LARGE_CHARACTERS_PER_MS = 10_000;
+
+/** The workspace, and the signal that its subscriber has left. */
+type RenderingTurn = Pick<SlotRequest, 'owner' | 'signal'>;
 
 /** The texts of events, which all topics share, and the bounds of what rendering takes. */
 export class Renderings {
@@ -52,15 +55,17 @@ export class Renderings {
     return Math.max(1, Math.min(MAX_BATCH_SIZE, Math.floor(MAX_COST_OF_BATCH / Math.max(1, cost))));
   }
 
-  /** Runs `work` of a workspace, which renders and sends events, when others leave enough room. */
-  async run<Result>(workspaceId: string, totalCost: number, work: () => Promise<Result>): Promise<Result> {
-    const weight = Math.max(1, totalCost);
-    return this.costInProgress.run({ owner: workspaceId, weight }, work);
+  /** Runs `work`, which renders and sends events, when others leave enough room. Its weight is its cost. Throws NoFreeSlot. */
+  async run<Result>(turn: RenderingTurn & { weight: number }, work: () => Promise<Result>): Promise<Result> {
+    return this.costInProgress.run({ ...turn, weight: Math.max(1, turn.weight) }, work);
   }
 
-  /** Runs `work` for a topic with large texts, which returns their length. It does not wait for other topics without them. */
-  async runLarge(workspaceId: string, work: () => Promise<number>): Promise<void> {
-    await this.largeTurns.run({ owner: workspaceId }, async () => {
+  /**
+   * Runs `work` for a topic with large texts, which returns their length. It does not wait for other topics without them. Throws
+   * NoFreeSlot.
+   */
+  async runLarge(turn: RenderingTurn, work: () => Promise<number>): Promise<void> {
+    await this.largeTurns.run(turn, async () => {
       const characters = await work();
       await delay(characters / LARGE_CHARACTERS_PER_MS, undefined, { ref: false });
     });

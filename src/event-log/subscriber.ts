@@ -37,6 +37,7 @@ export class Subscriber {
   private bufferedEvents = 0;
   /** Number of the catch-up that may send to it. An earlier one may still be waiting for its texts. */
   private catchUpNumber = 0;
+  private leaving: AbortController | null = null;
 
   readonly sink: EventSink;
   /** Every event of the topic up to and including this position was sent. */
@@ -52,6 +53,13 @@ export class Subscriber {
     this.sink = sink;
     this.position = position;
     this.settledPosition = settledPosition;
+  }
+
+  /** Aborted when the subscription ends. It is created when work has to wait, because most subscribers never need it. */
+  get left(): AbortSignal {
+    this.leaving ??= new AbortController();
+    if (this.state === 'closed') this.leaving.abort();
+    return this.leaving.signal;
   }
 
   /** Whether one more event may be sent. */
@@ -170,6 +178,7 @@ export class Subscriber {
   unsubscribe(): boolean {
     if (this.state === 'closed') return false;
     this.state = 'closed';
+    this.leaving?.abort();
     this.topic.removeLive(this);
     this.host.removeSubscriber(this);
     return true;

@@ -1,6 +1,7 @@
 import { setImmediate as nextLoopTurn, setTimeout as delay } from 'node:timers/promises';
 import { type Logger } from 'pino';
 import { isVisible } from '../core/access/visibility.js';
+import { NoFreeSlot } from '../core/limits/fair-slots.js';
 import { SingleFlights, singleFlightWithRerun } from '../core/primitives/async.js';
 import { newId } from '../core/primitives/ids.js';
 import { type TaskEvent } from '../core/events/task-event.js';
@@ -45,6 +46,7 @@ export class Topic {
   /** Subscribers that have seen everything so far. The others read missed events for themselves. */
   private readonly liveSubscribers = new Set<LiveSubscriber>();
   private readonly inProgress = new SingleFlights<bigint, string>();
+  private readonly ending = new AbortController();
   /** Whether an event was large. Those that follow will be as well. */
   private isLarge = false;
   private pending: TaskEvent[] = [];
@@ -67,27 +69,46 @@ export class Topic {
     return isInScope && this.options.matches(event);
   }
 
+  /** Aborted when the last subscriber has left. The topic gets no other one then. */
+  get left(): AbortSignal {
+    return this.ending.signal;
+  }
+
+  end(): void {
+    this.ending.abort();
+  }
+
   /**
    * Renders the first of these events, as many as may be rendered together, and passes them to `send`. Returns how many these are.
    * Retries until rendering succeeds, because an event must not be skipped while the database is down for a moment. Returns 0 when
-   * the last subscriber has left. After any other error, every subscriber that would miss the events must be cut.
+   * the recipient has left, by default the last subscriber. After any other error, every subscriber that would miss the events must
+   * be cut.
    */
-  async render(events: readonly TaskEvent[], send: SendTexts): Promise<number> {
+  async render(
+    events: readonly TaskEvent[],
+    send: SendTexts,
+    recipient: { readonly left: AbortSignal } = this,
+  ): Promise<number> {
     const batch = events.slice(0, this.renderings.batchSizeOf(this.options.renderingCost));
     const known = batch.map((event) => this.renderings.find(this.keyOf(event)));
     if (known.every((text) => text !== undefined)) {
       await send(batch, known);
       return batch.length;
     }
-    while (!(await this.renderInTurn(batch, send))) {
-      if (this.subscribers.size === 0) return 0;
-      await delay(RENDER_RETRY_MS);
+    const { left } = recipient;
+    while (!left.aborted) {
+      if (await this.renderInTurn(batch, send, left)) return batch.length;
+      if (!left.aborted) await delay(RENDER_RETRY_MS);
     }
-    return batch.length;
+    return 0;
   }
 
   /** Returns whether it succeeded. */
-  private async renderInTurn(batch: readonly TaskEvent[], send: SendTexts): Promise<boolean> {
+  private async renderInTurn(
+    batch: readonly TaskEvent[],
+    send: SendTexts,
+    signal: AbortSignal,
+  ): Promise<boolean> {
     let isSent = false;
     const work = async () => {
       const texts = await this.renderAll(batch);
@@ -97,9 +118,13 @@ export class Topic {
       isSent = true;
       return texts.reduce((sum, { length }) => sum + length, 0);
     };
-    const { workspaceId } = this.scope;
-    if (this.isLarge) await this.renderings.runLarge(workspaceId, work);
-    else await this.renderings.run(workspaceId, batch.length * this.options.renderingCost, work);
+    const turn = { owner: this.scope.workspaceId, signal };
+    try {
+      if (this.isLarge) await this.renderings.runLarge(turn, work);
+      else await this.renderings.run({ ...turn, weight: batch.length * this.options.renderingCost }, work);
+    } catch (error) {
+      if (!(error instanceof NoFreeSlot)) throw error;
+    }
     return isSent;
   }
 

@@ -1,7 +1,7 @@
 /** Urgent work that starts in a row while other work waits, so that the other work goes on. */
 const MAX_URGENT_IN_A_ROW = 3;
 
-/** No slot was free in time. */
+/** No slot was free in time, or before the caller left. */
 export class NoFreeSlot extends Error {
   override readonly name = 'NoFreeSlot';
   constructor() {
@@ -25,13 +25,14 @@ export interface SlotRequest {
   isUrgent?: boolean;
   /** How long to wait for the slot. By default it is waited for without a limit. */
   maxWaitMs?: number;
+  /** Aborted when the caller has left. Work that waits then does not start, and leaves nothing in memory. */
+  signal?: AbortSignal | undefined;
 }
 
 interface Waiter {
   owner: string;
   weight: number;
   isUrgent: boolean;
-  hasGivenUp: boolean;
   start: () => void;
   reject: (error: Error) => void;
 }
@@ -64,12 +65,13 @@ export class FairSlots {
   }
 
   /** Waits for a slot, and returns the function that releases it. Throws NoFreeSlot. */
-  async acquire({ owner, weight = 1, isUrgent = false, maxWaitMs }: SlotRequest): Promise<() => void> {
+  async acquire(request: SlotRequest): Promise<() => void> {
+    const { owner, weight = 1, isUrgent = false, maxWaitMs, signal } = request;
+    if (signal?.aborted) throw new NoFreeSlot();
     const waiter: Waiter = {
       owner,
       weight: Math.min(this.options.capacity, weight),
       isUrgent,
-      hasGivenUp: false,
       start: () => {},
       reject: () => {},
     };
@@ -77,19 +79,22 @@ export class FairSlots {
       waiter.start = resolve;
       waiter.reject = reject;
     });
-    (isUrgent ? this.urgent : this.others).add(waiter);
+    const turns = isUrgent ? this.urgent : this.others;
+    turns.add(waiter);
     this.startNext();
     const giveUp = () => {
-      waiter.hasGivenUp = true;
+      turns.remove(waiter);
       waiter.reject(new NoFreeSlot());
       // It may have kept lighter work waiting.
       this.startNext();
     };
     const timer = maxWaitMs === undefined ? undefined : setTimeout(giveUp, maxWaitMs);
+    signal?.addEventListener('abort', giveUp);
     try {
       await started;
     } finally {
       clearTimeout(timer);
+      signal?.removeEventListener('abort', giveUp);
     }
     return this.releaseOnce(waiter);
   }
@@ -101,7 +106,9 @@ export class FairSlots {
 
   private startNext(): void {
     for (let next = this.findNext(); next && next.weight <= this.free; next = this.findNext()) {
-      (next.isUrgent ? this.urgent : this.others).take(next);
+      const turns = next.isUrgent ? this.urgent : this.others;
+      turns.remove(next);
+      turns.moveToEnd(next.owner);
       this.urgentInARow = next.isUrgent ? this.urgentInARow + 1 : 0;
       this.use(next, next.weight);
       next.start();
@@ -140,35 +147,39 @@ export class FairSlots {
 
 /** What waits, by owner. The owner that was served last comes last. */
 class Turns {
-  private readonly byOwner = new Map<string, Waiter[]>();
+  private readonly byOwner = new Map<string, Set<Waiter>>();
 
   add(waiter: Waiter): void {
     const waiting = this.byOwner.get(waiter.owner);
-    if (waiting) waiting.push(waiter);
-    else this.byOwner.set(waiter.owner, [waiter]);
+    if (waiting) waiting.add(waiter);
+    else this.byOwner.set(waiter.owner, new Set([waiter]));
+  }
+
+  remove(waiter: Waiter): void {
+    const waiting = this.byOwner.get(waiter.owner);
+    waiting?.delete(waiter);
+    if (waiting?.size === 0) this.byOwner.delete(waiter.owner);
   }
 
   /** The first one of the first owner that may start. An owner's own order is kept. */
   find(mayStart: (waiter: Waiter) => boolean): Waiter | undefined {
-    for (const [owner, waiting] of this.byOwner) {
-      while (waiting[0]?.hasGivenUp) waiting.shift();
+    for (const waiting of this.byOwner.values()) {
       const [first] = waiting;
-      if (!first) this.byOwner.delete(owner);
-      else if (mayStart(first)) return first;
+      if (first && mayStart(first)) return first;
     }
     return undefined;
   }
 
-  /** Takes what `find` has returned. The owner's next one comes after those of the other owners. */
-  take({ owner }: Waiter): void {
-    const waiting = this.byOwner.get(owner) ?? [];
-    waiting.shift();
+  /** What the owner has left comes after that of the other owners. */
+  moveToEnd(owner: string): void {
+    const waiting = this.byOwner.get(owner);
+    if (!waiting) return;
     this.byOwner.delete(owner);
-    if (waiting.length > 0) this.byOwner.set(owner, waiting);
+    this.byOwner.set(owner, waiting);
   }
 
   clear(): Waiter[] {
-    const all = [...this.byOwner.values()].flat();
+    const all = [...this.byOwner.values()].flatMap((waiting) => [...waiting]);
     this.byOwner.clear();
     return all;
   }

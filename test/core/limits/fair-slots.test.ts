@@ -82,6 +82,23 @@ describe('FairSlots', () => {
     await expect(slots.acquire({ owner: 'a', maxWaitMs: 0 })).rejects.toBeInstanceOf(NoFreeSlot);
   });
 
+  test('starts no work whose caller has left, and does not let it keep others waiting', async () => {
+    const slots = new FairSlots({ capacity: 2 });
+    const release = await slots.acquire({ owner: 'a' });
+    const leaving = new AbortController();
+    const { signal } = leaving;
+    const started: string[] = [];
+    const start = (name: string) => () => Promise.resolve(void started.push(name));
+    const heavy = slots.run({ owner: 'a', weight: 2, signal }, start('heavy'));
+    const light = slots.run({ owner: 'a' }, start('light'));
+    leaving.abort();
+    await expect(heavy).rejects.toBeInstanceOf(NoFreeSlot);
+    await light;
+    release();
+    await expect(slots.run({ owner: 'a', signal }, start('late'))).rejects.toBeInstanceOf(NoFreeSlot);
+    expect(started).toEqual(['light']);
+  });
+
   test('releases a slot when the work fails', async () => {
     const slots = new FairSlots({ capacity: 1 });
     const fault = new Error('a fault');

@@ -1,0 +1,198 @@
+import { setImmediate as nextTick } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { pino } from 'pino';
+import { EventCursorCodec } from '../../src/core/events/event-cursor.js';
+import { type TaskEvent } from '../../src/core/events/task-event.js';
+import { newId } from '../../src/core/primitives/ids.js';
+import { Signer } from '../../src/core/access/signer.js';
+import { workspaceVisibility } from '../../src/core/access/visibility.js';
+import { Database } from '../../src/db/postgres/database.js';
+import { EventRepository, type EventScope } from '../../src/db/events/event-repository.js';
+import { Broadcaster } from '../../src/event-log/broadcaster.js';
+import { EventLog } from '../../src/event-log/event-log.js';
+import { type Subscriber } from '../../src/event-log/subscriber.js';
+import { createTestDatabase, type TestDatabase } from '../support/setup/test-database.js';
+import { waitFor } from '../support/wait-for.js';
+import { addFinishedTasks, insertEvents } from '../support/events/event-rows.js';
+
+/** More than the recent events, so that a subscriber from the start reads from PostgreSQL. */
+const EVENTS_OF_OTHERS = 9_000;
+const SUBSCRIBERS_OF_OTHERS = 200;
+const silent = pino({ level: 'silent' });
+const [ours, theirs] = [newId(), newId()];
+
+/** Notes each read for a subscriber, and makes it wait while `gate` is closed. */
+class ObservedEvents extends EventRepository {
+  readonly reads: string[] = [];
+  gate: Promise<void> = Promise.resolve();
+
+  override async readScopeAfter(scope: EventScope, position: bigint, limit: number): Promise<TaskEvent[]> {
+    this.reads.push(scope.workspaceId);
+    await this.gate;
+    return super.readScopeAfter(scope, position, limit);
+  }
+
+  close(): () => void {
+    let open: () => void = () => undefined;
+    this.gate = new Promise((resolve) => (open = resolve));
+    return open;
+  }
+
+  countOf(workspaceId: string): number {
+    return this.reads.filter((read) => read === workspaceId).length;
+  }
+}
+
+let database: TestDatabase;
+let sql: pg.Pool;
+let db: Database;
+let events: ObservedEvents;
+let log: EventLog;
+let broadcaster: Broadcaster;
+let ourTask = '';
+let theirTask = '';
+const subscribers: Subscriber[] = [];
+beforeAll(async () => {
+  database = await createTestDatabase();
+  sql = new pg.Pool({ connectionString: database.url, max: 4 });
+  await sql.query("INSERT INTO workspaces (id, name) VALUES ($1, 'ours'), ($2, 'theirs')", [ours, theirs]);
+  [ourTask = ''] = await addFinishedTasks(sql, ours, 1);
+  [theirTask = ''] = await addFinishedTasks(sql, theirs, 1);
+  await insertEvents(sql, ourTask, 300);
+  await insertEvents(sql, theirTask, EVENTS_OF_OTHERS);
+  db = new Database({ url: database.url, maxConnections: 6, log: silent });
+  events = new ObservedEvents(db);
+  log = new EventLog(events, database.url, silent);
+  await log.start();
+  await log.flush();
+  await waitFor('sealing', async () => (await log.refreshHead()) === BigInt(EVENTS_OF_OTHERS + 300));
+  const cursors = new EventCursorCodec(new Signer(Buffer.alloc(32)), newId());
+  const bufferLimits = { maxEvents: 1_000, maxBytes: 1e6 };
+  broadcaster = new Broadcaster({
+    eventLog: log,
+    events,
+    cursors,
+    bufferLimits,
+    stallMs: 1_000,
+    log: silent,
+  });
+});
+afterEach(() => {
+  for (const subscriber of subscribers.splice(0)) subscriber.unsubscribe();
+  events.reads.length = 0;
+});
+afterAll(async () => {
+  await log.stop();
+  await db.close();
+  await sql.end();
+  await database.drop();
+});
+
+interface Subscription {
+  position?: bigint;
+  matches?: () => boolean;
+  onEvent?: (n: number) => void;
+  onRender?: () => Promise<void>;
+}
+
+/** Subscribes to the whole workspace, by default to all events from the start of the log. */
+function subscribe(
+  workspaceId: string,
+  { position = 0n, matches = () => true, onEvent, onRender }: Subscription = {},
+): Subscriber {
+  const render = async ({ data }: TaskEvent) => {
+    await onRender?.();
+    return String((data as unknown as { n: number }).n);
+  };
+  const scope = { ...workspaceVisibility(workspaceId), taskId: null };
+  const sink = {
+    ...{ bufferedBytes: 0, acceptedBytes: 0, complete: () => undefined, close: () => undefined },
+    send: (text: string) => onEvent?.(Number(text)),
+    batch: (work: () => void) => work(),
+  };
+  const subscriber = broadcaster.subscribe(
+    { key: newId(), scope, matches, render, renderingCost: 100 },
+    { position, initialEvent: null, settledPosition: null },
+    sink,
+  );
+  subscribers.push(subscriber);
+  return subscriber;
+}
+
+const subscribeOthers = (subscription: Subscription = { matches: () => false }) =>
+  Array.from({ length: SUBSCRIBERS_OF_OTHERS }, () => subscribe(theirs, subscription));
+const numbersUpTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
+
+describe('a subscriber that is far behind', () => {
+  test('does not wait for hundreds of another workspace, and sees each event once and in order', async () => {
+    const open = events.close();
+    subscribeOthers();
+    const seen: number[] = [];
+    const subscriber = subscribe(ours, { onEvent: (n) => seen.push(n) });
+    await nextTick();
+    const started = [...events.reads];
+    open();
+    await waitFor('our subscriber to be live', () => subscriber.state === 'live');
+    expect(started).toContain(ours);
+    expect(events.countOf(theirs)).toBeLessThan(SUBSCRIBERS_OF_OTHERS);
+    await insertEvents(sql, ourTask, 1);
+    log.requestSeal();
+    await waitFor('one more', () => seen.length > 300);
+    expect(seen).toEqual([...numbersUpTo(300), 1]);
+  });
+
+  test('is read for no more once it has left', async () => {
+    const open = events.close();
+    const others = subscribeOthers();
+    await nextTick();
+    const started = events.reads.length;
+    for (const subscriber of others) subscriber.unsubscribe();
+    const subscriber = subscribe(ours);
+    open();
+    await waitFor('our subscriber to be live', () => subscriber.state === 'live');
+    expect(started).toBeGreaterThan(0);
+    expect(events.countOf(theirs)).toBe(started);
+  });
+});
+
+/** Renderings that last until they are released. */
+function holdRenderings() {
+  let count = 0;
+  let release: () => void = () => undefined;
+  const released = new Promise<void>((resolve) => (release = resolve));
+  const onRender = async () => {
+    count += 1;
+    await released;
+  };
+  return { onRender, release, count: () => count };
+}
+
+describe('events are rendered for no subscriber that has left', () => {
+  test('while it was catching up', async () => {
+    const { onRender, release, count } = holdRenderings();
+    const others = subscribeOthers({ position: log.head - 10n, onRender });
+    await waitFor('the first renderings', () => count() > 0);
+    await leaveAndCatchUp(others, release);
+    expect(count()).toBeLessThan(SUBSCRIBERS_OF_OTHERS);
+  });
+
+  test('while an event was being broadcast', async () => {
+    const { onRender, release, count } = holdRenderings();
+    const others = subscribeOthers({ position: log.head, onRender });
+    await waitFor('them to be live', () => others.every(({ state }) => state === 'live'));
+    await insertEvents(sql, theirTask, 10);
+    log.requestSeal();
+    await waitFor('the first renderings', () => count() > 0);
+    await leaveAndCatchUp(others, release);
+    expect(count()).toBeLessThan(SUBSCRIBERS_OF_OTHERS);
+  });
+
+  /** Lets the others leave, and waits until one that came after them has its events. */
+  async function leaveAndCatchUp(others: readonly Subscriber[], release: () => void): Promise<void> {
+    for (const subscriber of others) subscriber.unsubscribe();
+    const last = subscribe(theirs, { position: log.head - 1n });
+    release();
+    await waitFor('the last one to be live', () => last.state === 'live');
+  }
+});

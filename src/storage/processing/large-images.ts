@@ -1,4 +1,4 @@
-import { fork } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { ImageUnavailable, StoreUnavailable } from '../../core/errors.js';
@@ -59,27 +59,42 @@ function turnOf({ name, args }: LargeImageOperation): DecodeTurn | undefined {
 }
 
 async function runInChild(operation: LargeImageOperation): Promise<unknown> {
-  // eslint-disable-next-line no-restricted-properties -- not configuration: what every process needs
-  const inherited = INHERITED_VARIABLES.map((name) => [name, process.env[name]] as const);
-  const child = fork(MAIN, {
-    execArgv: process.execArgv,
-    env: { ...Object.fromEntries(inherited), ...MEMORY },
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    serialization: 'advanced',
-  });
+  const child = startChild();
   let answer: LargeImageAnswer | null = null;
   child.once('message', (message) => (answer = message as LargeImageAnswer));
   // The answer can arrive after the exit, but not after the disconnection. Both reject if the process cannot be started.
   const ended = Promise.all([once(child, 'exit'), once(child, 'disconnect')]);
+  ended.catch(() => undefined);
   child.on('error', () => undefined);
-  child.send(operation);
   try {
-    if ((await withTimeout(ended, TIMEOUT_MS)) === TIMED_OUT)
+    // Without file descriptors for a process, there is no channel. A process that has ended already says so itself.
+    if (child.connected) child.send(operation, () => undefined);
+    if ((await withTimeout(ended.catch(throwNotStarted), TIMEOUT_MS)) === TIMED_OUT)
       throw new StoreUnavailable('the disk did not respond in time');
   } finally {
     child.kill('SIGKILL');
   }
   return valueOf(answer, child.signalCode ?? `status ${child.exitCode}`);
+}
+
+/** Throws StoreUnavailable. Most failures are only known later, by the event `error`. */
+function startChild(): ChildProcess {
+  // eslint-disable-next-line no-restricted-properties -- not configuration: what every process needs
+  const inherited = INHERITED_VARIABLES.map((name) => [name, process.env[name]] as const);
+  try {
+    return fork(MAIN, {
+      execArgv: process.execArgv,
+      env: { ...Object.fromEntries(inherited), ...MEMORY },
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      serialization: 'advanced',
+    });
+  } catch (error) {
+    throwNotStarted(error);
+  }
+}
+
+function throwNotStarted(cause: unknown): never {
+  throw new StoreUnavailable('the process that decodes large images cannot be started', { cause });
 }
 
 function valueOf(answer: LargeImageAnswer | null, end: string): unknown {

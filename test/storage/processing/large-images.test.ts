@@ -1,11 +1,14 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import sharp, { type Sharp } from 'sharp';
 import { createVariant } from '../../../src/storage/processing/create-variant.js';
 import { inspectImage } from '../../../src/storage/processing/inspect-image.js';
 import { normalizeUpload } from '../../../src/storage/processing/normalize-upload.js';
+import { type DecodedWithoutProcess } from '../../support/images/no-process-main.js';
 
 const MAX_MEGABYTES = 400;
 let folder: string;
@@ -108,6 +111,28 @@ test('a disk that does not take the output of a large image is blamed, not the i
   const output = join(folder, 'absent', 'x');
   await expect(normalizeUpload(path, output)).rejects.toMatchObject({ name: 'StoreUnavailable' });
 });
+
+/** Windows has no such limit. */
+const testOnUnix = process.platform === 'win32' ? test.skip : test;
+testOnUnix(
+  'a child process that cannot be started, such as without file descriptors, ends nothing else',
+  async () => {
+    const path = await fileWith(shades(64, 64).png());
+    const program = [
+      '--import',
+      './test/support/setup/typescript.mjs',
+      'test/support/images/no-process-main.ts',
+    ];
+    const limited = ['-c', 'ulimit -n 200 && exec "$0" "$@"', process.execPath, ...program, path];
+    const { stdout } = await promisify(execFile)('sh', limited, { timeout: 60_000 });
+    const decoded = JSON.parse(stdout) as DecodedWithoutProcess;
+    expect(decoded).toEqual({
+      withoutDescriptors: 'STORE_UNAVAILABLE',
+      withoutProgram: 'STORE_UNAVAILABLE',
+      afterwards: null,
+    });
+  },
+);
 
 test('an image that takes too much memory even for a process of its own is refused with what to do', async () => {
   const path = await fileWith(

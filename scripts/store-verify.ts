@@ -16,18 +16,25 @@ import { HttpClient } from '../src/net/http-client.js';
 import { OutgoingProxy } from '../src/net/outgoing-proxy.js';
 import { StoreCheck } from '../src/services/images/store-check.js';
 
-const { values } = parseArgs({ options: { repair: { type: 'boolean', default: false } } });
-const config = readConfig(process.env);
 const log = pino({ level: 'warn' });
-const embedded = config.databaseUrl ? null : await EmbeddedPostgres.start({ dataDir: config.dataDir, log });
-const db = new Database({ url: config.databaseUrl ?? embedded?.url ?? '', maxConnections: 2, log });
-const proxy = new OutgoingProxy(config.proxy);
-const http = new HttpClient({
-  guard: new SsrfGuard({ allowPrivateHosts: config.images.allowPrivateHosts }),
-  proxy,
-});
-const store = await openStore(config.dataDir, config.images.s3);
+/** What is open, in the order of opening. */
+const closings: (() => Promise<void> | undefined)[] = [];
 try {
+  const { values } = parseArgs({ options: { repair: { type: 'boolean', default: false } } });
+  const config = readConfig(process.env);
+  const embedded = config.databaseUrl ? null : await EmbeddedPostgres.start({ dataDir: config.dataDir, log });
+  closings.push(() => embedded?.stop());
+  const db = new Database({ url: config.databaseUrl ?? embedded?.url ?? '', maxConnections: 2, log });
+  closings.push(() => db.close());
+  const proxy = new OutgoingProxy(config.proxy);
+  closings.push(() => proxy.destroy());
+  const http = new HttpClient({
+    guard: new SsrfGuard({ allowPrivateHosts: config.images.allowPrivateHosts }),
+    proxy,
+  });
+  closings.push(() => http.destroy());
+  const store = await openStore(config.dataDir, config.images.s3);
+  closings.push(() => void store.destroy?.());
   const check = new StoreCheck({
     images: new ImageRepository(db),
     blobs: new BlobRepository(db),
@@ -47,10 +54,9 @@ try {
     `Checked ${images} images with ${blobs} blobs in ${location}: ${findings.length} faults, ${remaining} remaining.`,
   );
   process.exitCode = remaining > 0 ? 1 : 0;
+} catch (error) {
+  console.error((error as Error).message);
+  process.exitCode = 1;
 } finally {
-  store.destroy?.();
-  await http.destroy();
-  await proxy.destroy();
-  await db.close();
-  await embedded?.stop();
+  for (const close of closings.reverse()) await close();
 }

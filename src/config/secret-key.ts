@@ -14,18 +14,28 @@ const TEMPORARY_PREFIX = '.secret-key-';
 
 /**
  * Returns the installation's secret key. The first start creates it in the data directory, readable only by its owner. The
- * file is written atomically, also when several instances start at once. Throws ConfigInvalid when it is damaged.
+ * file is written atomically, also when several instances start at once. Throws ConfigInvalid when it is damaged, or the data
+ * directory cannot be used.
  */
 export async function loadOrCreateSecretKey(dataDir: string): Promise<Buffer> {
   const path = join(dataDir, 'secret-key');
   // What a process that was killed while it created the key has left.
   await removeStaleFiles(dataDir, (name) => name.startsWith(TEMPORARY_PREFIX)).catch(() => 0);
-  const key = (await readKey(path)) ?? (await createKey(dataDir, path));
+  const key = await readOrCreateKey(dataDir, path).catch((error: unknown) => {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new ConfigInvalid(
+      `DATA_DIR: ${dataDir} cannot be used (${code ?? String(error)}). It must be a folder that this user can read and write. Create it, change its owner with chown, or set another DATA_DIR.`,
+    );
+  });
   if (key.length >= KEY_LENGTH) return key;
   throw new ConfigInvalid(
     `${path} does not hold a key of ${KEY_LENGTH} characters. Restore it from a backup, or delete it to create a new key. ` +
       'With a new key, existing links, cursors, client tokens and webhook secrets stop working.',
   );
+}
+
+async function readOrCreateKey(dataDir: string, path: string): Promise<Buffer> {
+  return (await readKey(path)) ?? (await createKey(dataDir, path));
 }
 
 async function readKey(path: string): Promise<Buffer | null> {

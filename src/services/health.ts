@@ -76,7 +76,13 @@ export class Health {
   /** Whether this instance can work, with the health of each component. */
   async readiness() {
     const { eventLog, worker, upstreamGate } = this.deps;
-    const components: Record<string, ComponentHealth> = { database: await this.checkDatabase() };
+    // At the same time: each of them can take its whole time limit.
+    const [database, upstream, store] = await Promise.all([
+      this.checkDatabase(),
+      this.checkUpstream().catch(() => ({ ok: false, error: 'unknown' })),
+      this.checkStore(),
+    ]);
+    const components: Record<string, ComponentHealth> = { database };
     for (const [name, stalledMs] of Object.entries({ ...eventLog.stalledMs, ...worker?.stalledMs }))
       components[name] = progressOf(stalledMs);
     if (worker && !worker.isRunning) components.queue = { ok: false, error: 'the queue has stopped' };
@@ -85,11 +91,10 @@ export class Health {
     // Never awaited: the reading can wait for the connections of background work.
     if (performance.now() - this.sequencesCheckedAt > SEQUENCE_CHECK_TTL_MS) void this.checkSequences();
     // These do not make the instance unready. Without the store tasks continue, and ingesting is retried.
-    const upstream = await this.checkUpstream().catch(() => ({ ok: false, error: 'unknown' }));
     return {
       ready,
       components,
-      store: await this.checkStore(),
+      store,
       sequences: this.sequences,
       spool: this.spoolHealth(),
       upstream: { ...upstreamGate.state, ...upstream },

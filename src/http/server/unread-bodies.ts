@@ -136,7 +136,9 @@ function boundPieces(request: IncomingMessage, response: ServerResponse): void {
     if (response.headersSent || response.socket === null) socket.destroy();
     else {
       response.once('finish', () => socket.destroy());
-      response.writeHead(400, { 'content-type': 'application/json' }).end(SMALL_PIECES_BODY);
+      response
+        .writeHead(400, { 'content-type': 'application/json', connection: 'close' })
+        .end(SMALL_PIECES_BODY);
     }
     return false;
   };

@@ -1,12 +1,17 @@
 import { Busboy, type BusboyInstance } from '@fastify/busboy';
 import express, { type Request, type Response, type Router } from 'express';
-import { PassThrough, type Readable } from 'node:stream';
+import { PassThrough, type Readable, Writable } from 'node:stream';
 import { BadRequest, PayloadTooLarge } from '../../core/errors.js';
 import { type SignedLinks } from '../../services/access/signed-links.js';
 import { type Uploads } from '../../services/images/uploads.js';
 
 /** What a form may have beside its file. It is read and discarded. */
 const MAX_FORM_OVERHEAD_BYTES = 1024 * 1024;
+/** Each part keeps the event loop busy for ten microseconds, and 64 kB can hold thousands. */
+export const MAX_FORM_PARTS = 100;
+/** A slice is parsed to its end, even if the form is refused in it. Smaller ones would make large files slower. */
+const FORM_SLICE_BYTES = 2_048;
+const TOO_MANY_PARTS = `The form has more than ${MAX_FORM_PARTS} parts. Leave out fields that are not needed.`;
 
 /** Receives images at upload links: the bytes with PUT, or a multipart form with one file with POST. */
 export function uploadRoutes(uploads: Uploads, signedLinks: SignedLinks, maxBytes: number): Router {
@@ -22,6 +27,8 @@ export function uploadRoutes(uploads: Uploads, signedLinks: SignedLinks, maxByte
     bytes.on('error', () => undefined);
     try {
       const image = await uploads.receive(request.params.id, token, bytes);
+      // This body was refused meanwhile for its small pieces, but a newer one of the link has become the image.
+      if (response.headersSent) return;
       const { id, width, height, mimeType, byteSize } = image;
       response
         .status(201)
@@ -68,8 +75,8 @@ function bodyStreamOf(request: Request): PassThrough {
 }
 
 /**
- * Streams the first file of a form and discards the rest. The stream fails with BadRequest, or with PayloadTooLarge if the whole
- * form is larger than `maxBytes`. Throws BadRequest as well.
+ * Streams the first file of a form and discards the rest. The stream fails with BadRequest, also for too many parts, or with
+ * PayloadTooLarge if the whole form is larger than `maxBytes`. Throws BadRequest as well.
  */
 function firstFileOf(request: Request, maxBytes: number): PassThrough {
   const form = parserOf(request);
@@ -81,6 +88,7 @@ function firstFileOf(request: Request, maxBytes: number): PassThrough {
     bytes.on('error', fail).pipe(file);
   });
   form.on('error', fail);
+  form.on('partsLimit', () => file.destroy(new BadRequest(TOO_MANY_PARTS)));
   form.on('finish', () => {
     if (!hasFile) file.destroy(new BadRequest('The form has no file. Add one as a part with a file name.'));
   });
@@ -90,8 +98,27 @@ function firstFileOf(request: Request, maxBytes: number): PassThrough {
     received += chunk.length;
     if (received > maxBytes) file.destroy(new PayloadTooLarge(maxBytes));
   });
-  body.on('error', (error) => file.destroy(error)).pipe(form);
+  body.on('error', (error) => file.destroy(error)).pipe(inSlices(form, file));
   return file.once('close', () => body.destroy());
+}
+
+/** Passes a form to its parser, until its file is destroyed. */
+function inSlices(form: BusboyInstance, file: Readable): Writable {
+  return new Writable({
+    write: (chunk: Buffer, _encoding, done) => {
+      const writeFrom = (start: number): void => {
+        if (file.destroyed || start >= chunk.length) return done();
+        form.write(chunk.subarray(start, start + FORM_SLICE_BYTES), () =>
+          writeFrom(start + FORM_SLICE_BYTES),
+        );
+      };
+      writeFrom(0);
+    },
+    final: (done) => {
+      form.end();
+      done();
+    },
+  });
 }
 
 function parserOf({ headers }: Request): BusboyInstance {
@@ -105,7 +132,7 @@ function parserOf({ headers }: Request): BusboyInstance {
     return new Busboy({
       headers: { ...headers, 'content-type': contentType },
       // Fields are skipped, or each would be kept in memory until its end.
-      limits: { files: 1, fields: 0 },
+      limits: { files: 1, fields: 0, parts: MAX_FORM_PARTS },
     });
   } catch (error) {
     throw Object.assign(error as Error, { type: 'form.boundary.missing' });

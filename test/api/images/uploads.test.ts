@@ -1,7 +1,11 @@
+import { once } from 'node:events';
 import { readdir, stat } from 'node:fs/promises';
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
+import { connect } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { Busboy } from '@fastify/busboy';
 import sharp from 'sharp';
 import {
   CreateUploadDocument,
@@ -9,6 +13,8 @@ import {
   ImageByIdDocument,
   ImageLineageDocument,
 } from '../../../clients/operations.js';
+import { MAX_FORM_PARTS } from '../../../src/http/images/upload-routes.js';
+import { MAX_SMALL_PIECES } from '../../../src/http/server/unread-bodies.js';
 import { UploadRepository } from '../../../src/db/images/upload-repository.js';
 import { MAX_UPLOADS_PER_END_USER } from '../../../src/services/images/upload-bounds.js';
 import { Uploads } from '../../../src/services/images/uploads.js';
@@ -272,6 +278,63 @@ describe('an upload is rejected', () => {
     const headers = { 'content-type': 'multipart/form-data' };
     expect((await app.postBody(path, FORM_HEAD, headers)).status).toBe(400);
   });
+
+  test.each([
+    [`a form of ${MAX_FORM_PARTS + 1} fields`, '\r\ncontent-disposition: form-data; name="a"\r\n\r\n'],
+    ['a form of empty parts', '\r\n\r\n'],
+  ])('with 400 when it is %s, before its end', async (_what, part) => {
+    const { path } = await createUploadLink();
+    const upload = request(app.url + path, {
+      method: 'POST',
+      headers: { 'content-type': `multipart/form-data; boundary=${BOUNDARY}` },
+    });
+    upload.on('error', () => undefined);
+    upload.write(`--${BOUNDARY}${`${part}\r\n--${BOUNDARY}`.repeat(MAX_FORM_PARTS + 1)}`);
+    const [response] = (await once(upload, 'response')) as [IncomingMessage];
+    expect(response.statusCode).toBe(400);
+    expect(await text(response)).toContain(`more than ${MAX_FORM_PARTS} parts`);
+    upload.destroy();
+    const form = new FormData();
+    for (let count = 1; count < MAX_FORM_PARTS; count += 1) form.append('note', 'ignored');
+    form.append('image', new Blob([new Uint8Array(photo)]), 'a.jpg');
+    expect(await post(path, form)).toMatchObject({ status: 201 });
+  });
+
+  test('is not parsed to its end when it is a form of too many parts', async () => {
+    const { path } = await createUploadLink();
+    const parse = jest.spyOn(Busboy.prototype, 'write');
+    try {
+      const body = Buffer.from(`--${BOUNDARY}${`\r\n\r\n\r\n--${BOUNDARY}`.repeat(6_000)}--\r\n`);
+      const headers = { 'content-type': `multipart/form-data; boundary=${BOUNDARY}` };
+      const { status } = await fetch(app.url + path, { method: 'POST', headers, body });
+      expect(status).toBe(400);
+      const parsed = parse.mock.calls.reduce((sum, [chunk]) => sum + (chunk as Buffer).length, 0);
+      expect(parsed).toBeLessThan(8_000);
+    } finally {
+      parse.mockRestore();
+    }
+  });
+
+  test.each(['PUT', 'POST'] as const)(
+    'with 400 when a %s arrives in thousands of small pieces, and the link can be used again',
+    async (method) => {
+      const { path } = await createUploadLink();
+      const files = (await temporaryFileSizes()).length;
+      const { hostname, port } = new URL(app.url);
+      const socket = connect(Number(port), hostname);
+      let answer = '';
+      socket.on('error', () => undefined).on('data', (bytes: Buffer) => (answer += bytes.toString()));
+      socket.write(
+        `${method} ${path} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ncontent-type: multipart/form-data; boundary=${BOUNDARY}\r\n\r\n`,
+      );
+      socket.write(`${FORM_HEAD.length.toString(16)}\r\n${FORM_HEAD}\r\n`);
+      socket.write('1\r\nx\r\n'.repeat(2 * MAX_SMALL_PIECES));
+      await waitFor('the connection to close', () => socket.closed);
+      expect(answer).toContain('400 Bad Request');
+      expect((await put(path, photo)).status).toBe(201);
+      await waitFor('no file', async () => (await temporaryFileSizes()).length <= files);
+    },
+  );
 
   test('with 400 when it is a truncated form', async () => {
     const { path } = await createUploadLink();

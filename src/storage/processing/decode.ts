@@ -11,6 +11,7 @@ import {
   DECODING_MEMORY_BYTES,
   estimateDecodingBytes,
   LARGE_DECODING_MEMORY_BYTES,
+  UNPAID_DECODING_MEMORY_BYTES,
 } from './decoding-memory.js';
 import { MAX_SIDES } from './encode.js';
 import { detectFileFormat, DECODABLE_FORMATS, type DecodableFormat } from './image-format.js';
@@ -28,14 +29,15 @@ sharp.cache(false);
 sharp.concurrency(1);
 
 const decoders = new Decoders();
-let memoryBytes = DECODING_MEMORY_BYTES;
+/** The most for one decode, of a paid image and of another one. */
+let maxBytes = { paid: DECODING_MEMORY_BYTES, unpaid: UNPAID_DECODING_MEMORY_BYTES };
 /** Counts megabytes, because a release takes the semaphore time in proportion to its free units. */
-const freeMegabytes = new Semaphore(Math.floor(memoryBytes / 1e6));
+const freeMegabytes = new Semaphore(Math.floor(DECODING_MEMORY_BYTES / 1e6));
 
 /** For a process that does nothing else: lets `decode` take more memory. */
 export function decodeLargeImages(): void {
-  memoryBytes = LARGE_DECODING_MEMORY_BYTES;
-  freeMegabytes.setValue(Math.floor(memoryBytes / 1e6));
+  maxBytes = { paid: LARGE_DECODING_MEMORY_BYTES, unpaid: LARGE_DECODING_MEMORY_BYTES };
+  freeMegabytes.setValue(Math.floor(LARGE_DECODING_MEMORY_BYTES / 1e6));
 }
 
 /** An image's header. Width and height apply after the EXIF rotation, and `chromaSubsampling` is only set for JPEG. */
@@ -54,8 +56,8 @@ interface DecodeOptions {
 
 /**
  * Decodes an image and passes it, rotated upright, to `process`. All decoding goes through this function. It checks the first
- * bytes, waits for its turn for a slot (two per process), checks the header, and waits until enough memory is free. `process`
- * may be called again.
+ * bytes, waits for its turn for a slot (two per process, one of them for paid images), checks the header, and waits until enough
+ * memory is free. `process` may be called again.
  *
  * Throws ImageUnavailable when the file is not an accepted image, is damaged, or is too large for `options`. It is retryable
  * only if decoding took more than 60 s. Throws NeedsOwnProcess when only such a process has the memory. Throws
@@ -136,7 +138,8 @@ function requiredMemory(metadata: Metadata, header: ImageHeader, options: Decode
       advice: adviceFor(options, Math.floor(maxMegapixels)),
     });
   }
-  if (bytes > memoryBytes) throw new NeedsOwnProcess(tooLargeReason(header, format));
+  if (bytes > (options.turn?.isPaid ? maxBytes.paid : maxBytes.unpaid))
+    throw new NeedsOwnProcess(tooLargeReason(header, format));
   const longestSide = Math.max(header.width, header.height) * scale;
   if (format && longestSide > MAX_SIDES[format])
     throw unreadableImage(

@@ -38,7 +38,10 @@ const INHERITED_VARIABLES = ['PATH', 'LD_LIBRARY_PATH', 'SystemRoot', 'SystemDri
 /** For glibc (docs/OPERATIONS.md, "Memory grows"). Others ignore them. */
 const MEMORY = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '1048576' };
 
-/** One child process at a time, so that its memory is the most that large images take. */
+/**
+ * One child process at a time, so that its memory is the most that large images take. None is kept for paid images, because it
+ * would double that, and images of the upstream are not so large. One that is waits for one upload or variant at most.
+ */
 const processes = new Decoders(2 * TIMEOUT_MS, 1);
 
 /**

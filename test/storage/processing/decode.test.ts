@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import { decode } from '../../../src/storage/processing/decode.js';
+import { waitFor } from '../../support/wait-for.js';
 import { detectFileFormat } from '../../../src/storage/processing/image-format.js';
 
+const paidTurn = { workspaceId: 'a', isPaid: true };
 let folder: string;
 let path: string;
 beforeAll(async () => {
@@ -23,7 +25,7 @@ describe('decoding', () => {
     let onBothRunning: () => void = () => undefined;
     const bothRunning = new Promise<void>((resolve) => (onBothRunning = resolve));
     const runs = Array.from({ length: 8 }, () =>
-      decode(path, {}, async (image) => {
+      decode(path, { turn: paidTurn }, async (image) => {
         running += 1;
         most = Math.max(most, running);
         if (running === 2) onBothRunning();
@@ -36,6 +38,33 @@ describe('decoding', () => {
     expect(most).toBe(2);
   });
 
+  test('leaves a paid image memory for it, however much an upload takes', async () => {
+    const [large, paid] = [join(folder, 'progressive'), join(folder, 'paid')];
+    const blank = (width: number, height: number) =>
+      sharp({ create: { width, height, channels: 3, background: '#00f' } });
+    await blank(2048, 2048).webp({ effort: 0 }).toFile(paid);
+    // Decoding it takes 149 of the 160 MB, and the paid one about 37 MB.
+    await blank(5000, 4000).jpeg({ progressive: true }).toFile(large);
+    let end: () => void = () => undefined;
+    const mayEnd = new Promise<void>((resolve) => (end = resolve));
+    let isUnderWay = false;
+    const upload = decode(large, { turn: { workspaceId: 'a', isPaid: false } }, () => {
+      isUnderWay = true;
+      return mayEnd;
+    }).catch((error: Error) => {
+      isUnderWay = true;
+      return error.name;
+    });
+    await waitFor('the upload', () => isUnderWay);
+    let isDecoded = false;
+    const decoding = decode(paid, { turn: { workspaceId: 'b', isPaid: true } }, () =>
+      Promise.resolve((isDecoded = true)),
+    );
+    await waitFor('the paid image', () => isDecoded).finally(end);
+    await decoding;
+    await expect(upload).resolves.toBe('NeedsOwnProcess');
+  });
+
   test('waits for free memory, also after a failure', async () => {
     const large = join(folder, 'large');
     const blank = { create: { width: 2000, height: 1500, channels: 3, background: '#00f' } } as const;
@@ -44,13 +73,15 @@ describe('decoding', () => {
     let first: Promise<never> | undefined;
     await new Promise<void>((resolve) => {
       // Encoding as AVIF takes about 120 of the 160 MB.
-      first = decode(large, { format: () => 'avif' }, () => {
+      first = decode(large, { format: () => 'avif', turn: paidTurn }, () => {
         resolve();
         return new Promise<never>((_, reject) => (endFirst = reject));
       });
     });
     let secondHasStarted = false;
-    const second = decode(large, { format: () => 'avif' }, () => Promise.resolve((secondHasStarted = true)));
+    const second = decode(large, { format: () => 'avif', turn: paidTurn }, () =>
+      Promise.resolve((secondHasStarted = true)),
+    );
     // Takes far longer than `second` needs to read its header.
     await sharp(large).stats();
     expect(secondHasStarted).toBe(false);

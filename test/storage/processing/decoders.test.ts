@@ -35,4 +35,45 @@ describe('Decoders', () => {
     const works = [1, 2, 3].map((index) => decoders.run(turn, () => Promise.resolve(index)));
     await expect(Promise.all(works)).resolves.toEqual([1, 2, 3]);
   });
+
+  test('leave one of them to paid images, however long uploads and variants take', async () => {
+    const decoders = new Decoders();
+    const endings: (() => void)[] = [];
+    const hold = () => new Promise<void>((resolve) => endings.push(resolve));
+    const uploads = [1, 2].map(() => decoders.run({ workspaceId: 'a', isPaid: false }, hold));
+    const upload = decoders.run({ workspaceId: 'c', isPaid: false }, hold);
+    let isDecoded = false;
+    const paid = decoders
+      .run({ workspaceId: 'b', isPaid: true }, () => Promise.resolve())
+      .then(() => (isDecoded = true));
+    await waitFor('the paid image', () => isDecoded);
+    await paid;
+    expect(endings).toHaveLength(1);
+    for (const count of [1, 2, 3]) {
+      await waitFor('the next upload', () => endings.length === count);
+      endings[count - 1]?.();
+    }
+    await Promise.all([...uploads, upload]);
+  });
+
+  test('take uploads and variants while one of those hangs', async () => {
+    const decoders = new Decoders(50);
+    const upload = { workspaceId: 'a', isPaid: false };
+    const hanging = decoders.run(upload, () => new Promise(() => {}));
+    const waiting = [1, 2, 3].map((index) => decoders.run(upload, () => Promise.resolve(index)));
+    await expect(hanging).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    await expect(Promise.all(waiting)).resolves.toEqual([1, 2, 3]);
+  });
+
+  test('reject at once the uploads and variants that wait while all of them hang', async () => {
+    const decoders = new Decoders(50);
+    const upload = { workspaceId: 'a', isPaid: false };
+    const hang = () => new Promise(() => {});
+    const works = [turn, upload, upload, upload].map((each) => decoders.run(each, hang));
+    const outcomes = await Promise.allSettled(works);
+    expect(outcomes.map(({ status }) => status)).toEqual(Array(4).fill('rejected'));
+    await expect(decoders.run(upload, () => Promise.resolve())).rejects.toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+    });
+  });
 });

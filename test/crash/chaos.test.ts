@@ -20,7 +20,7 @@ afterEach(async () => {
 test(
   'the chaos benchmark finds no broken promise while instances, PostgreSQL, the upstream and the network fail',
   async () => {
-    const options = ['--seconds', '15', '--seed', '20260701', '--store', 'disk'];
+    const options = ['--seconds', '15', '--rate', '4', '--seed', '20260701', '--store', 'disk'];
     chaos = spawn(
       process.execPath,
       ['--import', './test/support/setup/typescript.mjs', 'bench/chaos.ts', ...options],

@@ -197,7 +197,7 @@ export class Worker {
   /** For how long each part has made no progress. Zero while a part has nothing to do. */
   get stalledMs() {
     return {
-      /** Free slots look for jobs all the time. */
+      /** While there is a free slot, one looks for jobs four times a second. */
       queue: this.runs.count >= this.options.concurrency ? 0 : this.fetching.ageMs,
       heartbeat: this.options.heartbeat.progress.ageMs,
       /** How long a recurring job has waited for any instance, or failed on all of them, at the last check. */

@@ -21,6 +21,8 @@ const FAULT_INTERVAL_SECONDS = 60;
 const FAULTS_OF_EACH_KIND = 3;
 /** Load without faults before the first measurement, so that everything is loaded and every pool has been used. */
 const WARM_UP_SECONDS = 60;
+/** Tasks per second. */
+const DEFAULT_RATE = 2;
 /** More than this would be a leak: caches and fragmented memory account for the rest. */
 const MAX_MEMORY_GROWTH = 1.25;
 
@@ -35,10 +37,11 @@ function planSoak({ seed, seconds, kinds: allowed }: ChaosOptions): PlannedFault
 }
 
 await runProgram({
-  defaults: { seconds: FAULT_INTERVAL_SECONDS * FAULTS_OF_EACH_KIND * FAULT_KINDS.length, rate: 2 },
+  defaults: { seconds: FAULT_INTERVAL_SECONDS * FAULTS_OF_EACH_KIND * FAULT_KINDS.length },
   extraMs: 900_000,
   run: async ({ options, dir, release, signal }) => {
-    const { seed, seconds, rate, instances } = options;
+    const { seed, seconds, instances } = options;
+    const rate = options.rate ?? DEFAULT_RATE;
     console.log(`soak --seed ${seed}: ${seconds} s with ${rate} tasks per second on ${instances} instances`);
     const environment = { NODE_OPTIONS: COLLECT_ON_SIGNAL_OPTION };
     const world = await ChaosWorld.start(
@@ -60,7 +63,7 @@ await runProgram({
     await world.waitUntilSettled(signal);
     const start = await measureSteadyState(world);
 
-    const result = await runUnderFaults(world, options, planSoak(options), signal);
+    const result = await runUnderFaults(world, { ...options, rate }, planSoak(options), signal);
     printReport(result);
     const end = await waitForSteadyState(world, start);
 

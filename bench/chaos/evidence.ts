@@ -9,6 +9,7 @@ export interface TaskRow {
   prompt: string;
   status: string;
   pending: number;
+  requestedCount: number;
   key: string;
   upstreamTaskId: string | null;
 }
@@ -61,7 +62,8 @@ export interface Evidence {
 /** Reads all evidence, at most a few thousand rows. */
 export async function collectEvidence(postgres: ChaosPostgres, sandbox: SandboxProcess): Promise<Evidence> {
   const tasks = await postgres.query<TaskRow>(
-    `SELECT id, prompt, status, pending_images AS pending, idempotency_key AS key,
+    `SELECT id, prompt, status, pending_images AS pending, requested_count AS "requestedCount",
+            idempotency_key AS key,
             upstream_task_id AS "upstreamTaskId" FROM tasks`,
   );
   const events = await postgres.query<TaskEventRow>(

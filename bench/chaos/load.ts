@@ -29,7 +29,7 @@ export interface LoadOptions {
 export const TASK_TIMEOUT_SECONDS = 45;
 
 /** The smallest image, because this tests bookkeeping: with 256 x 256 pixels, the sandbox painted for longer than it takes to store. */
-const IMAGE = { model: CHAOS_MODEL, size: '64x64' };
+export const IMAGE = { model: CHAOS_MODEL, size: '64x64' };
 /** An impatient client: shorter than the pause of an instance, so that a repeated request can overtake the first. */
 const REQUEST_TIMEOUT_MS = 3_000;
 const RETRY_DELAY_MS = 250;

@@ -9,8 +9,8 @@ export interface ChaosOptions {
   seed: number;
   /** How long tasks are created and faults are started. */
   seconds: number;
-  /** Tasks per second. */
-  rate: number;
+  /** Tasks per second. Null for the program's own choice. */
+  rate: number | null;
   instances: number;
   /** The kinds of faults. By default all of them. */
   kinds: readonly string[];
@@ -23,16 +23,13 @@ export interface ChaosOptions {
 export class InvalidOption extends Error {}
 
 /** Parses the command line. */
-export function readOptions(
-  args: readonly string[],
-  defaults: Pick<ChaosOptions, 'seconds' | 'rate'>,
-): ChaosOptions {
+export function readOptions(args: readonly string[], defaults: Pick<ChaosOptions, 'seconds'>): ChaosOptions {
   const { values } = parseArgs({
     args: [...args],
     options: {
       seed: { type: 'string' },
       seconds: { type: 'string', default: String(defaults.seconds) },
-      rate: { type: 'string', default: String(defaults.rate) },
+      rate: { type: 'string' },
       instances: { type: 'string', default: '3' },
       faults: { type: 'string' },
       store: { type: 'string', default: 's3' },
@@ -42,7 +39,7 @@ export function readOptions(
   return {
     seed: values.seed === undefined ? randomInt(1_000_000) : number('seed', values.seed, 0, 2 ** 31),
     seconds: number('seconds', values.seconds, 5, 7_200),
-    rate: number('rate', values.rate, 0.1, 100),
+    rate: values.rate === undefined ? null : number('rate', values.rate, 0.1, 100),
     // At least two. With one, stopping an instance would stop the service.
     instances: number('instances', values.instances, 2, 10),
     kinds: values.faults === undefined ? FAULT_KINDS : values.faults.split(',').map(existingKind),

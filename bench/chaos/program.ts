@@ -19,7 +19,7 @@ export interface ProgramContext {
 }
 
 export interface Program {
-  defaults: Pick<ChaosOptions, 'seconds' | 'rate'>;
+  defaults: Pick<ChaosOptions, 'seconds'>;
   /** What a run takes in addition to load and settling. */
   extraMs: number;
   /** Resolves to whether all promises were kept. */

@@ -8,6 +8,8 @@ export interface Recovery {
   faults: number;
   /** Tasks that were waiting when such a fault ended. A task counts once per fault. */
   stranded: number;
+  /** Images of the tasks that were waiting when one fault ended, at most. */
+  imagesWaitingMax: number;
   /** From the end of the fault, including delays by later faults. */
   secondsMax: number;
   /** From the end of the last fault before the task progressed. This is the recovery time without further faults. */
@@ -42,19 +44,22 @@ export function measureRecovery(faults: readonly Fault[], evidence: Evidence): R
       kind,
       faults: 0,
       stranded: 0,
+      imagesWaitingMax: 0,
       secondsMax: 0,
       undisturbedSecondsMax: 0,
       slowest: null,
     };
     for (const fault of faults.filter((each) => each.kind === kind)) {
       recovery.faults += 1;
-      for (const { id, prompt, upstreamTaskId } of evidence.tasks) {
+      let imagesWaiting = 0;
+      for (const { id, prompt, upstreamTaskId, requestedCount } of evidence.tasks) {
         const events = evidence.events.get(id) ?? [];
         const finishedAt = evidence.finishTimes.get(upstreamTaskId ?? '') ?? Infinity;
         const expectsCallback = !/callback=(lost|late)/.test(prompt);
         const isResultKnown = expectsCallback && finishedAt <= fault.endedAt;
         if (!isWaitingForService(events, fault.endedAt, isResultKnown)) continue;
         recovery.stranded += 1;
+        imagesWaiting += requestedCount;
         const nextEvent = events.find(({ at }) => at > fault.endedAt);
         const since = (from: number) =>
           nextEvent ? (nextEvent.at - from - outageOverlapMs(outages, from, nextEvent.at)) / 1000 : Infinity;
@@ -68,6 +73,7 @@ export function measureRecovery(faults: readonly Fault[], evidence: Evidence): R
         recovery.secondsMax = seconds;
         recovery.slowest = id;
       }
+      recovery.imagesWaitingMax = Math.max(recovery.imagesWaitingMax, imagesWaiting);
     }
     return recovery;
   });

@@ -5,14 +5,14 @@ import { FaultInjector } from './injector.js';
 import { type RequestedTask, runLoad } from './load.js';
 import { type ChaosOptions } from './options.js';
 import { measureRecovery } from './recovery.js';
-import { measureRecoveryFloor, measureStoringRate } from './recovery-floor.js';
+import { measureAnswerTime, measureStoringRate } from './recovery-floor.js';
 import { type ChaosResult } from './report.js';
 import { type ChaosWorld } from './world.js';
 
 /** Creates tasks at a steady rate while the planned faults happen, waits until everything has settled, and checks the promises. */
 export async function runUnderFaults(
   world: ChaosWorld,
-  options: ChaosOptions,
+  options: ChaosOptions & { rate: number },
   plan: readonly PlannedFault[],
   signal: AbortSignal,
 ): Promise<ChaosResult> {
@@ -50,7 +50,8 @@ export async function runUnderFaults(
     unexpectedExits: instances.unexpectedExits,
     deafSecondsMax: deafness.max,
     deafUntilSecond: deafness.maxAt && (deafness.maxAt - startedAt) / 1000,
-    recoveryFloorSecondsMax: measureRecoveryFloor(injector.faults, deafness.answerTimes),
+    answerSecondsMax: measureAnswerTime(injector.faults, deafness.answerTimes),
+    pipelinePerSecond: world.pipelinePerSecond,
     storedPerSecondMax: measureStoringRate(evidence.events),
     leftOut: [...injector.leftOut],
     seconds: (Date.now() - startedAt) / 1000,

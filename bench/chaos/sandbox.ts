@@ -81,6 +81,14 @@ export class SandboxProcess {
     await this.request('PUT', '/outage', { error, seconds });
   }
 
+  /** Creates an image synchronously, and returns its URL. */
+  async generate(input: { model: string; size: string; prompt: string }): Promise<string> {
+    const response = await this.request('POST', '/flux/images', { action: 'generate', ...input });
+    const [image] = (response as { data: { image_url: string }[] }).data;
+    if (!image) throw new Error('The sandbox created no image.');
+    return image.image_url;
+  }
+
   async stop(): Promise<void> {
     await this.proxy.disconnect();
     await killChild(this.child);

@@ -6,6 +6,7 @@ import { createRequire } from 'node:module';
 import { type AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { type S3ClientOptions } from '../../src/storage/s3-client.js';
 
 /** What an instance asks the store for. */
 export const STORE_OPERATIONS = ['put', 'get', 'head', 'list', 'delete'] as const;
@@ -58,6 +59,7 @@ export class FolderStore implements ChaosStore {
 /** An S3 server as a process of its own, behind a proxy that can hang for each operation. */
 export class BucketStore implements ChaosStore {
   readonly name = 's3';
+  readonly bucket = BUCKET;
   private readonly waiting = new Map<StoreOperation, (() => void)[]>();
 
   private constructor(
@@ -87,13 +89,27 @@ export class BucketStore implements ChaosStore {
     return store;
   }
 
+  private get endpoint(): string {
+    return `http://127.0.0.1:${(this.proxy.address() as AddressInfo).port}`;
+  }
+
   get environment(): Record<string, string> {
     return {
       IMAGE_STORE: 's3',
-      S3_ENDPOINT: `http://127.0.0.1:${(this.proxy.address() as AddressInfo).port}`,
+      S3_ENDPOINT: this.endpoint,
       S3_BUCKET: BUCKET,
       S3_ACCESS_KEY: CREDENTIAL,
       S3_SECRET_KEY: CREDENTIAL,
+    };
+  }
+
+  /** For a client of its own. */
+  get clientOptions(): S3ClientOptions {
+    return {
+      endpoint: this.endpoint,
+      region: 'us-east-1',
+      accessKeyId: CREDENTIAL,
+      secretAccessKey: CREDENTIAL,
     };
   }
 

@@ -30,6 +30,10 @@ const FAULT_WEIGHTS: readonly (readonly [share: number, fault: string])[] = [
  */
 const SILENT_EVERY = 120;
 const SILENT_TASK_FAULTS = 'reply=dropped callback=lost';
+/** How many images a task has. Each as often as the others. */
+const COUNTS = [1, 1, 1, 2, 4];
+/** On average. */
+export const IMAGES_PER_TASK = COUNTS.reduce((sum, count) => sum + count, 0) / COUNTS.length;
 /** Long enough for tasks to overtake each other, and short enough to finish well before the deadline. */
 const DELAY_MS = { low: 100, high: 6_000 };
 
@@ -49,7 +53,7 @@ export class TaskPlanner {
   next(): TaskPlan {
     const number = this.planned++;
     const losesAllReplies = number < this.total / 2 && number % SILENT_EVERY === SILENT_EVERY / 2;
-    const count = this.random.pick([1, 1, 1, 2, 4]);
+    const count = this.random.pick(COUNTS);
     const fault = losesAllReplies ? SILENT_TASK_FAULTS : this.pickFault(count);
     const prompt = `chaos ${this.seed} ${number}${fault === null ? '' : ` [sandbox: ${fault}]`}`;
     return { number, prompt, count, fault };

@@ -7,6 +7,7 @@ import { ChaosClient } from './client.js';
 import { collectEvidence, countUnfinished, type Evidence } from './evidence.js';
 import { InstanceGroup } from './instances.js';
 import { type RequestedTask, TASK_TIMEOUT_SECONDS } from './load.js';
+import { measurePipeline } from './pipeline-floor.js';
 import { ChaosPostgres } from './postgres.js';
 import { SeededStream } from './random.js';
 import { SandboxProcess } from './sandbox.js';
@@ -45,6 +46,8 @@ export class ChaosWorld {
     readonly client: ChaosClient,
     /** Tasks whose upstream callback the service answered with 2xx, as the load balancer saw it. */
     private readonly acknowledgedCallbacks: ReadonlySet<string>,
+    /** Images that a bare pipeline stores per second on this machine. */
+    readonly pipelinePerSecond: number,
   ) {}
 
   /** Resolves when all instances are running on an empty database with budgets. */
@@ -56,6 +59,7 @@ export class ChaosWorld {
     await writeFile(pricesFile, JSON.stringify(PRICES));
     const postgres = await ChaosPostgres.start(join(dir, 'database'));
     release(() => postgres.stop());
+    const pipelinePerSecond = await measurePipeline(postgres, { dir: join(dir, 'floor'), release });
     const sandbox = await SandboxProcess.start(join(dir, 'sandbox.log'));
     release(() => sandbox.stop());
     const webhookEndpoint = await WebhookEndpointServer.open();
@@ -100,6 +104,7 @@ export class ChaosWorld {
       store,
       client,
       acknowledgedCallbacks,
+      pipelinePerSecond,
     );
   }
 

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from '@jest/globals';
 import { Client } from 'pg';
 import { NotificationFilter } from '../../bench/chaos/notification-filter.js';
-import { measureRecoveryFloor, measureStoringRate } from '../../bench/chaos/recovery-floor.js';
+import { paceLoad } from '../../bench/chaos/pipeline-floor.js';
+import { measureAnswerTime, measureStoringRate } from '../../bench/chaos/recovery-floor.js';
 import { BucketStore } from '../../bench/chaos/store.js';
 import { TcpProxy } from '../../bench/chaos/tcp-proxy.js';
 import { createTestDatabase } from '../support/setup/test-database.js';
@@ -68,13 +69,13 @@ test('a bucket can hang on one operation, and then serves what waited', async ()
   expect(await head).toBe(404);
 });
 
-test('the floor of the recovery is the longest wait of a bare client after an outage of PostgreSQL', () => {
+test('the answer time of PostgreSQL is the longest wait of a bare client after an outage of PostgreSQL', () => {
   const outages = [
     { kind: 'restart', startedAt: 1_000, endedAt: 5_000 },
     { kind: 'silent', startedAt: 20_000, endedAt: 25_000 },
     { kind: 'upstream', startedAt: 30_000, endedAt: 40_000 },
   ];
-  expect(measureRecoveryFloor(outages, [500, 6_500, 19_000, 25_200, 60_000])).toBe(1.5);
+  expect(measureAnswerTime(outages, [500, 6_500, 19_000, 25_200, 60_000])).toBe(1.5);
 });
 
 test('the storing rate is that of the five seconds in which the most images were stored', () => {
@@ -90,4 +91,11 @@ test('the storing rate is that of the five seconds in which the most images were
     ['b', [20_000, 20_100, 20_200, 24_900, 25_000].map(stored)],
   ]);
   expect(measureStoringRate(events)).toBe(0.8);
+});
+
+test('the load is what the bare pipeline stores in 3 s after the longest outage of the run', () => {
+  // 45 s of 429 in a run of 150 s, with 1.8 images a task.
+  expect(paceLoad(81, 150)).toBe(3);
+  expect(paceLoad(40.5, 150)).toBe(1.5);
+  expect(paceLoad(0, 150)).toBe(0.1);
 });

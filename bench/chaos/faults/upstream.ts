@@ -11,10 +11,17 @@ const ACCOUNT_SECONDS = { fraction: 0.15, max: 60 };
 /** The others last at least so long, also in a short run. */
 const MIN_SECONDS = 5;
 
+const lastingSeconds = (runSeconds: number, { fraction, max }: typeof ACCOUNT_SECONDS): number =>
+  Math.round(Math.min(max, Math.max(MIN_SECONDS, runSeconds * fraction)));
+
+/** Of the longest fault of any kind. */
+export const longestOutageSeconds = (runSeconds: number): number =>
+  lastingSeconds(runSeconds, RATE_LIMIT_SECONDS);
+
 /** Refuses every request because of the account. Only one such outage happens at a time. */
 function accountFault(
   error: 'invalid_token' | 'used_up' | 'too_many_requests',
-  { fraction, max }: typeof ACCOUNT_SECONDS,
+  lasting: typeof ACCOUNT_SECONDS,
   texts: Pick<FaultDefinition, 'kind' | 'title'>,
 ): FaultDefinition {
   return {
@@ -23,7 +30,7 @@ function accountFault(
     outageOf: 'upstream',
     group: 'account',
     run: async ({ sandbox, logLine, runSeconds }: FaultContext) => {
-      const seconds = Math.round(Math.min(max, Math.max(MIN_SECONDS, runSeconds * fraction)));
+      const seconds = lastingSeconds(runSeconds, lasting);
       logLine(`the upstream refuses every request with ${error} for ${seconds} s`);
       await sandbox.beginOutage(error, seconds);
       await pause(seconds * 1000);

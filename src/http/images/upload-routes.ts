@@ -69,7 +69,8 @@ function bodyStreamOf(request: Request): PassThrough {
     request.resume();
   });
   request.once('close', () => {
-    if (!request.complete) body.destroy(Object.assign(new Error('aborted'), { type: 'request.aborted' }));
+    if (!request.readableEnded)
+      body.destroy(Object.assign(new Error('aborted'), { type: 'request.aborted' }));
   });
   return request.pipe(body);
 }

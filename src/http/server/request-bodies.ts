@@ -62,6 +62,11 @@ export class RequestBodies {
     return this.totalBytes;
   }
 
+  /** How many requests those are, also without a byte yet. Only tests read it. */
+  get unfinishedRequests(): number {
+    return this.unfinished.size;
+  }
+
   /** Middleware for JSON: see `readCallerJson`. `strict: false` also accepts values that are not objects or lists. */
   json(maxBytes: number, { strict = true } = {}): RequestHandler {
     const parse = express.raw({ type: 'application/json', limit: maxBytes, inflate: false });
@@ -99,8 +104,8 @@ export class RequestBodies {
       };
       // The parser would report it as well, but only when the rest of the body has arrived.
       const refuse = (reason: AppError = new PayloadTooLarge(maxBytes)) => finish(reason);
-      // Its client has left while it was authenticated, and no event will follow.
-      if (request.destroyed && !request.complete) return finish(new ConnectionClosed());
+      // Its client has left while it was authenticated, perhaps after the whole body. No event will follow.
+      if (request.destroyed && !request.readableEnded) return finish(new ConnectionClosed());
       if (Number(request.headers['content-length'] ?? 0) > maxBytes) return refuse();
       const decompress = DECOMPRESS.get(request.headers['content-encoding']?.trim().toLowerCase() ?? '');
       if (!decompress) {

@@ -119,6 +119,8 @@ export class UnreadBodies {
  * is discarded. What else has arrived of it is not even discarded, so its client is cut, and may miss the response.
  */
 function boundPieces(request: IncomingMessage, response: ServerResponse): void {
+  // Node drops the rest of an answered request without `push`, unless it flows.
+  response.once('prefinish', () => void (request.complete || request.resume()));
   const push = request.push.bind(request);
   let pieces = 0;
   let bytes = 0;
@@ -135,7 +137,8 @@ function boundPieces(request: IncomingMessage, response: ServerResponse): void {
     // Without a socket, it waits for the responses of earlier requests.
     if (response.headersSent || response.socket === null) socket.destroy();
     else {
-      response.once('finish', () => socket.destroy());
+      // Also ends the request for whoever reads it. Closing the connection would not, because it was answered.
+      response.once('finish', () => request.destroy());
       response
         .writeHead(400, { 'content-type': 'application/json', connection: 'close' })
         .end(SMALL_PIECES_BODY);

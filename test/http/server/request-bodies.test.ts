@@ -23,14 +23,17 @@ const BOMB = compressBrotli(Buffer.alloc(64 * MB, ' '), 22);
 const releases: (() => void)[] = [];
 afterEach(() => releases.splice(0).forEach((release) => release()));
 
-async function start() {
+async function start({ authenticate = (_request: IncomingMessage) => Promise.resolve() } = {}) {
   const bodies = new RequestBodies(BOUND);
   const parse = bodies.json(MAX_BYTES);
+  const errors: unknown[] = [];
   const server = createServer((request: IncomingMessage, response: ServerResponse) => {
-    void parse(request as Request, {} as Response, (error?: unknown) => {
+    const next = (error?: unknown) => {
+      if (error !== undefined) errors.push(error);
       response.statusCode = error === undefined ? 200 : toPublicError(error).status;
       response.end(JSON.stringify((request as Request).body ?? null));
-    });
+    };
+    void authenticate(request).then(() => parse(request as Request, {} as Response, next));
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   releases.push(() => (server.closeAllConnections(), server.close()));
@@ -51,7 +54,7 @@ async function start() {
     socket.write(body);
     return socket.resume();
   };
-  return { bodies, post, begin };
+  return { bodies, errors, post, begin };
 }
 
 async function textOf(response: IncomingMessage): Promise<string> {
@@ -118,6 +121,18 @@ describe('a compressed body', () => {
     // The clients take their part of it. Decompressing all at once takes 4 MB for each.
     expect((most - before) / MB).toBeLessThan(120);
   });
+});
+
+test('a body whose client left after all of it, while it was authenticated, is not kept', async () => {
+  const authenticate = (request: IncomingMessage) =>
+    new Promise<void>((resolve) => request.on('error', () => undefined).once('close', resolve));
+  const { bodies, errors, begin } = await start({ authenticate });
+  const body = JSON.stringify('x'.repeat(20_000));
+  const socket = begin(`content-length: ${body.length}\r\n`, body);
+  await new Promise((resolve) => socket.write('', resolve));
+  socket.resetAndDestroy();
+  await waitFor('the body to be given up', () => errors.length === 1);
+  expect([bodies.unfinishedRequests, bodies.unfinishedBytes]).toEqual([0, 0]);
 });
 
 test('a body in small pieces takes more than its bytes', async () => {

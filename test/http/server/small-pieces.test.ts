@@ -2,8 +2,11 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { type Request, type Response } from 'express';
 import { PipelinedRequests } from '../../../src/http/server/pipelined-requests.js';
+import { RequestBodies } from '../../../src/http/server/request-bodies.js';
 import { MAX_SMALL_PIECES, UnreadBodies } from '../../../src/http/server/unread-bodies.js';
 import { waitFor } from '../../support/wait-for.js';
 
@@ -102,9 +105,41 @@ describe('a body in chunks', () => {
     const { send, requests } = await start((_request, response) => void response.writeHead(401).end());
     const { socket, received } = send(HEADERS);
     await waitFor('the response', () => received().includes('401'));
-    socket.write(chunk(' ').repeat(10_000));
+    // More than the buffers of the connection take, and less than the 32 MB that the server discards of other bodies.
+    const sentMax = 16_000_000;
+    const pieces = chunk(' ').repeat(20_000);
+    let sent = 0;
+    for (; !socket.destroyed && sent < sentMax; sent += pieces.length)
+      await new Promise((resolve) => socket.write(pieces, resolve));
     await waitFor('the connection to close', () => socket.closed);
+    expect(sent).toBeLessThan(sentMax);
     expect(requests).toHaveLength(1);
+  });
+});
+
+describe('a parser of bodies ends, and keeps nothing', () => {
+  test.each([
+    ['that is refused while it is read', TOO_MANY, () => Promise.resolve()],
+    ['that is complete and refused', TOO_MANY_COMPLETE, () => Promise.resolve()],
+    ['that is refused before it is read', TOO_MANY, () => pause(3)],
+    ['that is complete and refused before it is read', TOO_MANY_COMPLETE, () => pause(3)],
+  ])('for a body in small pieces %s', async (_what, bytes, authenticate) => {
+    const bodies = new RequestBodies();
+    const parse = bodies.json(1_000_000);
+    let ended = 0;
+    const { send } = await start((request, response) => {
+      const next = () => {
+        ended += 1;
+        if (!response.headersSent) response.end();
+      };
+      void authenticate().then(() => parse(request as Request, response as Response, next));
+    });
+    const count = 20;
+    const request = bytes.replace('host: x', 'host: x\r\ncontent-type: application/json');
+    const sockets = Array.from({ length: count }, () => send(request).socket);
+    await waitFor('the connections to close', () => sockets.every(({ closed }) => closed));
+    await waitFor('the parsers to end', () => ended === count);
+    expect([bodies.unfinishedRequests, bodies.unfinishedBytes]).toEqual([0, 0]);
   });
 });
 
@@ -124,11 +159,12 @@ describe('after a body in small pieces was refused, the bodies of later connecti
     ],
     ['another request followed it', echo, `${TOO_MANY_COMPLETE}GET / HTTP/1.1\r\nhost: x\r\n\r\n`],
   ])('if %s', async (_when, handle, bytes) => {
-    const { send, echoes } = await start(handle);
+    const { send, echoes, requests } = await start(handle);
     for (let count = 1; count <= 20; count += 1) {
       const sockets = Array.from({ length: 5 }, () => send(bytes).socket);
       await waitFor('the connections to close', () => sockets.every(({ closed }) => closed));
       expect(await echoes(`a whole body ${count}`)).toBe(true);
+      await waitFor('the requests to end', () => requests.every(({ closed }) => closed));
     }
   });
 });

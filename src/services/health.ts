@@ -1,11 +1,13 @@
-import { AppError } from '../core/errors.js';
-import { cachedFor, singleFlight } from '../core/primitives/async.js';
+import { AppError, StoreUnavailable } from '../core/errors.js';
+import { cachedFor, singleFlight, TIMED_OUT, withTimeout } from '../core/primitives/async.js';
 import { type SequenceRepository } from '../db/postgres/sequence-repository.js';
 import { type Worker } from '../queue/worker.js';
 import { type SpoolState } from '../storage/spool-drain.js';
 import { type Dependencies } from './dependencies.js';
 
 const STORE_CHECK_TTL_MS = 5_000;
+/** A check is several operations, each with a limit of its own. A probe waits for the sum of them. */
+const STORE_CHECK_TIMEOUT_MS = 5_000;
 const UPSTREAM_CHECK_TTL_MS = 1_000;
 /** Even a busy installation needs years for the other half, and changing a column takes a maintenance window. */
 const MAX_SEQUENCE_USE_PERCENT = 50;
@@ -41,7 +43,10 @@ export class Health {
   private readonly checkDatabase = singleFlight(() => healthOf(() => this.deps.ping()));
   /** Cached, because a check writes a file or sends a request that the bucket's provider may bill. */
   private readonly checkStore = cachedFor(STORE_CHECK_TTL_MS, () =>
-    healthOf(() => this.deps.store.assertWritable()),
+    healthOf(async () => {
+      if ((await withTimeout(this.deps.store.assertWritable(), STORE_CHECK_TIMEOUT_MS)) === TIMED_OUT)
+        throw new StoreUnavailable(`it did not respond within ${STORE_CHECK_TIMEOUT_MS / 1_000} s`);
+    }),
   );
 
   private readonly checkUpstream = cachedFor(UPSTREAM_CHECK_TTL_MS, async () => {

@@ -8,10 +8,10 @@ import { type ImageFormat } from '../../core/images/image.js';
  */
 export const DECODING_MEMORY_BYTES = 160_000_000;
 /**
- * The part of it that one upload or variant may take. The rest is enough for a WebP of 4 megapixels, and no model makes larger
- * images, so a paid image never waits for it.
+ * The part of it that one upload or variant may take. The rest is enough for a WebP of 4 megapixels with transparency, also at
+ * 21:9, of which a row takes most. No model makes larger images, so a paid image never waits for it.
  */
-export const UNPAID_DECODING_MEMORY_BYTES = 120_000_000;
+export const UNPAID_DECODING_MEMORY_BYTES = 110_000_000;
 /**
  * Memory for one decode in a process of its own, which uses about 60 MB in addition and so stays below 400 MB.
  */

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import pg from 'pg';
 import { Health, type HealthDependencies } from '../../../src/services/health.js';
 import { TestApp } from '../../support/app/test-app.js';
@@ -34,6 +34,21 @@ async function readReadiness(): Promise<Readiness & { status: number }> {
   return { ...(json as Readiness), status };
 }
 
+/** Of parts that are well, but for those that are given. */
+function healthWith(parts: object): Health {
+  return new Health({
+    ping: () => Promise.resolve(),
+    worker: null,
+    eventLog: { stalledMs: {} },
+    store: { assertWritable: () => Promise.resolve() },
+    submissionPace: { find: () => Promise.resolve({ kind: null }) },
+    upstreamGate: { state: {} },
+    sequences: { findRunningOut: () => Promise.resolve([]) },
+    spools: [],
+    ...parts,
+  } as unknown as HealthDependencies);
+}
+
 describe('/readyz', () => {
   test('lists every part that must make progress', async () => {
     const { status, components } = await readReadiness();
@@ -58,18 +73,23 @@ describe('/readyz', () => {
   test('answers while background work has no connection left', async () => {
     let end: () => void = () => undefined;
     const hanging = new Promise<never[]>((resolve) => (end = () => resolve([])));
-    const health = new Health({
-      ping: () => Promise.resolve(),
-      worker: null,
-      eventLog: { stalledMs: {} },
-      store: { assertWritable: () => Promise.resolve() },
-      submissionPace: { find: () => Promise.resolve({ kind: null }) },
-      upstreamGate: { state: {} },
-      sequences: { findRunningOut: () => hanging },
-      spools: [],
-    } as unknown as HealthDependencies);
+    const health = healthWith({ sequences: { findRunningOut: () => hanging } });
     expect(await health.readiness()).toMatchObject({ ready: true, sequences: { ok: true } });
     end();
+  });
+
+  test('answers after 5 s while the store hangs', async () => {
+    jest.useFakeTimers();
+    try {
+      const health = healthWith({ store: { assertWritable: () => new Promise<void>(() => undefined) } });
+      const readiness = health.readiness();
+      await jest.advanceTimersByTimeAsync(5_000);
+      const error =
+        'The image store is unavailable: it did not respond within 5 s. Try again in a few seconds.';
+      expect(await readiness).toMatchObject({ ready: true, store: { ok: false, error } });
+    } finally {
+      jest.useRealTimers();
+    }
   });
 
   test('is unready while the queue makes no progress, although it exists and PostgreSQL responds', async () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import { decode } from '../../../src/storage/processing/decode.js';
+import { UNPAID_DECODING_MEMORY_BYTES } from '../../../src/storage/processing/decoding-memory.js';
 import { waitFor } from '../../support/wait-for.js';
 import { detectFileFormat } from '../../../src/storage/processing/image-format.js';
 
@@ -38,32 +39,39 @@ describe('decoding', () => {
     expect(most).toBe(2);
   });
 
-  test('leaves a paid image memory for it, however much an upload takes', async () => {
-    const [large, paid] = [join(folder, 'progressive'), join(folder, 'paid')];
-    const blank = (width: number, height: number) =>
-      sharp({ create: { width, height, channels: 3, background: '#00f' } });
-    await blank(2048, 2048).webp({ effort: 0 }).toFile(paid);
-    // Decoding it takes 149 of the 160 MB, and the paid one about 37 MB.
-    await blank(5000, 4000).jpeg({ progressive: true }).toFile(large);
-    let end: () => void = () => undefined;
-    const mayEnd = new Promise<void>((resolve) => (end = resolve));
-    let isUnderWay = false;
-    const upload = decode(large, { turn: { workspaceId: 'a', isPaid: false } }, () => {
-      isUnderWay = true;
-      return mayEnd;
-    }).catch((error: Error) => {
-      isUnderWay = true;
-      return error.name;
-    });
-    await waitFor('the upload', () => isUnderWay);
-    let isDecoded = false;
-    const decoding = decode(paid, { turn: { workspaceId: 'b', isPaid: true } }, () =>
-      Promise.resolve((isDecoded = true)),
-    );
-    await waitFor('the paid image', () => isDecoded).finally(end);
-    await decoding;
-    await expect(upload).resolves.toBe('NeedsOwnProcess');
-  });
+  test.each([
+    // Decoding it takes 149 of the 160 MB, and the paid one, reduced like a paid image, about 37 MB.
+    ['square', { width: 2048, height: 2048 }, 5000, 'NeedsOwnProcess'],
+    // As much as an upload may take here, and the paid one about 44 MB.
+    ['wide', { width: 3136, height: 1344 }, (UNPAID_DECODING_MEMORY_BYTES - 22_900_000) / 24_000, undefined],
+  ])(
+    'leaves a %s paid image memory for it, however much an upload takes',
+    async (shape, size, height, outcome) => {
+      const [large, paid] = [join(folder, `progressive-${shape}`), join(folder, `paid-${shape}`)];
+      const blank = (width: number, height: number) =>
+        sharp({ create: { width, height, channels: 3, background: '#00f' } });
+      await blank(size.width, size.height).webp({ effort: 0 }).toFile(paid);
+      await blank(4000, Math.floor(height)).jpeg({ progressive: true }).toFile(large);
+      let end: () => void = () => undefined;
+      const mayEnd = new Promise<void>((resolve) => (end = resolve));
+      let isUnderWay = false;
+      const upload = decode(large, { turn: { workspaceId: 'a', isPaid: false } }, () => {
+        isUnderWay = true;
+        return mayEnd;
+      }).catch((error: Error) => {
+        isUnderWay = true;
+        return error.name;
+      });
+      await waitFor('the upload', () => isUnderWay);
+      let isDecoded = false;
+      const decoding = decode(paid, { turn: { workspaceId: 'b', isPaid: true }, maxWidth: 100 }, () =>
+        Promise.resolve((isDecoded = true)),
+      );
+      await waitFor('the paid image', () => isDecoded).finally(end);
+      await decoding;
+      await expect(upload).resolves.toBe(outcome);
+    },
+  );
 
   test('waits for free memory, also after a failure', async () => {
     const large = join(folder, 'large');

@@ -25,7 +25,7 @@ test('an upload fails when its client leaves after the last byte and before all 
     receive: async (_id: string, _token: string, bytes: Readable) => {
       await mayReadMore;
       try {
-        for await (const _chunk of bytes) await nextTurn();
+        for await (const chunk of bytes) await nextTurn(chunk);
       } catch (error) {
         errors.push(error);
         throw error;

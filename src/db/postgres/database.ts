@@ -123,8 +123,8 @@ export class Database {
 
   /**
    * Runs a caller's reads through Prisma Client, in one transaction. Row-level security restricts them to rows of this
-   * workspace, in addition to their own conditions. The transaction takes three more round trips than `queryAsCaller`, so it is
-   * for reads that are not hot.
+   * workspace, in addition to their own conditions. They are planned for their values, because lists have filters. The
+   * transaction takes three more round trips than `queryAsCaller`, so it is for reads that are not hot.
    */
   async withPrismaAsCaller<Result>(
     workspaceId: string,
@@ -133,7 +133,8 @@ export class Database {
     if (!(await this.hasRowSecurity())) return reads(this.prisma);
     return this.transactionWithPrisma(async (prisma) => {
       await prisma.$executeRaw`
-        SELECT set_config('role', ${CALLER_ROLE}, true), set_config('darkroom.workspace_id', ${workspaceId}, true)`;
+        SELECT set_config('role', ${CALLER_ROLE}, true), set_config('darkroom.workspace_id', ${workspaceId}, true),
+               set_config('plan_cache_mode', 'auto', true)`;
       return reads(prisma);
     });
   }

@@ -105,13 +105,9 @@ export class CatchUp {
 
   private async readScopePage(topic: Topic, position: bigint): Promise<EventPage> {
     const { endPosition } = this.deps.eventLog.recent;
-    const found = await this.deps.events.readScopeAfter(topic.scope, position, CATCH_UP_PAGE_SIZE);
-    const isFull = found.length === CATCH_UP_PAGE_SIZE;
-    return {
-      events: found.filter((event) => topic.matches(event)),
-      endPosition: isFull ? (found.at(-1)?.position ?? position) : endPosition,
-      isLast: false,
-    };
+    const range = { position, endPosition, limit: CATCH_UP_PAGE_SIZE };
+    const found = await this.deps.events.readScopePage(topic.scope, range);
+    return { ...found, events: found.events.filter((event) => topic.matches(event)), isLast: false };
   }
 }
 

@@ -9,6 +9,7 @@ import { Signer } from '../../src/core/access/signer.js';
 import { workspaceVisibility } from '../../src/core/access/visibility.js';
 import { Database } from '../../src/db/postgres/database.js';
 import { EventRepository, type EventScope } from '../../src/db/events/event-repository.js';
+import { type EventRange, type EventRangePage } from '../../src/db/events/visible-events.js';
 import { Broadcaster } from '../../src/event-log/broadcaster.js';
 import { EventLog } from '../../src/event-log/event-log.js';
 import { type Subscriber } from '../../src/event-log/subscriber.js';
@@ -27,10 +28,10 @@ class ObservedEvents extends EventRepository {
   readonly reads: string[] = [];
   gate: Promise<void> = Promise.resolve();
 
-  override async readScopeAfter(scope: EventScope, position: bigint, limit: number): Promise<TaskEvent[]> {
+  override async readScopePage(scope: EventScope, range: EventRange): Promise<EventRangePage> {
     this.reads.push(scope.workspaceId);
     await this.gate;
-    return super.readScopeAfter(scope, position, limit);
+    return super.readScopePage(scope, range);
   }
 
   close(): () => void {

@@ -4,6 +4,8 @@ import { type Visibility } from '../../core/access/visibility.js';
 import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
 import { coversWorkspace, IS_TASK_VISIBLE_SQL } from '../access/visibility-filter.js';
+import { EVENT_COLUMNS, type EventRow, toEvent } from './event-rows.js';
+import { type EventRange, type EventRangePage, toRangePage, VisibleEvents } from './visible-events.js';
 
 /** Up to `limit` events after `position`. */
 interface EventPage {
@@ -16,9 +18,6 @@ interface FilteredEventPage extends EventPage {
   ofTasks: readonly string[] | null;
 }
 
-/** The end user of a task never changes, and a lookup by primary key costs less than a column in every event. */
-const EVENT_COLUMNS = `id, position, workspace_id AS "workspaceId", task_id AS "taskId", type, at, actor, data, settles_task AS "settlesTask",
-  (SELECT owner.end_user_id FROM tasks owner WHERE owner.id = task_events.task_id) AS "endUserId"`;
 const MATCHES_FILTER = `(:types::text[] IS NULL OR type = ANY(:types)) AND (:ofTasks::uuid[] IS NULL OR task_id = ANY(:ofTasks))`;
 
 const SEAL = statement<{ batchSize: number }, { sealed: number | null }>(
@@ -116,12 +115,13 @@ export interface TaskLogSnapshot extends Pick<TaskEvent, 'workspaceId' | 'taskId
   settledPosition: bigint | null;
 }
 
-/** An event as pg returns it, with 64-bit integers as text. */
-type EventRow = Omit<TaskEvent, 'position'> & { position: string };
-
 /** The rows of `task_events`. Readers see only sealed events. */
 export class EventRepository {
-  constructor(private readonly db: Database) {}
+  private readonly visibleEvents: VisibleEvents;
+
+  constructor(private readonly db: Database) {
+    this.visibleEvents = new VisibleEvents(db);
+  }
 
   /**
    * Seals up to `batchSize` committed events. Returns the number of sealed events, or null while another session is sealing. It
@@ -179,11 +179,19 @@ export class EventRepository {
     return rows.map(toEvent);
   }
 
-  /** Up to `limit` events of a scope after `position`, in order. */
-  async readScopeAfter(scope: EventScope, position: bigint, limit: number): Promise<TaskEvent[]> {
-    if (scope.taskId === null) return this.readVisibleAfter(scope, { position, limit });
+  /**
+   * A page of the events of a scope, for subscribers that catch up. Its work does not grow with the range. It can also have
+   * events after the range.
+   */
+  async readScopePage(scope: EventScope, range: EventRange): Promise<EventRangePage> {
     const { workspaceId, taskId } = scope;
-    return this.readTaskAfter({ workspaceId, taskId }, position, limit);
+    const { position, limit } = range;
+    if (taskId !== null)
+      return toRangePage(await this.readTaskAfter({ workspaceId, taskId }, position, limit), range);
+    if (!coversWorkspace(scope)) return this.visibleEvents.readPage(scope, range);
+    const parameters = { ...scope, position, limit, types: null, ofTasks: null };
+    const rows = await this.db.queryAsCaller(workspaceId, READ_WORKSPACE_AFTER, parameters);
+    return toRangePage(rows.map(toEvent), range);
   }
 
   /** Snapshots of tasks, in one statement and in no order. Tasks that their workspace does not have are left out. */
@@ -221,8 +229,4 @@ function toTaskLogSnapshot(row: TaskLogSnapshotRow): TaskLogSnapshot {
     latestEvent: position === null ? null : toEvent({ ...event, position }),
     settledPosition: settledPosition === null ? null : BigInt(settledPosition),
   };
-}
-
-function toEvent(row: EventRow): TaskEvent<EventType> {
-  return { ...row, position: BigInt(row.position) };
 }

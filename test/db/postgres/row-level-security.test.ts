@@ -10,6 +10,7 @@ import { CallbackRepository } from '../../../src/db/callbacks/callback-repositor
 import { Database, type DatabaseOptions } from '../../../src/db/postgres/database.js';
 import { type Statement } from '../../../src/db/postgres/statement.js';
 import { EventRepository } from '../../../src/db/events/event-repository.js';
+import { VisibleEvents } from '../../../src/db/events/visible-events.js';
 import { ImageRepository } from '../../../src/db/images/image-repository.js';
 import { WebhookRepository } from '../../../src/db/webhooks/webhook-repository.js';
 import { TaskRepository } from '../../../src/db/tasks/task-repository.js';
@@ -141,6 +142,17 @@ const READS: [string, (db: Database, visibility: Visibility) => Promise<unknown[
     'events of all tasks',
     (db, visibility) => new EventRepository(db).readVisibleAfter(visibility, { position: 0n, limit: 10 }),
   ],
+  ...[
+    { name: 'by task', tasks: 10 },
+    { name: 'in order', tasks: -1 },
+  ].map(({ name, tasks }): (typeof READS)[number] => [
+    `a range of the events of an end user, ${name}`,
+    async (db) => {
+      const bounds = { tasks, positionsByTask: 10n, positionsInOrder: 10n };
+      const range = { position: 0n, endPosition: 10n, limit: 10 };
+      return (await new VisibleEvents(db, bounds).readPage(OF_END_USER, range)).events;
+    },
+  ]),
   [
     'usage',
     (db, visibility) =>

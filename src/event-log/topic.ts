@@ -89,18 +89,26 @@ export class Topic {
     send: SendTexts,
     recipient: { readonly left: AbortSignal } = this,
   ): Promise<number> {
+    for (;;) {
+      const count = await this.tryToRender(events, send, recipient);
+      if (count > 0 || recipient.left.aborted) return count;
+      await delay(RENDER_RETRY_MS);
+    }
+  }
+
+  /** Like `render`, but returns 0 also when rendering fails, so that the caller does not have to keep the events until then. */
+  async tryToRender(
+    events: readonly TaskEvent[],
+    send: SendTexts,
+    recipient: { readonly left: AbortSignal },
+  ): Promise<number> {
     const batch = events.slice(0, this.renderings.batchSizeOf(this.options.renderingCost));
     const known = batch.map((event) => this.renderings.find(this.keyOf(event)));
     if (known.every((text) => text !== undefined)) {
       await send(batch, known);
       return batch.length;
     }
-    const { left } = recipient;
-    while (!left.aborted) {
-      if (await this.renderInTurn(batch, send, left)) return batch.length;
-      if (!left.aborted) await delay(RENDER_RETRY_MS);
-    }
-    return 0;
+    return (await this.renderInTurn(batch, send, recipient.left)) ? batch.length : 0;
   }
 
   /** Returns whether it succeeded. */

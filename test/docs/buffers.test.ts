@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { filesBelow, readText } from '../support/docs/markdown.js';
 
 const ROW =
-  /^\| ([^|]+?) +\| (\d+) (kB|s|bodies|requests|connections|jobs|operations|images|pieces|points|uploads) +\| `(\w+)` in `([^`]+)` +\|$/gm;
+  /^\| ([^|]+?) +\| (\d+) (kB|s|bodies|requests|connections|jobs|operations|images|pieces|points|uploads|pages) +\| `(\w+)` in `([^`]+)` +\|$/gm;
 /** What the constants count in, by the unit in the table. */
 const UNITS: Readonly<Record<string, number>> = {
   kB: 1024,
@@ -16,6 +16,7 @@ const UNITS: Readonly<Record<string, number>> = {
   pieces: 1,
   points: 1,
   uploads: 1,
+  pages: 1,
 };
 /** What buffers the body of a request, or a message, as a whole. */
 const BUFFERING = /express\.(json|raw|text|urlencoded)\(|maxPayload|\.bufferedAmount >/;

@@ -20,6 +20,8 @@ import { addFinishedTasks, insertEvents } from '../support/events/event-rows.js'
 /** More than the recent events, so that a subscriber from the start reads from PostgreSQL. */
 const EVENTS_OF_OTHERS = 9_000;
 const SUBSCRIBERS_OF_OTHERS = 200;
+/** As in src/event-log/catch-up.ts. */
+const MAX_OLD_PAGES_PER_WORKSPACE = 4;
 const silent = pino({ level: 'silent' });
 const [ours, theirs] = [newId(), newId()];
 
@@ -27,11 +29,12 @@ const [ours, theirs] = [newId(), newId()];
 class ObservedEvents extends EventRepository {
   readonly reads: string[] = [];
   gate: Promise<void> = Promise.resolve();
+  shorten = (range: EventRange) => range;
 
   override async readScopePage(scope: EventScope, range: EventRange): Promise<EventRangePage> {
     this.reads.push(scope.workspaceId);
     await this.gate;
-    return super.readScopePage(scope, range);
+    return super.readScopePage(scope, this.shorten(range));
   }
 
   close(): () => void {
@@ -82,6 +85,7 @@ beforeAll(async () => {
 afterEach(() => {
   for (const subscriber of subscribers.splice(0)) subscriber.unsubscribe();
   events.reads.length = 0;
+  events.shorten = (range) => range;
 });
 afterAll(async () => {
   await log.stop();
@@ -92,7 +96,10 @@ afterAll(async () => {
 
 interface Subscription {
   position?: bigint;
+  /** The subscriber sees only these tasks. */
+  taskIds?: string[] | null;
   matches?: () => boolean;
+  bufferedBytes?: number;
   onEvent?: (n: number) => void;
   onRender?: () => Promise<void>;
 }
@@ -100,15 +107,22 @@ interface Subscription {
 /** Subscribes to the whole workspace, by default to all events from the start of the log. */
 function subscribe(
   workspaceId: string,
-  { position = 0n, matches = () => true, onEvent, onRender }: Subscription = {},
+  {
+    position = 0n,
+    taskIds = null,
+    matches = () => true,
+    bufferedBytes = 0,
+    onEvent,
+    onRender,
+  }: Subscription = {},
 ): Subscriber {
   const render = async ({ data }: TaskEvent) => {
     await onRender?.();
     return String((data as unknown as { n: number }).n);
   };
-  const scope = { ...workspaceVisibility(workspaceId), taskId: null };
+  const scope = { ...workspaceVisibility(workspaceId), taskIds, taskId: null };
   const sink = {
-    ...{ bufferedBytes: 0, acceptedBytes: 0, complete: () => undefined, close: () => undefined },
+    ...{ bufferedBytes, acceptedBytes: 0, complete: () => undefined, close: () => undefined },
     send: (text: string) => onEvent?.(Number(text)),
     batch: (work: () => void) => work(),
   };
@@ -121,8 +135,10 @@ function subscribe(
   return subscriber;
 }
 
-const subscribeOthers = (subscription: Subscription = { matches: () => false }) =>
-  Array.from({ length: SUBSCRIBERS_OF_OTHERS }, () => subscribe(theirs, subscription));
+const subscribeOthers = (
+  subscription: Subscription = { matches: () => false },
+  count = SUBSCRIBERS_OF_OTHERS,
+) => Array.from({ length: count }, () => subscribe(theirs, subscription));
 const numbersUpTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
 
 describe('a subscriber that is far behind', () => {
@@ -155,6 +171,34 @@ describe('a subscriber that is far behind', () => {
     expect(started).toBeGreaterThan(0);
     expect(events.countOf(theirs)).toBe(started);
   });
+
+  test('sees each event once and in order when a read covers a part of the log, possibly without events', async () => {
+    // Ours come first, and then more than a thousand positions of others that are read from PostgreSQL.
+    await insertEvents(sql, ourTask, 3);
+    await log.flush();
+    const parts = [1n, 7n, 150n, 2n, 40n];
+    let count = 0;
+    events.shorten = (range) => {
+      const end = range.position + (parts[(count += 1) % parts.length] ?? 1n);
+      return { ...range, endPosition: end < range.endPosition ? end : range.endPosition };
+    };
+    const seen: number[] = [];
+    const subscriber = subscribe(ours, { taskIds: [ourTask], onEvent: (n) => seen.push(n) });
+    await waitFor('it to be live', () => subscriber.state === 'live');
+    expect(seen).toEqual([...numbersUpTo(300), 1, ...numbersUpTo(3)]);
+    expect(count).toBeGreaterThan(10);
+  });
+
+  test('is cut when its filter throws, and others catch up', async () => {
+    const breaks = () => {
+      throw new Error('the filter is broken');
+    };
+    const broken = subscribeOthers({ matches: breaks }, MAX_OLD_PAGES_PER_WORKSPACE);
+    await waitFor('them to be closed', () => broken.every(({ state }) => state === 'closed'));
+    const subscriber = subscribe(theirs, { matches: () => false });
+    await waitFor('it to be live', () => subscriber.state === 'live');
+    expect(events.countOf(theirs)).toBeLessThan(100);
+  });
 });
 
 /** Renderings that last until they are released. */
@@ -168,6 +212,47 @@ function holdRenderings() {
   };
   return { onRender, release, count: () => count };
 }
+
+describe('pages of old events in memory', () => {
+  test('are bounded while renderings last, and another workspace goes on', async () => {
+    const { onRender, release, count } = holdRenderings();
+    const seen: number[] = [];
+    const first = subscribe(theirs, { onRender, onEvent: (n) => seen.push(n) });
+    const others = subscribeOthers({ onRender });
+    await waitFor('the first renderings', () => count() > 0);
+    for (let n = 0; n < 10; n += 1) {
+      const subscriber = subscribe(ours);
+      await waitFor('ours to be live', () => subscriber.state === 'live');
+    }
+    const pages = events.countOf(theirs);
+    for (const other of others) other.unsubscribe();
+    release();
+    await waitFor('the first one to be live', () => first.state === 'live');
+    expect(pages).toBe(MAX_OLD_PAGES_PER_WORKSPACE);
+    expect(seen.slice(0, EVENTS_OF_OTHERS)).toEqual(numbersUpTo(EVENTS_OF_OTHERS));
+  });
+
+  test('are given up when rendering fails', async () => {
+    let failures = 0;
+    const onRender = () => {
+      failures += 1;
+      return Promise.reject(new Error('the database is down'));
+    };
+    subscribeOthers({ onRender }, 2 * MAX_OLD_PAGES_PER_WORKSPACE);
+    await waitFor('the first failures', () => failures > 0);
+    const subscriber = subscribe(theirs, { matches: () => false });
+    await waitFor('it to be live', () => subscriber.state === 'live');
+    expect(failures).toBeGreaterThan(0);
+  });
+
+  test('are given up while a connection does not drain', async () => {
+    const blocked = subscribeOthers({ bufferedBytes: 2e6 }, 2 * MAX_OLD_PAGES_PER_WORKSPACE);
+    await waitFor('them to be blocked', () => blocked.every(({ state }) => state === 'blocked'));
+    const subscriber = subscribe(theirs, { position: log.head - 8_500n, matches: () => false });
+    await waitFor('it to be live', () => subscriber.state === 'live');
+    expect(events.countOf(theirs)).toBeGreaterThan(blocked.length);
+  });
+});
 
 describe('events are rendered for no subscriber that has left', () => {
   test('while it was catching up', async () => {

@@ -57,8 +57,10 @@ export class ApiKeyRepository {
 
   /** A key of the workspace, even if it is revoked or expired. */
   async find(workspaceId: string, id: string): Promise<ApiKey | null> {
-    const row = await this.db.withPrismaAsCaller(workspaceId, (prisma) =>
-      prisma.apiKey.findUnique({ where: { id, workspaceId }, omit: WITHOUT_HASH }),
+    const row = await this.db.withPrismaAsCaller(
+      workspaceId,
+      (prisma) => prisma.apiKey.findUnique({ where: { id, workspaceId }, omit: WITHOUT_HASH }),
+      { needsSlot: false },
     );
     return row && toApiKey(row);
   }
@@ -74,8 +76,10 @@ export class ApiKeyRepository {
   /** A page of the workspace's keys, newest first, below `before`. */
   async page(workspaceId: string, before: string | null, limit: number): Promise<ApiKey[]> {
     const where = { workspaceId, ...(before !== null && { id: { lt: before } }) };
-    const rows = await this.db.withPrismaAsCaller(workspaceId, (prisma) =>
-      prisma.apiKey.findMany({ where, orderBy: { id: 'desc' }, take: limit, omit: WITHOUT_HASH }),
+    const rows = await this.db.withPrismaAsCaller(
+      workspaceId,
+      (prisma) => prisma.apiKey.findMany({ where, orderBy: { id: 'desc' }, take: limit, omit: WITHOUT_HASH }),
+      { needsSlot: false },
     );
     return rows.map(toApiKey);
   }

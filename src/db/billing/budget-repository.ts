@@ -102,7 +102,8 @@ export class BudgetRepository {
   /** The budget in the current month. Null when there is none. */
   async findCurrent({ workspaceId, scope, scopeId }: BudgetKey): Promise<Budget | null> {
     const where = { workspaceId, scope, scopeId };
-    const [budget] = await this.read(where, { month: utcMonth(databaseNow()), limit: 1 });
+    const page = { month: utcMonth(databaseNow()), limit: 1 };
+    const [budget] = await this.read(where, { ...page, needsSlot: false });
     return budget ?? null;
   }
 
@@ -123,7 +124,11 @@ export class BudgetRepository {
         OR: [{ scope: after.scope, scopeId: { gt: after.scopeId } }, { scope: { in: laterScopes } }],
       }),
     };
-    return this.read(where, { month: month ?? utcMonth(databaseNow()), limit });
+    return this.read(where, {
+      month: month ?? utcMonth(databaseNow()),
+      limit,
+      needsSlot: endUserId === null,
+    });
   }
 
   /** The limited budgets of a rejected request. If all of them have room, the request can succeed by now. */
@@ -139,10 +144,10 @@ export class BudgetRepository {
   /** Reads the limited budgets and then their counters, which Prisma cannot join without a foreign key. */
   private async read(
     where: Prisma.BudgetWhereInput & { workspaceId: string },
-    { month, limit }: { month: string; limit: number },
+    { month, limit, needsSlot }: { month: string; limit: number; needsSlot: boolean },
   ): Promise<Budget[]> {
     const { workspaceId } = where;
-    return this.db.withPrismaAsCaller(workspaceId, async (prisma) => {
+    const readAll = async (prisma: Prisma.TransactionClient) => {
       const budgets = await prisma.budget.findMany({
         where: { amount: { not: null }, AND: where },
         orderBy: [{ scope: 'asc' }, { scopeId: 'asc' }],
@@ -159,7 +164,8 @@ export class BudgetRepository {
         );
         return toBudget({ ...budget, counter }, month);
       });
-    });
+    };
+    return this.db.withPrismaAsCaller(workspaceId, readAll, { needsSlot });
   }
 
   /** Changes a budget and inserts the audit entry in one commit. Inserts no entry if the budget did not exist. */

@@ -56,6 +56,8 @@ function usageStatement(groupBy: UsageGrouping) {
     WHERE :afterGroupKey::text IS NULL
        OR (coalesce("groupKey", ''), coalesce(currency, '')) > ((:afterGroupKey::text) COLLATE "C", (:afterCurrency::text) COLLATE "C")
     ORDER BY coalesce("groupKey", '') COLLATE "C", coalesce(currency, '') COLLATE "C" LIMIT :limit`,
+    // `Usage` bounds the reports that run, and their connections are not those of requests.
+    { needsSlot: false },
   );
 }
 const STATEMENTS: Record<UsageGrouping, ReturnType<typeof usageStatement>> = {

@@ -2,6 +2,7 @@ import { idTime, minIdAt } from '../../core/primitives/ids.js';
 import { type Callback, type CallbackVerdict } from '../../core/callbacks/callback.js';
 import { type Visibility } from '../../core/access/visibility.js';
 import { IS_TASK_VISIBLE_SQL } from '../access/visibility-filter.js';
+import { type Prisma } from '../generated/client.js';
 import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
 import { type RawCallback } from '../tasks/task-transition.js';
@@ -55,16 +56,17 @@ export class CallbackRepository {
 
   async find({ workspaceId, endUserId, taskIds }: Visibility, id: string): Promise<Callback | null> {
     const where = { id, workspaceId, ...(taskIds && { taskId: { in: [...taskIds] } }) };
-    return this.db.withPrismaAsCaller(workspaceId, async (prisma) => {
+    const read = async (prisma: Prisma.TransactionClient) => {
       const callback = await prisma.callback.findUnique({ where });
       if (endUserId === null) return callback;
       // Asks in any case, so that the time of the answer does not tell whether the callback exists.
       const task = { id: callback?.taskId ?? id, workspaceId, endUserId };
       return (await prisma.task.findFirst({ where: task, select: { id: true } })) && callback;
-    });
+    };
+    return this.db.withPrismaAsCaller(workspaceId, read, { needsSlot: false });
   }
 
-  /** A page of the visible callbacks, newest first, below `before`. */
+  /** A page of the visible callbacks, newest first, below `before`. Throws RateLimited when too many slow pages are read. */
   async page(
     visibility: Visibility,
     { verdicts, taskId }: CallbackFilter,
@@ -86,8 +88,12 @@ export class CallbackRepository {
       ...(verdicts?.length && { verdict: { in: [...verdicts] } }),
       ...(before !== null && { id: { lt: before } }),
     };
-    return this.db.withPrismaAsCaller(workspaceId, (prisma) =>
-      prisma.callback.findMany({ where, orderBy: { id: 'desc' }, take: limit }),
+    // No index has the verdict, so a rare one is searched for in the whole inbox.
+    const needsSlot = Boolean(verdicts?.length || taskId || taskIds);
+    return this.db.withPrismaAsCaller(
+      workspaceId,
+      (prisma) => prisma.callback.findMany({ where, orderBy: { id: 'desc' }, take: limit }),
+      { needsSlot },
     );
   }
 

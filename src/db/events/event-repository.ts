@@ -46,6 +46,7 @@ const READ_TASK_AFTER = statement<TaskKey & EventPage, EventRow>(
   SELECT ${EVENT_COLUMNS} FROM task_events
   WHERE workspace_id = :workspaceId AND task_id = :taskId AND position > :position
   ORDER BY position LIMIT :limit`,
+  { needsSlot: false },
 );
 const READ_WORKSPACE_AFTER = statement<Visibility & FilteredEventPage, EventRow>(
   'read-workspace-events-after',
@@ -159,24 +160,18 @@ export class EventRepository {
     return (await this.db.queryAsCaller(task.workspaceId, READ_TASK_AFTER, parameters)).map(toEvent);
   }
 
-  /** Up to `limit` visible events after `position`, in order. Throws RateLimited when too many slow reads with `types` run. */
+  /** Up to `limit` visible events after `position`, in order. Throws RateLimited when too many slow pages are being read. */
   async readVisibleAfter(
     visibility: Visibility,
     { position, limit, types, taskIds }: EventPage & EventFilter,
   ): Promise<TaskEvent[]> {
-    const read = coversWorkspace(visibility) ? READ_WORKSPACE_AFTER : READ_VISIBLE_AFTER;
-    const { workspaceId } = visibility;
-    const readRows = () =>
-      this.db.queryAsCaller(workspaceId, read, {
-        ...visibility,
-        position,
-        limit,
-        types: types?.length ? types : null,
-        ofTasks: taskIds?.length ? taskIds : null,
-      });
-    // Events of a rare type are searched for in the whole history.
-    const rows = types?.length ? await this.db.runSlowRead(workspaceId, readRows) : await readRows();
-    return rows.map(toEvent);
+    const filter = {
+      types: types?.length ? types : null,
+      ofTasks: taskIds?.length ? taskIds : null,
+    };
+    // Rare events are searched for in the whole history, and those of an end user among all tasks of that user.
+    const needsSlot = !coversWorkspace(visibility) || Boolean(filter.types ?? filter.ofTasks);
+    return this.readVisible(visibility, { position, limit, ...filter, needsSlot });
   }
 
   /**
@@ -189,9 +184,17 @@ export class EventRepository {
     if (taskId !== null)
       return toRangePage(await this.readTaskAfter({ workspaceId, taskId }, position, limit), range);
     if (!coversWorkspace(scope)) return this.visibleEvents.readPage(scope, range);
-    const parameters = { ...scope, position, limit, types: null, ofTasks: null };
-    const rows = await this.db.queryAsCaller(workspaceId, READ_WORKSPACE_AFTER, parameters);
-    return toRangePage(rows.map(toEvent), range);
+    const page = { position, limit, types: null, ofTasks: null, needsSlot: false };
+    return toRangePage(await this.readVisible(scope, page), range);
+  }
+
+  private async readVisible(
+    visibility: Visibility,
+    { needsSlot, ...page }: FilteredEventPage & { needsSlot: boolean },
+  ): Promise<TaskEvent[]> {
+    const read = { ...(coversWorkspace(visibility) ? READ_WORKSPACE_AFTER : READ_VISIBLE_AFTER), needsSlot };
+    const rows = await this.db.queryAsCaller(visibility.workspaceId, read, { ...visibility, ...page });
+    return rows.map(toEvent);
   }
 
   /** Snapshots of tasks, in one statement and in no order. Tasks that their workspace does not have are left out. */

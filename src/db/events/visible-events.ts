@@ -36,9 +36,12 @@ export interface EventRangePage {
 
 type VisibleRange = Visibility & EventRange;
 
+/** Each does little, and the catch-up of subscribers bounds how many run at the same time. */
+const NEEDS_NO_SLOT = { needsSlot: false };
 const COUNT_VISIBLE_TASKS = statement<Visibility & { limit: number }, { count: number }>(
   'count-visible-tasks',
   `SELECT count(*)::int AS count FROM (SELECT FROM tasks task WHERE ${IS_TASK_VISIBLE_SQL} LIMIT :limit) visible`,
+  NEEDS_NO_SLOT,
 );
 const READ_RANGE_BY_TASK = statement<VisibleRange, EventRow>(
   'read-visible-range-by-task',
@@ -47,6 +50,7 @@ const READ_RANGE_BY_TASK = statement<VisibleRange, EventRow>(
   WHERE task_id = ANY(ARRAY(SELECT task.id FROM tasks task WHERE ${IS_TASK_VISIBLE_SQL}))
     AND position > :position AND position <= :endPosition
   ORDER BY position LIMIT :limit`,
+  NEEDS_NO_SLOT,
 );
 /** A lookup for each event. As a join, PostgreSQL could read all tasks of the end user for each page. */
 const READ_RANGE_IN_ORDER = statement<VisibleRange, EventRow>(
@@ -58,6 +62,7 @@ const READ_RANGE_IN_ORDER = statement<VisibleRange, EventRow>(
     AND (:endUserId::text IS NULL
          OR (SELECT task.end_user_id FROM tasks task WHERE task.id = task_events.task_id) = :endUserId)
   ORDER BY position LIMIT :limit`,
+  NEEDS_NO_SLOT,
 );
 
 /** The events that callers see who do not see the whole workspace. */

@@ -14,7 +14,7 @@ import {
 } from './ingest-statements.js';
 import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
-import { IS_IMAGE_VISIBLE_SQL } from '../access/visibility-filter.js';
+import { coversWorkspace, IS_IMAGE_VISIBLE_SQL } from '../access/visibility-filter.js';
 
 /** The columns of `Image`. */
 const COLUMNS = `
@@ -27,7 +27,7 @@ const COLUMNS = `
 const FIND_IMAGES = statement<Visibility & { ids: readonly string[] }, Image>(
   'find-images',
   `SELECT ${COLUMNS} FROM images image WHERE ${IS_IMAGE_VISIBLE_SQL} AND image.id = ANY(:ids::uuid[])`,
-  { useGenericPlan: true },
+  { useGenericPlan: true, needsSlot: false },
 );
 
 const FIND_IMAGES_OF_TASKS = statement<{ workspaceId: string; taskIds: readonly string[] }, Image>(
@@ -35,7 +35,7 @@ const FIND_IMAGES_OF_TASKS = statement<{ workspaceId: string; taskIds: readonly 
   `
   SELECT ${COLUMNS} FROM images image
   WHERE image.workspace_id = :workspaceId AND image.task_id = ANY(:taskIds::uuid[]) ORDER BY image.index`,
-  { useGenericPlan: true },
+  { useGenericPlan: true, needsSlot: false },
 );
 
 /** The edits of the image `parentId` after the image `after`. */
@@ -186,7 +186,9 @@ export class ImageRepository {
 
   /** A page of the edits of an image, oldest first. */
   async pageOfEdits(visibility: Visibility, page: PageOfEdits): Promise<Image[]> {
-    return this.db.queryAsCaller(visibility.workspaceId, PAGE_OF_EDITS, { ...visibility, ...page });
+    // The index has the edits of an image, but not whose they are.
+    const read = { ...PAGE_OF_EDITS, needsSlot: !coversWorkspace(visibility) };
+    return this.db.queryAsCaller(visibility.workspaceId, read, { ...visibility, ...page });
   }
 
   /**

@@ -2,10 +2,9 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { type Logger } from 'pino';
 import { recordDatabaseTime } from '../../core/primitives/clock.js';
-import { DatabaseUnavailable, RateLimited } from '../../core/errors.js';
-import { FairSlots, NoFreeSlot } from '../../core/limits/fair-slots.js';
+import { DatabaseUnavailable } from '../../core/errors.js';
 import { cachedFor } from '../../core/primitives/async.js';
-import { CALLER_ROLE, createCallerQuery, ENTER_WORKSPACE } from './caller-query.js';
+import { CALLER_ROLE, createCallerQuery, ENTER_WORKSPACE, SlowReadSlots } from './caller-query.js';
 import { bind, type Statement, statement } from './statement.js';
 import { CONNECT_TIMEOUT_MS, createPool } from './pool.js';
 import { isUnavailable, mustReplaceConnection } from './database-errors.js';
@@ -20,9 +19,6 @@ export interface DatabaseOptions {
 
 /** The pool gives up waiting for a connection before Prisma does, as it does for every other statement. */
 const PRISMA_TRANSACTION_OPTIONS = { maxWait: 2 * CONNECT_TIMEOUT_MS, timeout: 30_000 };
-/** The share of the connections that slow reads of callers may take, and how long such a read waits for one of them. */
-const SLOW_READS_SHARE = 0.3;
-const SLOW_READ_WAIT_MS = 5_000;
 const READ_CLOCK = statement<object, { time: Date }>('read-clock', 'SELECT clock_timestamp() AS time');
 const PROBE_ROW_SECURITY = statement('probe-row-security', 'SELECT FROM tasks LIMIT 0');
 /** The role does not exist, we may not assume it, it may not read, or it does not find the tables. */
@@ -34,12 +30,11 @@ export class Database {
   readonly prisma: PrismaClient;
   /** The connections that have prepared ENTER_WORKSPACE. */
   private readonly preparedClients = new WeakSet<pg.PoolClient>();
-  private readonly slowReads: FairSlots;
+  private readonly slowReads: SlowReadSlots;
 
   constructor(readonly options: DatabaseOptions) {
     this.pool = createPool(options);
-    const capacity = Math.max(1, Math.floor(options.maxConnections * SLOW_READS_SHARE));
-    this.slowReads = new FairSlots({ capacity, maxPerOwner: Math.ceil(capacity / 2) });
+    this.slowReads = new SlowReadSlots(options.maxConnections);
     const prisma = new PrismaClient({
       adapter: new PrismaPg(this.pool),
       transactionOptions: PRISMA_TRANSACTION_OPTIONS,
@@ -63,28 +58,28 @@ export class Database {
 
   /**
    * Runs a caller's statement. Row-level security restricts it to rows of this workspace, in addition to its own conditions.
-   * `query` is for background work and for the writes of callers.
+   * `query` is for background work and for the writes of callers. Unless `statement.needsSlot` is false, the statement runs
+   * like those of `runSlowRead`.
    */
   async queryAsCaller<Parameters extends object, Row extends object>(
     workspaceId: string,
     statement: Statement<Parameters, Row>,
     parameters: Parameters,
   ): Promise<Row[]> {
-    if (!(await this.hasRowSecurity())) return this.query(statement, parameters);
-    return translateUnavailable(() => this.executeAsCaller(workspaceId, statement, parameters));
+    const read = async () => {
+      if (!(await this.hasRowSecurity())) return this.query(statement, parameters);
+      return translateUnavailable(() => this.executeAsCaller(workspaceId, statement, parameters));
+    };
+    return statement.needsSlot ? this.runSlowRead(workspaceId, read) : read();
   }
 
   /**
    * Runs a read of a caller that may take as long as a statement may, such as a search. Few run at the same time, of a
-   * workspace half as many, so that everything else gets a connection. Throws RateLimited when too many others run.
+   * workspace half as many, so that everything else gets a connection. Throws RateLimited when too many others run. `read` must
+   * not take a slot itself, as `queryAsCaller` and `withPrismaAsCaller` do: reads that hold one and wait for another would fail.
    */
   async runSlowRead<Result>(workspaceId: string, read: () => Promise<Result>): Promise<Result> {
-    const request = { owner: workspaceId, maxWaitMs: SLOW_READ_WAIT_MS };
-    return this.slowReads.run(request, read).catch((error: unknown) => {
-      if (!(error instanceof NoFreeSlot)) throw error;
-      const message = 'Too many searches and filtered lists are being read. Send fewer at the same time.';
-      throw new RateLimited(message, SLOW_READ_WAIT_MS);
-    });
+    return this.slowReads.run(workspaceId, read);
   }
 
   /**
@@ -124,19 +119,24 @@ export class Database {
   /**
    * Runs a caller's reads through Prisma Client, in one transaction. Row-level security restricts them to rows of this
    * workspace, in addition to their own conditions. They are planned for their values, because lists have filters. The
-   * transaction takes three more round trips than `queryAsCaller`, so it is for reads that are not hot.
+   * transaction takes three more round trips than `queryAsCaller`, so it is for reads that are not hot. `needsSlot` is that of a
+   * statement.
    */
   async withPrismaAsCaller<Result>(
     workspaceId: string,
     reads: (prisma: Prisma.TransactionClient) => Promise<Result>,
+    { needsSlot = true }: { needsSlot?: boolean } = {},
   ): Promise<Result> {
-    if (!(await this.hasRowSecurity())) return reads(this.prisma);
-    return this.transactionWithPrisma(async (prisma) => {
-      await prisma.$executeRaw`
-        SELECT set_config('role', ${CALLER_ROLE}, true), set_config('darkroom.workspace_id', ${workspaceId}, true),
-               set_config('plan_cache_mode', 'auto', true)`;
-      return reads(prisma);
-    });
+    const run = async () => {
+      if (!(await this.hasRowSecurity())) return reads(this.prisma);
+      return this.transactionWithPrisma(async (prisma) => {
+        await prisma.$executeRaw`
+          SELECT set_config('role', ${CALLER_ROLE}, true), set_config('darkroom.workspace_id', ${workspaceId}, true),
+                 set_config('plan_cache_mode', 'auto', true)`;
+        return reads(prisma);
+      });
+    };
+    return needsSlot ? this.runSlowRead(workspaceId, run) : run();
   }
 
   /** Reads PostgreSQL's clock, which `databaseNow` follows. Call it before the first ID is made. */

@@ -12,8 +12,18 @@ export interface Statement<Parameters extends object, Row extends object> {
   readonly planCacheMode: 'auto' | 'force_generic_plan';
   /** How long the caller waits for the result, if that is not the limit of the pool. */
   readonly timeoutMs: number | undefined;
+  /**
+   * Whether `Database.queryAsCaller` runs it in one of the few slots for slow reads. False for statements whose conditions an
+   * index answers, so that they read about as many rows as they return, and for those whose service bounds them itself.
+   */
+  readonly needsSlot: boolean;
   /** For the type checker only. Always undefined. */
   readonly types?: (parameters: Parameters) => Row;
+}
+
+interface StatementOptions extends Partial<Pick<Statement<never, object>, 'timeoutMs' | 'needsSlot'>> {
+  /** Sets `planCacheMode` to `force_generic_plan`. Default: false. */
+  useGenericPlan?: boolean;
 }
 
 /** The SQL of every statement so far, by its name. Two versions can run side by side if each of the older one still plans. */
@@ -26,7 +36,7 @@ const TOKENS = /'(?:[^']|'')*'|"[^"]*"|--[^\n]*|::|:([a-zA-Z]\w*)/g;
 export function statement<Parameters extends object, Row extends object = object>(
   name: string,
   sql: string,
-  { useGenericPlan = false, timeoutMs }: { useGenericPlan?: boolean; timeoutMs?: number } = {},
+  { useGenericPlan = false, timeoutMs, needsSlot = true }: StatementOptions = {},
 ): Statement<Parameters, Row> {
   const parameterNames: string[] = [];
   const text = sql.replace(TOKENS, (token: string, parameter: string | undefined) => {
@@ -36,7 +46,7 @@ export function statement<Parameters extends object, Row extends object = object
   });
   compiledStatements.set(name, text);
   const planCacheMode = useGenericPlan ? 'force_generic_plan' : 'auto';
-  return { name, text, parameterNames, planCacheMode, timeoutMs };
+  return { name, text, parameterNames, planCacheMode, timeoutMs, needsSlot };
 }
 
 const assembledStatements = new Map<string, Statement<never, object>>();

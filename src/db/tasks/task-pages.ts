@@ -117,7 +117,8 @@ export async function findPageOfTaskIds(db: Database, request: TaskPageRequest):
     search: search?.text,
   };
   // Without an index for the filter, the scan may read all tasks of the workspace.
-  const isSlow = search || kinds?.length || (statuses.length > 0 && models.length > 0);
+  const indexedFilters = [statuses.length > 0, models.length > 0, endUserId !== null];
+  const isSlow = search || kinds?.length || indexedFilters.filter(Boolean).length > 1;
   const rows = isSlow
     ? await db.runSlowRead(workspaceId, () => db.query(read, parameters))
     : await db.query(read, parameters);

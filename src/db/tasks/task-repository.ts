@@ -55,7 +55,7 @@ const FIND_TASK_BY_IDEMPOTENCY_KEY = statement<IdempotentRequest, Task & { sameI
    FROM tasks task
    WHERE task.workspace_id = :workspaceId AND coalesce(task.end_user_id, '') = coalesce(:endUserId::text, '')
      AND task.idempotency_key = :idempotencyKey`,
-  { useGenericPlan: true },
+  { useGenericPlan: true, needsSlot: false },
 );
 
 /**
@@ -67,7 +67,7 @@ const FIND_TASKS = statement<Visibility & { ids: readonly string[] }, Task>(
   `
   SELECT ${TASK_COLUMNS} FROM (SELECT DISTINCT unnest(:ids::uuid[]) AS id) given CROSS JOIN LATERAL (
     SELECT * FROM tasks task WHERE task.id = given.id AND ${IS_TASK_VISIBLE_SQL} OFFSET 0) task`,
-  { useGenericPlan: true },
+  { useGenericPlan: true, needsSlot: false },
 );
 
 /** Selects overdue tasks. Those with an upstream ID can be read before they expire. */

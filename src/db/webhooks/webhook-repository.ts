@@ -108,6 +108,7 @@ const PAGE_OF_DELIVERIES = statement<DeliveryPage, WebhookDeliverySummary>(
   WHERE workspace_id = :workspaceId AND task_id = :taskId
     AND (:before::uuid IS NULL OR seq < (SELECT seq FROM webhook_deliveries WHERE id = :before AND task_id = :taskId))
   ORDER BY seq DESC LIMIT :limit`,
+  { needsSlot: false },
 );
 
 /** Keeps all attempts of a delivery that is still pending, however old they are. */
@@ -206,8 +207,10 @@ export class WebhookRepository {
     // `taskId` selects the index. A task has few deliveries, so `deliveryId` needs no index.
     const where = { workspaceId, taskId, deliveryId: id, ...(before !== null && { id: { lt: before } }) };
     const omit = { workspaceId: true, taskId: true, deliveryId: true };
-    return this.db.withPrismaAsCaller(workspaceId, (prisma) =>
-      prisma.webhookAttempt.findMany({ where, omit, orderBy: { id: 'desc' }, take: limit }),
+    return this.db.withPrismaAsCaller(
+      workspaceId,
+      (prisma) => prisma.webhookAttempt.findMany({ where, omit, orderBy: { id: 'desc' }, take: limit }),
+      { needsSlot: false },
     );
   }
 

@@ -140,6 +140,8 @@ export class FairSlots {
       if (isReleased) return;
       isReleased = true;
       this.use(waiter, -waiter.weight);
+      // An owner that asks again while its work runs would otherwise come before those that wait for their first turn.
+      (waiter.isUrgent ? this.urgent : this.others).moveToEnd(waiter.owner);
       this.startNext();
     };
   }

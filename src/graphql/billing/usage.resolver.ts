@@ -82,7 +82,8 @@ export class UsageResolver {
     description:
       'Totals of the tasks requested in a period. `/usage.csv` returns the same as a CSV file. A report that takes longer than 30 s ends with the error `REPORT_TIMED_OUT`, and a shorter period avoids that. Requires the scope `audit:read`.',
   })
-  async usage(@Ctx() { caller }: Context, @Args() { first, after, ...query }: UsageArgs) {
-    return toConnection(await this.usageService.page(caller, query, { first, after }));
+  async usage(@Ctx() { caller, makeLeftSignal }: Context, @Args() { first, after, ...query }: UsageArgs) {
+    const page = { first, after, clientLeft: makeLeftSignal() };
+    return toConnection(await this.usageService.page(caller, query, page));
   }
 }

@@ -29,6 +29,7 @@ interface GraphqlRequest {
   body: unknown;
   /** ID of the request in the log. */
   traceId: string;
+  makeLeftSignal: Context['makeLeftSignal'];
 }
 
 interface GraphqlResponse {
@@ -96,8 +97,8 @@ export async function createGraphqlOverHttp(services: GraphqlOverHttpServices) {
         } catch (error) {
           throw toGraphqlError(error);
         }
-        const { idempotencyKey, traceId } = request;
-        return createContext(caller, { rateLimit, idempotencyKey, traceId });
+        const { idempotencyKey, traceId, makeLeftSignal } = request;
+        return createContext(caller, { rateLimit, idempotencyKey, traceId, makeLeftSignal });
       },
     });
     if (response.body.kind !== 'complete') throw new Error('Incremental delivery is not supported.');

@@ -35,7 +35,9 @@ export type StartResult =
   | { unsubscribe: () => void };
 
 /** The caller of an operation and the conditions under which it starts. */
-export interface StartOptions extends Partial<Pick<Context, 'idempotencyKey' | 'traceId'>> {
+export interface StartOptions extends Partial<
+  Pick<Context, 'idempotencyKey' | 'traceId' | 'makeLeftSignal'>
+> {
   caller: Caller;
   sink: EventSink;
   /** True for HTTP methods that must not change anything: mutations are refused. */
@@ -81,7 +83,7 @@ export class OperationRunner {
    */
   async start(
     request: OperationRequest,
-    { caller, sink, isReadOnly = false, idempotencyKey, traceId }: StartOptions,
+    { caller, sink, isReadOnly = false, idempotencyKey, traceId, makeLeftSignal }: StartOptions,
   ): Promise<StartResult> {
     const { schema, operations, introspection, createContext, eventSubscriptions, rateLimits } =
       this.services;
@@ -100,7 +102,7 @@ export class OperationRunner {
       document: operation.document,
       operationName: request.operationName || null,
       variableValues: variables,
-      contextValue: createContext(caller, { rateLimit, idempotencyKey, traceId }),
+      contextValue: createContext(caller, { rateLimit, idempotencyKey, traceId, makeLeftSignal }),
     };
     if (operation.type !== OperationTypeNode.SUBSCRIPTION) return this.resultOf(await execute(args));
     const source = await createSourceEventStream(args);

@@ -28,8 +28,8 @@ const INIT_TIMEOUT_MS = 10_000;
 interface RunningOperation {
   /** Length of the message that started it. */
   messageBytes: number;
-  /** Null while the operation starts, and for queries and mutations. */
-  unsubscribe: (() => void) | null;
+  /** Ends a subscription. While the operation starts, and for queries and mutations: tells it that the client has left. */
+  unsubscribe: () => void;
 }
 
 interface WebSocketConnection {
@@ -98,7 +98,7 @@ export class WebSocketSession {
 
   private dispose(): void {
     clearTimeout(this.initTimer);
-    for (const { unsubscribe } of this.operations.values()) unsubscribe?.();
+    for (const { unsubscribe } of this.operations.values()) unsubscribe();
     this.operations.clear();
     this.backlog.close();
     this.releaseSlot?.();
@@ -126,7 +126,7 @@ export class WebSocketSession {
         void this.subscribe(message.id, message.payload, bytes.length);
         break;
       case MessageType.Complete:
-        this.operations.get(message.id)?.unsubscribe?.();
+        this.operations.get(message.id)?.unsubscribe();
         this.operations.delete(message.id);
         break;
       default:
@@ -170,11 +170,13 @@ export class WebSocketSession {
     let openBytes = messageBytes;
     for (const open of this.operations.values()) openBytes += open.messageBytes;
     if (openBytes > MAX_OPERATION_BYTES) return this.reject(id, new TooManyConnections(OPERATIONS_TOO_LARGE));
-    const operation: RunningOperation = { messageBytes, unsubscribe: null };
+    const leaving = new AbortController();
+    const operation: RunningOperation = { messageBytes, unsubscribe: () => leaving.abort() };
     this.operations.set(id, operation);
     // The client may complete the operation in the meantime, and even start another one with its ID.
     const isCurrent = () => this.operations.get(id) === operation;
-    const options = { caller: this.caller, sink: new WebSocketSink(this, id) };
+    const makeLeftSignal = () => leaving.signal;
+    const options = { caller: this.caller, sink: new WebSocketSink(this, id), makeLeftSignal };
     await this.backlog.run(async () => {
       if (!isCurrent()) return;
       const result = await this.services.operationRunner

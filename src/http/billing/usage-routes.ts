@@ -4,6 +4,7 @@ import { BadRequest } from '../../core/errors.js';
 import { USAGE_GROUPINGS, type UsageGroup } from '../../core/billing/money.js';
 import { type Usage, type UsageQuery } from '../../services/billing/usage.js';
 import { callerOf, type AuthServices, authorize } from '../access/authorize.js';
+import { closeSignalOf } from '../server/on-close.js';
 
 /** Spreadsheets would evaluate a cell with such a beginning as a formula. */
 const FORMULA_PREFIX = /^\s*[=+\-@]|^[\t\r]/;
@@ -26,7 +27,7 @@ export function usageRoutes(auth: AuthServices, usage: Usage): Router {
   const router = express.Router();
   router.get('/usage.csv', authorize(auth, 'audit:read'), async (request, response) => {
     const query = parseQuery(request);
-    const groups = await usage.listAll(callerOf(response), query);
+    const groups = await usage.listAll(callerOf(response), query, closeSignalOf(response));
     const { from, to, groupBy } = query;
     const days = [from, to].map((time) => time.toISOString().slice(0, 'YYYY-MM-DD'.length)).join('-');
     response

@@ -20,7 +20,7 @@ import {
 } from './stream-parameters.js';
 import { type AuthServices, authorize, callerOf } from '../access/authorize.js';
 import { idempotencyKeyOf } from '../tasks/idempotency-key.js';
-import { onClose } from '../server/on-close.js';
+import { closeSignalOf, onClose } from '../server/on-close.js';
 import { graphqlErrorBody, withErrorBody } from '../server/reply-with-error.js';
 import { MAX_STREAM_OPERATION_BYTES } from '../server/request-bodies.js';
 
@@ -39,6 +39,8 @@ export type StartOperation = (
     isReadOnly: boolean;
     idempotencyKey: string | null;
     traceId: string;
+    /** Makes a signal that is aborted when the response closes. */
+    makeLeftSignal: () => AbortSignal;
   },
 ) => Promise<{ errors: object[]; isPostRequired?: true } | { result: string } | { unsubscribe: () => void }>;
 
@@ -134,6 +136,7 @@ export class EventStreamRoutes {
       isReadOnly: request.method !== 'POST',
       idempotencyKey: idempotencyKeyOf(request) ?? null,
       traceId: String(response.getHeader('x-request-id')),
+      makeLeftSignal: () => closeSignalOf(response),
     });
     if ('errors' in result) {
       const { errors, isPostRequired } = result;

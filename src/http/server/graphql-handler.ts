@@ -15,6 +15,7 @@ import { type AuthServices } from '../access/authorize.js';
 import { idempotencyKeyOf } from '../tasks/idempotency-key.js';
 import { EXPOSED_HEADERS, rateLimitHeaders } from '../limits/rate-limit-headers.js';
 import { graphqlErrorBody } from './reply-with-error.js';
+import { closeSignalOf } from './on-close.js';
 import { MAX_JSON_BYTES } from './request-bodies.js';
 import { securityHeaders } from './security-headers.js';
 
@@ -28,6 +29,8 @@ export type ExecuteGraphql = (
     search: string;
     body: unknown;
     traceId: string;
+    /** Makes a signal that is aborted when the response closes. */
+    makeLeftSignal: () => AbortSignal;
   },
   caller: Caller,
 ) => Promise<GraphqlHttpResponse>;
@@ -72,14 +75,20 @@ export function createGraphqlHandler({
     'access-control-expose-headers': EXPOSED_HEADERS.join(','),
   };
 
-  const respond = async (request: IncomingMessage, traceId: string): Promise<GraphqlHttpResponse> => {
+  const respond = async (
+    request: IncomingMessage,
+    response: ServerResponse,
+    traceId: string,
+  ): Promise<GraphqlHttpResponse> => {
     try {
       const { method = 'GET', url = '', headers } = request;
       const caller = await access.authenticate(headers.authorization, clientAddressOf(request));
       const body = method === 'GET' ? {} : await readJsonBody(request, parseJson);
       const search = url.replace(/^[^?]*/, '');
       const idempotencyKey = idempotencyKeyOf(request);
-      return await executeGraphql({ method, headers, idempotencyKey, search, body, traceId }, caller);
+      const makeLeftSignal = () => closeSignalOf(response);
+      const details = { method, headers, idempotencyKey, search, body, traceId, makeLeftSignal };
+      return await executeGraphql(details, caller);
     } catch (error) {
       const publicError = reportError(error, log.child({ reqId: traceId }), traceId);
       return {
@@ -90,7 +99,7 @@ export function createGraphqlHandler({
     }
   };
   const handle = async (request: IncomingMessage, response: ServerResponse, traceId: string) => {
-    const { status, headers, body, rateLimit } = await respond(request, traceId);
+    const { status, headers, body, rateLimit } = await respond(request, response, traceId);
     if (response.destroyed) return;
     response.writeHead(status, {
       ...commonHeaders,

@@ -30,6 +30,18 @@ describe('FairSlots', () => {
     expect(order).toEqual(['a1', 'b1', 'c1', 'a2', 'b2', 'a3', 'a4']);
   });
 
+  test('starts work of other owners before more of the owner whose work has just ended', async () => {
+    const slots = new FairSlots({ capacity: 2, maxPerOwner: 1 });
+    const release = await slots.acquire({ owner: 'a' });
+    await slots.acquire({ owner: 'b' });
+    const started: string[] = [];
+    const start = (owner: string) => slots.acquire({ owner }).then(() => started.push(owner));
+    const works = [start('a'), start('b'), start('c')];
+    release();
+    await works[2];
+    expect(started).toEqual(['c']);
+  });
+
   test('starts urgent work first, and other work after three of it in a row', async () => {
     const order = await orderOf(new FairSlots({ capacity: 1 }), [
       named('a1'),

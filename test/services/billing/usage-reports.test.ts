@@ -35,9 +35,10 @@ afterAll(async () => {
   await database.drop();
 });
 
-function startReport(usage: Usage, workspaceId = newId()) {
+function startReport(usage: Usage, workspaceId = newId(), clientLeft?: AbortSignal) {
   const query = { from: new Date(Date.now() - 1_000), to: new Date(), groupBy: 'API_KEY' } as const;
-  const report = usage.listAll({ workspaceId, endUserId: null, taskIds: null } as Caller, query);
+  const caller = { workspaceId, endUserId: null, taskIds: null } as Caller;
+  const report = usage.listAll(caller, query, clientLeft);
   report.catch(() => undefined);
   return report;
 }
@@ -46,14 +47,13 @@ async function countHanging(): Promise<number> {
   return (await observer.query(sql)).rowCount ?? 0;
 }
 
-test('two reports run at a time and leave connections to other work, four wait, and more are rejected', async () => {
+test('two reports run at a time and leave connections to other work', async () => {
   const usage = new Usage(new UsageRepository(db));
   const reports = Array.from({ length: 7 }, () => startReport(usage));
-  await expect(reports[6]).rejects.toThrow(RateLimited);
   await waitFor('the reports that run', async () => (await countHanging()) === 2);
   await expect(db.ping()).resolves.toBeUndefined();
   await locker.query('ROLLBACK');
-  await expect(Promise.all(reports.slice(0, 6))).resolves.toHaveLength(6);
+  await expect(Promise.all(reports)).resolves.toHaveLength(7);
   await expect(startReport(usage)).resolves.toEqual([]);
 });
 
@@ -66,6 +66,47 @@ test('one workspace has at most four reports, so others get theirs', async () =>
   await locker.query('ROLLBACK');
   await expect(Promise.all([...reports.slice(0, 4), other])).resolves.toHaveLength(5);
   await expect(startReport(usage, workspaceId)).resolves.toEqual([]);
+});
+
+test('two workspaces with more reports do not keep a third one waiting', async () => {
+  const running: { workspaceId: string; end: () => void }[] = [];
+  const usage = new Usage({
+    page: ({ workspaceId }: Caller) =>
+      new Promise((resolve) => running.push({ workspaceId, end: () => resolve([]) })),
+  } as unknown as UsageRepository);
+  const [a, b, c] = [newId(), newId(), newId()];
+  const reports = [a, b, a, b, a, b, c].map((workspaceId) => startReport(usage, workspaceId));
+  const started = (count: number) => waitFor('a report', () => running.length === count);
+  await started(2);
+  for (const [n, { end }] of running.entries()) {
+    end();
+    await started(Math.min(n + 3, reports.length));
+  }
+  await expect(Promise.all(reports)).resolves.toHaveLength(7);
+  expect(running.map(({ workspaceId }) => workspaceId)).toEqual([a, b, c, a, b, a, b]);
+});
+
+test('a report that would have to wait for too long is refused', async () => {
+  const usage = new Usage(new UsageRepository(db), { maxWaitMs: 10 });
+  const workspaceId = newId();
+  const running = startReport(usage, workspaceId);
+  await waitFor('the report that runs', async () => (await countHanging()) === 1);
+  await expect(startReport(usage, workspaceId)).rejects.toThrow(RateLimited);
+  await locker.query('ROLLBACK');
+  await expect(running).resolves.toEqual([]);
+});
+
+test('a report whose client has left does not run', async () => {
+  const usage = new Usage(new UsageRepository(db));
+  const workspaceId = newId();
+  const leaving = new AbortController();
+  const running = startReport(usage, workspaceId);
+  const left = Array.from({ length: 3 }, () => startReport(usage, workspaceId, leaving.signal));
+  leaving.abort();
+  for (const report of left) await expect(report).rejects.toThrow(RateLimited);
+  const last = startReport(usage, workspaceId);
+  await locker.query('ROLLBACK');
+  await expect(Promise.all([running, last])).resolves.toEqual([[], []]);
 });
 
 test('a report that exceeds its time limit is canceled in PostgreSQL, and the next one can run', async () => {

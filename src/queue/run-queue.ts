@@ -9,6 +9,7 @@ import {
 import { type Logger } from 'pino';
 import { type FlagSlots } from './flag-slots.js';
 import { Poller } from './poller.js';
+import { createQueuePool } from './queue-pool.js';
 
 interface QueueOptions extends Required<Pick<RunnerOptions, 'pgPool' | 'taskList' | 'concurrency'>> {
   /** Jobs with one of these flags are skipped for now. */
@@ -31,7 +32,8 @@ const SLOT_POLL_INTERVAL_MS = 2 ** 31 - 1;
 
 /** Starts a queue of graphile-worker: slots that fetch jobs, run them, and record that they have finished. */
 export async function runQueue(options: QueueOptions): Promise<Runner> {
-  const { onCreated, onFetched, onGivingUp, forbiddenFlags, flagSlots, log, ...runnerOptions } = options;
+  const { pgPool, onCreated, onFetched, onGivingUp, forbiddenFlags, flagSlots, log, ...runnerOptions } =
+    options;
   const poller = new Poller();
   const events = new EventEmitter() as WorkerEvents;
   events.on('pool:create', ({ workerPool }) => {
@@ -57,6 +59,7 @@ export async function runQueue(options: QueueOptions): Promise<Runner> {
     });
   const runner = await run({
     ...runnerOptions,
+    pgPool: createQueuePool(pgPool),
     forbiddenFlags: () => flagSlots.forbid(forbiddenFlags()),
     events,
     logger: queueLogger(log),

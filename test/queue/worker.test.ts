@@ -78,7 +78,7 @@ async function startWorker(
   let stopped: Promise<void> | null = null;
   const stop = () => (stopped ??= stopQueue().then(() => db.close()));
   stops.push(stop);
-  return { runs, worker, heartbeat, stopQueue, stop };
+  return { runs, worker, heartbeat, pool: db.pool, stopQueue, stop };
 }
 
 async function addJob(name: JobName, taskId: string, maxAttempts = 25): Promise<void> {
@@ -293,6 +293,30 @@ describe('the free slots of a queue', () => {
     await waitFor('eight more', () => countFetches() >= before + 8);
     // Seven intervals, less what timers are early.
     expect(performance.now() - startedAt).toBeGreaterThan(1_700);
+  });
+
+  test('look for jobs again at once when PostgreSQL has refused connections', async () => {
+    let fetches = 0;
+    const { runs, pool } = await startWorker(
+      undefined,
+      {},
+      () => {
+        fetches += 1;
+        return [];
+      },
+      { concurrency: 1 },
+    );
+    const connect = pool.connect.bind(pool);
+    const refusal = Object.assign(new Error('the database system is starting up'), { code: '57P03' });
+    const refuse = (done?: (error: Error) => void) => (done ? done(refusal) : Promise.reject(refusal));
+    Object.assign(pool, { connect: refuse });
+    const before = fetches;
+    // The queue's library would wait for more than a minute between so many.
+    await waitFor('eight fetches', () => fetches >= before + 8, { timeoutMs: 15_000 }).finally(() =>
+      Object.assign(pool, { connect }),
+    );
+    await addJob('submit-task', 'a');
+    await waitFor('the job', () => runs.length === 1);
   });
 
   test('all take jobs when many become due at the same time', async () => {

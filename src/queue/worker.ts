@@ -27,7 +27,8 @@ const ORPHAN_POLL_INTERVAL_MS = 2_000;
 const RESTART_DELAY_MS = 1_000;
 /**
  * A queue with a free slot that has not looked for jobs for this long, while PostgreSQL responds, is replaced. A free slot looks
- * four times a second. graphile-worker 0.17.3 keeps the result of its first statement forever, even if that is an error.
+ * four times a second, or once a second while a fetch hangs. graphile-worker 0.17.3 keeps the result of its first statement
+ * forever, even if that is an error.
  */
 const QUEUE_STALLED_AFTER_MS = 3_000;
 /** Heartbeats are sent every 1.5 s, and each waits 5 s at most. */

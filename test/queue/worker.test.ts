@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
@@ -39,7 +40,12 @@ async function startWorker(
   work: (run: Run) => Promise<void> | void = () => undefined,
   recurring: Partial<Record<JobName, number>> = {},
   forbiddenFlags: () => string[] = () => [],
-  bounds: Pick<WorkerOptions, 'concurrency' | 'maxRunningByFlag'> = { concurrency: 4 },
+  {
+    maxConnections = 5,
+    ...bounds
+  }: Pick<WorkerOptions, 'concurrency' | 'maxRunningByFlag'> & { maxConnections?: number } = {
+    concurrency: 4,
+  },
 ) {
   const runs: Run[] = [];
   const createHandler = (name: JobName) => async (payload: { taskId?: string }, run: JobContext) => {
@@ -59,7 +65,7 @@ async function startWorker(
     'delete-old-images': createHandler('delete-old-images'),
     'delete-unused-blobs': createHandler('delete-unused-blobs'),
   };
-  const db = new Database({ url: database.url, maxConnections: 5, log: silent });
+  const db = new Database({ url: database.url, maxConnections, log: silent });
   const instances = new InstanceRepository(db);
   const heartbeat = new Heartbeat(instances, silent);
   const worker = new Worker({
@@ -280,10 +286,34 @@ describe('a job with a flag', () => {
 });
 
 describe('the free slots of a queue', () => {
+  type Query = (this: pg.Client, ...args: unknown[]) => unknown;
+  const { query: send } = pg.Client.prototype as unknown as { query: Query };
   const query = jest.spyOn(pg.Client.prototype, 'query');
-  const countFetches = () =>
-    query.mock.calls.filter((args) => JSON.stringify(args[0]).includes('with j as')).length;
-  beforeEach(() => void query.mockClear());
+  const isFetch = (args: unknown[]) => JSON.stringify(args[0]).includes('with j as');
+  const countFetches = () => query.mock.calls.filter(isFetch).length;
+  /** What each fetch waits for before it is sent to PostgreSQL. */
+  let delayFetch: (() => Promise<unknown>) | null;
+  /** Fetches that have not been answered. */
+  let [open, mostOpen] = [0, 0];
+  const fetchLater = async (client: pg.Client, args: unknown[], wait: () => Promise<unknown>) => {
+    open += 1;
+    mostOpen = Math.max(mostOpen, open);
+    try {
+      await wait();
+      return await (send.apply(client, args) as Promise<unknown>);
+    } finally {
+      open -= 1;
+    }
+  };
+  const intercept: Query = function (...args) {
+    return delayFetch && isFetch(args) ? fetchLater(this, args, delayFetch) : send.apply(this, args);
+  };
+  query.mockImplementation(intercept);
+  beforeEach(() => {
+    query.mockClear();
+    delayFetch = null;
+    [open, mostOpen] = [0, 0];
+  });
   afterAll(() => query.mockRestore());
 
   test('fetch four times a second in all while there is nothing to do', async () => {
@@ -293,6 +323,51 @@ describe('the free slots of a queue', () => {
     await waitFor('eight more', () => countFetches() >= before + 8);
     // Seven intervals, less what timers are early.
     expect(performance.now() - startedAt).toBeGreaterThan(1_700);
+  });
+
+  test('do not fetch more often when PostgreSQL is slow', async () => {
+    await startWorker(undefined, {}, () => [], { concurrency: 20 });
+    await waitFor('the first fetch of each slot', () => countFetches() >= 20);
+    delayFetch = () => delay(350);
+    const [before, startedAt] = [countFetches(), performance.now()];
+    await waitFor('eight more', () => countFetches() >= before + 8);
+    expect(performance.now() - startedAt).toBeGreaterThan(1_700);
+    expect(mostOpen).toBeLessThanOrEqual(2);
+  });
+
+  test('fetch once for each notification, even while others are fetching', async () => {
+    await startWorker(undefined, {}, () => [], { concurrency: 20, maxConnections: 15 });
+    await waitFor('the first fetch of each slot', () => countFetches() >= 20);
+    let answer = () => {};
+    const answered = new Promise<void>((resolve) => (answer = resolve));
+    delayFetch = () => answered;
+    await sql.query(
+      `SELECT pg_notify('jobs:insert', json_build_object('count', 1, 'r', n)::text) FROM generate_series(1, 8) n`,
+    );
+    await waitFor('a fetch for each', () => open >= 8);
+    const before = countFetches();
+    answer();
+    await waitFor('all answers', () => open === 0);
+    // Some may poll. With the library's own `nudge`, seven fetch again.
+    expect(countFetches()).toBeLessThanOrEqual(before + 3);
+  });
+
+  test('take a job although the fetch of one of them hangs', async () => {
+    await sql.query(
+      `SELECT graphile_worker.add_job('ingest-images', '{}', run_at := now() + interval '1 hour')`,
+    );
+    const { runs } = await startWorker(undefined, {}, () => [], { concurrency: 20 });
+    await waitFor('the first fetch of each slot', () => countFetches() >= 20);
+    let isFirst = true;
+    let answer = () => {};
+    delayFetch = async () => {
+      if (!isFirst) return;
+      isFirst = false;
+      await new Promise<void>((resolve) => (answer = resolve));
+    };
+    await waitFor('a fetch that hangs', () => open === 1);
+    await makeJobsDue();
+    await waitFor('the job', () => runs.length === 1).finally(answer);
   });
 
   test('look for jobs again at once when PostgreSQL has refused connections', async () => {

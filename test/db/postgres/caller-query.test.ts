@@ -62,7 +62,7 @@ describe("a caller's statement", () => {
 
   test('resets the role and the workspace of its connection', async () => {
     const before = await session();
-    const during = { ...before, role: 'darkroom_caller', workspace: ours };
+    const during = { ...before, plans: 'auto', role: 'darkroom_caller', workspace: ours };
     expect(await db.queryAsCaller(ours, SESSION, {})).toEqual([during]);
     expect(
       await db.queryAsCaller(

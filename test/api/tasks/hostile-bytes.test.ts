@@ -99,7 +99,8 @@ async function sendOverWebSocket(bytes: Buffer): Promise<Answer> {
     check();
   });
   const closed = current.closed.then(({ code, reason }) => ({
-    status: code >= 4400 || code === 1007 ? 400 : code,
+    // Text that is not UTF-8, and a message that is longer than messages may be: nested values in UTF-16 can be.
+    status: code >= 4400 || [1007, 1009].includes(code) ? 400 : code,
     text: reason,
   }));
   return Promise.race([answered, closed]);

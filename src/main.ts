@@ -1,5 +1,4 @@
 import { pino } from 'pino';
-import { limitBufferGarbage } from './app/buffer-memory.js';
 import { runAgain } from './app/run-again.js';
 import { ShutdownRequest } from './app/shutdown-request.js';
 import { startupMessage } from './app/startup-message.js';
@@ -13,7 +12,6 @@ const FORCED_EXIT_MS = 15_000;
 async function main(): Promise<void> {
   const environment = environmentWithThreads(process.env);
   if (environment) process.exit(await runAgain(environment));
-  limitBufferGarbage();
   const config = readConfig(process.env);
   const log = pino({ level: config.logLevel });
   // Before the start, which would otherwise leave an embedded PostgreSQL behind when it is interrupted.

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { MIN_THREADS } from '../../src/config/thread-pool.js';
+import { PRODUCTION_ENVIRONMENT } from '../support/production-environment.js';
 
 export interface ChildOptions {
   /** A module below `src` without its extension, such as `main` or `sandbox/main`. */
@@ -26,7 +26,7 @@ export interface Child {
 /** Whether this program runs compiled. Its children are started in the same way. */
 const IS_COMPILED = import.meta.url.endsWith('.js');
 
-/** Starts a Node process that inherits only PATH from the environment. */
+/** Starts a Node process that inherits only PATH from the environment, with what an installation sets. */
 export function startChild({ module, env, logFile, preload, onLine }: ChildOptions): Child {
   const extension = IS_COMPILED ? 'js' : 'ts';
   const file = fileURLToPath(new URL(`../../src/${module}.${extension}`, import.meta.url));
@@ -35,8 +35,7 @@ export function startChild({ module, env, logFile, preload, onLine }: ChildOptio
   const imports = [...(IS_COMPILED ? [] : [loader]), ...(preloaded ? [preloaded] : [])];
   const log = createWriteStream(logFile, { flags: 'a' });
   const child = spawn(process.execPath, [...imports.flatMap((each) => ['--import', each]), file], {
-    // Enough threads: the service would start itself once more otherwise, and a fault would hit the wrong process.
-    env: { PATH: process.env['PATH'], UV_THREADPOOL_SIZE: String(MIN_THREADS), ...env },
+    env: { PATH: process.env['PATH'], ...PRODUCTION_ENVIRONMENT, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   for (const stream of [child.stdout, child.stderr]) stream.pipe(log, { end: false });

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { PRODUCTION_ENVIRONMENT } from './production-environment.js';
 import { type RegisterRelease } from './releases.js';
 
 /** A running Darkroom process: the built program, as `npm start` runs it. */
@@ -38,10 +39,7 @@ export async function startService(options: ServiceOptions, release: RegisterRel
       ROLES: options.roles,
       LOG_LEVEL: 'warn',
       NODE_ENV: 'production',
-      // As `npm start` and the container image set them.
-      MALLOC_ARENA_MAX: '2',
-      MALLOC_MMAP_THRESHOLD_: '1048576',
-      UV_THREADPOOL_SIZE: '16',
+      ...PRODUCTION_ENVIRONMENT,
       ...options.environment,
     },
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -1,10 +1,10 @@
 /**
  * `npm run chaos -- [--seed <n>] [--seconds <n>] [--rate <n>] [--instances <n>] [--faults <kind,kind>] [--store s3|disk]
  * [--keep]`: checks that the service keeps its promises while everything around it fails. Runs PostgreSQL, an upstream, a
- * store and three instances as separate processes, creates tasks at a steady rate that suits the machine, and injects faults from
- * a seed. Then it waits until everything has settled and checks PostgreSQL, the upstream's ledger and the store. Prints a table and, as the
- * last line, one JSON object. `--keep` keeps the logs, and `timeline.json`: when each fault and each event of a task was. Exits
- * with 1 when a promise was broken.
+ * store and three instances as separate processes, creates tasks at a steady rate that suits the machine, and injects faults
+ * from a seed. Then it waits until everything has settled and checks PostgreSQL, the upstream's ledger and the store. Prints a
+ * table and, as the last line, one JSON object. `--keep` keeps the logs, and `timeline.json`: when each fault and each event
+ * of a task was. Exits with 1 when a promise was broken.
  */
 import { join } from 'node:path';
 import { planFaults } from './chaos/fault-plan.js';

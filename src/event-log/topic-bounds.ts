@@ -2,7 +2,7 @@ import { TooManyConnections } from '../core/errors.js';
 import { type Topic } from './topic.js';
 
 /** Characters of documents, variables and filters that the subscriptions of a workspace keep. Equal ones are kept once. */
-const MAX_TOPIC_CHARACTERS_PER_WORKSPACE = 32 * 1024 * 1024;
+const MAX_TOPIC_CHARACTERS_PER_WORKSPACE = 16 * 1024 * 1024;
 /** The same for all workspaces. */
 const MAX_TOPIC_CHARACTERS = 128 * 1024 * 1024;
 /** Those that a held request waits with are far shorter, and limits of connections bound them. */
@@ -20,7 +20,7 @@ export class TopicBounds {
     if (characters <= UNCOUNTED_CHARACTERS) return;
     const { workspaceId } = topic.scope;
     const ofWorkspace = (this.charactersByWorkspace.get(workspaceId) ?? 0) + characters;
-    if (ofWorkspace > MAX_TOPIC_CHARACTERS_PER_WORKSPACE) throw tooLarge('this workspace', '32 MB');
+    if (ofWorkspace > MAX_TOPIC_CHARACTERS_PER_WORKSPACE) throw tooLarge('this workspace', '16 MB');
     if (this.totalCharacters + characters > MAX_TOPIC_CHARACTERS) throw tooLarge('all workspaces', '128 MB');
     this.counted.add(topic);
     this.charactersByWorkspace.set(workspaceId, ofWorkspace);

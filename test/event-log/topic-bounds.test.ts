@@ -31,11 +31,11 @@ test('what different subscriptions keep is bounded, for a workspace and for all,
   const cursors = new EventCursorCodec(new Signer(Buffer.alloc(32)), newId());
   const bufferLimits = { maxEvents: 1_000, maxBytes: 1e6 };
   const broadcaster = new Broadcaster({ eventLog, events, cursors, bufferLimits, stallMs: 1_000, log });
-  /** Subscribes with variables of 10 MB, which begin with `name`. */
+  /** Subscribes with variables of 5 MB, which begin with `name`. */
   const subscribe = (workspaceId: string, name: string) =>
     broadcaster.subscribe(
       {
-        key: name.padEnd(10 * MB, 'x'),
+        key: name.padEnd(5 * MB, 'x'),
         scope: { ...workspaceVisibility(workspaceId), taskId: null },
         matches: () => true,
         render: () => Promise.resolve(''),
@@ -45,7 +45,7 @@ test('what different subscriptions keep is bounded, for a workspace and for all,
       SINK,
     );
   try {
-    const [one, ...others] = Array.from({ length: 5 }, () => newId());
+    const [one, ...others] = Array.from({ length: 10 }, () => newId());
     const subscribers = ['a', 'b', 'c'].map((name) => subscribe(one ?? '', name));
     expect(() => subscribe(one ?? '', 'd')).toThrow(TooManyConnections);
     // The same variables are kept once.
@@ -54,11 +54,12 @@ test('what different subscriptions keep is bounded, for a workspace and for all,
     subscribers.pop()?.unsubscribe();
     subscribers.push(subscribe(one ?? '', 'd'));
     const begun = others
-      .slice(0, 3)
+      .slice(0, 7)
       .flatMap((workspaceId) => ['a', 'b', 'c'].map((name) => subscribe(workspaceId, workspaceId + name)));
-    expect(() => subscribe(others[3] ?? '', 'e')).toThrow(/all workspaces/);
+    begun.push(subscribe(others[7] ?? '', 'last'));
+    expect(() => subscribe(others[8] ?? '', 'e')).toThrow(/all workspaces/);
     for (const subscriber of [...subscribers, ...begun]) subscriber.unsubscribe();
-    subscribe(others[3] ?? '', 'e').unsubscribe();
+    subscribe(others[8] ?? '', 'e').unsubscribe();
   } finally {
     await eventLog.stop();
     await db.close();

@@ -2,7 +2,7 @@ import { type Socket } from 'node:net';
 import { type WebSocket } from 'ws';
 
 /** What all WebSockets whose key was accepted may have sent together of messages that have not ended. */
-export const MAX_UNFINISHED_MESSAGE_BYTES = 16 * 1024 * 1024;
+export const MAX_UNFINISHED_MESSAGE_BYTES = 8 * 1024 * 1024;
 const CHECK_INTERVAL_MS = 250;
 /** The header and the mask of a ping or a pong. */
 const CONTROL_FRAME_BYTES = 6;

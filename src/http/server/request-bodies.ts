@@ -16,7 +16,7 @@ export const MAX_CALLBACK_BYTES = 10 * 1024 * 1024;
 /** RFC 8259 has UTF-8 only. ASCII is a part of it. */
 const JSON_CHARSETS: readonly string[] = ['utf-8', 'utf8', 'us-ascii', 'ascii'];
 /** Bound for the bodies of all requests together that have not ended. They usually end within milliseconds. */
-export const MAX_UNFINISHED_BYTES = 24 * 1024 * 1024;
+export const MAX_UNFINISHED_BYTES = 12 * 1024 * 1024;
 /** What a piece of a body takes besides its bytes. A client can send a piece for each byte. */
 const PIECE_BYTES = 512;
 /** Each takes up to MAX_CALLBACK_BYTES for its result, and what brotli looks back at. */

@@ -5,7 +5,7 @@ import { acceptedBytesOf } from '../../core/events/accepted-bytes.js';
 /** What one client may leave unread. Above the largest result, image or file that the service sends at once. */
 export const MAX_UNREAD_RESPONSE_BYTES = 24 * 1024 * 1024;
 /** What all clients together may leave unread, over HTTP and WebSocket, except what PUSH_ALLOWANCE_BYTES allows. */
-export const MAX_UNREAD_BYTES_IN_ALL = 32 * 1024 * 1024;
+export const MAX_UNREAD_BYTES_IN_ALL = 24 * 1024 * 1024;
 /**
  * What each connection that events are pushed to may leave in addition, as long as it accepts something every PROGRESS_MS.
  * Broadcaster bounds pushed events at half of it and the last event, and closes a slow connection with the cursor to resume from.

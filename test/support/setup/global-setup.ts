@@ -28,5 +28,7 @@ export default async function globalSetup(
   const [adminUrl] = (await Promise.race([once(lines, 'line'), ended])) as [string];
   ended.catch(() => undefined);
   process.env['DARKROOM_TEST_ADMIN_URL'] = adminUrl;
+  // What the tests' own connections rely on, on a server with other defaults. Those of the service bring their own settings.
+  process.env['PGOPTIONS'] = '-c datestyle=ISO -c default_transaction_isolation=read\\ committed';
   Object.assign(globalThis, { darkroomTestPostgres: child });
 }

@@ -118,9 +118,8 @@ export class Database {
 
   /**
    * Runs a caller's reads through Prisma Client, in one transaction. Row-level security restricts them to rows of this
-   * workspace, in addition to their own conditions. They are planned for their values, because lists have filters. The
-   * transaction takes three more round trips than `queryAsCaller`, so it is for reads that are not hot. `needsSlot` is that of a
-   * statement.
+   * workspace, in addition to their own conditions. The transaction takes three more round trips than `queryAsCaller`, so it is
+   * for reads that are not hot. `needsSlot` is that of a statement.
    */
   async withPrismaAsCaller<Result>(
     workspaceId: string,

@@ -26,9 +26,6 @@ export const SESSION_SETTINGS = {
   bytea_output: 'hex',
   extra_float_digits: '1',
   transform_null_equals: 'off',
-  // Plans a prepared statement once per connection. By default PostgreSQL plans it for at least its first five executions, and
-  // fetching a job at each, which took longer than running it. Reads of callers choose for themselves.
-  plan_cache_mode: 'force_generic_plan',
   // PostgreSQL checks this often whether the client of a running statement has given up, and then cancels it.
   client_connection_check_interval: '2s',
 };

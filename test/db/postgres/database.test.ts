@@ -36,21 +36,3 @@ test('one of two deadlocked transactions throws DatabaseUnavailable, and the oth
   const refused = ends.find((end) => end.status === 'rejected');
   expect(refused?.reason).toBeInstanceOf(DatabaseUnavailable);
 });
-
-test('a statement is planned once per connection, whatever its values', async () => {
-  const single = new Database({ url: own.url, maxConnections: 1, log: pino({ level: 'silent' }) });
-  const find = statement<{ oids: readonly number[] }, { relname: string }>(
-    'find-relations',
-    'SELECT relname FROM pg_class WHERE oid = ANY(:oids::oid[])',
-  );
-  const plans = statement<object, { custom: number; generic: number }>(
-    'count-plans',
-    `SELECT custom_plans::int AS custom, generic_plans::int AS generic FROM pg_prepared_statements WHERE name = 'find-relations'`,
-  );
-  try {
-    for (let value = 1; value <= 8; value += 1) await single.query(find, { oids: [value] });
-    expect(await single.query(plans, {})).toEqual([{ custom: 0, generic: 8 }]);
-  } finally {
-    await single.close();
-  }
-});

@@ -55,13 +55,6 @@ const session = async () => {
 };
 
 describe("a caller's read through Prisma Client", () => {
-  test('is planned for its values, unlike other statements', async () => {
-    const readMode = (prisma: Prisma.TransactionClient) =>
-      prisma.$queryRaw<object[]>`SELECT current_setting('plan_cache_mode') AS mode`;
-    expect(await db.withPrismaAsCaller(ours, readMode)).toEqual([{ mode: 'auto' }]);
-    expect(await readMode(db.prisma)).toEqual([{ mode: 'force_generic_plan' }]);
-  });
-
   test('reads only its own workspace when it has no condition at all', async () => {
     expect(await workspacesOfTasks(ours)).toEqual([ours]);
     expect(await workspacesOfTasks(theirs)).toEqual([theirs]);

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { PRODUCTION_ENVIRONMENT } from '../../bench/support/production-environment.js';
 import { environmentWithThreads, MIN_THREADS } from '../../src/config/thread-pool.js';
 import { createTestDatabase, type TestDatabase } from '../support/setup/test-database.js';
 import { waitFor } from '../support/wait-for.js';
@@ -88,12 +89,18 @@ test('a service that has enough threads is one process', async () => {
   expect(await once(child, 'close')).toEqual([0, null]);
 }, 90_000);
 
-test.each(['scripts/npm/run.mjs', 'Dockerfile', 'scripts/demo.ts', 'bench/support/service.ts'])(
+test.each(['scripts/npm/run.mjs', 'Dockerfile', 'scripts/demo.ts'])(
   '%s starts it with enough threads at once',
   async (file) => {
     expect(/UV_THREADPOOL_SIZE(?:=|: ')(\d+)/.exec(await readFile(file, 'utf8'))?.[1]).toBe(`${MIN_THREADS}`);
   },
 );
+
+test('the benchmarks start it with enough threads, and with the memory settings of npm start', async () => {
+  const runner = await readFile('scripts/npm/run.mjs', 'utf8');
+  for (const [name, value] of Object.entries(PRODUCTION_ENVIRONMENT))
+    expect(runner).toContain(`${name}: '${value}'`);
+});
 
 test.each([
   [{}, '16'],

@@ -107,7 +107,8 @@ describe('an upstream that answers 429', () => {
     const app = await start();
     const { id } = await app.generate({ prompt: 'too late', timeoutSeconds: ONE_HOUR });
     await app.waitForEvent(id, 'SUBMIT_REJECTED');
-    await app.rows(`UPDATE tasks SET deadline_at = now() + interval '100 ms' WHERE id = $1`, [id]);
+    const passDeadline = `UPDATE tasks SET deadline_at = now() WHERE id = $1 AND status = 'QUEUED' RETURNING id`;
+    await waitFor('no attempt to be under way', async () => (await app.rows(passDeadline, [id])).length > 0);
     const task = await app.waitUntilSettled(id);
     expect(task).toMatchObject({ status: 'EXPIRED', error: { code: 'DEADLINE_EXCEEDED', retryable: true } });
     expect(task.error?.message).toContain('the upstream is rate limiting requests');

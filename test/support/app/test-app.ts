@@ -169,7 +169,12 @@ export class TestApp {
     key = this.apiKey,
   ): Promise<Data> {
     const { data, errors } = await this.execute(document, variables, key);
-    if (errors || !data) throw new Error(`The GraphQL result has errors: ${JSON.stringify(errors)}`);
+    if (errors || !data) {
+      const log = this.logLines.slice(-5).join('');
+      throw new Error(
+        `The GraphQL result has errors: ${JSON.stringify(errors)}\nThe end of the log:\n${log}`,
+      );
+    }
     return data;
   }
 

@@ -119,54 +119,59 @@ END $$;
 -- Ensures that each of these recurring jobs runs again. A recurring job has one row, whose key is its name, so it never runs
 -- twice at a time. Returns for how many milliseconds the job that waits longest has been due, or if that is longer, the job that
 -- fails longest has failed at every run. Jobs that run less often than every 10 s are left out of the latter.
+--
+-- A cached plan outlives the queue that it was made for. So here and below, what a subquery finds is an array, which a plan for an
+-- empty queue would otherwise join to all jobs, and no condition fits an index of all jobs better than the index meant.
 CREATE FUNCTION ensure_recurring_jobs(job_names TEXT[], intervals_ms BIGINT[])
-RETURNS DOUBLE PRECISION LANGUAGE sql AS $$
+RETURNS DOUBLE PRECISION LANGUAGE sql SET enable_seqscan = off AS $$
     INSERT INTO graphile_worker._private_tasks (identifier)
     SELECT name FROM unnest(job_names) AS wanted (name)
     WHERE NOT EXISTS (SELECT FROM graphile_worker._private_tasks t WHERE t.identifier = name)
     ON CONFLICT DO NOTHING;
 
     -- After failures, the queue waits for hours and then gives a job up.
-    UPDATE graphile_worker._private_jobs j SET run_at = now(), attempts = 0
-    FROM unnest(job_names, intervals_ms) AS wanted (name, interval_ms)
-    WHERE j.key = name AND j.locked_at IS NULL
-      AND (NOT j.is_available OR j.run_at > now() + make_interval(secs => interval_ms / 1000.0));
+    UPDATE graphile_worker._private_jobs SET run_at = now(), attempts = 0
+    WHERE key = ANY (job_names) AND locked_at IS NULL AND (NOT is_available
+        OR run_at > now() + make_interval(secs => intervals_ms[array_position(job_names, key)] / 1000.0));
 
     INSERT INTO graphile_worker._private_jobs (task_id, key)
     SELECT t.id, t.identifier FROM graphile_worker._private_tasks t
-    WHERE t.identifier = ANY (job_names)
-      AND NOT EXISTS (SELECT FROM graphile_worker._private_jobs j WHERE j.key = t.identifier)
+    WHERE t.identifier = ANY (job_names) AND t.identifier <> ALL (ARRAY(
+        SELECT j.key FROM graphile_worker._private_jobs j WHERE j.key = ANY (job_names)))
     ON CONFLICT (key) DO NOTHING;
 
-    SELECT greatest(coalesce(max(extract(epoch FROM now() - j.run_at)) * 1000, 0), (
-        SELECT max(extract(epoch FROM now() - (j.payload ->> 'failingSince')::timestamptz)) * 1000
-        FROM graphile_worker._private_jobs j JOIN unnest(job_names, intervals_ms) AS wanted (name, interval_ms) ON j.key = name
-        WHERE interval_ms <= 10000))
-    FROM graphile_worker._private_jobs j WHERE j.key = ANY (job_names) AND j.locked_at IS NULL AND j.run_at < now();
+    WITH recurring AS MATERIALIZED (
+        SELECT run_at, locked_at, payload, intervals_ms[array_position(job_names, key)] AS interval_ms
+        FROM graphile_worker._private_jobs WHERE key = ANY (job_names)
+    )
+    SELECT greatest(
+        coalesce(max(extract(epoch FROM now() - run_at)) FILTER (WHERE locked_at IS NULL AND run_at < now()) * 1000, 0),
+        max(extract(epoch FROM now() - (payload ->> 'failingSince')::timestamptz)) FILTER (WHERE interval_ms <= 10000) * 1000)
+    FROM recurring;
 $$;
 
 -- Decides about jobs that have failed often, also because their processes ended. The queue lets the delay grow to six hours, and
 -- gives a job up after 25 attempts. Queued tasks would wait without a submit job until their deadlines, so submit jobs are due
 -- within a minute and never given up. `attempts` only grows, because it tells the runs of a job apart. Other jobs are repeated by
 -- recurring ones, which go by the rows of images and webhooks, so their jobs are only deleted, a week after they were given up.
-CREATE FUNCTION handle_failed_jobs() RETURNS VOID LANGUAGE sql AS $$
-    UPDATE graphile_worker._private_jobs SET max_attempts = least(attempts + 25, 32767) WHERE id IN (
+CREATE FUNCTION handle_failed_jobs() RETURNS VOID LANGUAGE sql SET enable_seqscan = off AS $$
+    UPDATE graphile_worker._private_jobs SET max_attempts = least(attempts + 25, 32767) WHERE id = ANY (ARRAY(
         SELECT j.id FROM graphile_worker._private_jobs j
         WHERE NOT j.is_available AND j.attempts >= 4 AND j.attempts >= j.max_attempts AND j.locked_at IS NULL
           AND j.task_id = (SELECT t.id FROM graphile_worker._private_tasks t WHERE t.identifier = 'submit-task')
-        LIMIT 1000 FOR UPDATE SKIP LOCKED);
+        LIMIT 1000 FOR UPDATE SKIP LOCKED));
 
-    UPDATE graphile_worker._private_jobs SET run_at = now() + interval '1 minute' WHERE id IN (
+    UPDATE graphile_worker._private_jobs SET run_at = now() + interval '1 minute' WHERE id = ANY (ARRAY(
         SELECT j.id FROM graphile_worker._private_jobs j
         WHERE j.is_available AND j.attempts >= 4 AND j.run_at > now() + interval '1 minute'
           AND j.task_id = (SELECT t.id FROM graphile_worker._private_tasks t WHERE t.identifier = 'submit-task')
-        LIMIT 1000 FOR UPDATE SKIP LOCKED);
+        LIMIT 1000 FOR UPDATE SKIP LOCKED));
 
-    DELETE FROM graphile_worker._private_jobs WHERE id IN (
+    DELETE FROM graphile_worker._private_jobs WHERE id = ANY (ARRAY(
         SELECT j.id FROM graphile_worker._private_jobs j
         WHERE NOT j.is_available AND j.attempts >= 4 AND j.attempts >= j.max_attempts AND j.locked_at IS NULL
-          AND j.key IS NULL AND j.run_at < now() - interval '7 days'
-        LIMIT 1000 FOR UPDATE SKIP LOCKED);
+          AND coalesce(j.key, '') = '' AND j.run_at < now() - interval '7 days'
+        LIMIT 1000 FOR UPDATE SKIP LOCKED));
 $$;
 
 -- Ends a run of a recurring job: hands the key to the next run, which is due after interval_ms. After a run that has failed, the

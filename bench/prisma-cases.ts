@@ -62,7 +62,7 @@ export function prismaCases({
       title: 'a task by its ID, for a caller',
       sql: (db) => new TaskRepository(db).findMany(visibility, [nextTask()]),
       prisma: (db) =>
-        db.withPrismaAsCaller(workspaceId, (prisma) =>
+        db.withPrismaAsCaller({ workspaceId }, (prisma) =>
           findTasks(prisma, { workspaceId, id: { in: [nextTask()] } }),
         ),
     },
@@ -75,7 +75,7 @@ export function prismaCases({
       title: 'the images of 20 tasks, for a caller',
       sql: (db) => new ImageRepository(db).findByTasks(workspaceId, twentyTasks),
       prisma: (db) =>
-        db.withPrismaAsCaller(workspaceId, (prisma) =>
+        db.withPrismaAsCaller({ workspaceId }, (prisma) =>
           prisma.image.findMany({
             where: { workspaceId, taskId: { in: twentyTasks } },
             orderBy: { index: 'asc' },
@@ -85,13 +85,13 @@ export function prismaCases({
     page: {
       title: 'the first page of 20 tasks, for a caller',
       sql: (db) => new TaskRepository(db).page(visibility, {}, { before: null, limit: PAGE_SIZE }),
-      prisma: (db) => db.withPrismaAsCaller(workspaceId, (prisma) => findTasks(prisma, { workspaceId })),
+      prisma: (db) => db.withPrismaAsCaller({ workspaceId }, (prisma) => findTasks(prisma, { workspaceId })),
     },
     callerEvents: {
       title: `${EVENTS} events after a position, for a caller`,
       sql: (db) => new EventRepository(db).readVisibleAfter(visibility, { position: 1_000n, limit: EVENTS }),
       prisma: (db) =>
-        db.withPrismaAsCaller(workspaceId, (prisma) =>
+        db.withPrismaAsCaller({ workspaceId }, (prisma) =>
           prisma.taskEvent.findMany(eventsAfter(1_000n, workspaceId)),
         ),
     },

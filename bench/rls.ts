@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import { workspaceVisibility } from '../src/core/access/visibility.js';
 import { CALLER_ROLE } from '../src/db/postgres/caller-query.js';
 import { Database } from '../src/db/postgres/database.js';
+import { type Reader } from '../src/db/postgres/slow-read-slots.js';
 import { type Statement } from '../src/db/postgres/statement.js';
 import { ImageRepository } from '../src/db/images/image-repository.js';
 import { type TaskFilter } from '../src/db/tasks/task-pages.js';
@@ -22,7 +23,7 @@ const GOAL = 0.9;
 /** Runs the same statements without row-level security. */
 class UnrestrictedDatabase extends Database {
   override queryAsCaller<Parameters extends object, Row extends object>(
-    _workspaceId: string,
+    _reader: Reader,
     statement: Statement<Parameters, Row>,
     parameters: Parameters,
   ) {
@@ -32,11 +33,11 @@ class UnrestrictedDatabase extends Database {
 /** With row-level security, and with plans chosen by PostgreSQL as without it. */
 class ReplannedDatabase extends Database {
   override queryAsCaller<Parameters extends object, Row extends object>(
-    workspaceId: string,
+    reader: Reader,
     statement: Statement<Parameters, Row>,
     parameters: Parameters,
   ) {
-    return super.queryAsCaller(workspaceId, { ...statement, planCacheMode: 'auto' }, parameters);
+    return super.queryAsCaller(reader, { ...statement, planCacheMode: 'auto' }, parameters);
   }
 }
 /** With row-level security also for finding the IDs of a page. */
@@ -46,7 +47,7 @@ class FullyRestrictedDatabase extends Database {
     statement: Statement<Parameters, Row>,
     parameters: Parameters,
   ) {
-    return this.queryAsCaller(this.workspaceId, statement, parameters);
+    return this.queryAsCaller({ workspaceId: this.workspaceId }, statement, parameters);
   }
 }
 

@@ -58,7 +58,7 @@ export class ApiKeyRepository {
   /** A key of the workspace, even if it is revoked or expired. */
   async find(workspaceId: string, id: string): Promise<ApiKey | null> {
     const row = await this.db.withPrismaAsCaller(
-      workspaceId,
+      { workspaceId },
       (prisma) => prisma.apiKey.findUnique({ where: { id, workspaceId }, omit: WITHOUT_HASH }),
       { needsSlot: false },
     );
@@ -77,7 +77,7 @@ export class ApiKeyRepository {
   async page(workspaceId: string, before: string | null, limit: number): Promise<ApiKey[]> {
     const where = { workspaceId, ...(before !== null && { id: { lt: before } }) };
     const rows = await this.db.withPrismaAsCaller(
-      workspaceId,
+      { workspaceId },
       (prisma) => prisma.apiKey.findMany({ where, orderBy: { id: 'desc' }, take: limit, omit: WITHOUT_HASH }),
       { needsSlot: false },
     );

@@ -91,8 +91,8 @@ export class AuditRepository {
     const needsSlot = Boolean(actions?.length || keyId) || endUserId !== null;
     // The row-level security policy of callers hides entries that belong to no workspace.
     const rows = await (unowned
-      ? this.db.runSlowRead(workspaceId, () => read(this.db.prisma))
-      : this.db.withPrismaAsCaller(workspaceId, read, { needsSlot }));
+      ? this.db.runSlowRead({ workspaceId, endUserId }, () => read(this.db.prisma))
+      : this.db.withPrismaAsCaller({ workspaceId, endUserId }, read, { needsSlot }));
     return rows as AuditEntry[];
   }
 }

@@ -165,7 +165,7 @@ export class BudgetRepository {
         return toBudget({ ...budget, counter }, month);
       });
     };
-    return this.db.withPrismaAsCaller(workspaceId, readAll, { needsSlot });
+    return this.db.withPrismaAsCaller({ workspaceId }, readAll, { needsSlot });
   }
 
   /** Changes a budget and inserts the audit entry in one commit. Inserts no entry if the budget did not exist. */

@@ -90,7 +90,7 @@ export class UsageRepository {
     };
     const { timeoutMs } = this;
     try {
-      return await this.db.queryAsCaller(workspaceId, { ...STATEMENTS[groupBy], timeoutMs }, parameters);
+      return await this.db.queryAsCaller({ workspaceId }, { ...STATEMENTS[groupBy], timeoutMs }, parameters);
     } catch (error) {
       if (error instanceof DatabaseUnavailable && isStatementTimeout(error.cause))
         throw new ReportTimedOut(timeoutMs, error);

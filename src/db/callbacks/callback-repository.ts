@@ -63,7 +63,7 @@ export class CallbackRepository {
       const task = { id: callback?.taskId ?? id, workspaceId, endUserId };
       return (await prisma.task.findFirst({ where: task, select: { id: true } })) && callback;
     };
-    return this.db.withPrismaAsCaller(workspaceId, read, { needsSlot: false });
+    return this.db.withPrismaAsCaller({ workspaceId }, read, { needsSlot: false });
   }
 
   /** A page of the visible callbacks, newest first, below `before`. Throws RateLimited when too many slow pages are read. */
@@ -75,7 +75,7 @@ export class CallbackRepository {
     const { workspaceId, endUserId, taskIds } = visibility;
     if (endUserId !== null) {
       const filter = { verdicts: verdicts?.length ? verdicts : null, taskId: taskId || null };
-      return this.db.queryAsCaller(workspaceId, PAGE_OF_END_USER, {
+      return this.db.queryAsCaller(visibility, PAGE_OF_END_USER, {
         ...visibility,
         ...filter,
         before,
@@ -91,7 +91,7 @@ export class CallbackRepository {
     // No index has the verdict, so a rare one is searched for in the whole inbox.
     const needsSlot = Boolean(verdicts?.length || taskId || taskIds);
     return this.db.withPrismaAsCaller(
-      workspaceId,
+      { workspaceId },
       (prisma) => prisma.callback.findMany({ where, orderBy: { id: 'desc' }, take: limit }),
       { needsSlot },
     );

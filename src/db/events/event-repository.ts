@@ -157,7 +157,7 @@ export class EventRepository {
   /** Up to `limit` events of one task of the workspace after `position`, in order. */
   async readTaskAfter(task: TaskKey, position: bigint, limit: number): Promise<TaskEvent[]> {
     const parameters = { ...task, position, limit };
-    return (await this.db.queryAsCaller(task.workspaceId, READ_TASK_AFTER, parameters)).map(toEvent);
+    return (await this.db.queryAsCaller(task, READ_TASK_AFTER, parameters)).map(toEvent);
   }
 
   /** Up to `limit` visible events after `position`, in order. Throws RateLimited when too many slow pages are being read. */
@@ -193,7 +193,7 @@ export class EventRepository {
     { needsSlot, ...page }: FilteredEventPage & { needsSlot: boolean },
   ): Promise<TaskEvent[]> {
     const read = { ...(coversWorkspace(visibility) ? READ_WORKSPACE_AFTER : READ_VISIBLE_AFTER), needsSlot };
-    const rows = await this.db.queryAsCaller(visibility.workspaceId, read, { ...visibility, ...page });
+    const rows = await this.db.queryAsCaller(visibility, read, { ...visibility, ...page });
     return rows.map(toEvent);
   }
 

@@ -77,14 +77,13 @@ export class VisibleEvents {
    * bounded for any number of tasks and any length of the log.
    */
   async readPage(visibility: Visibility, range: EventRange): Promise<EventRangePage> {
-    const { workspaceId } = visibility;
     const { tasks, positionsByTask, positionsInOrder } = this.bounds;
     const counting = { ...visibility, limit: tasks + 1 };
-    const [found] = await this.db.queryAsCaller(workspaceId, COUNT_VISIBLE_TASKS, counting);
+    const [found] = await this.db.queryAsCaller(visibility, COUNT_VISIBLE_TASKS, counting);
     const isByTask = (found?.count ?? 0) <= tasks;
     const part = startOf(range, isByTask ? positionsByTask : positionsInOrder);
     const read = isByTask ? READ_RANGE_BY_TASK : READ_RANGE_IN_ORDER;
-    const rows = await this.db.queryAsCaller(workspaceId, read, { ...visibility, ...part });
+    const rows = await this.db.queryAsCaller(visibility, read, { ...visibility, ...part });
     return toRangePage(rows.map(toEvent), part);
   }
 }

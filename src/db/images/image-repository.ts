@@ -154,12 +154,12 @@ export class ImageRepository {
 
   /** The visible images among these IDs, in no order. */
   async findMany(visibility: Visibility, ids: readonly string[]): Promise<Image[]> {
-    return this.db.queryAsCaller(visibility.workspaceId, FIND_IMAGES, { ...visibility, ids });
+    return this.db.queryAsCaller(visibility, FIND_IMAGES, { ...visibility, ids });
   }
 
   /** The images of these tasks of the workspace, late ones included, in the upstream's order. */
   async findByTasks(workspaceId: string, taskIds: readonly string[]): Promise<Image[]> {
-    return this.db.queryAsCaller(workspaceId, FIND_IMAGES_OF_TASKS, { workspaceId, taskIds });
+    return this.db.queryAsCaller({ workspaceId }, FIND_IMAGES_OF_TASKS, { workspaceId, taskIds });
   }
 
   /** The images of a task of any workspace, in the upstream's order, for background work. */
@@ -188,7 +188,7 @@ export class ImageRepository {
   async pageOfEdits(visibility: Visibility, page: PageOfEdits): Promise<Image[]> {
     // The index has the edits of an image, but not whose they are.
     const read = { ...PAGE_OF_EDITS, needsSlot: !coversWorkspace(visibility) };
-    return this.db.queryAsCaller(visibility.workspaceId, read, { ...visibility, ...page });
+    return this.db.queryAsCaller(visibility, read, { ...visibility, ...page });
   }
 
   /**

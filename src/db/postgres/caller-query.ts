@@ -1,6 +1,4 @@
 import pg from 'pg';
-import { RateLimited } from '../../core/errors.js';
-import { FairSlots, NoFreeSlot } from '../../core/limits/fair-slots.js';
 import { type bind, statement } from './statement.js';
 
 /** A role that owns nothing, cannot log in, and reads the rows of one workspace only. row-level-security.ts creates it. */
@@ -14,30 +12,6 @@ export const ENTER_WORKSPACE = statement<{ workspaceId: string; planCacheMode: s
             OR set_config('darkroom.workspace_id', :workspaceId, true) IS NULL
             OR set_config('plan_cache_mode', :planCacheMode, true) IS NULL`,
 );
-
-/** The share of the connections that slow reads of callers may take, and how long such a read waits for one of them. */
-const SLOW_READS_SHARE = 0.3;
-const SLOW_READ_WAIT_MS = 5_000;
-
-/** The connections that slow reads of callers may take. Workspaces are served in rotation, and one of them takes half at most. */
-export class SlowReadSlots {
-  private readonly slots: FairSlots;
-
-  constructor(maxConnections: number) {
-    const capacity = Math.max(1, Math.floor(maxConnections * SLOW_READS_SHARE));
-    this.slots = new FairSlots({ capacity, maxPerOwner: Math.ceil(capacity / 2) });
-  }
-
-  /** Throws RateLimited when no slot is free in time. */
-  async run<Result>(workspaceId: string, read: () => Promise<Result>): Promise<Result> {
-    const request = { owner: workspaceId, maxWaitMs: SLOW_READ_WAIT_MS };
-    return this.slots.run(request, read).catch((error: unknown) => {
-      if (!(error instanceof NoFreeSlot)) throw error;
-      const message = 'Too many searches and filtered lists are being read. Send fewer at the same time.';
-      throw new RateLimited(message, SLOW_READ_WAIT_MS);
-    });
-  }
-}
 
 /** A statement and its values, as `bind` returns them. */
 type BoundStatement = ReturnType<typeof bind>;

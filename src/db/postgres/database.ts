@@ -4,9 +4,10 @@ import { type Logger } from 'pino';
 import { recordDatabaseTime } from '../../core/primitives/clock.js';
 import { DatabaseUnavailable } from '../../core/errors.js';
 import { cachedFor } from '../../core/primitives/async.js';
-import { CALLER_ROLE, createCallerQuery, ENTER_WORKSPACE, SlowReadSlots } from './caller-query.js';
+import { CALLER_ROLE, createCallerQuery, ENTER_WORKSPACE } from './caller-query.js';
 import { bind, type Statement, statement } from './statement.js';
 import { CONNECT_TIMEOUT_MS, createPool } from './pool.js';
+import { type Reader, SlowReadSlots } from './slow-read-slots.js';
 import { isUnavailable, mustReplaceConnection } from './database-errors.js';
 import { type Prisma, PrismaClient } from '../generated/client.js';
 
@@ -57,20 +58,20 @@ export class Database {
   }
 
   /**
-   * Runs a caller's statement. Row-level security restricts it to rows of this workspace, in addition to its own conditions.
-   * `query` is for background work and for the writes of callers. Unless `statement.needsSlot` is false, the statement runs
-   * like those of `runSlowRead`.
+   * Runs a caller's statement. Row-level security restricts it to rows of the reader's workspace, in addition to its own
+   * conditions. `query` is for background work and for the writes of callers. Unless `statement.needsSlot` is false, the statement
+   * runs like those of `runSlowRead`.
    */
   async queryAsCaller<Parameters extends object, Row extends object>(
-    workspaceId: string,
+    reader: Reader,
     statement: Statement<Parameters, Row>,
     parameters: Parameters,
   ): Promise<Row[]> {
     const read = async () => {
       if (!(await this.hasRowSecurity())) return this.query(statement, parameters);
-      return translateUnavailable(() => this.executeAsCaller(workspaceId, statement, parameters));
+      return translateUnavailable(() => this.executeAsCaller(reader.workspaceId, statement, parameters));
     };
-    return statement.needsSlot ? this.runSlowRead(workspaceId, read) : read();
+    return statement.needsSlot ? this.runSlowRead(reader, read) : read();
   }
 
   /**
@@ -78,8 +79,8 @@ export class Database {
    * workspace half as many, so that everything else gets a connection. Throws RateLimited when too many others run. `read` must
    * not take a slot itself, as `queryAsCaller` and `withPrismaAsCaller` do: reads that hold one and wait for another would fail.
    */
-  async runSlowRead<Result>(workspaceId: string, read: () => Promise<Result>): Promise<Result> {
-    return this.slowReads.run(workspaceId, read);
+  async runSlowRead<Result>(reader: Reader, read: () => Promise<Result>): Promise<Result> {
+    return this.slowReads.run(reader, read);
   }
 
   /**
@@ -117,12 +118,12 @@ export class Database {
   }
 
   /**
-   * Runs a caller's reads through Prisma Client, in one transaction. Row-level security restricts them to rows of this
+   * Runs a caller's reads through Prisma Client, in one transaction. Row-level security restricts them to rows of the reader's
    * workspace, in addition to their own conditions. The transaction takes three more round trips than `queryAsCaller`, so it is
    * for reads that are not hot. `needsSlot` is that of a statement.
    */
   async withPrismaAsCaller<Result>(
-    workspaceId: string,
+    reader: Reader,
     reads: (prisma: Prisma.TransactionClient) => Promise<Result>,
     { needsSlot = true }: { needsSlot?: boolean } = {},
   ): Promise<Result> {
@@ -130,12 +131,12 @@ export class Database {
       if (!(await this.hasRowSecurity())) return reads(this.prisma);
       return this.transactionWithPrisma(async (prisma) => {
         await prisma.$executeRaw`
-          SELECT set_config('role', ${CALLER_ROLE}, true), set_config('darkroom.workspace_id', ${workspaceId}, true),
+          SELECT set_config('role', ${CALLER_ROLE}, true), set_config('darkroom.workspace_id', ${reader.workspaceId}, true),
                  set_config('plan_cache_mode', 'auto', true)`;
         return reads(prisma);
       });
     };
-    return needsSlot ? this.runSlowRead(workspaceId, run) : run();
+    return needsSlot ? this.runSlowRead(reader, run) : run();
   }
 
   /** Reads PostgreSQL's clock, which `databaseNow` follows. Call it before the first ID is made. */

@@ -120,7 +120,7 @@ export async function findPageOfTaskIds(db: Database, request: TaskPageRequest):
   const indexedFilters = [statuses.length > 0, models.length > 0, endUserId !== null];
   const isSlow = search || kinds?.length || indexedFilters.filter(Boolean).length > 1;
   const rows = isSlow
-    ? await db.runSlowRead(workspaceId, () => db.query(read, parameters))
+    ? await db.runSlowRead(visibility, () => db.query(read, parameters))
     : await db.query(read, parameters);
   return rows.map(({ id }) => id);
 }

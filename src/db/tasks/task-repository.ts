@@ -176,7 +176,7 @@ export class TaskRepository {
 
   /** The visible tasks among these IDs, in no order. */
   async findMany({ workspaceId, endUserId, taskIds }: Visibility, ids: readonly string[]): Promise<Task[]> {
-    return this.db.queryAsCaller(workspaceId, FIND_TASKS, { workspaceId, endUserId, taskIds, ids });
+    return this.db.queryAsCaller({ workspaceId }, FIND_TASKS, { workspaceId, endUserId, taskIds, ids });
   }
 
   /** A page of the visible tasks, newest first, below the task `before`. */
@@ -213,7 +213,7 @@ export class TaskRepository {
 
   /** The task with an idempotency key, for an end user or for none, and whether it was created from the same input. */
   async findByIdempotencyKey(request: IdempotentRequest): Promise<(Task & { sameInput: boolean }) | null> {
-    const [row] = await this.db.queryAsCaller(request.workspaceId, FIND_TASK_BY_IDEMPOTENCY_KEY, request);
+    const [row] = await this.db.queryAsCaller(request, FIND_TASK_BY_IDEMPOTENCY_KEY, request);
     return row ?? null;
   }
 

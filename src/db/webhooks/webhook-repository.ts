@@ -195,7 +195,7 @@ export class WebhookRepository {
     limit: number,
   ): Promise<WebhookDeliverySummary[]> {
     const page = { workspaceId, taskId, before, limit };
-    return this.db.queryAsCaller(workspaceId, PAGE_OF_DELIVERIES, page);
+    return this.db.queryAsCaller({ workspaceId }, PAGE_OF_DELIVERIES, page);
   }
 
   /** A page of the attempts of a delivery, newest first, older than the attempt `before`. */
@@ -208,7 +208,7 @@ export class WebhookRepository {
     const where = { workspaceId, taskId, deliveryId: id, ...(before !== null && { id: { lt: before } }) };
     const omit = { workspaceId: true, taskId: true, deliveryId: true };
     return this.db.withPrismaAsCaller(
-      workspaceId,
+      { workspaceId },
       (prisma) => prisma.webhookAttempt.findMany({ where, omit, orderBy: { id: 'desc' }, take: limit }),
       { needsSlot: false },
     );

@@ -16,9 +16,9 @@ import { WebhookRepository } from '../../../src/db/webhooks/webhook-repository.j
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 import { waitFor } from '../../support/wait-for.js';
 
-const MAX_CONNECTIONS = 10;
-/** Three slots for slow reads, and two of them for one workspace. */
-const SLOTS_PER_WORKSPACE = 2;
+const MAX_CONNECTIONS = 20;
+/** Six slots for slow reads, three of them for one workspace, and two of these for one end user, or for no particular one. */
+const SLOTS_PER_READER = 2;
 
 let database: TestDatabase;
 let db: Database;
@@ -148,9 +148,9 @@ test.each(SLOW_READS)(
     const [ours, theirs] = [newId(), newId()];
     await hold(table);
     const theirReads = Promise.all(Array.from({ length: 40 }, () => read(theirs)));
-    await waitFor('their reads', async () => (await countHanging()) === SLOTS_PER_WORKSPACE);
+    await waitFor('their reads', async () => (await countHanging()) === SLOTS_PER_READER);
     const ourRead = read(ours);
-    await waitFor('our read', async () => (await countHanging()) === SLOTS_PER_WORKSPACE + 1);
+    await waitFor('our read', async () => (await countHanging()) === SLOTS_PER_READER + 1);
     await new InstanceRepository(db).heartbeat('instance');
     expect(db.pool.waitingCount).toBe(0);
     await holder.query('ROLLBACK');
@@ -159,12 +159,25 @@ test.each(SLOW_READS)(
   },
 );
 
+test('the slow reads of an end user leave a slot for the rest of its workspace', async () => {
+  const workspaceId = newId();
+  const callbacks = new CallbackRepository(db);
+  await hold('callbacks');
+  const reads = Array.from({ length: 20 }, () => callbacks.page(ofEndUser(workspaceId), {}, page));
+  await waitFor('the reads of the end user', async () => (await countHanging()) === SLOTS_PER_READER);
+  const other = callbacks.page(workspaceVisibility(workspaceId), { verdicts: ['CONFLICT'] }, page);
+  await waitFor('the other read', async () => (await countHanging()) === SLOTS_PER_READER + 1);
+  await holder.query('ROLLBACK');
+  await expect(other).resolves.toEqual([]);
+  await expect(Promise.all(reads)).resolves.toHaveLength(20);
+});
+
 test('lookups do not wait for the slow reads of their workspace', async () => {
   const workspaceId = newId();
   const visibility = workspaceVisibility(workspaceId);
   await hold('audit_log');
   const slowReads = Promise.all(Array.from({ length: 10 }, () => pageOfAuditLog(workspaceId)));
-  await waitFor('the slow reads', async () => (await countHanging()) === SLOTS_PER_WORKSPACE);
+  await waitFor('the slow reads', async () => (await countHanging()) === SLOTS_PER_READER);
   const [apiKeys, callbacks] = [new ApiKeyRepository(db), new CallbackRepository(db)];
   const [events, images, tasks] = [new EventRepository(db), new ImageRepository(db), new TaskRepository(db)];
   const webhooks = new WebhookRepository(db);
@@ -189,7 +202,7 @@ test('lookups do not wait for the slow reads of their workspace', async () => {
     webhooks.pageOfDeliveries(key, null, 2),
   ]);
   expect(found.flat().filter((row) => row !== null)).toEqual([]);
-  expect(await countHanging()).toBe(SLOTS_PER_WORKSPACE);
+  expect(await countHanging()).toBe(SLOTS_PER_READER);
   await holder.query('ROLLBACK');
   await expect(slowReads).resolves.toHaveLength(10);
 });

@@ -43,30 +43,30 @@ const session = async () => (await db.query(SESSION, {}))[0];
 
 describe("a caller's statement", () => {
   test('reads only its own workspace when it has no condition on the workspace', async () => {
-    expect(await db.queryAsCaller(ours, ALL_TASKS, {})).toEqual([
+    expect(await db.queryAsCaller({ workspaceId: ours }, ALL_TASKS, {})).toEqual([
       { workspaceId: ours },
       { workspaceId: ours },
     ]);
-    expect(await db.queryAsCaller(theirs, ALL_TASKS, {})).toEqual([{ workspaceId: theirs }]);
+    expect(await db.queryAsCaller({ workspaceId: theirs }, ALL_TASKS, {})).toEqual([{ workspaceId: theirs }]);
     expect(await db.query(ALL_TASKS, {})).toHaveLength(3);
   });
 
   test('reads nothing of another workspace that it names', async () => {
     const asking = statement('tasks-of', 'SELECT id FROM tasks WHERE workspace_id = :theirs');
-    expect(await db.queryAsCaller(ours, asking, { theirs })).toEqual([]);
+    expect(await db.queryAsCaller({ workspaceId: ours }, asking, { theirs })).toEqual([]);
   });
 
   test('reads nothing without a workspace', async () => {
-    expect(await db.queryAsCaller('', ALL_TASKS, {})).toEqual([]);
+    expect(await db.queryAsCaller({ workspaceId: '' }, ALL_TASKS, {})).toEqual([]);
   });
 
   test('resets the role and the workspace of its connection', async () => {
     const before = await session();
     const during = { ...before, plans: 'auto', role: 'darkroom_caller', workspace: ours };
-    expect(await db.queryAsCaller(ours, SESSION, {})).toEqual([during]);
+    expect(await db.queryAsCaller({ workspaceId: ours }, SESSION, {})).toEqual([during]);
     expect(
       await db.queryAsCaller(
-        ours,
+        { workspaceId: ours },
         { ...SESSION, name: 'planned-once', planCacheMode: 'force_generic_plan' },
         {},
       ),
@@ -77,36 +77,43 @@ describe("a caller's statement", () => {
   test('resets its connection after a failure, and the connection stays usable', async () => {
     const before = await session();
     const failing = statement('failing', 'SELECT 1 / :divisor::int AS result');
-    await expect(db.queryAsCaller(ours, failing, { divisor: 0 })).rejects.toMatchObject({ code: '22012' });
+    await expect(db.queryAsCaller({ workspaceId: ours }, failing, { divisor: 0 })).rejects.toMatchObject({
+      code: '22012',
+    });
     expect(await session()).toEqual(before);
-    expect(await db.queryAsCaller(ours, failing, { divisor: 1 })).toEqual([{ result: 1 }]);
+    expect(await db.queryAsCaller({ workspaceId: ours }, failing, { divisor: 1 })).toEqual([{ result: 1 }]);
   });
 
   test('is prepared again after a failed preparation', async () => {
     const early = statement('early', 'SELECT made_later() AS result');
-    await expect(db.queryAsCaller(ours, early, {})).rejects.toMatchObject({ code: '42883' });
+    await expect(db.queryAsCaller({ workspaceId: ours }, early, {})).rejects.toMatchObject({ code: '42883' });
     await admin.query('CREATE FUNCTION made_later() RETURNS int LANGUAGE sql AS $$ SELECT 7 $$');
-    expect(await db.queryAsCaller(ours, early, {})).toEqual([{ result: 7 }]);
+    expect(await db.queryAsCaller({ workspaceId: ours }, early, {})).toEqual([{ result: 7 }]);
   });
 
   test('keeps its connection usable after a workspace that is not a UUID', async () => {
-    await expect(db.queryAsCaller('nonsense', ALL_TASKS, {})).rejects.toMatchObject({ code: '22P02' });
-    expect(await db.queryAsCaller(theirs, ALL_TASKS, {})).toHaveLength(1);
+    await expect(db.queryAsCaller({ workspaceId: 'nonsense' }, ALL_TASKS, {})).rejects.toMatchObject({
+      code: '22P02',
+    });
+    expect(await db.queryAsCaller({ workspaceId: theirs }, ALL_TASKS, {})).toHaveLength(1);
   });
 
   test('keeps its connection usable after a value that cannot be sent', async () => {
     const circle: Record<string, unknown> = {};
     circle['itself'] = circle;
     const sending = statement('sending', 'SELECT :value::jsonb AS result');
-    await expect(db.queryAsCaller(ours, sending, { value: circle })).rejects.toThrow('circular');
-    expect(await db.queryAsCaller(ours, sending, { value: {} })).toEqual([{ result: {} }]);
+    await expect(db.queryAsCaller({ workspaceId: ours }, sending, { value: circle })).rejects.toThrow(
+      'circular',
+    );
+    expect(await db.queryAsCaller({ workspaceId: ours }, sending, { value: {} })).toEqual([{ result: {} }]);
   });
 
   test('is prepared once per connection, and planned once with useGenericPlan', async () => {
     const counted = statement('counted', 'SELECT id FROM tasks WHERE id = ANY(:ids::uuid[])', {
       useGenericPlan: true,
     });
-    for (let times = 0; times < 8; times += 1) await db.queryAsCaller(ours, counted, { ids: [newId()] });
+    for (let times = 0; times < 8; times += 1)
+      await db.queryAsCaller({ workspaceId: ours }, counted, { ids: [newId()] });
     const plans = statement(
       'plans',
       `SELECT generic_plans::int AS generic, custom_plans::int AS custom FROM pg_prepared_statements
@@ -122,12 +129,18 @@ describe("a caller's statement", () => {
     ['SELECT * FROM ledger_entries'],
     ['SELECT * FROM graphile_worker.jobs'],
   ])('may not %s', async (text) => {
-    await expect(db.queryAsCaller(ours, statement(text, text), {})).rejects.toMatchObject({ code: '42501' });
+    await expect(db.queryAsCaller({ workspaceId: ours }, statement(text, text), {})).rejects.toMatchObject({
+      code: '42501',
+    });
   });
 
   test('throws DatabaseUnavailable when its connection is terminated', async () => {
     await admin.query('SELECT pg_advisory_lock(14)');
-    const waiting = db.queryAsCaller(ours, statement('waiting', 'SELECT pg_advisory_lock(14)'), {});
+    const waiting = db.queryAsCaller(
+      { workspaceId: ours },
+      statement('waiting', 'SELECT pg_advisory_lock(14)'),
+      {},
+    );
     const refused = expect(waiting).rejects.toThrow(DatabaseUnavailable);
     await waitFor('the end of the one that waits', async () => {
       const { rowCount } = await admin.query(
@@ -137,7 +150,7 @@ describe("a caller's statement", () => {
       return rowCount === 1;
     });
     await refused;
-    expect(await db.queryAsCaller(ours, ALL_TASKS, {})).toHaveLength(2);
+    expect(await db.queryAsCaller({ workspaceId: ours }, ALL_TASKS, {})).toHaveLength(2);
   });
 });
 
@@ -147,7 +160,8 @@ test('statements of two workspaces and background work share connections, and ea
     const counts = await Promise.all(
       Array.from({ length: 300 }, async (_, turn) => {
         if (turn % 3 === 0) return (await shared.query(ALL_TASKS, {})).length;
-        return (await shared.queryAsCaller(turn % 3 === 1 ? ours : theirs, ALL_TASKS, {})).length;
+        return (await shared.queryAsCaller({ workspaceId: turn % 3 === 1 ? ours : theirs }, ALL_TASKS, {}))
+          .length;
       }),
     );
     expect(counts).toEqual(Array.from({ length: 300 }, (_, turn) => [3, 2, 1][turn % 3]));

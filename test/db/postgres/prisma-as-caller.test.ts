@@ -44,7 +44,7 @@ afterAll(async () => {
 });
 
 const workspacesOfTasks = async (workspaceId: string) =>
-  (await db.withPrismaAsCaller(workspaceId, (prisma) => prisma.task.findMany())).map(
+  (await db.withPrismaAsCaller({ workspaceId }, (prisma) => prisma.task.findMany())).map(
     (task) => task.workspaceId,
   );
 const session = async () => {
@@ -63,7 +63,7 @@ describe("a caller's read through Prisma Client", () => {
 
   test('reads nothing of another workspace that it names, and nothing without a workspace', async () => {
     const read = (workspaceId: string) =>
-      db.withPrismaAsCaller(workspaceId, (prisma) =>
+      db.withPrismaAsCaller({ workspaceId }, (prisma) =>
         prisma.task.findMany({ where: { workspaceId: theirs } }),
       );
     expect(await read(ours)).toEqual([]);
@@ -72,12 +72,14 @@ describe("a caller's read through Prisma Client", () => {
 
   test('reads only its own workspace in nested relations, counts and filters over relations', async () => {
     const include = { images: true, _count: { select: { images: true } } };
-    const [task] = await db.withPrismaAsCaller(ours, (prisma) => prisma.task.findMany({ include }));
+    const [task] = await db.withPrismaAsCaller({ workspaceId: ours }, (prisma) =>
+      prisma.task.findMany({ include }),
+    );
     expect(task?.images.map(({ workspaceId }) => workspaceId)).toEqual([ours]);
     expect(task?._count.images).toBe(1);
     const withForeignImage = { images: { some: { workspaceId: theirs } } };
     const count = (workspaceId: string) =>
-      db.withPrismaAsCaller(workspaceId, (prisma) => prisma.task.count({ where: withForeignImage }));
+      db.withPrismaAsCaller({ workspaceId }, (prisma) => prisma.task.count({ where: withForeignImage }));
     expect(await count(ours)).toBe(0);
     const all = await db.prisma.task.findMany({ where: withForeignImage, include });
     expect(all.map((found) => found._count.images)).toEqual([2]);
@@ -87,7 +89,7 @@ describe("a caller's read through Prisma Client", () => {
     const shared = new Database({ url: own.url, ...options, maxConnections: 2 });
     try {
       const find = (workspaceId: string) =>
-        shared.withPrismaAsCaller(workspaceId, (prisma) =>
+        shared.withPrismaAsCaller({ workspaceId }, (prisma) =>
           prisma.task.findUnique({ where: { id: ourTask } }),
         );
       const found = await Promise.all(Array.from({ length: 40 }, (_, n) => find(n % 2 ? ours : theirs)));
@@ -102,16 +104,18 @@ describe("a caller's read through Prisma Client", () => {
   test('ends its role with its transaction, after a success and after a failure', async () => {
     const before = await session();
     const during = await db.withPrismaAsCaller(
-      ours,
+      { workspaceId: ours },
       (prisma) => prisma.$queryRaw<object[]>`
         SELECT pg_backend_pid() AS pid, current_user::text AS role, current_setting('darkroom.workspace_id') AS workspace`,
     );
     expect(during).toEqual([{ ...before, role: 'darkroom_caller', workspace: ours }]);
     expect(await session()).toEqual(before);
-    const failing = db.withPrismaAsCaller(ours, (prisma) => prisma.$queryRaw`SELECT 1 / 0`);
+    const failing = db.withPrismaAsCaller({ workspaceId: ours }, (prisma) => prisma.$queryRaw`SELECT 1 / 0`);
     await expect(failing).rejects.toThrow('division by zero');
     expect(await session()).toEqual(before);
-    const thrown = db.withPrismaAsCaller(ours, () => Promise.reject(new Error('thrown by the read')));
+    const thrown = db.withPrismaAsCaller({ workspaceId: ours }, () =>
+      Promise.reject(new Error('thrown by the read')),
+    );
     await expect(thrown).rejects.toThrow('thrown by the read');
     expect(await session()).toEqual(before);
   });
@@ -120,13 +124,22 @@ describe("a caller's read through Prisma Client", () => {
     [
       'change a row of its own',
       (db) =>
-        db.withPrismaAsCaller(ours, (prisma) =>
+        db.withPrismaAsCaller({ workspaceId: ours }, (prisma) =>
           prisma.task.update({ where: { id: ourTask }, data: { prompt: 'changed' } }),
         ),
     ],
-    ['delete rows', (db) => db.withPrismaAsCaller(ours, (prisma) => prisma.image.deleteMany())],
-    ['read workspaces', (db) => db.withPrismaAsCaller(ours, (prisma) => prisma.workspace.findMany())],
-    ['read the ledger', (db) => db.withPrismaAsCaller(ours, (prisma) => prisma.ledgerEntry.findMany())],
+    [
+      'delete rows',
+      (db) => db.withPrismaAsCaller({ workspaceId: ours }, (prisma) => prisma.image.deleteMany()),
+    ],
+    [
+      'read workspaces',
+      (db) => db.withPrismaAsCaller({ workspaceId: ours }, (prisma) => prisma.workspace.findMany()),
+    ],
+    [
+      'read the ledger',
+      (db) => db.withPrismaAsCaller({ workspaceId: ours }, (prisma) => prisma.ledgerEntry.findMany()),
+    ],
   ])('may not %s', async (_, attempt) => {
     await expect(attempt(db)).rejects.toThrow(/permission denied/);
     expect(await db.prisma.image.count()).toBe(2);
@@ -137,7 +150,7 @@ describe("a caller's read through Prisma Client", () => {
     ['before its commit', () => Promise.resolve()],
   ];
   test.each(moments)('throws DatabaseUnavailable when its session ends %s', async (_moment, next) => {
-    const read = db.withPrismaAsCaller(ours, async (prisma) => {
+    const read = db.withPrismaAsCaller({ workspaceId: ours }, async (prisma) => {
       const [row] = await prisma.$queryRaw<{ pid: number }[]>`SELECT pg_backend_pid() AS pid`;
       await admin.query('SELECT pg_terminate_backend($1)', [row?.pid]);
       await waitFor('the session to end', async () => {
@@ -153,7 +166,7 @@ describe("a caller's read through Prisma Client", () => {
   test('throws DatabaseUnavailable when its connection is terminated, and the next one works', async () => {
     await admin.query('SELECT pg_advisory_lock(15)');
     const waiting = db.withPrismaAsCaller(
-      ours,
+      { workspaceId: ours },
       (prisma) => prisma.$queryRaw`SELECT pg_advisory_lock(15)::text`,
     );
     const refused = expect(waiting).rejects.toThrow(DatabaseUnavailable);
@@ -170,7 +183,7 @@ describe("a caller's read through Prisma Client", () => {
 
   test('throws DatabaseUnavailable when PostgreSQL cannot be reached', async () => {
     const unreachable = new Database({ url: 'postgresql://nobody@127.0.0.1:1/none', ...options });
-    const read = unreachable.withPrismaAsCaller(ours, (prisma) => prisma.task.findMany());
+    const read = unreachable.withPrismaAsCaller({ workspaceId: ours }, (prisma) => prisma.task.findMany());
     await expect(read).rejects.toThrow(DatabaseUnavailable);
     const write = unreachable.transactionWithPrisma((prisma) => prisma.task.findMany());
     await expect(write).rejects.toThrow(DatabaseUnavailable);

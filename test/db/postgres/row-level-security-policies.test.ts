@@ -114,7 +114,7 @@ describe('a login that owns the tables and is not a superuser', () => {
       expect(await tasks.findMany(workspaceVisibility(one.workspaceId), [one.id, other.id])).toMatchObject([
         { id: one.id },
       ]);
-      expect(await db.queryAsCaller(one.workspaceId, ALL_TASKS, {})).toHaveLength(2);
+      expect(await db.queryAsCaller({ workspaceId: one.workspaceId }, ALL_TASKS, {})).toHaveLength(2);
       expect(await db.hasRowSecurity()).toBe(false);
       expect(warnings).toEqual([expect.stringContaining('row-level security is off')]);
     });
@@ -125,7 +125,9 @@ describe('a login that owns the tables and is not a superuser', () => {
     await start(async (db, tasks, warnings) => {
       const [one, other] = [newTask(newId()), newTask(newId())];
       for (const task of [one, other]) expect(await tasks.insert(task, 'test')).not.toBeNull();
-      expect(await db.queryAsCaller(one.workspaceId, ALL_TASKS, {})).toEqual([{ id: one.id }]);
+      expect(await db.queryAsCaller({ workspaceId: one.workspaceId }, ALL_TASKS, {})).toEqual([
+        { id: one.id },
+      ]);
       expect(warnings).toEqual([]);
     });
   });
@@ -139,7 +141,7 @@ describe('a login that owns the tables and is not a superuser', () => {
     });
     await start(async (db) => {
       expect(await db.query(ALL_TASKS, {})).toEqual(tasks);
-      expect(await db.queryAsCaller(newId(), ALL_TASKS, {})).toEqual([]);
+      expect(await db.queryAsCaller({ workspaceId: newId() }, ALL_TASKS, {})).toEqual([]);
     });
     expect(tasks).not.toEqual([]);
   });

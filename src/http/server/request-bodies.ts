@@ -100,6 +100,8 @@ export class RequestBodies {
       const finish = (error?: unknown) => {
         if (isDone) return;
         isDone = true;
+        // The rest of a body that was refused is discarded.
+        this.forget(request);
         next(error);
       };
       // The parser would report it as well, but only when the rest of the body has arrived.

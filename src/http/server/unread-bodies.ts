@@ -94,12 +94,17 @@ export class UnreadBodies {
     const end = () => {
       request.off('close', end);
       // The connection can serve many more requests.
-      socket.off('close', end);
+      socket.off('close', abort);
       this.discards.delete(socket);
       if (this.closing.has(socket)) socket.destroy();
     };
+    // Node forgets an answered request, so it would stay open for whoever reads it.
+    const abort = () => {
+      end();
+      request.destroy();
+    };
     request.on('close', end).resume();
-    socket.on('close', end);
+    socket.on('close', abort);
   }
 
   private check(): void {

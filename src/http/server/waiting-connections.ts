@@ -3,8 +3,8 @@ import { type Socket } from 'node:net';
 
 /** Above the clients of an instance that reconnect at once. Each takes up to 64 kB. */
 export const MAX_WAITING_CONNECTIONS = 8_192;
-/** What they may have sent together, such as headers and messages that never end. */
-export const MAX_WAITING_BYTES = 8 * 1024 * 1024;
+/** What they may have sent together, such as headers and messages that never end. 2 kB each, for browsers with their cookies. */
+export const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 const CHECK_INTERVAL_MS = 250;
 
 interface Waiting {

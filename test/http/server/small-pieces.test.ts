@@ -143,6 +143,26 @@ describe('a parser of bodies ends, and keeps nothing', () => {
   });
 });
 
+test.each([
+  ['has another type', 'content-type: text/plain', 1],
+  ['has an unknown encoding', 'content-type: application/json\r\ncontent-encoding: unknown', 1],
+  ['is too long', 'content-type: application/json', 10_000],
+])('a body that %s and never arrives is not kept when its client leaves', async (_what, header, length) => {
+  const bodies = new RequestBodies();
+  const parse = bodies.json(100);
+  let closed = 0;
+  const { send } = await start((request, response) => {
+    request.once('close', () => (closed += 1));
+    parse(request as Request, response as Response, () => response.end('answered'));
+  });
+  const bytes = `POST / HTTP/1.1\r\nhost: x\r\n${header}\r\ncontent-length: ${length + 1}\r\n\r\nx`;
+  const sent = Array.from({ length: 10 }, () => send(bytes));
+  await waitFor('the answers', () => sent.every(({ received }) => received().includes('answered')));
+  for (const { socket } of sent) socket.destroy();
+  await waitFor('the requests to close', () => closed === sent.length);
+  expect([bodies.unfinishedRequests, bodies.unfinishedBytes]).toEqual([0, 0]);
+});
+
 describe('after a body in small pieces was refused, the bodies of later connections arrive', () => {
   test.each([
     ['it was read at once', echo, TOO_MANY],

@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { v7 } from 'uuid';
+import { DatabaseUnavailable, RateLimited } from '../../../src/core/errors.js';
+import { ImageRepository } from '../../../src/db/images/image-repository.js';
 import { Broadcaster } from '../../../src/event-log/broadcaster.js';
 import { TaskUpdatedDocument } from '../../../clients/operations.js';
 import { subscriptionErrorCodes, TestApp, eventTypes } from '../../support/app/test-app.js';
@@ -41,6 +43,19 @@ describe('taskUpdated', () => {
     await subscription.ended;
     expect(eventTypes(subscription.received)).toEqual(['IMAGE_STORED']);
     expect(subscription.received[0]?.task.status).toBe('SUCCEEDED');
+  });
+
+  test.each([
+    ['the database is unavailable', new DatabaseUnavailable()],
+    ['too many slow reads run', new RateLimited('Too many reads.', 1_000)],
+  ])('an event is not replaced by an error when %s for a moment', async (_when, error) => {
+    const { id } = await app.generate({ prompt: 'read again' });
+    await app.waitUntilSettled(id);
+    const read = jest.spyOn(ImageRepository.prototype, 'findByTasks').mockRejectedValueOnce(error);
+    const subscription = app.subscribeToTask(id);
+    await subscription.ended;
+    expect(eventTypes(subscription.received)).toEqual(['IMAGE_STORED']);
+    expect(read).toHaveBeenCalledTimes(2);
   });
 
   test('all subscribers of one task receive the same events in the same order', async () => {

@@ -3,8 +3,8 @@ import { Progress } from '../core/primitives/progress.js';
 
 /** Finds scheduled jobs that have become due, jobs whose flag is allowed again, and jobs whose notification was lost. */
 const POLL_INTERVAL_MS = 250;
-/** After the last slot was sent, the next one waits this long for each slot that is out, so a fetch that hangs stops nothing. */
-const WAIT_PER_SLOT_OUT_MS = 1_000;
+/** While slots are out, the next one waits this long after the last one was sent, so fetches that hang stop nothing. */
+const WAIT_FOR_SLOT_MS = 1_000;
 
 /**
  * Sends free slots of a queue to look for jobs, besides those that have finished a job. A notification sends one for each new
@@ -21,8 +21,8 @@ export class Poller {
   /** Slots that were sent to poll and have not come back. */
   private readonly out = new Set<QueueSlot>();
   private readonly lastSent = new Progress();
-  /** Whether the slot that came back last had found a job, so that there may be more. */
-  private hasFoundJob = false;
+  /** The last time that a slot came back with a job, so that there may be more. Null if the last one found nothing. */
+  private lastFound: Progress | null = null;
   /** Whether a notification came while no slot was idle. A fetch that had begun before may not see the job. */
   private hasMissedJob = false;
 
@@ -44,14 +44,14 @@ export class Poller {
   /** The fetch of a slot has found a job. The next slot is sent when the job runs, so that its flags are counted. */
   found(slot: QueueSlot): void {
     if (!this.out.delete(slot)) return;
-    this.hasFoundJob = true;
+    this.lastFound = new Progress();
     setImmediate(() => this.send());
   }
 
   /** The fetch of a slot has failed, or found no job. The slot can be woken when the event has been handled. */
   foundNothing(slot: QueueSlot): void {
     this.idle.add(slot);
-    if (this.out.delete(slot)) this.hasFoundJob = false;
+    if (this.out.delete(slot)) this.lastFound = null;
     if (this.hasMissedJob) setImmediate(() => this.send());
   }
 
@@ -64,8 +64,8 @@ export class Poller {
   }
 
   private poll(): void {
-    const mayFindMore = this.out.size === 0 || this.hasFoundJob;
-    if (mayFindMore || this.lastSent.ageMs >= WAIT_PER_SLOT_OUT_MS * this.out.size) this.send();
+    const mayFindMore = (this.lastFound?.ageMs ?? Infinity) < WAIT_FOR_SLOT_MS;
+    if (this.out.size === 0 || mayFindMore || this.lastSent.ageMs >= WAIT_FOR_SLOT_MS) this.send();
   }
 
   private send(): void {

@@ -50,10 +50,19 @@ describe('a poller', () => {
     expect(sent).toHaveLength(1);
     jest.advanceTimersByTime(250);
     expect(sent).toHaveLength(2);
-    jest.advanceTimersByTime(1_750);
-    expect(sent).toHaveLength(2);
+    jest.advanceTimersByTime(3_000);
+    expect(new Set(sent).size).toBe(5);
+  });
+
+  test('sends no more slots than that after one has found a job, when the next ones hang', () => {
+    const { poller, sent, last } = startPoller(30);
     jest.advanceTimersByTime(250);
-    expect(new Set(sent).size).toBe(3);
+    poller.found(last());
+    jest.advanceTimersByTime(1_000);
+    const sentAfterFind = sent.length;
+    expect(sentAfterFind).toBeLessThan(7);
+    jest.advanceTimersByTime(4_000);
+    expect(sent).toHaveLength(sentAfterFind + 4);
   });
 
   test('sends the next slot for each job that one finds, and more of them while PostgreSQL is slow', () => {

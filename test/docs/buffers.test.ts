@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { filesBelow, readText } from '../support/docs/markdown.js';
 
 const ROW =
-  /^\| ([^|]+?) +\| (\d+) (kB|s|bodies|requests|connections|jobs|operations|images|pieces|points|uploads|pages) +\| `(\w+)` in `([^`]+)` +\|$/gm;
+  /^\| ([^|]+?) +\| (\d+) (kB|s|bodies|requests|connections|jobs|operations|images|pieces|points|uploads|pages|tokens) +\| `(\w+)` in `([^`]+)` +\|$/gm;
 /** What the constants count in, by the unit in the table. */
 const UNITS: Readonly<Record<string, number>> = {
   kB: 1024,
@@ -17,6 +17,7 @@ const UNITS: Readonly<Record<string, number>> = {
   points: 1,
   uploads: 1,
   pages: 1,
+  tokens: 1,
 };
 /** What buffers the body of a request, or a message, as a whole. */
 const BUFFERING = /express\.(json|raw|text|urlencoded)\(|maxPayload|\.bufferedAmount >/;

@@ -25,8 +25,8 @@ import {
 } from '../limits/query-limits.js';
 import { LoopShare } from '../limits/loop-share.js';
 
-/** Limit for all cached documents together. A token takes about half a kilobyte, and a frontend has tens of documents. */
-const MAX_CACHED_TOKENS = 100_000;
+/** Limit for all cached documents together, about 12 MB. A frontend has tens of documents, with some hundred tokens each. */
+const MAX_CACHED_TOKENS = 25_000;
 /** A document with longer text, because of comments or strings, is parsed again for every request. */
 const MAX_CACHED_TEXT_LENGTH = 64 * 1024;
 /** For each error graphql-js searches all names of the schema for suggestions, which takes time. */

@@ -18,6 +18,10 @@ const KEY_CACHE_TTL_MS = 2_500;
 const MAX_CACHED_KEYS = 10_000;
 /** A client token holds up to 100 task IDs. Node rejects headers above 16 kB. */
 const MAX_CREDENTIAL_LENGTH = 8_192;
+/** What the claims of verified client tokens may take. Those of a token without task IDs take about 1.3 kB. */
+const MAX_VERIFIED_TOKEN_BYTES = 16 * 1024 * 1024;
+const CLAIMS_BYTES = 1_300;
+const TASK_ID_BYTES = 65;
 const JWT_PATTERN = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 interface AccessDependencies extends Pick<Dependencies, 'apiKeys'> {
@@ -45,7 +49,8 @@ export class Access {
   });
   /** A valid signature stays valid, so later requests check only the expiry. */
   private readonly verifiedTokens = new LRUCache<string, TokenClaims>({
-    max: MAX_CACHED_KEYS,
+    maxSize: MAX_VERIFIED_TOKEN_BYTES,
+    sizeCalculation: ({ taskIds }) => CLAIMS_BYTES + TASK_ID_BYTES * (taskIds?.length ?? 0),
     fetchMethod: async (_hash, _stale, { context }) =>
       (await this.deps.tokenSigning.verify(String(context))) ?? undefined,
   });

@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { workspaceVisibility } from '../src/core/access/visibility.js';
 import { CALLER_ROLE } from '../src/db/postgres/caller-query.js';
 import { Database } from '../src/db/postgres/database.js';
-import { type Reader } from '../src/db/postgres/slow-read-slots.js';
+import { type Reader } from '../src/core/limits/slow-read-slots.js';
 import { type Statement } from '../src/db/postgres/statement.js';
 import { ImageRepository } from '../src/db/images/image-repository.js';
 import { type TaskFilter } from '../src/db/tasks/task-pages.js';

@@ -7,7 +7,7 @@ import { cachedFor } from '../../core/primitives/async.js';
 import { CALLER_ROLE, createCallerQuery, ENTER_WORKSPACE } from './caller-query.js';
 import { bind, type Statement, statement } from './statement.js';
 import { CONNECT_TIMEOUT_MS, createPool } from './pool.js';
-import { type Reader, SlowReadSlots } from './slow-read-slots.js';
+import { type Reader, SlowReadSlots } from '../../core/limits/slow-read-slots.js';
 import { isUnavailable, mustReplaceConnection } from './database-errors.js';
 import { type Prisma, PrismaClient } from '../generated/client.js';
 

@@ -8,7 +8,7 @@ import { AuditRepository } from '../../../src/db/access/audit-repository.js';
 import { BudgetRepository } from '../../../src/db/billing/budget-repository.js';
 import { CallbackRepository } from '../../../src/db/callbacks/callback-repository.js';
 import { Database, type DatabaseOptions } from '../../../src/db/postgres/database.js';
-import { type Reader } from '../../../src/db/postgres/slow-read-slots.js';
+import { type Reader } from '../../../src/core/limits/slow-read-slots.js';
 import { type Statement } from '../../../src/db/postgres/statement.js';
 import { EventRepository } from '../../../src/db/events/event-repository.js';
 import { VisibleEvents } from '../../../src/db/events/visible-events.js';

@@ -1,5 +1,5 @@
-import { RateLimited } from '../../core/errors.js';
-import { FairSlots, NoFreeSlot } from '../../core/limits/fair-slots.js';
+import { RateLimited } from '../errors.js';
+import { FairSlots, NoFreeSlot } from './fair-slots.js';
 
 /** Who reads. Rows of other workspaces are hidden from it. */
 export interface Reader {

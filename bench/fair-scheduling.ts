@@ -79,7 +79,7 @@ async function fillQueue(db: Database, workspaces: number, endUsers: number): Pr
              now() + interval '1 hour'
       FROM generate_series(1, 10000) n RETURNING id
     ), job AS (
-      SELECT graphile_worker.add_job('submit-task', json_build_object('taskId', id), flags := ARRAY['upstream']) FROM task
+      SELECT enqueue_job('submit-task', json_build_object('taskId', id), job_flags := ARRAY['upstream']) FROM task
     ) SELECT count(*) FROM job`,
   );
   await db.query(fill, { ids, workspaces, endUsers });

@@ -146,7 +146,7 @@ async function createTask(db: Database, workspaceId: string) {
       },
     }),
     db.prisma.$executeRaw`
-        SELECT graphile_worker.add_job('submit-task', json_build_object('taskId', ${task.id}::text), flags := ARRAY['upstream'])`,
+        SELECT enqueue_job('submit-task', json_build_object('taskId', ${task.id}::text), job_flags := ARRAY['upstream'])`,
   ]);
   return created;
 }

@@ -78,6 +78,7 @@ async function buildAndStart(settings: Omit<AppContext, 'url'>): Promise<Omit<Ap
   }
   // Before the worker, which expires overdue tasks.
   await services.receivedCallbacks.applyWaiting();
+  if (worker) adapters.eventLog.setAdvanceListener(() => worker.lookForJobs());
   await worker?.start();
   cleanups.push(() => health.startDraining());
   return { url, firstApiKey };

@@ -45,6 +45,7 @@ export class EventLog {
   readonly recent: RecentEvents;
   private readonly listener: NotificationListener;
   private handler: EventBatchHandler | null = null;
+  private onAdvance = () => {};
   private timers: NodeJS.Timeout[] = [];
   /** The last time that any instance sealed events, or that there were none to seal. */
   private readonly sealing = new Progress();
@@ -116,6 +117,14 @@ export class EventLog {
   /** Position of the last event that this instance knows to be sealed. */
   get head(): bigint {
     return this.knownHead;
+  }
+
+  /**
+   * Calls `listener` whenever this instance learns that events were sealed, by any instance. Their writers have committed, and
+   * may have added jobs. There is one listener.
+   */
+  setAdvanceListener(listener: () => void): void {
+    this.onAdvance = listener;
   }
 
   /** Reads the head from PostgreSQL. Another instance may have sealed events whose notification has not arrived yet. */
@@ -215,6 +224,7 @@ export class EventLog {
     if (head > this.knownHead) {
       this.knownHead = head;
       this.recordSealing();
+      this.onAdvance();
     }
     if (this.isBehind) void this.readNewEvents();
   }

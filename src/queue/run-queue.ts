@@ -8,7 +8,7 @@ import {
 } from 'graphile-worker';
 import { type Logger } from 'pino';
 import { type FlagSlots } from './flag-slots.js';
-import { Poller } from './poller.js';
+import { type Poller } from './poller.js';
 import { createQueuePool } from './queue-pool.js';
 
 interface QueueOptions extends Required<Pick<RunnerOptions, 'pgPool' | 'taskList' | 'concurrency'>> {
@@ -16,6 +16,8 @@ interface QueueOptions extends Required<Pick<RunnerOptions, 'pgPool' | 'taskList
   forbiddenFlags: () => string[];
   /** Bounds the jobs with a flag. */
   flagSlots: FlagSlots;
+  /** Runs while the queue does. */
+  poller: Poller;
   /** Called with the ID under which the queue locks jobs, before it fetches any. */
   onCreated: (queueId: string) => void;
   /** Called when a free slot has asked for a job and PostgreSQL has answered. */
@@ -32,9 +34,17 @@ const SLOT_POLL_INTERVAL_MS = 2 ** 31 - 1;
 
 /** Starts a queue of graphile-worker: slots that fetch jobs, run them, and record that they have finished. */
 export async function runQueue(options: QueueOptions): Promise<Runner> {
-  const { pgPool, onCreated, onFetched, onGivingUp, forbiddenFlags, flagSlots, log, ...runnerOptions } =
-    options;
-  const poller = new Poller();
+  const {
+    pgPool,
+    poller,
+    onCreated,
+    onFetched,
+    onGivingUp,
+    forbiddenFlags,
+    flagSlots,
+    log,
+    ...runnerOptions
+  } = options;
   const events = new EventEmitter() as WorkerEvents;
   events.on('pool:create', ({ workerPool }) => {
     onCreated(workerPool.id);

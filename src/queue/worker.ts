@@ -4,6 +4,7 @@ import { Watchdog } from '../core/primitives/watchdog.js';
 import { FlagSlots } from './flag-slots.js';
 import { type Heartbeat } from './heartbeat.js';
 import { JobRuns, type JobRunsOptions } from './job-runs.js';
+import { Poller } from './poller.js';
 import { queueLogger, runQueue } from './run-queue.js';
 
 export interface WorkerOptions extends JobRunsOptions {
@@ -45,6 +46,7 @@ const HEARTBEAT_STALLED_AFTER_MS = 7_000;
 export class Worker {
   private runner: Runner | null = null;
   private starting: Promise<void> | null = null;
+  private poller: Poller | null = null;
   private utils: WorkerUtils | null = null;
   private timers = new Set<NodeJS.Timeout>();
   private isStopping = false;
@@ -112,11 +114,19 @@ export class Worker {
     this.runner = null;
   }
 
+  /** Looks for jobs now instead of at the next poll. Call it when jobs may have been added. */
+  lookForJobs(): void {
+    this.poller?.look();
+  }
+
   private async startQueue(): Promise<void> {
     const { pool, concurrency, heartbeat, forbiddenFlags, maxRunningByFlag = {}, log } = this.options;
     this.queueStart.record();
+    const poller = new Poller();
+    this.poller = poller;
     this.runner = await runQueue({
       pgPool: pool,
+      poller,
       taskList: this.runs.taskList(),
       concurrency,
       forbiddenFlags,

@@ -88,20 +88,30 @@ describe('a poller', () => {
   });
 });
 
-describe('a notification', () => {
-  test('wakes one idle slot for each of its jobs, and no slot that is out', () => {
-    const { queue, sent } = startPoller(10);
-    queue.nudge(1);
-    queue.nudge(1);
+describe('looking for jobs', () => {
+  test('sends one slot at once, also for a notification of the library', () => {
+    const { poller, queue, sent, last } = startPoller(10);
+    poller.look();
+    expect(sent).toHaveLength(1);
+    poller.foundNothing(last());
     queue.nudge(3);
-    expect(sent).toHaveLength(5);
-    expect(new Set(sent).size).toBe(5);
+    expect(sent).toHaveLength(2);
   });
 
-  test('without an idle slot is followed by one fetch as soon as a slot has come back', () => {
-    const { poller, queue, sent, last } = startPoller(1);
-    queue.nudge(1);
-    for (let count = 0; count < 5; count += 1) queue.nudge(1);
+  test('goes on with as many slots as there are jobs', () => {
+    const { poller, sent, last } = startPoller(10);
+    poller.look();
+    for (let count = 2; count <= 10; count += 1) {
+      poller.found(last());
+      jest.advanceTimersByTime(1);
+      expect(new Set(sent).size).toBe(count);
+    }
+  });
+
+  test('while a slot is out is followed by one fetch as soon as it has come back', () => {
+    const { poller, sent, last } = startPoller(5);
+    poller.look();
+    for (let count = 0; count < 5; count += 1) poller.look();
     expect(sent).toHaveLength(1);
     poller.foundNothing(last());
     jest.advanceTimersByTime(1);
@@ -112,9 +122,9 @@ describe('a notification', () => {
   });
 
   test('wakes no slot of a queue that shuts down', () => {
-    const { poller, queue, sent } = startPoller(2);
+    const { poller, sent } = startPoller(2);
     poller.stop();
-    queue.nudge(2);
+    poller.look();
     expect(sent).toHaveLength(0);
   });
 });

@@ -45,6 +45,13 @@ const lockAll = () =>
     `UPDATE graphile_worker._private_jobs SET locked_at = now(), locked_by = 'a', attempts = attempts + 1`,
   );
 
+test('no function that a writing transaction calls notifies, because such transactions commit one after another', async () => {
+  const { rows } = await sql.query<{ name: string }>(
+    `SELECT proname AS name FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosrc ~* 'notify'`,
+  );
+  expect(rows).toEqual([{ name: 'seal_events' }]);
+});
+
 describe('enqueue_job', () => {
   test('adds a job as graphile_worker.add_job does', async () => {
     for (const call of [

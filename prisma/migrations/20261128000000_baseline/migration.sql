@@ -100,6 +100,8 @@ CREATE INDEX darkroom_often_failed_jobs_idx ON graphile_worker._private_jobs (is
 
 -- Adds a job that is due after delay_ms. graphile_worker.add_job does the same, but every call of it takes a value of a
 -- 32-bit sequence, and a sequence that has run out fails every creation of a task. Here, only the first job of a name does.
+-- add_job also notifies the queues. PostgreSQL lets transactions that notify commit one after another, so this does not.
+-- Queues look for jobs when events are sealed, and four times a second.
 CREATE FUNCTION enqueue_job(job_name TEXT, job_payload JSON, delay_ms BIGINT DEFAULT 0, job_flags TEXT[] DEFAULT NULL)
 RETURNS VOID LANGUAGE plpgsql AS $$
 DECLARE
@@ -110,9 +112,6 @@ BEGIN
     FROM graphile_worker._private_tasks t WHERE t.identifier = job_name;
     IF NOT FOUND THEN
         PERFORM graphile_worker.add_job(job_name, job_payload, run_at := due_at, flags := job_flags);
-    ELSIF delay_ms <= 0 THEN
-        -- Wakes one idle slot. The random number keeps PostgreSQL from merging the notifications of a transaction.
-        PERFORM pg_notify('jobs:insert', '{"r":' || random() || ',"count":1}');
     END IF;
 END $$;
 

@@ -7,7 +7,7 @@ import { type AppContext, type Cleanups, stopWithin, WORKER_STOP_TIMEOUT_MS } fr
 import { createWorker } from './create-worker.js';
 import { type Config } from '../config/config.js';
 import { close, createHttpServer, listen, localUrl } from '../http/server/listen.js';
-import { SequenceRepository } from '../db/postgres/sequence-repository.js';
+import { CatalogRepository } from '../db/postgres/catalog-repository.js';
 import { Health } from '../services/health.js';
 
 export { type Tuning } from './tuning.js';
@@ -60,7 +60,7 @@ async function buildAndStart(settings: Omit<AppContext, 'url'>): Promise<Omit<Ap
   const health = new Health({
     ...adapters,
     ping: () => adapters.db.ping(),
-    sequences: new SequenceRepository(adapters.backgroundDb),
+    catalog: new CatalogRepository(adapters.backgroundDb),
     worker,
     spools: [services.submitOutcomes, services.receivedCallbacks],
   });

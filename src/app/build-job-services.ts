@@ -5,11 +5,13 @@ import { ImageRepository } from '../db/images/image-repository.js';
 import { UploadRepository } from '../db/images/upload-repository.js';
 import { InFlightRepository } from '../db/limits/in-flight-repository.js';
 import { RateLimitRepository } from '../db/limits/rate-limit-repository.js';
+import { CatalogRepository } from '../db/postgres/catalog-repository.js';
 import { type JobServices } from '../jobs/handlers.js';
 import { Audit } from '../services/access/audit.js';
 import { CallbackInbox } from '../services/callbacks/callback-inbox.js';
 import { Retention } from '../services/images/retention.js';
 import { Uploads } from '../services/images/uploads.js';
+import { TableStatistics } from '../services/table-statistics.js';
 import { RateLimits, RATE_LIMIT_WINDOW_MS } from '../services/limits/rate-limits.js';
 import { type Adapters } from './adapters.js';
 import { type AppContext } from './app-context.js';
@@ -43,6 +45,7 @@ export function buildJobServices(
     callbackInbox: new CallbackInbox({ ...shared, retentionDays: config.callbackRetentionDays }),
     rateLimits: new RateLimits({ ...shared, defaults: config.limits, windowMs: RATE_LIMIT_WINDOW_MS }),
     retention: new Retention({ ...shared, retentionDays: config.images.retentionDays }),
+    tableStatistics: new TableStatistics({ catalog: new CatalogRepository(backgroundDb) }),
     uploads: new Uploads({ ...shared, maxBytes: config.images.maxBytes }),
   };
 }

@@ -11,6 +11,8 @@ import { type AppContext } from './app-context.js';
 /** Hourly is often enough, because retention is set in days. */
 const RETENTION_INTERVAL_MS = 3_600_000;
 const UNUSED_BLOB_INTERVAL_MS = 60_000;
+/** In this time, a table can grow by thousands of rows, which a scan reads in milliseconds. */
+const STATISTICS_INTERVAL_MS = 10_000;
 /** The shortest delay before another attempt to store an image. */
 const INGEST_POLL_INTERVAL_MS = 1_000;
 /** A fifth of the shortest delay between two attempts. */
@@ -22,11 +24,12 @@ const RECURRING_TIME_LIMITS_MS = {
   'deliver-due-webhooks': 10_000,
   'queue-due-ingests': 10_000,
   'delete-unused-blobs': 180_000,
+  'analyze-grown-tables': 180_000,
 };
 /** Two images are decoded at a time, so more would only help while downloads are slow. */
 const MAX_INGEST_JOBS = 8;
 /** Every recurring job once, because each has one row, and one for the others, which end at once. */
-const OTHER_JOBS = 9;
+const OTHER_JOBS = 10;
 
 /** Creates the worker for queued and recurring jobs, without starting it. */
 export function createWorker(adapters: Adapters, services: Services, context: AppContext): Worker {
@@ -47,6 +50,7 @@ export function createWorker(adapters: Adapters, services: Services, context: Ap
       'delete-old-records': RETENTION_INTERVAL_MS,
       'delete-old-images': RETENTION_INTERVAL_MS,
       'delete-unused-blobs': tuning.unusedBlobIntervalMs ?? UNUSED_BLOB_INTERVAL_MS,
+      'analyze-grown-tables': STATISTICS_INTERVAL_MS,
     },
     recurringTimeLimitsMs: RECURRING_TIME_LIMITS_MS,
     onFatal: tuning.onFatal,

@@ -10,6 +10,7 @@ import { type ImageIngest } from '../services/images/ingest.js';
 import { type Expiry } from '../services/tasks/expiry/expiry.js';
 import { type Reconciliation } from '../services/tasks/reconciliation.js';
 import { type Uploads } from '../services/images/uploads.js';
+import { type TableStatistics } from '../services/table-statistics.js';
 
 export interface JobServices {
   generation: Generation;
@@ -22,6 +23,7 @@ export interface JobServices {
   rateLimits: RateLimits;
   retention: Retention;
   uploads: Uploads;
+  tableStatistics: TableStatistics;
 }
 
 /** Aborted when the run exceeds its time limit. */
@@ -73,5 +75,8 @@ export function createJobHandlers(services: JobServices) {
 
     'delete-unused-blobs': (_payload: unknown, { signal }: RecurringRun) =>
       services.retention.deleteUnusedBlobs(signal),
+
+    'analyze-grown-tables': (_payload: unknown, { signal }: RecurringRun) =>
+      services.tableStatistics.analyzeGrown(signal),
   };
 }

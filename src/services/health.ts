@@ -1,6 +1,6 @@
 import { AppError, StoreUnavailable } from '../core/errors.js';
 import { cachedFor, singleFlight, TIMED_OUT, withTimeout } from '../core/primitives/async.js';
-import { type SequenceRepository } from '../db/postgres/sequence-repository.js';
+import { type CatalogRepository } from '../db/postgres/catalog-repository.js';
 import { type Worker } from '../queue/worker.js';
 import { type SpoolState } from '../storage/spool-drain.js';
 import { type Dependencies } from './dependencies.js';
@@ -29,7 +29,7 @@ export interface HealthDependencies extends Pick<
 > {
   /** Rejects when the database does not respond. */
   ping: () => Promise<void>;
-  sequences: SequenceRepository;
+  catalog: CatalogRepository;
   /** What keeps something on the disk of this instance. */
   spools: readonly { spoolState: SpoolState }[];
   /** Null on an instance that runs no jobs. */
@@ -60,7 +60,7 @@ export class Health {
   private readonly checkSequences = singleFlight(async (): Promise<void> => {
     this.sequencesCheckedAt = performance.now();
     try {
-      const found = await this.deps.sequences.findRunningOut(MAX_SEQUENCE_USE_PERCENT);
+      const found = await this.deps.catalog.findSequencesRunningOut(MAX_SEQUENCE_USE_PERCENT);
       const error = found.map(({ name, usedPercent }) => `${name} is ${usedPercent} % used`).join(', ');
       this.sequences = found.length === 0 ? { ok: true } : { ok: false, error };
     } catch {

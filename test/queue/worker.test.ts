@@ -64,6 +64,7 @@ async function startWorker(
     'delete-old-records': createHandler('delete-old-records'),
     'delete-old-images': createHandler('delete-old-images'),
     'delete-unused-blobs': createHandler('delete-unused-blobs'),
+    'analyze-grown-tables': createHandler('analyze-grown-tables'),
   };
   const db = new Database({ url: database.url, maxConnections, log: silent });
   const instances = new InstanceRepository(db);

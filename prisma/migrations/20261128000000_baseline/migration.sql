@@ -162,7 +162,7 @@ CREATE FUNCTION handle_failed_jobs() RETURNS VOID LANGUAGE sql SET enable_seqsca
 
     UPDATE graphile_worker._private_jobs SET run_at = now() + interval '1 minute' WHERE id = ANY (ARRAY(
         SELECT j.id FROM graphile_worker._private_jobs j
-        WHERE j.is_available AND j.attempts >= 4 AND j.run_at > now() + interval '1 minute'
+        WHERE coalesce(j.is_available, false) AND j.attempts >= 4 AND j.run_at > now() + interval '1 minute'
           AND j.task_id = (SELECT t.id FROM graphile_worker._private_tasks t WHERE t.identifier = 'submit-task')
         LIMIT 1000 FOR UPDATE SKIP LOCKED));
 
@@ -172,6 +172,22 @@ CREATE FUNCTION handle_failed_jobs() RETURNS VOID LANGUAGE sql SET enable_seqsca
           AND coalesce(j.key, '') = '' AND j.run_at < now() - interval '7 days'
         LIMIT 1000 FOR UPDATE SKIP LOCKED));
 $$;
+
+-- Analyzes the table that has changed most since it was analyzed, if the changes are more than its rows then. Returns its name, or
+-- NULL. A table that another session has locked is returned without being analyzed.
+CREATE FUNCTION analyze_grown_table() RETURNS TEXT LANGUAGE plpgsql AS $$
+DECLARE
+    grown TEXT;
+BEGIN
+    SELECT s.relid::regclass INTO grown FROM pg_stat_user_tables s JOIN pg_class c ON c.oid = s.relid
+    WHERE c.relnamespace IN ('public'::regnamespace, 'graphile_worker'::regnamespace)
+      AND s.n_mod_since_analyze > 1000 + greatest(c.reltuples, 0)
+    ORDER BY s.n_mod_since_analyze DESC LIMIT 1;
+    IF grown IS NOT NULL THEN
+        EXECUTE 'ANALYZE (SKIP_LOCKED) ' || grown;
+    END IF;
+    RETURN grown;
+END $$;
 
 -- Ends a run of a recurring job: hands the key to the next run, which is due after interval_ms. After a run that has failed, the
 -- payload of the next one says since when every run has.
@@ -727,7 +743,9 @@ BEGIN
         WHERE b.check_at <= now() ORDER BY b.check_at LIMIT 1 FOR UPDATE SKIP LOCKED;
         EXIT WHEN NOT FOUND;
         UPDATE blobs b SET check_at = NULL, being_removed = false
-        WHERE b.sha256 = due AND EXISTS (SELECT FROM images i WHERE i.sha256 = due AND i.deleted_at IS NULL);
+        WHERE b.sha256 = due
+          -- With i.deleted_at IS NULL, the index of all images that are not deleted would seem to fit as well.
+          AND EXISTS (SELECT FROM images i WHERE i.sha256 = due AND coalesce(i.deleted_at, '-infinity') = '-infinity');
         IF NOT FOUND THEN
             RETURN QUERY UPDATE blobs b SET check_at = now() + make_interval(mins => lease_minutes), being_removed = true
             WHERE b.sha256 = due RETURNING b.sha256, b.check_at::timestamptz;
@@ -869,7 +887,8 @@ BEGIN
         SELECT u.seq, row_number() OVER (ORDER BY u.seq) AS ordinal
         FROM (SELECT a.seq FROM unsealed a ORDER BY a.seq LIMIT batch_size) u
     ), changed AS (
-        UPDATE task_events e SET position = head + next.ordinal FROM next WHERE e.seq = next.seq RETURNING e.seq
+        -- With e.seq = next.seq, a plan for few events would read all of them in the order of seq.
+        UPDATE task_events e SET position = head + next.ordinal FROM next WHERE e.seq = ANY (ARRAY[next.seq]) RETURNING e.seq
     )
     SELECT (SELECT count(*) FROM changed), pg_snapshot_xmax(s.snapshot)::text::bigint,
            -- The snapshot leaves out this transaction itself.
@@ -992,7 +1011,8 @@ CREATE INDEX in_flight_leases_expires_at_idx ON in_flight_leases (expires_at);
 -- A task counts from here on: as a lease until it is inserted, and as a task until it has ended. Leases expire by
 -- themselves, in case the insert fails unnoticed. The lock serializes the callers of one workspace until they commit. Each
 -- statement below sees what was committed before it, so no task is missed. Each limit is counted by itself, and only up to
--- the limit, so the cost does not grow with the tasks of the rest of the workspace.
+-- the limit, so the cost does not grow with the tasks of the rest of the workspace. The task of each lease is looked up, because
+-- a kept plan for few tasks would join them all.
 CREATE FUNCTION acquire_in_flight_lease(
     p_task_id UUID, p_workspace_id UUID, p_key_lineage_id UUID, p_end_user_id TEXT,
     key_limit INTEGER, end_user_limit INTEGER, workspace_limit INTEGER
@@ -1010,7 +1030,7 @@ BEGIN
             UNION ALL
             SELECT FROM in_flight_leases
             WHERE workspace_id = p_workspace_id AND key_lineage_id = p_key_lineage_id
-              AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = in_flight_leases.task_id)
+              AND (SELECT t.id FROM tasks t WHERE t.id = in_flight_leases.task_id) IS NULL
             LIMIT key_limit
         ) AS in_flight;
         IF in_flight_count >= key_limit THEN RETURN 'key'; END IF;
@@ -1023,7 +1043,7 @@ BEGIN
             UNION ALL
             SELECT FROM in_flight_leases
             WHERE workspace_id = p_workspace_id AND end_user_id = p_end_user_id
-              AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = in_flight_leases.task_id)
+              AND (SELECT t.id FROM tasks t WHERE t.id = in_flight_leases.task_id) IS NULL
             LIMIT end_user_limit
         ) AS in_flight;
         IF in_flight_count >= end_user_limit THEN RETURN 'endUser'; END IF;
@@ -1036,7 +1056,7 @@ BEGIN
             UNION ALL
             SELECT FROM in_flight_leases
             WHERE workspace_id = p_workspace_id
-              AND NOT EXISTS (SELECT FROM tasks WHERE tasks.id = in_flight_leases.task_id)
+              AND (SELECT t.id FROM tasks t WHERE t.id = in_flight_leases.task_id) IS NULL
             LIMIT workspace_limit
         ) AS in_flight;
         IF in_flight_count >= workspace_limit THEN RETURN 'workspace'; END IF;

@@ -13,6 +13,7 @@ export interface JobPayloads {
   'delete-old-records': Record<string, never>;
   'delete-old-images': Record<string, never>;
   'delete-unused-blobs': Record<string, never>;
+  'analyze-grown-tables': Record<string, never>;
 }
 export type JobName = keyof JobPayloads;
 

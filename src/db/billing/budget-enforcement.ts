@@ -5,17 +5,19 @@ import { utcMonthSql } from './ledger-statements.js';
  * counters of budgets in the order of their scopes, to avoid deadlocks.
  */
 
-/** The budgets that can limit a request, for a join: `target (scope, scope_id)`. */
-export const BUDGET_SCOPES_SQL = `(VALUES ('WORKSPACE'::budget_scope, :workspaceId::uuid::text), ('API_KEY', :keyLineageId::uuid::text),
-                  ('END_USER', :endUserId::text)) target (scope, scope_id)`;
+/** The budgets that can limit a request. OFFSET 0 keeps the planner from reading all budgets of the workspace. */
+export const BUDGETS_OF_REQUEST_SQL = `
+    SELECT budget.* FROM (VALUES ('WORKSPACE'::budget_scope, :workspaceId::uuid::text), ('API_KEY', :keyLineageId::uuid::text),
+                          ('END_USER', :endUserId::text)) target (scope, scope_id)
+    CROSS JOIN LATERAL (
+      SELECT * FROM budgets WHERE budgets.workspace_id = :workspaceId::uuid AND budgets.scope = target.scope
+        AND budgets.scope_id = target.scope_id OFFSET 0) budget`;
 
 /**
  * SQL of two CTEs: the budgets of a request (`request_budget`), and the amount left in each (`room`), with the counters in
  * the request's currency locked so that concurrent reservations are seen. Without budgets nothing is locked.
  */
-export const LOCK_BUDGETS_SQL = `request_budget AS MATERIALIZED (
-    SELECT budget.* FROM ${BUDGET_SCOPES_SQL}
-    JOIN budgets budget USING (scope, scope_id) WHERE budget.workspace_id = :workspaceId::uuid
+export const LOCK_BUDGETS_SQL = `request_budget AS MATERIALIZED (${BUDGETS_OF_REQUEST_SQL}
   ), room AS MATERIALIZED (
     SELECT budget.scope, budget.amount - counter.reserved - counter.spent - counter.uncertain AS remaining
     FROM request_budget budget JOIN budget_counters counter USING (workspace_id, scope, scope_id)

@@ -7,7 +7,7 @@ import { auditRow } from '../access/audit-repository.js';
 import { BudgetScope as ScopeEnum, Prisma } from '../generated/client.js';
 import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
-import { BUDGET_SCOPES_SQL } from './budget-enforcement.js';
+import { BUDGETS_OF_REQUEST_SQL } from './budget-enforcement.js';
 import { type BudgetKey, countEarlierTasks } from './earlier-tasks.js';
 import { utcMonthSql } from './ledger-statements.js';
 import { waitForTaskWriters } from './writers-in-progress.js';
@@ -46,9 +46,7 @@ const CHECK_REQUEST = statement<
 >(
   'check-request-against-budgets',
   `
-  WITH budget AS (
-    SELECT budget.* FROM ${BUDGET_SCOPES_SQL}
-    JOIN budgets budget USING (scope, scope_id) WHERE budget.workspace_id = :workspaceId::uuid
+  WITH budget AS (${BUDGETS_OF_REQUEST_SQL}
   ), new_counter AS (
     INSERT INTO budget_counters (workspace_id, scope, scope_id, month, currency)
     SELECT workspace_id, scope, scope_id, ${utcMonthSql('now()')}, coalesce(currency, :currency) FROM budget

@@ -140,13 +140,14 @@ export const CLAIM_FOR_RECONCILIATION = statement<{ olderThanMs: number; limit: 
     ORDER BY ${READABLE_AND_ENDED_SINCE_SQL} DESC
     LIMIT (SELECT coalesce(nullif(size, 0), :limit) FROM batch) - (SELECT count(*) FROM running) FOR UPDATE SKIP LOCKED
   )
-  UPDATE tasks SET checked_at = now() WHERE id IN (SELECT id FROM running UNION ALL SELECT id FROM ended_incomplete)
+  UPDATE tasks SET checked_at = now()
+  WHERE id = ANY (ARRAY(SELECT id FROM running UNION ALL SELECT id FROM ended_incomplete))
   RETURNING id, upstream_task_id AS "upstreamTaskId", check_batch_size AS "batchSize"`,
 );
 
 /** A row that another session has locked is left as it is, because a batch of the wrong size does no harm and waiting does. */
 const UNLOCKED_TASKS_SQL =
-  'id IN (SELECT id FROM tasks WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)';
+  'id = ANY (ARRAY(SELECT id FROM tasks WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED))';
 
 export const SET_CHECK_BATCH_SIZE = statement<{ ids: readonly string[]; checkBatchSize: number | null }>(
   'set-check-batch-size',
@@ -156,9 +157,9 @@ export const SET_CHECK_BATCH_SIZE = statement<{ ids: readonly string[]; checkBat
 export const ENLARGE_CHECK_BATCHES = statement<{ from: number; to: number }>(
   'enlarge-check-batches',
   `
-  UPDATE tasks SET check_batch_size = :to::smallint WHERE id IN (
+  UPDATE tasks SET check_batch_size = :to::smallint WHERE id = ANY (ARRAY(
     SELECT id FROM tasks WHERE status IN ('RUNNING', 'UNCONFIRMED') AND check_batch_size = :from
-    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)`,
+    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED))`,
 );
 
 export const CLEAR_CHECKED_AT = statement<{ ids: readonly string[] }>(

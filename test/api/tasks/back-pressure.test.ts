@@ -107,7 +107,9 @@ describe('an upstream that answers 429', () => {
     const app = await start();
     const { id } = await app.generate({ prompt: 'too late', timeoutSeconds: ONE_HOUR });
     await app.waitForEvent(id, 'SUBMIT_REJECTED');
-    const passDeadline = `UPDATE tasks SET deadline_at = now() WHERE id = $1 AND status = 'QUEUED' RETURNING id`;
+    const passDeadline = `UPDATE tasks SET deadline_at = now() WHERE id = $1 AND status = 'QUEUED'
+      AND NOT EXISTS (SELECT FROM graphile_worker.jobs WHERE task_identifier = 'submit-task' AND locked_at IS NOT NULL)
+      RETURNING id`;
     await waitFor('no attempt to be under way', async () => (await app.rows(passDeadline, [id])).length > 0);
     const task = await app.waitUntilSettled(id);
     expect(task).toMatchObject({ status: 'EXPIRED', error: { code: 'DEADLINE_EXCEEDED', retryable: true } });

@@ -16,7 +16,7 @@ let holder: pg.Client;
 let observer: pg.Client;
 beforeAll(async () => {
   database = await createTestDatabase();
-  db = new Database({ url: database.url, maxConnections: 10, log: pino({ level: 'silent' }) });
+  db = new Database({ url: database.url, maxConnections: 20, log: pino({ level: 'silent' }) });
   holder = new pg.Client({ connectionString: database.url });
   observer = new pg.Client({ connectionString: database.url });
   await Promise.all([holder.connect(), observer.connect()]);

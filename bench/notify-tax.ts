@@ -20,8 +20,8 @@ const SUBSCRIBE = 'subscription { taskEvents { id cursor type at actor data task
  * How much does pushing events slow down the creation of tasks? Compares tasks created per second, as in create.ts, by the
  * service with one subscriber to all events of the workspace, with the same service that neither seals nor reads events. The
  * first side pays for sealing (a second write of each event, and the commits), for NOTIFY, and for reading, rendering and sending
- * every event in the same process that handles the mutations. Both databases are analyzed after the warm-up: plans made for empty
- * tables read all jobs for each new one until autovacuum runs, which happens in one database before the other.
+ * every event in the same process that handles the mutations. Both databases are analyzed after the warm-up, because no worker
+ * does so here, and autovacuum would in one database before the other.
  */
 export const notifyTax: Bench = async ({ seconds = DEFAULT_SECONDS, release }) => {
   printHeader('Tasks created per second: with their events pushed to a subscriber, and without any push');

@@ -8,6 +8,7 @@ import { featureTax } from './feature-tax.js';
 import { history } from './history.js';
 import { hostile } from './hostile.js';
 import { images } from './images.js';
+import { jobStart } from './job-start.js';
 import { latency } from './latency.js';
 import { lostCallbacks } from './lost-callbacks.js';
 import { notifyTax } from './notify-tax.js';
@@ -26,6 +27,7 @@ const BENCHES: Record<string, Bench> = {
   drain,
   fanout,
   latency,
+  'job-start': jobStart,
   'feature-tax': featureTax,
   'notify-tax': notifyTax,
   images,

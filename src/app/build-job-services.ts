@@ -45,7 +45,7 @@ export function buildJobServices(
     callbackInbox: new CallbackInbox({ ...shared, retentionDays: config.callbackRetentionDays }),
     rateLimits: new RateLimits({ ...shared, defaults: config.limits, windowMs: RATE_LIMIT_WINDOW_MS }),
     retention: new Retention({ ...shared, retentionDays: config.images.retentionDays }),
-    tableStatistics: new TableStatistics({ catalog: new CatalogRepository(backgroundDb) }),
+    tableStatistics: new TableStatistics({ catalog: new CatalogRepository(backgroundDb), log }),
     uploads: new Uploads({ ...shared, maxBytes: config.images.maxBytes }),
   };
 }

@@ -11,8 +11,8 @@ import { type AppContext } from './app-context.js';
 /** Hourly is often enough, because retention is set in days. */
 const RETENTION_INTERVAL_MS = 3_600_000;
 const UNUSED_BLOB_INTERVAL_MS = 60_000;
-/** In this time, a table can grow by thousands of rows, which a scan reads in milliseconds. */
-const STATISTICS_INTERVAL_MS = 10_000;
+/** In this time, a table can grow by some thousand rows, which a scan reads in milliseconds. */
+const STATISTICS_INTERVAL_MS = 15_000;
 /** The shortest delay before another attempt to store an image. */
 const INGEST_POLL_INTERVAL_MS = 1_000;
 /** A fifth of the shortest delay between two attempts. */

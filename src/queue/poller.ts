@@ -5,6 +5,8 @@ import { Progress } from '../core/primitives/progress.js';
 const POLL_INTERVAL_MS = 250;
 /** While slots are out, the next one waits this long after the last one was sent, so fetches that hang stop nothing. */
 const WAIT_FOR_SLOT_MS = 1_000;
+/** While fewer slots than this are out, the next one does not wait if jobs may have been added. */
+const SLOTS_FOR_MISSED_JOBS = 4;
 
 /**
  * Sends free slots of a queue to look for jobs, besides those that have finished a job. One looks whenever jobs may have been
@@ -63,7 +65,9 @@ export class Poller {
 
   private poll(): void {
     const mayFindMore = (this.lastFound?.ageMs ?? Infinity) < WAIT_FOR_SLOT_MS;
-    if (this.out.size === 0 || mayFindMore || this.lastSent.ageMs >= WAIT_FOR_SLOT_MS) this.send();
+    const mayHaveMissed = this.hasMissedJobs && this.out.size < SLOTS_FOR_MISSED_JOBS;
+    if (this.out.size === 0 || mayFindMore || mayHaveMissed || this.lastSent.ageMs >= WAIT_FOR_SLOT_MS)
+      this.send();
   }
 
   /** Lets one idle slot fetch, if there is one. */

@@ -108,6 +108,19 @@ describe('looking for jobs', () => {
     }
   });
 
+  test('waits for a slot that hangs until the next poll only', () => {
+    const { poller, sent } = startPoller(10);
+    poller.look();
+    for (let count = 2; count <= 4; count += 1) {
+      poller.look();
+      jest.advanceTimersByTime(250);
+      expect(new Set(sent).size).toBe(count);
+    }
+    poller.look();
+    jest.advanceTimersByTime(500);
+    expect(sent).toHaveLength(4);
+  });
+
   test('while a slot is out is followed by one fetch as soon as it has come back', () => {
     const { poller, sent, last } = startPoller(5);
     poller.look();

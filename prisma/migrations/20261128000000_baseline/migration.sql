@@ -173,15 +173,16 @@ CREATE FUNCTION handle_failed_jobs() RETURNS VOID LANGUAGE sql SET enable_seqsca
         LIMIT 1000 FOR UPDATE SKIP LOCKED));
 $$;
 
--- Analyzes the table that has changed most since it was analyzed, if the changes are more than its rows then. Returns its name, or
--- NULL. A table that another session has locked is returned without being analyzed.
-CREATE FUNCTION analyze_grown_table() RETURNS TEXT LANGUAGE plpgsql AS $$
+-- Analyzes the table that has changed most of those whose rows have doubled since they were analyzed, without those given. Returns
+-- its name, or NULL. A table that another session has locked is returned without being analyzed.
+CREATE FUNCTION analyze_grown_table(without_tables TEXT[]) RETURNS TEXT LANGUAGE plpgsql AS $$
 DECLARE
     grown TEXT;
 BEGIN
     SELECT s.relid::regclass INTO grown FROM pg_stat_user_tables s JOIN pg_class c ON c.oid = s.relid
     WHERE c.relnamespace IN ('public'::regnamespace, 'graphile_worker'::regnamespace)
-      AND s.n_mod_since_analyze > 1000 + greatest(c.reltuples, 0)
+      AND s.n_mod_since_analyze > 1000 AND s.n_live_tup > 2 * greatest(c.reltuples, 0)
+      AND s.relid::regclass::text <> ALL (without_tables)
     ORDER BY s.n_mod_since_analyze DESC LIMIT 1;
     IF grown IS NOT NULL THEN
         EXECUTE 'ANALYZE (SKIP_LOCKED) ' || grown;

@@ -14,7 +14,7 @@ import {
 } from './ingest-statements.js';
 import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
-import { coversWorkspace, IS_IMAGE_VISIBLE_SQL } from '../access/visibility-filter.js';
+import { IS_IMAGE_VISIBLE_SQL } from '../access/visibility-filter.js';
 
 /** The columns of `Image`. */
 const COLUMNS = `
@@ -44,13 +44,17 @@ interface PageOfEdits {
   after: string | null;
   limit: number;
 }
+/**
+ * The index has the edits of an image, but not whose they are. It takes no slot all the same: events are rendered with it, and the
+ * edits that others make of an end user's image are few.
+ */
 const PAGE_OF_EDITS = statement<Visibility & PageOfEdits, Image>(
   'page-of-edits',
   `
   SELECT ${COLUMNS} FROM images image
   WHERE ${IS_IMAGE_VISIBLE_SQL} AND image.parent_id = :parentId AND (:after::uuid IS NULL OR image.id > :after)
   ORDER BY image.id LIMIT :limit`,
-  { useGenericPlan: true },
+  { useGenericPlan: true, needsSlot: false },
 );
 
 /** What every change of an image needs. `data` is the JSON of its event. */
@@ -186,9 +190,7 @@ export class ImageRepository {
 
   /** A page of the edits of an image, oldest first. */
   async pageOfEdits(visibility: Visibility, page: PageOfEdits): Promise<Image[]> {
-    // The index has the edits of an image, but not whose they are.
-    const read = { ...PAGE_OF_EDITS, needsSlot: !coversWorkspace(visibility) };
-    return this.db.queryAsCaller(visibility, read, { ...visibility, ...page });
+    return this.db.queryAsCaller(visibility, PAGE_OF_EDITS, { ...visibility, ...page });
   }
 
   /**

@@ -12,7 +12,7 @@ import {
 import { type Logger } from 'pino';
 import { type Caller } from '../../core/access/caller.js';
 import { oneLineJson } from '../../core/primitives/encoding/one-line-json.js';
-import { BadRequest, DatabaseUnavailable, RateLimited } from '../../core/errors.js';
+import { BadRequest, DatabaseUnavailable } from '../../core/errors.js';
 import { type TaskEvent } from '../../core/events/task-event.js';
 import { type EventSink } from '../../core/events/event-sink.js';
 import { type RateLimits } from '../../services/limits/rate-limits.js';
@@ -114,14 +114,14 @@ export class OperationRunner {
       };
       return { unsubscribe: eventSubscriptions.start(source.subscription, rendering, sink) };
     }
-    throwIfTemporary(source as ExecutionResult);
+    throwIfDatabaseUnavailable(source as ExecutionResult);
     return this.resultOf(source as ExecutionResult);
   }
 
-  /** Throws DatabaseUnavailable and RateLimited, so that the event is rendered again later and no error takes its place. */
+  /** Throws DatabaseUnavailable, so that the event is rendered again later and no error takes its place. */
   private async render(args: ExecutionArgs, event: TaskEvent): Promise<string> {
     const result = await execute({ ...args, rootValue: event });
-    throwIfTemporary(result);
+    throwIfDatabaseUnavailable(result);
     return oneLineJson(this.formatResult(result));
   }
 
@@ -143,10 +143,9 @@ export class OperationRunner {
 }
 
 /** For a subscription an error result would be final. A thrown error lets the client reconnect. */
-function throwIfTemporary({ errors }: ExecutionResult): void {
-  for (const { originalError } of errors ?? [])
-    if (originalError instanceof DatabaseUnavailable || originalError instanceof RateLimited)
-      throw originalError;
+function throwIfDatabaseUnavailable({ errors }: ExecutionResult): void {
+  const error = errors?.find(({ originalError }) => originalError instanceof DatabaseUnavailable);
+  if (error?.originalError) throw error.originalError;
 }
 
 /** The result of a subscription's resolver. It says which events to push, and EventSubscriptions pushes them. */

@@ -16,11 +16,12 @@ let sql: pg.Client;
 beforeAll(async () => {
   database = await createTestDatabase();
   db = new Database({ url: database.url, maxConnections: 2, log: pino({ level: 'silent' }) });
-  statistics = new TableStatistics({ catalog: new CatalogRepository(db) });
+  statistics = new TableStatistics({ catalog: new CatalogRepository(db), log: pino({ level: 'silent' }) });
   sql = new pg.Client({ connectionString: database.url });
   await sql.connect();
   // Only the tests analyze.
-  await sql.query('ALTER TABLE uploads SET (autovacuum_enabled = off)');
+  for (const table of ['uploads', 'budgets'])
+    await sql.query(`ALTER TABLE ${table} SET (autovacuum_enabled = off)`);
   await sql.query('VACUUM ANALYZE');
 });
 afterAll(async () => {
@@ -36,9 +37,12 @@ const addRows = () =>
      SELECT gen_random_uuid(), gen_random_uuid(), 'test', now() FROM generate_series(1, $1::int)`,
     [ROWS],
   );
-const rowsKnown = async () =>
-  (await sql.query<{ count: number }>(`SELECT reltuples AS count FROM pg_class WHERE relname = 'uploads'`))
-    .rows[0]?.count;
+const rowsKnown = async (table = 'uploads') =>
+  (
+    await sql.query<{ count: number }>(`SELECT reltuples AS count FROM pg_class WHERE oid = $1::regclass`, [
+      table,
+    ])
+  ).rows[0]?.count;
 const analyzeCount = async () =>
   (
     await sql.query<{ count: string }>(
@@ -72,14 +76,18 @@ test('a table that has not doubled is left to autovacuum', async () => {
   expect(await analyzeCount()).toBe(before);
 });
 
-test('a table that another session has locked is not waited for', async () => {
+test('a table that another session has locked is not waited for, and keeps no other from being analyzed', async () => {
   await addRows();
+  await sql.query(
+    `INSERT INTO budgets (workspace_id, scope, scope_id) SELECT gen_random_uuid(), 'WORKSPACE', n FROM generate_series(1, 2000) n`,
+  );
   await sql.query('SELECT pg_stat_force_next_flush()');
   const before = await analyzeCount();
   await sql.query('BEGIN; LOCK TABLE uploads IN SHARE UPDATE EXCLUSIVE MODE');
   await statistics.analyzeGrown(signal);
   await sql.query('COMMIT');
   expect(await analyzeCount()).toBe(before);
+  expect(await rowsKnown('budgets')).toBe(2_000);
   await waitFor('the statistics', async () => {
     await statistics.analyzeGrown(signal);
     return (await rowsKnown()) === 3 * ROWS;

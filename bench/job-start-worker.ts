@@ -10,6 +10,7 @@ import { Database } from '../src/db/postgres/database.js';
 import { InstanceRepository } from '../src/db/postgres/instance-repository.js';
 import { Heartbeat } from '../src/queue/heartbeat.js';
 import { type JobHandlers } from '../src/queue/job-runs.js';
+import { queueLogger } from '../src/queue/run-queue.js';
 import { Worker } from '../src/queue/worker.js';
 import { helperArgs, serveCommands } from './support/helper.js';
 
@@ -51,6 +52,7 @@ if (side === 'ours') {
     taskList: { 'submit-task': record },
     concurrency: CONCURRENCY,
     maxPoolSize: 20,
+    logger: queueLogger(log),
     noHandleSignals: true,
   });
 }

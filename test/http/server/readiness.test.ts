@@ -43,7 +43,7 @@ function healthWith(parts: object): Health {
     store: { assertWritable: () => Promise.resolve() },
     submissionPace: { find: () => Promise.resolve({ kind: null }) },
     upstreamGate: { state: {} },
-    sequences: { findRunningOut: () => Promise.resolve([]) },
+    catalog: { findSequencesRunningOut: () => Promise.resolve([]) },
     spools: [],
     ...parts,
   } as unknown as HealthDependencies);
@@ -73,7 +73,7 @@ describe('/readyz', () => {
   test('answers while background work has no connection left', async () => {
     let end: () => void = () => undefined;
     const hanging = new Promise<never[]>((resolve) => (end = () => resolve([])));
-    const health = healthWith({ sequences: { findRunningOut: () => hanging } });
+    const health = healthWith({ catalog: { findSequencesRunningOut: () => hanging } });
     expect(await health.readiness()).toMatchObject({ ready: true, sequences: { ok: true } });
     end();
   });

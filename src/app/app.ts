@@ -8,7 +8,7 @@ import { createWorker } from './create-worker.js';
 import { type Config } from '../config/config.js';
 import { close, createHttpServer, listen, localUrl } from '../http/server/listen.js';
 import { CatalogRepository } from '../db/postgres/catalog-repository.js';
-import { Health } from '../services/health.js';
+import { Health } from '../services/operations/health.js';
 
 export { type Tuning } from './tuning.js';
 

@@ -11,7 +11,7 @@ import { Audit } from '../services/access/audit.js';
 import { CallbackInbox } from '../services/callbacks/callback-inbox.js';
 import { Retention } from '../services/images/retention.js';
 import { Uploads } from '../services/images/uploads.js';
-import { TableStatistics } from '../services/table-statistics.js';
+import { TableStatistics } from '../services/operations/table-statistics.js';
 import { RateLimits, RATE_LIMIT_WINDOW_MS } from '../services/limits/rate-limits.js';
 import { type Adapters } from './adapters.js';
 import { type AppContext } from './app-context.js';

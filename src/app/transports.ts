@@ -21,7 +21,7 @@ import { UnreadResponses } from '../http/server/unread-responses.js';
 import { WaitingConnections } from '../http/server/waiting-connections.js';
 import { Sandbox } from '../sandbox/sandbox.js';
 import { FluxApi } from '../services/flux-api/flux-api.js';
-import { type Health } from '../services/health.js';
+import { type Health } from '../services/operations/health.js';
 import { HeldRequests } from '../services/flux-api/held-requests.js';
 import { type Services } from './services.js';
 import { type AppContext } from './app-context.js';

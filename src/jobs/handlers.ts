@@ -10,7 +10,7 @@ import { type ImageIngest } from '../services/images/ingest.js';
 import { type Expiry } from '../services/tasks/expiry/expiry.js';
 import { type Reconciliation } from '../services/tasks/reconciliation.js';
 import { type Uploads } from '../services/images/uploads.js';
-import { type TableStatistics } from '../services/table-statistics.js';
+import { type TableStatistics } from '../services/operations/table-statistics.js';
 
 export interface JobServices {
   generation: Generation;

@@ -9,7 +9,7 @@ import { NotFound } from '../../core/errors.js';
 import { newId } from '../../core/primitives/ids.js';
 import { type SignedLinks } from '../../services/access/signed-links.js';
 import { type ReceivedCallbacks } from '../../services/callbacks/received-callbacks.js';
-import { type Health } from '../../services/health.js';
+import { type Health } from '../../services/operations/health.js';
 import { type ImageServing } from '../../services/images/image-serving.js';
 import { type TokenSigning } from '../../services/access/token-signing.js';
 import { type Uploads } from '../../services/images/uploads.js';

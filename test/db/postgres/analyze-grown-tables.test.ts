@@ -3,7 +3,7 @@ import pg from 'pg';
 import { pino } from 'pino';
 import { CatalogRepository } from '../../../src/db/postgres/catalog-repository.js';
 import { Database } from '../../../src/db/postgres/database.js';
-import { TableStatistics } from '../../../src/services/table-statistics.js';
+import { TableStatistics } from '../../../src/services/operations/table-statistics.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 import { waitFor } from '../../support/wait-for.js';
 

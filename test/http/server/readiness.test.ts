@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import pg from 'pg';
-import { Health, type HealthDependencies } from '../../../src/services/health.js';
+import { Health, type HealthDependencies } from '../../../src/services/operations/health.js';
 import { TestApp } from '../../support/app/test-app.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 import { waitFor } from '../../support/wait-for.js';

@@ -1,9 +1,9 @@
-import { AppError, StoreUnavailable } from '../core/errors.js';
-import { cachedFor, singleFlight, TIMED_OUT, withTimeout } from '../core/primitives/async.js';
-import { type CatalogRepository } from '../db/postgres/catalog-repository.js';
-import { type Worker } from '../queue/worker.js';
-import { type SpoolState } from '../storage/spool-drain.js';
-import { type Dependencies } from './dependencies.js';
+import { AppError, StoreUnavailable } from '../../core/errors.js';
+import { cachedFor, singleFlight, TIMED_OUT, withTimeout } from '../../core/primitives/async.js';
+import { type CatalogRepository } from '../../db/postgres/catalog-repository.js';
+import { type Worker } from '../../queue/worker.js';
+import { type SpoolState } from '../../storage/spool-drain.js';
+import { type Dependencies } from '../dependencies.js';
 
 const STORE_CHECK_TTL_MS = 5_000;
 /** A check is several operations, each with a limit of its own. A probe waits for the sum of them. */

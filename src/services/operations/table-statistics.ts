@@ -1,5 +1,5 @@
 import { type Logger } from 'pino';
-import { type CatalogRepository } from '../db/postgres/catalog-repository.js';
+import { type CatalogRepository } from '../../db/postgres/catalog-repository.js';
 
 /**
  * Keeps the statistics of tables that grow fast. PostgreSQL keeps the plans of statements until their tables are analyzed. A plan

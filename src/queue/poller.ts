@@ -1,7 +1,7 @@
 import { type Worker as QueueSlot, type WorkerPool } from 'graphile-worker';
 import { Progress } from '../core/primitives/progress.js';
 
-/** Finds scheduled jobs that have become due, jobs whose flag is allowed again, and jobs of which nobody told. */
+/** Finds scheduled jobs that have become due, jobs whose flag is allowed again, and jobs that came without an event. */
 const POLL_INTERVAL_MS = 250;
 /** While slots are out, the next one waits this long after the last one was sent, so fetches that hang stop nothing. */
 const WAIT_FOR_SLOT_MS = 1_000;

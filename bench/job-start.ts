@@ -10,7 +10,7 @@ const DEFAULT_SECONDS = 30;
 const ROUNDS = 5;
 const PER_SECOND = 20;
 const WARM_UP_JOBS = 40;
-/** Longer than the poll that finds a job of which nobody told. */
+/** Longer than the poll takes to find a job whose notification was lost. */
 const SETTLE_MS = 500;
 const GOAL_P50_MS = 15;
 

@@ -328,7 +328,7 @@ export type CreateClientTokenPayload = {
   __typename?: 'CreateClientTokenPayload';
   /** Time when the token expires. Null if there are `userErrors`. */
   expiresAt?: Maybe<Scalars['DateTime']['output']>;
-  /** The token itself. It is sent like an API key: `Authorization: Bearer …`. It is shown only here and is not stored. Null if there are `userErrors`. */
+  /** The token itself. It is sent like an API key: `Authorization: Bearer <token>`. It is shown only here and is not stored. Null if there are `userErrors`. */
   token?: Maybe<Scalars['String']['output']>;
   /** The problems with the input. Empty on success. */
   userErrors: Array<UserError>;

@@ -3,6 +3,7 @@ import { runAgain } from './app/run-again.js';
 import { ShutdownRequest } from './app/shutdown-request.js';
 import { startupMessage } from './app/startup-message.js';
 import { readConfig } from './config/config.js';
+import { boundHeapGrowth } from './config/heap-growth.js';
 import { environmentWithThreads } from './config/thread-pool.js';
 import { AppError } from './core/errors.js';
 
@@ -12,6 +13,7 @@ const FORCED_EXIT_MS = 15_000;
 async function main(): Promise<void> {
   const environment = environmentWithThreads(process.env);
   if (environment) process.exit(await runAgain(environment));
+  boundHeapGrowth();
   const config = readConfig(process.env);
   const log = pino({ level: config.logLevel });
   // Before the start, which would otherwise leave an embedded PostgreSQL behind when it is interrupted.

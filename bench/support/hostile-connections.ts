@@ -53,9 +53,14 @@ export class HostileConnections {
     socket.on('error', () => undefined); // 'close' follows
     if (!neverReads) socket.resume();
     socket.write(opening);
-    const timer = setInterval(() => {
+    const writeMore = () => {
       if (more && !socket.writableNeedDrain && socket.writable) socket.write(more());
-    }, WRITE_INTERVAL_MS);
+    };
+    // Not in step with the others.
+    let timer = setTimeout(
+      () => (timer = setInterval(writeMore, WRITE_INTERVAL_MS)),
+      Math.random() * WRITE_INTERVAL_MS,
+    );
     await closed;
     clearInterval(timer);
     this.open.delete(socket);

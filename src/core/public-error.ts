@@ -85,6 +85,8 @@ function headersOf(error: AppError, retryAfterMs: number | null): Record<string,
     ...(error.httpStatus === 401 && { 'www-authenticate': 'Bearer' }),
     ...(retryAfterMs !== null && { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1_000))) }),
     // The listener is closing, and connections that stay open are cut after a moment.
+    // RFC 9110, 15.5.14. The client has to connect for each body that is too large.
+    ...(error instanceof PayloadTooLarge && { connection: 'close' }),
     ...(error instanceof ResultNotReady && error.reason === 'going-away' && { connection: 'close' }),
   };
 }

@@ -1,6 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { BadRequest, DatabaseUnavailable, RateLimited, ResultNotReady } from '../../src/core/errors.js';
+import {
+  BadRequest,
+  DatabaseUnavailable,
+  PayloadTooLarge,
+  RateLimited,
+  ResultNotReady,
+} from '../../src/core/errors.js';
 import { reportError, toPublicError } from '../../src/core/public-error.js';
 
 /** Collects what is logged. */
@@ -24,6 +30,10 @@ describe('a translated error', () => {
     });
     expect(toPublicError(new RateLimited('Too fast.', 0)).headers['retry-after']).toBe('1');
     expect(toPublicError(new DatabaseUnavailable()).headers['retry-after']).toBe('5');
+  });
+
+  test('ends the connection of a client that sent too much', () => {
+    expect(toPublicError(new PayloadTooLarge(1_024)).headers['connection']).toBe('close');
   });
 
   test('ends the connection when the instance stops', () => {

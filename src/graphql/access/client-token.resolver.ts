@@ -38,7 +38,7 @@ const CreateClientTokenInput = createInputType<ClientTokenRequest>(
 const CreateClientTokenPayload = createPayloadType('createClientToken', {
   token: onSuccess(
     String,
-    'The token itself. It is sent like an API key: `Authorization: Bearer …`. It is shown only here and is not stored.',
+    'The token itself. It is sent like an API key: `Authorization: Bearer <token>`. It is shown only here and is not stored.',
   ),
   expiresAt: onSuccess(GraphQLDateTime, 'Time when the token expires.'),
 });

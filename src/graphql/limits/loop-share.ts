@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { RateLimited } from '../../core/errors.js';
+import { TimeShare } from '../../core/limits/time-share.js';
 
 /**
  * Work of a workspace that waits. With a share of a tenth and work of some milliseconds, the last one waits for a second or
@@ -9,6 +10,8 @@ const MAX_WAITING_PER_WORKSPACE = 16;
 /** The same for all workspaces. Each keeps the text of its request. */
 const MAX_WAITING = 128;
 const RETRY_AFTER_MS = 5_000;
+/** After work that took longer, everything else gets as much time, even in a burst. */
+const SHORT_WORK_MS = 5;
 /** One that is forgotten has at most a burst more. */
 const MAX_WORKSPACES = 1_000;
 
@@ -24,6 +27,8 @@ export interface LoopShareOptions {
   busyMessage: string;
   /** Default: 128. */
   maxWaiting?: number;
+  /** Default: 16. */
+  maxWaitingPerWorkspace?: number;
 }
 
 interface Waiting {
@@ -36,15 +41,17 @@ interface Waiting {
  * beyond that waits. Workspaces take turns, so that work of one makes no other wait for all of it.
  */
 export class LoopShare {
-  private readonly budgets = new LRUCache<string, Budget>({ max: MAX_WORKSPACES });
-  private readonly budgetOfAll: Budget;
+  private readonly budgets = new LRUCache<string, TimeShare>({ max: MAX_WORKSPACES });
+  private readonly budgetOfAll: TimeShare;
   /** What waits, by workspace. The first one is served next. */
   private readonly lines = new Map<string, Waiting[]>();
   private waitingCount = 0;
+  /** In monotonic milliseconds. */
+  private restsUntil = -Infinity;
   private timer: NodeJS.Timeout | null = null;
 
   constructor(private readonly options: LoopShareOptions) {
-    this.budgetOfAll = new Budget(options.shareInAll, options.burstInAllMs);
+    this.budgetOfAll = new TimeShare(options.shareInAll, options.burstInAllMs);
   }
 
   /** Runs `work` in its turn. It counts as `assumedMs` at least. Rejects with RateLimited when too much waits. */
@@ -64,7 +71,9 @@ export class LoopShare {
     try {
       return work();
     } finally {
-      const tookMs = Math.max(assumedMs, performance.now() - start);
+      const end = performance.now();
+      if (end - start > SHORT_WORK_MS) this.restsUntil = end + (end - start);
+      const tookMs = Math.max(assumedMs, end - start);
       this.budgetOf(workspaceId).spend(start, tookMs);
       this.budgetOfAll.spend(start, tookMs);
     }
@@ -78,7 +87,8 @@ export class LoopShare {
 
   private wait(workspaceId: string, waiting: Waiting): void {
     const line = this.lines.get(workspaceId) ?? [];
-    if (line.length >= MAX_WAITING_PER_WORKSPACE || !this.makeRoomFor(line)) return waiting.refuse();
+    const { maxWaitingPerWorkspace = MAX_WAITING_PER_WORKSPACE } = this.options;
+    if (line.length >= maxWaitingPerWorkspace || !this.makeRoomFor(line)) return waiting.refuse();
     this.lines.set(workspaceId, line);
     line.push(waiting);
     this.waitingCount += 1;
@@ -118,32 +128,15 @@ export class LoopShare {
 
   /** How long the next work of the workspace has to wait. Negative: it need not. */
   private waitMsOf(workspaceId: string): number {
-    return Math.max(this.budgetOf(workspaceId).waitMs, this.budgetOfAll.waitMs);
+    const restMs = this.restsUntil - performance.now();
+    return Math.max(this.budgetOf(workspaceId).waitMs, this.budgetOfAll.waitMs, restMs);
   }
 
-  private budgetOf(workspaceId: string): Budget {
+  private budgetOf(workspaceId: string): TimeShare {
     const known = this.budgets.get(workspaceId);
     if (known) return known;
-    const budget = new Budget(this.options.share, this.options.burstMs);
+    const budget = new TimeShare(this.options.share, this.options.burstMs);
     this.budgets.set(workspaceId, budget);
     return budget;
-  }
-}
-
-class Budget {
-  /** When all work until now has had its share, in monotonic milliseconds. */
-  private settledAt = -Infinity;
-
-  constructor(
-    private readonly share: number,
-    private readonly burstMs: number,
-  ) {}
-
-  get waitMs(): number {
-    return this.settledAt - this.burstMs / this.share - performance.now();
-  }
-
-  spend(start: number, tookMs: number): void {
-    this.settledAt = Math.max(this.settledAt, start) + tookMs / this.share;
   }
 }

@@ -18,15 +18,20 @@ import { LoopShare } from '../limits/loop-share.js';
 
 /** Limit for all kept results together. The whole schema has 150 kB. */
 const MAX_KEPT_CHARACTERS = 2 * 1024 * 1024;
-/** Introspection may take this part of the event loop, so that it delays no other request for long. */
-const SHARE = 0.1;
+/** Introspection may take this part of the event loop, so that it delays one other request in a hundred at most. */
+const SHARE = 0.01;
+/** The few different documents that the tools of a developer send. */
+const BURST_MS = 250;
+/** The last one waits for about 15 s. */
+const MAX_WAITING = 4;
 /** What reading the whole schema takes at most, for operations whose own time is not known. */
 const ASSUMED_MS = 30;
 /** What sending a known result takes at most. */
 const KNOWN_RESULT_MS = 3;
 /** Tens of known results. */
 const KNOWN_RESULTS_BURST_MS = 100;
-/** Known results of all workspaces. */
+/** Known results of a workspace, and of all. */
+const KNOWN_RESULTS_SHARE = 0.1;
 const KNOWN_RESULTS_SHARE_IN_ALL = 0.3;
 const KNOWN_RESULTS_BURST_IN_ALL_MS = 300;
 const BUSY =
@@ -71,15 +76,18 @@ export class Introspection {
     sizeCalculation: ({ resultText }) => resultText.length,
   });
   private readonly uses = new WeakMap<OperationDefinitionNode, IntrospectionUse>();
+  /** Results that wait to be computed, by workspace and request. */
+  private readonly pending = new Map<string, Promise<FormattedExecutionResult | null>>();
   private readonly turns = new LoopShare({
     share: SHARE,
-    burstMs: 0,
+    burstMs: BURST_MS,
     shareInAll: SHARE,
-    burstInAllMs: 0,
+    burstInAllMs: BURST_MS,
     busyMessage: BUSY,
+    maxWaitingPerWorkspace: MAX_WAITING,
   });
   private readonly knownResultTurns = new LoopShare({
-    share: SHARE,
+    share: KNOWN_RESULTS_SHARE,
     burstMs: KNOWN_RESULTS_BURST_MS,
     shareInAll: KNOWN_RESULTS_SHARE_IN_ALL,
     burstInAllMs: KNOWN_RESULTS_BURST_IN_ALL_MS,
@@ -103,20 +111,33 @@ export class Introspection {
     const key = hash('sha256', JSON.stringify([query, operationName ?? null, variables ?? null]));
     const known = this.known.get(key);
     if (known) return this.knownResultTurns.run(workspaceId, () => ({ data: known }), KNOWN_RESULT_MS);
-    return this.turns.run(workspaceId, () => {
-      const knownMeanwhile = this.known.get(key);
-      if (knownMeanwhile) return { data: knownMeanwhile };
-      const result = execute({
-        schema: this.schema,
-        document,
-        operationName: operationName || null,
-        variableValues: variables,
-      });
-      if (result instanceof Promise || !result.data || result.errors) return null;
-      const data = new KnownData(JSON.stringify(result));
-      this.known.set(key, data);
-      return { data };
+    const pendingKey = `${workspaceId} ${key}`;
+    const pending = this.pending.get(pendingKey);
+    if (pending) return pending;
+    const result = this.turns
+      .run(workspaceId, () => this.compute({ document, operationName, variables }, key))
+      .finally(() => this.pending.delete(pendingKey));
+    this.pending.set(pendingKey, result);
+    return result;
+  }
+
+  private compute(
+    { document, operationName, variables }: Omit<IntrospectionOperation, 'query' | 'operation'>,
+    key: string,
+  ): FormattedExecutionResult | null {
+    // Another workspace may have asked meanwhile.
+    const known = this.known.get(key);
+    if (known) return { data: known };
+    const result = execute({
+      schema: this.schema,
+      document,
+      operationName: operationName || null,
+      variableValues: variables,
     });
+    if (result instanceof Promise || !result.data || result.errors) return null;
+    const data = new KnownData(JSON.stringify(result));
+    this.known.set(key, data);
+    return { data };
   }
 
   private useOf({ document, operation }: IntrospectionOperation): IntrospectionUse {

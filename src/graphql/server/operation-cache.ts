@@ -43,6 +43,14 @@ const NEW_DOCUMENTS_BURST_MS = 250;
 /** The same for all workspaces. Most of them send the documents of one application. */
 const NEW_DOCUMENTS_SHARE_IN_ALL = 0.5;
 const NEW_DOCUMENTS_BURST_IN_ALL_MS = 1_000;
+/**
+ * The same for documents that introspect, which are large and which tools send. A text that only names the fields in a string waits
+ * with them.
+ */
+const INTROSPECTING = /__(schema|type)\b/;
+const NEW_INTROSPECTIONS_SHARE = 0.01;
+/** Each takes about 10 ms, and the last one waits for some seconds. */
+const MAX_WAITING_INTROSPECTIONS = 4;
 /** The part of the cost limit that a subscription may have, because each event has that cost. */
 const SUBSCRIPTION_PART = 0.1;
 const NEW_DOCUMENTS_BUSY =
@@ -94,6 +102,14 @@ export class OperationCache {
     burstInAllMs: NEW_DOCUMENTS_BURST_IN_ALL_MS,
     busyMessage: NEW_DOCUMENTS_BUSY,
   });
+  private readonly introspectionTurns = new LoopShare({
+    share: NEW_INTROSPECTIONS_SHARE,
+    burstMs: NEW_DOCUMENTS_BURST_MS,
+    shareInAll: NEW_INTROSPECTIONS_SHARE,
+    burstInAllMs: NEW_DOCUMENTS_BURST_MS,
+    busyMessage: NEW_DOCUMENTS_BUSY,
+    maxWaitingPerWorkspace: MAX_WAITING_INTROSPECTIONS,
+  });
 
   constructor(
     private readonly schema: GraphQLSchema,
@@ -108,9 +124,10 @@ export class OperationCache {
   async prepare(request: OperationRequest, workspaceId: string): Promise<PrepareResult> {
     const { query } = request;
     const textHash = hash('sha256', query);
+    const turns = INTROSPECTING.test(query) ? this.introspectionTurns : this.turns;
     const validated =
       this.documents.get(textHash) ??
-      (await this.turns.run(
+      (await turns.run(
         workspaceId,
         () => this.documents.get(textHash) ?? this.parseAndValidate(query, textHash),
       ));

@@ -1,11 +1,9 @@
 import { type IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
-import { promisify } from 'node:util';
-import { brotliDecompress, gunzip, inflate, type ZlibOptions } from 'node:zlib';
-import { Semaphore } from 'async-mutex';
 import express, { type Request, type RequestHandler } from 'express';
-import { AppError, BadRequest, PayloadTooLarge } from '../../core/errors.js';
+import { type AppError, BadRequest, PayloadTooLarge } from '../../core/errors.js';
 import { readCallerJson } from '../../core/primitives/encoding/caller-json.js';
+import { Decompressor } from '../limits/decompressor.js';
 
 /** Bounds of one body, after decompression. A document and its variables, the same as over WebSocket. */
 export const MAX_STREAM_OPERATION_BYTES = 64 * 1024;
@@ -19,40 +17,17 @@ const JSON_CHARSETS: readonly string[] = ['utf-8', 'utf8', 'us-ascii', 'ascii'];
 export const MAX_UNFINISHED_BYTES = 12 * 1024 * 1024;
 /** What a piece of a body takes besides its bytes. A client can send a piece for each byte. */
 const PIECE_BYTES = 512;
-/** Each takes up to MAX_CALLBACK_BYTES for its result, and what brotli looks back at. */
-export const MAX_DECOMPRESSIONS = 2;
-/**
- * The largest window of a brotli body, which is also the default of most encoders. The decoder fills its window before it returns
- * anything: 4 MB, whatever the bound of the body.
- */
-const MAX_BROTLI_WINDOW_BITS = 22;
-/** Each piece of a result waits for a thread, and zlib's default is 16 kB. */
-const DECOMPRESSED_PIECE_BYTES = 64 * 1024;
-
-const MALFORMED =
-  'The request body cannot be decompressed. Correct it or its content-encoding, and send it again.';
-const LARGE_WINDOW = `The brotli window of the body is larger than ${MAX_BROTLI_WINDOW_BITS} bits. Compress it with a smaller window (\`lgwin\`), or with gzip.`;
-
-type Decompress = (compressed: Buffer, options: ZlibOptions) => Promise<unknown>;
-
-/** By the header `content-encoding`. The parser refuses all others. */
-const DECOMPRESS: ReadonlyMap<string, Decompress> = new Map<string, Decompress>([
-  ['gzip', promisify(gunzip)],
-  ['x-gzip', promisify(gunzip)],
-  ['deflate', promisify(inflate)],
-  ['br', decompressBrotli],
-]);
 
 /**
  * Parses the bodies of requests that were authenticated before, and bounds what they take in memory. If clients begin more
  * than MAX_UNFINISHED_BYTES without ending it, the request that began first is cut, so that a slow or hostile client delays
- * no other. A compressed body is decompressed when it has ended, few at a time, because a decompressor that waits for its client
- * keeps some megabytes.
+ * no other. A compressed body is decompressed when it has ended, because a decompressor that waits for its client keeps some
+ * megabytes.
  */
 export class RequestBodies {
   /** Bytes by request, the oldest first. */
   private readonly unfinished = new Map<IncomingMessage, number>();
-  private readonly decompressions = new Semaphore(MAX_DECOMPRESSIONS);
+  private readonly decompressor = new Decompressor();
   private totalBytes = 0;
 
   constructor(private readonly maxUnfinishedBytes = MAX_UNFINISHED_BYTES) {}
@@ -109,15 +84,15 @@ export class RequestBodies {
       // Its client has left while it was authenticated, perhaps after the whole body. No event will follow.
       if (request.destroyed && !request.readableEnded) return finish(new ConnectionClosed());
       if (Number(request.headers['content-length'] ?? 0) > maxBytes) return refuse();
-      const decompress = DECOMPRESS.get(request.headers['content-encoding']?.trim().toLowerCase() ?? '');
-      if (!decompress) {
+      const encoding = request.headers['content-encoding']?.trim().toLowerCase() ?? '';
+      if (!this.decompressor.knows(encoding)) {
         // The parser refuses a body with an encoding.
         if (isKept) delete request.headers['content-encoding'];
         this.track(request, maxBytes, refuse);
         request.once('end', () => this.forget(request)).once('close', () => this.forget(request));
         return parse(request, response, finish);
       }
-      return this.readCompressed(request, { maxBytes, decompress, isKept }).then((body) => {
+      return this.readCompressed(request, { maxBytes, encoding, isKept }).then((body) => {
         const decompressed = withBody(request, body);
         return parse(decompressed, response, (error) => {
           request.body = decompressed.body as unknown;
@@ -130,7 +105,7 @@ export class RequestBodies {
   /** Throws PayloadTooLarge, ConnectionClosed, and BadRequest if the body is malformed. */
   private async readCompressed(
     request: IncomingMessage,
-    { maxBytes, decompress, isKept }: { maxBytes: number; decompress: Decompress; isKept: boolean },
+    { maxBytes, encoding, isKept }: { maxBytes: number; encoding: string; isKept: boolean },
   ): Promise<Buffer> {
     let compressed: Buffer | undefined;
     try {
@@ -146,14 +121,14 @@ export class RequestBodies {
         request.once('close', () => reject(new ConnectionClosed()));
       });
       if (compressed.length === 0) return compressed;
-      const body = compressed;
-      return await this.decompressions.runExclusive(() => decompressAll(body, maxBytes, decompress));
+      const { socket, url = '' } = request;
+      const owner = request.headers.authorization ?? url;
+      return await this.decompressor.decompress(compressed, { encoding, maxBytes, owner }, () => {
+        if (!isKept && socket.destroyed) throw new ConnectionClosed();
+      });
     } catch (error) {
       if (compressed && isKept) return compressed;
-      if (error instanceof AppError || error instanceof ConnectionClosed) throw error;
-      if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE')
-        throw new PayloadTooLarge(maxBytes);
-      throw new BadRequest(MALFORMED, { cause: error });
+      throw error;
     } finally {
       this.forget(request);
     }
@@ -188,35 +163,6 @@ export class RequestBodies {
     this.totalBytes -= this.unfinished.get(request) ?? 0;
     this.unfinished.delete(request);
   }
-}
-
-/**
- * Throws if anything follows the compressed bytes, which zlib ignores: some texts begin with what brotli takes for an empty
- * body.
- */
-async function decompressAll(compressed: Buffer, maxBytes: number, decompress: Decompress): Promise<Buffer> {
-  const options = { maxOutputLength: maxBytes, chunkSize: DECOMPRESSED_PIECE_BYTES, info: true };
-  const { buffer, engine } = (await decompress(compressed, options)) as DecompressedWithInfo;
-  if (engine.bytesWritten < compressed.length) throw new BadRequest(MALFORMED);
-  return buffer;
-}
-
-/** What zlib returns with the option `info`. */
-interface DecompressedWithInfo {
-  buffer: Buffer;
-  /** Its `bytesWritten` are the compressed bytes that were read. */
-  engine: { bytesWritten: number };
-}
-
-async function decompressBrotli(compressed: Buffer, options: ZlibOptions): Promise<unknown> {
-  if (brotliWindowBits(compressed) > MAX_BROTLI_WINDOW_BITS)
-    throw new PayloadTooLarge(options.maxOutputLength ?? 0, LARGE_WINDOW);
-  return promisify(brotliDecompress)(compressed, options);
-}
-
-/** RFC 7932, 9.1. A window below 18 bits counts as 17. */
-function brotliWindowBits([first = 0]: Buffer): number {
-  return 17 + (first & 1 ? (first >> 1) & 7 : 0);
 }
 
 /** The same as the parser reports for other bodies: see core/public-error.ts. */

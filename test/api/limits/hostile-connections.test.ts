@@ -10,6 +10,7 @@ import {
   MAX_UNREAD_BYTES,
   MAX_UNREAD_BYTES_BEFORE_INIT,
 } from '../../../src/graphql/websocket/socket-backlog.js';
+import { MAX_BYTES_BEFORE_INIT } from '../../../src/graphql/websocket/websocket-session.js';
 import { MAX_JSON_BYTES, RequestBodies } from '../../../src/http/server/request-bodies.js';
 import { WaitingConnections } from '../../../src/http/server/waiting-connections.js';
 import { INTROSPECTION_QUERY } from '../../support/app/hostile-documents.js';
@@ -87,6 +88,21 @@ describe('a client without a key that does not read', () => {
         for (let n = 0; n < 1_000; n += 1) raw.socket.ping('x'.repeat(125));
       return isCut;
     });
+  }, 30_000);
+
+  test('is cut if it sends more than a connection_init needs, though it reads everything', async () => {
+    const raw = await RawWebSocket.open(app.url);
+    open.push({ destroy: () => raw.cut() });
+    const small = JSON.stringify({ type: 'ping', payload: { text: 'x'.repeat(1_000) } });
+    let sentBytes = 0;
+    void raw.closed.then(() => (sentBytes = -sentBytes));
+    await waitFor('the client to be cut', () => {
+      if (sentBytes < 0) return true;
+      raw.send(small);
+      sentBytes += small.length;
+      return false;
+    });
+    expect(-sentBytes).toBeGreaterThan(MAX_BYTES_BEFORE_INIT);
   }, 30_000);
 
   test.each(['/nowhere', '/graphql'])('is disconnected after its upgrade of %s was refused', async (path) => {

@@ -26,6 +26,20 @@ describe('the share of the event loop', () => {
     expect(order).toEqual([...Array<string>(50).fill('work'), 'what follows']);
   });
 
+  test('lets others in between long work, even in a burst', async () => {
+    const share = new LoopShare({ ...OPTIONS, burstMs: 1_000, burstInAllMs: 1_000 });
+    const order: string[] = [];
+    const work = () => {
+      const end = performance.now() + 20;
+      while (performance.now() < end);
+      order.push('work');
+    };
+    const works = [share.run(WORKSPACE, work), share.run('another workspace', work)];
+    setImmediate(() => order.push('a request'));
+    await Promise.all(works);
+    expect(order).toEqual(['work', 'a request', 'work']);
+  });
+
   test('refuses work when too much waits, and takes it again later', async () => {
     const share = new LoopShare(OPTIONS);
     const outcomes = await Promise.allSettled(
@@ -36,6 +50,14 @@ describe('the share of the event loop', () => {
     expect(refused.length).toBeLessThan(30);
     for (const { reason } of refused) expect(reason).toEqual(new RateLimited('Too much waits.', 5_000));
     expect(await share.run(WORKSPACE, () => 'done')).toBe('done');
+  });
+
+  test('lets as many of a workspace wait as it is set to', async () => {
+    const share = new LoopShare({ ...OPTIONS, maxWaitingPerWorkspace: 4 });
+    const works = Array.from({ length: 30 }, () => share.run(WORKSPACE, () => null, 2));
+    const outcomes = await Promise.allSettled(works);
+    // The first one did not wait.
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(5);
   });
 
   test('is taken in turns: a workspace that sends much makes no other wait for all of it, nor be refused', async () => {

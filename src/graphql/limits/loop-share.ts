@@ -48,7 +48,7 @@ export class LoopShare {
   private waitingCount = 0;
   /** In monotonic milliseconds. */
   private restsUntil = -Infinity;
-  private timer: NodeJS.Timeout | null = null;
+  private timer: NodeJS.Timeout | undefined;
 
   constructor(private readonly options: LoopShareOptions) {
     this.budgetOfAll = new TimeShare(options.shareInAll, options.burstInAllMs);
@@ -88,7 +88,8 @@ export class LoopShare {
   private wait(workspaceId: string, waiting: Waiting): void {
     const line = this.lines.get(workspaceId) ?? [];
     const { maxWaitingPerWorkspace = MAX_WAITING_PER_WORKSPACE } = this.options;
-    if (line.length >= maxWaitingPerWorkspace || !this.makeRoomFor(line)) return waiting.refuse();
+    const isFull = line.length >= maxWaitingPerWorkspace && this.shareWaitMsOf(workspaceId) > 0;
+    if (isFull || !this.makeRoomFor(line)) return waiting.refuse();
     this.lines.set(workspaceId, line);
     line.push(waiting);
     this.waitingCount += 1;
@@ -106,13 +107,13 @@ export class LoopShare {
   }
 
   private schedule(): void {
-    if (this.timer || this.lines.size === 0) return;
+    clearTimeout(this.timer);
+    if (this.lines.size === 0) return;
     const waitMs = Math.min(...[...this.lines.keys()].map((workspaceId) => this.waitMsOf(workspaceId)));
     this.timer = setTimeout(() => this.serveNext(), Math.max(0, waitMs)).unref();
   }
 
   private serveNext(): void {
-    this.timer = null;
     const next = [...this.lines].find(([workspaceId]) => this.waitMsOf(workspaceId) <= 0);
     if (next) {
       const [workspaceId, line] = next;
@@ -128,8 +129,12 @@ export class LoopShare {
 
   /** How long the next work of the workspace has to wait. Negative: it need not. */
   private waitMsOf(workspaceId: string): number {
-    const restMs = this.restsUntil - performance.now();
-    return Math.max(this.budgetOf(workspaceId).waitMs, this.budgetOfAll.waitMs, restMs);
+    return Math.max(this.shareWaitMsOf(workspaceId), this.restsUntil - performance.now());
+  }
+
+  /** The same for its share alone, without the rest after long work. */
+  private shareWaitMsOf(workspaceId: string): number {
+    return Math.max(this.budgetOf(workspaceId).waitMs, this.budgetOfAll.waitMs);
   }
 
   private budgetOf(workspaceId: string): TimeShare {

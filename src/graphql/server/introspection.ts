@@ -4,16 +4,17 @@ import {
   type DocumentNode,
   execute,
   type FormattedExecutionResult,
+  type FragmentDefinitionNode,
   type GraphQLSchema,
   Kind,
   type OperationDefinitionNode,
   type SelectionSetNode,
-  visit,
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { type PublicError, toPublicError } from '../../core/public-error.js';
 import { type Context } from './context.js';
 import { toFormattedError } from './format-error.js';
+import { FirstOfEqual } from '../limits/first-of-equal.js';
 import { LoopShare } from '../limits/loop-share.js';
 
 /** Limit for all kept results together. The whole schema has 150 kB. */
@@ -24,7 +25,10 @@ const SHARE = 0.01;
 const BURST_MS = 250;
 /** The last one waits for about 15 s. */
 const MAX_WAITING = 4;
-/** What reading the whole schema takes at most, for operations whose own time is not known. */
+/** The same for operations with other fields beside it, whose own time is not known. */
+const MIXED_SHARE = 0.1;
+const MIXED_SHARE_IN_ALL = 0.3;
+/** What reading the whole schema takes at most. */
 const ASSUMED_MS = 30;
 /** What sending a known result takes at most. */
 const KNOWN_RESULT_MS = 3;
@@ -76,8 +80,7 @@ export class Introspection {
     sizeCalculation: ({ resultText }) => resultText.length,
   });
   private readonly uses = new WeakMap<OperationDefinitionNode, IntrospectionUse>();
-  /** Results that wait to be computed, by workspace and request. */
-  private readonly pending = new Map<string, Promise<FormattedExecutionResult | null>>();
+  private readonly equal = new FirstOfEqual();
   private readonly turns = new LoopShare({
     share: SHARE,
     burstMs: BURST_MS,
@@ -85,6 +88,13 @@ export class Introspection {
     burstInAllMs: BURST_MS,
     busyMessage: BUSY,
     maxWaitingPerWorkspace: MAX_WAITING,
+  });
+  private readonly mixedTurns = new LoopShare({
+    share: MIXED_SHARE,
+    burstMs: 0,
+    shareInAll: MIXED_SHARE_IN_ALL,
+    burstInAllMs: 0,
+    busyMessage: BUSY,
   });
   private readonly knownResultTurns = new LoopShare({
     share: KNOWN_RESULTS_SHARE,
@@ -106,19 +116,17 @@ export class Introspection {
   ): Promise<FormattedExecutionResult | null> {
     const use = this.useOf(request);
     if (use === 'none') return null;
-    if (use === 'some') return this.turns.run(workspaceId, () => null, ASSUMED_MS);
+    if (use === 'some') return this.mixedTurns.run(workspaceId, () => null, ASSUMED_MS);
     const { document, query, operationName, variables } = request;
     const key = hash('sha256', JSON.stringify([query, operationName ?? null, variables ?? null]));
+    const equalKey = `${workspaceId} ${key}`;
+    const first = this.equal.endOf(equalKey);
+    if (first) await first;
     const known = this.known.get(key);
     if (known) return this.knownResultTurns.run(workspaceId, () => ({ data: known }), KNOWN_RESULT_MS);
-    const pendingKey = `${workspaceId} ${key}`;
-    const pending = this.pending.get(pendingKey);
-    if (pending) return pending;
-    const result = this.turns
-      .run(workspaceId, () => this.compute({ document, operationName, variables }, key))
-      .finally(() => this.pending.delete(pendingKey));
-    this.pending.set(pendingKey, result);
-    return result;
+    return this.equal.work(equalKey, () =>
+      this.turns.run(workspaceId, () => this.compute({ document, operationName, variables }, key)),
+    );
   }
 
   private compute(
@@ -181,26 +189,42 @@ function toResponse(
 }
 
 function introspectionUseOf(document: DocumentNode, operation: OperationDefinitionNode): IntrospectionUse {
-  let isUsed = false;
-  visit(document, {
-    Field: ({ name }) => {
-      isUsed ||= name.value === '__schema' || name.value === '__type';
-    },
-  });
-  if (!isUsed) return 'none';
+  if (!readsSchema(document, operation)) return 'none';
   return rootFieldNames(document, operation.selectionSet).every((name) => name.startsWith('__'))
     ? 'all'
     : 'some';
+}
+
+/** Whether the operation itself, or a fragment that it spreads, introspects. */
+function readsSchema(document: DocumentNode, operation: OperationDefinitionNode): boolean {
+  const seen = new Set<string>();
+  const inSelections = ({ selections }: SelectionSetNode): boolean =>
+    selections.some((selection) => {
+      if (selection.kind === Kind.FRAGMENT_SPREAD) {
+        const name = selection.name.value;
+        if (seen.has(name)) return false;
+        seen.add(name);
+        const fragment = findFragment(document, name);
+        return fragment !== undefined && inSelections(fragment.selectionSet);
+      }
+      const isUsed = selection.kind === Kind.FIELD && /^__(schema|type)$/.test(selection.name.value);
+      return isUsed || (selection.selectionSet !== undefined && inSelections(selection.selectionSet));
+    });
+  return inSelections(operation.selectionSet);
+}
+
+function findFragment(document: DocumentNode, name: string): FragmentDefinitionNode | undefined {
+  return document.definitions.find(
+    (definition): definition is FragmentDefinitionNode =>
+      definition.kind === Kind.FRAGMENT_DEFINITION && definition.name.value === name,
+  );
 }
 
 function rootFieldNames(document: DocumentNode, { selections }: SelectionSetNode): string[] {
   return selections.flatMap((selection) => {
     if (selection.kind === Kind.FIELD) return [selection.name.value];
     if (selection.kind === Kind.INLINE_FRAGMENT) return rootFieldNames(document, selection.selectionSet);
-    const fragment = document.definitions.find(
-      (definition) =>
-        definition.kind === Kind.FRAGMENT_DEFINITION && definition.name.value === selection.name.value,
-    );
-    return fragment && 'selectionSet' in fragment ? rootFieldNames(document, fragment.selectionSet) : [];
+    const fragment = findFragment(document, selection.name.value);
+    return fragment ? rootFieldNames(document, fragment.selectionSet) : [];
   });
 }

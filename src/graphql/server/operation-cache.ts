@@ -15,6 +15,7 @@ import {
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { QueryTooComplex } from '../../core/errors.js';
+import { FirstOfEqual } from '../limits/first-of-equal.js';
 import { type CostFunction, costOfOperation } from '../limits/query-cost.js';
 import {
   assertWithinLimit,
@@ -102,6 +103,7 @@ export class OperationCache {
     burstInAllMs: NEW_DOCUMENTS_BURST_IN_ALL_MS,
     busyMessage: NEW_DOCUMENTS_BUSY,
   });
+  private readonly equal = new FirstOfEqual();
   private readonly introspectionTurns = new LoopShare({
     share: NEW_INTROSPECTIONS_SHARE,
     burstMs: NEW_DOCUMENTS_BURST_MS,
@@ -124,14 +126,24 @@ export class OperationCache {
   async prepare(request: OperationRequest, workspaceId: string): Promise<PrepareResult> {
     const { query } = request;
     const textHash = hash('sha256', query);
-    const turns = INTROSPECTING.test(query) ? this.introspectionTurns : this.turns;
-    const validated =
-      this.documents.get(textHash) ??
-      (await turns.run(
-        workspaceId,
-        () => this.documents.get(textHash) ?? this.parseAndValidate(query, textHash),
-      ));
+    const validated = this.documents.get(textHash) ?? (await this.prepareText(query, textHash, workspaceId));
     return 'errors' in validated ? validated : this.select(validated, request);
+  }
+
+  private async prepareText(
+    query: string,
+    textHash: string,
+    workspaceId: string,
+  ): Promise<ValidatedDocument | { errors: readonly GraphQLError[] }> {
+    const key = `${workspaceId} ${textHash}`;
+    const first = this.equal.endOf(key);
+    if (first) await first;
+    const known = this.documents.get(textHash);
+    if (known) return known;
+    const turns = INTROSPECTING.test(query) ? this.introspectionTurns : this.turns;
+    return this.equal.work(key, () =>
+      turns.run(workspaceId, () => this.documents.get(textHash) ?? this.parseAndValidate(query, textHash)),
+    );
   }
 
   /** Selects the operation of a request, and checks its limits. */

@@ -27,6 +27,9 @@ const INIT_TIMEOUT_MS = 10_000;
 /** What a client may send before its key is accepted: connection_init, and some pings. Each message takes time to read. */
 export const MAX_BYTES_BEFORE_INIT = 64 * 1024;
 
+/** What a frame counts besides its content, which can be empty. */
+const FRAME_BYTES = 64;
+
 interface RunningOperation {
   /** Length of the message that started it. */
   messageBytes: number;
@@ -110,7 +113,7 @@ export class WebSocketSession {
 
   private countBeforeInit({ length }: Buffer): void {
     if (this.caller) return;
-    this.bytesBeforeInit += length;
+    this.bytesBeforeInit += FRAME_BYTES + length;
     if (this.bytesBeforeInit > MAX_BYTES_BEFORE_INIT) this.connection.socket.terminate();
   }
 

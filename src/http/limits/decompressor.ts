@@ -1,13 +1,18 @@
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate, type ZlibOptions } from 'node:zlib';
-import { AppError, BadRequest, PayloadTooLarge } from '../../core/errors.js';
-import { FairSlots } from '../../core/limits/fair-slots.js';
+import { AppError, BadRequest, PayloadTooLarge, RateLimited } from '../../core/errors.js';
+import { FairSlots, NoFreeSlot } from '../../core/limits/fair-slots.js';
 import { TimeShare } from '../../core/limits/time-share.js';
 
 /** Each takes up to its bound for the result, and what brotli looks back at. */
-export const MAX_DECOMPRESSIONS = 1;
-/** The part of one processor. An ordinary body takes under a millisecond, and a megabyte of brotli ten. */
+export const MAX_DECOMPRESSIONS = 2;
+/** The part of one processor. */
 const SHARE = 0.25;
+/** What decoding takes at most: brotli needs 10 ms for a megabyte. More time passes when threads or the event loop are busy. */
+const MS_PER_BODY = 1;
+const MS_PER_MEGABYTE = 15;
+/** How long a body waits for its turn, unless it is urgent. */
+const MAX_WAIT_MS = 10_000;
 const BURST_MS = 100;
 /**
  * The largest window of a brotli body, which is also the default of most encoders. The decoder fills its window before it returns
@@ -19,6 +24,7 @@ const PIECE_BYTES = 64 * 1024;
 
 const MALFORMED =
   'The request body cannot be decompressed. Correct it or its content-encoding, and send it again.';
+const BUSY = 'Too many compressed request bodies wait. Send this one again, or without compression.';
 const LARGE_WINDOW = `The brotli window of the body is larger than ${MAX_BROTLI_WINDOW_BITS} bits. Compress it with a smaller window (\`lgwin\`), or with gzip.`;
 
 type Decompress = (compressed: Buffer, options: ZlibOptions) => Promise<unknown>;
@@ -42,12 +48,16 @@ interface CompressedBody {
   /** In lower case. */
   encoding: string;
   maxBytes: number;
-  /** Whose body it is, such as its credential. Owners take turns. */
+  /** Whose body it is: a workspace. Owners take turns. */
   owner: string;
+  /** Comes before the others, and waits for its turn without a limit. */
+  isUrgent: boolean;
+  /** Aborted when the client has left. */
+  signal?: AbortSignal;
 }
 
 /**
- * Decompresses bodies one at a time, and in a part of a processor only: two hundred bytes can take ten milliseconds, so that a few
+ * Decompresses few bodies at a time, and in a part of a processor only: two hundred bytes can take ten milliseconds, so that a few
  * clients could keep all processors busy.
  */
 export class Decompressor {
@@ -58,26 +68,33 @@ export class Decompressor {
     return DECOMPRESS.has(encoding);
   }
 
-  /**
-   * Returns the whole body. Throws PayloadTooLarge, BadRequest if it is malformed, and what `check` throws, which is called when it
-   * is this body's turn.
-   */
-  async decompress(
-    compressed: Buffer,
-    { encoding, maxBytes, owner }: CompressedBody,
-    check: () => void,
-  ): Promise<Buffer> {
+  /** Returns the whole body. Throws PayloadTooLarge, BadRequest if it is malformed, RateLimited, and NoFreeSlot for `signal`. */
+  async decompress(compressed: Buffer, body: CompressedBody): Promise<Buffer> {
+    const { encoding, maxBytes } = body;
     const decompress = DECOMPRESS.get(encoding);
     if (!decompress) throw new BadRequest(MALFORMED);
-    const release = await this.turns.acquire({ owner });
+    const release = await this.waitForTurn(body);
     const start = performance.now();
+    let outputBytes = maxBytes;
     try {
-      check();
-      return await decompressAll(compressed, maxBytes, decompress);
+      const decompressed = await decompressAll(compressed, maxBytes, decompress);
+      outputBytes = decompressed.length;
+      return decompressed;
     } finally {
-      this.share.spend(start, performance.now() - start);
+      const mostMs = MS_PER_BODY + (MS_PER_MEGABYTE * outputBytes) / (1024 * 1024);
+      this.share.spend(start, Math.min(mostMs, performance.now() - start));
       if (this.share.waitMs > 0) setTimeout(release, this.share.waitMs).unref();
       else release();
+    }
+  }
+
+  private async waitForTurn({ owner, isUrgent, signal }: CompressedBody): Promise<() => void> {
+    if (isUrgent) return this.turns.acquire({ owner, isUrgent, signal });
+    try {
+      return await this.turns.acquire({ owner, signal, maxWaitMs: MAX_WAIT_MS });
+    } catch (error) {
+      if (error instanceof NoFreeSlot && !signal?.aborted) throw new RateLimited(BUSY, MAX_WAIT_MS);
+      throw error;
     }
   }
 }

@@ -83,7 +83,7 @@ export function createGraphqlHandler({
     try {
       const { method = 'GET', url = '', headers } = request;
       const caller = await access.authenticate(headers.authorization, clientAddressOf(request));
-      const body = method === 'GET' ? {} : await readJsonBody(request, parseJson);
+      const body = method === 'GET' ? {} : await readJsonBody(request, caller, parseJson);
       const search = url.replace(/^[^?]*/, '');
       const idempotencyKey = idempotencyKeyOf(request);
       const makeLeftSignal = () => closeSignalOf(response);
@@ -138,14 +138,18 @@ export function createGraphqlHandler({
  * Reads a JSON object or list from the body, as Express does on all other paths. Returns an empty object for an empty body
  * and for other content types. Rejects with an error that core/public-error.ts translates.
  */
-function readJsonBody(request: IncomingMessage, parseJson: RequestHandler): Promise<unknown> {
+function readJsonBody(request: IncomingMessage, caller: Caller, parseJson: RequestHandler): Promise<unknown> {
   const expressRequest = request as Request;
   return new Promise((resolve, reject) => {
-    // The parser does not use the response.
-    void parseJson(expressRequest, {} as Response, (error?: Error | string) => {
-      if (error === undefined) resolve(expressRequest.body ?? {});
-      else reject(error instanceof Error ? error : new Error(error));
-    });
+    // The parser uses nothing else of the response.
+    void parseJson(
+      expressRequest,
+      { locals: { caller } } as unknown as Response,
+      (error?: Error | string) => {
+        if (error === undefined) resolve(expressRequest.body ?? {});
+        else reject(error instanceof Error ? error : new Error(error));
+      },
+    );
   });
 }
 

@@ -1,6 +1,7 @@
 import { type IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import express, { type Request, type RequestHandler } from 'express';
+import { type Caller } from '../../core/access/caller.js';
 import { type AppError, BadRequest, PayloadTooLarge } from '../../core/errors.js';
 import { readCallerJson } from '../../core/primitives/encoding/caller-json.js';
 import { Decompressor } from '../limits/decompressor.js';
@@ -92,22 +93,34 @@ export class RequestBodies {
         request.once('end', () => this.forget(request)).once('close', () => this.forget(request));
         return parse(request, response, finish);
       }
-      return this.readCompressed(request, { maxBytes, encoding, isKept }).then((body) => {
-        const decompressed = withBody(request, body);
-        return parse(decompressed, response, (error) => {
-          request.body = decompressed.body as unknown;
-          finish(error);
-        });
-      }, finish);
+      return this.readCompressed(request, { maxBytes, encoding, isKept, owner: ownerOf(response) }).then(
+        (body) => {
+          const decompressed = withBody(request, body);
+          return parse(decompressed, response, (error) => {
+            request.body = decompressed.body as unknown;
+            finish(error);
+          });
+        },
+        finish,
+      );
     };
   }
 
   /** Throws PayloadTooLarge, ConnectionClosed, and BadRequest if the body is malformed. */
   private async readCompressed(
     request: IncomingMessage,
-    { maxBytes, encoding, isKept }: { maxBytes: number; encoding: string; isKept: boolean },
+    {
+      maxBytes,
+      encoding,
+      isKept,
+      owner,
+    }: { maxBytes: number; encoding: string; isKept: boolean; owner: string },
   ): Promise<Buffer> {
     let compressed: Buffer | undefined;
+    const { socket } = request;
+    const left = new AbortController();
+    const leave = () => left.abort();
+    socket.once('close', leave);
     try {
       compressed = await new Promise<Buffer>((resolve, reject) => {
         const pieces: Buffer[] = [];
@@ -121,15 +134,14 @@ export class RequestBodies {
         request.once('close', () => reject(new ConnectionClosed()));
       });
       if (compressed.length === 0) return compressed;
-      const { socket, url = '' } = request;
-      const owner = request.headers.authorization ?? url;
-      return await this.decompressor.decompress(compressed, { encoding, maxBytes, owner }, () => {
-        if (!isKept && socket.destroyed) throw new ConnectionClosed();
-      });
+      const body = { encoding, maxBytes, owner, isUrgent: isKept };
+      if (isKept) return await this.decompressor.decompress(compressed, body);
+      return await this.decompressor.decompress(compressed, { ...body, signal: left.signal });
     } catch (error) {
       if (compressed && isKept) return compressed;
-      throw error;
+      throw left.signal.aborted ? new ConnectionClosed() : error;
     } finally {
+      socket.off('close', leave);
       this.forget(request);
     }
   }
@@ -163,6 +175,11 @@ export class RequestBodies {
     this.totalBytes -= this.unfinished.get(request) ?? 0;
     this.unfinished.delete(request);
   }
+}
+
+/** The workspace of the authenticated caller, which the response has. There is none behind a link, as that of a callback. */
+function ownerOf({ locals }: { locals?: { caller?: Caller } }): string {
+  return locals?.caller?.workspaceId ?? '';
 }
 
 /** The same as the parser reports for other bodies: see core/public-error.ts. */

@@ -8,6 +8,14 @@ import { waitFor } from '../../support/wait-for.js';
 const OPTIONS = { share: 0.1, burstMs: 0, shareInAll: 0.1, burstInAllMs: 0, busyMessage: 'Too much waits.' };
 const WORKSPACE = 'a workspace';
 
+/** Work that takes so long. */
+function spinFor(ms: number) {
+  return () => {
+    const end = performance.now() + ms;
+    while (performance.now() < end);
+  };
+}
+
 describe('the share of the event loop', () => {
   test('is kept by work that asks for more', async () => {
     const share = new LoopShare(OPTIONS);
@@ -29,15 +37,34 @@ describe('the share of the event loop', () => {
   test('lets others in between long work, even in a burst', async () => {
     const share = new LoopShare({ ...OPTIONS, burstMs: 1_000, burstInAllMs: 1_000 });
     const order: string[] = [];
+    const spin = spinFor(20);
     const work = () => {
-      const end = performance.now() + 20;
-      while (performance.now() < end);
+      spin();
       order.push('work');
     };
     const works = [share.run(WORKSPACE, work), share.run('another workspace', work)];
     setImmediate(() => order.push('a request'));
     await Promise.all(works);
     expect(order).toEqual(['work', 'a request', 'work']);
+  });
+
+  test('is left to a workspace whose work rests while another one waits for its own', async () => {
+    const share = new LoopShare({ ...OPTIONS, shareInAll: 0.5, burstMs: 50, burstInAllMs: 1_000 });
+    const hostile = [1, 2, 3].map(() => share.run('hostile', spinFor(40)));
+    await hostile[1];
+    // The third one waits for more than 300 ms.
+    const start = performance.now();
+    await share.run(WORKSPACE, () => null);
+    expect(performance.now() - start).toBeLessThan(200);
+    await Promise.all(hostile);
+  });
+
+  test('refuses nothing that only waits for the rest after long work', async () => {
+    const share = new LoopShare({ ...OPTIONS, burstMs: 1_000, burstInAllMs: 1_000 });
+    const first = share.run(WORKSPACE, spinFor(20));
+    const works = Array.from({ length: 60 }, () => share.run(WORKSPACE, () => 'done'));
+    await first;
+    expect(await Promise.all(works)).toEqual(Array<string>(60).fill('done'));
   });
 
   test('refuses work when too much waits, and takes it again later', async () => {
@@ -108,6 +135,15 @@ describe('documents', () => {
   /** A document of its own, which takes long. */
   const large = (name: string) =>
     `query ${name} { ${Array.from({ length: 1_900 }, (_, n) => `c${n}: color`).join(' ')} }`;
+
+  test('that are equal are parsed once, however many are sent at once', async () => {
+    const operations = new OperationCache(schema, { limits, introspection: true });
+    const queries = Array.from({ length: 40 }, (_, n) => large(`q${n % 2}`));
+    const prepared = await Promise.all(queries.map((query) => operations.prepare({ query }, 'a workspace')));
+    const documents = new Set(prepared.map((each) => ('errors' in each ? null : each.document)));
+    expect(documents.size).toBe(2);
+    expect(documents.has(null)).toBe(false);
+  });
 
   test('that a workspace has not sent before wait, and delay neither those that are known nor other workspaces', async () => {
     const operations = new OperationCache(schema, { limits, introspection: true });

@@ -53,7 +53,10 @@ export const OUTAGES: readonly Outage[] = [
     replaceConnection: true,
   },
   {
-    codes: ['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2034', 'P2037'],
+    codes: [
+      ...['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2034', 'P2037'],
+      ...['DatabaseNotReachable', 'ConnectionClosed', 'SocketTimeout'],
+    ],
     meaning: 'Prisma Client reports one of the errors above.',
     replaceConnection: false,
   },
@@ -61,7 +64,11 @@ export const OUTAGES: readonly Outage[] = [
 
 /** Prisma's error for a failed driver, which has the driver's code. */
 interface DriverError {
-  cause?: { originalCode?: unknown };
+  cause?: {
+    originalCode?: unknown;
+    /** The only name of an error that a socket had while a transaction was committed. */
+    kind?: unknown;
+  };
 }
 
 /** Whether the error means that PostgreSQL cannot be reached or has no room now, so that the same query can succeed later. */
@@ -88,9 +95,12 @@ function findOutage(error: unknown): Outage | undefined {
     meta?: { driverAdapterError?: DriverError };
   };
   // Prisma's own code says little: P2039 stands for most SQLSTATEs. A commit fails with the driver's error itself.
-  const codes = [meta?.driverAdapterError?.cause?.originalCode, cause?.originalCode, code].filter(
-    (found) => typeof found === 'string',
-  );
+  const codes = [
+    meta?.driverAdapterError?.cause?.originalCode,
+    cause?.originalCode,
+    cause?.kind,
+    code,
+  ].filter((found) => typeof found === 'string');
   const text = `${String(message)} ${JSON.stringify(meta ?? '')}`;
   return OUTAGES.find(
     (outage) =>

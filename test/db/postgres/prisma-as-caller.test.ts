@@ -5,6 +5,7 @@ import { DatabaseUnavailable } from '../../../src/core/errors.js';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { type Prisma } from '../../../src/db/generated/client.js';
 import { Database } from '../../../src/db/postgres/database.js';
+import { TcpProxy } from '../../support/net/tcp-proxy.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 import { waitFor } from '../../support/wait-for.js';
 
@@ -162,6 +163,21 @@ describe("a caller's read through Prisma Client", () => {
     await expect(read).rejects.toThrow(DatabaseUnavailable);
     expect(await workspacesOfTasks(ours)).toEqual([ours]);
   });
+
+  test.each(moments)(
+    'throws DatabaseUnavailable when the network resets its connection %s',
+    async (_moment, next) => {
+      const { proxy, url } = await TcpProxy.inFrontOf(own.url);
+      const behindProxy = new Database({ url, ...options });
+      const read = behindProxy.withPrismaAsCaller({ workspaceId: ours }, async (prisma) => {
+        await prisma.task.findMany();
+        await proxy.reset();
+        await next(prisma);
+      });
+      await expect(read).rejects.toThrow(DatabaseUnavailable);
+      await behindProxy.close();
+    },
+  );
 
   test('throws DatabaseUnavailable when its connection is terminated, and the next one works', async () => {
     await admin.query('SELECT pg_advisory_lock(15)');

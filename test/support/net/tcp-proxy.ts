@@ -33,12 +33,21 @@ export class TcpProxy {
 
   /** Destroys all connections and refuses new ones. */
   async cut(): Promise<void> {
+    await this.close((socket) => socket.destroy());
+  }
+
+  /** The same with a packet that resets each connection, so that a client finds ECONNRESET and not an end. */
+  async reset(): Promise<void> {
+    await this.close((socket) => socket.resetAndDestroy());
+  }
+
+  private async close(end: (socket: Socket) => void): Promise<void> {
     const { server } = this;
     if (!server) return;
     this.server = null;
     const closed = once(server, 'close');
     server.close();
-    for (const socket of this.sockets) socket.destroy();
+    for (const socket of this.sockets) end(socket);
     await closed;
   }
 

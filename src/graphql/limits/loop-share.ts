@@ -76,6 +76,7 @@ export class LoopShare {
       const tookMs = Math.max(assumedMs, end - start);
       this.budgetOf(workspaceId).spend(start, tookMs);
       this.budgetOfAll.spend(start, tookMs);
+      this.refuseBeyondLimit(workspaceId);
     }
   }
 
@@ -94,6 +95,16 @@ export class LoopShare {
     line.push(waiting);
     this.waitingCount += 1;
     this.schedule();
+  }
+
+  /** A line may be longer than its limit while its work only rests. When it waits for its share, it may not. */
+  private refuseBeyondLimit(workspaceId: string): void {
+    const { maxWaitingPerWorkspace = MAX_WAITING_PER_WORKSPACE } = this.options;
+    const line = this.lines.get(workspaceId);
+    if (!line || this.shareWaitMsOf(workspaceId) <= 0) return;
+    const beyond = line.splice(maxWaitingPerWorkspace);
+    this.waitingCount -= beyond.length;
+    for (const { refuse } of beyond) refuse();
   }
 
   /** Refuses what came last of the workspace with the most that waits, unless that would have less than the line then. */

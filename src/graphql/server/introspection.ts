@@ -27,7 +27,6 @@ const BURST_MS = 250;
 const MAX_WAITING = 4;
 /** The same for operations with other fields beside it, whose own time is not known. */
 const MIXED_SHARE = 0.1;
-const MIXED_SHARE_IN_ALL = 0.3;
 /** What reading the whole schema takes at most. */
 const ASSUMED_MS = 30;
 /** What sending a known result takes at most. */
@@ -92,7 +91,7 @@ export class Introspection {
   private readonly mixedTurns = new LoopShare({
     share: MIXED_SHARE,
     burstMs: 0,
-    shareInAll: MIXED_SHARE_IN_ALL,
+    shareInAll: MIXED_SHARE,
     burstInAllMs: 0,
     busyMessage: BUSY,
   });
@@ -118,10 +117,11 @@ export class Introspection {
     if (use === 'none') return null;
     if (use === 'some') return this.mixedTurns.run(workspaceId, () => null, ASSUMED_MS);
     const { document, query, operationName, variables } = request;
-    const key = hash('sha256', JSON.stringify([query, operationName ?? null, variables ?? null]));
+    const keyText = JSON.stringify([query, operationName ?? null, variables ?? null]);
+    const key = hash('sha256', keyText);
     const equalKey = `${workspaceId} ${key}`;
-    const first = this.equal.endOf(equalKey);
-    if (first) await first;
+    if (!this.known.has(key) && this.equal.isWorkingOn(equalKey))
+      await this.equal.follow(equalKey, keyText.length);
     const known = this.known.get(key);
     if (known) return this.knownResultTurns.run(workspaceId, () => ({ data: known }), KNOWN_RESULT_MS);
     return this.equal.work(equalKey, () =>

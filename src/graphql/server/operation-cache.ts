@@ -136,8 +136,7 @@ export class OperationCache {
     workspaceId: string,
   ): Promise<ValidatedDocument | { errors: readonly GraphQLError[] }> {
     const key = `${workspaceId} ${textHash}`;
-    const first = this.equal.endOf(key);
-    if (first) await first;
+    if (this.equal.isWorkingOn(key)) await this.equal.follow(key, query.length);
     const known = this.documents.get(textHash);
     if (known) return known;
     const turns = INTROSPECTING.test(query) ? this.introspectionTurns : this.turns;

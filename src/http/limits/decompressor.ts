@@ -8,9 +8,14 @@ import { TimeShare } from '../../core/limits/time-share.js';
 export const MAX_DECOMPRESSIONS = 2;
 /** The part of one processor. */
 const SHARE = 0.25;
-/** What decoding takes at most: brotli needs 10 ms for a megabyte. More time passes when threads or the event loop are busy. */
+/**
+ * What decoding takes at most, by the bytes that it reads and writes: brotli writes a megabyte in 10 ms, and zlib reads one of
+ * nothing but code tables in 90. More time passes when threads or the event loop are busy.
+ */
 const MS_PER_BODY = 1;
-const MS_PER_MEGABYTE = 15;
+const MS_PER_MEGABYTE_READ = 100;
+const MS_PER_MEGABYTE_WRITTEN = 15;
+const MEGABYTE = 1024 * 1024;
 /** How long a body waits for its turn, unless it is urgent. */
 const MAX_WAIT_MS = 10_000;
 const BURST_MS = 100;
@@ -19,6 +24,7 @@ const BURST_MS = 100;
  * anything: 4 MB, whatever the bound of the body.
  */
 const MAX_BROTLI_WINDOW_BITS = 22;
+const MAX_BROTLI_WINDOW_BYTES = 2 ** MAX_BROTLI_WINDOW_BITS;
 /** Each piece of a result waits for a thread, and zlib's default is 16 kB. */
 const PIECE_BYTES = 64 * 1024;
 
@@ -75,13 +81,15 @@ export class Decompressor {
     if (!decompress) throw new BadRequest(MALFORMED);
     const release = await this.waitForTurn(body);
     const start = performance.now();
-    let outputBytes = maxBytes;
+    let outputBytes = Math.max(maxBytes, MAX_BROTLI_WINDOW_BYTES);
     try {
       const decompressed = await decompressAll(compressed, maxBytes, decompress);
       outputBytes = decompressed.length;
       return decompressed;
     } finally {
-      const mostMs = MS_PER_BODY + (MS_PER_MEGABYTE * outputBytes) / (1024 * 1024);
+      const readMs = (MS_PER_MEGABYTE_READ * compressed.length) / MEGABYTE;
+      const writeMs = (MS_PER_MEGABYTE_WRITTEN * outputBytes) / MEGABYTE;
+      const mostMs = MS_PER_BODY + readMs + writeMs;
       this.share.spend(start, Math.min(mostMs, performance.now() - start));
       if (this.share.waitMs > 0) setTimeout(release, this.share.waitMs).unref();
       else release();

@@ -67,6 +67,19 @@ describe('the share of the event loop', () => {
     expect(await Promise.all(works)).toEqual(Array<string>(60).fill('done'));
   });
 
+  test('refuses what is beyond its limit when the line has used up the burst', async () => {
+    const share = new LoopShare({ ...OPTIONS, burstMs: 50, burstInAllMs: 1_000, shareInAll: 1 });
+    const first = share.run(WORKSPACE, spinFor(10));
+    const works = Array.from({ length: 60 }, () => share.run(WORKSPACE, () => 'done', 10));
+    const outcomes = Promise.allSettled(works);
+    await first;
+    const start = performance.now();
+    const refused = (await outcomes).filter(({ status }) => status === 'rejected');
+    // Some in the burst, and 16 that wait for 100 ms each.
+    expect(refused.length).toBeGreaterThanOrEqual(35);
+    expect(performance.now() - start).toBeLessThan(4_000);
+  });
+
   test('refuses work when too much waits, and takes it again later', async () => {
     const share = new LoopShare(OPTIONS);
     const outcomes = await Promise.allSettled(

@@ -10,6 +10,39 @@ const SMALL = gzipSync('{}');
 const HOSTILE = { encoding: 'br', maxBytes: MAX_BYTES, owner: 'hostile', isUrgent: false };
 const HONEST = { encoding: 'gzip', maxBytes: MAX_BYTES, owner: 'honest', isUrgent: false };
 
+const BLOCK_BITS = 90;
+/** Deflated bytes of nothing but blocks that have code tables and no content. */
+function codeTables(length: number): Buffer {
+  const bits: number[] = [];
+  const put = (value: number, count: number) => {
+    for (let n = 0; n < count; n += 1) bits.push((value >> n) & 1);
+  };
+  const putBlock = (isLast: boolean) => {
+    put(isLast ? 1 : 0, 1);
+    put(2, 2);
+    put(0, 5); // 257 literal codes
+    put(0, 5); // 1 distance code
+    put(14, 4); // 18 code length codes
+    // In their order: 16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1
+    const lengths: Record<number, number> = { 2: 1, 17: 1 };
+    for (let n = 0; n < 18; n += 1) put(lengths[n] ?? 0, 3);
+    // Code length symbols: 1 is `0`, and 18 (many zeros) is `1`. 256 zeros, a 1 for the end of the block, a 1 for the distance.
+    put(1, 1);
+    put(127, 7);
+    put(1, 1);
+    put(107, 7);
+    put(0, 1);
+    put(0, 1);
+    put(0, 1); // the end of the block
+  };
+  const blocks = Math.floor((length * 8) / BLOCK_BITS);
+  for (let n = 0; n < blocks; n += 1) putBlock(n === blocks - 1);
+  const raw = Buffer.alloc(Math.ceil(bits.length / 8));
+  bits.forEach((bit, n) => (raw[n >> 3] = (raw[n >> 3] ?? 0) | (bit << (n & 7))));
+  // zlib's header, and the checksum of nothing.
+  return Buffer.concat([Buffer.from([0x78, 0x9c]), raw, Buffer.from([0, 0, 0, 1])]);
+}
+
 /** Sends bombs. Returns how many have ended. */
 function sendBombs(decompressor: Decompressor, count: number, ownerOf = () => 'hostile') {
   let ended = 0;
@@ -23,11 +56,17 @@ function sendBombs(decompressor: Decompressor, count: number, ownerOf = () => 'h
 }
 
 describe('decompression', () => {
-  test('takes a part of a processor, however many bodies wait', async () => {
+  test.each([
+    ['bombs', BOMB, 'br', MAX_BYTES],
+    // The decoder fills its window first.
+    ['bombs with a small bound', BOMB, 'br', 64 * 1024],
+    ['code tables without content', codeTables(200_000), 'deflate', MAX_BYTES],
+  ])('takes a part of a processor, however many %s wait', async (_, body, encoding, maxBytes) => {
     const decompressor = new Decompressor();
     const start = process.cpuUsage();
     const startedAt = performance.now();
-    await sendBombs(decompressor, 100).all;
+    const send = () => decompressor.decompress(body, { ...HOSTILE, encoding, maxBytes });
+    await Promise.allSettled(Array.from({ length: 80 }, send));
     const { user, system } = process.cpuUsage(start);
     // A quarter, and a burst of 100 ms.
     expect((user + system) / 1_000 / (performance.now() - startedAt)).toBeLessThan(0.6);

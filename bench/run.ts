@@ -13,6 +13,7 @@ import { latency } from './latency.js';
 import { lostCallbacks } from './lost-callbacks.js';
 import { notifyTax } from './notify-tax.js';
 import { prisma } from './prisma.js';
+import { read } from './read.js';
 import { rls } from './rls.js';
 import { withReleases } from './support/releases.js';
 import { storm } from './storm.js';
@@ -36,6 +37,7 @@ const BENCHES: Record<string, Bench> = {
   'fair-scheduling': fairScheduling,
   'held-requests': heldRequests,
   hostile,
+  read,
   rls,
   prisma,
 };

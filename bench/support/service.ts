@@ -21,6 +21,8 @@ export interface ServiceOptions {
   environment?: Record<string, string>;
   /** Another program to run instead. It must print the same startup message. */
   main?: URL;
+  /** Another Node.js to run it with. */
+  node?: string;
 }
 
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
@@ -29,7 +31,7 @@ const START_TIMEOUT_MS = 30_000;
 
 /** Starts Darkroom on a free loopback port. Rejects with its output when it does not start. */
 export async function startService(options: ServiceOptions, release: RegisterRelease): Promise<Service> {
-  const child = spawn(process.execPath, [options.main ? fileURLToPath(options.main) : MAIN], {
+  const child = spawn(options.node ?? process.execPath, [options.main ? fileURLToPath(options.main) : MAIN], {
     env: {
       PATH: process.env['PATH'],
       HOST: '127.0.0.1',

@@ -127,19 +127,22 @@ test('refused credentials never appear in the log', async () => {
 
 test('unknown, revoked and foreign keys take equally long to answer', async () => {
   const foreign = await addWorkspaceWithKey(app, []);
-  const medianOf = async (authorization: () => string, query: string) => {
-    const times: number[] = [];
-    for (let round = 0; round < 40; round += 1) {
-      const since = performance.now();
-      await app.postBody('/graphql', { query }, { authorization: authorization() });
-      times.push(performance.now() - since);
-    }
-    return times.sort((one, other) => one - other)[20] ?? 0;
-  };
-  const unknownMs = await medianOf(() => `Bearer ${generateApiKey()}`, VIEWER);
   const revoked = await addWorkspaceWithKey(app);
   await app.rows('UPDATE api_keys SET revoked_at = now() WHERE prefix = $1', [revoked.slice(0, 9)]);
-  const revokedMs = await medianOf(() => `Bearer ${revoked}`, VIEWER);
-  const foreignMs = await medianOf(() => `Bearer ${foreign}`, '{ viewer { keyId } }');
-  for (const timeMs of [revokedMs, foreignMs]) expect(Math.abs(timeMs - unknownMs)).toBeLessThan(50);
+  const timeOf = async (key: string, query: string) => {
+    const since = performance.now();
+    await app.postBody('/graphql', { query }, { authorization: `Bearer ${key}` });
+    return performance.now() - since;
+  };
+  // In turns, so that other work of the machine delays all of them.
+  const differences: Record<'revoked' | 'foreign', number[]> = { revoked: [], foreign: [] };
+  for (let round = 0; round < 40; round += 1) {
+    const unknownMs = await timeOf(generateApiKey(), VIEWER);
+    differences.revoked.push((await timeOf(revoked, VIEWER)) - unknownMs);
+    differences.foreign.push((await timeOf(foreign, '{ viewer { keyId } }')) - unknownMs);
+  }
+  for (const each of Object.values(differences)) {
+    const median = each.sort((one, other) => one - other)[20] ?? NaN;
+    expect(Math.abs(median)).toBeLessThan(50);
+  }
 });

@@ -17,6 +17,7 @@ export class FirstOfEqual {
     this.followers -= 1;
   }
 
+  /** To be asked right before `work`, without an `await` between them, or equal requests of one moment all work. */
   isWorkingOn(key: string): boolean {
     return this.working.has(key);
   }

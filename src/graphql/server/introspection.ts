@@ -25,7 +25,7 @@ const SHARE = 0.01;
 const BURST_MS = 250;
 /** The last one waits for about 15 s. */
 const MAX_WAITING = 4;
-/** The same for operations with other fields beside it, whose own time is not known. */
+/** The part of the event loop for operations with other fields beside introspection, whose own time is not known. */
 const MIXED_SHARE = 0.1;
 /** What reading the whole schema takes at most. */
 const ASSUMED_MS = 30;

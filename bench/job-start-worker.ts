@@ -7,7 +7,7 @@ import { pino } from 'pino';
 import { EventLog } from '../src/event-log/event-log.js';
 import { EventRepository } from '../src/db/events/event-repository.js';
 import { Database } from '../src/db/postgres/database.js';
-import { InstanceRepository } from '../src/db/postgres/instance-repository.js';
+import { InstanceRepository } from '../src/db/instances/instance-repository.js';
 import { Heartbeat } from '../src/queue/heartbeat.js';
 import { type JobHandlers } from '../src/queue/job-runs.js';
 import { queueLogger } from '../src/queue/run-queue.js';

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { pino } from 'pino';
 import { workspaceVisibility } from '../src/core/access/visibility.js';
-import { CALLER_ROLE } from '../src/db/postgres/caller-query.js';
+import { CALLER_ROLE } from '../src/db/postgres/row-level-security.js';
 import { Database } from '../src/db/postgres/database.js';
 import { type Reader } from '../src/core/limits/slow-read-slots.js';
 import { type Statement } from '../src/db/postgres/statement.js';

@@ -1,5 +1,5 @@
 import { INGEST_JOB_FLAG, UPSTREAM_JOB_FLAG } from '../core/primitives/jobs.js';
-import { InstanceRepository } from '../db/postgres/instance-repository.js';
+import { InstanceRepository } from '../db/instances/instance-repository.js';
 import { createJobHandlers } from '../jobs/handlers.js';
 import { Heartbeat } from '../queue/heartbeat.js';
 import { Worker } from '../queue/worker.js';

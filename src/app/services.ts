@@ -12,7 +12,7 @@ import { UsageRepository } from '../db/billing/usage-repository.js';
 import { CallbackRepository } from '../db/callbacks/callback-repository.js';
 import { ConnectionSlotRepository } from '../db/limits/connection-slot-repository.js';
 import { InFlightRepository } from '../db/limits/in-flight-repository.js';
-import { LeaseRepository } from '../db/postgres/lease-repository.js';
+import { LeaseRepository } from '../db/instances/lease-repository.js';
 import { WebhookRepository } from '../db/webhooks/webhook-repository.js';
 import { UploadRepository } from '../db/images/upload-repository.js';
 import { WorkspaceRepository } from '../db/access/workspace-repository.js';

@@ -1,6 +1,6 @@
 import { type Logger } from 'pino';
 import { Progress } from '../core/primitives/progress.js';
-import { type InstanceRepository } from '../db/postgres/instance-repository.js';
+import { type InstanceRepository } from '../db/instances/instance-repository.js';
 
 const HEARTBEAT_INTERVAL_MS = 1_500;
 /** Three missed heartbeats. Including the heartbeat that notices, jobs of a killed process are released within 6 s. */

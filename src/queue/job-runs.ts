@@ -3,7 +3,7 @@ import { type TaskList } from 'graphile-worker';
 import { type Logger } from 'pino';
 import { AppError } from '../core/errors.js';
 import { type JobName, type JobPayloads } from '../core/primitives/jobs.js';
-import { type InstanceRepository } from '../db/postgres/instance-repository.js';
+import { type InstanceRepository } from '../db/instances/instance-repository.js';
 import { RecurringRuns } from './recurring-runs.js';
 
 /** What a handler receives besides the payload. */

@@ -14,7 +14,7 @@ import { type UploadRepository } from '../db/images/upload-repository.js';
 import { type ConnectionSlotRepository } from '../db/limits/connection-slot-repository.js';
 import { type InFlightRepository } from '../db/limits/in-flight-repository.js';
 import { type RateLimitRepository } from '../db/limits/rate-limit-repository.js';
-import { type LeaseRepository } from '../db/postgres/lease-repository.js';
+import { type LeaseRepository } from '../db/instances/lease-repository.js';
 import { type SubmissionPaceRepository } from '../db/tasks/submission-pace-repository.js';
 import { type TaskRepository } from '../db/tasks/task-repository.js';
 import { type WebhookRepository } from '../db/webhooks/webhook-repository.js';

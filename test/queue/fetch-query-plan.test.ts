@@ -3,7 +3,7 @@ import pg from 'pg';
 import { pino } from 'pino';
 import { INGEST_JOB_FLAG, UPSTREAM_JOB_FLAG } from '../../src/core/primitives/jobs.js';
 import { Database } from '../../src/db/postgres/database.js';
-import { InstanceRepository } from '../../src/db/postgres/instance-repository.js';
+import { InstanceRepository } from '../../src/db/instances/instance-repository.js';
 import { Heartbeat } from '../../src/queue/heartbeat.js';
 import { type JobHandlers } from '../../src/queue/job-runs.js';
 import { Worker } from '../../src/queue/worker.js';

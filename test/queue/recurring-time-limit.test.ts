@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
 import { Database } from '../../src/db/postgres/database.js';
-import { InstanceRepository } from '../../src/db/postgres/instance-repository.js';
+import { InstanceRepository } from '../../src/db/instances/instance-repository.js';
 import { Heartbeat } from '../../src/queue/heartbeat.js';
 import { RecurringRuns, RunTimedOut } from '../../src/queue/recurring-runs.js';
 import { type JobHandlers } from '../../src/queue/job-runs.js';

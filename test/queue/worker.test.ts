@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import { ImageUnavailable } from '../../src/core/errors.js';
 import { type JobName } from '../../src/core/primitives/jobs.js';
 import { Database } from '../../src/db/postgres/database.js';
-import { InstanceRepository } from '../../src/db/postgres/instance-repository.js';
+import { InstanceRepository } from '../../src/db/instances/instance-repository.js';
 import { Heartbeat } from '../../src/queue/heartbeat.js';
 import { type JobHandlers, type JobContext } from '../../src/queue/job-runs.js';
 import { Worker, type WorkerOptions } from '../../src/queue/worker.js';

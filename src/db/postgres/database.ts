@@ -4,8 +4,10 @@ import { type Logger } from 'pino';
 import { recordDatabaseTime } from '../../core/primitives/clock.js';
 import { DatabaseUnavailable } from '../../core/errors.js';
 import { cachedFor } from '../../core/primitives/async.js';
-import { CALLER_ROLE, createCallerQuery, ENTER_WORKSPACE } from './caller-query.js';
-import { bind, type Statement, statement } from './statement.js';
+import { CALLER_ROLE, ENTER_WORKSPACE } from './row-level-security.js';
+import { createStatementBatch } from './statement-batch.js';
+import { bind, type BoundStatement, type Statement, statement } from './statement.js';
+import { ENTER_GROUP, StatementGroups } from './statement-groups.js';
 import { CONNECT_TIMEOUT_MS, createPool } from './pool.js';
 import { type Reader, SlowReadSlots } from '../../core/limits/slow-read-slots.js';
 import { isUnavailable, mustReplaceConnection } from './database-errors.js';
@@ -29,9 +31,10 @@ export class Database {
   readonly pool: pg.Pool;
   /** Runs queries in any workspace. Throws DatabaseUnavailable when PostgreSQL cannot be reached. */
   readonly prisma: PrismaClient;
-  /** The connections that have prepared ENTER_WORKSPACE. */
-  private readonly preparedClients = new WeakSet<pg.PoolClient>();
+  /** The preludes that each connection has prepared, by their names. */
+  private readonly preparedPreludes = new WeakMap<pg.PoolClient, Set<string>>();
   private readonly slowReads: SlowReadSlots;
+  private readonly groups = new StatementGroups();
 
   constructor(readonly options: DatabaseOptions) {
     this.pool = createPool(options);
@@ -55,6 +58,27 @@ export class Database {
     parameters: Parameters,
   ): Promise<Row[]> {
     return translateUnavailable(() => execute(this.pool, statement, parameters));
+  }
+
+  /**
+   * Like `query`, for a hot write that is one statement. It shares a transaction with others of the same statement that are
+   * requested at the same time: see StatementGroups. Those of a group run in the order of `lockOrder`. Throws DatabaseUnavailable
+   * also when it had to wait too long.
+   */
+  async queryInGroup<Parameters extends object, Row extends object>(
+    statement: Statement<Parameters, Row>,
+    parameters: Parameters,
+    lockOrder: string,
+  ): Promise<Row[]> {
+    const { values, ...sql } = bind(statement, parameters);
+    const grouped = {
+      runTogether: (valueLists: readonly unknown[][]) =>
+        this.runBatch<Row>(bind(ENTER_GROUP, {}), sql, valueLists),
+      runAlone: async (valuesOfOne: unknown[]) =>
+        (await this.pool.query<Row>({ ...sql, values: valuesOfOne })).rows,
+      isRolledBack,
+    };
+    return translateUnavailable(() => this.groups.run(statement.name, grouped, { values, order: lockOrder }));
   }
 
   /**
@@ -178,30 +202,54 @@ export class Database {
     statement: Statement<Parameters, Row>,
     parameters: Parameters,
   ): Promise<Row[]> {
-    const { planCacheMode } = statement;
-    const enterWorkspace = bind(ENTER_WORKSPACE, { workspaceId, planCacheMode });
-    const callerStatement = bind(statement, parameters);
+    const { name, planCacheMode, needsSlot } = statement;
+    const prelude = bind(ENTER_WORKSPACE, { workspaceId, planCacheMode });
+    const { values, ...sql } = bind(statement, parameters);
+    // The plan of a prepared statement is made for one role, and made again whenever the role changes.
+    sql.name = `caller-${name}`;
+    const runTogether = (valueLists: readonly unknown[][]) => this.runBatch<Row>(prelude, sql, valueLists);
+    const runAlone = async (valuesOfOne: unknown[]) => (await runTogether([valuesOfOne]))[0] ?? [];
+    if (needsSlot) return runAlone(values);
+    const grouped = { runTogether, runAlone, isRolledBack };
+    return this.groups.run(`${sql.name} ${workspaceId}`, grouped, { values, order: '' });
+  }
+
+  /** Runs a statement with each list of values in one transaction, after the prelude. Returns the rows of each run. */
+  private async runBatch<Row extends object>(
+    prelude: BoundStatement,
+    statement: Omit<BoundStatement, 'values'>,
+    valueLists: readonly unknown[][],
+  ): Promise<Row[][]> {
     const client = await this.pool.connect();
     try {
-      if (!this.preparedClients.has(client)) {
-        await client.query(enterWorkspace);
-        this.preparedClients.add(client);
-      }
-      const rows = await new Promise<Row[]>((resolve, reject) => {
-        const done = (error: Error | null, result: { rows: Row[] }) =>
-          error ? reject(error) : resolve(result.rows);
-        client.query(createCallerQuery(enterWorkspace, callerStatement, done));
+      await this.prepare(client, prelude);
+      const rows = await new Promise<Row[][]>((resolve, reject) => {
+        const done = (error: Error | null, results: Row[][]) => (error ? reject(error) : resolve(results));
+        client.query(createStatementBatch<Row>({ prelude, statement, valueLists, done }));
       });
       client.release();
       return rows;
     } catch (error) {
       // After an error of the statement itself, the connection can still be used.
-      client.release(
-        !(error instanceof pg.DatabaseError && error.severity === 'ERROR') || mustReplaceConnection(error),
-      );
+      client.release(!isRolledBack(error));
       throw error;
     }
   }
+
+  private async prepare(client: pg.PoolClient, prelude: BoundStatement): Promise<void> {
+    const prepared = this.preparedPreludes.get(client) ?? new Set();
+    if (prepared.has(prelude.name)) return;
+    await client.query(prelude);
+    this.preparedPreludes.set(client, prepared.add(prelude.name));
+  }
+}
+
+/**
+ * Whether PostgreSQL itself reported the error, and its connection goes on. The transaction has then written nothing. The word for
+ * the severity depends on the locale of the server, and the code does not.
+ */
+function isRolledBack(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.severity !== 'FATAL' && !mustReplaceConnection(error);
 }
 
 async function execute<Parameters extends object, Row extends object>(

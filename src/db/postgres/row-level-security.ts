@@ -1,6 +1,17 @@
 import { type Client, DatabaseError } from 'pg';
-import { CALLER_ROLE } from './caller-query.js';
 import { bind, statement } from './statement.js';
+
+/** A role that owns nothing, cannot log in, and reads the rows of one workspace only. */
+export const CALLER_ROLE = 'darkroom_caller';
+
+/** Assumes the caller's role in a workspace until the transaction ends. Returns no row. */
+export const ENTER_WORKSPACE = statement<{ workspaceId: string; planCacheMode: string }>(
+  'enter-workspace',
+  `
+  SELECT WHERE set_config('role', '${CALLER_ROLE}', true) IS NULL
+            OR set_config('darkroom.workspace_id', :workspaceId, true) IS NULL
+            OR set_config('plan_cache_mode', :planCacheMode, true) IS NULL`,
+);
 
 /** The tables and the view that statements of callers read. They write nothing: see docs/decisions/0014-row-level-security.md. */
 const CALLER_READABLE_TABLES = [

@@ -64,11 +64,19 @@ export function assembledStatement<Parameters extends object, Row extends object
   return compiled as Statement<Parameters, Row>;
 }
 
-/** The query for pg. Throws if a parameter is undefined. SQL NULL is null. */
+/** A statement and its values: a query for pg. */
+export interface BoundStatement {
+  name: string;
+  text: string;
+  values: unknown[];
+  query_timeout?: number;
+}
+
+/** Throws if a parameter is undefined. SQL NULL is null. */
 export function bind<Parameters extends object, Row extends object>(
   { name, text, parameterNames, timeoutMs }: Statement<Parameters, Row>,
   parameters: Parameters,
-): { name: string; text: string; values: unknown[]; query_timeout?: number } {
+): BoundStatement {
   const values = parameterNames.map((parameter) => {
     const value: unknown = parameters[parameter as keyof Parameters];
     if (value === undefined) throw new Error(`The statement ${name} needs a value for :${parameter}.`);

@@ -109,7 +109,9 @@ export class TaskRepository {
    * budget has no room; `BudgetRepository.explainRejection` returns the budgets.
    */
   async insert(task: NewTask, actor: string): Promise<Task | null> {
-    const [row] = await this.db.query(INSERT_TASK, insertTaskParameters(task, actor));
+    const { workspaceId, endUserId, idempotencyKey } = task;
+    const lockOrder = JSON.stringify([workspaceId, endUserId, idempotencyKey]);
+    const [row] = await this.db.queryInGroup(INSERT_TASK, insertTaskParameters(task, actor), lockOrder);
     return row ?? null;
   }
 

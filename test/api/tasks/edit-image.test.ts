@@ -5,7 +5,7 @@ import { loadOrCreateSecretKey } from '../../../src/config/secret-key.js';
 import { Signer } from '../../../src/core/access/signer.js';
 import { EditImageDocument, type EditImageInput, ImageByIdDocument } from '../../../clients/operations.js';
 import { pathAndQuery, TestApp } from '../../support/app/test-app.js';
-import { CALLER_ROLE } from '../../../src/db/postgres/caller-query.js';
+import { CALLER_ROLE } from '../../../src/db/postgres/row-level-security.js';
 import { resumeSubmissions } from '../../support/upstreams/submission-pace.js';
 import { waitFor } from '../../support/wait-for.js';
 import { FakeUpstream } from '../../support/upstreams/fake-upstream.js';

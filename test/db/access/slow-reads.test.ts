@@ -11,7 +11,7 @@ import { CallbackRepository } from '../../../src/db/callbacks/callback-repositor
 import { EventRepository } from '../../../src/db/events/event-repository.js';
 import { ImageRepository } from '../../../src/db/images/image-repository.js';
 import { Database } from '../../../src/db/postgres/database.js';
-import { InstanceRepository } from '../../../src/db/postgres/instance-repository.js';
+import { InstanceRepository } from '../../../src/db/instances/instance-repository.js';
 import { TaskRepository } from '../../../src/db/tasks/task-repository.js';
 import { WebhookRepository } from '../../../src/db/webhooks/webhook-repository.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';

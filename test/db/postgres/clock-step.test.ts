@@ -3,8 +3,8 @@ import pg from 'pg';
 import { pino } from 'pino';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { Database } from '../../../src/db/postgres/database.js';
-import { InstanceRepository } from '../../../src/db/postgres/instance-repository.js';
-import { LeaseRepository } from '../../../src/db/postgres/lease-repository.js';
+import { InstanceRepository } from '../../../src/db/instances/instance-repository.js';
+import { LeaseRepository } from '../../../src/db/instances/lease-repository.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 import { waitFor } from '../../support/wait-for.js';
 

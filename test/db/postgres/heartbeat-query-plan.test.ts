@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { type Database } from '../../../src/db/postgres/database.js';
-import { InstanceRepository } from '../../../src/db/postgres/instance-repository.js';
+import { InstanceRepository } from '../../../src/db/instances/instance-repository.js';
 import { type Statement } from '../../../src/db/postgres/statement.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 

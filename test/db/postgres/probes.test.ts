@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import { DatabaseUnavailable } from '../../../src/core/errors.js';
 import { EventRepository } from '../../../src/db/events/event-repository.js';
 import { Database } from '../../../src/db/postgres/database.js';
-import { InstanceRepository } from '../../../src/db/postgres/instance-repository.js';
+import { InstanceRepository } from '../../../src/db/instances/instance-repository.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 
 const PARTS = ['queue', 'heartbeat', 'sealing'] as const;

@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import { UpstreamError } from '../../../src/core/tasks/upstream-error.js';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { Database } from '../../../src/db/postgres/database.js';
-import { type LeaseRepository } from '../../../src/db/postgres/lease-repository.js';
+import { type LeaseRepository } from '../../../src/db/instances/lease-repository.js';
 import { statement } from '../../../src/db/postgres/statement.js';
 import { SubmissionPaceRepository } from '../../../src/db/tasks/submission-pace-repository.js';
 import { TaskRepository } from '../../../src/db/tasks/task-repository.js';

@@ -21,7 +21,7 @@ import { type Statement } from '../../../src/db/postgres/statement.js';
 import { EventRepository } from '../../../src/db/events/event-repository.js';
 import { InFlightRepository } from '../../../src/db/limits/in-flight-repository.js';
 import { ImageRepository } from '../../../src/db/images/image-repository.js';
-import { LeaseRepository } from '../../../src/db/postgres/lease-repository.js';
+import { LeaseRepository } from '../../../src/db/instances/lease-repository.js';
 import { LEDGER_DRIFT, type LedgerDrift } from '../../../src/db/billing/ledger-check.js';
 import { SubmissionPaceRepository } from '../../../src/db/tasks/submission-pace-repository.js';
 import { TaskRepository } from '../../../src/db/tasks/task-repository.js';

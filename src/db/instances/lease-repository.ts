@@ -1,5 +1,5 @@
-import { type Database } from './database.js';
-import { statement } from './statement.js';
+import { type Database } from '../postgres/database.js';
+import { statement } from '../postgres/statement.js';
 
 /**
  * A lease that ends later than any lease can was written by a server whose clock was ahead, before a failover. It has expired.

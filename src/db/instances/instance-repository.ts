@@ -1,6 +1,6 @@
 import { type JobName } from '../../core/primitives/jobs.js';
-import { type Database } from './database.js';
-import { statement } from './statement.js';
+import { type Database } from '../postgres/database.js';
+import { statement } from '../postgres/statement.js';
 
 /** Records nothing, and returns no row, while a heartbeat lies in the future: see `move_times_back`. */
 const HEARTBEAT = statement<{ id: string }>(

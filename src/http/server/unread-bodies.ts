@@ -40,7 +40,8 @@ interface Discard {
  */
 export class UnreadBodies {
   private readonly discards = new Map<Socket, Discard>();
-  private readonly lastRequest = new WeakMap<Socket, IncomingMessage>();
+  /** The request whose response was sent last. Those behind it may have arrived already. */
+  private readonly lastAnswered = new WeakMap<Socket, IncomingMessage>();
   /** Sockets whose last response is sent. They close when the body has arrived. */
   private readonly closing = new WeakSet<Socket>();
   private readonly timer = setInterval(() => this.check(), CHECK_INTERVAL_MS);
@@ -59,7 +60,8 @@ export class UnreadBodies {
         stopParsing(socket);
         return;
       }
-      this.lastRequest.set(socket, request);
+      // Right before Node calls `destroySoon` for the last response.
+      response.once('prefinish', () => this.lastAnswered.set(socket, request));
       response.once('finish', () => {
         if (!request.complete && !socket.destroyed) this.discard(request);
       });
@@ -76,7 +78,7 @@ export class UnreadBodies {
   private delayClose(socket: Socket): void {
     const destroySoon = socket.destroySoon.bind(socket);
     socket.destroySoon = () => {
-      const request = this.lastRequest.get(socket);
+      const request = this.lastAnswered.get(socket);
       if (!request || request.complete) {
         destroySoon();
         return;

@@ -48,7 +48,8 @@ export function watchRequestTimeouts(server: Server, timeoutMs = REQUEST_TIMEOUT
 }
 
 function cutRequest({ socket }: IncomingMessage, response: ServerResponse): void {
-  if (!response.headersSent && socket.writable) socket.write(TIMED_OUT_RESPONSE);
+  // A response without a socket waits for an earlier one, which may be half sent.
+  if (response.socket !== null && !response.headersSent && socket.writable) socket.write(TIMED_OUT_RESPONSE);
   socket.destroy();
 }
 

@@ -71,3 +71,16 @@ test('a request that has arrived may be answered later', async () => {
   const response = await fetch(`http://127.0.0.1:${port}/flux/images`, { method: 'POST', body: 'x' });
   expect(await response.text()).toBe('late');
 });
+
+test('a body that does not arrive in time changes no response that is sent before its own', async () => {
+  const { port } = await start(({ method }, response) => {
+    if (method === 'GET') response.write('the first piece');
+  });
+  const socket = connect(port, '127.0.0.1').on('error', () => undefined);
+  releases.push(() => socket.destroy());
+  let answer = '';
+  socket.on('data', (piece) => (answer += String(piece)));
+  socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\nPOST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n');
+  await once(socket, 'close');
+  expect(answer).toMatch(/the first piece\r\n$/);
+});

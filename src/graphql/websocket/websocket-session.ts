@@ -24,11 +24,6 @@ const MAX_OPERATION_BYTES = 128 * 1024;
 const OPERATIONS_TOO_LARGE = `The open operations of this connection are larger than ${MAX_OPERATION_BYTES} bytes together. Complete some, or send less in their variables.`;
 /** Long enough for thousands of clients that reconnect at once and wait for each other. */
 const INIT_TIMEOUT_MS = 10_000;
-/** What a client may send before its key is accepted: connection_init, and some pings. Each message takes time to read. */
-export const MAX_BYTES_BEFORE_INIT = 64 * 1024;
-
-/** What a frame counts besides its content, which can be empty. */
-const FRAME_BYTES = 64;
 
 interface RunningOperation {
   /** Length of the message that started it. */
@@ -63,7 +58,6 @@ export interface WebSocketServices {
 export class WebSocketSession {
   private caller: Caller | null = null;
   private isInitialized = false;
-  private bytesBeforeInit = 0;
   private readonly operations = new Map<string, RunningOperation>();
   private readonly initTimer: NodeJS.Timeout;
   private releaseSlot: (() => void) | null = null;
@@ -80,7 +74,6 @@ export class WebSocketSession {
       // ws emits a Buffer, because `binaryType` has its default.
       isBinary ? this.close(CLOSE_FRAMES.badRequest) : this.receive(data as Buffer),
     );
-    socket.on('ping', (data) => this.countBeforeInit(data)).on('pong', (data) => this.countBeforeInit(data));
     socket.on('close', () => this.dispose());
   }
 
@@ -111,14 +104,7 @@ export class WebSocketSession {
     this.releaseSlot?.();
   }
 
-  private countBeforeInit({ length }: Buffer): void {
-    if (this.caller) return;
-    this.bytesBeforeInit += FRAME_BYTES + length;
-    if (this.bytesBeforeInit > MAX_BYTES_BEFORE_INIT) this.connection.socket.terminate();
-  }
-
   private receive(bytes: Buffer): void {
-    this.countBeforeInit(bytes);
     if (!this.isOpen) return;
     let message: Message;
     try {

@@ -8,6 +8,7 @@ import { isOriginAllowed, type OriginRule } from '../../core/access/origins.js';
 import { acceptedBytesOf } from '../../core/events/accepted-bytes.js';
 import { KEEP_ALIVE_MS } from '../../core/events/event-sink.js';
 import { type EventSubscriptions } from '../../services/events/event-subscriptions.js';
+import { boundBytesBeforeInit } from './bytes-before-init.js';
 import { CLOSE_FRAMES } from './close-frames.js';
 import { UnfinishedMessages } from './unfinished-messages.js';
 import { WebSocketSession, type WebSocketServices } from './websocket-session.js';
@@ -20,7 +21,9 @@ const MAX_MESSAGE_BYTES = 64 * 1024;
  */
 const MAX_FRAGMENTS = 64;
 const MAX_BUFFERED_CHUNKS = 1_024;
-/** Sockets that have not answered the close frame by then are terminated. */
+/** Sockets that have not answered the close frame by then are terminated. The default of ws is 30 s. */
+const CLOSE_TIMEOUT_MS = 5_000;
+/** The same when the service stops. */
 const CLOSE_GRACE_MS = 2_000;
 
 const NOT_FOUND_RESPONSE = 'HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n';
@@ -48,6 +51,8 @@ export function createGraphqlOverWebSocket(
     maxFragments: MAX_FRAGMENTS,
     maxBufferedChunks: MAX_BUFFERED_CHUNKS,
     perMessageDeflate: false,
+    // The types of ws do not know it.
+    ...{ closeTimeout: CLOSE_TIMEOUT_MS },
     // Messages are checked where they are read, so that the client learns which byte is wrong.
     skipUTF8Validation: true,
     handleProtocols: (protocols) => handleProtocols(protocols),
@@ -59,6 +64,7 @@ export function createGraphqlOverWebSocket(
   const connections = new WeakMap<WebSocket, { duplex: Socket; acceptedBytes: number }>();
   const accept = (socket: WebSocket, duplex: Socket, clientAddress: string | null) => {
     socket.on('error', (error) => log.debug({ error: error.message }, 'WebSocket connection error'));
+    const stopCounting = boundBytesBeforeInit(socket, duplex);
     if (socket.protocol !== GRAPHQL_TRANSPORT_WS_PROTOCOL) {
       socket.close(CLOSE_FRAMES.subprotocolNotAcceptable.code, CLOSE_FRAMES.subprotocolNotAcceptable.reason);
       return;
@@ -69,6 +75,7 @@ export function createGraphqlOverWebSocket(
         ...services,
         onAcknowledged: (acknowledged) => {
           services.onAcknowledged(acknowledged);
+          stopCounting();
           unfinishedMessages.watch(socket, acknowledged);
         },
       },

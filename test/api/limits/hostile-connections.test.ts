@@ -5,12 +5,12 @@ import { brotliCompressSync, constants } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { type Request, type Response } from 'express';
 import { WebSocket } from 'ws';
+import { MAX_BYTES_BEFORE_INIT } from '../../../src/graphql/websocket/bytes-before-init.js';
 import {
   MAX_CONCURRENT_STARTS,
   MAX_UNREAD_BYTES,
   MAX_UNREAD_BYTES_BEFORE_INIT,
 } from '../../../src/graphql/websocket/socket-backlog.js';
-import { MAX_BYTES_BEFORE_INIT } from '../../../src/graphql/websocket/websocket-session.js';
 import { MAX_JSON_BYTES, RequestBodies } from '../../../src/http/server/request-bodies.js';
 import { WaitingConnections } from '../../../src/http/server/waiting-connections.js';
 import { INTROSPECTION_QUERY } from '../../support/app/hostile-documents.js';

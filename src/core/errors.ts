@@ -169,13 +169,16 @@ export class DatabaseUnavailable extends appError('DATABASE_UNAVAILABLE', 503, {
   }
 }
 
-/** The database connection was lost while a Flux API request was being written, so it may have been accepted. */
+/** The database connection was lost while something was being written, so it may have been. */
 export class WriteUnconfirmed extends appError('WRITE_UNCONFIRMED', 504, { expected: false }) {
-  constructor(cause: unknown) {
-    super(
-      'The database connection was lost, so it is unknown whether the request was accepted. Send it again with the same Idempotency-Key, and nothing is created twice. If it had none, look for the task first.',
-      { cause },
-    );
+  /** `advice` says how to find out, or how to send the request again safely. */
+  constructor(
+    cause: unknown,
+    advice = 'Read what it changes first, such as `apiKeys`, `webhookSecret`, `budgets` or `auditLog`. Send it again only if nothing has changed.',
+  ) {
+    super(`The database connection was lost, so it is unknown whether the request took effect. ${advice}`, {
+      cause,
+    });
   }
 }
 

@@ -66,7 +66,7 @@ export const OUTAGES: readonly Outage[] = [
 interface DriverError {
   cause?: {
     originalCode?: unknown;
-    /** The only name of an error that a socket had while a transaction was committed. */
+    /** The only name of an error that a socket had during a raw statement, or while a transaction was committed. */
     kind?: unknown;
   };
 }
@@ -97,6 +97,7 @@ function findOutage(error: unknown): Outage | undefined {
   // Prisma's own code says little: P2039 stands for most SQLSTATEs. A commit fails with the driver's error itself.
   const codes = [
     meta?.driverAdapterError?.cause?.originalCode,
+    meta?.driverAdapterError?.cause?.kind,
     cause?.originalCode,
     cause?.kind,
     code,

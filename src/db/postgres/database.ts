@@ -2,7 +2,7 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { type Logger } from 'pino';
 import { recordDatabaseTime } from '../../core/primitives/clock.js';
-import { DatabaseUnavailable } from '../../core/errors.js';
+import { DatabaseUnavailable, WriteUnconfirmed } from '../../core/errors.js';
 import { cachedFor } from '../../core/primitives/async.js';
 import { CALLER_ROLE, ENTER_WORKSPACE } from './row-level-security.js';
 import { createStatementBatch } from './statement-batch.js';
@@ -134,11 +134,24 @@ export class Database {
     });
   }
 
-  /** Runs queries through Prisma Client in one transaction. Rolls back when `work` rejects. */
+  /**
+   * Runs writes through Prisma Client in one transaction. Rolls back when `work` rejects. Throws WriteUnconfirmed when only the
+   * commit fails because PostgreSQL cannot be reached: it may have been carried out.
+   */
   async transactionWithPrisma<Result>(
     work: (prisma: Prisma.TransactionClient) => Promise<Result>,
   ): Promise<Result> {
-    return translateUnavailable(() => this.prisma.$transaction(work));
+    let isCommitting = false;
+    try {
+      return await this.prisma.$transaction(async (prisma) => {
+        const result = await work(prisma);
+        isCommitting = true;
+        return result;
+      });
+    } catch (error) {
+      if (!isUnavailable(error)) throw error;
+      throw isCommitting ? new WriteUnconfirmed(error) : new DatabaseUnavailable(error);
+    }
   }
 
   /**
@@ -153,12 +166,13 @@ export class Database {
   ): Promise<Result> {
     const run = async () => {
       if (!(await this.hasRowSecurity())) return reads(this.prisma);
-      return this.transactionWithPrisma(async (prisma) => {
+      const inWorkspace = async (prisma: Prisma.TransactionClient) => {
         await prisma.$executeRaw`
           SELECT set_config('role', ${CALLER_ROLE}, true), set_config('darkroom.workspace_id', ${reader.workspaceId}, true),
                  set_config('plan_cache_mode', 'auto', true)`;
         return reads(prisma);
-      });
+      };
+      return translateUnavailable(() => this.prisma.$transaction(inWorkspace));
     };
     return needsSlot ? this.runSlowRead(reader, run) : run();
   }

@@ -20,6 +20,8 @@ export interface FluxImageRequest {
 
 /** Results that are read together when many tasks settle at the same time. */
 const RESULTS_PER_BATCH = 100;
+const UNCONFIRMED_ADVICE =
+  'Send it again with the same Idempotency-Key, and nothing is created twice. If it had none, look for the task first.';
 
 interface ResultKey {
   caller: Caller;
@@ -54,7 +56,7 @@ export class FluxApi {
       const origin = { kind, traceId, sizePolicy: 'nearest' as const };
       return (await this.deps.generation.request(caller, request, origin)).task;
     } catch (error) {
-      throw error instanceof DatabaseUnavailable ? new WriteUnconfirmed(error) : error;
+      throw error instanceof DatabaseUnavailable ? new WriteUnconfirmed(error, UNCONFIRMED_ADVICE) : error;
     }
   }
 

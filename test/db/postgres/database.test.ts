@@ -1,9 +1,11 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pino from 'pino';
-import { DatabaseUnavailable } from '../../../src/core/errors.js';
+import { DatabaseUnavailable, WriteUnconfirmed } from '../../../src/core/errors.js';
 import { Database } from '../../../src/db/postgres/database.js';
 import { statement } from '../../../src/db/postgres/statement.js';
+import { TcpProxy } from '../../support/net/tcp-proxy.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
+import { waitFor } from '../../support/wait-for.js';
 
 let own: TestDatabase;
 let database: Database;
@@ -35,4 +37,59 @@ test('one of two deadlocked transactions throws DatabaseUnavailable, and the oth
   expect(ends.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
   const refused = ends.find((end) => end.status === 'rejected');
   expect(refused?.reason).toBeInstanceOf(DatabaseUnavailable);
+});
+
+describe('a transaction that writes through Prisma Client', () => {
+  async function openBehindProxy() {
+    await database.pool.query('CREATE TABLE IF NOT EXISTS writes (id int)');
+    const { proxy, url } = await TcpProxy.inFrontOf(own.url);
+    const behindProxy = new Database({ url, maxConnections: 1, log: pino({ level: 'silent' }) });
+    return { proxy, behindProxy };
+  }
+  const countOf = async (id: number) =>
+    (await database.pool.query('SELECT FROM writes WHERE id = $1', [id])).rowCount;
+
+  test('throws WriteUnconfirmed when its connection is reset while it is committed, which it may have been', async () => {
+    const { proxy, behindProxy } = await openBehindProxy();
+    const write = behindProxy.transactionWithPrisma(async (prisma) => {
+      await prisma.$executeRaw`INSERT INTO writes VALUES (1)`;
+      proxy.loseAnswers();
+    });
+    const refused = expect(write).rejects.toThrow(WriteUnconfirmed);
+    await waitFor('the commit', async () => (await countOf(1)) === 1);
+    await proxy.reset();
+    await refused;
+    await behindProxy.close();
+  });
+
+  test('throws WriteUnconfirmed when the commit is not sent, because that looks the same', async () => {
+    const { proxy, behindProxy } = await openBehindProxy();
+    const write = behindProxy.transactionWithPrisma(async (prisma) => {
+      await prisma.$executeRaw`INSERT INTO writes VALUES (2)`;
+      await proxy.reset();
+    });
+    await expect(write).rejects.toThrow(WriteUnconfirmed);
+    expect(await countOf(2)).toBe(0);
+    await behindProxy.close();
+  });
+
+  test('throws DatabaseUnavailable when its connection is reset before', async () => {
+    const { proxy, behindProxy } = await openBehindProxy();
+    const write = behindProxy.transactionWithPrisma(async (prisma) => {
+      await prisma.$executeRaw`INSERT INTO writes VALUES (3)`;
+      await proxy.reset();
+      await prisma.$executeRaw`INSERT INTO writes VALUES (3)`;
+    });
+    await expect(write).rejects.toThrow(DatabaseUnavailable);
+    await expect(behindProxy.transactionWithPrisma(() => Promise.resolve())).rejects.toThrow(
+      DatabaseUnavailable,
+    );
+    expect(await countOf(3)).toBe(0);
+    await behindProxy.close();
+  });
+
+  test('throws the error of its work', async () => {
+    const failure = new Error('of the work');
+    await expect(database.transactionWithPrisma(() => Promise.reject(failure))).rejects.toBe(failure);
+  });
 });

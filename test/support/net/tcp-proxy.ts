@@ -4,6 +4,8 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 /** A proxy between a client and a server that can break connections, like a network failure or a restart of the server. */
 export class TcpProxy {
   private readonly sockets = new Set<Socket>();
+  /** Those of `sockets` that lead to the server. */
+  private readonly serverSockets = new Set<Socket>();
   private server: Server | null = null;
   private port = 0;
   private frozen = false;
@@ -57,6 +59,11 @@ export class TcpProxy {
     for (const socket of this.sockets) socket.unpipe().pause();
   }
 
+  /** Forwards no more answers on old connections, but still what the client sends. */
+  loseAnswers(): void {
+    for (const socket of this.serverSockets) socket.unpipe().resume();
+  }
+
   /** Listens again on the same port, and forwards what comes over new connections. */
   async restore(): Promise<void> {
     this.frozen = false;
@@ -71,6 +78,7 @@ export class TcpProxy {
 
   private pipeClient(client: Socket): void {
     const server = connect(this.target);
+    this.serverSockets.add(server);
     for (const [from, to] of [
       [client, server],
       [server, client],
@@ -79,6 +87,7 @@ export class TcpProxy {
       from.on('error', () => undefined);
       from.on('close', () => {
         this.sockets.delete(from);
+        this.serverSockets.delete(from);
         to.destroy();
       });
       if (!this.frozen) from.pipe(to);

@@ -61,14 +61,13 @@ export class Database {
   }
 
   /**
-   * Like `query`, for a hot write that is one statement. It shares a transaction with others of the same statement that are
-   * requested at the same time: see StatementGroups. Those of a group run in the order of `lockOrder`. Throws DatabaseUnavailable
-   * also when it had to wait too long.
+   * Like `query`, for a hot write of a workspace that is one statement. It shares a transaction with others of the same statement
+   * and workspace that are requested at the same time, in the order of `order`: see StatementGroups.
    */
-  async queryInGroup<Parameters extends object, Row extends object>(
+  async queryInGroup<Parameters extends { workspaceId: string }, Row extends object>(
     statement: Statement<Parameters, Row>,
     parameters: Parameters,
-    lockOrder: string,
+    order: string,
   ): Promise<Row[]> {
     const { values, ...sql } = bind(statement, parameters);
     const grouped = {
@@ -76,9 +75,10 @@ export class Database {
         this.runBatch<Row>(bind(ENTER_GROUP, {}), sql, valueLists),
       runAlone: async (valuesOfOne: unknown[]) =>
         (await this.pool.query<Row>({ ...sql, values: valuesOfOne })).rows,
-      isRolledBack,
+      mayRunAgain: isRolledBack,
     };
-    return translateUnavailable(() => this.groups.run(statement.name, grouped, { values, order: lockOrder }));
+    const key = `${statement.name} ${parameters.workspaceId}`;
+    return translateUnavailable(() => this.groups.run(key, grouped, { values, order }));
   }
 
   /**
@@ -224,7 +224,7 @@ export class Database {
     const runTogether = (valueLists: readonly unknown[][]) => this.runBatch<Row>(prelude, sql, valueLists);
     const runAlone = async (valuesOfOne: unknown[]) => (await runTogether([valuesOfOne]))[0] ?? [];
     if (needsSlot) return runAlone(values);
-    const grouped = { runTogether, runAlone, isRolledBack };
+    const grouped = { runTogether, runAlone, mayRunAgain: () => true };
     return this.groups.run(`${sql.name} ${workspaceId}`, grouped, { values, order: '' });
   }
 
@@ -244,8 +244,8 @@ export class Database {
       client.release();
       return rows;
     } catch (error) {
-      // After an error of the statement itself, the connection can still be used.
-      client.release(!isRolledBack(error));
+      // After an error that PostgreSQL reported, the connection can still be used.
+      client.release(!(error instanceof pg.DatabaseError) || mustReplaceConnection(error));
       throw error;
     }
   }
@@ -258,12 +258,13 @@ export class Database {
   }
 }
 
-/**
- * Whether PostgreSQL itself reported the error, and its connection goes on. The transaction has then written nothing. The word for
- * the severity depends on the locale of the server, and the code does not.
- */
+/** Errors of a statement itself, and of a lock that it did not get. The transaction has then written nothing, for certain. */
+const ROLLED_BACK = /^(22|23|40|42|55|P0)/;
+
 function isRolledBack(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && error.severity !== 'FATAL' && !mustReplaceConnection(error);
+  return (
+    error instanceof pg.DatabaseError && error.severity !== 'FATAL' && ROLLED_BACK.test(error.code ?? '')
+  );
 }
 
 async function execute<Parameters extends object, Row extends object>(

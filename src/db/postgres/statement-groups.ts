@@ -1,22 +1,33 @@
-import { DatabaseUnavailable } from '../../core/errors.js';
+import { LRUCache } from 'lru-cache';
+import { withTimeout } from '../../core/primitives/async.js';
 import { statement } from './statement.js';
 
-/** Groups of one key at a time. Two, so that a group that waits for a lock or a commit does not keep all others waiting. */
-const MAX_GROUPS = 2;
 /** Bounds how long one connection is busy, and how much is run again after a failure. */
-const MAX_GROUP_SIZE = 32;
-/** How long a run waits for its group to start. As long as any other statement waits for a connection. */
-const MAX_WAIT_MS = 5_000;
+const MAX_GROUP_SIZE = 16;
+/** The next group of a key starts when the one before has ended, or after this time, so that a slow one keeps no other waiting. */
+const MAX_WAIT_MS = 100;
+/** After a failure, the runs of a key are made alone for this long, because the next group would often fail as well. */
+const ALONE_MS = 1_000;
+/** Keys that are remembered. Runs of a key that is forgotten are made all the same, in two groups at a time. */
+const MAX_KEYS = 1_000;
 /**
- * How long a write of a group waits for a lock, because the others wait with it. Below `deadlock_timeout`, which is a second, so
- * that a group gives up before PostgreSQL ends another transaction for its sake.
+ * How long a write of a group waits for a lock, because the others wait with it. A group gives up long before PostgreSQL looks for
+ * deadlocks, which is after a second.
  */
-const LOCK_TIMEOUT_MS = 100;
+const LOCK_TIMEOUT_MS = 20;
+/**
+ * How long the transaction of a group of writes may take. The messages of a group can arrive in parts, and an instance that stops
+ * between them would keep locks for hours. PostgreSQL has this limit since version 17.
+ */
+const TRANSACTION_TIMEOUT_MS = 5_000;
 
 /** Runs first in the transaction of a group of writes. Returns no row. */
 export const ENTER_GROUP = statement<object>(
   'enter-group',
-  `SELECT WHERE set_config('lock_timeout', '${LOCK_TIMEOUT_MS}ms', true) IS NULL`,
+  `
+  SELECT WHERE set_config('lock_timeout', '${LOCK_TIMEOUT_MS}ms', true) IS NULL
+            OR current_setting('server_version_num')::integer >= 170000
+               AND set_config('transaction_timeout', '${TRANSACTION_TIMEOUT_MS}ms', true) IS NULL`,
 );
 
 /** How the statement of a group is run. */
@@ -24,8 +35,8 @@ export interface GroupedStatement<Row> {
   /** Runs it with each list of values in one transaction, and returns the rows of each run. */
   runTogether: (valueLists: readonly unknown[][]) => Promise<Row[][]>;
   runAlone: (values: unknown[]) => Promise<Row[]>;
-  /** Whether `runTogether` failed and has certainly written nothing. */
-  isRolledBack: (error: unknown) => boolean;
+  /** Whether the runs of a group that failed with this error can be made again: nothing was written, for certain. */
+  mayRunAgain: (error: unknown) => boolean;
 }
 
 interface WaitingRun {
@@ -33,92 +44,75 @@ interface WaitingRun {
   order: string;
   resolve: (rows: object[]) => void;
   reject: (error: unknown) => void;
-  timer: NodeJS.Timeout;
 }
 
 /**
  * Runs statements for many callers. Runs of one statement that are requested together, or while others are in progress, share a
  * transaction: one commit and one round trip instead of many. If one of them fails or waits for a lock, nothing of its group is
- * written, and each is run alone. So none affects the others.
+ * written, and each is made again alone. So none affects the others.
  */
 export class StatementGroups {
-  /** Those that run or wait, by key. */
-  private readonly groups = new Map<string, Groups>();
+  private readonly byKey = new LRUCache<string, GroupsOfKey>({ max: MAX_KEYS });
 
   /**
-   * Returns the rows of one run. Runs with the same key are of the same statement, and differ in their values only. The runs of a
-   * group are made in the order of their `order`: two groups take the same locks in the same order. Throws DatabaseUnavailable
-   * when the group does not start in time.
+   * Returns the rows of one run. Runs with the same key are of the same statement, and differ in their values only. Those of a
+   * group are made in the order of their `order`, so that groups take most locks in the same order.
    */
   async run<Row extends object>(
     key: string,
     grouped: GroupedStatement<Row>,
     { values, order }: { values: unknown[]; order: string },
   ): Promise<Row[]> {
-    const groups = this.groups.get(key) ?? new Groups(grouped, () => this.groups.delete(key));
-    this.groups.set(key, groups);
+    const groups = this.byKey.get(key) ?? new GroupsOfKey(grouped);
+    this.byKey.set(key, groups);
     return (await groups.run(values, order)) as Row[];
-  }
-
-  /** How many keys have runs. Only tests read it. */
-  get size(): number {
-    return this.groups.size;
   }
 }
 
-class Groups {
+class GroupsOfKey {
   private waiting: WaitingRun[] = [];
-  private running = 0;
+  private areStarting = false;
+  private aloneUntil = 0;
 
-  constructor(
-    private readonly statement: GroupedStatement<object>,
-    private readonly onIdle: () => void,
-  ) {}
+  constructor(private readonly statement: GroupedStatement<object>) {}
 
   run(values: unknown[], order: string): Promise<object[]> {
+    if (performance.now() < this.aloneUntil) return this.statement.runAlone(values);
     return new Promise((resolve, reject) => {
-      const giveUp = () => {
-        this.waiting = this.waiting.filter((other) => other !== waiting);
-        reject(new DatabaseUnavailable());
-      };
-      const waiting = { values, order, resolve, reject, timer: setTimeout(giveUp, MAX_WAIT_MS) };
-      this.waiting.push(waiting);
+      this.waiting.push({ values, order, resolve, reject });
+      if (this.areStarting) return;
+      this.areStarting = true;
       // Requests that have arrived together are handled before.
-      if (this.waiting.length === 1) setImmediate(() => this.start());
+      setImmediate(() => void this.startGroups());
     });
   }
 
-  private start(): void {
-    while (this.running < MAX_GROUPS && this.waiting.length > 0) {
+  private async startGroups(): Promise<void> {
+    while (this.waiting.length > 0) {
       const group = this.waiting.splice(0, MAX_GROUP_SIZE);
-      for (const { timer } of group) clearTimeout(timer);
-      this.running += 1;
-      void this.settle(group).finally(() => {
-        this.running -= 1;
-        this.start();
-      });
+      await withTimeout(group.length > 1 ? this.runTogether(group) : this.runAlone(group), MAX_WAIT_MS);
     }
-    if (this.running === 0 && this.waiting.length === 0) this.onIdle();
+    this.areStarting = false;
   }
 
   /** Never rejects. */
-  private async settle(group: WaitingRun[]): Promise<void> {
-    if (group.length > 1 && (await this.settleTogether(group))) return;
-    await Promise.all(
-      group.map(({ values, resolve, reject }) => this.statement.runAlone(values).then(resolve, reject)),
-    );
-  }
-
-  /** Returns false when nothing was written, and no run is settled. */
-  private async settleTogether(group: WaitingRun[]): Promise<boolean> {
+  private async runTogether(group: WaitingRun[]): Promise<void> {
     const inOrder = group.toSorted((one, other) => (one.order < other.order ? -1 : 1));
     try {
       const rows = await this.statement.runTogether(inOrder.map(({ values }) => values));
       inOrder.forEach(({ resolve }, index) => resolve(rows[index] ?? []));
     } catch (error) {
-      if (this.statement.isRolledBack(error)) return false;
-      for (const { reject } of inOrder) reject(error);
+      if (this.statement.mayRunAgain(error)) {
+        this.aloneUntil = performance.now() + ALONE_MS;
+        await this.runAlone(inOrder);
+      } else for (const { reject } of inOrder) reject(error);
     }
-    return true;
+  }
+
+  /** Never rejects. */
+  private async runAlone(runs: WaitingRun[]): Promise<void> {
+    await Promise.all(
+      runs.map(({ values, resolve, reject }) => this.statement.runAlone(values).then(resolve, reject)),
+    );
   }
 }

@@ -109,9 +109,8 @@ export class TaskRepository {
    * budget has no room; `BudgetRepository.explainRejection` returns the budgets.
    */
   async insert(task: NewTask, actor: string): Promise<Task | null> {
-    const { workspaceId, endUserId, idempotencyKey } = task;
-    const lockOrder = JSON.stringify([workspaceId, endUserId, idempotencyKey]);
-    const [row] = await this.db.queryInGroup(INSERT_TASK, insertTaskParameters(task, actor), lockOrder);
+    const order = JSON.stringify([task.keyLineageId, task.endUserId, task.idempotencyKey]);
+    const [row] = await this.db.queryInGroup(INSERT_TASK, insertTaskParameters(task, actor), order);
     return row ?? null;
   }
 

@@ -4,8 +4,8 @@ import pino from 'pino';
 import { DatabaseUnavailable } from '../../../src/core/errors.js';
 import { newId } from '../../../src/core/primitives/ids.js';
 import { Database } from '../../../src/db/postgres/database.js';
-import { StatementGroups } from '../../../src/db/postgres/statement-groups.js';
-import { statement } from '../../../src/db/postgres/statement.js';
+import { ENTER_GROUP } from '../../../src/db/postgres/statement-groups.js';
+import { bind, statement } from '../../../src/db/postgres/statement.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 import { waitFor } from '../../support/wait-for.js';
 
@@ -36,13 +36,20 @@ beforeEach(async () => {
 });
 afterEach(() => db.close());
 
-const INSERT = statement<{ key: string; divisor: number }, { key: string }>(
+interface Parameters {
+  workspaceId: string;
+  key: string;
+  divisor: number;
+}
+const INSERT = statement<Parameters, { key: string }>(
   'insert-grouped',
   `WITH written AS (
      INSERT INTO grouped (key, share) SELECT :key, 100 / :divisor::int ON CONFLICT DO NOTHING RETURNING key
    ) SELECT key FROM written`,
 );
-const insert = (key: string, divisor = 1) => db.queryInGroup(INSERT, { key, divisor }, key);
+const [ours, theirs] = [newId(), newId()];
+const insert = (key: string, { divisor = 1, workspaceId = ours } = {}) =>
+  db.queryInGroup(INSERT, { workspaceId, key, divisor }, key);
 
 async function written(): Promise<{ key: string; xact: string }[]> {
   const { rows } = await other.query<{ key: string; xact: string }>(
@@ -65,24 +72,28 @@ test('writes that arrive together share a transaction, and each gets its own row
   expect(await Promise.all(KEYS.map((key) => insert(key)))).toEqual(KEYS.map((key) => [{ key }]));
   const rows = await written();
   expect(rows.map(({ key }) => key)).toEqual(KEYS);
-  expect(new Set(rows.map(({ xact }) => xact)).size).toBe(1);
+  // A group has 16 at most.
+  expect(new Set(rows.map(({ xact }) => xact)).size).toBe(2);
 });
 
 test('writes that arrive while others are in progress share the next transaction', async () => {
   const first = insert('first');
   await new Promise(setImmediate);
-  const second = insert('second');
-  await new Promise(setImmediate);
-  const later = KEYS.map((key) => insert(key));
-  await Promise.all([first, second, ...later]);
-  const rows = await written();
-  expect(new Set(rows.filter(({ key }) => KEYS.includes(key)).map(({ xact }) => xact)).size).toBe(1);
-  expect(new Set(rows.map(({ xact }) => xact)).size).toBe(3);
+  await Promise.all([first, ...KEYS.slice(0, 16).map((key) => insert(key))]);
+  expect(new Set((await written()).map(({ xact }) => xact)).size).toBe(2);
 });
 
-test('the writes of a group run in their lock order, whatever order they arrived in', async () => {
-  await Promise.all(KEYS.toReversed().map((key) => insert(key)));
-  expect((await written()).map(({ key }) => key)).toEqual(KEYS);
+test('writes of another workspace share no transaction with them', async () => {
+  await Promise.all(
+    KEYS.slice(0, 16).map((key, index) => insert(key, { workspaceId: index % 2 === 0 ? ours : theirs })),
+  );
+  expect(new Set((await written()).map(({ xact }) => xact)).size).toBe(2);
+});
+
+test('the writes of a group run in their order, whatever order they arrived in', async () => {
+  const keys = KEYS.slice(0, 16);
+  await Promise.all(keys.toReversed().map((key) => insert(key)));
+  expect((await written()).map(({ key }) => key)).toEqual(keys);
 });
 
 test('a write sees what the one before it in its group has written', async () => {
@@ -92,7 +103,9 @@ test('a write sees what the one before it in its group has written', async () =>
 });
 
 test('a write that fails fails alone', async () => {
-  const results = await Promise.allSettled(KEYS.map((key, index) => insert(key, index === 3 ? 0 : 1)));
+  const results = await Promise.allSettled(
+    KEYS.map((key, index) => insert(key, { divisor: index === 3 ? 0 : 1 })),
+  );
   expect(results.filter(({ status }) => status === 'rejected')).toEqual([
     { status: 'rejected', reason: expect.objectContaining({ code: '22012' }) as unknown },
   ]);
@@ -111,14 +124,54 @@ test('a write that waits for a lock does not keep the others of its group waitin
   expect(await written()).toHaveLength(COUNT);
 });
 
+test('writes that wait for a lock keep no later write waiting', async () => {
+  await other.query('BEGIN');
+  const locked = KEYS.slice(0, 4);
+  await other.query('INSERT INTO grouped (key, share) SELECT unnest($1::text[]), 1', [locked]);
+  const waiting = locked.map(async (key) => {
+    await new Promise(setImmediate);
+    return insert(key);
+  });
+  await findWaiting('transactionid');
+  const free = KEYS.slice(4);
+  for (const key of free) expect(await insert(key)).toEqual([{ key }]);
+  await other.query('ROLLBACK');
+  expect(await Promise.all(waiting)).toEqual(locked.map((key) => [{ key }]));
+});
+
+test('a group of which only a part arrives keeps no lock', async () => {
+  const client = await db.pool.connect();
+  const { connection } = client as unknown as {
+    connection: {
+      bind(config: object): void;
+      execute(config: object): void;
+      on(event: 'end', listener: () => void): void;
+    };
+  };
+  await client.query(bind(ENTER_GROUP, {}));
+  const { values, ...sql } = bind(INSERT, { workspaceId: ours, key: 'first', divisor: 1 });
+  await client.query({ ...sql, values });
+  const hasEnded = new Promise<void>((resolve) => connection.on('end', resolve));
+  connection.bind({ statement: 'enter-group', values: [] });
+  connection.execute({});
+  connection.bind({ statement: sql.name, values: ['held', '1'] });
+  // Without a Sync, it is not committed.
+  connection.execute({});
+  await hasEnded;
+  client.release(true);
+  expect(await insert('held')).toEqual([{ key: 'held' }]);
+});
+
 test('when the connection breaks, every write of the group fails as unavailable, and nothing is written', async () => {
-  const slowly = statement<{ key: string; seconds: number }, { key: string }>(
+  const slowly = statement<Omit<Parameters, 'divisor'> & { seconds: number }, { key: string }>(
     'insert-slowly',
     `WITH written AS (INSERT INTO grouped (key, share) VALUES (:key, 1) RETURNING key)
      SELECT key FROM written, pg_sleep(:seconds::int)`,
   );
   const writes = Promise.allSettled(
-    KEYS.map((key, index) => db.queryInGroup(slowly, { key, seconds: index === 3 ? 30 : 0 }, key)),
+    KEYS.slice(0, 16).map((key, index) =>
+      db.queryInGroup(slowly, { workspaceId: ours, key, seconds: index === 3 ? 30 : 0 }, key),
+    ),
   );
   const pid = await findWaiting('PgSleep');
   await observer.query('SELECT pg_terminate_backend($1)', [pid]);
@@ -142,7 +195,6 @@ describe('reads of callers', () => {
     `SELECT current_setting('darkroom.workspace_id') AS "workspaceId", now()::text AS at, 1 / :divisor::int`,
     { needsSlot: false },
   );
-  const [ours, theirs] = [newId(), newId()];
   const read = (workspaceId: string, divisor = 1) => db.queryAsCaller({ workspaceId }, READ, { divisor });
 
   test('share a transaction with reads of their workspace only', async () => {
@@ -156,24 +208,22 @@ describe('reads of callers', () => {
       ).toBe(1);
   });
 
+  test('are made again when the connection of their group breaks', async () => {
+    const sleepOnce = statement<{ key: string }, { key: string }>(
+      'sleep-once',
+      `SELECT :key AS key, CASE WHEN :key = 'key 03' AND NOT EXISTS (SELECT FROM grouped) THEN pg_sleep(30) END`,
+      { needsSlot: false },
+    );
+    await other.query('GRANT SELECT ON grouped TO darkroom_caller');
+    const reads = KEYS.slice(0, 16).map((key) => db.queryAsCaller({ workspaceId: ours }, sleepOnce, { key }));
+    const pid = await findWaiting('PgSleep');
+    await insert('awake');
+    await observer.query('SELECT pg_terminate_backend($1)', [pid]);
+    expect((await Promise.all(reads)).map(([row]) => row?.key)).toEqual(KEYS.slice(0, 16));
+  });
+
   test('fail alone', async () => {
     const results = await Promise.allSettled(KEYS.map((_, index) => read(ours, index === 3 ? 0 : 1)));
     expect(results.filter(({ status }) => status === 'rejected')).toHaveLength(1);
   });
-});
-
-test('nothing is kept of statements that have run', async () => {
-  const groups = new StatementGroups();
-  const grouped = {
-    runTogether: async (valueLists: readonly unknown[][]) =>
-      Promise.all(valueLists.map((values) => grouped.runAlone(values))),
-    runAlone: async (values: unknown[]) =>
-      (await db.pool.query<{ value: string }>('SELECT $1::text AS value', values)).rows,
-    isRolledBack: () => true,
-  };
-  const rows = await Promise.all(
-    KEYS.map((key, index) => groups.run(`key ${index % 3}`, grouped, { values: [key], order: key })),
-  );
-  expect(rows).toEqual(KEYS.map((key) => [{ value: key }]));
-  await waitFor('an empty map', () => groups.size === 0);
 });

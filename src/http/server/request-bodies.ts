@@ -2,9 +2,11 @@ import { type IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import express, { type Request, type RequestHandler } from 'express';
 import { type Caller } from '../../core/access/caller.js';
+import { type WorkOwner } from '../../core/access/visibility.js';
 import { type AppError, BadRequest, PayloadTooLarge } from '../../core/errors.js';
 import { readCallerJson } from '../../core/primitives/encoding/caller-json.js';
 import { Decompressor } from '../limits/decompressor.js';
+import { UnfinishedBodies } from '../limits/unfinished-bodies.js';
 
 /** Bounds of one body, after decompression. A document and its variables, the same as over WebSocket. */
 export const MAX_STREAM_OPERATION_BYTES = 64 * 1024;
@@ -21,26 +23,24 @@ const PIECE_BYTES = 512;
 
 /**
  * Parses the bodies of requests that were authenticated before, and bounds what they take in memory. If clients begin more
- * than MAX_UNFINISHED_BYTES without ending it, the request that began first is cut, so that a slow or hostile client delays
- * no other. A compressed body is decompressed when it has ended, because a decompressor that waits for its client keeps some
- * megabytes.
+ * than MAX_UNFINISHED_BYTES without ending it, requests of the one that has begun the most are cut, so that a slow or hostile
+ * client delays no other. A compressed body is decompressed when it has ended, because a decompressor that waits for its client
+ * keeps some megabytes.
  */
 export class RequestBodies {
-  /** Bytes by request, the oldest first. */
-  private readonly unfinished = new Map<IncomingMessage, number>();
+  private readonly unfinished = new UnfinishedBodies();
   private readonly decompressor = new Decompressor();
-  private totalBytes = 0;
 
   constructor(private readonly maxUnfinishedBytes = MAX_UNFINISHED_BYTES) {}
 
   /** What all requests take whose bodies have not ended, or are not decompressed. Only tests read it. */
   get unfinishedBytes(): number {
-    return this.totalBytes;
+    return this.unfinished.bytes;
   }
 
   /** How many requests those are, also without a byte yet. Only tests read it. */
   get unfinishedRequests(): number {
-    return this.unfinished.size;
+    return this.unfinished.count;
   }
 
   /** Middleware for JSON: see `readCallerJson`. `strict: false` also accepts values that are not objects or lists. */
@@ -77,7 +77,7 @@ export class RequestBodies {
         if (isDone) return;
         isDone = true;
         // The rest of a body that was refused is discarded.
-        this.forget(request);
+        this.unfinished.remove(request);
         next(error);
       };
       // The parser would report it as well, but only when the rest of the body has arrived.
@@ -85,24 +85,24 @@ export class RequestBodies {
       // Its client has left while it was authenticated, perhaps after the whole body. No event will follow.
       if (request.destroyed && !request.readableEnded) return finish(new ConnectionClosed());
       if (Number(request.headers['content-length'] ?? 0) > maxBytes) return refuse();
+      const owner = ownerOf(response);
       const encoding = request.headers['content-encoding']?.trim().toLowerCase() ?? '';
       if (!this.decompressor.knows(encoding)) {
         // The parser refuses a body with an encoding.
         if (isKept) delete request.headers['content-encoding'];
-        this.track(request, maxBytes, refuse);
-        request.once('end', () => this.forget(request)).once('close', () => this.forget(request));
+        this.track(request, { maxBytes, owner }, refuse);
+        request
+          .once('end', () => this.unfinished.remove(request))
+          .once('close', () => this.unfinished.remove(request));
         return parse(request, response, finish);
       }
-      return this.readCompressed(request, { maxBytes, encoding, isKept, owner: ownerOf(response) }).then(
-        (body) => {
-          const decompressed = withBody(request, body);
-          return parse(decompressed, response, (error) => {
-            request.body = decompressed.body as unknown;
-            finish(error);
-          });
-        },
-        finish,
-      );
+      return this.readCompressed(request, { maxBytes, encoding, isKept, owner }).then((body) => {
+        const decompressed = withBody(request, body);
+        return parse(decompressed, response, (error) => {
+          request.body = decompressed.body as unknown;
+          finish(error);
+        });
+      }, finish);
     };
   }
 
@@ -114,7 +114,7 @@ export class RequestBodies {
       encoding,
       isKept,
       owner,
-    }: { maxBytes: number; encoding: string; isKept: boolean; owner: string },
+    }: { maxBytes: number; encoding: string; isKept: boolean; owner: WorkOwner | null },
   ): Promise<Buffer> {
     let compressed: Buffer | undefined;
     const { socket } = request;
@@ -126,7 +126,7 @@ export class RequestBodies {
         const pieces: Buffer[] = [];
         const keep = (piece: Buffer) => void pieces.push(piece);
         request.on('data', keep);
-        this.track(request, maxBytes, (reason = new PayloadTooLarge(maxBytes)) => {
+        this.track(request, { maxBytes, owner }, (reason = new PayloadTooLarge(maxBytes)) => {
           request.off('data', keep);
           reject(reason);
         });
@@ -134,7 +134,7 @@ export class RequestBodies {
         request.once('close', () => reject(new ConnectionClosed()));
       });
       if (compressed.length === 0) return compressed;
-      const body = { encoding, maxBytes, owner, isUrgent: isKept };
+      const body = { encoding, maxBytes, owner: owner?.workspaceId ?? '', isUrgent: isKept };
       if (isKept) return await this.decompressor.decompress(compressed, body);
       return await this.decompressor.decompress(compressed, { ...body, signal: left.signal });
     } catch (error) {
@@ -142,44 +142,41 @@ export class RequestBodies {
       throw left.signal.aborted ? new ConnectionClosed() : error;
     } finally {
       socket.off('close', leave);
-      this.forget(request);
+      this.unfinished.remove(request);
     }
   }
 
-  /** Counts what a request takes from now on, until it is forgotten. */
-  private track(request: IncomingMessage, maxBytes: number, refuse: (reason?: AppError) => void): void {
-    this.unfinished.set(request, 0);
+  /** Counts what a request takes from now on, until it is removed. */
+  private track(
+    request: IncomingMessage,
+    { maxBytes, owner }: { maxBytes: number; owner: WorkOwner | null },
+    refuse: (reason?: AppError) => void,
+  ): void {
+    this.unfinished.add(request, owner);
     let received = 0;
     request.on('data', (piece: Buffer) => {
       received += piece.length;
-      if (received <= maxBytes) return this.add(request, piece.length + PIECE_BYTES);
+      if (received <= maxBytes) return this.grow(request, piece.length + PIECE_BYTES);
       // What it had was dropped.
-      this.forget(request);
+      this.unfinished.remove(request);
       refuse();
     });
   }
 
-  private add(request: IncomingMessage, bytes: number): void {
-    const before = this.unfinished.get(request);
-    if (before === undefined) return;
-    this.unfinished.set(request, before + bytes);
-    this.totalBytes += bytes;
-    for (const [oldest] of this.unfinished) {
-      if (this.totalBytes <= this.maxUnfinishedBytes) return;
-      this.forget(oldest);
-      oldest.socket.destroy();
+  private grow(request: IncomingMessage, bytes: number): void {
+    this.unfinished.grow(request, bytes);
+    while (this.unfinished.bytes > this.maxUnfinishedBytes) {
+      const next = this.unfinished.nextToCut();
+      if (!next) return;
+      this.unfinished.remove(next);
+      next.socket.destroy();
     }
-  }
-
-  private forget(request: IncomingMessage): void {
-    this.totalBytes -= this.unfinished.get(request) ?? 0;
-    this.unfinished.delete(request);
   }
 }
 
-/** The workspace of the authenticated caller, which the response has. There is none behind a link, as that of a callback. */
-function ownerOf({ locals }: { locals?: { caller?: Caller } }): string {
-  return locals?.caller?.workspaceId ?? '';
+/** The authenticated caller, which the response has. There is none behind the link of a callback. */
+function ownerOf({ locals }: { locals?: { caller?: Caller } }): WorkOwner | null {
+  return locals?.caller ?? null;
 }
 
 /** The same as the parser reports for other bodies: see core/public-error.ts. */

@@ -20,12 +20,16 @@ const compressBrotli = (body: Buffer, windowBits: number) =>
 /** Decompresses to far more than its bound. */
 const BOMB = compressBrotli(Buffer.alloc(64 * MB, ' '), 22);
 
+const CALLBACK = 'callback';
+
 const releases: (() => void)[] = [];
 afterEach(() => releases.splice(0).forEach((release) => release()));
 
+/** Parses the bodies of a path `/workspace/endUser` for that caller, and those of `/callback` for the upstream. */
 async function start({ authenticate = (_request: IncomingMessage) => Promise.resolve() } = {}) {
   const bodies = new RequestBodies(BOUND);
-  const parse = bodies.json(MAX_BYTES);
+  const parseJson = bodies.json(MAX_BYTES);
+  const keepRaw = bodies.raw(MAX_BYTES);
   const errors: unknown[] = [];
   const server = createServer((request: IncomingMessage, response: ServerResponse) => {
     const next = (error?: unknown) => {
@@ -33,7 +37,10 @@ async function start({ authenticate = (_request: IncomingMessage) => Promise.res
       response.statusCode = error === undefined ? 200 : toPublicError(error).status;
       response.end(JSON.stringify((request as Request).body ?? null));
     };
-    void authenticate(request).then(() => parse(request as Request, {} as Response, next));
+    const [, workspaceId = '', endUserId = null] = /^\/(\w*)\/?(\w+)?/.exec(request.url ?? '') ?? [];
+    const locals = workspaceId === CALLBACK ? {} : { caller: { workspaceId, endUserId } };
+    const parse = workspaceId === CALLBACK ? keepRaw : parseJson;
+    void authenticate(request).then(() => parse(request as Request, { locals } as Response, next));
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   releases.push(() => (server.closeAllConnections(), server.close()));
@@ -46,11 +53,11 @@ async function start({ authenticate = (_request: IncomingMessage) => Promise.res
     const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
     return { status: response.statusCode, json: JSON.parse(await textOf(response)) as unknown };
   };
-  /** Sends the beginning of a request with these headers. */
-  const begin = (headers: string, body: string | Buffer): Socket => {
+  /** Sends the beginning of a request with these headers. `owner`: see `start`. */
+  const begin = (headers: string, body: string | Buffer, owner = ''): Socket => {
     const socket = connect(port, '127.0.0.1').on('error', () => undefined);
     releases.push(() => socket.destroy());
-    socket.write(`POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n${headers}\r\n`);
+    socket.write(`POST /${owner} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n${headers}\r\n`);
     socket.write(body);
     return socket.resume();
   };
@@ -143,4 +150,49 @@ test('a body in small pieces takes more than its bytes', async () => {
   begin('transfer-encoding: chunked\r\n', '1\r\n \r\n'.repeat(10 * pieces));
   await waitFor('the oldest to be cut', () => bodies.unfinishedBytes >= pieces * 500);
   expect(bodies.unfinishedBytes).toBeLessThanOrEqual(BOUND);
+});
+
+describe('when bodies that have not ended take too much together', () => {
+  const TEXT = JSON.stringify(['x'.repeat(100_000)]);
+  const CHUNKED = 'transfer-encoding: chunked\r\n';
+  /** Counts a megabyte. */
+  const PIECES = '1\r\n \r\n'.repeat(2_000);
+
+  /** Begins the body of the owner, and much more of another one. Resolves with the answer to the first when it has ended. */
+  async function floodOver(owner: string, hostile: string) {
+    const { bodies, begin } = await start();
+    const slow = begin(`content-length: ${TEXT.length}\r\n`, TEXT.slice(0, -1), owner);
+    let answer = '';
+    slow.on('data', (piece: Buffer) => (answer += piece.toString()));
+    await waitFor('it to arrive', () => bodies.unfinishedBytes >= TEXT.length - 1);
+    const flood = Array.from({ length: 12 }, () => begin(CHUNKED, PIECES, hostile));
+    await waitFor('some to be cut', () => flood.filter(({ closed }) => closed).length >= 8);
+    expect(bodies.unfinishedBytes).toBeLessThanOrEqual(BOUND);
+    slow.write(']');
+    await waitFor('an end', () => answer !== '' || slow.closed);
+    return answer.slice(0, 'HTTP/1.1 200'.length);
+  }
+
+  test.each([
+    ['those of the workspace with the most are cut', 'honest', 'hostile'],
+    ['within a workspace, those of the end user with the most', 'shared/honest', 'shared/hostile'],
+    ["those of an end user, and not those of the workspace's own key", 'shared', 'shared/hostile'],
+    ['no callback is cut', CALLBACK, 'hostile'],
+  ])('%s', async (_what, owner, hostile) => {
+    expect(await floodOver(owner, hostile)).toBe('HTTP/1.1 200');
+  });
+
+  test('callbacks are not cut while others take something, and then the oldest of them', async () => {
+    const { bodies, begin } = await start();
+    const callbacks = [1, 2, 3].map(() => begin(CHUNKED, PIECES, CALLBACK));
+    await waitFor('them to arrive', () => bodies.unfinishedBytes > 3 * MB * 0.9);
+    const other = begin(CHUNKED, '1\r\n \r\n'.repeat(1_000), 'honest');
+    await waitFor('it to arrive', () => bodies.unfinishedBytes > 3.5 * MB * 0.9);
+    callbacks.push(begin(CHUNKED, PIECES, CALLBACK));
+    await waitFor('the other one to be cut', () => other.closed);
+    expect(callbacks.filter(({ closed }) => closed)).toEqual([]);
+    callbacks.push(begin(CHUNKED, PIECES, CALLBACK));
+    await waitFor('the oldest to be cut', () => callbacks[0]?.closed === true);
+    expect(callbacks.slice(1).filter(({ closed }) => closed)).toEqual([]);
+  });
 });

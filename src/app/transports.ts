@@ -1,6 +1,7 @@
 import { type Server } from 'node:http';
 import { type Socket } from 'node:net';
 import { createClientAddressReader } from '../core/access/client-address.js';
+import { WaitingRequests } from '../graphql/limits/waiting-requests.js';
 import { createGraphqlOverHttp } from '../graphql/server/apollo.js';
 import { createContextFactory } from '../graphql/server/context.js';
 import { Introspection } from '../graphql/server/introspection.js';
@@ -44,8 +45,9 @@ export async function startTransports(
   const clientAddressOf = createClientAddressReader(config.trustedProxyCount);
   const createContext = createContextFactory(taskReads, eventSubscriptions);
   const { maxOperationsPerRequest, ide, ...documentPolicy } = config.graphql;
-  const operations = new OperationCache(schema, documentPolicy);
-  const introspection = new Introspection(schema);
+  const waitingRequests = new WaitingRequests();
+  const operations = new OperationCache(schema, documentPolicy, waitingRequests);
+  const introspection = new Introspection(schema, waitingRequests);
   const graphqlServices = { schema, operations, introspection, createContext, rateLimits, log };
   const graphql = await createGraphqlOverHttp({ ...graphqlServices, maxOperationsPerRequest });
   cleanups.push(() => graphql.stop());

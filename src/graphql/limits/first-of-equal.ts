@@ -1,7 +1,5 @@
-/** Requests that wait for an equal one. Each keeps its text and its variables. */
+/** Requests that wait for an equal one. */
 export const MAX_FOLLOWERS = 64;
-/** A request with a longer text does not wait for an equal one. */
-const MAX_FOLLOWER_CHARACTERS = 64 * 1024;
 
 /** Lets one of several equal requests do the work whose result is kept, while the others wait for it. */
 export class FirstOfEqual {
@@ -9,9 +7,9 @@ export class FirstOfEqual {
   private followers = 0;
 
   /** Resolves when the request that works on `key` has ended, well or not. At once if there is none, or if too many wait. */
-  async follow(key: string, characters: number): Promise<void> {
+  async follow(key: string): Promise<void> {
     const first = this.working.get(key);
-    if (!first || this.followers >= MAX_FOLLOWERS || characters > MAX_FOLLOWER_CHARACTERS) return;
+    if (!first || this.followers >= MAX_FOLLOWERS) return;
     this.followers += 1;
     await first.catch(() => undefined);
     this.followers -= 1;

@@ -7,7 +7,7 @@ import { TimeShare } from '../../core/limits/time-share.js';
  * two.
  */
 const MAX_WAITING_PER_WORKSPACE = 16;
-/** The same for all workspaces. Each keeps the text of its request. */
+/** The same for all workspaces. */
 const MAX_WAITING = 128;
 const RETRY_AFTER_MS = 5_000;
 /** After work that took longer, everything else gets as much time, even in a burst. */

@@ -86,19 +86,21 @@ export async function createGraphqlOverHttp(services: GraphqlOverHttpServices) {
     const read = readOrError(reader, request);
     const { search, body } = 'error' in read ? NOTHING_TO_RUN : read;
     let rateLimit: RateLimitStatus | null = null;
+    let requestBytes = 0;
     const response = await server.executeHTTPGraphQLRequest({
       httpGraphQLRequest: { method: request.method, headers, search, body },
       // Apollo calls this after its CSRF check and before it parses a document.
       context: async () => {
         try {
           if ('error' in read) throw read.error;
-          await checkComplexity(operations, read.operations, caller);
+          requestBytes = operations.measure(read.operations);
+          await checkComplexity(operations, read.operations, { caller, requestBytes });
           rateLimit = await rateLimits.countRequests(caller, Math.max(1, read.operations.length));
         } catch (error) {
           throw toGraphqlError(error);
         }
         const { idempotencyKey, traceId, makeLeftSignal } = request;
-        return createContext(caller, { rateLimit, idempotencyKey, traceId, makeLeftSignal });
+        return createContext(caller, { rateLimit, requestBytes, idempotencyKey, traceId, makeLeftSignal });
       },
     });
     if (response.body.kind !== 'complete') throw new Error('Incremental delivery is not supported.');

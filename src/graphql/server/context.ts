@@ -16,6 +16,8 @@ export interface Context {
   traceId: string | null;
   /** State of the caller's request limit when the operation began. Null if it has none. */
   rateLimit: RateLimitStatus | null;
+  /** What the request takes in memory with all of its operations, for bounds of requests that wait. */
+  requestBytes: number;
   /** Makes a signal that is aborted when the client has left, for work that waits. Most operations need none. */
   makeLeftSignal: () => AbortSignal | undefined;
   /** Tasks that the caller may see, by ID. Null for any other ID. */
@@ -30,7 +32,7 @@ export interface Context {
 }
 
 /** Facts about the request besides its operation. Those of an HTTP request are absent over WebSocket. */
-type RequestDetails = Pick<Context, 'rateLimit'> &
+type RequestDetails = Pick<Context, 'rateLimit' | 'requestBytes'> &
   Partial<Pick<Context, 'idempotencyKey' | 'traceId' | 'makeLeftSignal'>>;
 
 export type ContextFactory = (caller: Caller, details: RequestDetails) => Context;
@@ -41,11 +43,15 @@ export function createContextFactory(
   eventSubscriptions: EventSubscriptions,
 ): ContextFactory {
   const options = { cache: false, maxBatchSize: 100 };
-  return (caller, { rateLimit, idempotencyKey, traceId, makeLeftSignal = () => undefined }) => ({
+  return (
+    caller,
+    { rateLimit, requestBytes, idempotencyKey, traceId, makeLeftSignal = () => undefined },
+  ) => ({
     caller,
     idempotencyKey: idempotencyKey ?? null,
     traceId: traceId ?? null,
     rateLimit,
+    requestBytes,
     makeLeftSignal,
     tasks: new DataLoader((ids) => taskReads.tasks(caller, ids), options),
     images: new DataLoader((ids) => taskReads.images(caller, ids), options),

@@ -16,6 +16,7 @@ import { type Context } from './context.js';
 import { toFormattedError } from './format-error.js';
 import { FirstOfEqual } from '../limits/first-of-equal.js';
 import { LoopShare } from '../limits/loop-share.js';
+import { WaitingRequests } from '../limits/waiting-requests.js';
 
 /** Limit for all kept results together. The whole schema has 150 kB. */
 const MAX_KEPT_CHARACTERS = 2 * 1024 * 1024;
@@ -51,6 +52,8 @@ interface IntrospectionOperation {
   query: string;
   operationName?: string | null | undefined;
   variables?: Record<string, unknown> | null | undefined;
+  /** What the whole request takes in memory: see OperationCache. */
+  requestBytes: number;
 }
 
 /**
@@ -103,7 +106,10 @@ export class Introspection {
     busyMessage: BUSY,
   });
 
-  constructor(private readonly schema: GraphQLSchema) {}
+  constructor(
+    private readonly schema: GraphQLSchema,
+    private readonly waiting = new WaitingRequests(),
+  ) {}
 
   /**
    * Returns the result of an operation that only introspects. For others it returns null, and so it does for one with invalid
@@ -115,13 +121,20 @@ export class Introspection {
   ): Promise<FormattedExecutionResult | null> {
     const use = this.useOf(request);
     if (use === 'none') return null;
-    if (use === 'some') return this.mixedTurns.run(workspaceId, () => null, ASSUMED_MS);
-    const { document, query, operationName, variables } = request;
-    const keyText = JSON.stringify([query, operationName ?? null, variables ?? null]);
-    const key = hash('sha256', keyText);
+    return this.waiting.hold(workspaceId, request.requestBytes, () =>
+      use === 'some'
+        ? this.mixedTurns.run(workspaceId, () => null, ASSUMED_MS)
+        : this.resultInTurn(request, workspaceId),
+    );
+  }
+
+  private async resultInTurn(
+    { document, query, operationName, variables }: IntrospectionOperation,
+    workspaceId: string,
+  ): Promise<FormattedExecutionResult | null> {
+    const key = hash('sha256', JSON.stringify([query, operationName ?? null, variables ?? null]));
     const equalKey = `${workspaceId} ${key}`;
-    if (!this.known.has(key) && this.equal.isWorkingOn(equalKey))
-      await this.equal.follow(equalKey, keyText.length);
+    if (!this.known.has(key) && this.equal.isWorkingOn(equalKey)) await this.equal.follow(equalKey);
     const known = this.known.get(key);
     if (known) return this.knownResultTurns.run(workspaceId, () => ({ data: known }), KNOWN_RESULT_MS);
     return this.equal.work(equalKey, () =>
@@ -130,7 +143,11 @@ export class Introspection {
   }
 
   private compute(
-    { document, operationName, variables }: Omit<IntrospectionOperation, 'query' | 'operation'>,
+    {
+      document,
+      operationName,
+      variables,
+    }: Pick<IntrospectionOperation, 'document' | 'operationName' | 'variables'>,
     key: string,
   ): FormattedExecutionResult | null {
     // Another workspace may have asked meanwhile.
@@ -165,10 +182,11 @@ export function introspectionPlugin(introspection: Introspection): ApolloServerP
       Promise.resolve({
         responseForOperation: async ({ document, operation, source: query, request, contextValue }) => {
           const { operationName, variables } = request;
+          const { caller, requestBytes } = contextValue;
           try {
             const result = await introspection.resultOf(
-              { document, operation, query, operationName, variables },
-              contextValue.caller.workspaceId,
+              { document, operation, query, operationName, variables, requestBytes },
+              caller.workspaceId,
             );
             return result && toResponse(result);
           } catch (error) {

@@ -19,12 +19,14 @@ import { FirstOfEqual } from '../limits/first-of-equal.js';
 import { type CostFunction, costOfOperation } from '../limits/query-cost.js';
 import {
   assertWithinLimit,
+  bytesOfText,
   checkDocumentLimits,
   checkTextLimits,
-  checkVariableLimits,
+  measureVariables,
   type QueryLimits,
 } from '../limits/query-limits.js';
 import { LoopShare } from '../limits/loop-share.js';
+import { WaitingRequests } from '../limits/waiting-requests.js';
 
 /** Limit for all cached documents together, about 12 MB. A frontend has tens of documents, with some hundred tokens each. */
 const MAX_CACHED_TOKENS = 25_000;
@@ -116,17 +118,33 @@ export class OperationCache {
   constructor(
     private readonly schema: GraphQLSchema,
     readonly policy: DocumentPolicy,
+    private readonly waiting = new WaitingRequests(),
   ) {}
+
+  /** About the bytes that the operations of a request take in memory. Throws QueryTooComplex if variables are over a limit. */
+  measure(operations: readonly Partial<OperationRequest>[]): number {
+    const bytesOf = ({ query = '', variables }: Partial<OperationRequest>) =>
+      bytesOfText(query) + measureVariables(variables, this.policy.limits);
+    return operations.reduce((bytes, operation) => bytes + bytesOf(operation), 0);
+  }
 
   /**
    * Prepares an operation of a caller of the workspace. An invalid document gives errors with the same codes on every
    * transport, and is not cached. Throws QueryTooComplex, and RateLimited when the workspace has sent too many documents that
-   * are not known.
+   * are not known. `requestBytes`: what `measure` returned, if the operation is not the only one of its request.
    */
-  async prepare(request: OperationRequest, workspaceId: string): Promise<PrepareResult> {
+  async prepare(
+    request: OperationRequest,
+    workspaceId: string,
+    requestBytes = this.measure([request]),
+  ): Promise<PrepareResult> {
     const { query } = request;
     const textHash = hash('sha256', query);
-    const validated = this.documents.get(textHash) ?? (await this.prepareText(query, textHash, workspaceId));
+    const validated =
+      this.documents.get(textHash) ??
+      (await this.waiting.hold(workspaceId, requestBytes, () =>
+        this.prepareText(query, textHash, workspaceId),
+      ));
     return 'errors' in validated ? validated : this.select(validated, request);
   }
 
@@ -136,7 +154,7 @@ export class OperationCache {
     workspaceId: string,
   ): Promise<ValidatedDocument | { errors: readonly GraphQLError[] }> {
     const key = `${workspaceId} ${textHash}`;
-    if (this.equal.isWorkingOn(key)) await this.equal.follow(key, query.length);
+    if (query.length <= MAX_CACHED_TEXT_LENGTH && this.equal.isWorkingOn(key)) await this.equal.follow(key);
     const known = this.documents.get(textHash);
     if (known) return known;
     const turns = INTROSPECTING.test(query) ? this.introspectionTurns : this.turns;
@@ -166,7 +184,6 @@ export class OperationCache {
       operations.set(operation, details);
     }
     const { costOf, afterVariable } = details;
-    checkVariableLimits(variables, this.policy.limits);
     const cost = costOf(variables ?? {});
     const limit = this.policy.limits.cost;
     if (operation.operation === OperationTypeNode.SUBSCRIPTION)

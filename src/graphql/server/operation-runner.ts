@@ -88,12 +88,13 @@ export class OperationRunner {
     const { schema, operations, introspection, createContext, eventSubscriptions, rateLimits } =
       this.services;
     const rateLimit = await rateLimits.countRequests(caller, 1);
-    const operation = await operations.prepare(request, caller.workspaceId);
+    const requestBytes = operations.measure([request]);
+    const operation = await operations.prepare(request, caller.workspaceId, requestBytes);
     if ('errors' in operation) return { errors: this.formatErrors(operation.errors) };
     if (isReadOnly && operation.type === OperationTypeNode.MUTATION) return MUTATION_WITHOUT_POST;
     const variables = declaredVariables(request, operation);
     const introspected = await introspection.resultOf(
-      { ...request, variables, ...operation },
+      { ...request, variables, ...operation, requestBytes },
       caller.workspaceId,
     );
     if (introspected) return { result: serializeResult(introspected) };
@@ -102,7 +103,13 @@ export class OperationRunner {
       document: operation.document,
       operationName: request.operationName || null,
       variableValues: variables,
-      contextValue: createContext(caller, { rateLimit, idempotencyKey, traceId, makeLeftSignal }),
+      contextValue: createContext(caller, {
+        rateLimit,
+        requestBytes,
+        idempotencyKey,
+        traceId,
+        makeLeftSignal,
+      }),
     };
     if (operation.type !== OperationTypeNode.SUBSCRIPTION) return this.resultOf(await execute(args));
     const source = await createSourceEventStream(args);

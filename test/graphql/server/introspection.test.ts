@@ -31,7 +31,7 @@ function request(query: string, variables: Record<string, unknown> = {}) {
   const document = parse(query);
   const operation = getOperationAST(document);
   if (!operation) throw new Error('The document has no operation.');
-  return { document, operation, query, variables };
+  return { document, operation, query, variables, requestBytes: 0 };
 }
 
 describe('introspection', () => {
@@ -91,7 +91,10 @@ describe('introspection', () => {
   test('does not count for another operation of the same document', async () => {
     const document = parse('query Plain { color } query Schema { __schema { queryType { name } } }');
     const operation = getOperationAST(document, 'Plain');
-    const asked = { document, operation: operation ?? undefined, query: 'both', operationName: 'Plain' };
+    const asked = {
+      ...{ document, operation: operation ?? undefined, query: 'both' },
+      ...{ operationName: 'Plain', requestBytes: 0 },
+    };
     const introspection = new Introspection(schema);
     const start = performance.now();
     for (let n = 0; n < 20; n += 1) expect(await introspection.resultOf(asked, WORKSPACE)).toBeNull();

@@ -1,0 +1,95 @@
+import { describe, expect, test } from '@jest/globals';
+import { buildSchema, getOperationAST, parse } from 'graphql';
+import { QueryTooComplex, RateLimited } from '../../../src/core/errors.js';
+import { Introspection } from '../../../src/graphql/server/introspection.js';
+import { OperationCache } from '../../../src/graphql/server/operation-cache.js';
+
+const schema = buildSchema('type Query { color: String }');
+const limits = {
+  ...{ tokens: 6_000, depth: 15, aliases: 2_000, directives: 30, rootFields: 2_000 },
+  ...{ listSize: 1_000, cost: 10_000 },
+};
+const WORKSPACE = 'a workspace';
+/** Two thirds of what may wait of a workspace, and a quarter of what may wait of all. */
+const LARGE_BYTES = 11 * 1024 * 1024;
+const LIST_THAT_IS_TOO_LONG = { n: Array<number>(1_001).fill(0) };
+
+/** Parsing it takes some milliseconds, after which all others rest. */
+const slow = (name: string) =>
+  `query ${name} { ${Array.from({ length: 1_900 }, (_, n) => `c${n}: color`).join(' ')} }`;
+const quick = (n: number) => `query q${n} { color }`;
+
+function countRefused(outcomes: readonly PromiseSettledResult<unknown>[]): number {
+  const refused = outcomes.flatMap((each) => (each.status === 'rejected' ? [each.reason as unknown] : []));
+  for (const reason of refused) expect(reason).toBeInstanceOf(RateLimited);
+  return refused.length;
+}
+
+/** A cache that has just parsed for a while, so that what follows waits. */
+function busyCache(query = slow('first')): OperationCache {
+  const operations = new OperationCache(schema, { limits, introspection: true });
+  void operations.prepare({ query }, 'another workspace');
+  return operations;
+}
+
+describe('requests that wait', () => {
+  test('for their turn take a bounded part of memory, and small ones do not count', async () => {
+    const operations = busyCache();
+    const prepare = (n: number, bytes: number) => operations.prepare({ query: quick(n) }, WORKSPACE, bytes);
+    const large = Array.from({ length: 10 }, (_, n) => prepare(n, LARGE_BYTES));
+    const small = [101, 102].map((n) => prepare(n, 1_000));
+    expect(countRefused(await Promise.allSettled(large))).toBe(9);
+    expect(countRefused(await Promise.allSettled(small))).toBe(0);
+  });
+
+  test('of many workspaces take a bounded part of memory', async () => {
+    const operations = busyCache();
+    const large = Array.from({ length: 10 }, (_, n) =>
+      operations.prepare({ query: quick(n) }, `workspace ${n}`, LARGE_BYTES),
+    );
+    expect(countRefused(await Promise.allSettled(large))).toBe(5);
+  });
+
+  test('for an equal one take a bounded part of memory', async () => {
+    const operations = busyCache();
+    const large = Array.from({ length: 10 }, () =>
+      operations.prepare({ query: quick(0) }, WORKSPACE, LARGE_BYTES),
+    );
+    expect(countRefused(await Promise.allSettled(large))).toBe(9);
+  });
+
+  test('and introspect take a bounded part of memory', async () => {
+    const introspection = new Introspection(schema);
+    const query = '{ color __schema { queryType { name } } }';
+    const document = parse(query);
+    const operation = getOperationAST(document) ?? undefined;
+    const large = Array.from({ length: 4 }, () =>
+      introspection.resultOf({ document, operation, query, requestBytes: LARGE_BYTES }, WORKSPACE),
+    );
+    expect(countRefused(await Promise.allSettled(large))).toBe(3);
+  });
+
+  test('count all that their variables take when they are parsed', () => {
+    const lists = Array.from({ length: 1_000 }, () => Array.from({ length: 340 }, () => ({})));
+    // A megabyte of JSON.
+    expect(busyCache().measure([{ query: quick(0) }, { variables: { lists } }])).toBeGreaterThan(22_000_000);
+  });
+
+  test('are none whose variables are over a limit', async () => {
+    const operations = busyCache();
+    const ends: string[] = [];
+    const waiting = operations.prepare({ query: quick(1) }, WORKSPACE).then(() => ends.push('waited'));
+    const refused = operations.prepare({ query: quick(2), variables: LIST_THAT_IS_TOO_LONG }, WORKSPACE);
+    await expect(refused.finally(() => ends.push('refused'))).rejects.toBeInstanceOf(QueryTooComplex);
+    await waiting;
+    expect(ends).toEqual(['refused', 'waited']);
+  });
+
+  test('are refused only while others wait', async () => {
+    const operations = busyCache();
+    for (let n = 0; n < 3; n += 1) {
+      const prepared = await operations.prepare({ query: quick(n) }, WORKSPACE, 2 * LARGE_BYTES);
+      expect(prepared).not.toHaveProperty('errors');
+    }
+  });
+});

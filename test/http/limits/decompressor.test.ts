@@ -105,6 +105,20 @@ describe('decompression', () => {
     expect(performance.now() - idleStart).toBeLessThan(busyMs / 10);
   });
 
+  test('of small bodies does not take a turn of a busy event loop for each', async () => {
+    const decompressor = new Decompressor();
+    let turns = 0;
+    const blockLoop = setInterval(() => {
+      turns += 1;
+      const end = performance.now() + 10;
+      while (performance.now() < end);
+    }, 1);
+    const bodies = Array.from({ length: 300 }, () => decompressor.decompress(SMALL, HONEST));
+    await Promise.all(bodies);
+    clearInterval(blockLoop);
+    expect(turns).toBeLessThan(100);
+  });
+
   test('does not happen for a client that has left', async () => {
     const decompressor = new Decompressor();
     const bombs = sendBombs(decompressor, 20);

@@ -51,6 +51,8 @@ test('the details were checked with the installed versions', () => {
   expect([versionOf('@apollo/server'), versionOf('graphql')]).toEqual([APOLLO_VERSION, GRAPHQL_VERSION]);
 });
 
+const OWNER = { workspaceId: 'a workspace', endUserId: null };
+
 describe('@apollo/server', () => {
   test('looks documents up by a key that ends with the SHA-256 of the text, and does not parse what it finds', async () => {
     const keys: string[] = [];
@@ -119,7 +121,7 @@ describe('graphql', () => {
   test('says in a message that a document has too many tokens', async () => {
     const operations = new OperationCache(schema, { limits, introspection: true });
     const code = await operations
-      .prepare({ query: `{ ${'color '.repeat(30)} }` }, 'a workspace')
+      .prepare({ query: `{ ${'color '.repeat(30)} }` }, OWNER)
       .catch((error: unknown) => (error as { code?: unknown }).code);
     check(
       'graphql',
@@ -132,7 +134,7 @@ describe('graphql', () => {
     const query = '{ colr }';
     expect(validate(schema, parse(query))[0]?.message).toContain('color');
     const operations = new OperationCache(schema, { limits, introspection: false });
-    const result = await operations.prepare({ query }, 'a workspace');
+    const result = await operations.prepare({ query }, OWNER);
     const text = JSON.stringify('errors' in result ? result.errors : result);
     check(
       'graphql',

@@ -7,9 +7,6 @@ export interface Visibility {
   taskIds: readonly string[] | null;
 }
 
-/** Whose work something is, where workspaces and their end users share what there is. Null: the workspace's own key. */
-export type WorkOwner = Pick<Visibility, 'workspaceId' | 'endUserId'>;
-
 /** The visibility of a whole workspace, for the service's own work. */
 export function workspaceVisibility(workspaceId: string): Visibility {
   return { workspaceId, endUserId: null, taskIds: null };

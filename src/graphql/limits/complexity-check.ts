@@ -35,7 +35,7 @@ async function costOf(
   { caller, requestBytes }: Sender,
 ): Promise<number> {
   if (query === undefined) return 0;
-  const prepared = await cache.prepare({ query, operationName, variables }, caller.workspaceId, requestBytes);
+  const prepared = await cache.prepare({ query, operationName, variables }, caller, requestBytes);
   if ('errors' in prepared) return 0;
   if (prepared.type === OperationTypeNode.SUBSCRIPTION) throw new BadRequest(SUBSCRIPTION_OVER_HTTP_MESSAGE);
   return prepared.cost;

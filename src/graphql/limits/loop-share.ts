@@ -1,6 +1,8 @@
 import { LRUCache } from 'lru-cache';
+import { type WorkOwner } from '../../core/limits/work-owner.js';
 import { RateLimited } from '../../core/errors.js';
 import { TimeShare } from '../../core/limits/time-share.js';
+import { WaitingLine, type WaitingWork } from './waiting-line.js';
 
 /**
  * Work of a workspace that waits. With a share of a tenth and work of some milliseconds, the last one waits for a second or
@@ -31,20 +33,15 @@ export interface LoopShareOptions {
   maxWaitingPerWorkspace?: number;
 }
 
-interface Waiting {
-  run: () => void;
-  refuse: () => void;
-}
-
 /**
  * Gives synchronous work that takes milliseconds a part of the event loop, so that nothing else is served late because of it. Work
- * beyond that waits. Workspaces take turns, so that work of one makes no other wait for all of it.
+ * beyond that waits. Workspaces take turns, and so do the end users of each, so that work of one makes no other wait for all of it.
  */
 export class LoopShare {
   private readonly budgets = new LRUCache<string, TimeShare>({ max: MAX_WORKSPACES });
   private readonly budgetOfAll: TimeShare;
   /** What waits, by workspace. The first one is served next. */
-  private readonly lines = new Map<string, Waiting[]>();
+  private readonly lines = new Map<string, WaitingLine>();
   private waitingCount = 0;
   /** In monotonic milliseconds. */
   private restsUntil = -Infinity;
@@ -55,14 +52,15 @@ export class LoopShare {
   }
 
   /** Runs `work` in its turn. It counts as `assumedMs` at least. Rejects with RateLimited when too much waits. */
-  run<Result>(workspaceId: string, work: () => Result, assumedMs = 0): Promise<Result> {
+  run<Result>(owner: WorkOwner, work: () => Result, assumedMs = 0): Promise<Result> {
+    const { workspaceId } = owner;
     return new Promise<Result>((resolve, reject) => {
       // The inner promise rejects with what `work` throws.
       const run = () =>
         resolve(new Promise<Result>((settle) => settle(this.runNow(workspaceId, work, assumedMs))));
       if (this.canRunNow(workspaceId)) return run();
       const refuse = () => reject(new RateLimited(this.options.busyMessage, RETRY_AFTER_MS));
-      this.wait(workspaceId, { run, refuse });
+      this.wait(owner, { run, refuse });
     });
   }
 
@@ -86,35 +84,41 @@ export class LoopShare {
     return ![...this.lines.keys()].some((other) => this.waitMsOf(other) <= 0);
   }
 
-  private wait(workspaceId: string, waiting: Waiting): void {
-    const line = this.lines.get(workspaceId) ?? [];
-    const { maxWaitingPerWorkspace = MAX_WAITING_PER_WORKSPACE } = this.options;
-    const isFull = line.length >= maxWaitingPerWorkspace && this.shareWaitMsOf(workspaceId) > 0;
-    if (isFull || !this.makeRoomFor(line)) return waiting.refuse();
+  private wait({ workspaceId, endUserId }: WorkOwner, work: WaitingWork): void {
+    const line = this.lines.get(workspaceId) ?? new WaitingLine();
+    const isLineFull = line.length >= this.maxLength && this.shareWaitMsOf(workspaceId) > 0;
+    const isFull = this.waitingCount >= (this.options.maxWaiting ?? MAX_WAITING);
+    if (isLineFull || isFull) {
+      const longer = isLineFull ? undefined : this.lineLongerThan(line);
+      if (!longer && !line.hasMoreThan(endUserId)) return work.refuse();
+      this.refuseLast(longer ?? line);
+    }
     this.lines.set(workspaceId, line);
-    line.push(waiting);
+    line.add(endUserId, work);
     this.waitingCount += 1;
     this.schedule();
   }
 
-  /** A line may be longer than its limit while its work only rests. When it waits for its share, it may not. */
-  private refuseBeyondLimit(workspaceId: string): void {
-    const { maxWaitingPerWorkspace = MAX_WAITING_PER_WORKSPACE } = this.options;
-    const line = this.lines.get(workspaceId);
-    if (!line || this.shareWaitMsOf(workspaceId) <= 0) return;
-    const beyond = line.splice(maxWaitingPerWorkspace);
-    this.waitingCount -= beyond.length;
-    for (const { refuse } of beyond) refuse();
+  private get maxLength(): number {
+    return this.options.maxWaitingPerWorkspace ?? MAX_WAITING_PER_WORKSPACE;
   }
 
-  /** Refuses what came last of the workspace with the most that waits, unless that would have less than the line then. */
-  private makeRoomFor(line: readonly Waiting[]): boolean {
-    if (this.waitingCount < (this.options.maxWaiting ?? MAX_WAITING)) return true;
-    const [longest = []] = [...this.lines.values()].sort((one, other) => other.length - one.length);
-    if (longest.length <= line.length + 1) return false;
-    longest.pop()?.refuse();
+  /** A line may be longer than its limit while its work only rests. When it waits for its share, it may not. */
+  private refuseBeyondLimit(workspaceId: string): void {
+    const line = this.lines.get(workspaceId);
+    if (!line || this.shareWaitMsOf(workspaceId) <= 0) return;
+    while (line.length > this.maxLength) this.refuseLast(line);
+  }
+
+  /** The longest one, if it is longer than the line would be with one more. */
+  private lineLongerThan(line: WaitingLine): WaitingLine | undefined {
+    const [longest] = [...this.lines.values()].sort((one, other) => other.length - one.length);
+    return longest && longest.length > line.length + 1 ? longest : undefined;
+  }
+
+  private refuseLast(line: WaitingLine): void {
+    line.takeLast()?.refuse();
     this.waitingCount -= 1;
-    return true;
   }
 
   private schedule(): void {
@@ -128,11 +132,11 @@ export class LoopShare {
     const next = [...this.lines].find(([workspaceId]) => this.waitMsOf(workspaceId) <= 0);
     if (next) {
       const [workspaceId, line] = next;
-      const [first, ...rest] = line;
+      const first = line.takeNext();
       this.waitingCount -= 1;
       // The others come first now.
       this.lines.delete(workspaceId);
-      if (rest.length > 0) this.lines.set(workspaceId, rest);
+      if (line.length > 0) this.lines.set(workspaceId, line);
       first?.run();
     }
     this.schedule();

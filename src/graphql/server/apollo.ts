@@ -93,9 +93,9 @@ export async function createGraphqlOverHttp(services: GraphqlOverHttpServices) {
       context: async () => {
         try {
           if ('error' in read) throw read.error;
+          rateLimit = await rateLimits.countRequests(caller, Math.max(1, read.operations.length));
           requestBytes = operations.measure(read.operations);
           await checkComplexity(operations, read.operations, { caller, requestBytes });
-          rateLimit = await rateLimits.countRequests(caller, Math.max(1, read.operations.length));
         } catch (error) {
           throw toGraphqlError(error);
         }

@@ -11,6 +11,7 @@ import {
   type SelectionSetNode,
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
+import { type WorkOwner } from '../../core/limits/work-owner.js';
 import { type PublicError, toPublicError } from '../../core/public-error.js';
 import { type Context } from './context.js';
 import { toFormattedError } from './format-error.js';
@@ -117,28 +118,27 @@ export class Introspection {
    */
   async resultOf(
     request: IntrospectionOperation,
-    workspaceId: string,
+    owner: WorkOwner,
   ): Promise<FormattedExecutionResult | null> {
     const use = this.useOf(request);
     if (use === 'none') return null;
-    return this.waiting.hold(workspaceId, request.requestBytes, () =>
-      use === 'some'
-        ? this.mixedTurns.run(workspaceId, () => null, ASSUMED_MS)
-        : this.resultInTurn(request, workspaceId),
+    return this.waiting.hold(owner, request.requestBytes, () =>
+      use === 'some' ? this.mixedTurns.run(owner, () => null, ASSUMED_MS) : this.resultInTurn(request, owner),
     );
   }
 
   private async resultInTurn(
     { document, query, operationName, variables }: IntrospectionOperation,
-    workspaceId: string,
+    owner: WorkOwner,
   ): Promise<FormattedExecutionResult | null> {
     const key = hash('sha256', JSON.stringify([query, operationName ?? null, variables ?? null]));
-    const equalKey = `${workspaceId} ${key}`;
-    if (!this.known.has(key) && this.equal.isWorkingOn(equalKey)) await this.equal.follow(equalKey);
+    const equalKey = `${owner.workspaceId} ${key}`;
+    if (!this.known.has(key) && this.equal.isWorkingOn(equalKey))
+      await this.equal.follow(equalKey, owner.workspaceId);
     const known = this.known.get(key);
-    if (known) return this.knownResultTurns.run(workspaceId, () => ({ data: known }), KNOWN_RESULT_MS);
+    if (known) return this.knownResultTurns.run(owner, () => ({ data: known }), KNOWN_RESULT_MS);
     return this.equal.work(equalKey, () =>
-      this.turns.run(workspaceId, () => this.compute({ document, operationName, variables }, key)),
+      this.turns.run(owner, () => this.compute({ document, operationName, variables }, key)),
     );
   }
 
@@ -186,7 +186,7 @@ export function introspectionPlugin(introspection: Introspection): ApolloServerP
           try {
             const result = await introspection.resultOf(
               { document, operation, query, operationName, variables, requestBytes },
-              caller.workspaceId,
+              caller,
             );
             return result && toResponse(result);
           } catch (error) {

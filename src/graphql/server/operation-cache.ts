@@ -14,6 +14,7 @@ import {
   visit,
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
+import { type WorkOwner } from '../../core/limits/work-owner.js';
 import { QueryTooComplex } from '../../core/errors.js';
 import { FirstOfEqual } from '../limits/first-of-equal.js';
 import { type CostFunction, costOfOperation } from '../limits/query-cost.js';
@@ -129,37 +130,37 @@ export class OperationCache {
   }
 
   /**
-   * Prepares an operation of a caller of the workspace. An invalid document gives errors with the same codes on every
-   * transport, and is not cached. Throws QueryTooComplex, and RateLimited when the workspace has sent too many documents that
-   * are not known. `requestBytes`: what `measure` returned, if the operation is not the only one of its request.
+   * Prepares an operation of a caller. An invalid document gives errors with the same codes on every transport, and is not cached.
+   * Throws QueryTooComplex, and RateLimited when too many documents that are not known wait. `requestBytes`: what `measure`
+   * returned, if the operation is not the only one of its request.
    */
   async prepare(
     request: OperationRequest,
-    workspaceId: string,
+    owner: WorkOwner,
     requestBytes = this.measure([request]),
   ): Promise<PrepareResult> {
     const { query } = request;
     const textHash = hash('sha256', query);
     const validated =
       this.documents.get(textHash) ??
-      (await this.waiting.hold(workspaceId, requestBytes, () =>
-        this.prepareText(query, textHash, workspaceId),
-      ));
+      (await this.waiting.hold(owner, requestBytes, () => this.prepareText(query, textHash, owner)));
     return 'errors' in validated ? validated : this.select(validated, request);
   }
 
   private async prepareText(
     query: string,
     textHash: string,
-    workspaceId: string,
+    owner: WorkOwner,
   ): Promise<ValidatedDocument | { errors: readonly GraphQLError[] }> {
+    const { workspaceId } = owner;
     const key = `${workspaceId} ${textHash}`;
-    if (query.length <= MAX_CACHED_TEXT_LENGTH && this.equal.isWorkingOn(key)) await this.equal.follow(key);
+    if (query.length <= MAX_CACHED_TEXT_LENGTH && this.equal.isWorkingOn(key))
+      await this.equal.follow(key, workspaceId);
     const known = this.documents.get(textHash);
     if (known) return known;
     const turns = INTROSPECTING.test(query) ? this.introspectionTurns : this.turns;
     return this.equal.work(key, () =>
-      turns.run(workspaceId, () => this.documents.get(textHash) ?? this.parseAndValidate(query, textHash)),
+      turns.run(owner, () => this.documents.get(textHash) ?? this.parseAndValidate(query, textHash)),
     );
   }
 

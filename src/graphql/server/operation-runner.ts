@@ -89,13 +89,13 @@ export class OperationRunner {
       this.services;
     const rateLimit = await rateLimits.countRequests(caller, 1);
     const requestBytes = operations.measure([request]);
-    const operation = await operations.prepare(request, caller.workspaceId, requestBytes);
+    const operation = await operations.prepare(request, caller, requestBytes);
     if ('errors' in operation) return { errors: this.formatErrors(operation.errors) };
     if (isReadOnly && operation.type === OperationTypeNode.MUTATION) return MUTATION_WITHOUT_POST;
     const variables = declaredVariables(request, operation);
     const introspected = await introspection.resultOf(
       { ...request, variables, ...operation, requestBytes },
-      caller.workspaceId,
+      caller,
     );
     if (introspected) return { result: serializeResult(introspected) };
     const args: ExecutionArgs = {

@@ -1,6 +1,8 @@
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate, type ZlibOptions } from 'node:zlib';
+import { type WorkOwner } from '../../core/limits/work-owner.js';
 import { BadRequest, PayloadTooLarge, RateLimited } from '../../core/errors.js';
+import { CallerSlots } from '../../core/limits/caller-slots.js';
 import { FairSlots, NoFreeSlot } from '../../core/limits/fair-slots.js';
 import { TimeShare } from '../../core/limits/time-share.js';
 
@@ -20,6 +22,9 @@ const MS_PER_BODY = 0.15;
 const MS_PER_MEGABYTE_READ = 100;
 const MS_PER_MEGABYTE_WRITTEN = 15;
 const MEGABYTE = 1024 * 1024;
+const CAPACITY_MS = (MS_PER_MEGABYTE_WRITTEN * MAX_DECOMPRESSED_BYTES) / MEGABYTE;
+/** Takes turns with workspaces, whose names are IDs. */
+const UPSTREAM = '';
 /** How long a body waits for its turn, unless it is urgent. */
 const MAX_WAIT_MS = 10_000;
 const BURST_MS = 100;
@@ -59,10 +64,8 @@ interface CompressedBody {
   /** In lower case. */
   encoding: string;
   maxBytes: number;
-  /** Whose body it is: a workspace. Owners take turns. */
-  owner: string;
-  /** Comes before the others, and waits for its turn without a limit. */
-  isUrgent: boolean;
+  /** Whose body it is. Null for the upstream, whose bodies come first and wait for their turn without a limit. */
+  owner: WorkOwner | null;
   /** Aborted when the client has left. */
   signal?: AbortSignal;
 }
@@ -72,7 +75,8 @@ interface CompressedBody {
  * milliseconds, so that a few clients could keep all processors busy.
  */
 export class Decompressor {
-  private readonly turns = new FairSlots({ capacity: msFor(0, MAX_DECOMPRESSED_BYTES) });
+  private readonly turns = new FairSlots({ capacity: CAPACITY_MS });
+  private readonly callersTurns = new CallerSlots(this.turns, { maxPerWorkspace: CAPACITY_MS });
   private readonly share = new TimeShare(SHARE, BURST_MS);
 
   knows(encoding: string): boolean {
@@ -100,13 +104,10 @@ export class Decompressor {
     }
   }
 
-  private async waitForTurn(
-    { owner, isUrgent, signal }: CompressedBody,
-    weight: number,
-  ): Promise<() => void> {
-    if (isUrgent) return this.turns.acquire({ owner, weight, isUrgent, signal });
+  private async waitForTurn({ owner, signal }: CompressedBody, weight: number): Promise<() => void> {
+    if (!owner) return this.turns.acquire({ owner: UPSTREAM, weight, isUrgent: true, signal });
     try {
-      return await this.turns.acquire({ owner, weight, signal, maxWaitMs: MAX_WAIT_MS });
+      return await this.callersTurns.acquire(owner, { weight, signal, maxWaitMs: MAX_WAIT_MS });
     } catch (error) {
       if (error instanceof NoFreeSlot && !signal?.aborted) throw new RateLimited(BUSY, MAX_WAIT_MS);
       throw error;

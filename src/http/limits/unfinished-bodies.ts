@@ -1,5 +1,5 @@
 import { type IncomingMessage } from 'node:http';
-import { type WorkOwner } from '../../core/access/visibility.js';
+import { type WorkOwner } from '../../core/limits/work-owner.js';
 
 /** Requests of one end user, of a workspace's own key, or of the upstream. */
 interface Share {

@@ -2,7 +2,7 @@ import { type IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import express, { type Request, type RequestHandler } from 'express';
 import { type Caller } from '../../core/access/caller.js';
-import { type WorkOwner } from '../../core/access/visibility.js';
+import { type WorkOwner } from '../../core/limits/work-owner.js';
 import { type AppError, BadRequest, PayloadTooLarge } from '../../core/errors.js';
 import { readCallerJson } from '../../core/primitives/encoding/caller-json.js';
 import { Decompressor } from '../limits/decompressor.js';
@@ -134,7 +134,7 @@ export class RequestBodies {
         request.once('close', () => reject(new ConnectionClosed()));
       });
       if (compressed.length === 0) return compressed;
-      const body = { encoding, maxBytes, owner: owner?.workspaceId ?? '', isUrgent: isKept };
+      const body = { encoding, maxBytes, owner };
       if (isKept) return await this.decompressor.decompress(compressed, body);
       return await this.decompressor.decompress(compressed, { ...body, signal: left.signal });
     } catch (error) {

@@ -87,6 +87,16 @@ describe('request rate limits', () => {
     expect(Number(plain.headers['retry-after'])).toBeGreaterThan(0);
   });
 
+  test('a document over a query limit counts, and is not looked at over the rate limit', async () => {
+    const key = await newKey();
+    const query = `{ ${Array.from({ length: 2_000 }, (_, n) => `a${n}: viewer { keyName }`).join(' ')} }`;
+    const first = await send(key, { query });
+    expect(first.json).toMatchObject({ errors: [{ extensions: { code: 'QUERY_TOO_COMPLEX' } }] });
+    expect(first.headers['ratelimit']).toMatch(/^"requests";r=3;/);
+    await sendRequests(key, 3);
+    expect((await send(key, { query })).json).toMatchObject({ errors: LIMITED });
+  });
+
   test('each operation of a batch counts, and a batch over the limit is refused as a whole', async () => {
     const key = await newKey();
     const batch = Array.from({ length: 3 }, () => ({ query: RATE_LIMIT }));

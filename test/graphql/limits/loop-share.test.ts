@@ -1,12 +1,19 @@
 import { describe, expect, test } from '@jest/globals';
 import { buildSchema } from 'graphql';
+import { type WorkOwner } from '../../../src/core/limits/work-owner.js';
 import { RateLimited } from '../../../src/core/errors.js';
 import { LoopShare } from '../../../src/graphql/limits/loop-share.js';
 import { OperationCache } from '../../../src/graphql/server/operation-cache.js';
 import { waitFor } from '../../support/wait-for.js';
 
 const OPTIONS = { share: 0.1, burstMs: 0, shareInAll: 0.1, burstInAllMs: 0, busyMessage: 'Too much waits.' };
-const WORKSPACE = 'a workspace';
+const WORKSPACE = ownerOf('a workspace');
+
+/** What comes after the slash is an end user. */
+function ownerOf(name: string): WorkOwner {
+  const [workspaceId = '', endUserId = null] = name.split('/');
+  return { workspaceId, endUserId };
+}
 
 /** Work that takes so long. */
 function spinFor(ms: number) {
@@ -42,7 +49,7 @@ describe('the share of the event loop', () => {
       spin();
       order.push('work');
     };
-    const works = [share.run(WORKSPACE, work), share.run('another workspace', work)];
+    const works = [share.run(WORKSPACE, work), share.run(ownerOf('another workspace'), work)];
     setImmediate(() => order.push('a request'));
     await Promise.all(works);
     expect(order).toEqual(['work', 'a request', 'work']);
@@ -50,7 +57,7 @@ describe('the share of the event loop', () => {
 
   test('is left to a workspace whose work rests while another one waits for its own', async () => {
     const share = new LoopShare({ ...OPTIONS, shareInAll: 0.5, burstMs: 50, burstInAllMs: 1_000 });
-    const hostile = [1, 2, 3].map(() => share.run('hostile', spinFor(40)));
+    const hostile = [1, 2, 3].map(() => share.run(ownerOf('hostile'), spinFor(40)));
     await hostile[1];
     // The third one waits for more than 300 ms.
     const start = performance.now();
@@ -103,11 +110,35 @@ describe('the share of the event loop', () => {
   test('is taken in turns: a workspace that sends much makes no other wait for all of it, nor be refused', async () => {
     const share = new LoopShare(OPTIONS);
     const order: string[] = [];
-    const run = (workspaceId: string) => share.run(workspaceId, () => order.push(workspaceId), 1);
+    const run = (name: string) => share.run(ownerOf(name), () => order.push(name), 1);
     const works = [...Array<string>(16).fill('hostile'), 'one', 'other', 'one'].map(run);
     await Promise.all(works);
     expect(order.slice(0, 6).sort()).toEqual(['hostile', 'hostile', 'hostile', 'one', 'one', 'other']);
     expect(order).toHaveLength(19);
+  });
+
+  test('is taken in turns within a workspace as well: an end user that sends much makes no other wait, nor be refused', async () => {
+    const share = new LoopShare(OPTIONS);
+    const order: string[] = [];
+    let refused = 0;
+    const run = (name: string) =>
+      share.run(ownerOf(name), () => order.push(name), 1).catch(() => (refused += 1));
+    const works = [...Array<string>(20).fill('shared/hostile'), 'shared/honest', 'shared', 'shared'].map(run);
+    await Promise.all(works);
+    const [, ...next] = order;
+    expect(next.slice(0, 5)).toEqual([
+      ...['shared/hostile', 'shared/honest', 'shared', 'shared/hostile', 'shared'],
+    ]);
+    // The first one did not wait, and 16 may.
+    expect([order.length, refused]).toEqual([17, 6]);
+  });
+
+  test('leaves a place to an end user when all that may wait is of another one, in one workspace', async () => {
+    const share = new LoopShare({ ...OPTIONS, maxWaiting: 10, maxWaitingPerWorkspace: 10 });
+    const names = [...Array<string>(11).fill('shared/hostile'), 'shared/honest', 'shared/hostile'];
+    const works = names.map((name) => share.run(ownerOf(name), () => name, 1));
+    const ends = (await Promise.allSettled(works)).map(({ status }) => status);
+    expect(ends).toEqual([...Array<string>(10).fill('fulfilled'), 'rejected', 'fulfilled', 'rejected']);
   });
 
   test('lets few of many workspaces wait, and those that have most waiting are refused first', async () => {
@@ -115,7 +146,7 @@ describe('the share of the event loop', () => {
     const ends: Record<string, string[]> = { first: [], second: [], third: [] };
     const run = (workspaceId: string) =>
       share
-        .run(workspaceId, () => 'done', 1)
+        .run(ownerOf(workspaceId), () => 'done', 1)
         .catch(() => 'refused')
         .then((end) => ends[workspaceId]?.push(end));
     const works = [
@@ -152,15 +183,32 @@ describe('documents', () => {
   test('that are equal are parsed once, however many are sent at once', async () => {
     const operations = new OperationCache(schema, { limits, introspection: true });
     const queries = Array.from({ length: 40 }, (_, n) => large(`q${n % 2}`));
-    const prepared = await Promise.all(queries.map((query) => operations.prepare({ query }, 'a workspace')));
+    const prepared = await Promise.all(queries.map((query) => operations.prepare({ query }, WORKSPACE)));
     const documents = new Set(prepared.map((each) => ('errors' in each ? null : each.document)));
     expect(documents.size).toBe(2);
     expect(documents.has(null)).toBe(false);
   });
 
+  test('of an end user wait, and neither delay new ones of others in its workspace for long nor keep them out', async () => {
+    const operations = new OperationCache(schema, { limits, introspection: true });
+    const ends: string[] = [];
+    const hostile = Array.from({ length: 200 }, (_, n) =>
+      operations.prepare({ query: large(`q${n}`) }, ownerOf('shared/hostile')).then(
+        () => ends.push('prepared'),
+        () => ends.push('refused'),
+      ),
+    );
+    await waitFor('the line to be full', () => ends.includes('refused'));
+    const before = ends.filter((end) => end === 'prepared').length;
+    await operations.prepare({ query: 'query Other { color }' }, ownerOf('shared/honest'));
+    expect(ends.filter((end) => end === 'prepared').length - before).toBeLessThan(4);
+    await Promise.all(hostile);
+  });
+
   test('that a workspace has not sent before wait, and delay neither those that are known nor other workspaces', async () => {
     const operations = new OperationCache(schema, { limits, introspection: true });
-    const prepare = (query: string, workspaceId: string) => operations.prepare({ query }, workspaceId);
+    const prepare = (query: string, workspaceId: string) =>
+      operations.prepare({ query }, ownerOf(workspaceId));
     await prepare('{ color }', 'hostile');
     const refusals: unknown[] = [];
     let prepared = 0;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { buildSchema, getOperationAST, parse } from 'graphql';
+import { type WorkOwner } from '../../../src/core/limits/work-owner.js';
 import { QueryTooComplex, RateLimited } from '../../../src/core/errors.js';
 import { Introspection } from '../../../src/graphql/server/introspection.js';
 import { OperationCache } from '../../../src/graphql/server/operation-cache.js';
@@ -9,8 +10,8 @@ const limits = {
   ...{ tokens: 6_000, depth: 15, aliases: 2_000, directives: 30, rootFields: 2_000 },
   ...{ listSize: 1_000, cost: 10_000 },
 };
-const WORKSPACE = 'a workspace';
-/** Two thirds of what may wait of a workspace, and a quarter of what may wait of all. */
+const OWNER = ownerOf('a workspace');
+/** More than an end user's requests may take that wait, but for one. */
 const LARGE_BYTES = 11 * 1024 * 1024;
 const LIST_THAT_IS_TOO_LONG = { n: Array<number>(1_001).fill(0) };
 
@@ -18,6 +19,10 @@ const LIST_THAT_IS_TOO_LONG = { n: Array<number>(1_001).fill(0) };
 const slow = (name: string) =>
   `query ${name} { ${Array.from({ length: 1_900 }, (_, n) => `c${n}: color`).join(' ')} }`;
 const quick = (n: number) => `query q${n} { color }`;
+
+function ownerOf(workspaceId: string, endUserId: string | null = null): WorkOwner {
+  return { workspaceId, endUserId };
+}
 
 function countRefused(outcomes: readonly PromiseSettledResult<unknown>[]): number {
   const refused = outcomes.flatMap((each) => (each.status === 'rejected' ? [each.reason as unknown] : []));
@@ -28,32 +33,51 @@ function countRefused(outcomes: readonly PromiseSettledResult<unknown>[]): numbe
 /** A cache that has just parsed for a while, so that what follows waits. */
 function busyCache(query = slow('first')): OperationCache {
   const operations = new OperationCache(schema, { limits, introspection: true });
-  void operations.prepare({ query }, 'another workspace');
+  void operations.prepare({ query }, ownerOf('another workspace'));
   return operations;
 }
 
 describe('requests that wait', () => {
   test('for their turn take a bounded part of memory, and small ones do not count', async () => {
     const operations = busyCache();
-    const prepare = (n: number, bytes: number) => operations.prepare({ query: quick(n) }, WORKSPACE, bytes);
+    const prepare = (n: number, bytes: number) => operations.prepare({ query: quick(n) }, OWNER, bytes);
     const large = Array.from({ length: 10 }, (_, n) => prepare(n, LARGE_BYTES));
     const small = [101, 102].map((n) => prepare(n, 1_000));
     expect(countRefused(await Promise.allSettled(large))).toBe(9);
     expect(countRefused(await Promise.allSettled(small))).toBe(0);
   });
 
+  test('of an end user leave room for others of its workspace', async () => {
+    const operations = busyCache();
+    const prepare = (n: number, endUserId: string | null) =>
+      operations.prepare({ query: quick(n) }, ownerOf('a workspace', endUserId), 3_000_000);
+    const hostile = Array.from({ length: 10 }, (_, n) => prepare(n, 'hostile'));
+    const others = [prepare(101, 'honest'), prepare(102, null)];
+    expect(countRefused(await Promise.allSettled(hostile))).toBe(9);
+    expect(countRefused(await Promise.allSettled(others))).toBe(0);
+  });
+
+  test('for an equal one leave room for those of other workspaces', async () => {
+    const operations = busyCache();
+    const prepare = (workspaceId: string) => operations.prepare({ query: quick(1) }, ownerOf(workspaceId), 0);
+    const hostile = Array.from({ length: 65 }, () => prepare('hostile'));
+    // Those that do not wait for an equal one take a place in the line, which has 16.
+    const others = Array.from({ length: 30 }, () => prepare('honest'));
+    expect(countRefused(await Promise.allSettled([...hostile, ...others]))).toBe(0);
+  });
+
   test('of many workspaces take a bounded part of memory', async () => {
     const operations = busyCache();
     const large = Array.from({ length: 10 }, (_, n) =>
-      operations.prepare({ query: quick(n) }, `workspace ${n}`, LARGE_BYTES),
+      operations.prepare({ query: quick(n) }, ownerOf(`workspace ${n}`), LARGE_BYTES),
     );
-    expect(countRefused(await Promise.allSettled(large))).toBe(5);
+    expect(countRefused(await Promise.allSettled(large))).toBe(2);
   });
 
   test('for an equal one take a bounded part of memory', async () => {
     const operations = busyCache();
     const large = Array.from({ length: 10 }, () =>
-      operations.prepare({ query: quick(0) }, WORKSPACE, LARGE_BYTES),
+      operations.prepare({ query: quick(0) }, OWNER, LARGE_BYTES),
     );
     expect(countRefused(await Promise.allSettled(large))).toBe(9);
   });
@@ -64,7 +88,7 @@ describe('requests that wait', () => {
     const document = parse(query);
     const operation = getOperationAST(document) ?? undefined;
     const large = Array.from({ length: 4 }, () =>
-      introspection.resultOf({ document, operation, query, requestBytes: LARGE_BYTES }, WORKSPACE),
+      introspection.resultOf({ document, operation, query, requestBytes: LARGE_BYTES }, OWNER),
     );
     expect(countRefused(await Promise.allSettled(large))).toBe(3);
   });
@@ -78,8 +102,8 @@ describe('requests that wait', () => {
   test('are none whose variables are over a limit', async () => {
     const operations = busyCache();
     const ends: string[] = [];
-    const waiting = operations.prepare({ query: quick(1) }, WORKSPACE).then(() => ends.push('waited'));
-    const refused = operations.prepare({ query: quick(2), variables: LIST_THAT_IS_TOO_LONG }, WORKSPACE);
+    const waiting = operations.prepare({ query: quick(1) }, OWNER).then(() => ends.push('waited'));
+    const refused = operations.prepare({ query: quick(2), variables: LIST_THAT_IS_TOO_LONG }, OWNER);
     await expect(refused.finally(() => ends.push('refused'))).rejects.toBeInstanceOf(QueryTooComplex);
     await waiting;
     expect(ends).toEqual(['refused', 'waited']);
@@ -88,7 +112,7 @@ describe('requests that wait', () => {
   test('are refused only while others wait', async () => {
     const operations = busyCache();
     for (let n = 0; n < 3; n += 1) {
-      const prepared = await operations.prepare({ query: quick(n) }, WORKSPACE, 2 * LARGE_BYTES);
+      const prepared = await operations.prepare({ query: quick(n) }, OWNER, 2 * LARGE_BYTES);
       expect(prepared).not.toHaveProperty('errors');
     }
   });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { buildSchema, execute, getOperationAST, parse } from 'graphql';
+import { type WorkOwner } from '../../../src/core/limits/work-owner.js';
 import { RateLimited } from '../../../src/core/errors.js';
 import { Introspection, serializeResult } from '../../../src/graphql/server/introspection.js';
 import { INTROSPECTION_QUERY } from '../../support/app/hostile-documents.js';
@@ -8,7 +9,8 @@ import { waitFor } from '../../support/wait-for.js';
 const schema = buildSchema('type Query { color: String, shape(size: Int): String }');
 /** The time that is assumed for an operation with other fields, divided by the part of the loop that it may take. */
 const PAUSE_MS = 300;
-const WORKSPACE = 'a workspace';
+const WORKSPACE = ownerOf('a workspace');
+const HOSTILE = ownerOf('hostile');
 /** Valid, and with an error when it is executed. */
 const FAILING =
   'query ($x: Boolean = true) { __schema { types { name } mutationType { name @include(if: $x) } queryType { name @include(if: $x) } } }';
@@ -17,14 +19,16 @@ const MIXED = '{ color __schema { queryType { name } } }';
 const different = (n: number) => `{ a${n}: __schema { types { name fields { name } } } }`;
 
 /** Sends queries that differ until some are refused, because the burst is used up. */
-async function useUpBurst(introspection: Introspection, workspaceId: string): Promise<void> {
+async function useUpBurst(introspection: Introspection, owner: WorkOwner): Promise<void> {
   for (let n = 1_000; ; n += 20) {
     const queries = Array.from({ length: 20 }, (_, index) => request(different(n + index)));
-    const results = await Promise.allSettled(
-      queries.map((query) => introspection.resultOf(query, workspaceId)),
-    );
+    const results = await Promise.allSettled(queries.map((query) => introspection.resultOf(query, owner)));
     if (results.some(({ status }) => status === 'rejected')) return;
   }
+}
+
+function ownerOf(workspaceId: string): WorkOwner {
+  return { workspaceId, endUserId: null };
 }
 
 function request(query: string, variables: Record<string, unknown> = {}) {
@@ -128,10 +132,10 @@ describe('introspection', () => {
 
   test('of one workspace is answered while another one sends much more than may wait', async () => {
     const introspection = new Introspection(schema);
-    await useUpBurst(introspection, 'hostile');
+    await useUpBurst(introspection, HOSTILE);
     let refused = 0;
     for (let n = 0; n < 50; n += 1)
-      introspection.resultOf(request(different(n)), 'hostile').catch(() => (refused += 1));
+      introspection.resultOf(request(different(n)), HOSTILE).catch(() => (refused += 1));
     expect(await introspection.resultOf(request(INTROSPECTION_QUERY), WORKSPACE)).not.toBeNull();
     await waitFor('the others to be refused', () => refused >= 40);
   });

@@ -1,5 +1,6 @@
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
+import { type WorkOwner } from '../../../src/core/limits/work-owner.js';
 import { PayloadTooLarge } from '../../../src/core/errors.js';
 import { NoFreeSlot } from '../../../src/core/limits/fair-slots.js';
 import { Decompressor } from '../../../src/http/limits/decompressor.js';
@@ -7,8 +8,12 @@ import { Decompressor } from '../../../src/http/limits/decompressor.js';
 const MAX_BYTES = 1024 * 1024;
 const BOMB = brotliCompressSync(Buffer.alloc(64 * MAX_BYTES, ' '));
 const SMALL = gzipSync('{}');
-const HOSTILE = { encoding: 'br', maxBytes: MAX_BYTES, owner: 'hostile', isUrgent: false };
-const HONEST = { encoding: 'gzip', maxBytes: MAX_BYTES, owner: 'honest', isUrgent: false };
+const HOSTILE = { encoding: 'br', maxBytes: MAX_BYTES, owner: ownerOf('hostile') };
+const HONEST = { encoding: 'gzip', maxBytes: MAX_BYTES, owner: ownerOf('honest') };
+
+function ownerOf(workspaceId: string, endUserId: string | null = null): WorkOwner {
+  return { workspaceId, endUserId };
+}
 
 const BLOCK_BITS = 90;
 /** Deflated bytes of nothing but blocks that have code tables and no content. */
@@ -44,10 +49,10 @@ function codeTables(length: number): Buffer {
 }
 
 /** Sends bombs. Returns how many have ended. */
-function sendBombs(decompressor: Decompressor, count: number, ownerOf = () => 'hostile') {
+function sendBombs(decompressor: Decompressor, count: number, nextOwner = () => HOSTILE.owner) {
   let ended = 0;
   const bombs = Array.from({ length: count }, () =>
-    decompressor.decompress(BOMB, { ...HOSTILE, owner: ownerOf() }).catch((error: unknown) => {
+    decompressor.decompress(BOMB, { ...HOSTILE, owner: nextOwner() }).catch((error: unknown) => {
       expect(error).toBeInstanceOf(PayloadTooLarge);
       ended += 1;
     }),
@@ -80,11 +85,22 @@ describe('decompression', () => {
     await bombs.all;
   });
 
+  test.each(['honest', null])(
+    'of the end user %p does not wait for all of another one',
+    async (endUserId) => {
+      const decompressor = new Decompressor();
+      const bombs = sendBombs(decompressor, 40, () => ownerOf('shared', 'hostile'));
+      await decompressor.decompress(SMALL, { ...HONEST, owner: ownerOf('shared', endUserId) });
+      expect(bombs.ended()).toBeLessThan(10);
+      await bombs.all;
+    },
+  );
+
   test('of an upstream callback comes before the bodies of all workspaces', async () => {
     const decompressor = new Decompressor();
     let owners = 0;
-    const bombs = sendBombs(decompressor, 40, () => String((owners += 1)));
-    await decompressor.decompress(SMALL, { ...HONEST, isUrgent: true });
+    const bombs = sendBombs(decompressor, 40, () => ownerOf(String((owners += 1))));
+    await decompressor.decompress(SMALL, { ...HONEST, owner: null });
     expect(bombs.ended()).toBeLessThan(10);
     await bombs.all;
   });

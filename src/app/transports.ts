@@ -4,6 +4,7 @@ import { createClientAddressReader } from '../core/access/client-address.js';
 import { WaitingRequests } from '../graphql/limits/waiting-requests.js';
 import { createGraphqlOverHttp } from '../graphql/server/apollo.js';
 import { createContextFactory } from '../graphql/server/context.js';
+import { createErrorFormatter } from '../graphql/server/format-error.js';
 import { Introspection } from '../graphql/server/introspection.js';
 import { OperationCache } from '../graphql/server/operation-cache.js';
 import { buildExecutableSchema } from '../graphql/server/schema.js';
@@ -47,7 +48,7 @@ export async function startTransports(
   const { maxOperationsPerRequest, ide, ...documentPolicy } = config.graphql;
   const waitingRequests = new WaitingRequests();
   const operations = new OperationCache(schema, documentPolicy, waitingRequests);
-  const introspection = new Introspection(schema, waitingRequests);
+  const introspection = new Introspection(schema, createErrorFormatter(log), waitingRequests);
   const graphqlServices = { schema, operations, introspection, createContext, rateLimits, log };
   const graphql = await createGraphqlOverHttp({ ...graphqlServices, maxOperationsPerRequest });
   cleanups.push(() => graphql.stop());

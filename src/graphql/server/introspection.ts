@@ -14,7 +14,7 @@ import { LRUCache } from 'lru-cache';
 import { type WorkOwner } from '../../core/limits/work-owner.js';
 import { type PublicError, toPublicError } from '../../core/public-error.js';
 import { type Context } from './context.js';
-import { toFormattedError } from './format-error.js';
+import { type FormatError, toFormattedError } from './format-error.js';
 import { FirstOfEqual } from '../limits/first-of-equal.js';
 import { LoopShare } from '../limits/loop-share.js';
 import { WaitingRequests } from '../limits/waiting-requests.js';
@@ -109,6 +109,7 @@ export class Introspection {
 
   constructor(
     private readonly schema: GraphQLSchema,
+    private readonly formatError: FormatError,
     private readonly waiting = new WaitingRequests(),
   ) {}
 
@@ -159,7 +160,12 @@ export class Introspection {
       operationName: operationName || null,
       variableValues: variables,
     });
-    if (result instanceof Promise || !result.data || result.errors) return null;
+    // Without data it was not executed.
+    if (result instanceof Promise || result.data === undefined) return null;
+    if (result.errors) {
+      const errors = result.errors.map((error) => this.formatError(error.toJSON(), error));
+      return { ...result, errors };
+    }
     const data = new KnownData(JSON.stringify(result));
     this.known.set(key, data);
     return { data };

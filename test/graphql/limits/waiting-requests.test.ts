@@ -83,7 +83,7 @@ describe('requests that wait', () => {
   });
 
   test('and introspect take a bounded part of memory', async () => {
-    const introspection = new Introspection(schema);
+    const introspection = new Introspection(schema, (error) => error);
     const query = '{ color __schema { queryType { name } } }';
     const document = parse(query);
     const operation = getOperationAST(document) ?? undefined;

@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { buildSchema, execute, getOperationAST, parse } from 'graphql';
 import { type WorkOwner } from '../../../src/core/limits/work-owner.js';
 import { RateLimited } from '../../../src/core/errors.js';
+import { type FormatError } from '../../../src/graphql/server/format-error.js';
 import { Introspection, serializeResult } from '../../../src/graphql/server/introspection.js';
 import { INTROSPECTION_QUERY } from '../../support/app/hostile-documents.js';
 import { waitFor } from '../../support/wait-for.js';
@@ -31,6 +32,8 @@ function ownerOf(workspaceId: string): WorkOwner {
   return { workspaceId, endUserId: null };
 }
 
+const formatError: FormatError = (error) => ({ ...error, message: 'formatted' });
+
 function request(query: string, variables: Record<string, unknown> = {}) {
   const document = parse(query);
   const operation = getOperationAST(document);
@@ -53,7 +56,7 @@ describe('introspection', () => {
       { a: 'Query', b: false },
     ],
   ])('%s gets the result of graphql-js, and is computed once', async (_what, query, variables) => {
-    const introspection = new Introspection(schema);
+    const introspection = new Introspection(schema, formatError);
     const asked = request(query, variables);
     const expected = execute({ schema, document: asked.document, variableValues: variables });
     const result = await introspection.resultOf(asked, WORKSPACE);
@@ -62,7 +65,7 @@ describe('introspection', () => {
   });
 
   test('is computed for each document and for all of its variables', async () => {
-    const introspection = new Introspection(schema);
+    const introspection = new Introspection(schema, formatError);
     const query = 'query ($a: String!) { __type(name: $a) { name } }';
     const textOf = async (name: string) =>
       serializeResult((await introspection.resultOf(request(query, { a: name }), WORKSPACE)) ?? {});
@@ -75,18 +78,33 @@ describe('introspection', () => {
     ['the type name alone', '{ __typename }', {}],
     ['variables that are invalid', 'query ($a: String!) { __type(name: $a) { name } }', {}],
     ['other fields beside it', MIXED, {}],
-    ['an error, though it reads the schema', FAILING, { x: null }],
   ])('does not answer an operation with %s', async (_what, query, variables) => {
-    expect(await new Introspection(schema).resultOf(request(query, variables), WORKSPACE)).toBeNull();
+    expect(
+      await new Introspection(schema, formatError).resultOf(request(query, variables), WORKSPACE),
+    ).toBeNull();
+  });
+
+  test('answers with the errors of fields, so that nothing is executed again', async () => {
+    const introspection = new Introspection(schema, formatError);
+    const query = 'query ($n: String = "x") { __schema { queryType { name } } __type(name: $n) { name } }';
+    expect(await introspection.resultOf(request(query, { n: null }), WORKSPACE)).toMatchObject({
+      data: { __schema: { queryType: { name: 'Query' } }, __type: null },
+      errors: [{ message: 'formatted', path: ['__type'] }],
+    });
+    // The error takes the place of all data.
+    expect(await introspection.resultOf(request(FAILING, { x: null }), WORKSPACE)).toMatchObject({
+      data: null,
+      errors: [{ message: 'formatted' }],
+    });
   });
 
   test('does not answer a request whose operation does not exist', async () => {
     const asked = { ...request(INTROSPECTION_QUERY), operation: undefined };
-    expect(await new Introspection(schema).resultOf(asked, WORKSPACE)).toBeNull();
+    expect(await new Introspection(schema, formatError).resultOf(asked, WORKSPACE)).toBeNull();
   });
 
   test('leaves most of the time to others', async () => {
-    const introspection = new Introspection(schema);
+    const introspection = new Introspection(schema, formatError);
     const start = performance.now();
     await Promise.all([1, 2, 3].map(() => introspection.resultOf(request(MIXED), WORKSPACE)));
     expect(performance.now() - start).toBeGreaterThanOrEqual(2 * PAUSE_MS - 5);
@@ -99,14 +117,14 @@ describe('introspection', () => {
       ...{ document, operation: operation ?? undefined, query: 'both' },
       ...{ operationName: 'Plain', requestBytes: 0 },
     };
-    const introspection = new Introspection(schema);
+    const introspection = new Introspection(schema, formatError);
     const start = performance.now();
     for (let n = 0; n < 20; n += 1) expect(await introspection.resultOf(asked, WORKSPACE)).toBeNull();
     expect(performance.now() - start).toBeLessThan(PAUSE_MS);
   });
 
   test('is computed once for equal requests at the same time, beyond what may wait', async () => {
-    const introspection = new Introspection(schema);
+    const introspection = new Introspection(schema, formatError);
     await useUpBurst(introspection, WORKSPACE);
     const asked = Array.from({ length: 30 }, () =>
       introspection.resultOf(request(INTROSPECTION_QUERY), WORKSPACE),
@@ -117,7 +135,7 @@ describe('introspection', () => {
   });
 
   test('is refused when too many wait, also if equal ones have no result, unless it is known', async () => {
-    const introspection = new Introspection(schema);
+    const introspection = new Introspection(schema, formatError);
     await introspection.resultOf(request(INTROSPECTION_QUERY), WORKSPACE);
     await useUpBurst(introspection, WORKSPACE);
     const outcomes: unknown[] = [];
@@ -131,7 +149,7 @@ describe('introspection', () => {
   });
 
   test('of one workspace is answered while another one sends much more than may wait', async () => {
-    const introspection = new Introspection(schema);
+    const introspection = new Introspection(schema, formatError);
     await useUpBurst(introspection, HOSTILE);
     let refused = 0;
     for (let n = 0; n < 50; n += 1)

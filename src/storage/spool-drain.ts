@@ -28,6 +28,13 @@ export interface SpoolState {
   failed: number;
 }
 
+/** A value that the disk did not take, or not yet. */
+export interface UnwrittenValue {
+  value: object;
+  /** Removes the file, if the disk takes it after all. Never rejects. */
+  removeFile(): Promise<void>;
+}
+
 interface SpoolDrainDependencies {
   spool: Spool;
   log: Logger;
@@ -50,6 +57,8 @@ export class SpoolDrain {
   private readonly waiting = new Map<string, string[]>();
   /** Names of values that could not be applied. `retryAt` is of the clock `performance.now`. */
   private readonly failed = new Map<string, { failures: number; retryAt: number }>();
+  /** Failed values by name that are only in memory. */
+  private readonly unwritten = new Map<string, UnwrittenValue>();
   private failedPasses = 0;
   private timer: NodeJS.Timeout | undefined;
   private failedTimer: NodeJS.Timeout | undefined;
@@ -86,8 +95,12 @@ export class SpoolDrain {
     this.addFailed(name, cause);
   }
 
-  /** The same for a value that is in the spool already. */
-  addFailed(name: string, cause: unknown): void {
+  /**
+   * The same for a value that is in the spool already. One that is not is kept in memory, and is applied if that is possible
+   * before this process ends.
+   */
+  addFailed(name: string, cause: unknown, unwritten?: UnwrittenValue): void {
+    if (unwritten) this.unwritten.set(name, unwritten);
     this.noteFailure(name, cause);
     this.scheduleFailed();
   }
@@ -124,13 +137,19 @@ export class SpoolDrain {
     this.scheduleFailed();
   });
 
-  /** Applies what it can within half a second. The rest stays on the disk. */
+  /** Applies what it can within half a second. The rest stays on the disk, and what is only in memory is lost. */
   async stop(): Promise<void> {
-    await withTimeout(this.applyWaiting(), LAST_PASS_TIMEOUT_MS);
+    for (const name of this.unwritten.keys()) this.add(name);
+    // A pass that is in progress may have begun without them.
+    const lastPass = this.applyWaiting().then(() => this.applyWaiting());
+    await withTimeout(lastPass, LAST_PASS_TIMEOUT_MS);
     this.isStopped = true;
     clearTimeout(this.timer);
     clearTimeout(this.failedTimer);
     await this.applyWaiting();
+    const { log, subject } = this.deps;
+    for (const name of this.unwritten.keys())
+      log.error({ name, subject }, 'a value that is in no file could not be applied, and is lost');
   }
 
   private async loadUntilListed(): Promise<void> {
@@ -152,12 +171,18 @@ export class SpoolDrain {
     const { spool, log, subject } = this.deps;
     for (let name; (name = this.waiting.get(taskId)?.[0]) && !this.isStopped; this.forget(taskId, name)) {
       try {
-        const value = await spool.read(name);
+        const unwritten = this.unwritten.get(name);
+        const value = unwritten ? unwritten.value : await spool.read(name);
         if (value !== null) await this.deps.apply(value);
         crashIfArmed('spooled-applied');
-        await spool.remove(name);
+        // The disk may never answer.
+        if (unwritten) void unwritten.removeFile();
+        else await spool.remove(name);
+        this.unwritten.delete(name);
         this.failed.delete(name);
         if (value !== null) log.warn({ taskId, subject }, 'applied what waited in the spool');
+        // Another instance with the same folder may have applied it.
+        else log.warn({ name, subject }, 'a file in the spool has vanished');
       } catch (error) {
         if (error instanceof DiskStalled)
           log.error({ err: error, name, subject }, 'the disk of the spool does not respond');

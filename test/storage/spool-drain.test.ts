@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import { DatabaseUnavailable } from '../../src/core/errors.js';
 import { newId } from '../../src/core/primitives/ids.js';
@@ -33,3 +33,21 @@ test('a value whose statement always takes too long does not keep the values of 
   await drain.stop();
   await rm(folder, { recursive: true });
 }, 60_000);
+
+test('a file that has vanished is logged', async () => {
+  const lines: string[] = [];
+  const drain = new SpoolDrain({
+    spool: new Spool(join(tmpdir(), newId())),
+    log: pino({}, { write: (line: string) => lines.push(line) }),
+    subject: 'a test',
+    apply: () => Promise.reject(new Error('there is nothing to apply')),
+  });
+  const name = `${newId()}-1`;
+  drain.addFailed(name, new Error('a cause'));
+  await waitFor('the file to be forgotten', () => drain.state.failed === 0);
+  expect(lines.map((line) => JSON.parse(line) as object)).toMatchObject([
+    { name, msg: 'a file in the spool could not be applied' },
+    { name, msg: 'a file in the spool has vanished' },
+  ]);
+  await drain.stop();
+});

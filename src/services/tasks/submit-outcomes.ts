@@ -5,7 +5,7 @@ import { type Task } from '../../core/tasks/task.js';
 import { retryUntilDatabaseReturns } from '../../db/postgres/database-retry.js';
 import { type Spool } from '../../storage/spool.js';
 import { SPOOL_TIMEOUT_MS } from '../../storage/disk-operations.js';
-import { SpoolDrain, type SpoolState } from '../../storage/spool-drain.js';
+import { SpoolDrain, type SpoolState, type UnwrittenValue } from '../../storage/spool-drain.js';
 import { type Dependencies } from '../dependencies.js';
 import { type BackPressure } from './back-pressure.js';
 import { type Results, type SubmitResponse, type SubmittedTask } from './results.js';
@@ -20,7 +20,8 @@ interface KeptOutcome {
 /**
  * Applies what became of submissions. A reply has the only ID that finds the result, which is billed, and only a refusal shows
  * that nothing was made. So while PostgreSQL is unavailable, an outcome waits on the disk of this instance, and is applied when
- * PostgreSQL returns, or at the next start. So does one that cannot be applied for another reason. It is tried again.
+ * PostgreSQL returns, or at the next start. So does one that cannot be applied for another reason. It is tried again. What the
+ * disk does not take waits in memory, for as long as the process lives.
  */
 export class SubmitOutcomes {
   private readonly upstreamFailures = new UpstreamFailures();
@@ -104,14 +105,14 @@ export class SubmitOutcomes {
       } catch (failure) {
         return this.leaveFailed(file, failure);
       }
-      await file.remove();
+      await file.removeFile();
     }
   }
 
-  /** Leaves an outcome in the spool that could not be applied, to be tried again with growing pauses. Rejects with the error. */
+  /** Keeps an outcome that could not be applied, to be tried again with growing pauses. Rejects with the error. */
   private async leaveFailed(file: OutcomeFile, error: unknown): Promise<never> {
-    await file.waitUntilWritten();
-    this.spooled.addFailed(file.name, error);
+    const isWritten = await file.isWritten();
+    this.spooled.addFailed(file.name, error, isWritten ? undefined : file);
     throw error;
   }
 }
@@ -120,31 +121,31 @@ export class SubmitOutcomes {
  * An outcome on its way to the disk. The disk that is full for PostgreSQL may be this one, and it may not answer at all. The
  * outcome still waits for as long as the process lives.
  */
-class OutcomeFile {
+class OutcomeFile implements UnwrittenValue {
   readonly name: string;
   /** Whether the file is on the disk, when that is known. */
   private readonly written: Promise<boolean>;
   private isKnown = false;
 
   constructor(
-    outcome: KeptOutcome,
+    readonly value: KeptOutcome,
     private readonly deps: Pick<Dependencies, 'log'> & { spool: Spool },
   ) {
-    const { id: taskId, attempts } = outcome.task;
+    const { id: taskId, attempts } = value.task;
     this.name = `${taskId}-${attempts}`;
-    this.written = this.write(taskId, outcome).finally(() => (this.isKnown = true));
+    this.written = this.write(taskId, value).finally(() => (this.isKnown = true));
   }
 
-  /** Waits for the disk, for as long as it may take. */
-  async waitUntilWritten(): Promise<void> {
-    await withTimeout(this.written, SPOOL_TIMEOUT_MS);
+  /** Waits for the disk, for as long as it may take. False also when it has not answered by then. */
+  async isWritten(): Promise<boolean> {
+    return (await withTimeout(this.written, SPOOL_TIMEOUT_MS)) === true;
   }
 
   /**
    * Removes the file, later if it is still being written. One that is left is applied again at the next start, and changes
    * nothing.
    */
-  async remove(): Promise<void> {
+  async removeFile(): Promise<void> {
     const removed = this.removeWhenWritten();
     if (this.isKnown) await removed;
   }

@@ -50,7 +50,7 @@ afterEach(async () => {
 });
 
 /** The outcomes of one process. */
-function startProcess({ errors = [] as string[] } = {}): SubmitOutcomes {
+function startProcess({ errors = [] as string[], maxFiles = Infinity } = {}): SubmitOutcomes {
   const log = pino({ level: 'error' }, { write: (line: string) => errors.push(line) });
   const db = new Database({ url, maxConnections: 2, log });
   databases.push(db);
@@ -61,7 +61,7 @@ function startProcess({ errors = [] as string[] } = {}): SubmitOutcomes {
     log,
     backPressure,
     results: new Results({ tasks, eventLog, backPressure, log }),
-    spool: new Spool(directory),
+    spool: new Spool(directory, { maxFiles }),
   });
 }
 const task = { id: taskId, attempts: 1, uncountedAttempts: 0 } as Parameters<
@@ -254,6 +254,53 @@ describe('a reply that the upstream bills', () => {
     await waitFor('the file to be applied', async () => !(await isSpooled()));
     expect(await readTask()).toMatchObject({ upstreamTaskId: 'upstream-1' });
     await outcomes.stop();
+  });
+
+  /** PostgreSQL rejects the reply, and the disk takes no file. Returns what has to be applied when PostgreSQL accepts it. */
+  async function rejectedWithoutFile() {
+    await sql.query('ALTER TABLE tasks ADD CONSTRAINT reject CHECK (upstream_task_id IS NULL)');
+    const errors: string[] = [];
+    const outcomes = startProcess({ errors, maxFiles: 0 });
+    await expect(outcomes.applyResponse(task, reply)).rejects.toThrow('reject');
+    expect(await isSpooled()).toBe(false);
+    expect(outcomes.spoolState).toEqual({ waiting: 0, failed: 1 });
+    // The job runs again, and finds the task in the middle of its submission.
+    await sql.query(`UPDATE tasks SET status = 'UNCONFIRMED'`);
+    return { outcomes, errors };
+  }
+  const acceptAgain = () => sql.query('ALTER TABLE tasks DROP CONSTRAINT reject');
+
+  test('that PostgreSQL rejects is applied when the cause is gone, even if the disk takes no file', async () => {
+    const { outcomes } = await rejectedWithoutFile();
+    await acceptAgain();
+    await waitFor('the reply to be applied', () => outcomes.spoolState.failed === 0);
+    expect(await readTask()).toMatchObject({ upstreamTaskId: 'upstream-1' });
+    await outcomes.stop();
+  });
+
+  test('that is only in memory is tried once more when the process stops', async () => {
+    const { outcomes, errors } = await rejectedWithoutFile();
+    // The next one would follow after ten seconds.
+    await waitFor('the second failure', () => errors.join().includes('"failures":2'));
+    await acceptAgain();
+    await outcomes.stop();
+    expect(await readTask()).toMatchObject({ upstreamTaskId: 'upstream-1' });
+  });
+
+  test('that PostgreSQL rejects is applied when the cause is gone, even if the disk never answers the write', async () => {
+    const hung = HungFile.create(join(directory, `${taskId}-1.json.tmp`));
+    try {
+      await sql.query('ALTER TABLE tasks ADD CONSTRAINT reject CHECK (upstream_task_id IS NULL)');
+      const outcomes = startProcess();
+      await expect(outcomes.applyResponse(task, reply)).rejects.toThrow('reject');
+      await acceptAgain();
+      await waitFor('the reply to be applied', () => outcomes.spoolState.failed === 0);
+      await outcomes.stop();
+      expect(await readTask()).toEqual({ status: 'RUNNING', upstreamTaskId: 'upstream-1' });
+    } finally {
+      await hung.release();
+    }
+    await waitFor('the end of the write', async () => (await readdir(directory)).length === 0);
   });
 
   test('that cannot be read from the disk is kept and logged, and the others are applied', async () => {

@@ -34,8 +34,8 @@ test('the table of outages in OPERATIONS.md is that of the code', () => {
     }),
   );
   expect(rows).toEqual(
-    OUTAGES.map(({ codes = [], messages = [], meaning, replaceConnection }) => ({
-      errors: [...codes, ...messages],
+    OUTAGES.map(({ codes = [], severities = [], field = [], messages = [], meaning, replaceConnection }) => ({
+      errors: [codes, severities, field, messages].flat(),
       meaning,
       replaceConnection,
     })),

@@ -1,15 +1,22 @@
 /** Errors that mean "try again later". Every other error is our fault or the caller's, and is never tried again. */
 interface Outage {
-  /** SQLSTATEs and their classes, which are the first two characters, and the codes of Node's sockets and of Prisma. */
+  /** Beginnings of codes: SQLSTATEs and their classes, which are the first two characters, and codes of Node.js and of Prisma. */
   codes?: readonly string[];
-  /** Parts of the messages of pg, whose errors have no code. */
+  /** After an error of one of these severities, PostgreSQL closes the connection, whatever its code is. */
+  severities?: readonly string[];
+  /** A field that only such errors have, whatever their code is. */
+  field?: 'syscall';
+  /** Parts of the messages of pg, whose errors have no code. Those of the server can quote what a caller wrote. */
   messages?: readonly string[];
   meaning: string;
   /** The connection would fail every time, so it is closed. A new one may lead to another server. */
   replaceConnection: boolean;
 }
 
-/** docs/OPERATIONS.md has this table. A test compares them. */
+/**
+ * docs/OPERATIONS.md has this table. A test compares them. Class XX is not in it: an internal error and a damaged row are the same
+ * at every repetition, and often ours, such as a plan that PostgreSQL cannot make. If they end the session, they are FATAL.
+ */
 export const OUTAGES: readonly Outage[] = [
   { codes: ['08'], meaning: 'The connection failed.', replaceConnection: true },
   {
@@ -17,7 +24,17 @@ export const OUTAGES: readonly Outage[] = [
     meaning: 'The server is read-only, such as a primary that was demoted.',
     replaceConnection: true,
   },
-  { codes: ['40P01'], meaning: 'A deadlock. Its victim has written nothing.', replaceConnection: false },
+  {
+    codes: ['28', '3D000'],
+    meaning:
+      'The server does not know the user, the password or the database, such as a wrong one after a failover.',
+    replaceConnection: true,
+  },
+  {
+    codes: ['40001', '40P01'],
+    meaning: 'A deadlock, or a conflict on a standby. Its victim has written nothing.',
+    replaceConnection: false,
+  },
   { codes: ['53'], meaning: 'No disk space, memory or connection is left.', replaceConnection: false },
   { codes: ['55P03'], meaning: 'A lock was not available in time.', replaceConnection: false },
   { codes: ['57014'], meaning: 'The server canceled the statement.', replaceConnection: false },
@@ -26,12 +43,33 @@ export const OUTAGES: readonly Outage[] = [
     meaning: 'The server starts or shuts down, or has ended the session.',
     replaceConnection: true,
   },
+  { codes: ['58'], meaning: 'The server could not read or write a file.', replaceConnection: true },
+  {
+    severities: ['FATAL', 'PANIC'],
+    meaning: 'The server refused or ended the session, with whatever code.',
+    replaceConnection: true,
+  },
   {
     codes: [
       ...['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'EAI_AGAIN', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH'],
-      ...['ENETUNREACH', 'ENETDOWN', 'EHOSTDOWN', 'ECONNABORTED', 'EADDRNOTAVAIL'],
+      ...['ENETUNREACH', 'ENETDOWN', 'EHOSTDOWN', 'ECONNABORTED', 'EADDRNOTAVAIL', 'EMFILE', 'ENFILE'],
+      'EPROTO',
     ],
-    meaning: 'The network or the name server failed.',
+    field: 'syscall',
+    meaning: 'A socket, a file or the name server failed, with whatever code.',
+    replaceConnection: true,
+  },
+  {
+    codes: [
+      ...['ERR_SSL_', 'ERR_TLS_', 'CERT_', 'UNABLE_TO_', 'SELF_SIGNED_CERT', 'DEPTH_ZERO_SELF_SIGNED_CERT'],
+      ...['HOSTNAME_MISMATCH', 'TlsConnectionError'],
+    ],
+    meaning: 'TLS failed, or the certificate of the server is not trusted.',
+    replaceConnection: true,
+  },
+  {
+    messages: ['does not support SSL connections', 'establishing an SSL connection', 'SASL:'],
+    meaning: 'The server cannot use TLS, or does not know the password.',
     replaceConnection: true,
   },
   {
@@ -68,7 +106,19 @@ interface DriverError {
     originalCode?: unknown;
     /** The only name of an error that a socket had during a raw statement, or while a transaction was committed. */
     kind?: unknown;
+    severity?: unknown;
   };
+}
+
+/** Checks fields, not instanceof, because Node's own errors can come from another realm (Jest) with another Error class. */
+interface ErrorFields extends DriverError {
+  code?: unknown;
+  severity?: unknown;
+  syscall?: unknown;
+  message?: unknown;
+  meta?: { driverAdapterError?: DriverError };
+  /** Of an AggregateError: one for each address of the host that Node.js could not connect to. */
+  errors?: unknown;
 }
 
 /** Whether the error means that PostgreSQL cannot be reached or has no room now, so that the same query can succeed later. */
@@ -88,25 +138,25 @@ export function mustReplaceConnection(error: unknown): boolean {
 }
 
 function findOutage(error: unknown): Outage | undefined {
-  // Checks fields, not instanceof, because Node's own errors can come from another realm (Jest) with another Error class.
-  const { code, message, meta, cause } = Object(error) as DriverError & {
-    code?: unknown;
-    message?: unknown;
-    meta?: { driverAdapterError?: DriverError };
-  };
+  const fields = Object(error) as ErrorFields;
+  const { code, severity, message, meta, cause, errors } = fields;
+  const driverCause = meta?.driverAdapterError?.cause;
   // Prisma's own code says little: P2039 stands for most SQLSTATEs. A commit fails with the driver's error itself.
-  const codes = [
-    meta?.driverAdapterError?.cause?.originalCode,
-    meta?.driverAdapterError?.cause?.kind,
-    cause?.originalCode,
-    cause?.kind,
-    code,
-  ].filter((found) => typeof found === 'string');
-  const text = `${String(message)} ${JSON.stringify(meta ?? '')}`;
-  return OUTAGES.find(
-    (outage) =>
-      outage.codes?.some((prefix) => codes.some((found) => found.startsWith(prefix))) ??
-      outage.messages?.some((part) => text.includes(part)),
+  const { originalCode, kind } = driverCause ?? {};
+  const codes = [originalCode, kind, cause?.originalCode, cause?.kind, code].filter(
+    (found) => typeof found === 'string',
+  );
+  const severities = [driverCause?.severity, cause?.severity, severity];
+  const isFromServer = [originalCode, cause?.originalCode, severity].some(Boolean);
+  const text = isFromServer ? '' : `${String(message)} ${JSON.stringify(meta ?? '')}`;
+  return (
+    OUTAGES.find(
+      (outage) =>
+        outage.codes?.some((prefix) => codes.some((found) => found.startsWith(prefix))) ||
+        outage.severities?.some((fatal) => severities.includes(fatal)) ||
+        (outage.field && typeof fields[outage.field] === 'string') ||
+        outage.messages?.some((part) => text.includes(part)),
+    ) ?? (Array.isArray(errors) ? errors.map(findOutage).find(Boolean) : undefined)
   );
 }
 

@@ -103,7 +103,7 @@ prototype.query = function (...args) {
   return result;
 };
 prototype.connect = function (this: DatabaseClient, callback?: unknown) {
-  const connected = (original.connect.call(this) as Promise<pg.Client>).then(async () => {
+  const connected = (original.connect.call(this) as Promise<pg.Client>).catch(markFatal).then(async () => {
     try {
       if (this.lacksSettings) await this.query(SET_SETTINGS);
     } catch (error) {
@@ -120,6 +120,12 @@ prototype.connect = function (this: DatabaseClient, callback?: unknown) {
   );
   return undefined;
 };
+
+/** Whatever PostgreSQL answers to a new connection has ended it. It writes the severity in the language of its logs. */
+function markFatal(error: unknown): never {
+  if (error instanceof pg.DatabaseError) error.severity = 'FATAL';
+  throw error;
+}
 
 /** Our settings come after those of the URL, whose other settings stay. pg would let the URL replace ours. */
 function withSettings(url: string): Pick<pg.ClientConfig, 'connectionString' | 'options'> {

@@ -35,6 +35,16 @@ export interface UnwrittenValue {
   removeFile(): Promise<void>;
 }
 
+interface FailedValue {
+  failures: number;
+  /** Of the clock `performance.now`. */
+  retryAt: number;
+  /** `appliedValues` at the last failure. */
+  appliedBefore: number;
+  /** Whether another value was applied between its last two failures. */
+  isOwnFault: boolean;
+}
+
 interface SpoolDrainDependencies {
   spool: Spool;
   log: Logger;
@@ -50,18 +60,19 @@ interface SpoolDrainDependencies {
 /**
  * Applies what waits in a spool, and removes it. The values of one task are applied in the order of their names, as soon as
  * PostgreSQL and the disk respond. One that cannot be applied for another reason delays no other, and is tried again with growing
- * pauses.
+ * pauses, or as soon as PostgreSQL works again.
  */
 export class SpoolDrain {
   /** Names by task, in the order in which they are applied. */
   private readonly waiting = new Map<string, string[]>();
-  /** Names of values that could not be applied. `retryAt` is of the clock `performance.now`. */
-  private readonly failed = new Map<string, { failures: number; retryAt: number }>();
+  /** By the names of values that could not be applied. */
+  private readonly failed = new Map<string, FailedValue>();
+  private appliedValues = 0;
   /** Failed values by name that are only in memory. */
   private readonly unwritten = new Map<string, UnwrittenValue>();
   private failedPasses = 0;
   private timer: NodeJS.Timeout | undefined;
-  private failedTimer: NodeJS.Timeout | undefined;
+  private failedTimer: { timer: NodeJS.Timeout; dueAt: number } | null = null;
   private isStopped = false;
 
   constructor(private readonly deps: SpoolDrainDependencies) {}
@@ -112,6 +123,15 @@ export class SpoolDrain {
     return { waiting: names.length, failed };
   }
 
+  /**
+   * Tells that a value was applied, one of the spool or another one. What failed before is then due at once, because its cause may
+   * be gone. A value that failed before and after another one was applied has a cause of its own, and keeps its pauses.
+   */
+  noteApplied(): void {
+    this.appliedValues += 1;
+    this.makeDue(({ isOwnFault }) => !isOwnFault);
+  }
+
   /** Whether a value of this task waits. */
   isWaiting(taskId: string): boolean {
     return this.waiting.has(taskId);
@@ -132,6 +152,8 @@ export class SpoolDrain {
       }
     };
     await Promise.all(Array.from({ length: CONCURRENT_TASKS }, work));
+    // An outage can begin and end with other errors.
+    if (this.failedPasses > 0 && !isAway) this.makeDue(() => true);
     this.failedPasses = isAway ? this.failedPasses + 1 : 0;
     if (this.waiting.size > 0) this.schedule();
     this.scheduleFailed();
@@ -145,7 +167,7 @@ export class SpoolDrain {
     await withTimeout(lastPass, LAST_PASS_TIMEOUT_MS);
     this.isStopped = true;
     clearTimeout(this.timer);
-    clearTimeout(this.failedTimer);
+    clearTimeout(this.failedTimer?.timer);
     await this.applyWaiting();
     const { log, subject } = this.deps;
     for (const name of this.unwritten.keys())
@@ -180,9 +202,13 @@ export class SpoolDrain {
         else await spool.remove(name);
         this.unwritten.delete(name);
         this.failed.delete(name);
-        if (value !== null) log.warn({ taskId, subject }, 'applied what waited in the spool');
-        // Another instance with the same folder may have applied it.
-        else log.warn({ name, subject }, 'a file in the spool has vanished');
+        if (value === null) {
+          // Another instance with the same folder may have applied it.
+          log.warn({ name, subject }, 'a file in the spool has vanished');
+          continue;
+        }
+        log.warn({ taskId, subject }, 'applied what waited in the spool');
+        this.noteApplied();
       } catch (error) {
         if (error instanceof DiskStalled)
           log.error({ err: error, name, subject }, 'the disk of the spool does not respond');
@@ -197,11 +223,26 @@ export class SpoolDrain {
   }
 
   private noteFailure(name: string, error: unknown): void {
-    const failures = (this.failed.get(name)?.failures ?? 0) + 1;
+    const before = this.failed.get(name);
+    const failures = (before?.failures ?? 0) + 1;
     const retryMs = delayAfter(FAILED_RETRY_DELAYS_MS, failures);
-    this.failed.set(name, { failures, retryAt: performance.now() + retryMs });
+    const { appliedValues: appliedBefore } = this;
+    this.failed.set(name, {
+      failures,
+      retryAt: performance.now() + retryMs,
+      appliedBefore,
+      isOwnFault: before !== undefined && before.appliedBefore < appliedBefore,
+    });
     const { log, subject } = this.deps;
     log.error({ err: error, name, subject, failures, retryMs }, 'a file in the spool could not be applied');
+  }
+
+  private makeDue(isChosen: (failed: FailedValue) => boolean): void {
+    if (this.failed.size === 0) return;
+    const now = performance.now();
+    for (const failed of this.failed.values())
+      if (isChosen(failed)) failed.retryAt = Math.min(failed.retryAt, now);
+    this.scheduleFailed();
   }
 
   private add(name: string): void {
@@ -233,11 +274,17 @@ export class SpoolDrain {
   }
 
   private scheduleFailed(): void {
-    clearTimeout(this.failedTimer);
     if (this.isStopped || this.failed.size === 0) return;
     const retryAt = Math.min(...Array.from(this.failed.values(), (failed) => failed.retryAt));
     // While PostgreSQL is away, those that are due wait already.
-    const delayMs = Math.max(retryAt - performance.now(), MAX_RETRY_DELAY_MS);
-    this.failedTimer = setTimeout(() => void this.applyWaiting(), delayMs).unref();
+    const dueAt = Math.max(retryAt, performance.now() + MAX_RETRY_DELAY_MS);
+    // Values that fail or are applied every moment must not put the next pass off.
+    if (this.failedTimer && this.failedTimer.dueAt <= dueAt) return;
+    clearTimeout(this.failedTimer?.timer);
+    const timer = setTimeout(() => {
+      this.failedTimer = null;
+      void this.applyWaiting();
+    }, dueAt - performance.now()).unref();
+    this.failedTimer = { timer, dueAt };
   }
 }

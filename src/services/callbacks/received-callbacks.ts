@@ -92,7 +92,9 @@ export class ReceivedCallbacks {
   /** Throws DatabaseUnavailable also while callbacks of the task wait that were acknowledged earlier. */
   private async applyInOrder(taskId: string, callback: RawCallback): Promise<CallbackVerdict> {
     if (this.spooled.isWaiting(taskId)) throw new DatabaseUnavailable();
-    return this.deps.generation.receiveCallback(taskId, callback);
+    const verdict = await this.deps.generation.receiveCallback(taskId, callback);
+    this.spooled.noteApplied();
+    return verdict;
   }
 
   /** Whichever works first, because the disk may be full or never answer. If both work, the second one changes nothing. */

@@ -95,7 +95,8 @@ export class SubmitOutcomes {
 
   private async applyOrKeep(outcome: KeptOutcome, apply: () => Promise<void>): Promise<void> {
     try {
-      return await apply();
+      await apply();
+      this.spooled.noteApplied();
     } catch (error) {
       const file = new OutcomeFile(outcome, this.deps);
       if (!(error instanceof DatabaseUnavailable)) return this.leaveFailed(file, error);
@@ -105,6 +106,7 @@ export class SubmitOutcomes {
       } catch (failure) {
         return this.leaveFailed(file, failure);
       }
+      this.spooled.noteApplied();
       await file.removeFile();
     }
   }

@@ -12,7 +12,7 @@ import {
 import { type Logger } from 'pino';
 import { type Caller } from '../../core/access/caller.js';
 import { oneLineJson } from '../../core/primitives/encoding/one-line-json.js';
-import { BadRequest, DatabaseUnavailable } from '../../core/errors.js';
+import { BadRequest } from '../../core/errors.js';
 import { type TaskEvent } from '../../core/events/task-event.js';
 import { type EventSink } from '../../core/events/event-sink.js';
 import { type RateLimits } from '../../services/limits/rate-limits.js';
@@ -24,6 +24,7 @@ import { type Context, type ContextFactory } from './context.js';
 import { createErrorFormatter, type FormatError } from './format-error.js';
 import { type Introspection, serializeResult } from './introspection.js';
 import { type OperationCache, type OperationRequest, type PreparedOperation } from './operation-cache.js';
+import { RenderingFaults, throwIfDatabaseUnavailable } from './rendering-faults.js';
 
 /** Outcome of starting an operation. */
 export type StartResult =
@@ -114,9 +115,10 @@ export class OperationRunner {
     if (operation.type !== OperationTypeNode.SUBSCRIPTION) return this.resultOf(await execute(args));
     const source = await createSourceEventStream(args);
     if (source instanceof SubscriptionSource) {
+      const faults = new RenderingFaults();
       const rendering = {
         cacheKey: renderingKeyOf({ ...request, variables }, operation),
-        render: (event: TaskEvent) => this.render(args, event),
+        render: (event: TaskEvent) => this.render(args, event, faults),
         cost: operation.cost,
       };
       return { unsubscribe: eventSubscriptions.start(source.subscription, rendering, sink) };
@@ -125,10 +127,10 @@ export class OperationRunner {
     return this.resultOf(source as ExecutionResult);
   }
 
-  /** Throws DatabaseUnavailable, so that the event is rendered again later and no error takes its place. */
-  private async render(args: ExecutionArgs, event: TaskEvent): Promise<string> {
+  /** Throws when the event must be rendered again later, so that no error takes its place. */
+  private async render(args: ExecutionArgs, event: TaskEvent, faults: RenderingFaults): Promise<string> {
     const result = await execute({ ...args, rootValue: event });
-    throwIfDatabaseUnavailable(result);
+    faults.check(event.position, result);
     return oneLineJson(this.formatResult(result));
   }
 
@@ -147,12 +149,6 @@ export class OperationRunner {
   private formatErrors(errors: readonly GraphQLError[]): GraphQLFormattedError[] {
     return errors.map((error) => this.formatOne(error.toJSON(), error));
   }
-}
-
-/** For a subscription an error result would be final. A thrown error lets the client reconnect. */
-function throwIfDatabaseUnavailable({ errors }: ExecutionResult): void {
-  const error = errors?.find(({ originalError }) => originalError instanceof DatabaseUnavailable);
-  if (error?.originalError) throw error.originalError;
 }
 
 /** The result of a subscription's resolver. It says which events to push, and EventSubscriptions pushes them. */

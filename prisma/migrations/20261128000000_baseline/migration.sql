@@ -91,7 +91,7 @@ CREATE INDEX darkroom_jobs_but_ingests_idx ON graphile_worker._private_jobs (pri
 CREATE INDEX darkroom_other_jobs_idx ON graphile_worker._private_jobs (priority, run_at)
     WHERE is_available AND (flags ?| ARRAY['ingest', 'upstream']) IS NOT TRUE;
 
--- The ingest jobs that wait. Images that are due are only queued while these are few.
+-- The ingest jobs that wait. Images that are due are only queued while few of these are due.
 CREATE INDEX darkroom_waiting_ingests_idx ON graphile_worker._private_jobs (run_at)
     WHERE is_available AND flags ?| ARRAY['ingest'];
 
@@ -151,8 +151,9 @@ $$;
 
 -- Decides about jobs that have failed often, also because their processes ended. The queue lets the delay grow to six hours, and
 -- gives a job up after 25 attempts. Queued tasks would wait without a submit job until their deadlines, so submit jobs are due
--- within a minute and never given up. `attempts` only grows, because it tells the runs of a job apart. Other jobs are repeated by
--- recurring ones, which go by the rows of images and webhooks, so their jobs are only deleted, a week after they were given up.
+-- within a minute and never given up. `attempts` only grows, because it tells the runs of a job apart. Jobs that ingest images are
+-- due within a minute as well, because the image was claimed for minutes. They and other jobs are repeated by recurring ones, which
+-- go by the rows of images and webhooks, so they are only deleted, a week after they were given up.
 CREATE FUNCTION handle_failed_jobs() RETURNS VOID LANGUAGE sql SET enable_seqscan = off AS $$
     UPDATE graphile_worker._private_jobs SET max_attempts = least(attempts + 25, 32767) WHERE id = ANY (ARRAY(
         SELECT j.id FROM graphile_worker._private_jobs j
@@ -163,7 +164,8 @@ CREATE FUNCTION handle_failed_jobs() RETURNS VOID LANGUAGE sql SET enable_seqsca
     UPDATE graphile_worker._private_jobs SET run_at = now() + interval '1 minute' WHERE id = ANY (ARRAY(
         SELECT j.id FROM graphile_worker._private_jobs j
         WHERE coalesce(j.is_available, false) AND j.attempts >= 4 AND j.run_at > now() + interval '1 minute'
-          AND j.task_id = (SELECT t.id FROM graphile_worker._private_tasks t WHERE t.identifier = 'submit-task')
+          AND j.task_id = ANY (ARRAY(
+              SELECT t.id FROM graphile_worker._private_tasks t WHERE t.identifier IN ('submit-task', 'ingest-images')))
         LIMIT 1000 FOR UPDATE SKIP LOCKED));
 
     DELETE FROM graphile_worker._private_jobs WHERE id = ANY (ARRAY(

@@ -177,7 +177,7 @@ export class ImageRepository {
     return this.db.prisma.image.findMany({ where, orderBy: { index: 'asc' } });
   }
 
-  /** Queues jobs for images whose next attempt is due, until `maxWaiting` such jobs wait in the queue. */
+  /** Queues jobs for images whose next attempt is due, until `maxWaiting` such jobs are due in the queue. */
   async queueDueIngests(maxWaiting: number): Promise<void> {
     await this.db.query(QUEUE_DUE_INGESTS, { maxWaiting });
   }

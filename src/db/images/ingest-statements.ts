@@ -17,8 +17,8 @@ const INGEST_LEASE_MINUTES = 15;
 /** An image that is older is given up, so that its task is settled at some time even if the store never returns. */
 const MAX_INGEST_DAYS = 7;
 /**
- * Queues one job for each task that has images whose next attempt is due, until `maxWaiting` jobs that ingest images wait in the
- * queue.
+ * Queues one job for each task that has images whose next attempt is due, until `maxWaiting` jobs that ingest images are due in
+ * the queue. Those that failed and run again later do not count, or a few hundred of them would keep all other images waiting.
  */
 export const QUEUE_DUE_INGESTS = statement<{ maxWaiting: number }>(
   'queue-due-ingests',
@@ -27,7 +27,8 @@ export const QUEUE_DUE_INGESTS = statement<{ maxWaiting: number }>(
     SELECT id FROM images WHERE ${IS_PENDING} AND upstream_url IS NOT NULL AND ingest_at <= now()
     ORDER BY ingest_at LIMIT :maxWaiting::bigint - (
       SELECT count(*) FROM (
-        SELECT FROM graphile_worker._private_jobs WHERE is_available AND flags ?| ARRAY['ingest'] LIMIT :maxWaiting
+        SELECT FROM graphile_worker._private_jobs
+        WHERE is_available AND run_at <= now() AND flags ?| ARRAY['ingest'] LIMIT :maxWaiting
       ) waiting)
     FOR NO KEY UPDATE SKIP LOCKED
   ), claimed AS (

@@ -311,3 +311,20 @@ test('however many images are due, few ingest jobs wait, and those that run make
   expect(await countJobs()).toBe(220);
   await db.pool.query('DELETE FROM graphile_worker._private_jobs');
 });
+
+test('ingest jobs that are tried again later keep no other image from its job', async () => {
+  await db.pool.query('DELETE FROM graphile_worker._private_jobs');
+  await db.pool.query('UPDATE images SET ingest_at = $1', ['infinity']);
+  await db.pool.query(
+    "SELECT enqueue_job('ingest-images', '{}', 60000, ARRAY['ingest']) FROM generate_series(1, 300)",
+  );
+  const taskId = await insertTaskWithImage();
+  await db.pool.query('UPDATE images SET ingest_at = now() WHERE task_id = $1', [taskId]);
+  await startIngest().queueDue();
+  const { rows } = await db.pool.query(
+    "SELECT run_at <= now() AS due FROM graphile_worker._private_jobs WHERE payload->>'taskId' = $1",
+    [taskId],
+  );
+  expect(rows).toEqual([{ due: true }]);
+  await db.pool.query('DELETE FROM graphile_worker._private_jobs');
+});

@@ -169,16 +169,19 @@ export class DatabaseUnavailable extends appError('DATABASE_UNAVAILABLE', 503, {
   }
 }
 
-/** The database connection was lost while something was being written, so it may have been. */
+/** An outage, or an unexpected error, ended a write that may have been made. */
 export class WriteUnconfirmed extends appError('WRITE_UNCONFIRMED', 504, { expected: false }) {
   /** `advice` says how to find out, or how to send the request again safely. */
   constructor(
     cause: unknown,
     advice = 'Read what it changes first, such as `apiKeys`, `webhookSecret`, `budgets` or `auditLog`. Send it again only if nothing has changed.',
   ) {
-    super(`The database connection was lost, so it is unknown whether the request took effect. ${advice}`, {
-      cause,
-    });
+    super(
+      `An error occurred while the request was written, so it is unknown whether it took effect. ${advice}`,
+      {
+        cause,
+      },
+    );
   }
 }
 
@@ -216,7 +219,7 @@ export class ResultNotReady extends appError('RESULT_NOT_READY', 504) {
   override readonly expected: boolean;
   constructor(
     readonly taskId: string,
-    /** `unread`: the task is settled, but reading its result failed. */
+    /** `unread`: waiting for the result, or reading it, failed. */
     readonly reason: 'timed-out' | 'going-away' | 'api-key-revoked' | 'unread',
     options?: { cause?: unknown },
   ) {

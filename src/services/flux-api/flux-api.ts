@@ -1,6 +1,6 @@
 import DataLoader from 'dataloader';
 import { type Caller, permissionsKey } from '../../core/access/caller.js';
-import { DatabaseUnavailable, ResultNotReady, WriteUnconfirmed } from '../../core/errors.js';
+import { AppError, DatabaseUnavailable, ResultNotReady, WriteUnconfirmed } from '../../core/errors.js';
 import { type Image } from '../../core/images/image.js';
 import { type Task, type TaskKind } from '../../core/tasks/task.js';
 import { type SignedLinks } from '../access/signed-links.js';
@@ -48,7 +48,8 @@ export class FluxApi {
 
   /**
    * Creates a task. Once this has returned, the task is certain to reach a final status. Throws what
-   * `Generation.request` throws, and WriteUnconfirmed when the database connection was lost in the meantime.
+   * `Generation.request` throws on purpose, and WriteUnconfirmed after any other error. Such an error would be `api_error`, after
+   * which clients send the request again by themselves, although the task may exist.
    */
   async createTask(caller: Caller, { kind, request }: FluxImageRequest, traceId: string): Promise<Task> {
     try {
@@ -56,7 +57,8 @@ export class FluxApi {
       const origin = { kind, traceId, sizePolicy: 'nearest' as const };
       return (await this.deps.generation.request(caller, request, origin)).task;
     } catch (error) {
-      throw error instanceof DatabaseUnavailable ? new WriteUnconfirmed(error, UNCONFIRMED_ADVICE) : error;
+      if (error instanceof AppError && !(error instanceof DatabaseUnavailable)) throw error;
+      throw new WriteUnconfirmed(error, UNCONFIRMED_ADVICE);
     }
   }
 
@@ -72,7 +74,11 @@ export class FluxApi {
     { traceId, heldRequest }: { traceId: string; heldRequest: HeldRequest },
   ): Promise<FluxReply | null> {
     const task = await this.createTask(caller, request, traceId);
-    const reason = await heldRequest.waitFor(task);
+    // Any other error would suggest that nothing was created.
+    const unread = (cause: unknown): never => {
+      throw new ResultNotReady(task.id, 'unread', { cause });
+    };
+    const reason = await heldRequest.waitFor(task).catch(unread);
     if (reason === 'left') return null;
     if (reason !== 'settled') throw new ResultNotReady(task.id, reason);
     try {
@@ -80,8 +86,7 @@ export class FluxApi {
       if (!settled) throw new Error('The settled task cannot be found.');
       return { ...fluxReplyOf(settled, images, { imageUrlOf: this.imageUrlOf }), trace_id: traceId };
     } catch (cause) {
-      // Any other error would suggest that nothing was created.
-      throw new ResultNotReady(task.id, 'unread', { cause });
+      return unread(cause);
     }
   }
 

@@ -106,6 +106,23 @@ describe('errors of the Flux API', () => {
   });
 
   test.each([
+    ['a request that waits', {}],
+    ['a request that does not wait', { async: true }],
+  ])(
+    'an unexpected error while %s is written invites no repetition, because the task may exist',
+    async (_what, fields) => {
+      await app.rows(`ALTER TABLE tasks ADD CONSTRAINT reject CHECK (prompt <> 'rejected') NOT VALID`);
+      try {
+        const response = await fluxClientFor(app).images({ ...GENERATE, ...fields, prompt: 'rejected' });
+        expect(statusAndCode(response)).toEqual([504, 'timeout']);
+        expect(messageOf(response)).toContain('Idempotency-Key');
+      } finally {
+        await app.rows('ALTER TABLE tasks DROP CONSTRAINT reject');
+      }
+    },
+  );
+
+  test.each([
     ['/flux/images', 'tasks:write', ['tasks:read'] as const],
     ['/flux/tasks', 'tasks:read', ['tasks:write'] as const],
   ])('the refusal of %s names the missing scope %s', async (path, scope, scopes) => {

@@ -58,14 +58,16 @@ export class DiskStore implements ImageStore {
 
   async put(key: StoreKey, path: string): Promise<void> {
     const target = this.pathFor(key);
-    if ((await this.size(key)) === null) {
+    const { size } = await withDiskTimeout(() => stat(path), this.timeoutMs);
+    // A repair of the file system or a restore that was interrupted can leave a part of a file.
+    if ((await this.size(key)) !== size) {
       await withDiskTimeout(() => syncFile(path), this.timeoutMs);
       await this.limited(async () => {
         await mkdir(dirname(target), { recursive: true });
         await this.move(path, target);
       });
     }
-    // Even if the file already existed: a concurrent call may have renamed it without having synced the folder yet.
+    // Even if the file was already complete: a concurrent call may have renamed it without having synced the folder yet.
     await this.limited(async () => {
       await syncDirectory(dirname(target));
       await syncDirectory(this.directory);

@@ -124,6 +124,14 @@ export function describeStoreContract(name: string, open: () => Promise<StoreUnd
       expect((await listFiles(store)).filter((file) => file.key === key)).toHaveLength(1);
     });
 
+    test.each([0, 700, 1_300])('replaces a damaged file of %i bytes by the one of 1,000', async (length) => {
+      const bytes = randomBytes(1_000);
+      const key = originalKeyOf(bytes);
+      await store.put(key, await writeTemporaryFile(store, randomBytes(length)));
+      await putBytes(store, bytes);
+      await expect(buffer(await store.open(key))).resolves.toEqual(bytes);
+    });
+
     test('removes the given keys and no others', async () => {
       const [first, second, third] = [
         await putBytes(store, randomBytes(9)),

@@ -10,7 +10,7 @@ import {
 } from './body.js';
 import { NetworkTimeout } from './network-timeout.js';
 import { type OutgoingProxy } from './outgoing-proxy.js';
-import { type SsrfGuard, requireHttpUrl } from './ssrf-guard.js';
+import { type SsrfGuard, requireHttpUrl, UrlRefused } from './ssrf-guard.js';
 import { failureReason, RequestFailed, type SentStatus } from './request-failed.js';
 import { decodeLeniently } from '../core/primitives/encoding/utf8.js';
 import { parseUrl, USER_AGENT } from '../core/primitives/url.js';
@@ -120,17 +120,21 @@ export class HttpClient {
       return null;
     };
     let target = this.checkUrl(url);
+    let redirects = 0;
     const timeout = new NetworkTimeout(timeoutMs);
     const { signal } = timeout;
     try {
-      for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects += 1) {
+      while (redirects <= MAX_REDIRECTS) {
         const options = { method: 'GET', timeoutMs, signal, dispatcher: this.agent, read } as const;
         const response = await this.exchange(target, options);
         const { location } = response.headers;
         if (!REDIRECT_STATUSES.includes(response.status) || typeof location !== 'string') return response;
+        redirects += 1;
         target = this.checkUrl(location, target);
       }
       throw new RequestFailed('maybe', `it was redirected more than ${MAX_REDIRECTS} times`);
+    } catch (error) {
+      throw redirects > 0 ? afterRedirect(error) : error;
     } finally {
       timeout.stop();
     }
@@ -185,6 +189,13 @@ export class HttpClient {
       throw new RequestFailed(sent, failureReason(cause, sent, timeoutMs), { cause });
     }
   }
+}
+
+/** The error of a download that was redirected. A URL that is refused then is not the one that was asked for. */
+function afterRedirect(error: unknown): unknown {
+  if (!(error instanceof RequestFailed && error.cause instanceof UrlRefused)) return error;
+  const cause = new UrlRefused(error.cause.reason, { mayChange: true });
+  return new RequestFailed(error.sent, error.reason, { cause });
 }
 
 interface ExchangeOptions<Body> {

@@ -10,9 +10,16 @@ import { type OutgoingProxy } from './outgoing-proxy.js';
 
 /** A URL that must not be requested. `reason` is a clause for use inside a sentence, without path, query or IP address. */
 export class UrlRefused extends Error {
-  constructor(readonly reason: string) {
+  /** Whether DNS or a redirect led to the refusal. They may say something else the next time, unlike the URL itself. */
+  readonly mayChange: boolean;
+
+  constructor(
+    readonly reason: string,
+    { mayChange = false } = {},
+  ) {
     super(`The URL was refused: ${reason}.`);
     this.name = 'UrlRefused';
+    this.mayChange = mayChange;
   }
 }
 
@@ -95,7 +102,7 @@ export class SsrfGuard {
       .run({ owner, maxWaitMs: lookupTimeoutMs }, () => this.resolveForCaller(parsed.hostname, owner))
       .catch((): LookupAddress[] => []);
     const addresses = await withTimeout(lookup, lookupTimeoutMs);
-    if (addresses !== TIMED_OUT && !arePublic(addresses)) throw privateHostRefused();
+    if (addresses !== TIMED_OUT && !arePublic(addresses)) throw privateHostRefused({ mayChange: true });
   }
 
   /**
@@ -132,7 +139,7 @@ export class SsrfGuard {
     const bare = normalizeHostname(hostname);
     const family = isIP(bare);
     const found = family ? [{ address: bare, family }] : await this.resolveForConnection(hostname, bare);
-    if (!arePublic(found)) throw privateHostRefused();
+    if (!arePublic(found)) throw privateHostRefused({ mayChange: !family });
     const [first, ...others] = found;
     if (first) return [first, ...others];
     throw Object.assign(new Error('DNS returned no address for this host.'), { code: 'ENOTFOUND' });
@@ -193,8 +200,8 @@ function isPrivateHost(hostname: string): boolean {
 }
 
 /** The same reason for an IP address and a DNS result, so that callers learn nothing about names in the private network. */
-function privateHostRefused(): UrlRefused {
-  return new UrlRefused('its host is not on the public internet');
+function privateHostRefused(options?: { mayChange: boolean }): UrlRefused {
+  return new UrlRefused('its host is not on the public internet', options);
 }
 
 /** A single private address is enough to refuse a host, because the socket may connect to any of its addresses. */

@@ -202,7 +202,7 @@ export class ImageIngest {
         (cause instanceof BodyTooLarge && `it serves more than ${cause.maxBytes} bytes`);
       if (reason)
         throw new ImageUnavailable(`The upstream's image URL was refused: ${reason}.`, {
-          retryable: false,
+          retryable: cause instanceof UrlRefused && cause.mayChange,
           cause: error,
         });
       const isSilent = error instanceof HostSilent;

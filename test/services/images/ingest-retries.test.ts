@@ -1,99 +1,39 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { pino } from 'pino';
 import sharp from 'sharp';
-import { newId } from '../../../src/core/primitives/ids.js';
-import { BlobRepository } from '../../../src/db/images/blob-repository.js';
-import { ImageRepository } from '../../../src/db/images/image-repository.js';
-import { Database } from '../../../src/db/postgres/database.js';
-import { type EventLog } from '../../../src/event-log/event-log.js';
-import { HttpClient } from '../../../src/net/http-client.js';
-import { ImageIngest } from '../../../src/services/images/ingest.js';
-import { DiskStore } from '../../../src/storage/disk-store.js';
-import { reply, type RequestHandler, TestHttpServer } from '../../support/net/test-http-server.js';
-import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
+import { type Database } from '../../../src/db/postgres/database.js';
+import { IngestFixture } from '../../support/images/ingest-fixture.js';
+import { reply, type TestHttpServer } from '../../support/net/test-http-server.js';
 import { waitFor } from '../../support/wait-for.js';
 
-const log = pino({ level: 'silent' });
-const eventLog = { requestSeal: () => undefined } as EventLog;
-const workspaceId = newId();
-const http = new HttpClient();
-let database: TestDatabase;
+let fixture: IngestFixture;
 let db: Database;
-let images: ImageRepository;
 let folder: string;
 let source: TestHttpServer;
-let bytes: Buffer;
-let isSourceDown = false;
-/** Answers in place of the source. */
-let answer: RequestHandler | null = null;
 beforeAll(async () => {
-  database = await createTestDatabase();
-  db = new Database({ url: database.url, maxConnections: 3, log });
-  images = new ImageRepository(db);
-  folder = await mkdtemp(join(tmpdir(), 'darkroom-ingest-'));
-  const create = { width: 10, height: 10, channels: 3, background: 'red' } as const;
-  bytes = await sharp({ create }).png().toBuffer();
-  source = await TestHttpServer.open((response, received) =>
-    answer
-      ? answer(response, received)
-      : isSourceDown
-        ? reply(503, 'down')(response, received)
-        : response.end(bytes),
-  );
-  await db.pool.query("INSERT INTO workspaces (id, name) VALUES ($1, 'w')", [workspaceId]);
+  fixture = await IngestFixture.open();
+  ({ db, folder, source } = fixture);
 });
 beforeEach(() => {
-  isSourceDown = false;
-  answer = null;
+  fixture.answer = null;
 });
-afterAll(async () => {
-  await http.destroy();
-  await source.close();
-  await db.close();
-  await database.drop();
-  await rm(folder, { recursive: true });
-});
+afterAll(() => fixture.close());
 
-/** An instance that has just started, so that it does not know of earlier failures of the store. */
-function startIngest(downloadTimeoutMs?: number): ImageIngest {
-  const store = new DiskStore(folder);
-  return new ImageIngest({
-    images,
-    blobs: new BlobRepository(db),
-    store,
-    http,
-    eventLog,
-    maxBytes: 1_000_000,
-    downloadTimeoutMs,
-    log,
-  });
-}
+const startIngest = (downloadTimeoutMs?: number) => fixture.startIngest({ downloadTimeoutMs });
+const insertTaskWithImage: IngestFixture['insertTaskWithImage'] = (options) =>
+  fixture.insertTaskWithImage(options);
+const readImage = (taskId: string) => fixture.readImage(taskId);
+
 /** Makes storing the bytes fail, by a file in the place of their folder. Returns what ends that. */
 async function breakStore(): Promise<() => Promise<void>> {
-  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  const sha256 = createHash('sha256').update(fixture.bytes).digest('hex');
   const shard = join(folder, sha256.slice(0, 2));
   await rm(shard, { recursive: true, force: true });
   await writeFile(shard, '');
   return () => rm(shard);
 }
-async function insertTaskWithImage({ createdAt = new Date(), query = '' } = {}): Promise<string> {
-  const taskId = newId();
-  await db.pool.query(
-    `INSERT INTO tasks (id, workspace_id, kind, status, prompt, model, requested_count, pending_images, input_hash, deadline_at)
-     VALUES ($1, $2, 'GENERATE', 'SUCCEEDED', 'p', 'flux-dev', 1, 1, '', now())`,
-    [taskId, workspaceId],
-  );
-  await db.pool.query(
-    'INSERT INTO images (id, workspace_id, task_id, index, upstream_url, created_at) VALUES ($1, $2, $3, 0, $4, $5)',
-    [newId(), workspaceId, taskId, `${source.url}/image.png${query}`, createdAt],
-  );
-  return taskId;
-}
-const readImage = async (taskId: string) => (await images.findByTask(taskId))[0];
 
 test('an image that the store refused 30 times survives a failure of its source, and is stored', async () => {
   const taskId = await insertTaskWithImage();
@@ -102,20 +42,20 @@ test('an image that the store refused 30 times survives a failure of its source,
   expect(await readImage(taskId)).toMatchObject({ storeFailures: 30, sourceFailures: 0, lostAt: null });
 
   await repairStore();
-  isSourceDown = true;
+  fixture.answer = reply(503, 'down');
   await startIngest().ingestTaskImages(taskId);
   expect(await readImage(taskId)).toMatchObject({ sourceFailures: 1, lostAt: null });
-  isSourceDown = false;
+  fixture.answer = null;
   await startIngest().ingestTaskImages(taskId);
   expect((await readImage(taskId))?.storedAt).toEqual(expect.any(Date));
 });
 
 test('a download that succeeds before the store fails shows that the source lives', async () => {
   const taskId = await insertTaskWithImage();
-  isSourceDown = true;
+  fixture.answer = reply(503, 'down');
   for (let attempt = 1; attempt <= 7; attempt += 1) await startIngest().ingestTaskImages(taskId);
   expect(await readImage(taskId)).toMatchObject({ sourceFailures: 7, lostAt: null });
-  isSourceDown = false;
+  fixture.answer = null;
   const repairStore = await breakStore();
   await startIngest().ingestTaskImages(taskId);
   expect(await readImage(taskId)).toMatchObject({ sourceFailures: 0, lostAt: null });
@@ -124,7 +64,7 @@ test('a download that succeeds before the store fails shows that the source live
 
 test('a source that fails 8 times in a row loses the image and settles the task', async () => {
   const taskId = await insertTaskWithImage();
-  isSourceDown = true;
+  fixture.answer = reply(503, 'down');
   for (let attempt = 1; attempt <= 8; attempt += 1) await startIngest().ingestTaskImages(taskId);
   expect(await readImage(taskId)).toMatchObject({ lostReason: expect.stringContaining('503') as unknown });
 });
@@ -133,10 +73,10 @@ test.each([400, 401, 403, 404, 408, 425, 429, 500, 503])(
   'an image whose source answers %i for a while is stored',
   async (status) => {
     const taskId = await insertTaskWithImage();
-    answer = reply(status, 'not yet');
+    fixture.answer = reply(status, 'not yet');
     for (let attempt = 1; attempt <= 7; attempt += 1) await startIngest().ingestTaskImages(taskId);
     expect(await readImage(taskId)).toMatchObject({ sourceFailures: 7, lostAt: null });
-    answer = null;
+    fixture.answer = null;
     await startIngest().ingestTaskImages(taskId);
     expect(await readImage(taskId)).toMatchObject({ lostAt: null, storedAt: expect.any(Date) as unknown });
   },
@@ -144,7 +84,7 @@ test.each([400, 401, 403, 404, 408, 425, 429, 500, 503])(
 
 test('an empty file does not end an image, because the real one may follow', async () => {
   const taskId = await insertTaskWithImage();
-  answer = reply(200, '');
+  fixture.answer = reply(200, '');
   for (let attempt = 1; attempt <= 7; attempt += 1) await startIngest().ingestTaskImages(taskId);
   expect(await readImage(taskId)).toMatchObject({ lostAt: null, storedAt: null });
 });
@@ -156,7 +96,7 @@ test.each([
   'an image is lost at once after status %i if the URL is final, and keeps its link: %s',
   async (status, query, reason) => {
     const taskId = await insertTaskWithImage({ query });
-    answer = reply(status, 'gone');
+    fixture.answer = reply(status, 'gone');
     await startIngest().ingestTaskImages(taskId);
     const upstreamUrl = `${source.url}/image.png${query}`;
     const lostReason = expect.stringMatching(reason) as unknown;
@@ -181,7 +121,7 @@ test.each([
   ['a damaged image', Buffer.from('89504e470d0a1a0a0000', 'hex')],
 ])('%s in place of an image is downloaded once more, and then kept as it came', async (_what, body) => {
   const taskId = await insertTaskWithImage();
-  answer = (response) => response.end(body);
+  fixture.answer = (response) => response.end(body);
   await startIngest().ingestTaskImages(taskId);
   expect(await readImage(taskId)).toMatchObject({ sourceFailures: 1, storedAt: null, lostAt: null });
   await startIngest().ingestTaskImages(taskId);
@@ -205,7 +145,7 @@ test('an image that decoders warn about is stored as it came, with its propertie
     .toBuffer();
   const cut = whole.subarray(0, Math.floor(whole.length * 0.7));
   const taskId = await insertTaskWithImage();
-  answer = (response) => response.end(cut);
+  fixture.answer = (response) => response.end(cut);
   await startIngest().ingestTaskImages(taskId);
   const sha256 = createHash('sha256').update(cut).digest();
   expect(await readImage(taskId)).toMatchObject({ width: 200, mimeType: 'image/jpeg', decodeError: null });
@@ -232,7 +172,7 @@ test('while the store fails, images are not downloaded again and again', async (
 });
 
 test('a host that does not answer three downloads is only probed, and no image is lost meanwhile', async () => {
-  answer = () => undefined;
+  fixture.answer = () => undefined;
   const ingest = startIngest(300);
   const triedTaskId = await insertTaskWithImage();
   for (let attempt = 1; attempt <= 3; attempt += 1) await ingest.ingestTaskImages(triedTaskId);
@@ -255,7 +195,7 @@ test('a host that does not answer three downloads is only probed, and no image i
     `UPDATE images SET upstream_url = replace(upstream_url, '127.0.0.1', 'localhost') WHERE task_id = $1`,
     [elsewhere],
   );
-  answer = null;
+  fixture.answer = null;
   await ingest.ingestTaskImages(elsewhere);
   expect((await readImage(elsewhere))?.storedAt).toEqual(expect.any(Date));
 

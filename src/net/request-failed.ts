@@ -18,11 +18,37 @@ export class RequestFailed extends Error {
     this.name = 'RequestFailed';
   }
 
-  /** Whether the peer, or its name server, did not answer completely in time. */
+  /** Whether the peer, its name server, or the proxy did not answer completely in time. */
   get hasTimedOut(): boolean {
-    const { name, code } = Object(this.cause) as { name?: string; code?: string };
+    const cause = this.cause instanceof ProxyFailed ? this.cause.cause : this.cause;
+    const { name, code } = Object(cause) as { name?: string; code?: string };
     return name === 'TimeoutError' || code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'EAI_AGAIN';
   }
+
+  /**
+   * Whether no connection was established, for a reason that may be on our side: the proxy, the route, the name server, a firewall
+   * that drops packets, or this process. A peer that is switched off can look the same. A refused connection, a wrong certificate
+   * and a name that does not exist are about the peer.
+   */
+  get mayBeOurs(): boolean {
+    return this.sent === 'no' && (this.cause instanceof ProxyFailed || isOurFailure(this.cause));
+  }
+}
+
+const OUR_CODES: readonly string[] = [
+  ...['ENETUNREACH', 'ENETDOWN', 'EHOSTUNREACH', 'EHOSTDOWN', 'EADDRNOTAVAIL', 'ETIMEDOUT'],
+  // What a firewall of this machine answers.
+  ...['EPERM', 'EACCES'],
+  ...['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'],
+  ...['EAI_AGAIN', 'EAI_FAIL', 'EAI_MEMORY'],
+  ...['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_CLOSED', 'UND_ERR_DESTROYED'],
+];
+
+/** Of a host with several addresses, each must have failed in such a way. The code of the whole is that of the first. */
+function isOurFailure(error: unknown): boolean {
+  const { name, code, errors } = Object(error) as { name?: string; code?: string; errors?: unknown[] };
+  if (errors && errors.length > 0) return errors.every(isOurFailure);
+  return name === 'TimeoutError' || (code !== undefined && OUR_CODES.includes(code));
 }
 
 /** The `cause` of a RequestFailed whose response exceeded the caller's limit. The rest of it was not read. */

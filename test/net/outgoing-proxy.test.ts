@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { type AddressInfo, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
@@ -136,6 +136,21 @@ describe('a request to an upstream through a proxy', () => {
     releases.push(() => client.destroy());
     const failure = await expectRequestFailed(client.postJson('http://upstream.example/', {}, POST));
     expect(failure).toMatchObject({ sent: 'no', reason: 'the proxy did not answer (ECONNREFUSED)' });
+  });
+
+  test('counts as timed out if the proxy does not answer in time', async () => {
+    const sockets: Socket[] = [];
+    const silent = createServer((socket) => sockets.push(socket)).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    releases.push(async () => {
+      sockets.forEach((socket) => socket.destroy());
+      await new Promise((resolve) => silent.close(resolve));
+    });
+    const outgoing = openProxy({ http: `http://127.0.0.1:${(silent.address() as AddressInfo).port}` });
+    const client = new HttpClient({ connect: outgoing.createConnector(100) });
+    releases.push(() => client.destroy());
+    const failure = await expectRequestFailed(client.postJson('http://upstream.example/', {}, POST));
+    expect(failure).toMatchObject({ sent: 'no', hasTimedOut: true, mayBeOurs: true });
   });
 
   test('checks the certificate of the upstream inside the tunnel, by the name of the URL', async () => {

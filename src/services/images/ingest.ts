@@ -36,9 +36,9 @@ const STORE_PAUSE_MS = 2_000;
  * so few that new images do not wait long behind them after an outage.
  */
 const MAX_WAITING_JOBS = 200;
-/** An image of a silent host waits for this share of its age. */
-const SILENT_HOST_DELAY_SHARE = 0.1;
-const MAX_SILENT_HOST_DELAY_MS = 60_000;
+/** An image whose host cannot be reached waits for this share of its age. */
+const UNREACHED_DELAY_SHARE = 0.1;
+const MAX_UNREACHED_DELAY_MS = 60_000;
 
 export interface ImageIngestDependencies extends Pick<
   Dependencies,
@@ -69,7 +69,7 @@ export class ImageIngest {
   /**
    * Ingests the images of the task that are not stored yet, or those among them with these IDs. After a failure, an image
    * gets the time of its next attempt. After 8 failed downloads in a row it is marked as lost. While its source can be
-   * downloaded and the store fails, or its host is known not to respond, it is kept for 7 days.
+   * downloaded and the store fails, its host is known not to respond, or our side of the network fails, it is kept for 7 days.
    */
   async ingestTaskImages(taskId: string, imageIds?: readonly string[]): Promise<void> {
     await retryUntilDatabaseReturns(() => this.ingestPending(taskId, imageIds), this.deps.log);
@@ -115,9 +115,9 @@ export class ImageIngest {
       return;
     }
     const { storeFailures } = image;
-    if (isHostSilent(error)) {
+    if (isHostSilent(error) || isOurNetwork(error, image)) {
       // Nothing was requested, so it says nothing about this image.
-      const delayMs = silentHostDelayMs(databaseTimeMs() - image.createdAt.getTime());
+      const delayMs = unreachedDelayMs(databaseTimeMs() - image.createdAt.getTime());
       await this.postpone(image, { sourceFailures: image.sourceFailures, storeFailures, delayMs });
       return;
     }
@@ -257,11 +257,20 @@ function isHostSilent(error: unknown): boolean {
   return error instanceof ImageUnavailable && error.cause instanceof HostSilent;
 }
 
-/** Time until the next attempt of an image whose host is silent. Old images wait longer, because they may be many. */
-function silentHostDelayMs(ageMs: number): number {
+/**
+ * Whether the source was not reached for a reason that may be on our side. Once its link has expired, no network that comes back
+ * helps the image.
+ */
+function isOurNetwork(error: ImageUnavailable, { upstreamUrl }: Image): boolean {
+  const isOurs = error.cause instanceof RequestFailed && error.cause.mayBeOurs;
+  return isOurs && upstreamUrl !== null && !hasExpired(upstreamUrl);
+}
+
+/** Time until the next attempt of an image whose host cannot be reached. Old images wait longer, because they may be many. */
+function unreachedDelayMs(ageMs: number): number {
   const delayMs = Math.min(
-    Math.max(ageMs * SILENT_HOST_DELAY_SHARE, HOST_PROBE_DELAY_MS),
-    MAX_SILENT_HOST_DELAY_MS,
+    Math.max(ageMs * UNREACHED_DELAY_SHARE, HOST_PROBE_DELAY_MS),
+    MAX_UNREACHED_DELAY_MS,
   );
   return delayMs * (1 + Math.random() / 4);
 }

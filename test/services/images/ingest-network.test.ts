@@ -82,3 +82,93 @@ describe('an image whose URL is refused', () => {
     },
   );
 });
+
+/** A client whose connections fail with this error. */
+function openFailingClient(error: Error): HttpClient {
+  const client = new HttpClient({ connect: (_options, callback) => callback(error, null) });
+  releases.push(() => client.destroy());
+  return client;
+}
+const failureOf = (code: string) => Object.assign(new Error('The connection failed.'), { code });
+/** As Node.js reports a host with several addresses. Its code is that of the first. */
+const failureOfAddresses = (...codes: string[]) =>
+  Object.assign(new AggregateError(codes.map(failureOf)), { code: codes[0] });
+
+describe('a failure on this side of the network', () => {
+  const closedPort = 'http://127.0.0.1:1';
+  const ways: [string, () => unknown][] = [
+    ['a proxy that does not answer', () => (http = openClient(closedPort))],
+    ...[403, 407, 502, 503].map((status): [string, () => unknown] => [
+      `a proxy that answers ${status}`,
+      () => (proxy.statusOf = () => status),
+    ]),
+    ...['ENETUNREACH', 'EHOSTUNREACH', 'ENETDOWN', 'EADDRNOTAVAIL', 'EMFILE', 'ENFILE', 'EPERM'].map(
+      (code): [string, () => unknown] => [code, () => (http = openFailingClient(failureOf(code)))],
+    ),
+    ['a name server that fails', () => (http = openFailingClient(failureOf('EAI_AGAIN')))],
+    ['packets that are dropped', () => (http = openFailingClient(failureOf('UND_ERR_CONNECT_TIMEOUT')))],
+    [
+      'no route to any address',
+      () => (http = openFailingClient(failureOfAddresses('ETIMEDOUT', 'ENETUNREACH'))),
+    ],
+    ['a client that a shutdown has closed', () => http.destroy()],
+  ];
+
+  test.each(ways)('loses no image: %s', async (_what, breakNetwork) => {
+    const taskId = await fixture.insertTaskWithImage({ url: URL_OF_IMAGE });
+    await breakNetwork();
+    expect(await ingest(taskId, 20)).toMatchObject({ sourceFailures: 0, storeFailures: 0, lostAt: null });
+    const { rows } = await fixture.db.pool.query<{ soon: boolean }>(
+      "SELECT ingest_at < now() + interval '10 seconds' AS soon FROM images WHERE task_id = $1",
+      [taskId],
+    );
+    expect(rows).toEqual([{ soon: true }]);
+
+    proxy.statusOf = () => 200;
+    http = openClient(proxy.url);
+    expect(await ingest(taskId)).toMatchObject({ lostAt: null, storedAt: anyDate });
+  });
+
+  test('keeps what the source has failed before', async () => {
+    const taskId = await fixture.insertTaskWithImage({ url: URL_OF_IMAGE });
+    fixture.answer = reply(503, 'down');
+    await ingest(taskId, 7);
+    const working = http;
+    http = openClient(closedPort);
+    expect(await ingest(taskId)).toMatchObject({ sourceFailures: 7, lostAt: null });
+    http = working;
+    expect(await ingest(taskId)).toMatchObject({ lostReason: expect.stringContaining('503') as unknown });
+  });
+
+  test('settles the task after 7 days', async () => {
+    const createdAt = new Date(Date.now() - 8 * 24 * 3_600_000);
+    const taskId = await fixture.insertTaskWithImage({ url: URL_OF_IMAGE, createdAt });
+    proxy.statusOf = () => 502;
+    const lostReason = expect.stringContaining('7 days') as unknown;
+    expect(await ingest(taskId)).toMatchObject({ lostReason });
+  });
+
+  test('counts once the link has expired, because the source would refuse it', async () => {
+    const url = `${URL_OF_IMAGE}?Expires=1000000000&Signature=a`;
+    const taskId = await fixture.insertTaskWithImage({ url });
+    proxy.statusOf = () => 502;
+    expect(await ingest(taskId, 7)).toMatchObject({ sourceFailures: 7, lostAt: null });
+    expect(await ingest(taskId)).toMatchObject({
+      lostReason: expect.stringContaining('2001-09-09') as unknown,
+    });
+  });
+});
+
+describe('a failure of the source', () => {
+  test.each([
+    ['a refused connection', failureOf('ECONNREFUSED')],
+    ['a refused connection at one of its addresses', failureOfAddresses('ENETUNREACH', 'ECONNREFUSED')],
+    ['a wrong certificate', failureOf('CERT_HAS_EXPIRED')],
+    ['a name that does not exist', failureOf('ENOTFOUND')],
+  ])('loses an image after 8 attempts: %s', async (_what, error) => {
+    const taskId = await fixture.insertTaskWithImage({ url: URL_OF_IMAGE });
+    http = openFailingClient(error);
+    expect(await ingest(taskId, 7)).toMatchObject({ sourceFailures: 7, lostAt: null });
+    expect(await ingest(taskId)).toMatchObject({ lostReason: anyString });
+  });
+});

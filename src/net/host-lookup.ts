@@ -36,7 +36,7 @@ export class HostLookup {
 
   /**
    * All addresses of a host, at least one. Rejects with the codes of `dns.lookup`: ENOTFOUND, and EAI_AGAIN when no name server has
-   * answered. Lookups by the operating system take turns by `owner`.
+   * answered that knows the host's top-level domain. Lookups by the operating system take turns by `owner`.
    */
   async resolve(hostname: string, owner: string): Promise<LookupAddress[]> {
     const resolver = this.currentResolver();
@@ -49,7 +49,11 @@ export class HostLookup {
     );
     const failure = failures.find(({ code = '' }) => !UNKNOWN_TO_DNS.includes(code));
     if (failure) throw unresolved(failure);
-    return this.askSystem(hostname, owner);
+    return this.askSystem(hostname, owner).catch(async (error: NodeJS.ErrnoException) => {
+      throw error.code === 'ENOTFOUND' && !(await knowsTopLevelOf(hostname, resolver))
+        ? unresolved(error)
+        : error;
+    });
   }
 
   /** Without the usual ADDRCONFIG hint, so that addresses without a route from here are checked too. */
@@ -76,6 +80,19 @@ export class HostLookup {
     if (nameServers) resolver.setServers(nameServers);
     return resolver;
   }
+}
+
+/**
+ * Whether DNS knows the top-level domain of a name. A name server that does not, such as one without a way to the internet, knows
+ * no public name, so its word about this one means nothing. True for a name without a domain, which is not public.
+ */
+async function knowsTopLevelOf(hostname: string, resolver: dns.Resolver): Promise<boolean> {
+  const topLevel = /\.([^.]+)\.?$/.exec(hostname)?.[1];
+  if (topLevel === undefined) return true;
+  return resolver.resolveNs(topLevel).then(
+    (servers) => servers.length > 0,
+    () => false,
+  );
 }
 
 function unresolved(cause: Error): Error {

@@ -37,6 +37,18 @@ test('asks the operating system for names that DNS does not know, such as those 
     await expect(hosts.resolve(name, 'a')).rejects.toMatchObject({ code: 'ENOTFOUND' });
 });
 
+test('does not take the word of a name server that knows no top-level domain that a name does not exist', async () => {
+  const ignorant = await NameServer.open({ 'both.test': ['93.184.216.34'] }, []);
+  const lookups = new HostLookup({ nameServers: [ignorant.address] });
+  await expect(lookups.resolve('both.test', 'a')).resolves.toHaveLength(1);
+  for (const name of ['unknown.test', 'unknown.test.'])
+    await expect(lookups.resolve(name, 'a')).rejects.toMatchObject({ code: 'EAI_AGAIN' });
+  // A name without a domain is not a public one.
+  await expect(lookups.resolve('unknown', 'a')).rejects.toMatchObject({ code: 'ENOTFOUND' });
+  ignorant.close();
+  await expect(lookups.resolve('unknown.test', 'a')).rejects.toMatchObject({ code: 'EAI_AGAIN' });
+});
+
 test('asks the operating system also when this machine has no name server', async () => {
   const { address } = nameServer;
   nameServer.close();

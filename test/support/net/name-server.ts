@@ -4,8 +4,12 @@ import { isIPv4 } from 'node:net';
 
 const HEADER_BYTES = 12;
 const TYPE_A = 1;
+const TYPE_NS = 2;
 
-/** A DNS server on this machine. It knows the names of `records`, and never answers queries for other names below `silent.test`. */
+/**
+ * A DNS server on this machine. It knows the names of `records` and the name servers of `zones`, and never answers queries for other
+ * names below `silent.test`.
+ */
 export class NameServer {
   /** The names of all queries. Each lookup has two, one for each family. */
   readonly queries: string[] = [];
@@ -13,11 +17,12 @@ export class NameServer {
   private constructor(
     private readonly socket: Socket,
     private readonly records: Record<string, string[]>,
+    private readonly zones: readonly string[],
   ) {}
 
-  static async open(records: Record<string, string[]> = {}): Promise<NameServer> {
+  static async open(records: Record<string, string[]> = {}, zones = ['test']): Promise<NameServer> {
     const socket = createSocket('udp4');
-    const server = new NameServer(socket, records);
+    const server = new NameServer(socket, records, zones);
     socket.on('message', (query, { port, address }) => {
       const response = server.responseTo(query);
       if (response) socket.send(response, port, address);
@@ -45,31 +50,35 @@ export class NameServer {
     }
     const name = labels.join('.').toLowerCase();
     this.queries.push(name);
+    const type = query.readUInt16BE(at + 1);
+    const isZone = type === TYPE_NS && this.zones.includes(name);
     const addresses = this.records[name];
     if (!addresses && name.endsWith('silent.test')) return null;
-    const type = query.readUInt16BE(at + 1);
-    const answers = (addresses ?? []).filter((address) => isIPv4(address) === (type === TYPE_A));
+    const answers = isZone
+      ? [recordOf(type, POINTER_TO_NAME)]
+      : (addresses ?? [])
+          .filter((address) => type !== TYPE_NS && isIPv4(address) === (type === TYPE_A))
+          .map((address) => recordOf(type, dataOf(address)));
     const header = Buffer.from(query.subarray(0, HEADER_BYTES));
     // A recursive answer, with the status "no error" or "no such name".
-    header.writeUInt16BE(addresses ? 0x8180 : 0x8183, 2);
+    header.writeUInt16BE(addresses || isZone ? 0x8180 : 0x8183, 2);
     header.writeUInt16BE(answers.length, 6);
     header.writeUInt32BE(0, 8);
     const question = query.subarray(HEADER_BYTES, at + 5);
-    return Buffer.concat([header, question, ...answers.map((address) => recordOf(type, address))]);
+    return Buffer.concat([header, question, ...answers]);
   }
 }
 
-/** A record of the queried name, which its first two bytes point to. */
-function recordOf(type: number, address: string): Buffer {
-  const data = isIPv4(address)
-    ? Buffer.from(address.split('.').map(Number))
-    : Buffer.from(
-        address
-          .split(':')
-          .map((group) => group.padStart(4, '0'))
-          .join(''),
-        'hex',
-      );
-  const head = Buffer.from([0xc0, HEADER_BYTES, 0, type, 0, 1, 0, 0, 0, 60, 0, data.length]);
-  return Buffer.concat([head, data]);
+/** The queried name, as a record refers to it. */
+const POINTER_TO_NAME = Buffer.from([0xc0, HEADER_BYTES]);
+
+/** A record of the queried name. */
+function recordOf(type: number, data: Buffer): Buffer {
+  return Buffer.concat([POINTER_TO_NAME, Buffer.from([0, type, 0, 1, 0, 0, 0, 60, 0, data.length]), data]);
+}
+
+function dataOf(address: string): Buffer {
+  if (isIPv4(address)) return Buffer.from(address.split('.').map(Number));
+  const groups = address.split(':').map((group) => group.padStart(4, '0'));
+  return Buffer.from(groups.join(''), 'hex');
 }

@@ -192,17 +192,15 @@ describe('documents', () => {
   test('of an end user wait, and neither delay new ones of others in its workspace for long nor keep them out', async () => {
     const operations = new OperationCache(schema, { limits, introspection: true });
     const ends: string[] = [];
-    const hostile = Array.from({ length: 200 }, (_, n) =>
+    for (let n = 0; n < 200; n += 1)
       operations.prepare({ query: large(`q${n}`) }, ownerOf('shared/hostile')).then(
         () => ends.push('prepared'),
         () => ends.push('refused'),
-      ),
-    );
+      );
     await waitFor('the line to be full', () => ends.includes('refused'));
     const before = ends.filter((end) => end === 'prepared').length;
     await operations.prepare({ query: 'query Other { color }' }, ownerOf('shared/honest'));
     expect(ends.filter((end) => end === 'prepared').length - before).toBeLessThan(4);
-    await Promise.all(hostile);
   });
 
   test('that a workspace has not sent before wait, and delay neither those that are known nor other workspaces', async () => {

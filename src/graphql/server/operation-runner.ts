@@ -24,7 +24,7 @@ import { type Context, type ContextFactory } from './context.js';
 import { createErrorFormatter, type FormatError } from './format-error.js';
 import { type Introspection, serializeResult } from './introspection.js';
 import { type OperationCache, type OperationRequest, type PreparedOperation } from './operation-cache.js';
-import { RenderingFaults, throwIfDatabaseUnavailable } from './rendering-faults.js';
+import { RenderingFaults, throwIfDatabaseUnavailable } from '../events/rendering-faults.js';
 
 /** Outcome of starting an operation. */
 export type StartResult =

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { GraphQLError } from 'graphql';
 import { DatabaseUnavailable, NotFound } from '../../../src/core/errors.js';
-import { MAX_RENDERING_TRIES, RenderingFaults } from '../../../src/graphql/server/rendering-faults.js';
+import { MAX_RENDERING_TRIES, RenderingFaults } from '../../../src/graphql/events/rendering-faults.js';
 
 const resultWith = (originalError: Error) => ({ errors: [new GraphQLError('why', { originalError })] });
 const clean = { data: {} };

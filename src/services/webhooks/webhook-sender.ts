@@ -3,7 +3,7 @@ import { newAuditEntry } from '../../core/access/audit-entry.js';
 import { type Caller } from '../../core/access/caller.js';
 import { singleFlightWithRerun, withTimeout } from '../../core/primitives/async.js';
 import { crashIfArmed } from '../../core/primitives/crash-points.js';
-import { InputRejected } from '../../core/errors.js';
+import { DatabaseUnavailable, InputRejected } from '../../core/errors.js';
 import { isId } from '../../core/primitives/ids.js';
 import { type WebhookAttempt, type WebhookDeliverySummary } from '../../core/webhooks/webhook-delivery.js';
 import { type Task } from '../../core/tasks/task.js';
@@ -50,6 +50,14 @@ export interface WebhookSenderDependencies extends Pick<
   retentionDays: number;
 }
 
+/** PostgreSQL became unavailable before a webhook was posted. */
+class NotPosted extends Error {
+  override readonly name = 'NotPosted';
+  constructor(cause: DatabaseUnavailable) {
+    super('The webhook was not posted, because PostgreSQL became unavailable.', { cause });
+  }
+}
+
 /**
  * Posts results to the webhook URLs of tasks. Each result is delivered at least once, the results of a task arrive in
  * order, and a slow endpoint does not delay others. The rows are the queue. A job wakes the sender after a new result, and
@@ -61,6 +69,9 @@ export class WebhookSender {
   private readonly endpoints = new WebhookEndpoints();
   private readonly attemptsInProgress = new Map<ClaimedWebhookDelivery, Promise<void>>();
   private readonly claim = singleFlightWithRerun(() => this.claimDue());
+  /** Deliveries that are claimed, but whose attempts ended before they were posted. */
+  private readonly unposted = new Set<ClaimedWebhookDelivery>();
+  private readonly releaseUnposted = singleFlightWithRerun(() => this.releaseWhenPossible());
   private isStopping = false;
   private isAborted = false;
 
@@ -80,12 +91,7 @@ export class WebhookSender {
     this.isAborted = true;
     await this.deps.background.webhooks
       .releaseClaims([...this.attemptsInProgress.keys()])
-      .catch((error: unknown) => {
-        this.deps.log.warn(
-          { err: error },
-          'failed to release webhook deliveries; they are attempted again when their lease expires',
-        );
-      });
+      .catch(this.logUnreleased);
   }
 
   /** Posts the results of a task again, with the same webhook IDs. Throws InputRejected NOT_FOUND or NO_WEBHOOK. */
@@ -160,11 +166,15 @@ export class WebhookSender {
     const { id: webhookId, taskId } = delivery;
     this.endpoints.attemptStarted(delivery);
     const attempt = this.makeAttempt(delivery)
-      .catch((error: unknown) => {
+      .catch(async (error: unknown) => {
         this.deps.log.warn(
           { err: error, webhookId, taskId },
           'a webhook attempt was interrupted; it is made again',
         );
+        if (error instanceof NotPosted) {
+          this.unposted.add(delivery);
+          await this.releaseUnposted();
+        }
         return null;
       })
       .then((hasResponse) => {
@@ -175,9 +185,34 @@ export class WebhookSender {
     this.attemptsInProgress.set(delivery, attempt);
   }
 
-  /** Returns whether the endpoint responded. Null when that is unknown. */
+  /** One statement for all of them, as soon as PostgreSQL responds. Their leases end meanwhile if it does not. */
+  private async releaseWhenPossible(): Promise<void> {
+    const { background, log } = this.deps;
+    let released: ClaimedWebhookDelivery[] = [];
+    const release = () => {
+      released = [...this.unposted];
+      // The shutdown has released them, or could not.
+      if (this.isAborted) return Promise.resolve();
+      return background.webhooks.releaseClaims(released);
+    };
+    await retryUntilDatabaseReturns(release, log).catch(this.logUnreleased);
+    for (const delivery of released) this.unposted.delete(delivery);
+  }
+
+  private readonly logUnreleased = (error: unknown): void => {
+    this.deps.log.warn(
+      { err: error },
+      'failed to release webhook deliveries; they are attempted again when their lease expires',
+    );
+  };
+
+  /** Returns whether the endpoint responded. Null when that is unknown. Throws NotPosted during an outage before the post. */
   private async makeAttempt(delivery: ClaimedWebhookDelivery): Promise<boolean | null> {
-    const response = await this.post(delivery, await this.buildBody(delivery), databaseNow());
+    const body = await this.buildBody(delivery).catch((error: unknown) => {
+      // Any other error would be the same if the attempt was made again at once.
+      throw error instanceof DatabaseUnavailable ? new NotPosted(error) : error;
+    });
+    const response = await this.post(delivery, body, databaseNow());
     const { statusCode, errorMessage } = response;
     // Shutdown aborted the request, so this is not a failure of the endpoint.
     if (statusCode === null && this.isAborted) return null;

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
+import pg from 'pg';
 import {
   TestHttpServer,
   type ReceivedRequest,
@@ -145,4 +146,31 @@ test('A response that arrives during a database outage is recorded after the out
     { attemptNumber: 1, statusCode: 200, responseBody: 'recorded' },
   ]);
   expect(endpoint.requests).toHaveLength(1);
+});
+
+test('An attempt that PostgreSQL interrupts before the post is made again at once, and not when its lease expires', async () => {
+  const app = await start();
+  const sql = new pg.Client({ connectionString: database.url });
+  await sql.connect();
+  try {
+    await sql.query('BEGIN');
+    await sql.query('LOCK TABLE images');
+    const ids = await addTasksWithDueWebhooks(app, `${endpoint.url}/hook`, 3);
+    // Each session that waits for the images of a task is ended, as a restart of PostgreSQL does.
+    await waitFor('the interruption', async () => {
+      await sql.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      );
+      return app.logLines.some((line) => line.includes('a webhook attempt was interrupted'));
+    });
+    expect(endpoint.requests).toHaveLength(0);
+    await sql.query('COMMIT');
+    // The lease is 20 s.
+    await waitFor('the webhooks', () => endpoint.requests.length === 3, { timeoutMs: 12_000 });
+    await expectEachDeliveredOnce(app, ids);
+    expect(endpoint.requests).toHaveLength(3);
+  } finally {
+    await sql.end();
+  }
 });

@@ -1227,6 +1227,7 @@ CREATE TABLE leases (
 -- lies in the future shows such a step. This moves every time in the future that work waits for back by the step, once for
 -- all instances, and returns the step in milliseconds, or 0. Heartbeats become current, because an instance that is alive
 -- sends its next one by the new clock. Times that callers see, such as deadlines and expiries, stay as they are.
+-- test/db/postgres/clock-step.test.ts has a reason for every column that is left out.
 CREATE FUNCTION move_times_back() RETURNS DOUBLE PRECISION LANGUAGE plpgsql AS $$
 DECLARE
     step INTERVAL;
@@ -1246,8 +1247,16 @@ BEGIN
     UPDATE tasks SET not_before = not_before - step WHERE status = 'QUEUED' AND not_before > present;
     UPDATE tasks SET checked_at = coalesce(checked_at, submitted_at, created_at) - step
     WHERE status IN ('RUNNING', 'UNCONFIRMED') AND coalesce(checked_at, submitted_at, created_at) > present;
+    UPDATE tasks SET checked_at = checked_at - step
+    WHERE status IN ('SUCCEEDED', 'CANCELED', 'EXPIRED') AND upstream_task_id IS NOT NULL
+      AND delivered_count + late_image_count < requested_count
+      AND greatest(finished_at, submitted_at) > present - interval '1 hour' AND checked_at > present;
+    UPDATE images SET ingest_at = ingest_at - step
+    WHERE stored_at IS NULL AND lost_at IS NULL AND deleted_at IS NULL AND upstream_url IS NOT NULL AND ingest_at > present;
+    UPDATE blobs SET check_at = check_at - step WHERE check_at > present;
     UPDATE webhook_deliveries SET next_attempt_at = next_attempt_at - step
     WHERE status = 'PENDING' AND next_attempt_at > present;
+    UPDATE rate_limit_windows SET ends_at = ends_at - step WHERE ends_at > present;
     UPDATE graphile_worker._private_jobs SET locked_at = locked_at - step WHERE locked_at > present;
     UPDATE graphile_worker._private_jobs SET run_at = run_at - step WHERE run_at > present;
     -- Last, because claims of tasks wait for this row.

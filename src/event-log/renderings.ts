@@ -57,7 +57,7 @@ export class Renderings {
 
   /** Runs `work`, which renders and sends events, when others leave enough room. Its weight is its cost. Throws NoFreeSlot. */
   async run<Result>(turn: RenderingTurn & { weight: number }, work: () => Promise<Result>): Promise<Result> {
-    return this.costInProgress.run({ ...turn, weight: Math.max(1, turn.weight) }, work);
+    return this.costInProgress.run({ ...turn, weight: Math.max(1, Math.ceil(turn.weight)) }, work);
   }
 
   /**

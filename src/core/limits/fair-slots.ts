@@ -19,7 +19,10 @@ export interface FairSlotsOptions {
 export interface SlotRequest {
   /** Whose work it is, such as a workspace. Owners take turns. */
   owner: string;
-  /** What the work takes of the capacity, and at most all of it. Default: 1. */
+  /**
+   * What the work takes of the capacity, and at most all of it. An integer, because sums of others do not return to where they
+   * were. Default: 1.
+   */
   weight?: number;
   /** Whether it comes before work that is not urgent, of all owners. Three are started in a row while other work waits. */
   isUrgent?: boolean;
@@ -68,9 +71,11 @@ export class FairSlots {
   async acquire(request: SlotRequest): Promise<() => void> {
     const { owner, weight = 1, isUrgent = false, maxWaitMs, signal } = request;
     if (signal?.aborted) throw new NoFreeSlot();
+    const taken = Math.min(this.options.capacity, weight);
+    if (!Number.isInteger(taken)) throw new Error(`A weight must be an integer, not ${weight}.`);
     const waiter: Waiter = {
       owner,
-      weight: Math.min(this.options.capacity, weight),
+      weight: taken,
       isUrgent,
       start: () => {},
       reject: () => {},

@@ -7,10 +7,12 @@ import { FairSlots, NoFreeSlot } from '../../core/limits/fair-slots.js';
 import { TimeShare } from '../../core/limits/time-share.js';
 
 /**
- * What the bodies that are decompressed at the same time may write together, at most. Two brotli bodies, or dozens of small ones in
- * gzip: each takes a turn of the event loop, which can last for tens of milliseconds.
+ * What the bodies that are decompressed at the same time may write together, at most. Two small brotli bodies, or dozens in gzip:
+ * each takes a turn of the event loop, which can last for tens of milliseconds.
  */
-export const MAX_DECOMPRESSED_BYTES = 8 * 1024 * 1024;
+export const MAX_DECOMPRESSED_BYTES = 9 * 1024 * 1024;
+/** What reading a byte takes, compared with writing one. */
+const WEIGHT_OF_READING = 7;
 /** The part of one processor. */
 const SHARE = 0.25;
 /**
@@ -22,7 +24,6 @@ const MS_PER_BODY = 0.15;
 const MS_PER_MEGABYTE_READ = 100;
 const MS_PER_MEGABYTE_WRITTEN = 15;
 const MEGABYTE = 1024 * 1024;
-const CAPACITY_MS = (MS_PER_MEGABYTE_WRITTEN * MAX_DECOMPRESSED_BYTES) / MEGABYTE;
 /** Takes turns with workspaces, whose names are IDs. */
 const UPSTREAM = '';
 /** How long a body waits for its turn, unless it is urgent. */
@@ -75,8 +76,8 @@ interface CompressedBody {
  * milliseconds, so that a few clients could keep all processors busy.
  */
 export class Decompressor {
-  private readonly turns = new FairSlots({ capacity: CAPACITY_MS });
-  private readonly callersTurns = new CallerSlots(this.turns, { maxPerWorkspace: CAPACITY_MS });
+  private readonly turns = new FairSlots({ capacity: MAX_DECOMPRESSED_BYTES });
+  private readonly callersTurns = new CallerSlots(this.turns, { maxPerWorkspace: MAX_DECOMPRESSED_BYTES });
   private readonly share = new TimeShare(SHARE, BURST_MS);
 
   knows(encoding: string): boolean {
@@ -90,8 +91,9 @@ export class Decompressor {
     if (!decompress) throw new BadRequest(MALFORMED);
     if (encoding === 'br' && brotliWindowBits(compressed) > MAX_BROTLI_WINDOW_BITS)
       throw new PayloadTooLarge(maxBytes, LARGE_WINDOW);
-    let mostMs = msFor(compressed.length, mostWrittenBytes(compressed, body));
-    const release = await this.waitForTurn(body, mostMs);
+    const mostWritten = mostWrittenBytes(compressed, body);
+    const release = await this.waitForTurn(body, mostWritten + WEIGHT_OF_READING * compressed.length);
+    let mostMs = msFor(compressed.length, mostWritten);
     const start = performance.now();
     try {
       const decompressed = await decompressAll(compressed, maxBytes, decompress);

@@ -117,4 +117,10 @@ describe('FairSlots', () => {
     await expect(slots.run({ owner: 'a' }, () => Promise.reject(fault))).rejects.toBe(fault);
     await expect(slots.run({ owner: 'a' }, () => Promise.resolve(1))).resolves.toBe(1);
   });
+
+  test('refuses a weight that is no integer, because its sums would not return to where they were', async () => {
+    await expect(new FairSlots({ capacity: 2 }).acquire({ owner: '', weight: 0.15 })).rejects.toThrow(
+      'must be an integer',
+    );
+  });
 });

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
 import { type WorkOwner } from '../../../src/core/limits/work-owner.js';
@@ -103,6 +104,23 @@ describe('decompression', () => {
     await decompressor.decompress(SMALL, { ...HONEST, owner: null });
     expect(bombs.ended()).toBeLessThan(10);
     await bombs.all;
+  });
+
+  test('leaves room for the largest body, whatever was decompressed before', async () => {
+    const decompressor = new Decompressor();
+    const owner = ownerOf('a workspace');
+    const random = randomBytes(60_000);
+    const gzip = (length: number) => ({ body: gzipSync(random.subarray(0, length)), encoding: 'gzip' });
+    const bodies = [gzip(30_011), gzip(41_117), { body: brotliCompressSync(random), encoding: 'br' }];
+    for (let round = 0; round < 20; round += 1)
+      await Promise.all(
+        bodies.map(({ body, encoding }) =>
+          decompressor.decompress(body, { encoding, maxBytes: MAX_BYTES, owner }),
+        ),
+      );
+    const callback = { encoding: 'br', maxBytes: 10 * MAX_BYTES, owner: null };
+    expect((await decompressor.decompress(brotliCompressSync('{}'), callback)).toString()).toBe('{}');
+    expect((await decompressor.decompress(SMALL, HONEST)).toString()).toBe('{}');
   });
 
   test('charges what a body takes, and not how long it waits for the event loop', async () => {

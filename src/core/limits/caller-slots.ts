@@ -1,4 +1,4 @@
-import { type WorkOwner } from './work-owner.js';
+import { partOf, type WorkOwner } from './work-owner.js';
 import { FairSlots, type SlotRequest } from './fair-slots.js';
 
 export interface CallerSlotsOptions {
@@ -29,10 +29,11 @@ export class CallerSlots {
 
   /** Waits for a slot, and returns the function that releases it, to be called once. Throws NoFreeSlot. */
   async acquire(
-    { workspaceId, endUserId }: WorkOwner,
+    owner: WorkOwner,
     { weight, maxWaitMs, signal }: Pick<SlotRequest, 'weight' | 'signal'> & { maxWaitMs: number },
   ): Promise<() => void> {
     const deadline = performance.now() + maxWaitMs;
+    const { workspaceId } = owner;
     const workspace = this.byWorkspace.get(workspaceId) ?? this.addWorkspace(workspaceId);
     workspace.count += 1;
     const releases: (() => void)[] = [];
@@ -42,7 +43,7 @@ export class CallerSlots {
       if (workspace.count === 0) this.byWorkspace.delete(workspaceId);
     };
     try {
-      releases.push(await workspace.slots.acquire({ owner: endUserId ?? '', weight, maxWaitMs, signal }));
+      releases.push(await workspace.slots.acquire({ owner: partOf(owner), weight, maxWaitMs, signal }));
       const remainingMs = deadline - performance.now();
       releases.push(await this.slots.acquire({ owner: workspaceId, weight, maxWaitMs: remainingMs, signal }));
     } catch (error) {

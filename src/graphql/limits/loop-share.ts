@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { type WorkOwner } from '../../core/limits/work-owner.js';
+import { partOf, type WorkOwner } from '../../core/limits/work-owner.js';
 import { RateLimited } from '../../core/errors.js';
 import { TimeShare } from '../../core/limits/time-share.js';
 import { WaitingLine, type WaitingWork } from './waiting-line.js';
@@ -84,17 +84,19 @@ export class LoopShare {
     return ![...this.lines.keys()].some((other) => this.waitMsOf(other) <= 0);
   }
 
-  private wait({ workspaceId, endUserId }: WorkOwner, work: WaitingWork): void {
+  private wait(owner: WorkOwner, work: WaitingWork): void {
+    const { workspaceId } = owner;
+    const part = partOf(owner);
     const line = this.lines.get(workspaceId) ?? new WaitingLine();
     const isLineFull = line.length >= this.maxLength && this.shareWaitMsOf(workspaceId) > 0;
     const isFull = this.waitingCount >= (this.options.maxWaiting ?? MAX_WAITING);
     if (isLineFull || isFull) {
       const longer = isLineFull ? undefined : this.lineLongerThan(line);
-      if (!longer && !line.hasMoreThan(endUserId)) return work.refuse();
+      if (!longer && !line.hasMoreThan(part)) return work.refuse();
       this.refuseLast(longer ?? line);
     }
     this.lines.set(workspaceId, line);
-    line.add(endUserId, work);
+    line.add(part, work);
     this.waitingCount += 1;
     this.schedule();
   }

@@ -4,9 +4,9 @@ export interface WaitingWork {
   refuse: () => void;
 }
 
-/** What waits of a workspace. Its end users take turns, as does whoever works for no particular one. */
+/** What waits of a workspace. Its parts take turns: see `partOf` in src/core/limits/work-owner.ts. */
 export class WaitingLine {
-  /** By end user. The first one is served next. */
+  /** The first one is served next. */
   private readonly parts = new Map<string, WaitingWork[]>();
   private count = 0;
 
@@ -14,37 +14,36 @@ export class WaitingLine {
     return this.count;
   }
 
-  add(endUserId: string | null, work: WaitingWork): void {
-    const part = this.parts.get(endUserId ?? '') ?? [];
-    part.push(work);
-    this.parts.set(endUserId ?? '', part);
+  add(part: string, work: WaitingWork): void {
+    const waiting = this.parts.get(part) ?? [];
+    waiting.push(work);
+    this.parts.set(part, waiting);
     this.count += 1;
   }
 
   takeNext(): WaitingWork | undefined {
-    const [[endUserId, part] = ['', []]] = this.parts;
+    const [[part, [next, ...rest]] = ['', []]] = this.parts;
     // The others come first now.
-    this.parts.delete(endUserId);
-    const [next, ...rest] = part;
-    if (rest.length > 0) this.parts.set(endUserId, rest);
+    this.parts.delete(part);
+    if (rest.length > 0) this.parts.set(part, rest);
     if (next) this.count -= 1;
     return next;
   }
 
-  /** Takes what came last of the end user with the most. */
+  /** Takes what came last of the part with the most. */
   takeLast(): WaitingWork | undefined {
-    const [[endUserId, longest] = ['', []]] = [...this.parts].sort(
+    const [[part, longest] = ['', []]] = [...this.parts].sort(
       ([, one], [, other]) => other.length - one.length,
     );
     const last = longest.pop();
-    if (longest.length === 0) this.parts.delete(endUserId);
+    if (longest.length === 0) this.parts.delete(part);
     if (last) this.count -= 1;
     return last;
   }
 
-  /** Whether another end user has more than this one would have with one more. */
-  hasMoreThan(endUserId: string | null): boolean {
-    const own = this.parts.get(endUserId ?? '')?.length ?? 0;
+  /** Whether another part has more than this one would have with one more. */
+  hasMoreThan(part: string): boolean {
+    const own = this.parts.get(part)?.length ?? 0;
     return [...this.parts.values()].some(({ length }) => length > own + 1);
   }
 }

@@ -1,4 +1,4 @@
-import { type WorkOwner } from '../../core/limits/work-owner.js';
+import { partOf, type WorkOwner } from '../../core/limits/work-owner.js';
 import { RateLimited } from '../../core/errors.js';
 
 /** Smaller requests do not count here. The number of those that wait is bounded. */
@@ -42,9 +42,10 @@ export class WaitingRequests {
 }
 
 /** Bounds that apply to the owner, by what counts toward them. */
-function boundsOf({ workspaceId, endUserId }: WorkOwner): [key: string, maxBytes: number][] {
+function boundsOf(owner: WorkOwner): [key: string, maxBytes: number][] {
+  const { workspaceId } = owner;
   return [
-    [`${workspaceId} ${endUserId ?? ''}`, MAX_WAITING_BYTES_PER_END_USER],
+    [`${workspaceId} ${partOf(owner)}`, MAX_WAITING_BYTES_PER_END_USER],
     [workspaceId, MAX_WAITING_BYTES_PER_WORKSPACE],
     ['', MAX_WAITING_BYTES],
   ];

@@ -1,7 +1,7 @@
 import { type IncomingMessage } from 'node:http';
-import { type WorkOwner } from '../../core/limits/work-owner.js';
+import { partOf, type WorkOwner } from '../../core/limits/work-owner.js';
 
-/** Requests of one end user, of a workspace's own key, or of the upstream. */
+/** Requests of one part of a workspace (see `partOf`), or of the upstream. */
 interface Share {
   key: string;
   /** Null for the upstream. */
@@ -11,14 +11,18 @@ interface Share {
   requests: Map<IncomingMessage, number>;
 }
 
-/** The requests whose bodies have not ended, and which of them is cut when they take too much together. */
+/**
+ * The requests whose bodies have not ended, and which of them is cut when they take too much together. Callers and the upstream
+ * have the same room each, so that neither takes it from the other.
+ */
 export class UnfinishedBodies {
   private readonly shares = new Map<string, Share>();
   private readonly shareOf = new Map<IncomingMessage, Share>();
-  private totalBytes = 0;
+
+  constructor(private readonly maxBytes: number) {}
 
   get bytes(): number {
-    return this.totalBytes;
+    return this.bytesOf([...this.shares.values()]);
   }
 
   get count(): number {
@@ -27,7 +31,7 @@ export class UnfinishedBodies {
 
   /** `owner`: null for the upstream. */
   add(request: IncomingMessage, owner: WorkOwner | null): void {
-    const key = owner ? `${owner.workspaceId} ${owner.endUserId ?? ''}` : '';
+    const key = owner ? `${owner.workspaceId} ${partOf(owner)}` : '';
     const share = this.shares.get(key) ?? {
       key,
       workspaceId: owner?.workspaceId ?? null,
@@ -45,7 +49,6 @@ export class UnfinishedBodies {
     if (!share) return;
     share.requests.set(request, (share.requests.get(request) ?? 0) + bytes);
     share.bytes += bytes;
-    this.totalBytes += bytes;
   }
 
   remove(request: IncomingMessage): void {
@@ -53,27 +56,31 @@ export class UnfinishedBodies {
     if (!share) return;
     const bytes = share.requests.get(request) ?? 0;
     share.bytes -= bytes;
-    this.totalBytes -= bytes;
     share.requests.delete(request);
     this.shareOf.delete(request);
     if (share.requests.size === 0) this.shares.delete(share.key);
   }
 
   /**
-   * The oldest request of the end user with the most bytes, in the workspace with the most. One of the upstream only if callers
-   * have sent nothing: a callback is sent once.
+   * If a request and others like it take too much together, the one to cut: of the upstream the oldest, and of callers the oldest
+   * of the part with the most bytes in the workspace with the most.
    */
-  nextToCut(): IncomingMessage | undefined {
-    const bytesByWorkspace = new Map<string, number>();
-    for (const { workspaceId, bytes } of this.shares.values())
-      if (workspaceId !== null)
-        bytesByWorkspace.set(workspaceId, (bytesByWorkspace.get(workspaceId) ?? 0) + bytes);
-    const [workspaceId, bytes] = largestOf([...bytesByWorkspace], ([, each]) => each) ?? [null, 0];
-    const candidates = [...this.shares.values()].filter(
-      (share) => share.workspaceId === (bytes > 0 ? workspaceId : null),
+  nextToCut(request: IncomingMessage): IncomingMessage | undefined {
+    const isUpstream = this.shareOf.get(request)?.workspaceId === null;
+    const alike = [...this.shares.values()].filter(
+      ({ workspaceId }) => (workspaceId === null) === isUpstream,
     );
-    const [oldest] = largestOf(candidates, (share) => share.bytes)?.requests.keys() ?? [];
-    return oldest;
+    if (this.bytesOf(alike) <= this.maxBytes) return undefined;
+    const workspaceIds = [...new Set(alike.map(({ workspaceId }) => workspaceId))];
+    const ofWorkspace = (id: string | null) => alike.filter(({ workspaceId }) => workspaceId === id);
+    const largest = largestOf(workspaceIds, (id) => this.bytesOf(ofWorkspace(id))) ?? null;
+    const shares = ofWorkspace(largest);
+    const requests = [...(largestOf(shares, ({ bytes }) => bytes)?.requests ?? [])];
+    return requests.find(([, bytes]) => bytes > 0)?.[0];
+  }
+
+  private bytesOf(shares: readonly Share[]): number {
+    return shares.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 }
 

@@ -16,7 +16,7 @@ export const MAX_JSON_BYTES = 1024 * 1024;
 export const MAX_CALLBACK_BYTES = 10 * 1024 * 1024;
 /** RFC 8259 has UTF-8 only. ASCII is a part of it. */
 const JSON_CHARSETS: readonly string[] = ['utf-8', 'utf8', 'us-ascii', 'ascii'];
-/** Bound for the bodies of all requests together that have not ended. They usually end within milliseconds. */
+/** Bound for the bodies that have not ended, of all callers together, and of the upstream. They usually end within milliseconds. */
 export const MAX_UNFINISHED_BYTES = 12 * 1024 * 1024;
 /** What a piece of a body takes besides its bytes. A client can send a piece for each byte. */
 const PIECE_BYTES = 512;
@@ -28,10 +28,12 @@ const PIECE_BYTES = 512;
  * keeps some megabytes.
  */
 export class RequestBodies {
-  private readonly unfinished = new UnfinishedBodies();
+  private readonly unfinished: UnfinishedBodies;
   private readonly decompressor = new Decompressor();
 
-  constructor(private readonly maxUnfinishedBytes = MAX_UNFINISHED_BYTES) {}
+  constructor(maxUnfinishedBytes = MAX_UNFINISHED_BYTES) {
+    this.unfinished = new UnfinishedBodies(maxUnfinishedBytes);
+  }
 
   /** What all requests take whose bodies have not ended, or are not decompressed. Only tests read it. */
   get unfinishedBytes(): number {
@@ -165,9 +167,7 @@ export class RequestBodies {
 
   private grow(request: IncomingMessage, bytes: number): void {
     this.unfinished.grow(request, bytes);
-    while (this.unfinished.bytes > this.maxUnfinishedBytes) {
-      const next = this.unfinished.nextToCut();
-      if (!next) return;
+    for (let next; (next = this.unfinished.nextToCut(request));) {
       this.unfinished.remove(next);
       next.socket.destroy();
     }

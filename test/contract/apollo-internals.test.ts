@@ -5,12 +5,14 @@ import { describe, expect, test } from '@jest/globals';
 import {
   buildSchema,
   type DocumentNode,
+  execute,
   GraphQLError,
   type GraphQLFormattedError,
   parse,
   validate,
 } from 'graphql';
 import { createDocumentStore, PersistedQueries } from '../../src/graphql/server/apollo-caches.js';
+import { isArgumentError } from '../../src/graphql/server/format-error.js';
 import { OperationCache } from '../../src/graphql/server/operation-cache.js';
 
 /**
@@ -140,6 +142,16 @@ describe('graphql', () => {
       'graphql',
       'suggestions are worded differently and reveal the schema. Adapt SUGGESTIONS in graphql/server/operation-cache.ts.',
       text.includes('colr') && !text.includes('color'),
+    );
+  });
+
+  test('begins what it says of an argument in the way by which Darkroom knows it', async () => {
+    const document = parse('query ($id: ID = "x") { named(id: $id) }');
+    const { errors = [] } = await execute({ schema, document, variableValues: { id: null } });
+    check(
+      'graphql',
+      'errors about the value of an argument are reported in another way. Adapt isArgumentError in graphql/server/format-error.ts.',
+      errors.length === 1 && errors.every(isArgumentError),
     );
   });
 });

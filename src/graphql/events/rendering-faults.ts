@@ -1,9 +1,10 @@
 import { type ExecutionResult, type GraphQLError } from 'graphql';
 import { DatabaseUnavailable } from '../../core/errors.js';
 import { toPublicError } from '../../core/public-error.js';
+import { isArgumentError } from '../server/format-error.js';
 
-/** A topic tries four times a second (RENDER_RETRY_MS in src/event-log/topic.ts), so an event waits for about ten seconds. */
-export const MAX_RENDERING_TRIES = 40;
+/** How long an event waits for a fault to go away. */
+export const MAX_FAULT_MS = 10_000;
 /** For as long, no other event waits for a fault that did not go away. */
 const GIVEN_UP_MS = 60_000;
 
@@ -13,23 +14,31 @@ const GIVEN_UP_MS = 60_000;
  * it is sent at last, and the events after it arrive.
  */
 export class RenderingFaults {
-  /** Failed tries, by the positions of events that wait. */
-  private readonly tries = new Map<bigint, number>();
+  /** When the first try failed, by the positions of events that wait. Many subscribers try at the same time. */
+  private readonly failedAt = new Map<bigint, number>();
   private gaveUpAt = -Infinity;
+
+  constructor(private readonly now = () => performance.now()) {}
 
   /** Throws if the event must be rendered again. Waits for PostgreSQL however long it takes. */
   check(position: bigint, result: ExecutionResult): void {
     throwIfDatabaseUnavailable(result);
-    const fault = result.errors?.map(causeOf).find((cause) => !toPublicError(cause).expected);
-    const tries = (this.tries.get(position) ?? 0) + 1;
-    this.tries.delete(position);
+    const fault = result.errors?.filter((error) => !isArgumentError(error)).find(isUnexpected);
+    const now = this.now();
+    const failedAt = this.failedAt.get(position) ?? now;
+    this.failedAt.delete(position);
     if (!fault) return;
-    const now = performance.now();
-    if (tries < MAX_RENDERING_TRIES && now - this.gaveUpAt > GIVEN_UP_MS) {
-      this.tries.set(position, tries);
-      throw fault;
+    if (now - failedAt < MAX_FAULT_MS && now - this.gaveUpAt > GIVEN_UP_MS) {
+      this.forgetBefore(now - GIVEN_UP_MS);
+      this.failedAt.set(position, failedAt);
+      throw causeOf(fault);
     }
     this.gaveUpAt = now;
+  }
+
+  /** Forgets events whose subscribers have left. */
+  private forgetBefore(time: number): void {
+    for (const [position, failedAt] of this.failedAt) if (failedAt < time) this.failedAt.delete(position);
   }
 }
 
@@ -37,6 +46,10 @@ export class RenderingFaults {
 export function throwIfDatabaseUnavailable({ errors = [] }: ExecutionResult): void {
   const outage = errors.map(causeOf).find((cause) => cause instanceof DatabaseUnavailable);
   if (outage) throw outage;
+}
+
+function isUnexpected(error: GraphQLError): boolean {
+  return !toPublicError(causeOf(error)).expected;
 }
 
 function causeOf(error: GraphQLError): Error {

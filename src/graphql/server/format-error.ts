@@ -23,8 +23,20 @@ export function toFormattedError({ message, code, details }: PublicError): Graph
   return { message, extensions: { code, ...details } };
 }
 
+/** How graphql-js begins what it says of an argument. test/contract/apollo-internals.test.ts fails if a new version differs. */
+const ARGUMENT = /^Argument "/;
+
+/**
+ * Whether the value of an argument is the fault. A variable that may be null can be used for an argument with a default value that
+ * may not, so this shows only when the field is executed.
+ */
+export function isArgumentError({ originalError }: GraphQLError): boolean {
+  return originalError instanceof GraphQLError && ARGUMENT.test(originalError.message);
+}
+
 /** The code of an error about the request. Null for any other. graphql-js gives errors about variables no code. */
 function requestErrorCode(error: unknown): unknown {
+  if (error instanceof GraphQLError && isArgumentError(error)) return 'BAD_USER_INPUT';
   if (!(error instanceof GraphQLError) || error.path || error.originalError instanceof AppError) return null;
   const { code = 'BAD_USER_INPUT' } = error.extensions;
   return code === UNKNOWN_ERROR_CODE ? null : code;

@@ -62,7 +62,7 @@ const RECORD_ATTEMPT = statement<
   SELECT count(*)::int AS changed FROM delivery`,
 );
 
-const RELEASE_CLAIMS = statement<{ ids: string[]; attemptNumbers: number[] }>(
+const RELEASE_CLAIMS = statement<{ ids: string[]; attemptNumbers: number[]; delayMs: number }>(
   'release-webhook-claims',
   `
   WITH released AS (
@@ -71,7 +71,8 @@ const RELEASE_CLAIMS = statement<{ ids: string[]; attemptNumbers: number[] }>(
     WHERE delivery.attempts = interrupted.attempt_number AND delivery.status = 'PENDING'
     ORDER BY delivery.seq FOR UPDATE OF delivery
   )
-  UPDATE webhook_deliveries SET next_attempt_at = now() WHERE id = ANY (ARRAY(SELECT id FROM released))`,
+  UPDATE webhook_deliveries SET next_attempt_at = now() + make_interval(secs => :delayMs::double precision / 1000.0)
+  WHERE id = ANY (ARRAY(SELECT id FROM released))`,
 );
 
 const REDELIVER = statement<
@@ -172,11 +173,13 @@ export class WebhookRepository {
     });
   }
 
-  /** Makes deliveries due again whose attempts were interrupted. */
+  /** Makes deliveries due again whose attempts were interrupted, at once or after `delayMs`. */
   async releaseClaims(
     interrupted: readonly Pick<ClaimedWebhookDelivery, 'id' | 'attemptNumber'>[],
+    delayMs = 0,
   ): Promise<void> {
     await this.db.query(RELEASE_CLAIMS, {
+      delayMs,
       ids: interrupted.map(({ id }) => id),
       attemptNumbers: interrupted.map(({ attemptNumber }) => attemptNumber),
     });

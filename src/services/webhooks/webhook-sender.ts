@@ -35,6 +35,8 @@ const MAX_CONCURRENT_ATTEMPTS = 512;
 const MAX_STORED_RESPONSE_BYTES = 1_024;
 /** At shutdown, attempts that are still in progress after this time are aborted and released. */
 const SHUTDOWN_GRACE_MS = 3_000;
+/** An outage can be of the rows of one delivery, such as a damaged file. It would otherwise be claimed again at once, for ever. */
+const UNPOSTED_DELAY_MS = 1_000;
 
 export interface WebhookSenderDependencies extends Pick<
   Dependencies,
@@ -193,7 +195,7 @@ export class WebhookSender {
       released = [...this.unposted];
       // The shutdown has released them, or could not.
       if (this.isAborted) return Promise.resolve();
-      return background.webhooks.releaseClaims(released);
+      return background.webhooks.releaseClaims(released, UNPOSTED_DELAY_MS);
     };
     await retryUntilDatabaseReturns(release, log).catch(this.logUnreleased);
     for (const delivery of released) this.unposted.delete(delivery);
@@ -209,7 +211,7 @@ export class WebhookSender {
   /** Returns whether the endpoint responded. Null when that is unknown. Throws NotPosted during an outage before the post. */
   private async makeAttempt(delivery: ClaimedWebhookDelivery): Promise<boolean | null> {
     const body = await this.buildBody(delivery).catch((error: unknown) => {
-      // Any other error would be the same if the attempt was made again at once.
+      // Any other error would most often be the same if the attempt was made again soon.
       throw error instanceof DatabaseUnavailable ? new NotPosted(error) : error;
     });
     const response = await this.post(delivery, body, databaseNow());

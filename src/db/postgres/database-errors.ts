@@ -39,7 +39,7 @@ export const OUTAGES: readonly Outage[] = [
   { codes: ['55P03'], meaning: 'A lock was not available in time.', replaceConnection: false },
   { codes: ['57014'], meaning: 'The server canceled the statement.', replaceConnection: false },
   {
-    codes: ['57P01', '57P02', '57P03', '57P04', '57P05'],
+    codes: ['57P01', '57P02', '57P03', '57P04', '57P05', '25P03', '25P04'],
     meaning: 'The server starts or shuts down, or has ended the session.',
     replaceConnection: true,
   },
@@ -130,6 +130,12 @@ export function isUnavailable(error: unknown): boolean {
 export function isStatementTimeout(error: unknown): boolean {
   const { code, message } = Object(error) as { code?: unknown; message?: unknown };
   return code === '57014' || String(message).includes('Query read timeout');
+}
+
+/** Whether a statement, or a connection for it, has already been waited for. */
+export function isTimeout(error: unknown): boolean {
+  const { message } = Object(error) as { message?: unknown };
+  return isStatementTimeout(error) || String(message).includes('timeout exceeded');
 }
 
 /** Whether the connection that had this error must not be used again. */

@@ -10,7 +10,7 @@ import { bind, type BoundStatement, type Statement, statement } from './statemen
 import { ENTER_GROUP, StatementGroups } from './statement-groups.js';
 import { CONNECT_TIMEOUT_MS, createPool } from './pool.js';
 import { type Reader, SlowReadSlots } from '../../core/limits/slow-read-slots.js';
-import { isUnavailable, mustReplaceConnection } from './database-errors.js';
+import { isTimeout, isUnavailable, mustReplaceConnection } from './database-errors.js';
 import { type Prisma, PrismaClient } from '../generated/client.js';
 
 export interface DatabaseOptions {
@@ -224,7 +224,7 @@ export class Database {
     const runTogether = (valueLists: readonly unknown[][]) => this.runBatch<Row>(prelude, sql, valueLists);
     const runAlone = async (valuesOfOne: unknown[]) => (await runTogether([valuesOfOne]))[0] ?? [];
     if (needsSlot) return runAlone(values);
-    const grouped = { runTogether, runAlone, mayRunAgain: () => true };
+    const grouped = { runTogether, runAlone, mayRunAgain: (error: unknown) => !isTimeout(error) };
     return this.groups.run(`${sql.name} ${workspaceId}`, grouped, { values, order: '' });
   }
 
@@ -259,7 +259,7 @@ export class Database {
 }
 
 /** Errors of a statement itself, and of a lock that it did not get. The transaction has then written nothing, for certain. */
-const ROLLED_BACK = /^(22|23|40|42|55|P0)/;
+const ROLLED_BACK = /^(0A|21|22|23|40|42|54|55|57014|P0)/;
 
 function isRolledBack(error: unknown): boolean {
   return (

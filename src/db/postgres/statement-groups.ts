@@ -1,12 +1,12 @@
 import { LRUCache } from 'lru-cache';
-import { withTimeout } from '../../core/primitives/async.js';
+import { TIMED_OUT, withTimeout } from '../../core/primitives/async.js';
 import { statement } from './statement.js';
 
 /** Bounds how long one connection is busy, and how much is run again after a failure. */
 const MAX_GROUP_SIZE = 16;
-/** The next group of a key starts when the one before has ended, or after this time, so that a slow one keeps no other waiting. */
+/** The next group of a key starts when the one before has ended, and after this time, what waits is run alone. */
 const MAX_WAIT_MS = 100;
-/** After a failure, the runs of a key are made alone for this long, because the next group would often fail as well. */
+/** After a group that was slow or failed, the runs of a key are made alone for this long. The next group would often be as well. */
 const ALONE_MS = 1_000;
 /** Keys that are remembered. Runs of a key that is forgotten are made all the same, in two groups at a time. */
 const MAX_KEYS = 1_000;
@@ -77,7 +77,7 @@ class GroupsOfKey {
   constructor(private readonly statement: GroupedStatement<object>) {}
 
   run(values: unknown[], order: string): Promise<object[]> {
-    if (performance.now() < this.aloneUntil) return this.statement.runAlone(values);
+    if (this.isAlone) return this.statement.runAlone(values);
     return new Promise((resolve, reject) => {
       this.waiting.push({ values, order, resolve, reject });
       if (this.areStarting) return;
@@ -87,10 +87,18 @@ class GroupsOfKey {
     });
   }
 
+  private get isAlone(): boolean {
+    return performance.now() < this.aloneUntil;
+  }
+
   private async startGroups(): Promise<void> {
     while (this.waiting.length > 0) {
-      const group = this.waiting.splice(0, MAX_GROUP_SIZE);
-      await withTimeout(group.length > 1 ? this.runTogether(group) : this.runAlone(group), MAX_WAIT_MS);
+      if (this.isAlone) void this.runAlone(this.waiting.splice(0));
+      else {
+        const group = this.waiting.splice(0, MAX_GROUP_SIZE);
+        const settled = group.length > 1 ? this.runTogether(group) : this.runAlone(group);
+        if ((await withTimeout(settled, MAX_WAIT_MS)) === TIMED_OUT) this.pauseGrouping();
+      }
     }
     this.areStarting = false;
   }
@@ -102,11 +110,14 @@ class GroupsOfKey {
       const rows = await this.statement.runTogether(inOrder.map(({ values }) => values));
       inOrder.forEach(({ resolve }, index) => resolve(rows[index] ?? []));
     } catch (error) {
-      if (this.statement.mayRunAgain(error)) {
-        this.aloneUntil = performance.now() + ALONE_MS;
-        await this.runAlone(inOrder);
-      } else for (const { reject } of inOrder) reject(error);
+      this.pauseGrouping();
+      if (this.statement.mayRunAgain(error)) await this.runAlone(inOrder);
+      else for (const { reject } of inOrder) reject(error);
     }
+  }
+
+  private pauseGrouping(): void {
+    this.aloneUntil = performance.now() + ALONE_MS;
   }
 
   /** Never rejects. */

@@ -21,7 +21,7 @@ export interface WebhookDelivery {
   attemptNumber: number;
   /** The 1-based number of the current attempt since the last requested redelivery. */
   attemptSinceRedelivery: number;
-  /** Failed attempts since the last requested redelivery. Interrupted ones do not count. */
+  /** Failed attempts since the last requested redelivery, without interrupted ones and those that our side may have failed. */
   failures: number;
 }
 

@@ -25,6 +25,7 @@ const RECORD_ATTEMPT = statement<
   Omit<WebhookAttempt, 'id' | 'nextAttemptAt'> & {
     deliveryId: string;
     retryDelayMs: number | null;
+    countsAsFailure: boolean;
     attemptSinceRedelivery: number;
     status: WebhookDeliveryStatus;
     attemptId: string;
@@ -38,7 +39,7 @@ const RECORD_ATTEMPT = statement<
   WITH delivery AS (
     UPDATE webhook_deliveries
     SET status = :status::webhook_delivery_status,
-        failures = failures + CASE WHEN :status = 'DELIVERED' THEN 0 ELSE 1 END,
+        failures = failures + :countsAsFailure::boolean::int,
         next_attempt_at = coalesce(now() + make_interval(secs => :retryDelayMs::double precision / 1000), next_attempt_at)
     WHERE id = :deliveryId AND status = 'PENDING'
       AND (:status = 'DELIVERED'
@@ -142,6 +143,8 @@ export interface WebhookAttemptResult {
   attempt: Omit<WebhookAttempt, 'nextAttemptAt'>;
   /** Time until the next attempt, by PostgreSQL's clock. Null when none follows. */
   retryDelayMs: number | null;
+  /** Whether the attempt adds to the failures of the delivery. */
+  countsAsFailure: boolean;
   event: NewTaskEvent<'WEBHOOK_DELIVERED'> | NewTaskEvent<'WEBHOOK_ABANDONED'> | null;
 }
 
@@ -157,7 +160,7 @@ export class WebhookRepository {
   /** Records the result of an attempt. Safe to repeat. */
   async recordAttempt(
     delivery: Pick<ClaimedWebhookDelivery, 'id' | 'attemptNumber' | 'attemptSinceRedelivery'>,
-    { status, attempt, retryDelayMs, event }: WebhookAttemptResult,
+    { status, attempt, retryDelayMs, countsAsFailure, event }: WebhookAttemptResult,
   ): Promise<void> {
     await this.db.query(RECORD_ATTEMPT, {
       ...attempt,
@@ -167,6 +170,7 @@ export class WebhookRepository {
       attemptSinceRedelivery: delivery.attemptSinceRedelivery,
       status,
       retryDelayMs,
+      countsAsFailure,
       eventType: event?.type ?? null,
       actor: event?.actor ?? null,
       eventData: event ? JSON.stringify(event.data) : null,

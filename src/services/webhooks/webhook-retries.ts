@@ -24,6 +24,10 @@ export const DEFAULT_RETRY_DELAYS_MS: RetryDelays = [
 const JITTER_RATIO = 0.2;
 /** The longest delay that an endpoint can request. */
 const MAX_RETRY_AFTER_MS = 24 * HOUR_MS;
+/** The longest delay after an attempt that our side of the network may have failed. */
+const MAX_UNCOUNTED_DELAY_MS = HOUR_MS;
+/** A week of such attempts, so that the delivery to an endpoint that only looks like that ends too. */
+const MAX_UNCOUNTED_ATTEMPTS = 7 * 24;
 const HTTP_GONE = 410;
 
 /** The response to one attempt. */
@@ -32,15 +36,17 @@ export interface AttemptResponse extends Pick<WebhookAttempt, 'at' | 'latencyMs'
   statusCode: number | null;
   /** Why the endpoint did not respond. */
   errorMessage: string | null;
+  /** Whether the endpoint was not reached for a reason that may be on our side. */
+  mayBeOurs: boolean;
   headers: Record<string, string | string[] | undefined>;
 }
 
 /**
  * Decides what follows an attempt. Any 2xx response delivers the webhook. A 410 response, or a failure of the last attempt,
- * abandons it. Every other failure schedules another attempt.
+ * abandons it. Every other failure schedules another attempt, and one that may be on our side is not counted for a week.
  */
 export function attemptOutcomeOf(
-  delivery: Pick<WebhookDelivery, 'id' | 'attemptNumber' | 'failures'>,
+  delivery: Pick<WebhookDelivery, 'id' | 'attemptNumber' | 'attemptSinceRedelivery' | 'failures'>,
   response: AttemptResponse,
   retryDelaysMs: RetryDelays,
 ): WebhookAttemptResult {
@@ -64,8 +70,14 @@ export function attemptOutcomeOf(
       status: 'DELIVERED',
       attempt,
       retryDelayMs: null,
+      countsAsFailure: false,
       event: { type: 'WEBHOOK_DELIVERED', actor, data },
     };
+  }
+  const uncountedDelayMs = response.mayBeOurs ? delayOfUncounted(delivery, retryDelaysMs) : undefined;
+  if (uncountedDelayMs !== undefined) {
+    const retryDelayMs = uncountedDelayMs * (1 + Math.random() * JITTER_RATIO);
+    return { status: 'PENDING', attempt, retryDelayMs, countsAsFailure: false, event: null };
   }
   const delayMs = statusCode === HTTP_GONE ? undefined : retryDelaysMs[delivery.failures];
   if (delayMs === undefined) {
@@ -75,12 +87,24 @@ export function attemptOutcomeOf(
       status: 'ABANDONED',
       attempt,
       retryDelayMs: null,
+      countsAsFailure: true,
       event: { type: 'WEBHOOK_ABANDONED', actor, data },
     };
   }
   const requestedDelayMs = parseRetryAfter(response.headers['retry-after'], MAX_RETRY_AFTER_MS) ?? 0;
   const retryDelayMs = Math.max(requestedDelayMs, delayMs) * (1 + Math.random() * JITTER_RATIO);
-  return { status: 'PENDING', attempt, retryDelayMs, event: null };
+  return { status: 'PENDING', attempt, retryDelayMs, countsAsFailure: true, event: null };
+}
+
+/** Undefined when there were too many. Attempts that were interrupted are not counted either, and are few. */
+function delayOfUncounted(
+  { attemptSinceRedelivery, failures }: Pick<WebhookDelivery, 'attemptSinceRedelivery' | 'failures'>,
+  retryDelaysMs: RetryDelays,
+): number | undefined {
+  const uncounted = attemptSinceRedelivery - 1 - failures;
+  if (uncounted >= MAX_UNCOUNTED_ATTEMPTS) return undefined;
+  const delayMs = retryDelaysMs[Math.min(uncounted, retryDelaysMs.length - 1)];
+  return delayMs === undefined ? undefined : Math.min(delayMs, MAX_UNCOUNTED_DELAY_MS);
 }
 
 function isSuccessStatus(statusCode: number): boolean {

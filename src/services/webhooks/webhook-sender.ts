@@ -247,11 +247,13 @@ export class WebhookSender {
       const response = await http.postJson(delivery.url, body, options);
       const { status: statusCode, body: responseBody } = response;
       const latencyMs = Math.round(performance.now() - startedAt);
-      return { at, statusCode, errorMessage: null, responseBody, latencyMs, headers: response.headers };
+      const { headers } = response;
+      return { at, statusCode, errorMessage: null, mayBeOurs: false, responseBody, latencyMs, headers };
     } catch (error) {
       if (!(error instanceof RequestFailed)) throw error;
       const latencyMs = Math.round(performance.now() - startedAt);
-      return { at, statusCode: null, errorMessage: error.reason, responseBody: null, latencyMs, headers: {} };
+      const { reason: errorMessage, mayBeOurs } = error;
+      return { at, statusCode: null, errorMessage, mayBeOurs, responseBody: null, latencyMs, headers: {} };
     }
   }
 }

@@ -1,18 +1,7 @@
 import { expect, test } from '@jest/globals';
-import { pino } from 'pino';
-import { Signer } from '../../../src/core/access/signer.js';
-import { Database } from '../../../src/db/postgres/database.js';
-import { EventRepository } from '../../../src/db/events/event-repository.js';
-import { ImageRepository } from '../../../src/db/images/image-repository.js';
-import { WebhookRepository } from '../../../src/db/webhooks/webhook-repository.js';
-import { TaskRepository } from '../../../src/db/tasks/task-repository.js';
-import { WorkspaceRepository } from '../../../src/db/access/workspace-repository.js';
-import { EventLog } from '../../../src/event-log/event-log.js';
+import { buildConnector } from 'undici';
 import { SsrfGuard } from '../../../src/net/ssrf-guard.js';
 import { HttpClient } from '../../../src/net/http-client.js';
-import { SignedLinks } from '../../../src/services/access/signed-links.js';
-import { WebhookSender } from '../../../src/services/webhooks/webhook-sender.js';
-import { WebhookSecrets } from '../../../src/services/webhooks/webhook-secrets.js';
 import { GenerateImagesDocument } from '../../../clients/operations.js';
 import { changingDns, NOT_PUBLIC_REASON } from '../../support/net/guarded-network.js';
 import { TestHttpServer, reply } from '../../support/net/test-http-server.js';
@@ -24,49 +13,7 @@ import {
   webhookAttemptsOf,
   CHEAPEST_REQUEST,
 } from '../../support/webhooks/received-webhooks.js';
-
-const log = pino({ level: 'silent' });
-const PUBLIC_URL = 'http://darkroom.example';
-
-/** Sends the due webhooks in the app's database until `isDone`. The guard resolves host names with a DNS of the test. */
-async function sendDueWebhooks(
-  app: TestApp,
-  guard: SsrfGuard,
-  isDone: () => Promise<boolean>,
-): Promise<void> {
-  const db = new Database({ url: app.databaseUrl, maxConnections: 4, log });
-  const http = new HttpClient({ guard });
-  const signer = new Signer(Buffer.alloc(32, 'x'));
-  const repositories = {
-    webhooks: new WebhookRepository(db),
-    tasks: new TaskRepository(db),
-    images: new ImageRepository(db),
-  };
-  const webhookSender = new WebhookSender({
-    webhooks: repositories.webhooks,
-    tasks: repositories.tasks,
-    background: repositories,
-    secrets: new WebhookSecrets({ signer, workspaces: new WorkspaceRepository(db) }),
-    http,
-    signedLinks: new SignedLinks({
-      signer,
-      publicUrl: PUBLIC_URL,
-      urlForUpstream: PUBLIC_URL,
-      canUpstreamFetchImages: true,
-      imageLinkSeconds: null,
-    }),
-    eventLog: new EventLog(new EventRepository(db), app.databaseUrl, log),
-    log,
-    retryDelaysMs: [],
-    timeoutMs: 15_000,
-    retentionDays: 30,
-  });
-  webhookSender.wake();
-  await waitFor('the delivery', isDone);
-  await webhookSender.stop();
-  await http.destroy();
-  await db.close();
-}
+import { sendDueWebhooks } from '../../support/webhooks/send-due-webhooks.js';
 
 test('No connection is made to a host whose name resolves to a private address after the request', async () => {
   // The app itself runs no jobs, so it sends no webhooks.
@@ -78,7 +25,10 @@ test('No connection is made to a host whose name resolves to a private address a
   await guard.assertPublicUrl(webhookUrl);
 
   const [id = ''] = await addTasksWithDueWebhooks(app, webhookUrl, 1);
-  await sendDueWebhooks(app, guard, async () => (await webhookAttemptsOf(app, id)).nodes.length > 0);
+  await sendDueWebhooks(app, {
+    http: new HttpClient({ guard }),
+    isDone: async () => (await webhookAttemptsOf(app, id)).nodes.length > 0,
+  });
   expect((await webhookAttemptsOf(app, id)).nodes).toMatchObject([
     {
       attemptNumber: 1,
@@ -122,4 +72,32 @@ test('Images are downloaded from an upstream in a private network, but no webhoo
   expect(upstream.wasFetched('near-0')).toBe(true);
   await app.stop();
   await upstream.close();
+});
+
+test('However often our side of the network fails, a webhook is delivered once it works again', async () => {
+  const app = await TestApp.start({ environment: { ROLES: 'api' } });
+  const [id = ''] = await addTasksWithDueWebhooks(app, 'http://customer.example/hook', 1);
+  const unreachable = Object.assign(new Error('connect ENETUNREACH'), { code: 'ENETUNREACH' });
+  await sendDueWebhooks(app, {
+    http: new HttpClient({ connect: (_options, callback) => callback(unreachable, null) }),
+    retryDelaysMs: [1, 1],
+    isDone: async () => (await app.rows('SELECT FROM webhook_attempts WHERE task_id = $1', [id])).length > 10,
+  });
+  const [attempt] = (await webhookAttemptsOf(app, id)).nodes;
+  expect(attempt).toMatchObject({ statusCode: null, errorMessage: 'the network is unreachable' });
+  const readDeliveries = () =>
+    app.rows('SELECT status, failures FROM webhook_deliveries WHERE task_id = $1', [id]);
+  expect(await readDeliveries()).toEqual([{ status: 'PENDING', failures: 0 }]);
+
+  const customer = await TestHttpServer.open(reply(200, 'thanks'));
+  await sendDueWebhooks(app, {
+    http: new HttpClient({
+      connect: (options, callback) =>
+        buildConnector({})({ ...options, hostname: '127.0.0.1', port: String(customer.port) }, callback),
+    }),
+    isDone: () => Promise.resolve(customer.requests.length > 0),
+  });
+  expect(await readDeliveries()).toEqual([{ status: 'DELIVERED', failures: 0 }]);
+  await app.stop();
+  await customer.close();
 });

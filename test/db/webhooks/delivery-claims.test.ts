@@ -75,6 +75,7 @@ async function finish(
     at: new Date(),
     statusCode,
     errorMessage: null,
+    mayBeOurs: false,
     responseBody: '',
     latencyMs: 1,
     headers: {},

@@ -13,14 +13,20 @@ const SLACK_MS = 5_000;
 
 function responseWith(statusCode: number | null, headers: AttemptResponse['headers'] = {}): AttemptResponse {
   const errorMessage = statusCode === null ? 'the connection was refused' : null;
-  return { at: new Date(), statusCode, errorMessage, responseBody: null, latencyMs: 1, headers };
+  const mayBeOurs = false;
+  return { at: new Date(), statusCode, errorMessage, mayBeOurs, responseBody: null, latencyMs: 1, headers };
 }
 function outcomeOf(
   attemptSinceRedelivery: number,
   response: AttemptResponse,
   attemptNumber = attemptSinceRedelivery,
 ) {
-  const delivery = { id: newId(), attemptNumber, failures: attemptSinceRedelivery - 1 };
+  const delivery = {
+    id: newId(),
+    attemptNumber,
+    attemptSinceRedelivery,
+    failures: attemptSinceRedelivery - 1,
+  };
   return attemptOutcomeOf(delivery, response, DEFAULT_RETRY_DELAYS_MS);
 }
 function delayMsOf(attemptSinceRedelivery: number, response: AttemptResponse): number {
@@ -86,6 +92,36 @@ describe('an attempt', () => {
     const [shortest, longest] = [Math.min(...delays), Math.max(...delays)];
     expect(longest - shortest).toBeGreaterThan(0.1 * 2 * HOUR_MS);
     expect(new Set(delays).size).toBeGreaterThan(100);
+  });
+});
+
+describe('an attempt that our side of the network may have failed', () => {
+  const unreached: AttemptResponse = { ...responseWith(null), mayBeOurs: true };
+  const outcomeAfter = (failures: number, uncounted: number) =>
+    attemptOutcomeOf(
+      { id: newId(), attemptNumber: 500, attemptSinceRedelivery: failures + uncounted + 1, failures },
+      unreached,
+      DEFAULT_RETRY_DELAYS_MS,
+    );
+
+  test('is none of the eight, and followed by another one within about an hour', () => {
+    for (let failures = 0; failures <= DEFAULT_RETRY_DELAYS_MS.length; failures += 1)
+      for (let uncounted = 0; uncounted < 150; uncounted += 1) {
+        const { status, countsAsFailure, retryDelayMs } = outcomeAfter(failures, uncounted);
+        expect({ status, countsAsFailure }).toEqual({ status: 'PENDING', countsAsFailure: false });
+        expect(retryDelayMs).toBeGreaterThanOrEqual(5_000);
+        expect(retryDelayMs).toBeLessThanOrEqual(1.2 * HOUR_MS);
+      }
+  });
+
+  test('counts after about a week of them, so that every delivery ends', () => {
+    let waitedMs = 0;
+    let uncounted = 0;
+    for (; uncounted < 1_000 && !outcomeAfter(0, uncounted).countsAsFailure; uncounted += 1)
+      waitedMs += outcomeAfter(0, uncounted).retryDelayMs ?? NaN;
+    expect(waitedMs / (24 * HOUR_MS)).toBeGreaterThan(6.5);
+    expect(waitedMs / (24 * HOUR_MS)).toBeLessThan(8.5);
+    expect(outcomeAfter(7, uncounted)).toMatchObject({ status: 'ABANDONED', countsAsFailure: true });
   });
 });
 

@@ -13,7 +13,7 @@ import { SingleFlights } from '../../core/primitives/async.js';
 import { isId } from '../../core/primitives/ids.js';
 import { IMAGE_FORMATS, type ImageFormat, type ImageVariant } from '../../core/images/image.js';
 import { type ImageWithPrompt } from '../../db/images/image-repository.js';
-import { writeStreamToFile } from '../../storage/write-stream.js';
+import { measureFile, writeStreamToFile } from '../../storage/write-stream.js';
 import {
   type ByteRange,
   NotStored,
@@ -131,7 +131,7 @@ export class ImageServing {
       disposition,
       open: (range) =>
         withExplanation<Readable | Buffer>(
-          size <= SMALL_FILE_BYTES ? this.openSmall(key, range) : this.deps.store.open(key, range),
+          size <= SMALL_FILE_BYTES ? this.openSmall(key, size, range) : this.deps.store.open(key, range),
         ),
       presignedUrl: await this.presign(key, type, disposition),
       maxAgeSeconds: link.secondsLeft,
@@ -159,10 +159,7 @@ export class ImageServing {
     this.sizes.delete(error.key);
     this.imageCache.delete(imageId);
     await this.findServable(imageId);
-    throw new StoreUnavailable('the bytes of this image are missing', {
-      cause: error,
-      advice: 'Ask the operator to run `npm run store:verify`.',
-    });
+    throw bytesUnusable('missing', error);
   }
 
   private async sizeOfVariant(key: StoreKey, image: StoredImage, variantSpec: VariantSpec): Promise<number> {
@@ -189,8 +186,14 @@ export class ImageServing {
       throw new StoreUnavailable('too many other variants are being created');
   }
 
-  private async openSmall(key: StoreKey, range?: ByteRange): Promise<Buffer> {
+  private async openSmall(key: StoreKey, size: number, range?: ByteRange): Promise<Buffer> {
     const bytes = (await this.smallFileCache.fetch(key)) ?? (await this.readAll(key));
+    if (bytes.length !== size) {
+      // The file may be restored, and that of a variant may have been made again with another size.
+      this.smallFileCache.delete(key);
+      this.sizes.delete(key);
+      throw bytesUnusable('damaged');
+    }
     return range ? bytes.subarray(range.start, range.end + 1) : bytes;
   }
 
@@ -212,6 +215,8 @@ export class ImageServing {
       await this.deps.store.incoming.requireFreeSpace();
       const original = await this.deps.store.open(originalKey(sha256));
       await writeStreamToFile(original, originalPath).catch(throwReadError);
+      // A part of the original would be decoded as far as possible, and that variant would be kept.
+      if (!(await measureFile(originalPath)).sha256.equals(sha256)) throw bytesUnusable('damaged');
       await createVariant(originalPath, variantPath, { width, format, turn });
       await this.deps.store.put(key, variantPath);
     } finally {
@@ -237,6 +242,11 @@ function throwReadError(error: unknown): never {
   throw error instanceof AppError
     ? error
     : new StoreUnavailable('a stored file could not be read to its end', { cause: error });
+}
+
+function bytesUnusable(state: 'missing' | 'damaged', cause?: unknown): StoreUnavailable {
+  const advice = 'Ask the operator to run `npm run store:verify`.';
+  return new StoreUnavailable(`the bytes of this image are ${state}`, { cause, advice });
 }
 
 interface StoredImage {

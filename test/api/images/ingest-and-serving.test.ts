@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { v7 } from 'uuid';
@@ -154,6 +154,38 @@ describe('an image whose bytes are missing', () => {
     await app.http.get(`${path}&w=64`).expect(503).expect('cache-control', 'no-store');
     await app.http.get(`${path}&w=64`).expect(200);
   });
+});
+
+test('an image whose file is damaged is answered with 503 in every format, until the file is restored', async () => {
+  const upstream = await FakeUpstream.open();
+  const service = await TestApp.start({ environment: upstream.environment });
+  const { id } = await service.generate({ prompt: 'damaged file' });
+  await service.postBody(await upstream.callbackPath('damaged file'), upstream.successCallback());
+  const [image] = (await service.waitUntilSettled(id)).images;
+  const { sha256 = '' } = image ?? {};
+  const [file, path] = [
+    join(service.dataDir, 'images', String(sha256).slice(0, 2), String(sha256)),
+    pathAndQuery(image?.url),
+  ];
+  const bytes = await readFile(file);
+  const part = bytes.subarray(0, -20);
+  for (const [damaged, requestedPath] of [
+    [part, path],
+    [part, `${path}&f=jpeg`],
+    [Buffer.concat([part, Buffer.alloc(20)]), `${path}&f=jpeg`],
+  ] as const) {
+    await writeFile(file, damaged);
+    const { status, json } = await service.get(requestedPath);
+    expect({ requestedPath, status, json }).toMatchObject({
+      status: 503,
+      json: { error: { code: 'STORE_UNAVAILABLE', message: expect.stringContaining('store:verify') } },
+    });
+  }
+  await writeFile(file, bytes);
+  expect(await service.get(path)).toMatchObject({ status: 200, bytes });
+  expect(await service.get(`${path}&f=jpeg`)).toMatchObject({ status: 200 });
+  await service.stop();
+  await upstream.close();
 });
 
 test('a stored image is served after the URL of the upstream stops working', async () => {

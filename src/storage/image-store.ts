@@ -1,5 +1,5 @@
 import { type Readable } from 'node:stream';
-import { type ImageFormat } from '../core/images/image.js';
+import { IMAGE_FORMATS, IMAGE_WIDTHS, type ImageFormat } from '../core/images/image.js';
 import { type IncomingFiles } from './incoming-files.js';
 
 /** The name of a stored file. Only `originalKey` and `variantKey` create one, and it cannot contain a path. */
@@ -93,4 +93,12 @@ export function variantKey(sha256: Uint8Array, width: number | null, format: Ima
   if (width === null && format === null) throw new RangeError('A variant needs a width, a format, or both.');
   const original = originalKey(sha256);
   return toStoreKey(`${original}${width === null ? '' : `.w${width}`}${format === null ? '' : `.${format}`}`);
+}
+
+/** Keys of the original and of every possible variant. */
+export function allStoreKeys(sha256: Uint8Array): StoreKey[] {
+  const variantKeys = [null, ...IMAGE_WIDTHS].flatMap((width) =>
+    IMAGE_FORMATS.map((format) => variantKey(sha256, width, format)),
+  );
+  return [originalKey(sha256), ...variantKeys];
 }

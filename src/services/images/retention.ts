@@ -4,9 +4,9 @@ import { type Caller } from '../../core/access/caller.js';
 import { DatabaseUnavailable, InputRejected } from '../../core/errors.js';
 import { EVENT_ACTORS } from '../../core/events/task-event.js';
 import { isId } from '../../core/primitives/ids.js';
-import { IMAGE_FORMATS, IMAGE_WIDTHS, type Image } from '../../core/images/image.js';
+import { type Image } from '../../core/images/image.js';
 import { type OldImage } from '../../db/images/image-repository.js';
-import { originalKey, type StoreKey, variantKey } from '../../storage/image-store.js';
+import { allStoreKeys } from '../../storage/image-store.js';
 import { type Spool } from '../../storage/spool.js';
 import { type Dependencies } from '../dependencies.js';
 
@@ -130,12 +130,4 @@ export class Retention {
       this.deps.log.error(fields, 'unused blobs could not be removed; retrying in 10 minutes');
     }
   }
-}
-
-/** Keys of the original and of every possible variant. */
-function allStoreKeys(sha256: Uint8Array): StoreKey[] {
-  const variantKeys = [null, ...IMAGE_WIDTHS].flatMap((width) =>
-    IMAGE_FORMATS.map((format) => variantKey(sha256, width, format)),
-  );
-  return [originalKey(sha256), ...variantKeys];
 }

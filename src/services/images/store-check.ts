@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { pipeline } from 'node:stream/promises';
 import { type StoredImage } from '../../db/images/image-repository.js';
-import { NotStored, originalKey, type StoreKey } from '../../storage/image-store.js';
+import { allStoreKeys, NotStored, originalKey, type StoreKey } from '../../storage/image-store.js';
 import { type Dependencies } from '../dependencies.js';
 import { databaseTimeMs } from '../../core/primitives/clock.js';
 
@@ -36,7 +36,8 @@ interface StoreCheckDependencies extends Pick<Dependencies, 'blobs' | 'http' | '
 
 /**
  * Compares the store with the images, by reading and hashing every blob. With `repair`, missing and corrupt blobs are
- * downloaded again from the upstream's URL if it still serves the same bytes, and orphaned files are removed.
+ * downloaded again from the upstream's URL if it still serves the same bytes, the variants of corrupt ones are removed, and so are
+ * orphaned files.
  */
 export class StoreCheck {
   constructor(private readonly deps: StoreCheckDependencies) {}
@@ -95,7 +96,8 @@ export class StoreCheck {
         };
         const response = await this.deps.http.download(upstreamUrl, path, limits).catch(() => null);
         if (response?.body?.sha256.toString('hex') !== sha256) continue;
-        if (fault === 'corrupt') await this.deps.store.remove([key]);
+        // Variants may have been made from the corrupt bytes.
+        if (fault === 'corrupt') await this.deps.store.remove(allStoreKeys(Buffer.from(sha256, 'hex')));
         await this.deps.store.put(key, path);
         return true;
       } finally {

@@ -52,6 +52,8 @@ test('finds missing, corrupt and orphaned blobs, and repairs those that it can',
 
   await rm(missing.file);
   await writeFile(corrupt.file, 'something else');
+  const variantOfCorrupt = `${corrupt.file}.w64.png`;
+  await writeFile(variantOfCorrupt, 'what could be decoded of it');
   await rm(unrecoverable.file);
   await app.rows("UPDATE images SET upstream_url = 'http://127.0.0.1:1/gone' WHERE id = $1", [
     unrecoverable.id,
@@ -84,7 +86,7 @@ test('finds missing, corrupt and orphaned blobs, and repairs those that it can',
   const repaired = byKey((await check.run({ repair: true })).findings);
   for (const { sha256 } of [missing, corrupt]) expect(repaired.get(sha256)).toMatchObject({ repaired: true });
   expect(repaired.get(unrecoverable.sha256)).toMatchObject({ fault: 'missing', repaired: false });
-  await expect(access(orphan)).rejects.toThrow();
+  for (const file of [orphan, variantOfCorrupt]) await expect(access(file)).rejects.toThrow();
   expect((await check.run({ repair: false })).findings).toMatchObject([{ key: unrecoverable.sha256 }]);
   for (const { path } of [missing, corrupt]) expect((await app.get(path)).status).toBe(200);
 });

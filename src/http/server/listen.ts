@@ -1,12 +1,8 @@
-import {
-  createServer,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-  STATUS_CODES,
-} from 'node:http';
+import { createServer, IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo } from 'node:net';
-import { ConfigInvalid } from '../../core/errors.js';
+import { type Duplex } from 'node:stream';
+import { BadRequest, ConfigInvalid } from '../../core/errors.js';
+import { lastResponse } from './reply-with-error.js';
 
 /** Connections that the kernel queues. Node's default of 511 is too small when thousands of clients reconnect at once. */
 const LISTEN_BACKLOG = 4_096;
@@ -16,7 +12,22 @@ export const HEADERS_TIMEOUT_MS = 12_000;
 export const REQUEST_TIMEOUT_MS = 300_000;
 /** An upload may take hours, because it ends when its client sends less than a bound: see UploadBounds. */
 const UPLOAD_PATH = /^\/uploads\//;
-const TIMED_OUT_RESPONSE = `HTTP/1.1 408 ${STATUS_CODES[408]}\r\nconnection: close\r\n\r\n`;
+const TIMED_OUT_RESPONSE = lastResponse(408, {
+  code: BadRequest.code,
+  message: 'The request did not arrive in time. Send it again.',
+});
+const MALFORMED_RESPONSE = lastResponse(400, {
+  code: BadRequest.code,
+  message: 'What arrived is not a valid HTTP request. Correct it and send it again.',
+});
+/** By the codes of the parser. */
+const MALFORMED_RESPONSES: Record<string, string> = {
+  ERR_HTTP_REQUEST_TIMEOUT: TIMED_OUT_RESPONSE,
+  HPE_HEADER_OVERFLOW: lastResponse(431, {
+    code: BadRequest.code,
+    message: 'The headers of the request are larger than 16 kB. Send fewer or shorter ones.',
+  }),
+};
 /** Node's default is 30 s, by which every time-out can be late. */
 const TIMEOUT_CHECK_INTERVAL_MS = 1_000;
 /** Requests that are still open after this time are closed, so that a shutdown fits into 15 s. */
@@ -28,9 +39,53 @@ const CLOSE_GRACE_MS = 3_000;
  */
 export function createHttpServer(headersTimeoutMs = HEADERS_TIMEOUT_MS): Server {
   return createServer({
+    IncomingMessage: HttpRequest,
     headersTimeout: headersTimeoutMs,
     requestTimeout: 0,
     connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_INTERVAL_MS, headersTimeoutMs),
+  });
+}
+
+/**
+ * A request that asks for an upgrade only if that is one to WebSocket. A server may ignore any other one (RFC 9110, 7.8), and some
+ * clients offer one with each request: that of Java `h2c`, and that of Apache `TLS/1.2`. Node sets `upgrade` for all of them, and
+ * test/http/server/listen.test.ts fails if a new version does otherwise.
+ */
+class HttpRequest extends IncomingMessage {
+  private asked: unknown;
+
+  get upgrade(): boolean {
+    return (
+      Boolean(this.asked) && (this.method === 'CONNECT' || /^websocket$/i.test(this.headers.upgrade ?? ''))
+    );
+  }
+
+  set upgrade(asked: unknown) {
+    this.asked = asked;
+  }
+}
+
+/**
+ * Answers what is not a valid request. If it comes behind a request whose response is owed, the connection ends with that response:
+ * the request may have been carried out, and a refusal would say that it was not.
+ */
+export function answerMalformedRequests(server: Server): void {
+  const latest = new WeakMap<Duplex, { request: IncomingMessage; response: ServerResponse }>();
+  /** The sockets that end with a response that is owed. More of what they send is not valid either. */
+  const ending = new WeakSet<Duplex>();
+  server.on('request', (request: IncomingMessage, response: ServerResponse) =>
+    latest.set(request.socket, { request, response }),
+  );
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    const { request, response } = latest.get(socket) ?? {};
+    if (!socket.writable) socket.destroy();
+    else if (ending.has(socket)) return;
+    else if (response && !response.writableFinished && request?.complete) {
+      ending.add(socket);
+      response.shouldKeepAlive = false;
+      response.once('finish', () => socket.end(() => socket.destroy()));
+    } else if (response && !response.writableFinished && response.headersSent) socket.destroy();
+    else socket.end(MALFORMED_RESPONSES[error.code ?? ''] ?? MALFORMED_RESPONSE, () => socket.destroy());
   });
 }
 

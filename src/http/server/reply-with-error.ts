@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import { type Request, type RequestHandler, type Response } from 'express';
 import { type PublicError, reportError } from '../../core/public-error.js';
 
@@ -5,12 +6,32 @@ import { type PublicError, reportError } from '../../core/public-error.js';
 export type ErrorBody = (publicError: PublicError, context: { error: unknown; requestId: string }) => object;
 
 /** The body on all paths without a protocol of their own. */
-const defaultErrorBody: ErrorBody = ({ code, message }) => ({ error: { code, message } });
+const defaultErrorBody = ({ code, message }: Pick<PublicError, 'code' | 'message'>) => ({
+  error: { code, message },
+});
 
 /** The body of a GraphQL response without data. */
-export const graphqlErrorBody = ({ code, message, details }: PublicError) => ({
+export const graphqlErrorBody = ({
+  code,
+  message,
+  details,
+}: Pick<PublicError, 'code' | 'message'> & Partial<PublicError>) => ({
   errors: [{ message, extensions: { code, ...details } }],
 });
+
+/** A whole response before a connection is closed. Nothing is known of the request, so it is for clients of GraphQL and others. */
+export function lastResponse(status: number, error: Pick<PublicError, 'code' | 'message'>): string {
+  const body = JSON.stringify({ ...defaultErrorBody(error), ...graphqlErrorBody(error) });
+  return [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'connection: close',
+    'cache-control: no-store',
+    'content-type: application/json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    '',
+    body,
+  ].join('\r\n');
+}
 
 /** Creates middleware that gives the error responses of its path another body. */
 export function withErrorBody(errorBody: ErrorBody): RequestHandler {

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
-import { afterEach, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, test } from '@jest/globals';
 import {
+  answerMalformedRequests,
   createHttpServer,
   HEADERS_TIMEOUT_MS,
   watchRequestTimeouts,
@@ -84,3 +85,111 @@ test('a body that does not arrive in time changes no response that is sent befor
   await once(socket, 'close');
   expect(answer).toMatch(/the first piece\r\n$/);
 });
+
+/** Sends a text. Resolves to all that the server answers until it closes the connection. */
+async function exchange(port: number, text: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1').on('error', () => undefined);
+  releases.push(() => socket.destroy());
+  let answer = '';
+  socket.on('data', (piece) => (answer += String(piece)));
+  socket.write(text);
+  await once(socket, 'close');
+  return answer;
+}
+
+describe('a request with an upgrade', () => {
+  test.each([
+    [
+      'h2c',
+      'HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c',
+    ],
+    ['TLS', 'Connection: Upgrade\r\nUpgrade: TLS/1.2'],
+  ])('to %s is answered as if it had none, and so is the next one of its connection', async (_, headers) => {
+    const { server, port } = await start();
+    server.on('upgrade', (_request, socket) => socket.end('upgraded'));
+    const request = `POST /graphql HTTP/1.1\r\nhost: x\r\n${headers}\r\ncontent-length: 5\r\n\r\nhello`;
+    const answer = await exchangeInTurn(
+      port,
+      request,
+      request.replace('host: x', 'host: x\r\nconnection: close'),
+    );
+    expect(answer.match(/HTTP\/1.1 200/g)).toHaveLength(2);
+    expect(answer.match(/5 bytes/g)).toHaveLength(2);
+  });
+
+  test.each(['websocket', 'WebSocket'])('to %s is upgraded', async (protocol) => {
+    const { server, port } = await start();
+    server.on('upgrade', (_request, socket) => socket.end('upgraded'));
+    const headers = `connection: Upgrade\r\nupgrade: ${protocol}`;
+    expect(await exchange(port, `GET /graphql HTTP/1.1\r\nhost: x\r\n${headers}\r\n\r\n`)).toBe('upgraded');
+  });
+});
+
+describe('what is no HTTP request', () => {
+  const GET = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
+
+  test.each([
+    ['garbage', 'garbage here\r\n\r\n', 400],
+    [
+      'a chunk without a size',
+      'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n',
+      400,
+    ],
+    ['headers that are too large', `GET / HTTP/1.1\r\nhost: x\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
+  ])('gets an answer like other errors: %s', async (_, text, status) => {
+    const { server, port } = await start();
+    answerMalformedRequests(server);
+    expectRefusal(await exchange(port, text), status);
+  });
+
+  test('gets one also behind a request that was answered', async () => {
+    const { server, port } = await start();
+    answerMalformedRequests(server);
+    const answer = await exchangeInTurn(port, GET, 'garbage here\r\n\r\n');
+    expect(answer).toMatch('0 bytes');
+    expectRefusal(answer.slice(answer.lastIndexOf('HTTP/1.1')), 400);
+  });
+
+  function expectRefusal(answer: string, status: number): void {
+    const [head = '', body = ''] = answer.split('\r\n\r\n');
+    expect(head).toMatch(`HTTP/1.1 ${status}`);
+    expect(head).toMatch('cache-control: no-store');
+    expect(JSON.parse(body)).toMatchObject({ error: { code: 'BAD_REQUEST' }, errors: [{}] });
+  }
+
+  test.each([
+    ['garbage', 'garbage here\r\n\r\n'],
+    ['a lot of garbage', 'garbage here\r\n\r\n'.repeat(50_000)],
+    ['a request behind the last one', GET],
+  ])('does not take the response from a request that came before it: %s', async (what, text) => {
+    let answerNow = () => {};
+    const { server, port } = await start((request, response) => {
+      request.resume();
+      answerNow = () => response.end('the answer');
+    });
+    answerMalformedRequests(server);
+    const errors: unknown[] = [];
+    server.on('clientError', (error) => {
+      errors.push(error);
+      setImmediate(answerNow);
+    });
+    const first = what.startsWith('a request') ? GET.replace('host: x', 'host: x\r\nconnection: close') : GET;
+    const answer = await exchange(port, `${first}${text}`);
+    expect(errors).not.toEqual([]);
+    expect(answer).toMatch(/^HTTP\/1.1 200 .*connection: close.*the answer$/is);
+  });
+});
+
+/** Sends the second text when the first one is answered. */
+async function exchangeInTurn(port: number, first: string, second: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1').on('error', () => undefined);
+  releases.push(() => socket.destroy());
+  let answer = '';
+  socket.on('data', (piece) => {
+    if (answer === '') socket.write(second);
+    answer += String(piece);
+  });
+  socket.write(first);
+  await once(socket, 'close');
+  return answer;
+}

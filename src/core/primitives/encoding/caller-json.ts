@@ -1,5 +1,5 @@
 import { BadRequest } from '../../errors.js';
-import { beginsNumber, endOfString, isExact, isQuote, numberAt } from './json-scanner.js';
+import { beginsNumber, endOfString, isExact, isQuote, jsonEnd, numberAt } from './json-scanner.js';
 import { decodeUtf8, withoutByteOrderMark } from './utf8.js';
 
 const ESCAPE = /\\(?:u([0-9a-fA-F]{4})|.)/gs;
@@ -20,16 +20,20 @@ export function readCallerJson(bytes: Uint8Array, subject = BODY): unknown {
 /** The same for a text that has been decoded. */
 export function parseCallerJson(text: string, subject = BODY): unknown {
   const json = withoutByteOrderMark(text);
-  const refuse: Refuse = (index, problem) => {
+  const refuse: Refuse = (index, problem, cause) => {
     const offset = Buffer.byteLength(text.slice(0, index + text.length - json.length));
-    return new BadRequest(`${subject} ${problem(`at byte ${offset}`)}`);
+    return new BadRequest(`${subject} ${problem(`at byte ${offset}`)}`, { cause });
   };
   let value: unknown;
   try {
     value = JSON.parse(json);
   } catch (cause) {
     const hint = json.includes('\0') ? ' It has NUL characters, as UTF-16 does: encode it as UTF-8.' : '';
-    throw new BadRequest(`${subject} is not valid JSON. Correct it and send it again.${hint}`, { cause });
+    throw refuse(
+      jsonEnd(json),
+      (place) => `is not valid JSON ${place}. Correct it and send it again.${hint}`,
+      cause,
+    );
   }
   if (SURROGATE_ESCAPE.test(json)) checkSurrogates(json, refuse);
   checkTokens(json, refuse);
@@ -37,7 +41,7 @@ export function parseCallerJson(text: string, subject = BODY): unknown {
 }
 
 /** Creates the error for a problem at an index. */
-type Refuse = (index: number, problem: (place: string) => string) => BadRequest;
+type Refuse = (index: number, problem: (place: string) => string, cause?: unknown) => BadRequest;
 
 /** The text is valid UTF-8, so half of a pair can only be an escape. */
 function checkSurrogates(json: string, refuse: Refuse): void {
@@ -107,7 +111,7 @@ function checkName(
 function refuseNumber(literal: string, index: number, refuse: Refuse): BadRequest {
   const shown = literal.length > 50 ? `${literal.slice(0, 50)}…` : literal;
   return refuse(index, (place) => {
-    const limit = `the limit is ±${Number.MAX_SAFE_INTEGER} (2^53 - 1)`;
+    const limit = `integers are up to ±${Number.MAX_SAFE_INTEGER} (2^53 - 1), and fractions are 64-bit doubles`;
     return `has the number ${shown} ${place}, which cannot be kept exactly: ${limit}. Send it as a string.`;
   });
 }

@@ -42,6 +42,56 @@ export function isExact(literal: string): boolean {
   return value !== 0 || !/^[^eE]*[1-9]/.test(literal);
 }
 
+const SPACES = /[ \t\n\r]*/y;
+const SCALAR = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.+-])|(?:true|false|null)(?!\w)/y;
+/** The escapes of a string, with the part behind the backslash if JSON has it, and control characters. */
+const ESCAPE = /\\(["\\/bfnrt]|u[0-9a-fA-F]{4})?|\p{Cc}/gu;
+const FIRST_ALLOWED = ' ';
+
+/** The index at which a text stops being JSON, or its length if it is JSON, or the beginning of one. */
+export function jsonEnd(text: string): number {
+  /** The brackets that are open. */
+  const open: string[] = [];
+  let expected: 'value' | 'value or end' | 'name' | 'name or end' | 'colon' | 'comma or end' = 'value';
+  for (let index = 0; ;) {
+    index = endOf(SPACES, text, index);
+    const character = text[index];
+    if (character === undefined) return index;
+    const isEnd =
+      character === (open.at(-1) === '{' ? '}' : ']') && open.length > 0 && expected.endsWith('end');
+    if (isEnd) {
+      open.pop();
+      index += 1;
+      expected = 'comma or end';
+    } else if (expected === 'colon' || expected === 'comma or end') {
+      if (character !== (expected === 'colon' ? ':' : ',') || open.length === 0) return index;
+      expected = expected === 'comma or end' && open.at(-1) === '{' ? 'name' : 'value';
+      index += 1;
+    } else if (character === '"') {
+      const end = endOfString(text, index);
+      for (const match of text.slice(index, end).matchAll(ESCAPE))
+        if (match[0] < FIRST_ALLOWED || match[0] === '\\') return index + match.index;
+      expected = expected.startsWith('name') ? 'colon' : 'comma or end';
+      index = end;
+    } else if (expected.startsWith('name')) return index;
+    else if (character === '{' || character === '[') {
+      open.push(character);
+      index += 1;
+      expected = character === '{' ? 'name or end' : 'value or end';
+    } else {
+      const end = endOf(SCALAR, text, index);
+      if (end === index) return index;
+      index = end;
+      expected = 'comma or end';
+    }
+  }
+}
+
+function endOf(pattern: RegExp, text: string, start: number): number {
+  pattern.lastIndex = start;
+  return pattern.test(text) ? pattern.lastIndex : start;
+}
+
 function isEscaped(text: string, index: number): boolean {
   let first = index;
   while (text.charCodeAt(first - 1) === BACKSLASH) first -= 1;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { readCallerJson } from '../../../../src/core/primitives/encoding/caller-json.js';
+import { jsonEnd } from '../../../../src/core/primitives/encoding/json-scanner.js';
 
 const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
 const bytesOf = (...parts: (string | number[] | Buffer)[]) =>
@@ -111,6 +112,44 @@ describe('the JSON of a caller', () => {
         const result = refusalOf(Buffer.from(json));
         if (result instanceof Error) expect(json).toMatch(/\d{16}|e[+-]?\d/i);
         else expect(result).toEqual({ value: JSON.parse(json) as unknown });
+      }),
+    );
+  });
+
+  test.each([
+    ['', 0],
+    ['{"query":"{tasks(first:1', 24],
+    ['{"a":1', 6],
+    ["{'prompt':'x'}", 1],
+    ['{"prompt":"x",}', 14],
+    ['[1,]', 3],
+    ['{"a" 1}', 5],
+    ['{"a":1 "b":2}', 7],
+    ['{"a":tru}', 5],
+    ['{"a":01}', 5],
+    ['{"a":1.}', 5],
+    ['{"a":+1}', 5],
+    ['{"a":NaN}', 5],
+    ['{"a":"\\x"}', 6],
+    ['{"a":"\\\\\\u12"}', 8],
+    ['{"a":"line\nbreak"}', 10],
+    ['{}}', 2],
+    ['[}', 1],
+    ['{"猫":é}', 7],
+    ['1 2', 2],
+  ])('that is none is refused with the byte at which it stops being any: %s', (text, byte) => {
+    expect(() => readCallerJson(Buffer.from(text))).toThrow(`is not valid JSON at byte ${byte}.`);
+  });
+
+  test('ends at its end, for any value, and where a character is put in that never belongs there', () => {
+    fc.assert(
+      fc.property(fc.json(), fc.nat(), (json, at) => {
+        expect(jsonEnd(json)).toBe(json.length);
+        const index = at % json.length;
+        // Within a number or a word, the whole of it is wrong.
+        const end = jsonEnd(`${json.slice(0, index)}\u0001${json.slice(index)}`);
+        expect(end).toBeLessThanOrEqual(index);
+        expect(json.slice(end, index)).toMatch(/^[\w.+-]*$/);
       }),
     );
   });

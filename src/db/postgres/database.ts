@@ -78,7 +78,9 @@ export class Database {
       mayRunAgain: isRolledBack,
     };
     const key = `${statement.name} ${parameters.workspaceId}`;
-    return translateUnavailable(() => this.groups.run(key, grouped, { values, order }));
+    // Not in the function below: `grouped` is kept for its key, and would keep the values of this write with it.
+    const rows = this.groups.run(key, grouped, { values, order });
+    return translateUnavailable(() => rows);
   }
 
   /**

@@ -37,6 +37,10 @@ const RETRY_DELAY_MS = 250;
 const GIVE_UP_MS = 60_000;
 /** One in this many acknowledged requests is repeated. The response must name the same task. */
 const REPEAT_EVERY = 10;
+/** Tasks are requested in bursts of this size, so that an instance writes some of them in one transaction. */
+const BURST = 8;
+/** One in this many requests is sent twice at the same moment. Both responses must name the same task. */
+const TWIN_EVERY = 6;
 
 const MUTATION = `mutation Chaos($input: GenerateImagesInput!) {
   generateImages(input: $input) { task { id } userErrors { code message } }
@@ -48,14 +52,15 @@ interface GenerateImagesResponse {
   } | null;
 }
 
-/** Requests tasks at a steady rate. Repeats each request with its idempotency key until it is acknowledged. */
+/** Requests tasks at a steady rate, in bursts. Repeats each request with its idempotency key until it is acknowledged. */
 export async function runLoad(options: LoadOptions, requestedTasks: RequestedTask[]): Promise<void> {
   const total = Math.round(options.seconds * options.rate);
   const planner = new TaskPlanner(options.seed, total);
   const startedAt = Date.now();
   const clients: Promise<void>[] = [];
   for (let number = 0; number < total && !options.signal.aborted; number += 1) {
-    await pause(Math.max(0, startedAt + (number * 1000) / options.rate - Date.now()));
+    const dueAt = startedAt + ((number - (number % BURST)) * 1000) / options.rate;
+    await pause(Math.max(0, dueAt - Date.now()));
     const plan = planner.next();
     const task = {
       ...plan,
@@ -75,13 +80,18 @@ async function requestUntilAcknowledged(options: LoadOptions, task: RequestedTas
   const deadline = Date.now() + GIVE_UP_MS;
   let remainingRepeats = task.number % REPEAT_EVERY === 0 ? 1 : 0;
   while (Date.now() < deadline && !options.signal.aborted) {
-    const id = await requestTask(options, task).catch((error: unknown) => {
-      if (error instanceof RequestRefused) throw error;
-      return null;
-    });
-    if (id !== null) {
+    const requests = Array.from({ length: task.number % TWIN_EVERY === 1 ? 2 : 1 }, () =>
+      requestTask(options, task).catch((error: unknown) => {
+        if (error instanceof RequestRefused) throw error;
+        return null;
+      }),
+    );
+    const ids = (await Promise.all(requests)).filter((id) => id !== null);
+    for (const id of ids) {
       task.taskId ??= id;
       if (id !== task.taskId) task.otherIds.push(id);
+    }
+    if (ids.length > 0) {
       if (remainingRepeats === 0) return;
       remainingRepeats -= 1;
     }

@@ -80,7 +80,7 @@ async function requestUntilAcknowledged(options: LoadOptions, task: RequestedTas
   const deadline = Date.now() + GIVE_UP_MS;
   let remainingRepeats = task.number % REPEAT_EVERY === 0 ? 1 : 0;
   while (Date.now() < deadline && !options.signal.aborted) {
-    const requests = Array.from({ length: task.number % TWIN_EVERY === 1 ? 2 : 1 }, () =>
+    const requests = Array.from({ length: task.number % TWIN_EVERY === 0 ? 2 : 1 }, () =>
       requestTask(options, task).catch((error: unknown) => {
         if (error instanceof RequestRefused) throw error;
         return null;

@@ -95,7 +95,7 @@ export function variantKey(sha256: Uint8Array, width: number | null, format: Ima
   return toStoreKey(`${original}${width === null ? '' : `.w${width}`}${format === null ? '' : `.${format}`}`);
 }
 
-/** Keys of the original and of every possible variant. */
+/** The key of the original, and those of every possible variant. */
 export function allStoreKeys(sha256: Uint8Array): StoreKey[] {
   const variantKeys = [null, ...IMAGE_WIDTHS].flatMap((width) =>
     IMAGE_FORMATS.map((format) => variantKey(sha256, width, format)),

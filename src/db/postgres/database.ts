@@ -7,7 +7,7 @@ import { cachedFor } from '../../core/primitives/async.js';
 import { CALLER_ROLE, ENTER_WORKSPACE } from './row-level-security.js';
 import { createStatementBatch } from './statement-batch.js';
 import { bind, type BoundStatement, type Statement, statement } from './statement.js';
-import { ENTER_GROUP, StatementGroups } from './statement-groups.js';
+import { ENTER_GROUP, type GroupedStatement, StatementGroups } from './statement-groups.js';
 import { CONNECT_TIMEOUT_MS, createPool } from './pool.js';
 import { type Reader, SlowReadSlots } from '../../core/limits/slow-read-slots.js';
 import { isTimeout, isUnavailable, mustReplaceConnection } from './database-errors.js';
@@ -70,17 +70,17 @@ export class Database {
     order: string,
   ): Promise<Row[]> {
     const { values, ...sql } = bind(statement, parameters);
-    const grouped = {
-      runTogether: (valueLists: readonly unknown[][]) =>
-        this.runBatch<Row>(bind(ENTER_GROUP, {}), sql, valueLists),
-      runAlone: async (valuesOfOne: unknown[]) =>
-        (await this.pool.query<Row>({ ...sql, values: valuesOfOne })).rows,
+    const key = `${statement.name} ${parameters.workspaceId}`;
+    return translateUnavailable(() => this.groups.run(key, this.groupedWrite<Row>(sql), { values, order }));
+  }
+
+  /** Its functions are kept for their key. They must not be made where the values of one write are. */
+  private groupedWrite<Row extends object>(sql: Omit<BoundStatement, 'values'>): GroupedStatement<Row> {
+    return {
+      runTogether: (valueLists) => this.runBatch<Row>(bind(ENTER_GROUP, {}), sql, valueLists),
+      runAlone: async (values) => (await this.pool.query<Row>({ ...sql, values })).rows,
       mayRunAgain: isRolledBack,
     };
-    const key = `${statement.name} ${parameters.workspaceId}`;
-    // Not in the function below: `grouped` is kept for its key, and would keep the values of this write with it.
-    const rows = this.groups.run(key, grouped, { values, order });
-    return translateUnavailable(() => rows);
   }
 
   /**

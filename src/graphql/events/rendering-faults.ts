@@ -22,7 +22,11 @@ export class RenderingFaults {
 
   /** Throws if the event must be rendered again. Waits for PostgreSQL however long it takes. */
   check(position: bigint, result: ExecutionResult): void {
-    throwIfDatabaseUnavailable(result);
+    const outage = outageOf(result);
+    if (outage) {
+      this.failedAt.delete(position);
+      throw outage;
+    }
     const fault = result.errors?.filter((error) => !isArgumentError(error)).find(isUnexpected);
     const now = this.now();
     const failedAt = this.failedAt.get(position) ?? now;
@@ -43,9 +47,13 @@ export class RenderingFaults {
 }
 
 /** For a subscription an error result would be final. A thrown error lets the client reconnect. */
-export function throwIfDatabaseUnavailable({ errors = [] }: ExecutionResult): void {
-  const outage = errors.map(causeOf).find((cause) => cause instanceof DatabaseUnavailable);
+export function throwIfDatabaseUnavailable(result: ExecutionResult): void {
+  const outage = outageOf(result);
   if (outage) throw outage;
+}
+
+function outageOf({ errors = [] }: ExecutionResult): Error | undefined {
+  return errors.map(causeOf).find((cause) => cause instanceof DatabaseUnavailable);
 }
 
 function isUnexpected(error: GraphQLError): boolean {

@@ -20,6 +20,8 @@ const MALFORMED_RESPONSE = lastResponse(400, {
   code: BadRequest.code,
   message: 'What arrived is not a valid HTTP request. Correct it and send it again.',
 });
+/** The client has closed its side in the middle of something. */
+const CLIENT_HAS_LEFT = 'HPE_INVALID_EOF_STATE';
 /** By the codes of the parser. */
 const MALFORMED_RESPONSES: Record<string, string> = {
   ERR_HTTP_REQUEST_TIMEOUT: TIMED_OUT_RESPONSE,
@@ -73,18 +75,26 @@ export function answerMalformedRequests(server: Server): void {
   const latest = new WeakMap<Duplex, { request: IncomingMessage; response: ServerResponse }>();
   /** The sockets that end with a response that is owed. More of what they send is not valid either. */
   const ending = new WeakSet<Duplex>();
-  server.on('request', (request: IncomingMessage, response: ServerResponse) =>
-    latest.set(request.socket, { request, response }),
-  );
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    latest.set(request.socket, { request, response });
+    // The parser drops what has arrived behind a request with an upgrade, also if that is ignored.
+    if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false;
+  });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const { request, response } = latest.get(socket) ?? {};
-    if (!socket.writable) socket.destroy();
-    else if (ending.has(socket)) return;
-    else if (response && !response.writableFinished && request?.complete) {
+    const isOwed = response !== undefined && !response.writableFinished;
+    const end = () => socket.end(() => socket.destroy());
+    if (ending.has(socket) && error.code !== CLIENT_HAS_LEFT) return;
+    if (!socket.writable || error.code === CLIENT_HAS_LEFT) socket.destroy();
+    else if (isOwed && response.socket === null) {
+      // This request is the malformed one. It waits for the responses before it, and is not started then.
+      ending.add(socket);
+      response.once('socket', end);
+    } else if (isOwed && request?.complete) {
       ending.add(socket);
       response.shouldKeepAlive = false;
-      response.once('finish', () => socket.end(() => socket.destroy()));
-    } else if (response && !response.writableFinished && response.headersSent) socket.destroy();
+      response.once('finish', end);
+    } else if (isOwed && response.headersSent) socket.destroy();
     else socket.end(MALFORMED_RESPONSES[error.code ?? ''] ?? MALFORMED_RESPONSE, () => socket.destroy());
   });
 }

@@ -49,6 +49,7 @@ export class StoreCheck {
     for (const [sha256, images] of imagesByHash) {
       const fault = await this.verifyBlob(sha256);
       if (!fault) continue;
+      if (repair && fault === 'corrupt') await this.removeVariants(sha256);
       const repaired = repair && (await this.redownload(sha256, images, fault));
       report.findings.push({ fault, key: sha256, imageIds: images.map(({ id }) => id), repaired });
     }
@@ -83,6 +84,12 @@ export class StoreCheck {
     }
   }
 
+  /** They may have been made from the corrupt bytes, and are made again from the right ones. */
+  private async removeVariants(sha256: string): Promise<void> {
+    const [, ...variantKeys] = allStoreKeys(Buffer.from(sha256, 'hex'));
+    await this.deps.store.remove(variantKeys);
+  }
+
   private async redownload(sha256: string, images: StoredImage[], fault: StoreFault): Promise<boolean> {
     const key = originalKey(Buffer.from(sha256, 'hex'));
     for (const { upstreamUrl } of images) {
@@ -96,8 +103,7 @@ export class StoreCheck {
         };
         const response = await this.deps.http.download(upstreamUrl, path, limits).catch(() => null);
         if (response?.body?.sha256.toString('hex') !== sha256) continue;
-        // Variants may have been made from the corrupt bytes.
-        if (fault === 'corrupt') await this.deps.store.remove(allStoreKeys(Buffer.from(sha256, 'hex')));
+        if (fault === 'corrupt') await this.deps.store.remove([key]);
         await this.deps.store.put(key, path);
         return true;
       } finally {

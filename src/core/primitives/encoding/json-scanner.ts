@@ -44,11 +44,9 @@ export function isExact(literal: string): boolean {
 
 const SPACES = /[ \t\n\r]*/y;
 const SCALAR = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.+-])|(?:true|false|null)(?!\w)/y;
-/** The escapes of a string, with the part behind the backslash if JSON has it, and control characters. */
-const ESCAPE = /\\(["\\/bfnrt]|u[0-9a-fA-F]{4})?|\p{Cc}/gu;
-const FIRST_ALLOWED = ' ';
+const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 
-/** The index at which a text stops being JSON, or its length if it is JSON, or the beginning of one. */
+/** The index at which a text stops being JSON, or its length. Of a number or a word that is none, it is that of the beginning. */
 export function jsonEnd(text: string): number {
   /** The brackets that are open. */
   const open: string[] = [];
@@ -69,8 +67,8 @@ export function jsonEnd(text: string): number {
       index += 1;
     } else if (character === '"') {
       const end = endOfString(text, index);
-      for (const match of text.slice(index, end).matchAll(ESCAPE))
-        if (match[0] < FIRST_ALLOWED || match[0] === '\\') return index + match.index;
+      const bad = badInString(text, index + 1, end);
+      if (bad !== null) return bad;
       expected = expected.startsWith('name') ? 'colon' : 'comma or end';
       index = end;
     } else if (expected.startsWith('name')) return index;
@@ -85,6 +83,19 @@ export function jsonEnd(text: string): number {
       expected = 'comma or end';
     }
   }
+}
+
+/** The index of the first control character, or of a backslash that begins no escape. */
+function badInString(text: string, start: number, end: number): number | null {
+  for (let index = start; index < end; index += 1) {
+    const code = text.charCodeAt(index);
+    if (code < 0x20) return index;
+    if (code !== BACKSLASH) continue;
+    const endOfEscape = endOf(ESCAPE, text, index);
+    if (endOfEscape === index) return index;
+    index = endOfEscape - 1;
+  }
+  return null;
 }
 
 function endOf(pattern: RegExp, text: string, start: number): number {

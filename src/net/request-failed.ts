@@ -44,7 +44,7 @@ const OUR_CODES: readonly string[] = [
   ...['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_CLOSED', 'UND_ERR_DESTROYED'],
 ];
 
-/** Of a host with several addresses, each must have failed in such a way. The code of the whole is that of the first. */
+/** If a host has several addresses, each must have failed in such a way. The code of the whole is that of the first. */
 function isOurFailure(error: unknown): boolean {
   const { name, code, errors } = Object(error) as { name?: string; code?: string; errors?: unknown[] };
   if (errors && errors.length > 0) return errors.every(isOurFailure);

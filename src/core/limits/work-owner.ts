@@ -7,7 +7,7 @@ export interface WorkOwner {
   clientToken?: { id: string } | null;
 }
 
-/** Who shares with others in a workspace: an end user, the holder of a token for no particular one, or the workspace's own key. */
+/** Names one of those that share in a workspace: an end user, a token for no particular one, or the workspace's own key (empty). */
 export function partOf({ endUserId, clientToken }: WorkOwner): string {
   if (endUserId !== null) return `user ${endUserId}`;
   return clientToken ? `token ${clientToken.id}` : '';

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
   type FileHandle,
@@ -27,6 +26,7 @@ import {
   listFiles,
   putBytes,
 } from '../support/storage/store-contract.js';
+import { HungFile } from '../support/storage/hung-file.js';
 
 const newFolder = () => mkdtemp(join(tmpdir(), 'darkroom-store-'));
 
@@ -111,16 +111,17 @@ describe('the disk store', () => {
   test('gives up an operation that the disk does not answer', async () => {
     const bytes = randomBytes(9);
     const key = originalKeyOf(bytes);
-    const pipe = join(folder, key.slice(0, 2), key);
-    await mkdir(dirname(pipe), { recursive: true });
-    // Opening a pipe for reading hangs until it is opened for writing.
-    execFileSync('mkfifo', [pipe]);
+    const path = join(folder, key.slice(0, 2), key);
+    await mkdir(dirname(path), { recursive: true });
+    const hung = HungFile.create(path);
     store = new DiskStore(folder, { timeoutMs: 200 });
-    await expect(store.open(key)).rejects.toThrow(/did not respond in time/);
-    await (await open(pipe, 'w')).close();
+    try {
+      await expect(store.open(key)).rejects.toThrow(/did not respond in time/);
+    } finally {
+      hung.release();
+    }
 
     store = new DiskStore(folder, { timeoutMs: 200, renameFile: () => new Promise(() => undefined) });
-    await rm(pipe);
     await expect(putBytes(store, bytes)).rejects.toThrow(/did not respond in time/);
   });
 

@@ -77,7 +77,7 @@ test('gives up a value that the disk does not deliver, and waits for each of the
     for (let n = 0; n < 5; n += 1) await expect(spool.read('a')).rejects.toThrow(DiskStalled);
     await waitFor('the other value', () => spool.read('b').catch(() => null));
   } finally {
-    await hung.release();
+    hung.release();
   }
 });
 
@@ -91,7 +91,7 @@ test('leaves threads to others while the disk does not answer', async () => {
     // Needs a thread as well.
     expect(await readdir(directory)).toHaveLength(6);
   } finally {
-    for (const file of files) await file.release();
+    for (const file of files) file.release();
   }
   await writes;
   await waitFor('the disk', async () => (await spool.read('b').catch(() => null)) !== null);

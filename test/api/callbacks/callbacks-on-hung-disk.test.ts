@@ -14,7 +14,7 @@ beforeEach(async () => {
   await mkdir(directory, { recursive: true });
 });
 afterEach(async () => {
-  for (const file of hungFiles.splice(0)) await file.release();
+  for (const file of hungFiles.splice(0)) file.release();
   await outage.close();
 });
 

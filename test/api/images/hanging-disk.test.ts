@@ -28,7 +28,7 @@ beforeAll(async () => {
   });
 });
 afterAll(async () => {
-  for (const file of hung) await file.release();
+  for (const file of hung.splice(0)) file.release();
   await app.stop();
   await upstream.close();
 });
@@ -82,7 +82,7 @@ test('a disk of the image store that hangs delays neither submissions nor client
   const { status, json } = await app.get('/readyz');
   expect({ status, json }).toMatchObject({ status: 200, json: { store: { ok: false } } });
 
-  for (const file of hung) await file.release();
+  for (const file of hung.splice(0)) file.release();
   await Promise.all(reads);
   await waitFor('the disk to be used again', async () => {
     const { json: ready } = await app.get('/readyz');

@@ -221,7 +221,7 @@ describe('a reply that the upstream bills', () => {
       await applied;
       expect(await readTask()).toEqual({ status: 'RUNNING', upstreamTaskId: 'upstream-1' });
     } finally {
-      await hung.release();
+      hung.release();
     }
     await waitFor('the end of the write', async () => (await readdir(directory)).length === 0);
   });
@@ -236,7 +236,7 @@ describe('a reply that the upstream bills', () => {
       await startProcess().applySpooled();
       expect(await readTask()).toEqual({ status: 'RUNNING', upstreamTaskId: 'upstream-1' });
     } finally {
-      await hung.release();
+      hung.release();
     }
   });
 
@@ -298,7 +298,7 @@ describe('a reply that the upstream bills', () => {
       await outcomes.stop();
       expect(await readTask()).toEqual({ status: 'RUNNING', upstreamTaskId: 'upstream-1' });
     } finally {
-      await hung.release();
+      hung.release();
     }
     await waitFor('the end of the write', async () => (await readdir(directory)).length === 0);
   });

@@ -17,6 +17,11 @@ import { TEMPLATE_DATABASE } from './test-database.js';
 
 /** Enough for two workers, each with a pool, a queue and some listeners per test file. PostgreSQL's default of 100 is close. */
 const MAX_CONNECTIONS = 200;
+/**
+ * CREATE and DROP DATABASE wait for every connection that has begun to authenticate, and so would all test files for the default
+ * of 60 s, which is the time limit of a test, whenever one client stops in between.
+ */
+const AUTHENTICATION_TIMEOUT_S = 5;
 
 process.stdout.on('error', () => undefined); // the run was ended before it began: clean up as always
 const stdinClosed = once(process.stdin.resume(), 'close');
@@ -35,6 +40,10 @@ try {
   const adminUrl = withDatabase(embedded?.url ?? given ?? '', 'postgres');
   if (isHostile() && !embedded)
     throw new Error('TEST_POSTGRES=hostile changes a server. Unset TEST_DATABASE_URL.');
+  if (embedded) {
+    await asAdmin(adminUrl, `alter system set authentication_timeout = '${AUTHENTICATION_TIMEOUT_S}s'`);
+    await asAdmin(adminUrl, 'select pg_reload_conf()');
+  }
   for (const setting of isHostile() ? HOSTILE_SETTINGS : [])
     await asAdmin(adminUrl, `alter role all set ${setting}`);
   await asAdmin(adminUrl, `drop database if exists ${TEMPLATE_DATABASE} with (force)`);

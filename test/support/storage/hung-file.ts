@@ -1,6 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { closeSync, constants, openSync, unlinkSync } from 'node:fs';
 
 /** Creates a file that hangs whoever opens it for reading or for writing, like a disk that does not answer. */
 export class HungFile {
@@ -13,9 +12,13 @@ export class HungFile {
     return new HungFile(path);
   }
 
-  /** Ends the waiting of all who opened it, who find it empty. */
-  async release(): Promise<void> {
-    const bothEnds = await open(this.path, constants.O_RDWR | constants.O_NONBLOCK);
-    await bothEnds.close();
+  /**
+   * Ends the waiting of all who opened it, who find it empty, and removes it. In this thread, because those who wait can have
+   * taken all the others, and an opener that came later would keep one for as long as the process lives.
+   */
+  release(): void {
+    const bothEnds = openSync(this.path, constants.O_RDWR | constants.O_NONBLOCK);
+    unlinkSync(this.path);
+    closeSync(bothEnds);
   }
 }

@@ -1,17 +1,28 @@
 import { BadRequest } from '../../errors.js';
-import { beginsNumber, endOfString, isExact, isQuote, jsonEnd, numberAt } from './json-scanner.js';
+import {
+  beginsNumber,
+  endOfString,
+  isExact,
+  indexBelowDepth,
+  isQuote,
+  jsonEnd,
+  numberAt,
+} from './json-scanner.js';
 import { decodeUtf8, withoutByteOrderMark } from './utf8.js';
 
 const ESCAPE = /\\(?:u([0-9a-fA-F]{4})|.)/gs;
 const SURROGATE_ESCAPE = /\\u[dD][89a-fA-F]/;
+
+/** Levels of objects and lists. Deeper texts are attacks: a million levels in 1 MB took a second to read. */
+const MAX_DEPTH = 200;
 
 /** Where a JSON text comes from, for messages: "The request body", "The parameter `variables`". */
 const BODY = 'The request body';
 
 /**
  * Reads JSON that a caller sends, on every transport. The value is exactly what the bytes say, or BadRequest says what is wrong
- * and at which byte: bytes that are not UTF-8, lone surrogates, numbers that would be rounded, and fields that occur twice
- * (RFC 7493, I-JSON). A byte order mark is ignored.
+ * and at which byte: bytes that are not UTF-8, lone surrogates, numbers that would be rounded, fields that occur twice (RFC 7493,
+ * I-JSON), and more than 200 levels. A byte order mark is ignored.
  */
 export function readCallerJson(bytes: Uint8Array, subject = BODY): unknown {
   return parseCallerJson(decodeUtf8(bytes, subject), subject);
@@ -24,6 +35,11 @@ export function parseCallerJson(text: string, subject = BODY): unknown {
     const offset = Buffer.byteLength(text.slice(0, index + text.length - json.length));
     return new BadRequest(`${subject} ${problem(`at byte ${offset}`)}`, { cause });
   };
+  const tooDeep = indexBelowDepth(json, MAX_DEPTH);
+  if (tooDeep >= 0)
+    throw refuse(tooDeep, (place) => {
+      return `is nested more than ${MAX_DEPTH} levels deep ${place}. Send fewer levels, or the inner ones as a text.`;
+    });
   let value: unknown;
   try {
     value = JSON.parse(json);

@@ -14,6 +14,19 @@ export function endOfString(text: string, start: number): number {
   return end < 0 ? text.length : end + 1;
 }
 
+/** The index of the bracket that opens one level more than `maxDepth`, or -1. The text need not be valid. */
+export function indexBelowDepth(text: string, maxDepth: number): number {
+  let depth = 0;
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index);
+    if (isQuote(code)) index = endOfString(text, index) - 1;
+    else if (code === 0x7b || code === 0x5b) depth += 1;
+    else if (code === 0x7d || code === 0x5d) depth -= 1;
+    if (depth > maxDepth) return index;
+  }
+  return -1;
+}
+
 /** The literal of the number that begins at `start`, where a digit or a minus is. */
 export function numberAt(text: string, start: number): string {
   NUMBER.lastIndex = start;
@@ -46,7 +59,10 @@ const SPACES = /[ \t\n\r]*/y;
 const SCALAR = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.+-])|(?:true|false|null)(?!\w)/y;
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 
-/** The index at which a text stops being JSON, or its length. Of a number or a word that is none, it is that of the beginning. */
+/**
+ * The index at which a text stops being JSON, or its length. Of a number, a word or an escape that is none, it is that of the
+ * first character.
+ */
 export function jsonEnd(text: string): number {
   /** The brackets that are open. */
   const open: string[] = [];

@@ -7,6 +7,7 @@ import { fanout } from './fanout.js';
 import { featureTax } from './feature-tax.js';
 import { history } from './history.js';
 import { hostile } from './hostile.js';
+import { idle } from './idle.js';
 import { images } from './images.js';
 import { jobStart } from './job-start.js';
 import { latency } from './latency.js';
@@ -32,6 +33,7 @@ const BENCHES: Record<string, Bench> = {
   'feature-tax': featureTax,
   'notify-tax': notifyTax,
   images,
+  idle,
   storm,
   'lost-callbacks': lostCallbacks,
   'fair-scheduling': fairScheduling,

@@ -18,7 +18,7 @@ import { type Introspection, introspectionPlugin, serializeResult } from './intr
 import { type OperationCache } from './operation-cache.js';
 import { type ReadRequest, RequestReader } from './request-reader.js';
 
-/** An HTTP request with a parsed body, from an authenticated caller. */
+/** An HTTP request from an authenticated caller. */
 interface GraphqlRequest {
   method: string;
   headers: IncomingHttpHeaders;
@@ -26,7 +26,8 @@ interface GraphqlRequest {
   idempotencyKey: string | undefined;
   /** Query string with its question mark, or empty. */
   search: string;
-  body: unknown;
+  /** Waits for the body, and returns it parsed. */
+  readBody: () => Promise<unknown>;
   /** ID of the request in the log. */
   traceId: string;
   makeLeftSignal: Context['makeLeftSignal'];
@@ -38,6 +39,12 @@ interface GraphqlResponse {
   body: string;
   /** State of the caller's request limit. Null if it has none. */
   rateLimit: RateLimitStatus | null;
+}
+
+interface CountedRequest {
+  rateLimit: RateLimitStatus | null;
+  /** Or why nothing of it runs. */
+  read: ReadRequest | { error: unknown };
 }
 
 export interface GraphqlOverHttpServices {
@@ -78,14 +85,39 @@ export async function createGraphqlOverHttp(services: GraphqlOverHttpServices) {
   });
   await server.start();
 
-  /** Never throws. The response reports every error. */
+  /**
+   * Counts a request before its body is read, because reading takes time, and keeps nothing but what was read: a body of a
+   * megabyte can take twenty when it is parsed. Returns what the reader and the limit refuse, because Apollo answers it after its
+   * CSRF check.
+   */
+  const countAndRead = async (
+    { method, search, readBody }: GraphqlRequest,
+    caller: Caller,
+  ): Promise<CountedRequest> => {
+    let rateLimit: RateLimitStatus | null = null;
+    try {
+      rateLimit = await rateLimits.countRequests(caller, 1);
+    } catch (error) {
+      return { rateLimit, read: { error } };
+    }
+    const body = await readBody();
+    try {
+      const read = reader.read({ method, search, body });
+      const count = read.operations.length;
+      if (count > 1) rateLimit = await rateLimits.countRequests(caller, count, { counted: 1 });
+      return { rateLimit, read };
+    } catch (error) {
+      return { rateLimit, read: { error } };
+    }
+  };
+
+  /** Throws what `readBody` throws. The response reports every other error. */
   const execute = async (request: GraphqlRequest, caller: Caller): Promise<GraphqlResponse> => {
     const headers = new HeaderMap();
     for (const [name, value] of Object.entries(request.headers))
       if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(', ') : value);
-    const read = readOrError(reader, request);
+    const { rateLimit, read } = await countAndRead(request, caller);
     const { search, body } = 'error' in read ? NOTHING_TO_RUN : read;
-    let rateLimit: RateLimitStatus | null = null;
     let requestBytes = 0;
     const response = await server.executeHTTPGraphQLRequest({
       httpGraphQLRequest: { method: request.method, headers, search, body },
@@ -93,7 +125,6 @@ export async function createGraphqlOverHttp(services: GraphqlOverHttpServices) {
       context: async () => {
         try {
           if ('error' in read) throw read.error;
-          rateLimit = await rateLimits.countRequests(caller, Math.max(1, read.operations.length));
           requestBytes = operations.measure(read.operations);
           await checkComplexity(operations, read.operations, { caller, requestBytes });
         } catch (error) {
@@ -110,16 +141,8 @@ export async function createGraphqlOverHttp(services: GraphqlOverHttpServices) {
   return { execute, stop: () => server.stop() };
 }
 
-/** For a request that could not be read. Apollo rejects it with the reader's error, after its CSRF check. */
+/** For a request that was refused. Apollo rejects it with the error, after its CSRF check. */
 const NOTHING_TO_RUN = { search: '', body: undefined };
-
-function readOrError(reader: RequestReader, request: GraphqlRequest): ReadRequest | { error: unknown } {
-  try {
-    return reader.read(request);
-  } catch (error) {
-    return { error };
-  }
-}
 
 /**
  * Wraps an error that rejects the whole request. Apollo takes the status and the headers from it, and hands it to

@@ -16,7 +16,7 @@ import { type PublicError, toPublicError } from '../../core/public-error.js';
 import { type Context } from './context.js';
 import { type FormatError, toFormattedError } from './format-error.js';
 import { FirstOfEqual } from '../limits/first-of-equal.js';
-import { LoopShare } from '../limits/loop-share.js';
+import { LoopShare } from '../../core/limits/loop-share.js';
 import { WaitingRequests } from '../limits/waiting-requests.js';
 
 /** Limit for all kept results together. The whole schema has 150 kB. */

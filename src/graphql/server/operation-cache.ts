@@ -26,7 +26,7 @@ import {
   measureVariables,
   type QueryLimits,
 } from '../limits/query-limits.js';
-import { LoopShare } from '../limits/loop-share.js';
+import { LoopShare } from '../../core/limits/loop-share.js';
 import { WaitingRequests } from '../limits/waiting-requests.js';
 
 /** Limit for all cached documents together, about 12 MB. A frontend has tens of documents, with some hundred tokens each. */
@@ -124,8 +124,8 @@ export class OperationCache {
 
   /** About the bytes that the operations of a request take in memory. Throws QueryTooComplex if variables are over a limit. */
   measure(operations: readonly Partial<OperationRequest>[]): number {
-    const bytesOf = ({ query = '', variables }: Partial<OperationRequest>) =>
-      bytesOfText(query) + measureVariables(variables, this.policy.limits);
+    const bytesOf = ({ query = '', operationName, variables }: Partial<OperationRequest>) =>
+      bytesOfText(query) + bytesOfText(operationName ?? '') + measureVariables(variables, this.policy.limits);
     return operations.reduce((bytes, operation) => bytes + bytesOf(operation), 0);
   }
 

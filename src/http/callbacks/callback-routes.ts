@@ -3,7 +3,7 @@ import { BadRequest, Unauthenticated } from '../../core/errors.js';
 import { newId } from '../../core/primitives/ids.js';
 import { type SignedLinks } from '../../services/access/signed-links.js';
 import { type ReceivedCallbacks } from '../../services/callbacks/received-callbacks.js';
-import { MAX_CALLBACK_BYTES, type RequestBodies } from '../server/request-bodies.js';
+import { MAX_CALLBACK_BYTES, type RequestBodies, takeBody } from '../server/request-bodies.js';
 
 export interface CallbackServices {
   receivedCallbacks: ReceivedCallbacks;
@@ -28,8 +28,9 @@ export function callbackRoutes({ receivedCallbacks, signedLinks, bodies }: Callb
   router.post('/callbacks/flux/:taskId/:token', authenticate, rawBody, async (request, response) => {
     const { taskId, token } = request.params;
     const attempt = signedLinks.verifyCallbackToken(taskId, token);
-    const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-    const verdict = await receivedCallbacks.receive(taskId, { id: newId(), attempt, body });
+    const body = takeBody(request);
+    const callback = { id: newId(), attempt, body: Buffer.isBuffer(body) ? body : Buffer.alloc(0) };
+    const verdict = await receivedCallbacks.receive(taskId, callback);
     if (verdict === 'MALFORMED') {
       throw new BadRequest('The body is not a result. The task continues. Send the result again as JSON.');
     }

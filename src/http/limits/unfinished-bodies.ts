@@ -18,11 +18,14 @@ interface Share {
 export class UnfinishedBodies {
   private readonly shares = new Map<string, Share>();
   private readonly shareOf = new Map<IncomingMessage, Share>();
+  /** The sums of the shares, because one is asked for each piece of a body. */
+  private upstreamBytes = 0;
+  private callerBytes = 0;
 
   constructor(private readonly maxBytes: number) {}
 
   get bytes(): number {
-    return this.bytesOf([...this.shares.values()]);
+    return this.upstreamBytes + this.callerBytes;
   }
 
   get count(): number {
@@ -48,14 +51,13 @@ export class UnfinishedBodies {
     const share = this.shareOf.get(request);
     if (!share) return;
     share.requests.set(request, (share.requests.get(request) ?? 0) + bytes);
-    share.bytes += bytes;
+    this.addBytes(share, bytes);
   }
 
   remove(request: IncomingMessage): void {
     const share = this.shareOf.get(request);
     if (!share) return;
-    const bytes = share.requests.get(request) ?? 0;
-    share.bytes -= bytes;
+    this.addBytes(share, -(share.requests.get(request) ?? 0));
     share.requests.delete(request);
     this.shareOf.delete(request);
     if (share.requests.size === 0) this.shares.delete(share.key);
@@ -67,21 +69,28 @@ export class UnfinishedBodies {
    */
   nextToCut(request: IncomingMessage): IncomingMessage | undefined {
     const isUpstream = this.shareOf.get(request)?.workspaceId === null;
-    const alike = [...this.shares.values()].filter(
-      ({ workspaceId }) => (workspaceId === null) === isUpstream,
-    );
-    if (this.bytesOf(alike) <= this.maxBytes) return undefined;
-    const workspaceIds = [...new Set(alike.map(({ workspaceId }) => workspaceId))];
-    const ofWorkspace = (id: string | null) => alike.filter(({ workspaceId }) => workspaceId === id);
-    const largest = largestOf(workspaceIds, (id) => this.bytesOf(ofWorkspace(id))) ?? null;
-    const shares = ofWorkspace(largest);
-    const requests = [...(largestOf(shares, ({ bytes }) => bytes)?.requests ?? [])];
+    if ((isUpstream ? this.upstreamBytes : this.callerBytes) <= this.maxBytes) return undefined;
+    const byWorkspace = new Map<string | null, Share[]>();
+    for (const share of this.shares.values()) {
+      if ((share.workspaceId === null) !== isUpstream) continue;
+      const shares = byWorkspace.get(share.workspaceId) ?? [];
+      shares.push(share);
+      byWorkspace.set(share.workspaceId, shares);
+    }
+    const largest = largestOf([...byWorkspace.values()], bytesOf) ?? [];
+    const requests = [...(largestOf(largest, ({ bytes }) => bytes)?.requests ?? [])];
     return requests.find(([, bytes]) => bytes > 0)?.[0];
   }
 
-  private bytesOf(shares: readonly Share[]): number {
-    return shares.reduce((sum, { bytes }) => sum + bytes, 0);
+  private addBytes(share: Share, bytes: number): void {
+    share.bytes += bytes;
+    if (share.workspaceId === null) this.upstreamBytes += bytes;
+    else this.callerBytes += bytes;
   }
+}
+
+function bytesOf(shares: readonly Share[]): number {
+  return shares.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 function largestOf<Item>(items: readonly Item[], sizeOf: (item: Item) => number): Item | undefined {

@@ -16,7 +16,7 @@ import { idempotencyKeyOf } from '../tasks/idempotency-key.js';
 import { EXPOSED_HEADERS, rateLimitHeaders } from '../limits/rate-limit-headers.js';
 import { graphqlErrorBody } from './reply-with-error.js';
 import { closeSignalOf } from './on-close.js';
-import { MAX_JSON_BYTES } from './request-bodies.js';
+import { MAX_JSON_BYTES, takeBody } from './request-bodies.js';
 import { securityHeaders } from './security-headers.js';
 
 /** Executes the GraphQL request of an authenticated caller. graphql/server/apollo.ts implements it. */
@@ -27,7 +27,8 @@ export type ExecuteGraphql = (
     /** The header `Idempotency-Key`. */
     idempotencyKey: string | undefined;
     search: string;
-    body: unknown;
+    /** Waits for the body, and returns it parsed. Rejects with an error that core/public-error.ts translates. */
+    readBody: () => Promise<unknown>;
     traceId: string;
     /** Makes a signal that is aborted when the response closes. */
     makeLeftSignal: () => AbortSignal;
@@ -83,11 +84,11 @@ export function createGraphqlHandler({
     try {
       const { method = 'GET', url = '', headers } = request;
       const caller = await access.authenticate(headers.authorization, clientAddressOf(request));
-      const body = method === 'GET' ? {} : await readJsonBody(request, caller, parseJson);
+      const readBody = async () => (method === 'GET' ? {} : readJsonBody(request, caller, parseJson));
       const search = url.replace(/^[^?]*/, '');
       const idempotencyKey = idempotencyKeyOf(request);
       const makeLeftSignal = () => closeSignalOf(response);
-      const details = { method, headers, idempotencyKey, search, body, traceId, makeLeftSignal };
+      const details = { method, headers, idempotencyKey, search, readBody, traceId, makeLeftSignal };
       return await executeGraphql(details, caller);
     } catch (error) {
       const publicError = reportError(error, log.child({ reqId: traceId }), traceId);
@@ -138,19 +139,25 @@ export function createGraphqlHandler({
  * Reads a JSON object or list from the body, as Express does on all other paths. Returns an empty object for an empty body
  * and for other content types. Rejects with an error that core/public-error.ts translates.
  */
-function readJsonBody(request: IncomingMessage, caller: Caller, parseJson: RequestHandler): Promise<unknown> {
+async function readJsonBody(
+  request: IncomingMessage,
+  caller: Caller,
+  parseJson: RequestHandler,
+): Promise<unknown> {
   const expressRequest = request as Request;
-  return new Promise((resolve, reject) => {
+  // Not a promise of the body: what listens to the request would keep it.
+  await new Promise<void>((resolve, reject) => {
     // The parser uses nothing else of the response.
     void parseJson(
       expressRequest,
       { locals: { caller } } as unknown as Response,
       (error?: Error | string) => {
-        if (error === undefined) resolve(expressRequest.body ?? {});
+        if (error === undefined) resolve();
         else reject(error instanceof Error ? error : new Error(error));
       },
     );
   });
+  return takeBody(expressRequest) ?? {};
 }
 
 /** Must agree with the middleware `cors`, which serves all other paths. */

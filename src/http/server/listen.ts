@@ -76,7 +76,15 @@ export function answerMalformedRequests(server: Server): void {
   /** The sockets that end with a response that is owed. More of what they send is not valid either. */
   const ending = new WeakSet<Duplex>();
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    latest.set(request.socket, { request, response });
+    const { socket } = request;
+    latest.set(socket, { request, response });
+    // A connection can be open for hours, and must not keep what a request has.
+    const forget = () => {
+      if (latest.get(socket)?.request === request && request.complete && response.closed)
+        latest.delete(socket);
+    };
+    request.once('close', forget);
+    response.once('close', forget);
     // The parser drops what has arrived behind a request with an upgrade, also if that is ignored.
     if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false;
   });
@@ -94,8 +102,10 @@ export function answerMalformedRequests(server: Server): void {
       ending.add(socket);
       response.shouldKeepAlive = false;
       response.once('finish', end);
-    } else if (isOwed && response.headersSent) socket.destroy();
-    else socket.end(MALFORMED_RESPONSES[error.code ?? ''] ?? MALFORMED_RESPONSE, () => socket.destroy());
+    } else if (request && !request.complete && response?.headersSent) {
+      // The rest of its body is malformed, and it has its answer.
+      socket.destroy();
+    } else socket.end(MALFORMED_RESPONSES[error.code ?? ''] ?? MALFORMED_RESPONSE, () => socket.destroy());
   });
 }
 

@@ -2,6 +2,7 @@ import { type IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import express, { type Request, type RequestHandler } from 'express';
 import { type Caller } from '../../core/access/caller.js';
+import { LoopShare } from '../../core/limits/loop-share.js';
 import { type WorkOwner } from '../../core/limits/work-owner.js';
 import { type AppError, BadRequest, PayloadTooLarge } from '../../core/errors.js';
 import { readCallerJson } from '../../core/primitives/encoding/caller-json.js';
@@ -18,6 +19,19 @@ export const MAX_CALLBACK_BYTES = 10 * 1024 * 1024;
 const JSON_CHARSETS: readonly string[] = ['utf-8', 'utf8', 'us-ascii', 'ascii'];
 /** Bound for the bodies that have not ended, of all callers together, and of the upstream. They usually end within milliseconds. */
 export const MAX_UNFINISHED_BYTES = 12 * 1024 * 1024;
+/** Smaller JSON is parsed in less than two milliseconds, and does not wait. */
+const SMALL_JSON_BYTES = 16 * 1024;
+/** Larger JSON may take this part of the event loop, for each workspace. A megabyte of brackets takes a tenth of a second. */
+const PARSING_SHARE = 0.1;
+const PARSING_BURST_MS = 250;
+/** The same for all workspaces. */
+const PARSING_SHARE_IN_ALL = 0.25;
+const PARSING_BURST_IN_ALL_MS = 500;
+/** Bodies of a workspace that wait to be parsed, with a megabyte each. */
+export const MAX_WAITING_PARSES_PER_WORKSPACE = 4;
+/** The same for all workspaces. */
+export const MAX_WAITING_PARSES = 16;
+const PARSING_BUSY = 'Too many large request bodies wait. Send this one again later, or a smaller one.';
 /** What a piece of a body takes besides its bytes. A client can send a piece for each byte. */
 const PIECE_BYTES = 512;
 
@@ -30,6 +44,15 @@ const PIECE_BYTES = 512;
 export class RequestBodies {
   private readonly unfinished: UnfinishedBodies;
   private readonly decompressor = new Decompressor();
+  private readonly parsing = new LoopShare({
+    share: PARSING_SHARE,
+    burstMs: PARSING_BURST_MS,
+    shareInAll: PARSING_SHARE_IN_ALL,
+    burstInAllMs: PARSING_BURST_IN_ALL_MS,
+    busyMessage: PARSING_BUSY,
+    maxWaiting: MAX_WAITING_PARSES,
+    maxWaitingPerWorkspace: MAX_WAITING_PARSES_PER_WORKSPACE,
+  });
 
   constructor(maxUnfinishedBytes = MAX_UNFINISHED_BYTES) {
     this.unfinished = new UnfinishedBodies(maxUnfinishedBytes);
@@ -52,14 +75,20 @@ export class RequestBodies {
       parse(request, response, (error?: unknown) => {
         // No Buffer for another content type, and without a body.
         if (error !== undefined || !Buffer.isBuffer(request.body)) return next(error);
-        try {
-          request.body = readJson(request.body, request.headers['content-type'], { strict });
-        } catch (refusal) {
-          return next(refusal);
-        }
-        next();
+        const bytes = takeBody(request) as Buffer;
+        const read = () => readJson(bytes, request.headers['content-type'], { strict });
+        this.parseInTurn(ownerOf(response), bytes.length, read).then((value) => {
+          request.body = value;
+          next();
+        }, next);
       }),
     );
+  }
+
+  /** Rejects with what `parse` throws, and with RateLimited. */
+  private parseInTurn(owner: WorkOwner | null, size: number, parse: () => unknown): Promise<unknown> {
+    if (owner && size > SMALL_JSON_BYTES) return this.parsing.run(owner, parse);
+    return new Promise((resolve) => resolve(parse()));
   }
 
   /**

@@ -62,6 +62,7 @@ export class UnreadBodies {
       }
       // Right before Node calls `destroySoon` for the last response.
       response.once('prefinish', () => this.lastAnswered.set(socket, request));
+      response.once('close', () => this.forget(request));
       response.once('finish', () => {
         if (!request.complete && !socket.destroyed) this.discard(request);
       });
@@ -72,6 +73,12 @@ export class UnreadBodies {
 
   stop(): void {
     clearInterval(this.timer);
+  }
+
+  /** A connection can be open for hours, and must not keep what a request has. */
+  private forget(request: IncomingMessage): void {
+    if (request.complete && this.lastAnswered.get(request.socket) === request)
+      this.lastAnswered.delete(request.socket);
   }
 
   /** After the last response of a connection Node calls `destroySoon`, which stops reading. */
@@ -98,6 +105,7 @@ export class UnreadBodies {
       // The connection can serve many more requests.
       socket.off('close', abort);
       this.discards.delete(socket);
+      this.forget(request);
       if (this.closing.has(socket)) socket.destroy();
     };
     // Node forgets an answered request, so it would stay open for whoever reads it.
@@ -141,8 +149,9 @@ function boundPieces(request: IncomingMessage, response: ServerResponse): void {
     isRefused = true;
     const { socket } = request;
     skipArrived(socket);
-    // Without a socket, it waits for the responses of earlier requests.
-    if (response.headersSent || response.socket === null) socket.destroy();
+    if (response.headersSent) socket.destroy();
+    // It waits for the responses of earlier requests, and the connection ends with them.
+    else if (response.socket === null) response.once('socket', () => socket.end(() => socket.destroy()));
     else {
       // Also ends the request for whoever reads it. Closing the connection would not, because it was answered.
       response.once('finish', () => request.destroy());

@@ -198,6 +198,15 @@ describe('a callback that arrives while PostgreSQL is away', () => {
       for (let n = 0; n < CALLBACK_SPOOL_LIMITS.maxFiles; n += 1)
         await writeFile(join(directory, `${newId()}-${n}.json`), '{');
       const app = await outage.start();
+      // On a slow disk, the start goes on before all of them are listed.
+      await waitFor(
+        'the files to be counted',
+        async () => {
+          const { spool } = (await app.get('/readyz')).json as { spool: { waiting: number; failed: number } };
+          return spool.waiting + spool.failed === CALLBACK_SPOOL_LIMITS.maxFiles;
+        },
+        { timeoutMs: 30_000 },
+      );
       const { path } = await outage.createUnconfirmedTask(app, 'no room');
       await proxy.cut();
       expect((await app.postBody(path, upstream.successCallback())).status).toBe(503);

@@ -97,6 +97,18 @@ describe('request rate limits', () => {
     expect((await send(key, { query })).json).toMatchObject({ errors: LIMITED });
   });
 
+  test('a body that is no JSON counts, and is not read over the rate limit', async () => {
+    const key = await newKey();
+    const sendBroken = () =>
+      app.http
+        .post('/graphql')
+        .set({ authorization: `Bearer ${key}`, 'content-type': 'application/json' })
+        .send('{"query":');
+    expect((await sendBroken()).status).toBe(400);
+    await sendRequests(key, 3);
+    expect((await sendBroken()).body).toMatchObject({ errors: LIMITED });
+  });
+
   test('each operation of a batch counts, and a batch over the limit is refused as a whole', async () => {
     const key = await newKey();
     const batch = Array.from({ length: 3 }, () => ({ query: RATE_LIMIT }));

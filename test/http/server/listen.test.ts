@@ -148,6 +148,15 @@ describe('what is no HTTP request', () => {
     expectRefusal(answer.slice(answer.lastIndexOf('HTTP/1.1')), 400);
   });
 
+  test('cuts a request that was answered before its body, and gets no second answer', async () => {
+    const { server, port } = await start((_request, response) => void response.writeHead(413).end('refused'));
+    answerMalformedRequests(server);
+    const headers = 'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n';
+    const answer = await exchangeInTurn(port, headers, 'xyz\r\n');
+    expect(answer).toMatch(/^HTTP\/1.1 413/);
+    expect(answer.match(/HTTP\/1.1/g)).toHaveLength(1);
+  });
+
   function expectRefusal(answer: string, status: number): void {
     const [head = '', body = ''] = answer.split('\r\n\r\n');
     expect(head).toMatch(`HTTP/1.1 ${status}`);

@@ -130,6 +130,25 @@ describe('a compressed body', () => {
   });
 });
 
+describe('JSON that takes long to parse', () => {
+  const LARGE = Buffer.from(`[${'{},'.repeat(300_000)}1]`);
+
+  test('waits for its share, and what is too much is refused', async () => {
+    const { bodies, post } = await start();
+    const answers = await Promise.all(Array.from({ length: 20 }, () => post(gzipSync(LARGE), 'gzip')));
+    const statuses = answers.map(({ status }) => status);
+    expect(new Set(statuses)).toEqual(new Set([200, 429]));
+    expect(bodies.unfinishedBytes).toBe(0);
+  });
+
+  test('does not keep small bodies waiting', async () => {
+    const { post } = await start();
+    const large = Array.from({ length: 10 }, () => post(gzipSync(LARGE), 'gzip'));
+    expect(await post(gzipSync(BODY), 'gzip')).toEqual({ status: 200, json: CONTENT });
+    await Promise.all(large);
+  });
+});
+
 test('a body whose client left after all of it, while it was authenticated, is not kept', async () => {
   const authenticate = (request: IncomingMessage) =>
     new Promise<void>((resolve) => request.on('error', () => undefined).once('close', resolve));

@@ -117,6 +117,20 @@ describe('a body in chunks', () => {
   });
 });
 
+test('a body in too many pieces behind a request takes nothing from the answer to it', async () => {
+  let answer = (): void => undefined;
+  const { requests, send } = await start((_request, response) => (answer = () => response.end('first')));
+  const { socket, received } = send(`GET / HTTP/1.1\r\nhost: x\r\n\r\n${TOO_MANY}`);
+  await waitFor('the first request', () => requests.length === 1);
+  // Longer than the pieces take to arrive.
+  await pause(100);
+  answer();
+  await waitFor('the connection to close', () => socket.closed);
+  expect(received()).toMatch(/200 OK.*first/s);
+  expect(received()).not.toContain('400');
+  expect(requests).toHaveLength(1);
+});
+
 describe('a parser of bodies ends, and keeps nothing', () => {
   test.each([
     ['that is refused while it is read', TOO_MANY, () => Promise.resolve()],

@@ -22,7 +22,7 @@ const doublingFragments = (count: number, selection: string, spread = (name: str
 const TASK_WITH_FRAGMENT = '{ task(id: "x") { ...f0 } }\n';
 const TASK_NODES = 'tasks(first: 100) { nodes';
 let deeplyNestedList: unknown = 1;
-for (let level = 0; level < 500; level += 1) deeplyNestedList = [deeplyNestedList];
+for (let level = 0; level < 150; level += 1) deeplyNestedList = [deeplyNestedList];
 
 /** Documents that the server must reject, by what is wrong with them. */
 export const HOSTILE_DOCUMENTS: Record<string, HostileDocument> = {

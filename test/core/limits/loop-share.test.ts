@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { buildSchema } from 'graphql';
 import { type WorkOwner } from '../../../src/core/limits/work-owner.js';
 import { RateLimited } from '../../../src/core/errors.js';
-import { LoopShare } from '../../../src/graphql/limits/loop-share.js';
+import { LoopShare } from '../../../src/core/limits/loop-share.js';
 import { OperationCache } from '../../../src/graphql/server/operation-cache.js';
 import { waitFor } from '../../support/wait-for.js';
 

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
-import { partOf, type WorkOwner } from '../../core/limits/work-owner.js';
-import { RateLimited } from '../../core/errors.js';
-import { TimeShare } from '../../core/limits/time-share.js';
+import { partOf, type WorkOwner } from './work-owner.js';
+import { RateLimited } from '../errors.js';
+import { TimeShare } from './time-share.js';
 import { WaitingLine, type WaitingWork } from './waiting-line.js';
 
 /**

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { brotliCompressSync, constants } from 'node:zlib';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { getIntrospectionQuery } from 'graphql';
 
 /** What the attackers know of the service. */
@@ -41,6 +41,10 @@ const bomb = (windowBits: number) =>
 const BOMB = bomb(22);
 /** Brotli's largest window. */
 const LARGE_WINDOW_BOMB = bomb(24);
+/** A kilobyte that decompresses to a megabyte of JSON, which takes twenty when it is parsed. */
+const BRACKETS = gzipSync(`{"query":"{__typename}","unused":[${'{},'.repeat(349_000)}1]}`);
+/** The same without an end, which is only known when all of it is read. */
+const BROKEN_BRACKETS = gzipSync(`[${'{},'.repeat(349_000)}`);
 const LARGE_QUERY = { query: getIntrospectionQuery() };
 const SUBSCRIPTION = { query: 'subscription { taskEvents { id data task { id prompt } } }' };
 
@@ -157,6 +161,30 @@ export const HOSTILE_KINDS: Readonly<Record<string, HostileKind>> = {
             Buffer.from(post('/graphql', UNFINISHED_JSON_BYTES, ['Content-Encoding: br', ...bearer(apiKey)])),
             LARGE_WINDOW_BOMB,
           ]),
+        },
+  'JSON that takes long to parse': ({ apiKey }) =>
+    apiKey === null
+      ? null
+      : {
+          opening: '',
+          more: () => postBody('/graphql', BRACKETS, ['Content-Encoding: gzip', ...bearer(apiKey)]),
+        },
+  'JSON that is broken at its end': ({ apiKey }) =>
+    apiKey === null
+      ? null
+      : {
+          opening: '',
+          more: () => postBody('/graphql', BROKEN_BRACKETS, ['Content-Encoding: gzip', ...bearer(apiKey)]),
+        },
+  'idle connection after a large request': ({ apiKey }) =>
+    apiKey === null
+      ? null
+      : {
+          opening: Buffer.concat([
+            postBody('/graphql', BRACKETS, ['Content-Encoding: gzip', ...bearer(apiKey)]),
+            Buffer.from(post('/graphql', UNFINISHED_JSON_BYTES, bearer(apiKey))),
+          ]),
+          more: () => ' ',
         },
   'body in small pieces': ({ apiKey }) =>
     apiKey === null

@@ -53,6 +53,12 @@ try {
   console.log(
     `Checked ${images} images with ${blobs} blobs in ${location}: ${findings.length} faults, ${remaining} remaining.`,
   );
+  if (remaining > 0)
+    console.log(
+      values.repair
+        ? 'No file of a remaining fault was removed. docs/OPERATIONS.md says how to restore it: "Images are missing or damaged".'
+        : 'To repair what can be downloaded again, and to remove orphans: npm run store:verify -- --repair',
+    );
   process.exitCode = remaining > 0 ? 1 : 0;
 } catch (error) {
   console.error((error as Error).message);

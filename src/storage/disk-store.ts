@@ -60,18 +60,19 @@ export class DiskStore implements ImageStore {
     const target = this.pathFor(key);
     const { size } = await withDiskTimeout(() => stat(path), this.timeoutMs);
     // A repair of the file system or a restore that was interrupted can leave a part of a file.
-    if ((await this.size(key)) !== size) {
-      await withDiskTimeout(() => syncFile(path), this.timeoutMs);
-      await this.limited(async () => {
-        await mkdir(dirname(target), { recursive: true });
-        await this.move(path, target);
-      });
-    }
-    // Even if the file was already complete: a concurrent call may have renamed it without having synced the folder yet.
+    if ((await this.size(key)) !== size) await this.replace(key, path);
+    // The file is complete, but a concurrent call may have renamed it without having synced the folder yet.
+    else await this.syncName(target);
+  }
+
+  async replace(key: StoreKey, path: string): Promise<void> {
+    const target = this.pathFor(key);
+    await withDiskTimeout(() => syncFile(path), this.timeoutMs);
     await this.limited(async () => {
-      await syncDirectory(dirname(target));
-      await syncDirectory(this.directory);
+      await mkdir(dirname(target), { recursive: true });
+      await this.move(path, target);
     });
+    await this.syncName(target);
   }
 
   async open(key: StoreKey, range?: ByteRange): Promise<Readable> {
@@ -115,6 +116,14 @@ export class DiskStore implements ImageStore {
 
   assertWritable(): Promise<void> {
     return this.incoming.check();
+  }
+
+  /** Resolves when the name of a stored file would survive a power failure. */
+  private async syncName(target: string): Promise<void> {
+    await this.limited(async () => {
+      await syncDirectory(dirname(target));
+      await syncDirectory(this.directory);
+    });
   }
 
   private limited<Result>(work: () => Promise<Result>): Promise<Result> {

@@ -41,6 +41,11 @@ export interface ImageStore {
    */
   put(key: StoreKey, path: string): Promise<void>;
   /**
+   * Does the same as `put`, but replaces a file of the same size too, because its content may be damaged. The old file stays until
+   * the new one takes its place in one step, so a reader, a failure or a crash never finds the key without a file.
+   */
+  replace(key: StoreKey, path: string): Promise<void>;
+  /**
    * Opens a stored file, or a range of it. The stream emits an error when reading fails halfway. Rejects with NotStored when
    * the key is not stored, and with RangeError when the range starts past the last byte. The caller must read the stream to
    * its end or destroy it.

@@ -72,10 +72,14 @@ export class S3Store implements ImageStore {
   }
 
   async put(key: StoreKey, path: string): Promise<void> {
-    const target = this.objectLocation(key);
     const { size } = await withDiskTimeout(() => stat(path));
     // Some services show an object while it is written, and keep a part of it after an aborted request.
-    if ((await this.size(key)) === size) return;
+    if ((await this.size(key)) !== size) await this.replace(key, path);
+  }
+
+  async replace(key: StoreKey, path: string): Promise<void> {
+    const target = this.objectLocation(key);
+    const { size } = await withDiskTimeout(() => stat(path));
     // Send buffers instead of streams: their length and hash are known in advance, as some services require.
     const timeoutMs = Math.min(MAX_PUT_TIMEOUT_MS, this.callTimeoutMs + size / MIN_BYTES_PER_MS);
     if (size <= PART_BYTES) {

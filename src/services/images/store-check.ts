@@ -36,8 +36,8 @@ interface StoreCheckDependencies extends Pick<Dependencies, 'blobs' | 'http' | '
 
 /**
  * Compares the store with the images, by reading and hashing every blob. With `repair`, missing and corrupt blobs are
- * downloaded again from the upstream's URL if it still serves the same bytes, the variants of corrupt ones are removed, and so are
- * orphaned files.
+ * downloaded again from the upstream's URL if it still serves the same bytes, and orphaned files are removed. A blob that cannot be
+ * downloaded keeps all its files: what is left of the original, and its variants, which may be its last good copies.
  */
 export class StoreCheck {
   constructor(private readonly deps: StoreCheckDependencies) {}
@@ -49,8 +49,7 @@ export class StoreCheck {
     for (const [sha256, images] of imagesByHash) {
       const fault = await this.verifyBlob(sha256);
       if (!fault) continue;
-      if (repair && fault === 'corrupt') await this.removeVariants(sha256);
-      const repaired = repair && (await this.redownload(sha256, images, fault));
+      const repaired = repair && (await this.restore(sha256, images));
       report.findings.push({ fault, key: sha256, imageIds: images.map(({ id }) => id), repaired });
     }
     for await (const key of this.findOrphans()) {
@@ -84,14 +83,17 @@ export class StoreCheck {
     }
   }
 
-  /** They may have been made from the corrupt bytes, and are made again from the right ones. */
-  private async removeVariants(sha256: string): Promise<void> {
-    const [, ...variantKeys] = allStoreKeys(Buffer.from(sha256, 'hex'));
+  /** Downloads the original again, and then removes its variants, so that those are made again. */
+  private async restore(sha256: string, images: StoredImage[]): Promise<boolean> {
+    const hash = Buffer.from(sha256, 'hex');
+    if (!(await this.redownload(originalKey(hash), images))) return false;
+    // What damaged the original may have damaged them too, and nothing else would notice.
+    const [, ...variantKeys] = allStoreKeys(hash);
     await this.deps.store.remove(variantKeys);
+    return true;
   }
 
-  private async redownload(sha256: string, images: StoredImage[], fault: StoreFault): Promise<boolean> {
-    const key = originalKey(Buffer.from(sha256, 'hex'));
+  private async redownload(key: StoreKey, images: StoredImage[]): Promise<boolean> {
     for (const { upstreamUrl } of images) {
       if (upstreamUrl === null) continue;
       const path = await this.deps.store.incoming.createPath();
@@ -102,9 +104,8 @@ export class StoreCheck {
           files: this.deps.store.incoming,
         };
         const response = await this.deps.http.download(upstreamUrl, path, limits).catch(() => null);
-        if (response?.body?.sha256.toString('hex') !== sha256) continue;
-        if (fault === 'corrupt') await this.deps.store.remove([key]);
-        await this.deps.store.put(key, path);
+        if (response?.body?.sha256.toString('hex') !== hashOfKey(key)) continue;
+        await this.deps.store.replace(key, path);
         return true;
       } finally {
         await this.deps.store.incoming.remove(path);

@@ -1,11 +1,13 @@
-import { access, mkdir, rm, utimes, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { access, mkdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { pino } from 'pino';
+import { DeleteImageDocument } from '../../../clients/operations.js';
 import { BlobRepository } from '../../../src/db/images/blob-repository.js';
 import { Database } from '../../../src/db/postgres/database.js';
 import { ImageRepository } from '../../../src/db/images/image-repository.js';
 import { DiskStore } from '../../../src/storage/disk-store.js';
+import { type ImageStore } from '../../../src/storage/image-store.js';
 import { SsrfGuard } from '../../../src/net/ssrf-guard.js';
 import { HttpClient } from '../../../src/net/http-client.js';
 import { StoreCheck } from '../../../src/services/images/store-check.js';
@@ -21,13 +23,7 @@ beforeAll(async () => {
   // The sandbox serves its images from this machine.
   http = new HttpClient({ guard: new SsrfGuard({ allowPrivateHosts: ['127.0.0.1'] }) });
   const store = new DiskStore(join(app.dataDir, 'images'));
-  check = new StoreCheck({
-    images: new ImageRepository(db),
-    blobs: new BlobRepository(db),
-    store,
-    http,
-    maxBytes: 10_000_000,
-  });
+  check = createCheck(store);
 });
 afterAll(async () => {
   await http.destroy();
@@ -35,14 +31,25 @@ afterAll(async () => {
   await app.stop();
 });
 
+function createCheck(store: ImageStore): StoreCheck {
+  return new StoreCheck({
+    images: new ImageRepository(db),
+    blobs: new BlobRepository(db),
+    store,
+    http,
+    maxBytes: 10_000_000,
+  });
+}
+
+const createImage = async (prompt: string) => {
+  const { id } = await app.generate({ prompt, size: '256x256' });
+  const [image] = (await app.waitUntilSettled(id)).images;
+  const sha256 = image?.sha256 ?? '';
+  const file = join(app.dataDir, 'images', sha256.slice(0, 2), sha256);
+  return { id: image?.id ?? '', path: pathAndQuery(image?.url), sha256, file };
+};
+
 test('finds missing, corrupt and orphaned blobs, and repairs those that it can', async () => {
-  const createImage = async (prompt: string) => {
-    const { id } = await app.generate({ prompt, size: '256x256' });
-    const [image] = (await app.waitUntilSettled(id)).images;
-    const sha256 = image?.sha256 ?? '';
-    const file = join(app.dataDir, 'images', sha256.slice(0, 2), sha256);
-    return { id: image?.id ?? '', path: pathAndQuery(image?.url), sha256, file };
-  };
   const [missing, corrupt, unrecoverable] = [
     await createImage('missing'),
     await createImage('corrupt'),
@@ -89,4 +96,57 @@ test('finds missing, corrupt and orphaned blobs, and repairs those that it can',
   for (const file of [orphan, variantOfCorrupt]) await expect(access(file)).rejects.toThrow();
   expect((await check.run({ repair: false })).findings).toMatchObject([{ key: unrecoverable.sha256 }]);
   for (const { path } of [missing, corrupt]) expect((await app.get(path)).status).toBe(200);
+});
+
+describe('a corrupt original', () => {
+  /** An image with a variant, whose original is overwritten by other bytes of the same size. */
+  const createCorrupt = async (prompt: string) => {
+    const image = await createImage(prompt);
+    const bytes = await readFile(image.file);
+    expect((await app.get(`${image.path}&w=64`)).status).toBe(200);
+    const variant = `${image.file}.w64.png`;
+    const corrupt = Buffer.alloc(bytes.length, 'x');
+    await writeFile(image.file, corrupt);
+    return { ...image, variant, variantBytes: await readFile(variant), bytes, corrupt };
+  };
+
+  test.each([
+    ['an upload', 'NULL'],
+    ['an image whose link has expired', "'http://127.0.0.1:1/gone'"],
+  ])('of %s keeps its variants, because it cannot be restored', async (what, upstreamUrl) => {
+    const { id, sha256, file, variant, variantBytes, corrupt } = await createCorrupt(what);
+    await app.rows(`UPDATE images SET upstream_url = ${upstreamUrl} WHERE id = $1`, [id]);
+    const { findings } = await check.run({ repair: true });
+    expect(findings).toContainEqual({ fault: 'corrupt', key: sha256, imageIds: [id], repaired: false });
+    expect((await readFile(variant)).equals(variantBytes)).toBe(true);
+    expect((await readFile(file)).equals(corrupt)).toBe(true);
+    await app.query(DeleteImageDocument, { input: { id } });
+  });
+
+  test('and its variants stay when the good one cannot be stored', async () => {
+    const { file, variant, variantBytes, corrupt, bytes } = await createCorrupt('no space');
+    const failure = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+    const folder = join(app.dataDir, 'images');
+    const fullStore = new DiskStore(folder, { renameFile: () => Promise.reject(failure) });
+    await expect(createCheck(fullStore).run({ repair: true })).rejects.toThrow(/ENOSPC/);
+    expect((await readFile(file)).equals(corrupt)).toBe(true);
+    expect((await readFile(variant)).equals(variantBytes)).toBe(true);
+
+    await check.run({ repair: true });
+    expect((await readFile(file)).equals(bytes)).toBe(true);
+    await expect(access(variant)).rejects.toThrow();
+  });
+
+  test('is replaced in one step, and its variants are removed after that', async () => {
+    const { file, variant, bytes } = await createCorrupt('one step');
+    const store = new DiskStore(join(app.dataDir, 'images'));
+    const remove = jest.spyOn(store, 'remove').mockImplementation(async (keys) => {
+      expect(keys).not.toContain(basename(file));
+      expect((await readFile(file)).equals(bytes)).toBe(true);
+      await DiskStore.prototype.remove.call(store, keys);
+    });
+    await createCheck(store).run({ repair: true });
+    expect(remove).toHaveBeenCalledTimes(1);
+    await expect(access(variant)).rejects.toThrow();
+  });
 });

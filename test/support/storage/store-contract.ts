@@ -132,6 +132,34 @@ export function describeStoreContract(name: string, open: () => Promise<StoreUnd
       await expect(buffer(await store.open(key))).resolves.toEqual(bytes);
     });
 
+    test('replaces a damaged file of the same size by a good one, of which a reader finds one or the other', async () => {
+      const bytes = randomBytes(200_000);
+      const damaged = randomBytes(200_000);
+      const key = originalKeyOf(bytes);
+      await store.replace(key, await writeTemporaryFile(store, damaged));
+      await putBytes(store, bytes);
+      expect((await buffer(await store.open(key))).equals(damaged)).toBe(true);
+
+      const path = await writeTemporaryFile(store, bytes);
+      let isReplaced = false;
+      const replaced = store.replace(key, path).finally(() => (isReplaced = true));
+      do {
+        const read = await buffer(await store.open(key));
+        expect(read.equals(damaged) || read.equals(bytes)).toBe(true);
+      } while (!isReplaced);
+      await replaced;
+      expect((await buffer(await store.open(key))).equals(bytes)).toBe(true);
+    });
+
+    test('keeps the stored file when the one that replaces it cannot be read', async () => {
+      const bytes = randomBytes(9);
+      const key = await putBytes(store, bytes);
+      await expect(store.replace(key, await store.incoming.createPath())).rejects.toMatchObject({
+        code: 'ENOENT',
+      });
+      await expect(buffer(await store.open(key))).resolves.toEqual(bytes);
+    });
+
     test('removes the given keys and no others', async () => {
       const [first, second, third] = [
         await putBytes(store, randomBytes(9)),
@@ -173,6 +201,7 @@ export function describeStoreContract(name: string, open: () => Promise<StoreUnd
       const key = text as StoreKey;
       const path = await writeTemporaryFile(store, Buffer.from('hostile'));
       await expect(store.put(key, path)).rejects.toThrow(RangeError);
+      await expect(store.replace(key, path)).rejects.toThrow(RangeError);
       await expect(store.size(key)).rejects.toThrow(RangeError);
       await expect(store.open(key)).rejects.toThrow(RangeError);
       await expect(store.remove([key])).rejects.toThrow(RangeError);

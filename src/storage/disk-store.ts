@@ -19,6 +19,7 @@ import {
   type ImageStore,
   isStoreKey,
   NotStored,
+  SizeDiffers,
   type StoredFile,
   type StoreKey,
   toStoreKey,
@@ -83,6 +84,8 @@ export class DiskStore implements ImageStore {
     try {
       const stats = await this.limited(() => file.stat());
       if (!stats.isFile()) throw new NotStored(key);
+      const expectedBytes = range?.totalBytes ?? stats.size;
+      if (expectedBytes !== stats.size) throw new SizeDiffers(key, expectedBytes);
       if (range && (range.start > range.end || range.start >= stats.size))
         throw new RangeError('The range starts past the last byte.');
       return new FileStream(file, range);

@@ -12,6 +12,8 @@ const STORE_KEY = /^[0-9a-f]{64}(\.w[1-9]\d{0,4})?(\.(webp|avif|jpeg|png))?$/;
 export interface ByteRange {
   start: number;
   end: number;
+  /** The size that the whole file must have, as in a Content-Range header. Absent: any size. */
+  totalBytes?: number;
 }
 
 export interface StoredFile {
@@ -47,8 +49,8 @@ export interface ImageStore {
   replace(key: StoreKey, path: string): Promise<void>;
   /**
    * Opens a stored file, or a range of it. The stream emits an error when reading fails halfway. Rejects with NotStored when
-   * the key is not stored, and with RangeError when the range starts past the last byte. The caller must read the stream to
-   * its end or destroy it.
+   * the key is not stored, with SizeDiffers when the file has another size than the range says, and with RangeError when the
+   * range starts past the last byte. The caller must read the stream to its end or destroy it.
    */
   open(key: StoreKey, range?: ByteRange): Promise<Readable>;
   /** The size in bytes, or null when the key is not stored. */
@@ -70,6 +72,17 @@ export interface ImageStore {
 export class NotStored extends Error {
   constructor(readonly key: StoreKey) {
     super(`No file is stored under the key ${key}.`);
+    this.name = new.target.name;
+  }
+}
+
+/** The file that is stored under this key has another size than its reader expects. */
+export class SizeDiffers extends Error {
+  constructor(
+    readonly key: StoreKey,
+    expectedBytes: number,
+  ) {
+    super(`The file that is stored under the key ${key} does not have ${expectedBytes} bytes.`);
     this.name = new.target.name;
   }
 }

@@ -4,6 +4,7 @@ import {
   ChecksumAlgorithm,
   DeleteObjectsCommand,
   GetObjectCommand,
+  type GetObjectCommandOutput,
   HeadBucketCommand,
   HeadObjectCommand,
   paginateListObjectsV2,
@@ -27,6 +28,7 @@ import {
   isStoreKey,
   type PresignedUrlHeaders,
   NotStored,
+  SizeDiffers,
   type StoredFile,
   type StoreKey,
   toStoreKey,
@@ -108,9 +110,18 @@ export class S3Store implements ImageStore {
       }),
     );
     if (response === null) throw new NotStored(key);
-    if (response === 'range-not-satisfiable') throw new RangeError('The range starts past the last byte.');
+    if (response === 'range-not-satisfiable') {
+      if (range?.totalBytes !== undefined && range.start < range.totalBytes)
+        throw new SizeDiffers(key, range.totalBytes);
+      throw new RangeError('The range starts past the last byte.');
+    }
     // The SDK's type allows three kinds of body. In Node.js it is always a Readable.
-    return response.Body as Readable;
+    const body = response.Body as Readable;
+    const expectedBytes = range?.totalBytes;
+    if (expectedBytes === undefined || (totalBytesOf(response) ?? expectedBytes) === expectedBytes)
+      return body;
+    body.on('error', () => undefined).destroy();
+    throw new SizeDiffers(key, expectedBytes);
   }
 
   async size(key: StoreKey): Promise<number | null> {
@@ -180,4 +191,11 @@ export class S3Store implements ImageStore {
   private objectLocation(key: StoreKey): { Bucket: string; Key: string } {
     return { Bucket: this.options.bucket, Key: `${this.options.prefix}${toStoreKey(key)}` };
   }
+}
+
+/** The size of the whole object. Null if the service does not say it. */
+function totalBytesOf({ ContentRange, ContentLength }: GetObjectCommandOutput): number | null {
+  if (ContentRange === undefined) return ContentLength ?? null;
+  const total = /\/(\d+)$/.exec(ContentRange)?.[1];
+  return total === undefined ? null : Number(total);
 }

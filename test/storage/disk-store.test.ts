@@ -14,6 +14,7 @@ import {
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { StoreUnavailable } from '../../src/core/errors.js';
 import { DiskOperations } from '../../src/storage/disk-operations.js';
@@ -123,6 +124,23 @@ describe('the disk store', () => {
 
     store = new DiskStore(folder, { timeoutMs: 200, renameFile: () => new Promise(() => undefined) });
     await expect(putBytes(store, bytes)).rejects.toThrow(/did not respond in time/);
+  });
+
+  test('replaces a file in one step, so that a reader finds the old one or the new one', async () => {
+    const bytes = randomBytes(200_000);
+    const damaged = randomBytes(200_000);
+    const key = originalKeyOf(bytes);
+    await store.replace(key, await writeTemporaryFile(store, damaged));
+    let isReplaced = false;
+    const replaced = store
+      .replace(key, await writeTemporaryFile(store, bytes))
+      .finally(() => (isReplaced = true));
+    while (!isReplaced) {
+      const found = await buffer(await store.open(key));
+      expect(found.equals(damaged) || found.equals(bytes)).toBe(true);
+    }
+    await replaced;
+    expect((await buffer(await store.open(key))).equals(bytes)).toBe(true);
   });
 
   test('stores a file from another file system, and leaves no copy behind', async () => {

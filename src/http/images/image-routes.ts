@@ -2,7 +2,7 @@ import { pipeline } from 'node:stream/promises';
 import express, { type Request, type Response, type Router } from 'express';
 import { BadRequest } from '../../core/errors.js';
 import { IMAGE_FORMATS, IMAGE_WIDTHS, type ImageVariant } from '../../core/images/image.js';
-import { type ImageServing, type ServedFile } from '../../services/images/image-serving.js';
+import { type ImageServing, type ServedFile, VariantReplaced } from '../../services/images/image-serving.js';
 
 /** The bytes of a variant never change, so caches may keep them for a year, the customary maximum. */
 const MAX_AGE_SECONDS = 31_536_000;
@@ -24,17 +24,19 @@ export function imageRoutes(imageServing: ImageServing): Router {
   router.get('/images/:id', async (request, response) => {
     response.set(SAFETY_HEADERS);
     const { t, w, f } = request.query;
-    const image = await imageServing.serve(
-      request.params.id,
-      typeof t === 'string' ? t : '',
-      parseVariant(w, f),
-    );
+    const variant = parseVariant(w, f);
+    const serve = () => imageServing.serve(request.params.id, typeof t === 'string' ? t : '', variant);
+    const image = await serve();
     if (image.presignedUrl !== null) {
       const seconds = Math.min(REDIRECT_MAX_AGE_SECONDS, image.maxAgeSeconds ?? REDIRECT_MAX_AGE_SECONDS);
       response.set('cache-control', `private, max-age=${seconds}`).redirect(302, image.presignedUrl);
       return;
     }
-    await sendImage(request, response, image);
+    await sendImage(request, response, image).catch(async (error: unknown) => {
+      // It is thrown before anything is sent.
+      if (!(error instanceof VariantReplaced)) throw error;
+      await sendImage(request, response, await serve());
+    });
   });
   return router;
 }

@@ -1,14 +1,6 @@
 import { type Readable } from 'node:stream';
-import { buffer } from 'node:stream/consumers';
 import { LRUCache } from 'lru-cache';
-import {
-  AppError,
-  Gone,
-  ImageUnavailable,
-  LinkInvalid,
-  NotFound,
-  StoreUnavailable,
-} from '../../core/errors.js';
+import { Gone, ImageUnavailable, LinkInvalid, NotFound, StoreUnavailable } from '../../core/errors.js';
 import { SingleFlights } from '../../core/primitives/async.js';
 import { isId } from '../../core/primitives/ids.js';
 import { IMAGE_FORMATS, type ImageFormat, type ImageVariant } from '../../core/images/image.js';
@@ -18,22 +10,20 @@ import {
   type ByteRange,
   NotStored,
   originalKey,
+  SizeDiffers,
   type StoreKey,
   variantKey,
 } from '../../storage/image-store.js';
 import { createVariant } from '../../storage/processing/create-variant.js';
 import { type SignedLinks } from '../access/signed-links.js';
 import { type ImageIngest } from './ingest.js';
+import { type ImageFile, StoredFiles, throwReadError } from './stored-files.js';
 import { type Dependencies } from '../dependencies.js';
 
 /** How long an instance may still serve an image after it was deleted. */
 const IMAGE_CACHE_TTL_MS = 3_000;
-/** About 2 kB per cached image row, and 100 bytes per cached size. */
+/** About 2 kB per cached image row. */
 const MAX_CACHED_IMAGES = 5_000;
-const MAX_CACHED_SIZES = 50_000;
-/** A page shows dozens of such files. For them, opening a file or requesting an object costs more than the bytes. */
-const SMALL_FILE_BYTES = 64 * 1024;
-const SMALL_FILE_CACHE_BYTES = 16 * 1024 * 1024;
 /** Lifetime of a presigned URL. Browsers follow it at once. */
 const PRESIGNED_URL_TTL_SECONDS = 300;
 const MAX_FILE_NAME_LENGTH = 60;
@@ -57,13 +47,21 @@ export interface ServedFile {
   disposition: string;
   /**
    * Opens the bytes, or a range of them. Small files come as a Buffer, others as a stream that must be read or
-   * destroyed.
+   * destroyed. The stream fails instead of ending with more or fewer bytes. Throws VariantReplaced when `byteSize` is not the
+   * size any more.
    */
   open(range?: ByteRange): Promise<Readable | Buffer>;
   /** URL at which the bucket serves the file. Null when Darkroom serves it. */
   presignedUrl: string | null;
   /** Seconds for which a client may cache the file, which is until the link expires. Null: forever. */
   maxAgeSeconds: number | null;
+}
+
+/** The file of a variant was removed or made again since its size was read. The next call of `serve` has the right size. */
+export class VariantReplaced extends StoreUnavailable {
+  constructor(cause: unknown) {
+    super('this variant is being made again', { cause });
+  }
 }
 
 export interface ImageServingDependencies extends Pick<Dependencies, 'images' | 'store'> {
@@ -82,20 +80,15 @@ export class ImageServing {
     // `findServable` deletes an entry that another request may still be fetching.
     ignoreFetchAbort: true,
   });
-  private readonly sizes = new LRUCache<StoreKey, number>({ max: MAX_CACHED_SIZES });
-  private readonly smallFileCache = new LRUCache<StoreKey, Buffer>({
-    maxSize: SMALL_FILE_CACHE_BYTES,
-    sizeCalculation: (bytes) => bytes.length,
-    fetchMethod: (key) => this.readAll(key),
-    // Concurrent reads can evict an entry that is still being fetched.
-    ignoreFetchAbort: true,
-  });
+  private readonly files: StoredFiles;
   /** Concurrent requests for one variant share the work. */
   private readonly variantsInProgress = new SingleFlights<StoreKey, void>();
   /** For which workspace each of them is created. */
   private readonly workspacesOfVariants = new Map<StoreKey, string>();
 
-  constructor(private readonly deps: ImageServingDependencies) {}
+  constructor(private readonly deps: ImageServingDependencies) {
+    this.files = new StoredFiles(deps.store);
+  }
 
   /**
    * Opens an image for the holder of its signed link. An image that is not stored yet is ingested first. Throws
@@ -117,11 +110,14 @@ export class ImageServing {
     const key = variantSpec.isOriginal
       ? originalKey(sha256)
       : variantKey(sha256, variantSpec.width, variantSpec.format);
+    const file = { imageId, key };
     const withExplanation = <T>(work: Promise<T>) =>
-      work.catch((error: unknown) => this.explainMissing(imageId, error));
-    const size = variantSpec.isOriginal
-      ? byteSize
-      : await withExplanation(this.sizeOfVariant(key, { sha256, workspaceId }, variantSpec));
+      work.catch((error: unknown) => this.explainUnusable(file, error));
+    const size = await withExplanation(
+      variantSpec.isOriginal
+        ? this.sizeOfOriginal(file, byteSize)
+        : this.sizeOfVariant(file, { sha256, workspaceId }, variantSpec),
+    );
     const type = variantSpec.isOriginal ? mimeType : `image/${variantSpec.format}`;
     const disposition = dispositionOf(image, type);
     return {
@@ -129,10 +125,7 @@ export class ImageServing {
       mimeType: type,
       byteSize: size,
       disposition,
-      open: (range) =>
-        withExplanation<Readable | Buffer>(
-          size <= SMALL_FILE_BYTES ? this.openSmall(key, size, range) : this.deps.store.open(key, range),
-        ),
+      open: (range) => withExplanation(this.files.open(file, size, range)),
       presignedUrl: await this.presign(key, type, disposition),
       maxAgeSeconds: link.secondsLeft,
     };
@@ -151,31 +144,46 @@ export class ImageServing {
   }
 
   /**
-   * Replaces NotStored with its reason: the image was deleted in the meantime, or its bytes are missing. Always throws.
+   * Replaces NotStored and SizeDiffers with their reason: the image was deleted in the meantime, a variant was replaced, or the
+   * bytes of the image are missing or damaged. Always throws.
    */
-  private async explainMissing(imageId: string, error: unknown): Promise<never> {
-    if (!(error instanceof NotStored)) throw error;
-    // A variant that was removed with its original must be made again when the same original is stored again.
-    this.sizes.delete(error.key);
-    this.imageCache.delete(imageId);
-    await this.findServable(imageId);
-    throw bytesUnusable('missing', error);
+  private async explainUnusable(file: ImageFile, error: unknown): Promise<never> {
+    if (!(error instanceof NotStored || error instanceof SizeDiffers)) throw error;
+    this.files.forget(file);
+    this.imageCache.delete(file.imageId);
+    const image = await this.findServable(file.imageId);
+    if (image.sha256 && error.key !== originalKey(image.sha256)) throw new VariantReplaced(error);
+    throw bytesUnusable(error instanceof NotStored ? 'missing' : 'damaged', error);
   }
 
-  private async sizeOfVariant(key: StoreKey, image: StoredImage, variantSpec: VariantSpec): Promise<number> {
-    const known = this.sizes.get(key) ?? (await this.deps.store.size(key));
-    if (known === null) {
-      if (!this.variantsInProgress.has(key)) this.requireRoomForVariant(image.workspaceId);
-      await this.variantsInProgress.run(key, async () => {
-        this.workspacesOfVariants.set(key, image.workspaceId);
-        await this.makeVariantFile(key, image, variantSpec).finally(() =>
-          this.workspacesOfVariants.delete(key),
-        );
-      });
-    }
-    const size = known ?? (await this.deps.store.size(key));
+  /** The bucket is asked before a browser is sent to it. Otherwise opening the file shows whether it has this size. */
+  private async sizeOfOriginal({ key }: ImageFile, byteSize: number): Promise<number> {
+    if (!this.isRedirecting) return byteSize;
+    const stored = await this.deps.store.size(key);
+    if (stored === null) throw new NotStored(key);
+    if (stored !== byteSize) throw new SizeDiffers(key, byteSize);
+    return byteSize;
+  }
+
+  private async sizeOfVariant(
+    file: ImageFile,
+    image: StoredImage,
+    variantSpec: VariantSpec,
+  ): Promise<number> {
+    const { key } = file;
+    // A remembered size would send browsers to a file that was removed from the bucket since.
+    const readSize = () => (this.isRedirecting ? this.deps.store.size(key) : this.files.size(file));
+    const known = await readSize();
+    if (known !== null) return known;
+    if (!this.variantsInProgress.has(key)) this.requireRoomForVariant(image.workspaceId);
+    await this.variantsInProgress.run(key, async () => {
+      this.workspacesOfVariants.set(key, image.workspaceId);
+      await this.makeVariantFile(key, image, variantSpec).finally(() =>
+        this.workspacesOfVariants.delete(key),
+      );
+    });
+    const size = await readSize();
     if (size === null) throw new Gone(IMAGE_DELETED);
-    this.sizes.set(key, size);
     return size;
   }
 
@@ -184,22 +192,6 @@ export class ImageServing {
     const ofWorkspace = workspaceIds.filter((id) => id === workspaceId);
     if (workspaceIds.length >= MAX_QUEUED_VARIANTS || ofWorkspace.length >= MAX_QUEUED_VARIANTS_PER_WORKSPACE)
       throw new StoreUnavailable('too many other variants are being created');
-  }
-
-  private async openSmall(key: StoreKey, size: number, range?: ByteRange): Promise<Buffer> {
-    const bytes = (await this.smallFileCache.fetch(key)) ?? (await this.readAll(key));
-    if (bytes.length !== size) {
-      // The file may be restored, and that of a variant may have been made again with another size.
-      this.smallFileCache.delete(key);
-      this.sizes.delete(key);
-      throw bytesUnusable('damaged');
-    }
-    return range ? bytes.subarray(range.start, range.end + 1) : bytes;
-  }
-
-  private async readAll(key: StoreKey): Promise<Buffer> {
-    const stream = await this.deps.store.open(key);
-    return buffer(stream).catch(throwReadError);
   }
 
   private async makeVariantFile(
@@ -227,21 +219,18 @@ export class ImageServing {
     }
   }
 
+  private get isRedirecting(): boolean {
+    return this.deps.redirectToBucket && this.deps.store.presign !== undefined;
+  }
+
   private async presign(
     key: StoreKey,
     contentType: string,
     contentDisposition: string,
   ): Promise<string | null> {
-    if (!this.deps.redirectToBucket || !this.deps.store.presign) return null;
+    if (!this.isRedirecting || !this.deps.store.presign) return null;
     return this.deps.store.presign(key, PRESIGNED_URL_TTL_SECONDS, { contentType, contentDisposition });
   }
-}
-
-/** For `catch` while a stored file is read: the error of its stream is the store's. */
-function throwReadError(error: unknown): never {
-  throw error instanceof AppError
-    ? error
-    : new StoreUnavailable('a stored file could not be read to its end', { cause: error });
 }
 
 function bytesUnusable(state: 'missing' | 'damaged', cause?: unknown): StoreUnavailable {

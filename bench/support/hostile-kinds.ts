@@ -41,10 +41,10 @@ const bomb = (windowBits: number) =>
 const BOMB = bomb(22);
 /** Brotli's largest window. */
 const LARGE_WINDOW_BOMB = bomb(24);
-/** A kilobyte that decompresses to a megabyte of JSON, which takes twenty when it is parsed. */
+/** A kilobyte that decompresses to a megabyte of JSON that is refused for its number of values. */
 const BRACKETS = gzipSync(`{"query":"{__typename}","unused":[${'{},'.repeat(349_000)}1]}`);
-/** The same without an end, which is only known when all of it is read. */
-const BROKEN_BRACKETS = gzipSync(`[${'{},'.repeat(349_000)}`);
+/** The same of one text, which takes as long to read as any. */
+const ESCAPES = gzipSync(JSON.stringify({ query: '{__typename}', unused: '"'.repeat(500_000) }));
 const LARGE_QUERY = { query: getIntrospectionQuery() };
 const SUBSCRIPTION = { query: 'subscription { taskEvents { id data task { id prompt } } }' };
 
@@ -167,21 +167,21 @@ export const HOSTILE_KINDS: Readonly<Record<string, HostileKind>> = {
       ? null
       : {
           opening: '',
-          more: () => postBody('/graphql', BRACKETS, ['Content-Encoding: gzip', ...bearer(apiKey)]),
+          more: () => postBody('/graphql', ESCAPES, ['Content-Encoding: gzip', ...bearer(apiKey)]),
         },
-  'JSON that is broken at its end': ({ apiKey }) =>
+  'JSON with many values': ({ apiKey }) =>
     apiKey === null
       ? null
       : {
           opening: '',
-          more: () => postBody('/graphql', BROKEN_BRACKETS, ['Content-Encoding: gzip', ...bearer(apiKey)]),
+          more: () => postBody('/graphql', BRACKETS, ['Content-Encoding: gzip', ...bearer(apiKey)]),
         },
   'idle connection after a large request': ({ apiKey }) =>
     apiKey === null
       ? null
       : {
           opening: Buffer.concat([
-            postBody('/graphql', BRACKETS, ['Content-Encoding: gzip', ...bearer(apiKey)]),
+            postBody('/graphql', ESCAPES, ['Content-Encoding: gzip', ...bearer(apiKey)]),
             Buffer.from(post('/graphql', UNFINISHED_JSON_BYTES, bearer(apiKey))),
           ]),
           more: () => ' ',

@@ -21,11 +21,11 @@ const JSON_CHARSETS: readonly string[] = ['utf-8', 'utf8', 'us-ascii', 'ascii'];
 export const MAX_UNFINISHED_BYTES = 12 * 1024 * 1024;
 /** Smaller JSON is parsed in less than two milliseconds, and does not wait. */
 const SMALL_JSON_BYTES = 16 * 1024;
-/** Larger JSON may take this part of the event loop, for each workspace. A megabyte of brackets takes a tenth of a second. */
-const PARSING_SHARE = 0.1;
+/** Larger JSON may take this part of the event loop, for each workspace. A megabyte takes up to 20 ms. */
+const PARSING_SHARE = 0.05;
 const PARSING_BURST_MS = 250;
 /** The same for all workspaces. */
-const PARSING_SHARE_IN_ALL = 0.25;
+const PARSING_SHARE_IN_ALL = 0.1;
 const PARSING_BURST_IN_ALL_MS = 500;
 /** Bodies of a workspace that wait to be parsed, with a megabyte each. */
 export const MAX_WAITING_PARSES_PER_WORKSPACE = 4;

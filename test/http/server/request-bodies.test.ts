@@ -131,11 +131,11 @@ describe('a compressed body', () => {
 });
 
 describe('JSON that takes long to parse', () => {
-  const LARGE = Buffer.from(`[${'{},'.repeat(300_000)}1]`);
+  const LARGE = Buffer.from(JSON.stringify(['"'.repeat(500_000)]));
 
   test('waits for its share, and what is too much is refused', async () => {
     const { bodies, post } = await start();
-    const answers = await Promise.all(Array.from({ length: 20 }, () => post(gzipSync(LARGE), 'gzip')));
+    const answers = await Promise.all(Array.from({ length: 60 }, () => post(gzipSync(LARGE), 'gzip')));
     const statuses = answers.map(({ status }) => status);
     expect(new Set(statuses)).toEqual(new Set([200, 429]));
     expect(bodies.unfinishedBytes).toBe(0);

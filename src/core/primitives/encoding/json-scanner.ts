@@ -6,25 +6,41 @@ const MAX_SURELY_EXACT_LENGTH = 15;
 
 /**
  * The index behind the string that begins at `start`, or the length of the text if it does not end. Strings are most of a JSON
- * text, so they are skipped and not read.
+ * text, so they are skipped and not read, unless they have escaped quotes.
  */
 export function endOfString(text: string, start: number): number {
-  let end = text.indexOf('"', start + 1);
-  while (end >= 0 && isEscaped(text, end)) end = text.indexOf('"', end + 1);
-  return end < 0 ? text.length : end + 1;
+  const end = text.indexOf('"', start + 1);
+  if (end < 0) return text.length;
+  if (text.charCodeAt(end - 1) !== BACKSLASH) return end + 1;
+  for (let index = start + 1; index < text.length; index += 1) {
+    const code = text.charCodeAt(index);
+    if (code === BACKSLASH) index += 1;
+    else if (code === QUOTE) return index + 1;
+  }
+  return text.length;
 }
 
-/** The index of the bracket that opens one level more than `maxDepth`, or -1. The text need not be valid. */
-export function indexBelowDepth(text: string, maxDepth: number): number {
-  let depth = 0;
+/** Where a text has more levels or more values than it may have, or null. The text need not be valid JSON. */
+export function findExcess(
+  text: string,
+  max: { levels: number; values: number },
+): { index: number; of: 'levels' | 'values' } | null {
+  let levels = 0;
+  let values = 1;
   for (let index = 0; index < text.length; index += 1) {
     const code = text.charCodeAt(index);
-    if (isQuote(code)) index = endOfString(text, index) - 1;
-    else if (code === 0x7b || code === 0x5b) depth += 1;
-    else if (code === 0x7d || code === 0x5d) depth -= 1;
-    if (depth > maxDepth) return index;
+    if (isQuote(code)) {
+      index = endOfString(text, index) - 1;
+      continue;
+    }
+    const opens = code === 0x7b || code === 0x5b;
+    if (opens) levels += 1;
+    else if (code === 0x7d || code === 0x5d) levels -= 1;
+    if (opens || code === 0x2c) values += 1;
+    if (levels > max.levels) return { index, of: 'levels' };
+    if (values > max.values) return { index, of: 'values' };
   }
-  return -1;
+  return null;
 }
 
 /** The literal of the number that begins at `start`, where a digit or a minus is. */
@@ -117,10 +133,4 @@ function badInString(text: string, start: number, end: number): number | null {
 function endOf(pattern: RegExp, text: string, start: number): number {
   pattern.lastIndex = start;
   return pattern.test(text) ? pattern.lastIndex : start;
-}
-
-function isEscaped(text: string, index: number): boolean {
-  let first = index;
-  while (text.charCodeAt(first - 1) === BACKSLASH) first -= 1;
-  return (index - first) % 2 === 1;
 }

@@ -76,10 +76,23 @@ describe('the JSON of a caller', () => {
   ])('may have 200 levels, and is refused with the place of the next one: %s', (_what, open, close) => {
     const nested = (levels: number) => Buffer.from(`${open.repeat(levels)}1${close.repeat(levels)}`);
     expect(refusalOf(nested(200))).toHaveProperty('value');
-    const message = new RegExp(`nested more than 200 levels deep at byte ${200 * open.length}\\.`);
+    const message = new RegExp(`has more than 200 levels at byte ${200 * open.length}\\.`);
     expectRefusal(nested(201), message);
     expectRefusal(nested(100_000), message);
     expectRefusal(Buffer.from(open.repeat(100_000)), message);
+  });
+
+  test.each<[string, string]>([
+    ['numbers', '1'],
+    ['lists', '[]'],
+    ['objects', '{}'],
+  ])('may have 20,000 values, and is refused with the place of the next one: %s', (_what, value) => {
+    const has = value === '1' ? 1 : 2;
+    const listOf = (count: number) => Buffer.from(`[${Array<string>(count).fill(value).join(',')}]`);
+    const most = Math.floor((20_000 - 1) / has);
+    expect(refusalOf(listOf(most))).toHaveProperty('value');
+    expectRefusal(listOf(most + 1), /has more than 20000 values at byte \d+\./);
+    expectRefusal(listOf(300_000), /has more than 20000 values at byte \d+\./);
   });
 
   test('may have brackets in strings, whatever their number', () => {

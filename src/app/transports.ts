@@ -1,7 +1,7 @@
 import { type Server } from 'node:http';
 import { type Socket } from 'node:net';
 import { createClientAddressReader } from '../core/access/client-address.js';
-import { WaitingRequests } from '../graphql/limits/waiting-requests.js';
+import { WaitingRequests } from '../core/limits/waiting-requests.js';
 import { createGraphqlOverHttp } from '../graphql/server/apollo.js';
 import { createContextFactory } from '../graphql/server/context.js';
 import { createErrorFormatter } from '../graphql/server/format-error.js';

@@ -17,7 +17,7 @@ import { type Context } from './context.js';
 import { type FormatError, toFormattedError } from './format-error.js';
 import { FirstOfEqual } from '../limits/first-of-equal.js';
 import { LoopShare } from '../../core/limits/loop-share.js';
-import { WaitingRequests } from '../limits/waiting-requests.js';
+import { WaitingRequests } from '../../core/limits/waiting-requests.js';
 
 /** Limit for all kept results together. The whole schema has 150 kB. */
 const MAX_KEPT_CHARACTERS = 2 * 1024 * 1024;

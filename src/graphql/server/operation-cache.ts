@@ -27,7 +27,7 @@ import {
   type QueryLimits,
 } from '../limits/query-limits.js';
 import { LoopShare } from '../../core/limits/loop-share.js';
-import { WaitingRequests } from '../limits/waiting-requests.js';
+import { WaitingRequests } from '../../core/limits/waiting-requests.js';
 
 /** Limit for all cached documents together, about 12 MB. A frontend has tens of documents, with some hundred tokens each. */
 const MAX_CACHED_TOKENS = 25_000;

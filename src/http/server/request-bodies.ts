@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import express, { type Request, type RequestHandler } from 'express';
 import { type Caller } from '../../core/access/caller.js';
 import { LoopShare } from '../../core/limits/loop-share.js';
+import { WaitingRequests } from '../../core/limits/waiting-requests.js';
 import { type WorkOwner } from '../../core/limits/work-owner.js';
 import { type AppError, BadRequest, PayloadTooLarge } from '../../core/errors.js';
 import { readCallerJson } from '../../core/primitives/encoding/caller-json.js';
@@ -27,10 +28,10 @@ const PARSING_BURST_MS = 250;
 /** The same for all workspaces. */
 const PARSING_SHARE_IN_ALL = 0.1;
 const PARSING_BURST_IN_ALL_MS = 500;
-/** Bodies of a workspace that wait to be parsed, with a megabyte each. */
-export const MAX_WAITING_PARSES_PER_WORKSPACE = 4;
+/** What the bodies of a workspace take that wait to be parsed, or of one end user. */
+export const MAX_UNPARSED_BYTES_PER_WORKSPACE = 8 * 1024 * 1024;
 /** The same for all workspaces. */
-export const MAX_WAITING_PARSES = 16;
+export const MAX_UNPARSED_BYTES = 16 * 1024 * 1024;
 const PARSING_BUSY = 'Too many large request bodies wait. Send this one again later, or a smaller one.';
 /** What a piece of a body takes besides its bytes. A client can send a piece for each byte. */
 const PIECE_BYTES = 512;
@@ -50,8 +51,11 @@ export class RequestBodies {
     shareInAll: PARSING_SHARE_IN_ALL,
     burstInAllMs: PARSING_BURST_IN_ALL_MS,
     busyMessage: PARSING_BUSY,
-    maxWaiting: MAX_WAITING_PARSES,
-    maxWaitingPerWorkspace: MAX_WAITING_PARSES_PER_WORKSPACE,
+  });
+  private readonly unparsed = new WaitingRequests({
+    endUser: MAX_UNPARSED_BYTES_PER_WORKSPACE,
+    workspace: MAX_UNPARSED_BYTES_PER_WORKSPACE,
+    all: MAX_UNPARSED_BYTES,
   });
 
   constructor(maxUnfinishedBytes = MAX_UNFINISHED_BYTES) {
@@ -87,7 +91,8 @@ export class RequestBodies {
 
   /** Rejects with what `parse` throws, and with RateLimited. */
   private parseInTurn(owner: WorkOwner | null, size: number, parse: () => unknown): Promise<unknown> {
-    if (owner && size > SMALL_JSON_BYTES) return this.parsing.run(owner, parse);
+    if (owner && size > SMALL_JSON_BYTES)
+      return this.unparsed.hold(owner, size, () => this.parsing.run(owner, parse));
     return new Promise((resolve) => resolve(parse()));
   }
 

@@ -121,7 +121,8 @@ export class ImageServing {
     const type = variantSpec.isOriginal ? mimeType : `image/${variantSpec.format}`;
     const disposition = dispositionOf(image, type);
     return {
-      etag: `"${key}"`,
+      // A variant that is made again can have other bytes.
+      etag: variantSpec.isOriginal ? `"${key}"` : `"${key}-${size}"`,
       mimeType: type,
       byteSize: size,
       disposition,
@@ -157,11 +158,11 @@ export class ImageServing {
   }
 
   /** The bucket is asked before a browser is sent to it. Otherwise opening the file shows whether it has this size. */
-  private async sizeOfOriginal({ key }: ImageFile, byteSize: number): Promise<number> {
+  private async sizeOfOriginal(file: ImageFile, byteSize: number): Promise<number> {
     if (!this.isRedirecting) return byteSize;
-    const stored = await this.deps.store.size(key);
-    if (stored === null) throw new NotStored(key);
-    if (stored !== byteSize) throw new SizeDiffers(key, byteSize);
+    const stored = await this.files.recentSize(file);
+    if (stored === null) throw new NotStored(file.key);
+    if (stored !== byteSize) throw new SizeDiffers(file.key, byteSize);
     return byteSize;
   }
 
@@ -171,8 +172,8 @@ export class ImageServing {
     variantSpec: VariantSpec,
   ): Promise<number> {
     const { key } = file;
-    // A remembered size would send browsers to a file that was removed from the bucket since.
-    const readSize = () => (this.isRedirecting ? this.deps.store.size(key) : this.files.size(file));
+    // An older size would send browsers to a file that was removed from the bucket since.
+    const readSize = () => (this.isRedirecting ? this.files.recentSize(file) : this.files.size(file));
     const known = await readSize();
     if (known !== null) return known;
     if (!this.variantsInProgress.has(key)) this.requireRoomForVariant(image.workspaceId);

@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import { type StoredImage } from '../../db/images/image-repository.js';
 import { allStoreKeys, NotStored, originalKey, type StoreKey } from '../../storage/image-store.js';
 import { type Dependencies } from '../dependencies.js';
+import { protectBytes } from './protect-bytes.js';
 import { databaseTimeMs } from '../../core/primitives/clock.js';
 
 const PAGE_SIZE = 500;
@@ -104,7 +105,10 @@ export class StoreCheck {
           files: this.deps.store.incoming,
         };
         const response = await this.deps.http.download(upstreamUrl, path, limits).catch(() => null);
-        if (response?.body?.sha256.toString('hex') !== hashOfKey(key)) continue;
+        const sha256 = response?.body?.sha256;
+        if (sha256?.toString('hex') !== hashOfKey(key)) continue;
+        // If its images were deleted meanwhile, retention removes it again.
+        await protectBytes(this.deps.blobs, sha256);
         await this.deps.store.replace(key, path);
         return true;
       } finally {

@@ -10,6 +10,8 @@ import { ExactLength, WrongLength } from './exact-length.js';
  * files without telling the instances.
  */
 const REMEMBERED_MS = 60_000;
+/** How old a size may be where the file is not opened, so that nothing else shows that it is gone. */
+const RECENT_MS = 3_000;
 /** About 150 bytes each. */
 const MAX_CACHED_SIZES = 50_000;
 /** A page shows dozens of such files. For them, opening a file or requesting an object costs more than the bytes. */
@@ -29,25 +31,36 @@ export interface ImageFile {
  */
 export class StoredFiles {
   private readonly sizes = new LRUCache<string, number>({ max: MAX_CACHED_SIZES, ttl: REMEMBERED_MS });
-  private readonly smallFiles = new LRUCache<string, Buffer, StoreKey>({
+  private readonly recentSizes = new LRUCache<string, number, StoreKey>({
+    max: MAX_CACHED_SIZES,
+    ttl: RECENT_MS,
+    fetchMethod: async (_name, _stale, { context: key }) => (await this.store.size(key)) || undefined,
+    ignoreFetchAbort: true,
+  });
+  private readonly smallFiles = new LRUCache<string, Buffer, { key: StoreKey; size: number }>({
     maxSize: SMALL_FILE_CACHE_BYTES,
     ttl: REMEMBERED_MS,
     sizeCalculation: (bytes) => bytes.length,
-    fetchMethod: (_name, _stale, { context: key }) => this.readAll(key),
+    fetchMethod: (_name, _stale, { context: file }) => this.readSmall(file),
     // Concurrent reads can evict an entry that is still being fetched.
     ignoreFetchAbort: true,
   });
 
   constructor(private readonly store: ImageStore) {}
 
-  /** The size in bytes, at most a minute old. Null when the file is not stored. */
+  /** The size in bytes, at most a minute old. Null when the file is not stored, or is empty, which no image is. */
   async size(file: ImageFile): Promise<number | null> {
     const name = nameOf(file);
     const known = this.sizes.get(name);
     if (known !== undefined) return known;
-    const size = await this.store.size(file.key);
+    const size = (await this.store.size(file.key)) || null;
     if (size !== null) this.sizes.set(name, size);
     return size;
+  }
+
+  /** The same, at most three seconds old. Concurrent calls share the request. */
+  async recentSize(file: ImageFile): Promise<number | null> {
+    return (await this.recentSizes.fetch(nameOf(file), { context: file.key })) ?? null;
   }
 
   /**
@@ -67,19 +80,23 @@ export class StoredFiles {
   /** Must be called after an error of `open`, which may come from what is remembered. */
   forget(file: ImageFile): void {
     this.sizes.delete(nameOf(file));
+    this.recentSizes.delete(nameOf(file));
     this.smallFiles.delete(nameOf(file));
   }
 
   private async openSmall(file: ImageFile, size: number, range?: ByteRange): Promise<Buffer> {
-    const { key } = file;
-    const bytes = (await this.smallFiles.fetch(nameOf(file), { context: key })) ?? (await this.readAll(key));
-    if (bytes.length !== size) throw new SizeDiffers(key, size);
+    const context = { key: file.key, size };
+    const bytes = (await this.smallFiles.fetch(nameOf(file), { context })) ?? (await this.readSmall(context));
+    if (bytes.length !== size) throw new SizeDiffers(file.key, size);
     return range ? bytes.subarray(range.start, range.end + 1) : bytes;
   }
 
-  private async readAll(key: StoreKey): Promise<Buffer> {
-    const stream = await this.store.open(key);
-    return buffer(stream).catch(throwReadError);
+  /** A file that has another size now is not read, however large it is. An empty result is none that the cache could keep. */
+  private async readSmall({ key, size }: { key: StoreKey; size: number }): Promise<Buffer> {
+    const stream = await this.store.open(key, { start: 0, end: size - 1, totalBytes: size });
+    const bytes = await buffer(stream).catch(throwReadError);
+    if (bytes.length !== size) throw new SizeDiffers(key, size);
+    return bytes;
   }
 }
 

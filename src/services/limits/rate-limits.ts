@@ -61,21 +61,11 @@ export class RateLimits {
 
   /**
    * Counts requests of the caller and returns the state of its request limit, or null when it has none. Throws RateLimited.
-   * About one request in a hundred needs a query. `counted`: those that an earlier call has counted. They are given back when the
-   * others are refused.
+   * About one request in a hundred needs a query. `counted`: those that an earlier call has counted.
    */
-  async countRequests(
-    caller: Caller,
-    count: number,
-    { counted = 0 } = {},
-  ): Promise<RateLimitStatus | null> {
+  async countRequests(caller: Caller, count: number, { counted = 0 } = {}): Promise<RateLimitStatus | null> {
     const subjects = this.subjectsWithLimit(caller, 'requestsPerMinute');
-    try {
-      await this.consumeAll(subjects, 'requestsPerMinute', count - counted);
-    } catch (error) {
-      for (const subject of subjects) this.allowanceOf(subject, 'requestsPerMinute').refund(counted);
-      throw error;
-    }
+    await this.consumeAll(subjects, 'requestsPerMinute', count - counted);
     const statuses = subjects.map((subject) =>
       this.allowanceOf(subject, 'requestsPerMinute').status(subject.limit),
     );

@@ -155,6 +155,29 @@ describe('an instance', () => {
     },
   );
 
+  test('makes a variant again whose file is empty, under another ETag if it has other bytes then', async () => {
+    const [instance, other] = [startInstance(), startInstance()];
+    const before = await read(instance, SMALL);
+    const { etag } = await instance.serve(imageId, 'token', SMALL);
+    await truncate(pathOf(variantKey(sha256, SMALL.width, 'png')), 0);
+    expect(await read(other, SMALL)).toEqual(before);
+    await replaceVariant(SMALL, Buffer.concat([before, randomBytes(1)]));
+    expect((await startInstance().serve(imageId, 'token', SMALL)).etag).not.toBe(etag);
+  });
+
+  test('serves a small original that was empty when it is restored', async () => {
+    original = await sharp({ create: { width: 16, height: 16, channels: 3, background: 'blue' } })
+      .png()
+      .toBuffer();
+    sha256 = createHash('sha256').update(original).digest();
+    imageId = await storeImage();
+    const instance = startInstance();
+    await truncate(pathOf(originalKey(sha256)), 0);
+    await expect(read(instance, ORIGINAL)).rejects.toThrow(/damaged.*store:verify/);
+    await store.replace(originalKey(sha256), await writeTemporaryFile(store, original));
+    expect(await read(instance, ORIGINAL)).toEqual(original);
+  });
+
   test.each([ORIGINAL, LARGE])('does not open %o when the original was cut', async (variant) => {
     await truncate(pathOf(originalKey(sha256)), 100_000);
     await expect(read(startInstance(), variant)).rejects.toThrow(/damaged.*store:verify/);
@@ -165,15 +188,22 @@ describe('an instance that redirects to the bucket', () => {
   const presign = (key: StoreKey) => Promise.resolve(`https://bucket.example/${key}`);
   const startRedirecting = () => startInstance({ storeMethods: { presign }, redirectToBucket: true });
 
-  test('makes a variant again that was removed, before it redirects to it', async () => {
-    const instance = startRedirecting();
+  test('makes a variant again that was removed, before another instance redirects to it', async () => {
     const key = variantKey(sha256, LARGE.width, 'png');
     for (let time = 0; time < 2; time += 1) {
+      const instance = startRedirecting();
       const { presignedUrl } = await instance.serve(imageId, 'token', LARGE);
       expect(presignedUrl).toBe(`https://bucket.example/${key}`);
       expect(await store.size(key)).not.toBeNull();
       await store.remove([key]);
     }
+  });
+
+  test('asks the bucket once, however many browsers come at the same time', async () => {
+    const size = jest.fn((key: StoreKey) => store.size(key));
+    const instance = startInstance({ storeMethods: { presign, size }, redirectToBucket: true });
+    await Promise.all(Array.from({ length: 20 }, () => instance.serve(imageId, 'token', ORIGINAL)));
+    expect(size).toHaveBeenCalledTimes(1);
   });
 
   test.each([

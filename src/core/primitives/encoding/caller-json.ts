@@ -15,10 +15,11 @@ const ESCAPE_LENGTH = 6;
 const SURROGATE_ESCAPE = /\\u[dD][89a-fA-F]/;
 
 /**
- * Levels of objects and lists, and values in all of them. Far above what callers have to send. Reading a megabyte of brackets keeps
- * the event loop busy for a tenth of a second, or for a second if each is in another one, and takes twenty megabytes.
+ * Levels of objects and lists, and values in all of them, far above what callers have to send: with more values, a megabyte has 20
+ * bytes or less for each. Reading one of nothing but brackets keeps the event loop busy for a tenth of a second, or for a second if
+ * each is in another one, and takes twenty megabytes.
  */
-const MAX = { levels: 200, values: 20_000 };
+const MAX = { levels: 200, values: 50_000 };
 
 /** Where a JSON text comes from, for messages: "The request body", "The parameter `variables`". */
 const BODY = 'The request body';
@@ -26,7 +27,7 @@ const BODY = 'The request body';
 /**
  * Reads JSON that a caller sends, on every transport. The value is exactly what the bytes say, or BadRequest says what is wrong
  * and at which byte: bytes that are not UTF-8, lone surrogates, numbers that would be rounded, fields that occur twice (RFC 7493,
- * I-JSON), and more than 200 levels or 20,000 values. A byte order mark is ignored.
+ * I-JSON), and more than 200 levels or 50,000 values. A byte order mark is ignored.
  */
 export function readCallerJson(bytes: Uint8Array, subject = BODY): unknown {
   return parseCallerJson(decodeUtf8(bytes, subject), subject);

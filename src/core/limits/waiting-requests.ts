@@ -1,5 +1,5 @@
-import { partOf, type WorkOwner } from '../../core/limits/work-owner.js';
-import { RateLimited } from '../../core/errors.js';
+import { partOf, type WorkOwner } from './work-owner.js';
+import { RateLimited } from '../errors.js';
 
 /** Smaller requests do not count here. The number of those that wait is bounded. */
 const SMALL_REQUEST_BYTES = 64 * 1024;
@@ -12,15 +12,30 @@ const MAX_WAITING_BYTES = 96 * 1024 * 1024;
 const RETRY_AFTER_MS = 5_000;
 const BUSY = 'Too many large requests wait. Send this one again later, or with smaller variables.';
 
-/** Bounds the memory of requests that wait, because each keeps its documents and variables. */
+/** In bytes, for the requests of one end user, of one workspace, and of all together. */
+export interface WaitingBounds {
+  endUser: number;
+  workspace: number;
+  all: number;
+}
+
+/** Bounds the memory of requests that wait, because each keeps its body, or its documents and variables. */
 export class WaitingRequests {
   /** Of an end user, of a workspace, and of all. */
   private readonly bytes = new Map<string, number>();
 
+  constructor(
+    private readonly bounds: WaitingBounds = {
+      endUser: MAX_WAITING_BYTES_PER_END_USER,
+      workspace: MAX_WAITING_BYTES_PER_WORKSPACE,
+      all: MAX_WAITING_BYTES,
+    },
+  ) {}
+
   /** Does `work`, which waits, for a request that takes so many bytes. Throws RateLimited when the others take too many. */
   async hold<Result>(owner: WorkOwner, bytes: number, work: () => Promise<Result>): Promise<Result> {
     if (bytes <= SMALL_REQUEST_BYTES) return work();
-    const bounds = boundsOf(owner);
+    const bounds = this.boundsOf(owner);
     for (const [key, maxBytes] of bounds) {
       const waitingBytes = this.bytes.get(key) ?? 0;
       // One request may always wait, or the largest could never be sent.
@@ -34,19 +49,20 @@ export class WaitingRequests {
     }
   }
 
+  /** Bounds that apply to the owner, by what counts toward them. */
+  private boundsOf(owner: WorkOwner): [key: string, maxBytes: number][] {
+    const { endUser, workspace, all } = this.bounds;
+    const { workspaceId } = owner;
+    return [
+      [`${workspaceId} ${partOf(owner)}`, endUser],
+      [workspaceId, workspace],
+      ['', all],
+    ];
+  }
+
   private add(key: string, bytes: number): void {
     const sum = (this.bytes.get(key) ?? 0) + bytes;
     if (sum === 0) this.bytes.delete(key);
     else this.bytes.set(key, sum);
   }
-}
-
-/** Bounds that apply to the owner, by what counts toward them. */
-function boundsOf(owner: WorkOwner): [key: string, maxBytes: number][] {
-  const { workspaceId } = owner;
-  return [
-    [`${workspaceId} ${partOf(owner)}`, MAX_WAITING_BYTES_PER_END_USER],
-    [workspaceId, MAX_WAITING_BYTES_PER_WORKSPACE],
-    ['', MAX_WAITING_BYTES],
-  ];
 }

@@ -28,10 +28,12 @@ const PARSING_BURST_MS = 250;
 /** The same for all workspaces. */
 const PARSING_SHARE_IN_ALL = 0.1;
 const PARSING_BURST_IN_ALL_MS = 500;
+/** Bodies of a workspace that wait for its share. */
+export const MAX_WAITING_PARSES = 4;
 /** What the bodies of a workspace take that wait to be parsed, or of one end user. */
-export const MAX_UNPARSED_BYTES_PER_WORKSPACE = 8 * 1024 * 1024;
+export const MAX_UNPARSED_BYTES_PER_WORKSPACE = 4 * 1024 * 1024;
 /** The same for all workspaces. */
-export const MAX_UNPARSED_BYTES = 16 * 1024 * 1024;
+export const MAX_UNPARSED_BYTES = 8 * 1024 * 1024;
 const PARSING_BUSY = 'Too many large request bodies wait. Send this one again later, or a smaller one.';
 /** What a piece of a body takes besides its bytes. A client can send a piece for each byte. */
 const PIECE_BYTES = 512;
@@ -51,6 +53,7 @@ export class RequestBodies {
     shareInAll: PARSING_SHARE_IN_ALL,
     burstInAllMs: PARSING_BURST_IN_ALL_MS,
     busyMessage: PARSING_BUSY,
+    maxWaitingPerWorkspace: MAX_WAITING_PARSES,
   });
   private readonly unparsed = new WaitingRequests({
     endUser: MAX_UNPARSED_BYTES_PER_WORKSPACE,

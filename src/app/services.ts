@@ -125,7 +125,11 @@ export async function buildServices(adapters: Adapters, { config, log, tuning, c
     pricing,
     rateLimits,
   });
-  const callbackSpool = new Spool(join(spoolDir, 'callbacks'), { ...CALLBACK_SPOOL_LIMITS, disk: spoolDisk });
+  const callbackSpool = new Spool(join(spoolDir, 'callbacks'), {
+    ...CALLBACK_SPOOL_LIMITS,
+    ...(tuning.maxSpooledCallbacks !== undefined && { maxFiles: tuning.maxSpooledCallbacks }),
+    disk: spoolDisk,
+  });
   const receivedCallbacks = new ReceivedCallbacks({ ...shared, generation, spool: callbackSpool });
   cleanups.push(() =>
     stopWithin(

@@ -24,6 +24,8 @@ export interface Tuning {
   rateLimitWindowMs?: number;
   /** How long the connection slots of a dead instance count. Default: 10 s. A lease is renewed five times in this period. */
   connectionLeaseMs?: number;
+  /** How many callbacks the disk may hold during an outage. Default: 10,000. */
+  maxSpooledCallbacks?: number;
   /** How long a usage report may take. Default: 30 s. */
   usageTimeoutMs?: number;
   /** False disables sealing and pushing events, to measure what pushing costs. */

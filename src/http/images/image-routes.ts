@@ -64,7 +64,7 @@ async function sendImage(request: Request, response: Response, image: ServedFile
     return;
   }
   const size = image.byteSize;
-  const range = ifRangeMatches(request, image) ? request.range(size) : undefined;
+  const range = ifRangeMatches(request, image) ? rangeOf(request, size) : undefined;
   if (range === -1) {
     response.status(416).set('content-range', `bytes */${size}`).end();
     return;
@@ -90,6 +90,13 @@ function isFresh(request: Request, response: Response, { etag }: ServedFile): bo
   const { fresh } = request;
   response.removeHeader('etag');
   return fresh;
+}
+
+/** As Express reads it, but a suffix that is longer than the image means all of it (RFC 9110, 14.1.2). */
+function rangeOf(request: Request, size: number): ReturnType<Request['range']> {
+  const [, suffix] = /^bytes=-(\d+)$/i.exec(request.headers.range ?? '') ?? [];
+  if (!(Number(suffix) > size)) return request.range(size);
+  return Object.assign([{ start: 0, end: size - 1 }], { type: 'bytes' });
 }
 
 /** RFC 9110: if the condition does not match, the response is the whole image instead of the range. */

@@ -57,6 +57,7 @@ describe('a stored image', () => {
     ['bytes=100-', 100, null],
     ['bytes=-50', -50, null],
     ['bytes=10-99999999', 10, null],
+    ['bytes=-99999999', 0, null],
   ])('is served in part for the range %s', async (range, from, to) => {
     const expected = bytes.subarray(from, to === null ? undefined : to + 1);
     const start = from < 0 ? bytes.length + from : from;

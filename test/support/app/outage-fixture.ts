@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { jest } from '@jest/globals';
 import pg from 'pg';
+import { type Tuning } from '../../../src/app/tuning.js';
 import { TcpProxy } from '../net/tcp-proxy.js';
 import { createTestDatabase, type TestDatabase } from '../setup/test-database.js';
 import { FakeUpstream } from '../upstreams/fake-upstream.js';
@@ -43,10 +44,10 @@ export class OutageFixture {
     await rm(this.dataDir, { recursive: true });
   }
 
-  async start(beside?: TestApp): Promise<TestApp> {
+  async start(beside?: TestApp, tuning: Tuning = {}): Promise<TestApp> {
     const { databaseUrl, dataDir } = this;
     const app = await TestApp.start({
-      ...{ databaseUrl, dataDir, environment: this.upstream.environment },
+      ...{ databaseUrl, dataDir, tuning, environment: this.upstream.environment },
       ...(beside && { apiKey: beside.apiKey }),
     });
     this.apps.push(app);

@@ -1,8 +1,8 @@
 import { createServer, IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { type Duplex } from 'node:stream';
-import { BadRequest, ConfigInvalid } from '../../core/errors.js';
-import { lastResponse } from './reply-with-error.js';
+import { BadRequest, ConfigInvalid, DatabaseUnavailable } from '../../core/errors.js';
+import { bodyForAnyClient, lastResponse } from './reply-with-error.js';
 
 /** Connections that the kernel queues. Node's default of 511 is too small when thousands of clients reconnect at once. */
 const LISTEN_BACKLOG = 4_096;
@@ -19,6 +19,18 @@ const TIMED_OUT_RESPONSE = lastResponse(408, {
 const MALFORMED_RESPONSE = lastResponse(400, {
   code: BadRequest.code,
   message: 'What arrived is not a valid HTTP request. Correct it and send it again.',
+});
+/** Pages of every origin may read it: it says nothing of anybody. */
+const STARTING_HEADERS = {
+  'content-type': 'application/json; charset=utf-8',
+  'cache-control': 'no-store',
+  'access-control-allow-origin': '*',
+  'retry-after': '1',
+};
+const STARTING_BODY = bodyForAnyClient({
+  code: DatabaseUnavailable.code,
+  message: 'The service is starting. Try again in a second.',
+  details: { retryAfterMs: 1_000 },
 });
 /** The client has closed its side in the middle of something. */
 const CLIENT_HAS_LEFT = 'HPE_INVALID_EOF_STATE';
@@ -134,7 +146,7 @@ function cutRequest({ socket }: IncomingMessage, response: ServerResponse): void
  */
 export async function listen(server: Server, address: { host: string; port: number }): Promise<void> {
   server.on('request', (_request, response) => {
-    response.writeHead(503, { 'retry-after': '1' }).end('Starting.\n');
+    response.writeHead(503, STARTING_HEADERS).end(STARTING_BODY);
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {

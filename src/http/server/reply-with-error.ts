@@ -19,9 +19,14 @@ export const graphqlErrorBody = ({
   errors: [{ message, extensions: { code, ...details } }],
 });
 
-/** A whole response before a connection is closed. Nothing is known of the request, so it is for clients of GraphQL and others. */
+/** A body for clients of GraphQL and all others, where nothing is known of the request. */
+export function bodyForAnyClient(error: Pick<PublicError, 'code' | 'message' | 'details'>): string {
+  return JSON.stringify({ ...defaultErrorBody(error), ...graphqlErrorBody(error) });
+}
+
+/** A whole response before a connection is closed. */
 export function lastResponse(status: number, error: Pick<PublicError, 'code' | 'message'>): string {
-  const body = JSON.stringify({ ...defaultErrorBody(error), ...graphqlErrorBody(error) });
+  const body = bodyForAnyClient({ ...error, details: {} });
   return [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     'connection: close',

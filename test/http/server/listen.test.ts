@@ -6,6 +6,8 @@ import {
   answerMalformedRequests,
   createHttpServer,
   HEADERS_TIMEOUT_MS,
+  listen,
+  localUrl,
   watchRequestTimeouts,
 } from '../../../src/http/server/listen.js';
 import { PipelinedRequests } from '../../../src/http/server/pipelined-requests.js';
@@ -97,6 +99,33 @@ async function exchange(port: number, text: string): Promise<string> {
   await once(socket, 'close');
   return answer;
 }
+
+test.each(['/graphql', '/flux/images', '/events'])(
+  '%s answers like other errors while the service starts',
+  async (path) => {
+    const server = createHttpServer();
+    const address = { host: '127.0.0.1', port: 0 };
+    await listen(server, address);
+    releases.push(() => (server.closeAllConnections(), server.close()));
+    const response = await fetch(`${localUrl(server, address)}${path}`, {
+      headers: { origin: 'https://a.example' },
+    });
+    expect(response.status).toBe(503);
+    expect(Object.fromEntries(response.headers)).toMatchObject({
+      ...{
+        'content-type': 'application/json; charset=utf-8',
+        'cache-control': 'no-store',
+        'retry-after': '1',
+      },
+      'access-control-allow-origin': '*',
+    });
+    const extensions = { code: 'DATABASE_UNAVAILABLE', retryAfterMs: 1_000 };
+    expect(await response.json()).toMatchObject({
+      error: { code: 'DATABASE_UNAVAILABLE' },
+      errors: [{ extensions }],
+    });
+  },
+);
 
 describe('a request with an upgrade', () => {
   test.each([

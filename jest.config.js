@@ -23,4 +23,6 @@ export default {
   setupFiles: ['<rootDir>/test/support/setup/child-processes.mjs'],
   testTimeout: 60_000,
   maxWorkers: 2,
+  // Jest keeps the modules of every test file for as long as its worker lives: 4.5 GB at the end of a run, and slow collections.
+  workerIdleMemoryLimit: '1500MB',
 };

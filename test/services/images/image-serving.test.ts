@@ -238,7 +238,7 @@ describe('a response', () => {
   }
 
   const get = (url: string, headers: Record<string, string> = {}) =>
-    fetch(url, { headers, signal: AbortSignal.timeout(5_000) });
+    fetch(url, { headers, signal: AbortSignal.timeout(30_000) });
   const bytesOf = async (response: globalThis.Response) => Buffer.from(await response.arrayBuffer());
 
   test.each([

@@ -1,8 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { CancelTaskDocument } from '../../../clients/operations.js';
 import { hashApiKey } from '../../../src/core/access/api-key.js';
@@ -16,6 +14,7 @@ import {
 import { HeldRequest } from '../../../src/services/flux-api/held-requests.js';
 import { TestApp, type TestAppOptions } from '../../support/app/test-app.js';
 import { createTestDatabase } from '../../support/setup/test-database.js';
+import { collectGarbage } from '../../support/collect-garbage.js';
 import { waitFor } from '../../support/wait-for.js';
 import { addKey, addWorkspaceWithKey } from '../../support/access/workspaces.js';
 
@@ -53,8 +52,6 @@ describe('held requests', () => {
   });
 
   test('a request that waits keeps nothing of its body', async () => {
-    setFlagsFromString('--expose-gc');
-    const collectGarbage = runInNewContext('gc') as () => void;
     const usedMb = () => {
       collectGarbage();
       return process.memoryUsage().heapUsed / 1024 / 1024;

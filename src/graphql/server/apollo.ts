@@ -28,6 +28,8 @@ interface GraphqlRequest {
   search: string;
   /** Waits for the body, and returns it parsed. */
   readBody: () => Promise<unknown>;
+  /** Returns the caller when the request is about to run. Throws Unauthenticated. */
+  authenticateAgain: () => Caller | Promise<Caller>;
   /** ID of the request in the log. */
   traceId: string;
   makeLeftSignal: Context['makeLeftSignal'];
@@ -123,15 +125,17 @@ export async function createGraphqlOverHttp(services: GraphqlOverHttpServices) {
       httpGraphQLRequest: { method: request.method, headers, search, body },
       // Apollo calls this after its CSRF check and before it parses a document.
       context: async () => {
+        const { idempotencyKey, authenticateAgain, traceId, makeLeftSignal } = request;
+        let callerNow = caller;
         try {
           if ('error' in read) throw read.error;
           requestBytes = operations.measure(read.operations);
           await checkComplexity(operations, read.operations, { caller, requestBytes });
+          callerNow = await authenticateAgain();
         } catch (error) {
           throw toGraphqlError(error);
         }
-        const { idempotencyKey, traceId, makeLeftSignal } = request;
-        return createContext(caller, { rateLimit, requestBytes, idempotencyKey, traceId, makeLeftSignal });
+        return createContext(callerNow, { rateLimit, requestBytes, idempotencyKey, traceId, makeLeftSignal });
       },
     });
     if (response.body.kind !== 'complete') throw new Error('Incremental delivery is not supported.');

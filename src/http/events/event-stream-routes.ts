@@ -1,4 +1,4 @@
-import { type Request, type RequestHandler, type Response, Router } from 'express';
+import { type Request, type Response, Router } from 'express';
 import { type Caller } from '../../core/access/caller.js';
 import { BadRequest } from '../../core/errors.js';
 import { oneLineJson, withoutLineBreaks } from '../../core/primitives/encoding/one-line-json.js';
@@ -18,7 +18,13 @@ import {
   parseStreamParameters,
   type StreamOperation,
 } from './stream-parameters.js';
-import { type AuthServices, authorize, callerOf } from '../access/authorize.js';
+import {
+  authenticate,
+  authenticateAgain,
+  type AuthServices,
+  authorize,
+  callerOf,
+} from '../access/authorize.js';
 import { idempotencyKeyOf } from '../tasks/idempotency-key.js';
 import { closeSignalOf, onClose } from '../server/on-close.js';
 import { graphqlErrorBody, withErrorBody } from '../server/reply-with-error.js';
@@ -89,17 +95,14 @@ export class EventStreamRoutes {
       if (isFinished(subscription)) response.status(204).end();
       else await this.pushEvents(response, subscription);
     });
-    const authenticate: RequestHandler = async (request, response, next) => {
-      const { access, clientAddressOf } = services;
-      response.locals.caller = await access.authenticate(credentialOf(request), clientAddressOf(request));
-      next();
-    };
     router
       .route('/graphql/stream')
-      .all(withErrorBody(graphqlErrorBody), authenticate)
+      .all(withErrorBody(graphqlErrorBody), authenticate(services, credentialOf))
       .get((request, response) => this.runOperation(request, response, operationInQuery(request)))
-      .post(services.bodies.json(MAX_STREAM_OPERATION_BYTES), (request, response) =>
-        this.runOperation(request, response, operationInBody(request)),
+      .post(
+        services.bodies.json(MAX_STREAM_OPERATION_BYTES),
+        authenticateAgain(services, credentialOf),
+        (request, response) => this.runOperation(request, response, operationInBody(request)),
       )
       .all((_request, response) => {
         const message = 'The method is not allowed. Send each operation with GET or POST.';

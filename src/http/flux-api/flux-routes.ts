@@ -1,4 +1,4 @@
-import express, { type Response, type Router } from 'express';
+import { type Response, Router } from 'express';
 import { NotFound, ResultNotReady } from '../../core/errors.js';
 import {
   fluxError,
@@ -9,7 +9,7 @@ import {
 import { type FluxApi } from '../../services/flux-api/flux-api.js';
 import { type HeldRequests } from '../../services/flux-api/held-requests.js';
 import { parseImagesRequest, parseTasksRequest, toTaskListing } from './flux-body.js';
-import { callerOf, type AuthServices, authorize } from '../access/authorize.js';
+import { authenticateAgain, type AuthServices, authorize, callerOf } from '../access/authorize.js';
 import { idempotencyKeyOf } from '../tasks/idempotency-key.js';
 import { onClose } from '../server/on-close.js';
 import { type ErrorBody, withErrorBody } from '../server/reply-with-error.js';
@@ -20,9 +20,9 @@ import { MAX_JSON_BYTES, takeBody } from '../server/request-bodies.js';
  * base URL and the API key.
  */
 export function fluxRoutes(auth: AuthServices, api: FluxApi, heldRequests: HeldRequests): Router {
-  const router = express.Router();
+  const router = Router();
   // Accepts every JSON value, so that our own message answers a body that is not an object.
-  const jsonBody = auth.bodies.json(MAX_JSON_BYTES, { strict: false });
+  const jsonBody = Router().use(auth.bodies.json(MAX_JSON_BYTES, { strict: false }), authenticateAgain(auth));
 
   router.use('/flux', withErrorBody(fluxErrorBody));
   router.post('/flux/images', authorize(auth, 'tasks:write'), jsonBody, async (request, response) => {

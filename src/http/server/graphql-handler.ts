@@ -11,7 +11,7 @@ import { isOriginAllowed, type OriginRule } from '../../core/access/origins.js';
 import { newId } from '../../core/primitives/ids.js';
 import { reportError } from '../../core/public-error.js';
 import { type RateLimitStatus } from '../../services/limits/rate-limits.js';
-import { type AuthServices } from '../access/authorize.js';
+import { type AuthServices, isRecentlyAuthenticated } from '../access/authorize.js';
 import { idempotencyKeyOf } from '../tasks/idempotency-key.js';
 import { EXPOSED_HEADERS, rateLimitHeaders } from '../limits/rate-limit-headers.js';
 import { graphqlErrorBody } from './reply-with-error.js';
@@ -29,6 +29,8 @@ export type ExecuteGraphql = (
     search: string;
     /** Waits for the body, and returns it parsed. Rejects with an error that core/public-error.ts translates. */
     readBody: () => Promise<unknown>;
+    /** Returns the caller when the request is about to run: its key may have been revoked while the body arrived. */
+    authenticateAgain: () => Caller | Promise<Caller>;
     traceId: string;
     /** Makes a signal that is aborted when the response closes. */
     makeLeftSignal: () => AbortSignal;
@@ -83,13 +85,16 @@ export function createGraphqlHandler({
   ): Promise<GraphqlHttpResponse> => {
     try {
       const { method = 'GET', url = '', headers } = request;
-      const caller = await access.authenticate(headers.authorization, clientAddressOf(request));
+      const authenticate = () => access.authenticate(headers.authorization, clientAddressOf(request));
+      const caller = await authenticate();
+      const authenticatedAt = performance.now();
+      const authenticateAgain = () => (isRecentlyAuthenticated(authenticatedAt) ? caller : authenticate());
       const readBody = async () => (method === 'GET' ? {} : readJsonBody(request, caller, parseJson));
       const search = url.replace(/^[^?]*/, '');
       const idempotencyKey = idempotencyKeyOf(request);
       const makeLeftSignal = () => closeSignalOf(response);
-      const details = { method, headers, idempotencyKey, search, readBody, traceId, makeLeftSignal };
-      return await executeGraphql(details, caller);
+      const details = { method, headers, idempotencyKey, search, readBody, authenticateAgain, traceId };
+      return await executeGraphql({ ...details, makeLeftSignal }, caller);
     } catch (error) {
       const publicError = reportError(error, log.child({ reqId: traceId }), traceId);
       return {

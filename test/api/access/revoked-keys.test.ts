@@ -1,4 +1,6 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { hashApiKey } from '../../../src/core/access/api-key.js';
 import { TestApp } from '../../support/app/test-app.js';
@@ -73,6 +75,41 @@ test.each([
     );
   },
 );
+
+const GENERATE = 'mutation { generateImages(input: { prompt: "held back" }) { task { id } } }';
+
+describe.each([
+  ['revoked', 'UPDATE api_keys SET revoked_at = now()'],
+  ['expired', 'UPDATE api_keys SET expires_at = now()'],
+])('a key that is %s while the body of its request arrives', (_what, statement) => {
+  test.each([
+    ['/graphql', { query: GENERATE }],
+    ['/graphql/stream', { query: GENERATE }],
+    ['/flux/images', { action: 'generate', prompt: 'held back', async: true }],
+    ['/flux/tasks', { action: 'retrieve_batch' }],
+  ])('is refused at %s', async (path, content) => {
+    const key = await addKey(one, await firstWorkspaceId(sql), ['tasks:read', 'tasks:write']);
+    const { hostname, port } = new URL(one.url);
+    const socket = connect(Number(port), hostname);
+    const body = JSON.stringify(content);
+    const headers = [
+      `POST ${path} HTTP/1.1`,
+      ...['host: x', 'connection: close', 'content-type: application/json'],
+      ...[`authorization: Bearer ${key}`, `content-length: ${body.length}`],
+    ];
+    socket.write(`${headers.join('\r\n')}\r\n\r\n${body.slice(0, -1)}`);
+    const answer = text(socket);
+    const statusOfAnother = async () =>
+      (await one.get('/events?types=none', { authorization: `Bearer ${key}` })).status;
+    // The first request has been authenticated before.
+    expect(await statusOfAnother()).toBe(400);
+    await sql.query(`${statement} WHERE hash = $1`, [hashApiKey(key)]);
+    await waitFor('the key to be refused', async () => (await statusOfAnother()) === 401);
+    socket.write(body.slice(-1));
+    expect(await answer).toMatch(/^HTTP\/1.1 401 /);
+    expect((await sql.query("SELECT FROM tasks WHERE prompt = 'held back'")).rowCount).toBe(0);
+  });
+});
 
 test('a cached key without open streams is refused within 5 s of being revoked', async () => {
   const key = await addKey(one, await firstWorkspaceId(sql), ['tasks:read']);

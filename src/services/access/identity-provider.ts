@@ -103,7 +103,8 @@ export class IdentityProvider {
       workspaceName: workspace.name,
       credentialType: 'IDENTITY_PROVIDER',
       keyId: this.id,
-      keyLineageId: this.id,
+      // What limits a key limits the people of one workspace together.
+      keyLineageId: idFromUrl(`${this.deps.config.issuer}#${workspace.id}`),
       keyName: 'identity provider',
       keyPrefix: '',
       scopes: scopesFromClaim(payload[this.deps.config.scopeClaim]),

@@ -8,12 +8,16 @@ import { openSubscriptionStream, STREAM_TRANSPORTS } from '../../support/events/
 import { waitFor } from '../../support/wait-for.js';
 import { type Page } from '../../support/access/access-operations.js';
 import { CREATE_CLIENT_TOKEN } from '../../support/access/client-tokens.js';
+import { addWorkspaceWithKey } from '../../support/access/workspaces.js';
+import { RawWebSocket } from '../../support/events/raw-websocket.js';
+import { ViewerDocument } from '../../../clients/operations.js';
 
 const VIEWER = '{ viewer { workspaceName keyName scopes endUserId expiresAt } }';
 const GENERATE = 'mutation { generateImages(input: { prompt: "x" }) { task { id endUserId } } }';
 
 let provider: TestIdentityProvider;
 let app: TestApp;
+let environment: Record<string, string>;
 /** Claims by person. Two people have no usable workspace. */
 const claims: Record<string, object> = {
   anna: { workspace: 'default' },
@@ -24,7 +28,7 @@ const claims: Record<string, object> = {
 beforeAll(async () => {
   provider = await TestIdentityProvider.create(claims);
   // The provider is not running yet when the service starts.
-  const environment = { OIDC_ISSUER: provider.issuer, OIDC_AUDIENCE: AUDIENCE };
+  environment = { OIDC_ISSUER: provider.issuer, OIDC_AUDIENCE: AUDIENCE };
   app = await TestApp.start({ environment, tuning: { jwksCooldownMs: 0 } });
 });
 afterEach(() => provider.stop());
@@ -77,6 +81,33 @@ describe('tokens of the identity provider', () => {
       (await queryField<Page<{ id: string }>>(app, '{ tasks { nodes { id } } }', {}, token)).nodes;
     expect(await tasksOf(anna)).toEqual([{ id: task.id }]);
     expect(await tasksOf(bert)).toEqual([]);
+  });
+
+  test('the people of each workspace count as one key, and not those of other workspaces', async () => {
+    await provider.start();
+    const { workspaceId: other } = (await app.query(ViewerDocument, {}, await addWorkspaceWithKey(app)))
+      .viewer;
+    const { databaseUrl, apiKey } = app;
+    const limited = await TestApp.start({
+      ...{ databaseUrl, apiKey },
+      environment: { ...environment, ROLES: 'api', LIMITS_PER_KEY: 'requestsPerMinute=3,connections=1' },
+      tuning: { rateLimitWindowMs: 24 * 3_600_000, jwksCooldownMs: 0 },
+    });
+    try {
+      const send = (token: string) =>
+        limited.postBody('/graphql', { query: VIEWER }, { authorization: `Bearer ${token}` });
+      const here = await Promise.all(['anna', 'bert'].map((sub) => signToken({ sub })));
+      const there = await signToken({ workspace: other });
+      for (const token of [here[0], here[1], here[0]]) expect((await send(token ?? '')).status).toBe(200);
+      for (const token of here) expect((await send(token)).status).toBe(429);
+      const { status, headers } = await send(there);
+      expect([status, headers['ratelimit']]).toEqual([200, expect.stringMatching(/^"requests";r=2;/)]);
+      const socket = await RawWebSocket.openAcknowledged(limited.url, here[0] ?? '');
+      (await RawWebSocket.openAcknowledged(limited.url, there)).cut();
+      socket.cut();
+    } finally {
+      await limited.stop();
+    }
   });
 
   test('a token gets no administrative scope and cannot create client tokens, even if the provider grants it', async () => {

@@ -91,7 +91,7 @@ export function validateImageRequest(
     size: size ?? (kind === 'GENERATE' ? model.defaultSize : null),
     requestedSize,
     requestedCount: count,
-    sourceImageId: request.sourceImageId ?? null,
+    sourceImageId: request.sourceImageId?.toLowerCase() ?? null,
     sourceImageUrl: request.sourceImageUrl ?? null,
     webhookUrl: webhookUrl?.href ?? null,
     priority: request.priority ?? ('NORMAL' as const),
@@ -103,7 +103,8 @@ export function validateImageRequest(
 
 /**
  * SHA-256 of a request. Two requests with one idempotency key must have the same hash, also when an older version of the service
- * has stored the first one. So absent fields are left out: a later version has more of them.
+ * has stored the first one. So absent fields are left out: a later version has more of them. The order of names is not part of
+ * it, because the maps of some languages have another one in each process.
  */
 export function hashRequest(
   request: ValidImageRequest,
@@ -111,8 +112,18 @@ export function hashRequest(
   endUserId: string | null,
 ): Buffer {
   const fields = Object.entries({ ...request, retryOfId, endUserId });
-  const given = fields.filter(([, value]) => value !== null).sort(([a], [b]) => (a < b ? -1 : 1));
-  return createHash('sha256').update(JSON.stringify(given)).digest();
+  const given = sortedEntries(fields.filter(([, value]) => value !== null));
+  return createHash('sha256').update(JSON.stringify(given, withSortedNames)).digest();
+}
+
+function sortedEntries(entries: [string, unknown][]): [string, unknown][] {
+  return entries.sort(([one], [other]) => (one < other ? -1 : 1));
+}
+
+/** For JSON.stringify. A name that is an integer comes first in every object, and `__proto__` is an own field of parsed JSON. */
+function withSortedNames(_name: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(sortedEntries(Object.entries(value)));
 }
 
 function validatePrompt(prompt: string, addError: AddError): void {

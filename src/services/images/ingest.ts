@@ -1,4 +1,6 @@
+import { LRUCache } from 'lru-cache';
 import { SingleFlights } from '../../core/primitives/async.js';
+import { FairSlots, NoFreeSlot } from '../../core/limits/fair-slots.js';
 import { crashIfArmed } from '../../core/primitives/crash-points.js';
 import { DatabaseUnavailable, ImageUnavailable, StoreUnavailable } from '../../core/errors.js';
 import { EVENT_ACTORS } from '../../core/events/task-event.js';
@@ -36,6 +38,15 @@ const STORE_PAUSE_MS = 2_000;
  * so few that new images do not wait long behind them after an outage.
  */
 const MAX_WAITING_JOBS = 200;
+/** Downloads of an instance for viewers at the same time, beside those of its jobs. A page shows dozens of images at once. */
+export const MAX_VIEWER_DOWNLOADS = 8;
+/** The same for a workspace. */
+const MAX_VIEWER_DOWNLOADS_PER_WORKSPACE = 4;
+/** Less than browsers wait for an image. */
+const MAX_VIEWER_WAIT_MS = 30_000;
+/** A viewer gets the failure of the one before it for this long. */
+const VIEWER_FAILURE_TTL_MS = 2_000;
+const MAX_VIEWER_FAILURES = 1_000;
 /** An image whose host cannot be reached waits for this share of its age. */
 const UNREACHED_DELAY_SHARE = 0.1;
 const MAX_UNREACHED_DELAY_MS = 60_000;
@@ -57,6 +68,15 @@ export class ImageIngest {
   /** By image ID. The job and browsers that request the same image share the work. */
   private readonly ingestsInProgress = new SingleFlights<string, void>();
 
+  private readonly viewerSlots = new FairSlots({
+    capacity: MAX_VIEWER_DOWNLOADS,
+    maxPerOwner: MAX_VIEWER_DOWNLOADS_PER_WORKSPACE,
+  });
+  /** By image ID. */
+  private readonly viewerFailures = new LRUCache<string, Error>({
+    max: MAX_VIEWER_FAILURES,
+    ttl: VIEWER_FAILURE_TTL_MS,
+  });
   private readonly hosts: HostBreakers;
 
   /** When the store failed last, by the monotonic clock. */
@@ -89,9 +109,37 @@ export class ImageIngest {
     if (failure) throw failure.reason;
   }
 
+  /**
+   * Ingests an image that is requested before it is stored, without waiting for its job. Does nothing if it is stored, lost or
+   * deleted. Throws ImageUnavailable when the image's source fails, and StoreUnavailable when the store does, has just failed, or
+   * when too many other images are requested.
+   */
+  async ingestForViewer({ id, taskId, workspaceId }: Image): Promise<void> {
+    const failure = this.viewerFailures.get(id);
+    if (failure) throw failure;
+    if (this.isStorePaused) throw new StoreUnavailable('storing an image has just failed');
+    const request = { owner: workspaceId, maxWaitMs: MAX_VIEWER_WAIT_MS };
+    const ingest = async () => {
+      // The job may have stored it in the meantime.
+      const pending = taskId === null ? [] : await this.deps.images.findPending(taskId);
+      const image = pending.find((candidate) => candidate.id === id);
+      if (image) await this.ingestOnce(image);
+    };
+    await this.viewerSlots.run(request, ingest).catch((error: unknown) => {
+      if (error instanceof NoFreeSlot)
+        throw new StoreUnavailable('too many other images are being stored', { cause: error });
+      if (error instanceof ImageUnavailable) this.viewerFailures.set(id, error);
+      throw error;
+    });
+  }
+
+  private get isStorePaused(): boolean {
+    return performance.now() - this.storeFailedAt < STORE_PAUSE_MS;
+  }
+
   private async ingestOrPostpone(image: PendingImage): Promise<void> {
     const { sourceFailures, storeFailures } = image;
-    if (performance.now() - this.storeFailedAt < STORE_PAUSE_MS) {
+    if (this.isStorePaused) {
       const delayMs = storeDelayMs(storeFailures + 1);
       await this.postpone(image, { sourceFailures, storeFailures: storeFailures + 1, delayMs });
       return;
@@ -150,7 +198,7 @@ export class ImageIngest {
    * decoded are stored if the download has failed before. Throws ImageUnavailable when the image's source fails, and
    * StoreUnavailable when the store does.
    */
-  async ingestOnce(image: Image, sourceFailures = 0): Promise<void> {
+  private async ingestOnce(image: Image, sourceFailures = 0): Promise<void> {
     const { id, upstreamUrl, storedAt, lostAt, deletedAt } = image;
     if (storedAt || lostAt || deletedAt || upstreamUrl === null) return;
     await this.ingestsInProgress.run(id, async () => {
@@ -167,6 +215,8 @@ export class ImageIngest {
   private async downloadAndStore(image: Image, url: string, sourceFailures: number): Promise<void> {
     const path = await this.deps.store.incoming.createPath();
     try {
+      // PostgreSQL may use the same disk.
+      await this.deps.store.incoming.requireFreeSpace();
       const { sha256, byteSize } = await this.download(url, path);
       crashIfArmed('image-downloaded');
       const properties = await inspectOrKeep(path, image, sourceFailures);

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import { type Database } from '../../../src/db/postgres/database.js';
 import { IngestFixture } from '../../support/images/ingest-fixture.js';
@@ -48,6 +48,66 @@ test('an image that the store refused 30 times survives a failure of its source,
   fixture.answer = null;
   await startIngest().ingestTaskImages(taskId);
   expect((await readImage(taskId))?.storedAt).toEqual(expect.any(Date));
+});
+
+describe('viewers of images that are not stored yet', () => {
+  const insertImage = async (query: string) => {
+    const image = await readImage(await insertTaskWithImage({ query }));
+    if (!image) throw new Error('The image was not inserted.');
+    return image;
+  };
+
+  test('start a few downloads at a time, and get all images', async () => {
+    const ingest = startIngest();
+    const images = [];
+    for (let count = 0; count < 30; count += 1) images.push(await insertImage(`?${count}`));
+    let running = 0;
+    let most = 0;
+    fixture.answer = (response) => {
+      running += 1;
+      most = Math.max(most, running);
+      setTimeout(() => {
+        running -= 1;
+        response.end(fixture.bytes);
+      }, 10);
+    };
+    await Promise.all(images.map((image) => ingest.ingestForViewer(image)));
+    expect(most).toBe(4);
+    const { rows } = await db.pool.query('SELECT FROM images WHERE id = ANY ($1) AND stored_at IS NOT NULL', [
+      images.map(({ id }) => id),
+    ]);
+    expect(rows).toHaveLength(images.length);
+  });
+
+  const failTheSource = () => {
+    fixture.answer = counted(reply(503, 'down'));
+    return Promise.resolve(() => Promise.resolve());
+  };
+  const failTheStore = () => {
+    fixture.answer = counted((response) => response.end(fixture.bytes));
+    return breakStore();
+  };
+  test.each([
+    ['source', failTheSource],
+    ['store', failTheStore],
+  ])('do not repeat a download at once after the %s has failed', async (_what, breakIt) => {
+    const ingest = startIngest();
+    const image = await insertImage('');
+    const repair = await breakIt();
+    requests = 0;
+    for (let count = 0; count < 5; count += 1)
+      await expect(ingest.ingestForViewer(image)).rejects.toThrow(/503|is unavailable/);
+    expect(requests).toBe(1);
+    await repair();
+  });
+
+  let requests = 0;
+  const counted =
+    (answer: NonNullable<IngestFixture['answer']>): NonNullable<IngestFixture['answer']> =>
+    (response, received) => {
+      requests += 1;
+      return answer(response, received);
+    };
 });
 
 test('a download that succeeds before the store fails shows that the source lives', async () => {

@@ -17,21 +17,26 @@ const valid = (faultOf: (text: string) => string | null) =>
   });
 
 /** A whole number. Every invalid value has the same message, which gives the range. */
-const integer = (min: number, max?: number, unit = '') => {
-  const range = max === undefined ? `, at least ${min}` : ` from ${min} to ${max}`;
-  const error = `must be a whole number${unit && ` of ${unit}`}${range}`;
+const integer = (min: number, max: number, unit = '') => {
+  const error = `must be a whole number${unit && ` of ${unit}`} from ${min} to ${max}`;
   return z
     .string()
     .regex(/^\d+$/, error)
     .transform(Number)
-    .pipe(
-      z
-        .number()
-        .int(error)
-        .min(min, error)
-        .max(max ?? Number.MAX_SAFE_INTEGER, error),
-    );
+    .pipe(z.number().int(error).min(min, error).max(max, error));
 };
+/** A century. PostgreSQL cannot subtract some thousand times more from a time. */
+const MAX_DAYS = 36_500;
+/** Ten years. */
+const MAX_LINK_SECONDS = 315_360_000;
+/** A larger size does not fit into the type Int of GraphQL. */
+const MAX_IMAGE_BYTES = 1024 ** 3;
+/** More is a typing error: nothing that is limited by it is handled in a reasonable time. */
+const MAX_QUERY_LIMIT = 1_000_000;
+/** As many as values in a JSON body, of which an element is one. */
+const MAX_LIST_SIZE = 50_000;
+const MAX_DEPTH = 1_000;
+const MAX_OPERATIONS = 1_000;
 
 const NO_LIMITS = 'none';
 /**
@@ -110,9 +115,9 @@ export const environmentSchema = z.object({
     )
     .default(''),
   S3_REDIRECT: z.enum(['true', 'false'], 'must be true or false').default('false'),
-  MAX_IMAGE_BYTES: integer(1_024, undefined, 'bytes').default(50 * 1024 * 1024),
-  IMAGE_URL_TTL_SECONDS: integer(60, undefined, 'seconds').optional(),
-  IMAGE_RETENTION_DAYS: integer(1, undefined, 'days').optional(),
+  MAX_IMAGE_BYTES: integer(1_024, MAX_IMAGE_BYTES, 'bytes').default(50 * 1024 * 1024),
+  IMAGE_URL_TTL_SECONDS: integer(60, MAX_LINK_SECONDS, 'seconds').optional(),
+  IMAGE_RETENTION_DAYS: integer(1, MAX_DAYS, 'days').optional(),
   ALLOW_PRIVATE_HOSTS: z
     .string()
     .default('')
@@ -131,11 +136,11 @@ export const environmentSchema = z.object({
       error:
         'must be *, or hosts such as example.com, .example.com, example.com:8080, 10.0.0.1 and 10.0.0.0/8, separated by commas',
     }),
-  CALLBACK_RETENTION_DAYS: integer(1, undefined, 'days').default(30),
+  CALLBACK_RETENTION_DAYS: integer(1, MAX_DAYS, 'days').default(30),
   PRICES_FILE: z.string().optional(),
-  PUSH_BUFFER_EVENTS: integer(1).default(1_000),
-  EVENT_REPLAY_DAYS: integer(1, undefined, 'days').default(30),
-  CONNECTIONS_PER_KEY: integer(1).default(20_000),
+  PUSH_BUFFER_EVENTS: integer(1, 1_000_000).default(1_000),
+  EVENT_REPLAY_DAYS: integer(1, MAX_DAYS, 'days').default(30),
+  CONNECTIONS_PER_KEY: integer(1, MAX_LIMIT).default(20_000),
   ALLOWED_ORIGINS: z
     .string()
     .transform(splitList)
@@ -146,14 +151,14 @@ export const environmentSchema = z.object({
   OIDC_WORKSPACE_CLAIM: z.string().default('workspace'),
   OIDC_SCOPE_CLAIM: z.string().default('scope'),
   TRUST_PROXY: integer(0, 10).default(0),
-  QUERY_MAX_TOKENS: integer(1).default(2_000),
-  QUERY_MAX_DEPTH: integer(1).default(15),
-  QUERY_MAX_ALIASES: integer(1).default(30),
-  QUERY_MAX_DIRECTIVES: integer(1).default(30),
-  QUERY_MAX_ROOT_FIELDS: integer(1).default(20),
-  QUERY_MAX_LIST_SIZE: integer(1).default(1_000),
-  QUERY_MAX_COST: integer(1).default(10_000),
-  OPERATIONS_PER_REQUEST: integer(1).default(1),
+  QUERY_MAX_TOKENS: integer(1, MAX_QUERY_LIMIT).default(2_000),
+  QUERY_MAX_DEPTH: integer(1, MAX_DEPTH).default(15),
+  QUERY_MAX_ALIASES: integer(1, MAX_QUERY_LIMIT).default(30),
+  QUERY_MAX_DIRECTIVES: integer(1, MAX_QUERY_LIMIT).default(30),
+  QUERY_MAX_ROOT_FIELDS: integer(1, MAX_QUERY_LIMIT).default(20),
+  QUERY_MAX_LIST_SIZE: integer(1, MAX_LIST_SIZE).default(1_000),
+  QUERY_MAX_COST: integer(1, MAX_QUERY_LIMIT).default(10_000),
+  OPERATIONS_PER_REQUEST: integer(1, MAX_OPERATIONS).default(1),
   INTROSPECTION: z.enum(['on', 'off'], 'must be on or off').default('on'),
   GRAPHQL_IDE: z.enum(['on', 'off'], 'must be on or off').optional(),
   LIMITS_PER_KEY: limitsSchema(),

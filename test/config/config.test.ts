@@ -277,6 +277,31 @@ describe('.env.example', () => {
   });
 });
 
+describe('numbers', () => {
+  /** The sentence about a variable that is not a number, or undefined if it need not be one. */
+  const rangeOf = (name: string) => {
+    const issue = environmentSchema
+      .safeParse({ [name]: 'x' })
+      .error?.issues.find(({ path }) => path[0] === name);
+    return /^must be a whole number.* from (?<min>\d+) to (?<max>\d+)$/.exec(issue?.message ?? '')?.groups;
+  };
+  const ranges = Object.keys(environmentSchema.shape).flatMap((name) => {
+    const { min, max } = rangeOf(name) ?? {};
+    return min && max ? [{ name, min, max }] : [];
+  });
+  const page = readFileSync(new URL('../../docs/CONFIGURATION.md', import.meta.url), 'utf8');
+
+  test('there are some', () => expect(ranges.length).toBeGreaterThan(15));
+
+  test.each(ranges)('$name takes $min to $max, and docs/CONFIGURATION.md says so', ({ name, min, max }) => {
+    const isAccepted = (value: number) => environmentSchema.safeParse({ [name]: String(value) }).success;
+    expect([Number(min), Number(max), Number(max) + 1].map(isAccepted)).toEqual([true, true, false]);
+    const row = page.split('\n').find((line) => line.startsWith(`| \`${name}\``));
+    // A port is a port.
+    if (name !== 'PORT') expect(row).toContain(`${min} to ${max}`);
+  });
+});
+
 describe('the secret key of an installation', () => {
   test('is created once, readable only by its owner, and can be moved to SECRET_KEY_PREVIOUS', async () => {
     const dataDir = join(folder, 'new', 'data');

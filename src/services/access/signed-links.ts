@@ -8,7 +8,7 @@ import { type Dependencies } from '../dependencies.js';
 const CALLBACK_TOKEN = /^([1-9]\d{0,4})\.([\w-]+)$/;
 /** 128 bits cannot be guessed, and they keep links short. */
 const SIGNATURE_BYTES = 16;
-/** The expiry is rounded up to a quarter of the lifetime, so that repeated links are equal and caches can reuse them. */
+/** The expiry is rounded down to a quarter of the lifetime, so that repeated links are equal and caches can reuse them. */
 const EXPIRY_STEPS_PER_LIFETIME = 4;
 /** The upstream may fetch it a little later than it says. */
 const UPSTREAM_LINK_MARGIN_SECONDS = 900;
@@ -109,7 +109,7 @@ export class SignedLinks {
   private imageExpiry(): string {
     if (this.deps.imageLinkSeconds === null) return '';
     const step = Math.max(1, Math.floor(this.deps.imageLinkSeconds / EXPIRY_STEPS_PER_LIFETIME));
-    const earliest = databaseTimeMs() / 1000 + this.deps.imageLinkSeconds;
-    return (Math.ceil(earliest / step) * step).toString(36);
+    const latest = databaseTimeMs() / 1000 + this.deps.imageLinkSeconds;
+    return (Math.floor(latest / step) * step).toString(36);
   }
 }

@@ -24,7 +24,7 @@ import { type Dependencies } from '../dependencies.js';
 const IMAGE_CACHE_TTL_MS = 3_000;
 /** About 2 kB per cached image row. */
 const MAX_CACHED_IMAGES = 5_000;
-/** Lifetime of a presigned URL. Browsers follow it at once. */
+/** Lifetime of a presigned URL, which does not outlive its link. Browsers follow it at once. */
 const PRESIGNED_URL_TTL_SECONDS = 300;
 const MAX_FILE_NAME_LENGTH = 60;
 const NO_IMAGE = 'No image exists at this URL. Query `Image.url` for the right one.';
@@ -127,7 +127,10 @@ export class ImageServing {
       byteSize: size,
       disposition,
       open: (range) => withExplanation(this.files.open(file, size, range)),
-      presignedUrl: await this.presign(key, type, disposition),
+      presignedUrl: await this.presign(key, link.secondsLeft, {
+        contentType: type,
+        contentDisposition: disposition,
+      }),
       maxAgeSeconds: link.secondsLeft,
     };
   }
@@ -135,7 +138,7 @@ export class ImageServing {
   private async findServable(imageId: string): Promise<ImageWithPrompt> {
     let image = await this.imageCache.fetch(imageId);
     if (image && !image.storedAt && !image.lostAt && !image.deletedAt) {
-      await this.deps.imageIngest.ingestOnce(image);
+      await this.deps.imageIngest.ingestForViewer(image);
       this.imageCache.delete(imageId);
       image = await this.imageCache.fetch(imageId);
     }
@@ -226,11 +229,12 @@ export class ImageServing {
 
   private async presign(
     key: StoreKey,
-    contentType: string,
-    contentDisposition: string,
+    secondsLeft: number | null,
+    headers: { contentType: string; contentDisposition: string },
   ): Promise<string | null> {
     if (!this.isRedirecting || !this.deps.store.presign) return null;
-    return this.deps.store.presign(key, PRESIGNED_URL_TTL_SECONDS, { contentType, contentDisposition });
+    const seconds = Math.min(PRESIGNED_URL_TTL_SECONDS, secondsLeft ?? PRESIGNED_URL_TTL_SECONDS);
+    return this.deps.store.presign(key, seconds, headers);
   }
 }
 

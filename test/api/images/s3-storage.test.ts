@@ -63,6 +63,19 @@ describe('images in a bucket', () => {
     }
   });
 
+  test('are not served by the bucket for longer than their link is valid', async () => {
+    const expiring = { ...environment, S3_REDIRECT: 'true', IMAGE_URL_TTL_SECONDS: '60' };
+    const redirecting = await TestApp.start({ environment: expiring });
+    try {
+      const { path } = await createImage('for a minute', redirecting);
+      const response = await fetch(redirecting.url + path, { redirect: 'manual' });
+      const { searchParams } = new URL(response.headers.get('location') ?? '');
+      expect(Number(searchParams.get('X-Amz-Expires'))).toBeLessThanOrEqual(60);
+    } finally {
+      await redirecting.stop();
+    }
+  });
+
   test('are stored after an outage of the bucket, during which tasks end and /readyz reports the outage', async () => {
     server.fault = (_request, response) => {
       response.writeHead(403).end();

@@ -17,8 +17,8 @@ import {
 } from './webhook-claims.js';
 
 /**
- * Records the result of one attempt. The delivery does not change if another attempt has ended it. A failure does not change
- * it either if another attempt has begun or a redelivery was requested meanwhile: that one decides what comes next. When the
+ * Records the result of one attempt. The delivery does not change if another attempt has ended it, or if a redelivery was
+ * requested meanwhile. A failure does not change it either if another attempt has begun: that one decides what comes next. When the
  * delivery has ended, the next one of its task, which CLAIM_WEBHOOK_DELIVERIES may have postponed, is due.
  */
 const RECORD_ATTEMPT = statement<
@@ -42,7 +42,7 @@ const RECORD_ATTEMPT = statement<
         failures = failures + :countsAsFailure::boolean::int,
         next_attempt_at = coalesce(now() + make_interval(secs => :retryDelayMs::double precision / 1000), next_attempt_at)
     WHERE id = :deliveryId AND status = 'PENDING'
-      AND (:status = 'DELIVERED'
+      AND (:status = 'DELIVERED' AND :attemptNumber > attempts_before_redelivery
            OR attempts = :attemptNumber AND attempts - attempts_before_redelivery = :attemptSinceRedelivery)
     RETURNING workspace_id, task_id, seq, next_attempt_at
   ), next AS (

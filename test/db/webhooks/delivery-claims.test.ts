@@ -352,6 +352,17 @@ describe('an attempt that ends after another one has begun', () => {
     expect(await row()).toEqual({ status: 'PENDING', attempts: 2, due: false });
     expect(await eventTypes(id)).toEqual([]);
   });
+
+  test('does not end a redelivery that was requested meanwhile, even if it was delivered', async () => {
+    const [id = ''] = await addTasksWithDueWebhooks(db, `${A}/`, 1);
+    const last = await claimOne();
+    const audit = newAuditEntry(callerWith(), 'WEBHOOK_REDELIVERED', { targetId: id });
+    expect(await webhooks.redeliver(last.workspaceId, id, audit)).toBe(1);
+    await finish(last, 200, []);
+    expect(await row()).toEqual({ status: 'PENDING', attempts: 1, due: true });
+    await finish(await claimOne(), 200, []);
+    expect(await row()).toMatchObject({ status: 'DELIVERED', attempts: 2 });
+  });
 });
 
 test('only failures bring a delivery nearer to its last attempt', async () => {

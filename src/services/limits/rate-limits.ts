@@ -85,12 +85,14 @@ export class RateLimits {
 
     const limitOf = (wanted: SubjectKind) =>
       inFlightSubjects.find(({ kind }) => kind === wanted)?.limit ?? null;
-    // A token's tasks count toward its end user, or toward its key when it has no end user.
     const tokenLimit = limitOf('token');
+    // A token's tasks count toward its end user, or toward its key when it has no end user.
+    const countedFor = caller.endUserId === null ? 'key' : 'endUser';
     const limits = {
-      key: lowerOf(limitOf('key'), caller.endUserId === null ? tokenLimit : null),
-      endUser: lowerOf(limitOf('endUser'), caller.endUserId === null ? null : tokenLimit),
+      key: limitOf('key'),
+      endUser: limitOf('endUser'),
       workspace: limitOf('workspace'),
+      [countedFor]: lowerOf(limitOf(countedFor), tokenLimit),
     };
     const exceeded = await this.deps.inFlight.acquire(taskId, caller, limits).catch((error: unknown) => {
       refundAll();
@@ -98,8 +100,9 @@ export class RateLimits {
     });
     if (exceeded) {
       refundAll();
+      const kind = exceeded === countedFor && limits[exceeded] === tokenLimit ? 'token' : exceeded;
       throw new RateLimited(
-        `${LABELS[exceeded]} has reached its limit of ${limits[exceeded]} tasks in flight. Wait until one of them finishes.`,
+        `${LABELS[kind]} has reached its limit of ${limits[exceeded]} tasks in flight. Wait until one of them finishes.`,
         IN_FLIGHT_RETRY_AFTER_MS,
       );
     }

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { GenerateImagesDocument, ViewerDocument } from '../../../clients/operations.js';
-import { SCOPES } from '../../../src/core/access/caller.js';
+import { CLIENT_TOKEN_SCOPES, SCOPES } from '../../../src/core/access/caller.js';
 import { newId } from '../../../src/core/primitives/ids.js';
-import { createClientToken } from '../../support/access/client-tokens.js';
+import { createClientToken, SECRET_KEY } from '../../support/access/client-tokens.js';
 import { RawWebSocket } from '../../support/events/raw-websocket.js';
 import { type HttpResponse, TestApp } from '../../support/app/test-app.js';
 import { addKey, addWorkspaceWithKey } from '../../support/access/workspaces.js';
@@ -136,8 +136,10 @@ describe('generation limits', () => {
   let other: TestApp;
   const limited = {
     ROLES: 'api',
+    SECRET_KEY,
     LIMITS_PER_KEY: `generationsPerMinute=40,generationsInFlight=${IN_FLIGHT}`,
     LIMITS_PER_WORKSPACE: `generationsInFlight=${2 * IN_FLIGHT}`,
+    LIMITS_PER_END_USER: `generationsInFlight=${IN_FLIGHT / 2}`,
   };
   beforeAll(async () => {
     one = await TestApp.start({ environment: limited, tuning });
@@ -186,6 +188,24 @@ describe('generation limits', () => {
     expect(errors?.[0]?.message).toBe(
       'This workspace has reached its limit of 20 tasks in flight. Wait until one of them finishes.',
     );
+  });
+
+  test('the message names whose limit of tasks in flight is used up: the token or its end user', async () => {
+    const newToken = async (generationsInFlight: number) =>
+      (
+        await createClientToken(one, {
+          endUserId: 'bob',
+          scopes: CLIENT_TOKEN_SCOPES,
+          limits: { generationsInFlight },
+        })
+      ).token;
+    const messageOf = async (token: string) =>
+      (await generate(one, token, { prompt: 'one more' })).errors?.[0]?.message;
+    const [narrow, wide] = [await newToken(2), await newToken(500)];
+    expect(await generateConcurrently(narrow, 5)).toHaveLength(2);
+    expect(await messageOf(narrow)).toMatch(/^This client token has reached its limit of 2 tasks/);
+    expect(await generateConcurrently(wide, IN_FLIGHT)).toHaveLength(3);
+    expect(await messageOf(wide)).toMatch(/^This end user has reached its limit of 5 tasks/);
   });
 
   test('replays of an idempotency key and invalid inputs do not count toward generations per minute', async () => {

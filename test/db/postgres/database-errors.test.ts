@@ -5,7 +5,7 @@ import { DatabaseError } from 'pg';
 import { pino } from 'pino';
 import { DatabaseUnavailable } from '../../../src/core/errors.js';
 import { Database } from '../../../src/db/postgres/database.js';
-import { isUnavailable, mustReplaceConnection } from '../../../src/db/postgres/database-errors.js';
+import { isUnavailable, mustReplaceConnection, OUTAGES } from '../../../src/db/postgres/database-errors.js';
 import { statement } from '../../../src/db/postgres/statement.js';
 import { createTestDatabase, type TestDatabase } from '../../support/setup/test-database.js';
 
@@ -96,34 +96,70 @@ const databaseError = (severity: string, code: string) =>
   Object.assign(new DatabaseError('why', 0, 'error'), { severity, code });
 const nodeError = (fields: object) => Object.assign(new Error('why'), fields);
 
-test.each(
-  [
-    databaseError('FATAL', 'XX000'),
-    databaseError('PANIC', 'XX001'),
-    databaseError('FATAL', '25P03'),
-    databaseError('ERROR', '58030'),
-    databaseError('ERROR', '58P01'),
-    nodeError({ code: 'EMFILE', syscall: 'connect' }),
-    nodeError({ code: 'ENFILE' }),
-    nodeError({ code: 'EPROTO' }),
-    nodeError({ code: 'EACCES', syscall: 'connect' }),
-    nodeError({ code: 'ERR_SSL_WRONG_VERSION_NUMBER' }),
-    nodeError({ code: 'ERR_TLS_CERT_ALTNAME_INVALID' }),
-    nodeError({ code: 'CERT_HAS_EXPIRED' }),
-    nodeError({ code: 'DEPTH_ZERO_SELF_SIGNED_CERT' }),
-    nodeError({ code: 'SELF_SIGNED_CERT_IN_CHAIN' }),
-    nodeError({ code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' }),
-    nodeError({ code: 'HOSTNAME_MISMATCH' }),
-    new AggregateError([nodeError({ code: 'EACCES', syscall: 'connect' })]),
-    new Error('SASL: SCRAM-SERVER-FINAL-MESSAGE: server signature does not match'),
-  ].map((error) => [titleOf(error), error] as const),
-)('%s is an outage, and the connection is replaced', (_title, error) => {
-  expect(isUnavailable(error)).toBe(true);
-  expect(mustReplaceConnection(error)).toBe(true);
-});
+const WITH_ANOTHER_CONNECTION = [
+  ...['08006', '25006', '25P03', '28P01', '3D000'].map((code) => databaseError('ERROR', code)),
+  ...['57P01', '57P02', '57P03', '58030', '58P01'].map((code) => databaseError('ERROR', code)),
+  databaseError('FATAL', 'XX000'),
+  databaseError('PANIC', 'XX001'),
+  databaseError('FATAL', '25P03'),
+  nodeError({ code: 'EMFILE', syscall: 'connect' }),
+  nodeError({ code: 'EACCES', syscall: 'connect' }),
+  ...['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENETDOWN'].map(
+    (code) => nodeError({ code }),
+  ),
+  ...['ENOTFOUND', 'EAI_AGAIN', 'ENFILE', 'EPROTO'].map((code) => nodeError({ code })),
+  ...['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_TLS_CERT_ALTNAME_INVALID', 'CERT_HAS_EXPIRED'].map((code) =>
+    nodeError({ code }),
+  ),
+  ...['DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN', 'HOSTNAME_MISMATCH'].map((code) =>
+    nodeError({ code }),
+  ),
+  nodeError({ code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' }),
+  new AggregateError([nodeError({ code: 'EACCES', syscall: 'connect' })]),
+  new Error('SASL: SCRAM-SERVER-FINAL-MESSAGE: server signature does not match'),
+  new Error('Query read timeout'),
+  new Error('Connection terminated unexpectedly'),
+  new Error('Client has encountered a connection error and is not queryable'),
+  new Error('timeout exceeded when trying to connect'),
+];
+const WITH_THE_SAME_CONNECTION = [
+  ...['40001', '40P01', '53000', '53100', '53200', '53300', '55P03', '57014'].map((code) =>
+    databaseError('ERROR', code),
+  ),
+  ...['P1001', 'P1017', 'P2024', 'P2028', 'P2034'].map((code) => nodeError({ code })),
+];
 
-test('a conflict with the recovery of a standby is an outage', () => {
-  expect(isUnavailable(databaseError('ERROR', '40001'))).toBe(true);
+test.each(WITH_ANOTHER_CONNECTION.map((error) => [titleOf(error), error] as const))(
+  '%s is an outage, and the connection is replaced',
+  (_title, error) => {
+    expect(isUnavailable(error)).toBe(true);
+    expect(mustReplaceConnection(error)).toBe(true);
+  },
+);
+
+test.each(WITH_THE_SAME_CONNECTION.map((error) => [titleOf(error), error] as const))(
+  '%s is an outage, and the connection is kept',
+  (_title, error) => {
+    expect(isUnavailable(error)).toBe(true);
+    expect(mustReplaceConnection(error)).toBe(false);
+  },
+);
+
+test('each line of the table has an example above', () => {
+  const examples = [...WITH_ANOTHER_CONNECTION, ...WITH_THE_SAME_CONNECTION].map((error) => ({
+    code: '',
+    severity: '',
+    ...error,
+    message: error.message,
+  }));
+  const hasExample = ({ codes, severities, messages }: (typeof OUTAGES)[number]) =>
+    examples.some(
+      ({ code, severity, message }) =>
+        codes?.some((prefix) => code.startsWith(prefix)) ||
+        severities?.includes(severity) ||
+        messages?.some((part) => message.includes(part)),
+    );
+  expect(OUTAGES.filter((outage) => !hasExample(outage))).toEqual([]);
 });
 
 test.each(

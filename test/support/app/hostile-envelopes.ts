@@ -15,6 +15,20 @@ export const sha256Of = (text: string) => createHash('sha256').update(text).dige
 /** JSON texts that a client can put in place of a string, an object or a number. */
 const OTHER_VALUES = ['null', 'false', 'true', '0', '-1', '1.5', '""', '" "', '[]', '{}', '[[]]', '"null"'];
 
+/** Names that a reader could take for ours: full width, Cyrillic е, a dotless i, invisible characters, accents, another case. */
+const LOOKALIKE_NAMES = [
+  ...[
+    '\uFF51uery',
+    'qu\u0435ry',
+    'var\u0131ables',
+    'query\u200B',
+    '\uFEFFquery',
+    'que\u0301ry',
+    'que\u00ADry',
+  ],
+  ...['Query', 'QUERY', 'Extensions', 'ext\u0435nsions', 'query\u0000', ' query', 'query '],
+];
+
 /** A JSON object from its members, which may repeat. Letters of the names may be written as escapes, which mean the same. */
 const objectText = (members: fc.Arbitrary<[string, string]>, maxLength: number) =>
   fc
@@ -88,7 +102,10 @@ export function hostileEnvelopes(documents: readonly string[], variables: readon
     { weight: 2, arbitrary: fc.tuple(fc.constant('extensions'), extensions) },
     { weight: 2, arbitrary: fc.tuple(fc.constant('variables'), variablesText) },
     fc.tuple(fc.constant('operationName'), operationName),
-    fc.tuple(fc.constantFrom('__proto__', 'constructor', 'Query', 'other'), fc.oneof(query, extensions)),
+    fc.tuple(
+      fc.constantFrom('__proto__', 'constructor', 'other', ...LOOKALIKE_NAMES),
+      fc.oneof(query, extensions, variablesText),
+    ),
   );
   // Most mixtures of arbitrary members are refused for one of them, so half of the operations have one oddity.
   const oddPersistedQuery = sha256Hash.map((text) => `{"persistedQuery":{"version":1,"sha256Hash":${text}}}`);
@@ -111,8 +128,8 @@ export function hostileEnvelopes(documents: readonly string[], variables: readon
     fc.tuple(fc.constant('extensions'), fc.oneof(extensions, fc.constantFrom('', '{'))),
     fc.tuple(fc.constant('variables'), fc.oneof(variablesText, fc.constantFrom('', '{'))),
     fc.tuple(
-      fc.constantFrom('operationName', '__proto__', 'QUERY'),
-      fc.oneof(fc.constantFrom(...names), other),
+      fc.constantFrom('operationName', '__proto__', ...LOOKALIKE_NAMES),
+      fc.oneof(fc.constantFrom(...names), document, other),
     ),
   );
   const search = fc

@@ -14,7 +14,12 @@ import { EventStreamRoutes } from '../http/events/event-stream-routes.js';
 import { fluxRoutes } from '../http/flux-api/flux-routes.js';
 import { isGraphqlRequest, createGraphqlHandler } from '../http/server/graphql-handler.js';
 import { ideAssetRoutes, isIdeRequest, createIdeHandler } from '../http/server/graphql-ide.js';
-import { close, answerMalformedRequests, watchRequestTimeouts } from '../http/server/listen.js';
+import {
+  acceptAbsoluteTargets,
+  answerMalformedRequests,
+  close,
+  watchRequestTimeouts,
+} from '../http/server/listen.js';
 import { createHttpApp } from '../http/server/http-app.js';
 import { PipelinedRequests } from '../http/server/pipelined-requests.js';
 import { RequestBodies } from '../http/server/request-bodies.js';
@@ -89,6 +94,7 @@ export async function startTransports(
   cleanups.push(() => unreadBodies.stop());
   server.removeAllListeners('request');
   server.on('request', (_request, response) => response.setMaxListeners(MAX_RESPONSE_LISTENERS));
+  acceptAbsoluteTargets(server);
   waitingConnections.watch(server);
   watchRequestTimeouts(server);
   answerMalformedRequests(server);

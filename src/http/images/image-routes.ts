@@ -59,6 +59,10 @@ async function sendImage(request: Request, response: Response, image: ServedFile
     'accept-ranges': 'bytes',
     etag: image.etag,
   };
+  if (!isExpectedVersion(request, image)) {
+    response.status(412).end();
+    return;
+  }
   if (isFresh(request, response, image)) {
     response.status(304).set(headers).end();
     return;
@@ -82,6 +86,12 @@ async function sendImage(request: Request, response: Response, image: ServedFile
   await pipeline(bytes, response).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
   });
+}
+
+/** RFC 9110, 13.1.1: a client that continues a download can ask for the bytes of the same version only. */
+function isExpectedVersion(request: Request, image: ServedFile): boolean {
+  const condition = request.headers['if-match'];
+  return condition === undefined || condition === '*' || condition.split(/\s*,\s*/).includes(image.etag);
 }
 
 /** Whether the client has the image already. Express reads the ETag from the response. */

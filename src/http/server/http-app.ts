@@ -126,10 +126,7 @@ function mountApiRoutes(app: Express, services: HttpServices): void {
   app.use(openapiRoutes());
 }
 
-/**
- * Removes secrets from a logged URL. A callback link in a log would let its reader forge a result. Routes are case-insensitive, and
- * Express also accepts the absolute form, such as `http://host/callbacks/…`.
- */
+/** Removes secrets from a logged URL. A callback link in a log would let its reader forge a result. Routes are case-insensitive. */
 export function redactUrl(url: string): string {
   return url.replace(/\/callbacks\/.*/i, '/callbacks/[redacted]').replace(/\?.*/, '');
 }

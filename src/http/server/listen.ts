@@ -1,6 +1,7 @@
 import { createServer, IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { type Duplex } from 'node:stream';
+import cors from 'cors';
 import { BadRequest, ConfigInvalid, DatabaseUnavailable } from '../../core/errors.js';
 import { bodyForAnyClient, lastResponse } from './reply-with-error.js';
 
@@ -20,18 +21,20 @@ const MALFORMED_RESPONSE = lastResponse(400, {
   code: BadRequest.code,
   message: 'What arrived is not a valid HTTP request. Correct it and send it again.',
 });
-/** Pages of every origin may read it: it says nothing of anybody. */
 const STARTING_HEADERS = {
   'content-type': 'application/json; charset=utf-8',
   'cache-control': 'no-store',
-  'access-control-allow-origin': '*',
   'retry-after': '1',
 };
+/** Pages of every origin may read it: it says nothing of anybody. No preflight is cached, because the next one may be refused. */
+const startingCors = cors({ origin: '*', maxAge: 0, exposedHeaders: ['Retry-After'] });
 const STARTING_BODY = bodyForAnyClient({
   code: DatabaseUnavailable.code,
   message: 'The service is starting. Try again in a second.',
   details: { retryAfterMs: 1_000 },
 });
+/** The scheme, host and port of an absolute target. */
+const ORIGIN_OF_TARGET = /^https?:\/\/(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?(?=[/?]|$)/i;
 /** The client has closed its side in the middle of something. */
 const CLIENT_HAS_LEFT = 'HPE_INVALID_EOF_STATE';
 /** By the codes of the parser. */
@@ -77,6 +80,15 @@ class HttpRequest extends IncomingMessage {
   set upgrade(asked: unknown) {
     this.asked = asked;
   }
+}
+
+/** Lets all handlers read `/path` where a client sent `http://host/path`. Every server must accept it (RFC 9112, 3.2.2). */
+export function acceptAbsoluteTargets(server: Server): void {
+  const read = (request: IncomingMessage) => {
+    const target = request.url?.replace(ORIGIN_OF_TARGET, '');
+    request.url = target?.replace(/^(?=\?|$)/, '/');
+  };
+  server.on('request', read).on('upgrade', read);
 }
 
 /**
@@ -145,9 +157,9 @@ function cutRequest({ socket }: IncomingMessage, response: ServerResponse): void
  * status 503 until other handlers replace this one. Throws ConfigInvalid when the port is in use.
  */
 export async function listen(server: Server, address: { host: string; port: number }): Promise<void> {
-  server.on('request', (_request, response) => {
-    response.writeHead(503, STARTING_HEADERS).end(STARTING_BODY);
-  });
+  server.on('request', (request, response) =>
+    startingCors(request, response, () => response.writeHead(503, STARTING_HEADERS).end(STARTING_BODY)),
+  );
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EADDRINUSE') return reject(error);

@@ -6,14 +6,14 @@ export const MAX_PIPELINED_REQUESTS = 16;
 
 /**
  * Handles the requests of a connection one after another. Node would start all of them at once, however many a client sends before
- * it reads a response. A client that sends too many is cut, and what has arrived of it is not parsed: a piece of 64 kB can hold
- * thousands of requests, and each costs several objects and an error.
+ * it reads a response. If a client sends too many, its connection ends with the response to the last one that may wait. What has
+ * arrived behind it is not parsed: a piece of 64 kB can hold thousands of requests, and each costs several objects and an error.
  *
  * A request behind the last response of its connection is not handled. Its response would never be sent, and would never close.
  */
 export class PipelinedRequests {
-  /** The number of requests that wait, for each connection. */
-  private readonly waiting = new WeakMap<Socket, number>();
+  /** The responses that wait, for each connection. */
+  private readonly waiting = new WeakMap<Socket, ServerResponse[]>();
 
   /** Wraps the handler of all requests. */
   handler(handle: RequestListener): RequestListener {
@@ -26,15 +26,17 @@ export class PipelinedRequests {
         start();
         return;
       }
-      const waiting = this.waiting.get(socket) ?? 0;
-      if (waiting >= MAX_PIPELINED_REQUESTS) {
-        socket.destroy();
+      const waiting = this.waiting.get(socket) ?? [];
+      const last = waiting.at(-1);
+      if (last && waiting.length >= MAX_PIPELINED_REQUESTS) {
+        last.shouldKeepAlive = false;
         stopParsing(socket);
         return;
       }
-      this.waiting.set(socket, waiting + 1);
+      waiting.push(response);
+      this.waiting.set(socket, waiting);
       whenResponseHasSocket(response, () => {
-        this.waiting.set(socket, (this.waiting.get(socket) ?? 0) - 1);
+        waiting.shift();
         start();
       });
     };

@@ -47,6 +47,15 @@ describe('a stored image', () => {
     await app.http.get(path).set('if-none-match', '"other"').expect(200);
   });
 
+  test('is served only in the version that If-Match names', async () => {
+    for (const condition of [etag(), `"other", ${etag()}`, '*'])
+      await app.http.get(path).set('if-match', condition).expect(200);
+    for (const condition of ['"other"', `W/${etag()}`, '']) {
+      const { status, headers, bytes } = await app.get(path, { 'if-match': condition, range: 'bytes=0-9' });
+      expect([status, bytes.length, headers['cache-control']]).toEqual([412, 0, 'no-store']);
+    }
+  });
+
   test('answers HEAD with its length and no bytes', async () => {
     const { text } = await app.http.head(path).expect(200).expect('content-length', String(bytes.length));
     expect(text).toBeUndefined();

@@ -1,5 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { TestApp } from '../../support/app/test-app.js';
@@ -70,6 +72,20 @@ describe('a response of /graphql', () => {
     const other = await post(VIEWER);
     expect(other.headers.get('x-request-id')).not.toBe(id);
   });
+});
+
+test('a client may send the absolute form of /graphql, as a request and for a WebSocket', async () => {
+  const head = `http://example.com/graphql HTTP/1.1\r\nhost: example.com\r\n`;
+  const post = `${head}authorization: ${authorization}\r\ncontent-type: application/json\r\nconnection: close\r\n`;
+  const request = await connectAndSend(`POST ${post}content-length: ${VIEWER.length}\r\n\r\n${VIEWER}`);
+  expect(await text(request)).toMatch(/^HTTP\/1.1 200 [^]*"keyName":"first key"/);
+  const upgrade = 'connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n';
+  const key = `sec-websocket-key: ${randomBytes(16).toString('base64')}\r\n`;
+  const protocol = 'sec-websocket-protocol: graphql-transport-ws\r\n';
+  const webSocket = await connectAndSend(`GET ${head}${upgrade}${key}${protocol}\r\n`);
+  const [piece] = (await once(webSocket, 'data')) as [Buffer];
+  expect(piece.toString()).toMatch(/^HTTP\/1.1 101 /);
+  webSocket.destroy();
 });
 
 describe('a body', () => {

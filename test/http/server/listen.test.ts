@@ -3,6 +3,7 @@ import { type IncomingMessage, type RequestListener, type ServerResponse } from 
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import {
+  acceptAbsoluteTargets,
   answerMalformedRequests,
   createHttpServer,
   HEADERS_TIMEOUT_MS,
@@ -127,6 +128,28 @@ test.each(['/graphql', '/flux/images', '/events'])(
   },
 );
 
+test('the preflight of a page is answered while the service starts, and not cached', async () => {
+  const server = createHttpServer();
+  const address = { host: '127.0.0.1', port: 0 };
+  await listen(server, address);
+  releases.push(() => (server.closeAllConnections(), server.close()));
+  const { status, headers } = await fetch(`${localUrl(server, address)}/graphql`, {
+    method: 'OPTIONS',
+    headers: {
+      origin: 'https://a.example',
+      'access-control-request-method': 'POST',
+      'access-control-request-headers': 'authorization,content-type',
+    },
+  });
+  expect(status).toBe(204);
+  expect(Object.fromEntries(headers)).toMatchObject({
+    'access-control-allow-origin': '*',
+    'access-control-allow-methods': expect.stringContaining('POST') as unknown,
+    'access-control-allow-headers': 'authorization,content-type',
+    'access-control-max-age': '0',
+  });
+});
+
 describe('a request with an upgrade', () => {
   test.each([
     [
@@ -149,6 +172,27 @@ describe('a request with an upgrade', () => {
     server.on('upgrade', (_request, socket) => socket.end('upgraded'));
     const headers = `connection: Upgrade\r\nupgrade: ${protocol}`;
     expect(await exchange(port, `GET /graphql HTTP/1.1\r\nhost: x\r\n${headers}\r\n\r\n`)).toBe('upgraded');
+  });
+});
+
+describe('a target in absolute form', () => {
+  test.each([
+    ['http://example.com/graphql?query=x', '/graphql?query=x'],
+    ['HTTPS://user.example.com:8443/images/1', '/images/1'],
+    ['http://[::1]:80/graphql', '/graphql'],
+    ['http://localhost', '/'],
+    ['http://localhost?a=http://b/c', '/?a=http://b/c'],
+    ['/graphql?a=http://b/c', '/graphql?a=http://b/c'],
+    ['http:///graphql', 'http:///graphql'],
+    ['http://a:99999999/', 'http://a:99999999/'],
+    ['*', '*'],
+  ])('%s is read as %s', async (target, expected) => {
+    const { server, port } = await start((request, response) =>
+      setImmediate(() => response.end(`read ${request.url} to its end`)),
+    );
+    acceptAbsoluteTargets(server);
+    const request = `OPTIONS ${target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`;
+    expect(await exchange(port, request)).toContain(`read ${expected} to its end`);
   });
 });
 

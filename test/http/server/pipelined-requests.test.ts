@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { createHttpServer } from '../../../src/http/server/listen.js';
+import { answerMalformedRequests, createHttpServer } from '../../../src/http/server/listen.js';
 import { MAX_PIPELINED_REQUESTS, PipelinedRequests } from '../../../src/http/server/pipelined-requests.js';
 import { UnreadBodies } from '../../../src/http/server/unread-bodies.js';
 import { waitFor } from '../../support/wait-for.js';
@@ -26,6 +26,7 @@ async function start(handle: RequestListener) {
   const started: Started[] = [];
   const sockets: Socket[] = [];
   const server = createHttpServer().on('connection', (socket) => sockets.push(socket));
+  answerMalformedRequests(server);
   const unreadBodies = new UnreadBodies(server);
   const record: RequestListener = (request, response) => {
     started.push({ request, response });
@@ -114,6 +115,33 @@ describe('a request behind the last response of its connection is not started, a
     await waitFor('the connection to close', () => sockets[0]?.destroyed);
     expect(paths()).toEqual(['/first']);
   });
+});
+
+describe('a client that sends more requests than may wait', () => {
+  const accepted = Array.from({ length: MAX_PIPELINED_REQUESTS + 1 }, (_, index) => `/${index}`);
+  const responseCount = (text: string) => text.match(/HTTP\/1.1 200/g)?.length ?? 0;
+
+  test.each([
+    ['in one piece', accepted.map((path) => get(path)).join('') + get('/refused').repeat(1_000), ''],
+    ['in two', accepted.map((path) => get(path)).join(''), get('/refused').repeat(1_000)],
+    [
+      'and something else behind them',
+      accepted.map((path) => get(path)).join(''),
+      `${get('/refused')}garbage`,
+    ],
+  ])(
+    'gets all responses of those that were accepted, and the connection closes: %s',
+    async (_, one, other) => {
+      const { paths, sockets, send } = await start(answerLater);
+      const { socket, received } = send(one);
+      await waitFor('the first one', () => paths().length > 0);
+      socket.write(other);
+      await waitFor('the connection to close', () => sockets[0]?.destroyed);
+      expect(paths()).toEqual(accepted);
+      await waitFor('the responses', () => responseCount(received()) === accepted.length);
+      expect(received().match(/connection: close/gi)).toHaveLength(1);
+    },
+  );
 });
 
 test('a request behind one whose expectation is refused is started', async () => {

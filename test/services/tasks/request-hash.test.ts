@@ -19,9 +19,9 @@ test('a field that this version does not know leaves the hash of a request witho
 });
 
 test('the order of names in the metadata, and the letter case of an ID, do not change the hash', () => {
-  const hashOf = (metadata: unknown, sourceImageId: string) =>
+  const hashOf = (metadata: object, sourceImageId: string) =>
     hashRequest(
-      validateImageRequest('EDIT', { prompt: 'a fox', sourceImageId, metadata: metadata as object }),
+      validateImageRequest('EDIT', { prompt: 'a fox', sourceImageId, metadata }),
       null,
       null,
     ).toString('hex');

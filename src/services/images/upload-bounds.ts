@@ -112,28 +112,31 @@ export class UploadBounds {
     let waitingSince = performance.now();
     const cutSilentClient = () => setTimeout(() => upload.source.destroy(new BadRequest(TOO_SLOW)), windowMs);
     let timer = cutSilentClient();
-    upload.source.once('close', () => clearTimeout(timer));
-    for await (const chunk of upload.source as AsyncIterable<Buffer>) {
+    try {
+      for await (const chunk of upload.source as AsyncIterable<Buffer>) {
+        clearTimeout(timer);
+        waitedMs += performance.now() - waitingSince;
+        windowBytes += chunk.length;
+        uncheckedBytes += chunk.length;
+        if (waitedMs > windowMs) {
+          if (windowBytes < MIN_BYTES_PER_WINDOW) throw new BadRequest(TOO_SLOW);
+          [waitedMs, windowBytes] = [0, 0];
+        }
+        if (uncheckedBytes > FREE_SPACE_CHECK_BYTES) {
+          await requireFreeSpace();
+          uncheckedBytes = 0;
+        }
+        this.add(upload, chunk.length);
+        await this.waitForRemovals(upload);
+        requireStaying(upload);
+        yield chunk;
+        waitingSince = performance.now();
+        timer = cutSilentClient();
+      }
+    } finally {
+      // The source may have been closed before it was read.
       clearTimeout(timer);
-      waitedMs += performance.now() - waitingSince;
-      windowBytes += chunk.length;
-      uncheckedBytes += chunk.length;
-      if (waitedMs > windowMs) {
-        if (windowBytes < MIN_BYTES_PER_WINDOW) throw new BadRequest(TOO_SLOW);
-        [waitedMs, windowBytes] = [0, 0];
-      }
-      if (uncheckedBytes > FREE_SPACE_CHECK_BYTES) {
-        await requireFreeSpace();
-        uncheckedBytes = 0;
-      }
-      this.add(upload, chunk.length);
-      await this.waitForRemovals(upload);
-      requireStaying(upload);
-      yield chunk;
-      waitingSince = performance.now();
-      timer = cutSilentClient();
     }
-    clearTimeout(timer);
     // Destroying a source whose bytes have all been read changes nothing.
     requireStaying(upload);
     upload.hasArrived = true;

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { PassThrough, type Readable } from 'node:stream';
 import { describe, expect, test } from '@jest/globals';
 import { BadRequest, StoreUnavailable, TooManyConnections } from '../../../src/core/errors.js';
@@ -46,6 +47,20 @@ describe('uploads in progress', () => {
       begin({ workspaceId: 'w', endUserId: `user ${count}` });
     expect(() => begin({ workspaceId: 'w', endUserId: null })).toThrow(TooManyConnections);
     begin({ workspaceId: 'another', endUserId: 'eve' });
+  });
+
+  test('whose client has left before its body is read leave no timer', async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const before = timers();
+    const { bounds } = start({ windowMs: 3_600_000 });
+    for (let count = 0; count < 5; count += 1) {
+      const source = new PassThrough().destroy();
+      await once(source, 'close');
+      const { body, end } = bounds.begin(EVE, source);
+      await read(body);
+      end(REMOVED);
+    }
+    expect(timers()).toBeLessThanOrEqual(before);
   });
 
   test('take a bounded part of the disk: the one that began first and has not arrived is ended', async () => {

@@ -4,6 +4,9 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+/** What git ignores: generated code, and what `npm run peers:install` installs below bench. */
+const IGNORED = new Set(['generated', 'node_modules']);
+
 /** The root of the project. The scripts of this folder run before anything is built, so they are plain JavaScript. */
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -13,7 +16,7 @@ export function programOf(packageName, file) {
   return join(dirname(manifest), ...file.split('/'));
 }
 
-/** A hash of the names and the content of files and folders below the root. Leaves out what git ignores: generated code. */
+/** A hash of the names and the content of files and folders below the root, without IGNORED. */
 export function fingerprint(paths) {
   const hash = createHash('sha256');
   for (const file of paths.flatMap(filesBelow).sort()) {
@@ -33,6 +36,6 @@ export function readStamp(path) {
 function filesBelow(path) {
   const stats = statSync(join(ROOT, path), { throwIfNoEntry: false });
   if (!stats?.isDirectory()) return stats ? [path] : [];
-  const names = readdirSync(join(ROOT, path)).filter((name) => name !== 'generated');
+  const names = readdirSync(join(ROOT, path)).filter((name) => !IGNORED.has(name));
   return names.flatMap((name) => filesBelow(`${path}/${name}`));
 }

@@ -25,11 +25,11 @@ const integer = (min: number, max: number, unit = '') => {
     .transform(Number)
     .pipe(z.number().int(error).min(min, error).max(max, error));
 };
-/** A century. PostgreSQL cannot subtract some thousand times more from a time. */
+/** A century. PostgreSQL cannot subtract more than some thousand years from a time. */
 const MAX_DAYS = 36_500;
 /** Ten years. */
 const MAX_LINK_SECONDS = 315_360_000;
-/** A larger size does not fit into the type Int of GraphQL. */
+/** A gigabyte. The type Int of GraphQL, in which clients read it, ends at twice as much. */
 const MAX_IMAGE_BYTES = 1024 ** 3;
 /** More is a typing error: nothing that is limited by it is handled in a reasonable time. */
 const MAX_QUERY_LIMIT = 1_000_000;

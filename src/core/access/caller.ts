@@ -37,7 +37,10 @@ export interface Caller extends Visibility {
    * stands for the provider.
    */
   keyId: string;
-  /** Shared by all keys of a chain of rotations. Everything that limits a key counts by it. */
+  /**
+   * Shared by all keys of a chain of rotations, and by the people of a workspace who come from the identity provider. Everything
+   * that limits a key counts by it.
+   */
   keyLineageId: string;
   keyName: string;
   /** The key's first characters, which identify it to a person. */

@@ -72,6 +72,11 @@ export class SingleFlights<Key, Result> {
     return this.inProgress.has(key);
   }
 
+  /** The work in progress for the key. */
+  find(key: Key): Promise<Result> | undefined {
+    return this.inProgress.get(key);
+  }
+
   /** Starts `work` unless there is work in progress for the key, and returns the promise of the work in progress. */
   run(key: Key, work: () => Promise<Result>): Promise<Result> {
     const known = this.inProgress.get(key);

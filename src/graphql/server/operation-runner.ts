@@ -66,6 +66,13 @@ const MUTATION_WITHOUT_POST: StartResult = {
   isPostRequired: true,
 };
 
+/** Reaches no client. */
+const CONNECTION_HAS_ENDED: StartResult = {
+  errors: [
+    { message: 'The connection has ended. Nothing was executed.', extensions: { code: BadRequest.code } },
+  ],
+};
+
 /**
  * Runs GraphQL operations for long-lived connections. Subscriptions of callers with the same permissions share one
  * rendering if their documents and variables are equal, except for the cursor: each event is then executed and
@@ -93,6 +100,8 @@ export class OperationRunner {
     const operation = await operations.prepare(request, caller, requestBytes);
     if ('errors' in operation) return { errors: this.formatErrors(operation.errors) };
     if (isReadOnly && operation.type === OperationTypeNode.MUTATION) return MUTATION_WITHOUT_POST;
+    // The client has left while the document waited to be parsed, or its key was revoked.
+    if (makeLeftSignal?.()?.aborted) return CONNECTION_HAS_ENDED;
     const variables = declaredVariables(request, operation);
     const introspected = await introspection.resultOf(
       { ...request, variables, ...operation, requestBytes },

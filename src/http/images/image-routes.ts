@@ -6,7 +6,7 @@ import { type ImageServing, type ServedFile, VariantReplaced } from '../../servi
 
 /** The bytes of a variant never change, so caches may keep them for a year, the customary maximum. */
 const MAX_AGE_SECONDS = 31_536_000;
-/** Less than the 5 min for which the bucket accepts a presigned URL. */
+/** Less than the 5 min for which the bucket accepts a presigned URL, if its link lives so long. */
 const REDIRECT_MAX_AGE_SECONDS = 240;
 
 /** Set on every response. The bytes are untrusted, any page may embed them, and only image responses may be cached. */
@@ -91,7 +91,8 @@ async function sendImage(request: Request, response: Response, image: ServedFile
 /** RFC 9110, 13.1.1: a client that continues a download can ask for the bytes of the same version only. */
 function isExpectedVersion(request: Request, image: ServedFile): boolean {
   const condition = request.headers['if-match'];
-  return condition === undefined || condition === '*' || condition.split(/\s*,\s*/).includes(image.etag);
+  if (condition === undefined || condition === '*') return true;
+  return condition.split(',').some((etag) => etag.trim() === image.etag);
 }
 
 /** Whether the client has the image already. Express reads the ETag from the response. */

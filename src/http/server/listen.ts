@@ -133,22 +133,26 @@ export function answerMalformedRequests(server: Server): void {
   });
 }
 
-/** Cuts requests whose body does not arrive in time, except uploads. */
+/** Cuts requests whose body does not arrive in time, except uploads. For one that waits for another one, the time begins then. */
 export function watchRequestTimeouts(server: Server, timeoutMs = REQUEST_TIMEOUT_MS): void {
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     if (request.complete || UPLOAD_PATH.test(request.url ?? '')) return;
-    const timer = setTimeout(() => {
-      // It does not end before it is read.
-      if (!request.complete) cutRequest(request, response);
-    }, timeoutMs).unref();
+    let timer: NodeJS.Timeout | undefined;
+    const start = () => {
+      timer = setTimeout(() => {
+        // It does not end before it is read.
+        if (!request.complete) cutRequest(request, response);
+      }, timeoutMs).unref();
+    };
+    if (response.socket === null) response.once('socket', start);
+    else start();
     const clear = () => clearTimeout(timer);
     request.once('end', clear).once('close', clear);
   });
 }
 
 function cutRequest({ socket }: IncomingMessage, response: ServerResponse): void {
-  // A response without a socket waits for an earlier one, which may be half sent.
-  if (response.socket !== null && !response.headersSent && socket.writable) socket.write(TIMED_OUT_RESPONSE);
+  if (!response.headersSent && socket.writable) socket.write(TIMED_OUT_RESPONSE);
   socket.destroy();
 }
 

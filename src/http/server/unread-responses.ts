@@ -98,10 +98,11 @@ export class UnreadResponses {
     clearInterval(this.timer);
   }
 
-  /** Whether the client has sent a whole request, and the response has not ended. */
+  /** Whether the client has sent a whole request, and the response has not ended. Nothing is read of the requests behind it. */
   private waitsForUs(socket: Socket): boolean {
-    const open = [...(this.connections.get(socket)?.open.keys() ?? [])];
-    return open.length > 0 && open.every(({ complete }) => complete);
+    const open = [...(this.connections.get(socket)?.open ?? [])];
+    const current = open.filter(([, response]) => response.socket !== null);
+    return current.length > 0 && current.every(([{ complete }]) => complete);
   }
 
   private check(): void {

@@ -39,7 +39,7 @@ const STORE_PAUSE_MS = 2_000;
  */
 const MAX_WAITING_JOBS = 200;
 /** Downloads of an instance for viewers at the same time, beside those of its jobs. A page shows dozens of images at once. */
-export const MAX_VIEWER_DOWNLOADS = 8;
+export const MAX_VIEWER_DOWNLOADS = 16;
 /** The same for a workspace. */
 const MAX_VIEWER_DOWNLOADS_PER_WORKSPACE = 4;
 /** Less than browsers wait for an image. */
@@ -68,6 +68,8 @@ export class ImageIngest {
   /** By image ID. The job and browsers that request the same image share the work. */
   private readonly ingestsInProgress = new SingleFlights<string, void>();
 
+  /** By image ID. They wait for a slot, or have one. */
+  private readonly viewersInProgress = new SingleFlights<string, void>();
   private readonly viewerSlots = new FairSlots({
     capacity: MAX_VIEWER_DOWNLOADS,
     maxPerOwner: MAX_VIEWER_DOWNLOADS_PER_WORKSPACE,
@@ -114,23 +116,38 @@ export class ImageIngest {
    * deleted. Throws ImageUnavailable when the image's source fails, and StoreUnavailable when the store does, has just failed, or
    * when too many other images are requested.
    */
-  async ingestForViewer({ id, taskId, workspaceId }: Image): Promise<void> {
+  async ingestForViewer(image: Image): Promise<void> {
+    const inProgress = this.ingestsInProgress.find(image.id);
+    if (inProgress) return inProgress;
+    await this.viewersInProgress.run(image.id, async () => {
+      const request = { owner: image.workspaceId, maxWaitMs: MAX_VIEWER_WAIT_MS };
+      try {
+        await this.viewerSlots.run(request, () => this.ingestUnlessFailing(image));
+      } catch (error) {
+        if (!(error instanceof NoFreeSlot)) throw error;
+        // Its job may have stored it in the meantime.
+        if (await this.findPending(image))
+          throw new StoreUnavailable('too many other images are being stored', { cause: error });
+      }
+    });
+  }
+
+  private async ingestUnlessFailing({ id, taskId }: Image): Promise<void> {
     const failure = this.viewerFailures.get(id);
     if (failure) throw failure;
     if (this.isStorePaused) throw new StoreUnavailable('storing an image has just failed');
-    const request = { owner: workspaceId, maxWaitMs: MAX_VIEWER_WAIT_MS };
-    const ingest = async () => {
-      // The job may have stored it in the meantime.
-      const pending = taskId === null ? [] : await this.deps.images.findPending(taskId);
-      const image = pending.find((candidate) => candidate.id === id);
+    const image = await this.findPending({ id, taskId });
+    try {
       if (image) await this.ingestOnce(image);
-    };
-    await this.viewerSlots.run(request, ingest).catch((error: unknown) => {
-      if (error instanceof NoFreeSlot)
-        throw new StoreUnavailable('too many other images are being stored', { cause: error });
+    } catch (error) {
       if (error instanceof ImageUnavailable) this.viewerFailures.set(id, error);
       throw error;
-    });
+    }
+  }
+
+  private async findPending({ id, taskId }: Pick<Image, 'id' | 'taskId'>): Promise<PendingImage | undefined> {
+    if (taskId === null) return undefined;
+    return (await this.deps.images.findPending(taskId)).find((image) => image.id === id);
   }
 
   private get isStorePaused(): boolean {
@@ -201,27 +218,31 @@ export class ImageIngest {
   private async ingestOnce(image: Image, sourceFailures = 0): Promise<void> {
     const { id, upstreamUrl, storedAt, lostAt, deletedAt } = image;
     if (storedAt || lostAt || deletedAt || upstreamUrl === null) return;
-    await this.ingestsInProgress.run(id, async () => {
-      try {
-        await this.downloadAndStore(image, upstreamUrl, sourceFailures);
-        this.storeFailedAt = -Infinity;
-      } catch (error) {
-        if (error instanceof StoreUnavailable) this.storeFailedAt = performance.now();
-        throw error;
-      }
-    });
+    await this.ingestsInProgress.run(id, () => this.downloadAndStore(image, upstreamUrl, sourceFailures));
+  }
+
+  /** For work of the store or of the disk. Other failures say nothing of other images. */
+  private async watchStore<Result>(work: () => Promise<Result>): Promise<Result> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof StoreUnavailable) this.storeFailedAt = performance.now();
+      throw error;
+    }
   }
 
   private async downloadAndStore(image: Image, url: string, sourceFailures: number): Promise<void> {
-    const path = await this.deps.store.incoming.createPath();
+    const { store } = this.deps;
+    const path = await this.watchStore(() => store.incoming.createPath());
     try {
       // PostgreSQL may use the same disk.
-      await this.deps.store.incoming.requireFreeSpace();
-      const { sha256, byteSize } = await this.download(url, path);
+      await this.watchStore(() => store.incoming.requireFreeSpace());
+      const { sha256, byteSize } = await this.watchStore(() => this.download(url, path));
       crashIfArmed('image-downloaded');
       const properties = await inspectOrKeep(path, image, sourceFailures);
       const protectedUntil = await protectBytes(this.deps.blobs, sha256);
-      await this.deps.store.put(originalKey(sha256), path);
+      await this.watchStore(() => store.put(originalKey(sha256), path));
+      this.storeFailedAt = -Infinity;
       crashIfArmed('image-bytes-stored');
       const isStored = await this.deps.images.markStored(image, {
         properties: { ...properties, sha256, byteSize },
@@ -235,7 +256,7 @@ export class ImageIngest {
       this.deps.eventLog.requestSeal();
       this.deps.log.debug({ imageId: image.id, byteSize }, 'image stored');
     } finally {
-      await this.deps.store.incoming.remove(path);
+      await store.incoming.remove(path);
     }
   }
 

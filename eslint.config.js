@@ -1,5 +1,6 @@
 import eslint from '@eslint/js';
 import prettier from 'eslint-config-prettier';
+import regexp from 'eslint-plugin-regexp';
 import tseslint from 'typescript-eslint';
 import { portableCode } from './scripts/lint/portable-code.js';
 
@@ -103,6 +104,15 @@ export default tseslint.config(
           message: 'It is wrong in Node 20 once it is hot; take parseUrl of core/primitives/url.ts.',
         },
       ],
+    },
+  },
+  {
+    // A caller's text of some kilobytes could keep the event loop busy for seconds.
+    files: ['src/**', 'clients/**', 'scripts/**'],
+    plugins: { regexp },
+    rules: {
+      'regexp/no-super-linear-backtracking': ['error', { report: 'potential' }],
+      'regexp/no-super-linear-move': ['error', { report: 'potential' }],
     },
   },
   {

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseOriginRule } from '../core/access/origins.js';
-import { parseUrl } from '../core/primitives/url.js';
+import { parseUrl, withoutTrailingSlashes } from '../core/primitives/url.js';
 
 const BASE_URL_RULE = 'must be an http or https URL, such as https://images.example.com';
 /** Letters, digits and dashes between dots. Underscores occur in names of containers. */
@@ -11,7 +11,7 @@ const HOST_NAME = /^(?!.*\.\.)[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?$/i;
 export const baseUrlSchema = z.string().transform((text, context) => {
   const url = parseUrl(text);
   const fault = faultOfBaseUrl(text, url);
-  if (url && fault === null) return url.href.replace(/\/+$/, '');
+  if (url && fault === null) return withoutTrailingSlashes(url.href);
   context.addIssue({ code: 'custom', message: fault ?? BASE_URL_RULE });
   return z.NEVER;
 });

@@ -8,6 +8,7 @@ import { BadRequest, ConfigInvalid } from '../core/errors.js';
 import { decodeUtf8 } from '../core/primitives/encoding/utf8.js';
 import { parsePriceFile } from '../core/billing/price-file.js';
 import { type Price } from '../core/billing/prices.js';
+import { withoutTrailingSlashes } from '../core/primitives/url.js';
 
 const MAX_SHOWN_LENGTH = 100;
 
@@ -149,7 +150,7 @@ function describeError(name: string, message: string, variables: Environment): s
 
 function toS3Config(values: EnvironmentValues) {
   if (values.IMAGE_STORE !== 's3') return null;
-  const prefix = values.S3_PREFIX.replace(/\/+$/, '');
+  const prefix = withoutTrailingSlashes(values.S3_PREFIX);
   return {
     endpoint: values.S3_ENDPOINT ?? '',
     bucket: values.S3_BUCKET ?? '',

@@ -21,6 +21,7 @@ import {
 } from './acedata-results.js';
 import { type EditAction, RequestWording, type Wording } from './acedata-wording.js';
 import { parseReply, parseTasks, type WireReply } from './acedata-wire.js';
+import { withoutTrailingSlashes } from '../core/primitives/url.js';
 
 /**
  * How results are delivered. `callback`: the upstream posts them to the callback URL. `async`: the client reads them, and they
@@ -79,7 +80,7 @@ export class AceDataClient {
 
   constructor(private readonly options: AceDataOptions) {
     this.http = new HttpClient({ proxy: options.proxy });
-    this.baseUrl = options.baseUrl.replace(/\/+$/, '');
+    this.baseUrl = withoutTrailingSlashes(options.baseUrl);
     this.wording = new RequestWording(options.editAction);
   }
 

@@ -40,7 +40,7 @@ function normalizeValue(name: string, value: unknown): unknown {
   if (typeof value !== 'string') return value;
   const text = value.trim();
   if (NUMBER_FIELDS.includes(name) && NUMBER_PATTERN.test(text)) return Number(text);
-  if (name === 'size') return text.replace(/\s*[x×*]\s*/i, 'x');
+  if (name === 'size') return text.replaceAll(/\s/g, '').replace(/[x×*]/i, 'x');
   if (BOOLEAN_FIELDS.includes(name) && /^(true|false)$/i.test(text)) return text.toLowerCase() === 'true';
   return value;
 }

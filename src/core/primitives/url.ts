@@ -33,3 +33,10 @@ export function parseUrl(text: string, base?: string): URL | null {
     return null;
   }
 }
+
+/** The text without the slashes at its end. */
+export function withoutTrailingSlashes(text: string): string {
+  let length = text.length;
+  while (text[length - 1] === '/') length -= 1;
+  return text.slice(0, length);
+}

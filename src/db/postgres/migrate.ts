@@ -32,7 +32,8 @@ const LOCK_NOT_AVAILABLE = '55P03';
 /** Another instance migrates. A statement that waits has a snapshot, and building an index would wait for it. */
 const LOCK_POLL_MS = 200;
 /** A migration that consists of one statement that builds an index concurrently: the name of the index, and its table. */
-const CONCURRENT_INDEX = /^create (?:unique )?index concurrently (\w+) on (?:only )?((?:\w+\.)?\w+)[^;]*;?$/i;
+const CONCURRENT_INDEX =
+  /^create (?:unique )?index concurrently (\w+) on (?:only )?((?:\w+\.)?\w+)(?:[^\w;][^;]*)?;?$/i;
 
 /**
  * Brings a database up to date: first graphile-worker's schema, which our SQL calls, then our migrations, then row-level

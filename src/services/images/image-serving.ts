@@ -283,6 +283,6 @@ function fileNameOf({ prompt, fileName, index }: ImageWithPrompt): string {
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
     .slice(0, MAX_FILE_NAME_LENGTH)
-    .replace(/^-+|-+$/g, '');
+    .replace(/^-|-$/g, '');
   return prompt === null ? words || 'image' : `${words || 'image'}-${index + 1}`;
 }

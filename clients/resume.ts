@@ -28,7 +28,7 @@ const CANNOT_RESUME =
  */
 export function withResume<Client extends SubscriptionClient>(client: Client): Client {
   const subscribe: SubscriptionClient['subscribe'] = (request, sink, ...rest) => {
-    if (/^\s*subscription\b/m.test(request.query) && !/\$after\b[^]*\bcursor\b/.test(request.query)) {
+    if (/^[ \t]*subscription\b/m.test(request.query) && !/\$after\b[^]*\bcursor\b/.test(request.query)) {
       sink.error(new Error(CANNOT_RESUME));
       return () => {};
     }

@@ -117,6 +117,7 @@ describe('the share of the event loop', () => {
     expect(order).toHaveLength(19);
   });
 
+  // Enforces MAX_WAITING_PER_WORKSPACE in src/core/limits/loop-share.ts.
   test('is taken in turns within a workspace as well: an end user that sends much makes no other wait, nor be refused', async () => {
     const share = new LoopShare(OPTIONS);
     const order: string[] = [];
@@ -160,6 +161,15 @@ describe('the share of the event loop', () => {
     expect(['first', 'second', 'third'].map(doneOf)).toEqual([10, 10, 1]);
   });
 
+  // Enforces MAX_WAITING in src/core/limits/loop-share.ts.
+  test('lets 128 of all workspaces wait by default', async () => {
+    const share = new LoopShare(OPTIONS);
+    const works = Array.from({ length: 160 }, (_, n) => share.run(ownerOf(`${n % 10}`), () => null, 1));
+    const outcomes = await Promise.allSettled(works);
+    // The first one did not wait.
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(129);
+  });
+
   test('goes on after work that throws', async () => {
     const share = new LoopShare(OPTIONS);
     const failing = share.run(WORKSPACE, () => {
@@ -201,6 +211,27 @@ describe('documents', () => {
     const before = ends.filter((end) => end === 'prepared').length;
     await operations.prepare({ query: 'query Other { color }' }, ownerOf('shared/honest'));
     expect(ends.filter((end) => end === 'prepared').length - before).toBeLessThan(4);
+  });
+
+  // Enforces MAX_WAITING_INTROSPECTIONS in src/graphql/server/operation-cache.ts.
+  test('that introspect wait in a shorter line, and do not delay others', async () => {
+    const operations = new OperationCache(schema, { limits, introspection: true });
+    // Documents that read the schema may have few aliases. One that only names it waits with them.
+    const introspecting = (n: number) => `${large(`q${n}`)} # __schema`;
+    let waiting = 0;
+    let refused = 0;
+    // Fewer than may wait of all workspaces.
+    for (let n = 0; n < 100; n += 1) {
+      waiting += 1;
+      operations
+        .prepare({ query: introspecting(n) }, WORKSPACE)
+        .catch(() => (refused += 1))
+        .finally(() => (waiting -= 1));
+    }
+    await waitFor('refusals', () => refused > 0);
+    expect(waiting).toBeLessThanOrEqual(4);
+    await operations.prepare({ query: 'query Other { color }' }, WORKSPACE);
+    expect(waiting).toBeGreaterThan(0);
   });
 
   test('that a workspace has not sent before wait, and delay neither those that are known nor other workspaces', async () => {

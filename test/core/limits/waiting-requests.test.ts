@@ -47,6 +47,7 @@ describe('requests that wait', () => {
     expect(countRefused(await Promise.allSettled(small))).toBe(0);
   });
 
+  // Enforces MAX_WAITING_BYTES_PER_END_USER in src/core/limits/waiting-requests.ts.
   test('of an end user leave room for others of its workspace', async () => {
     const operations = busyCache();
     const prepare = (n: number, endUserId: string | null) =>
@@ -54,6 +55,17 @@ describe('requests that wait', () => {
     const hostile = Array.from({ length: 10 }, (_, n) => prepare(n, 'hostile'));
     const others = [prepare(101, 'honest'), prepare(102, null)];
     expect(countRefused(await Promise.allSettled(hostile))).toBe(9);
+    expect(countRefused(await Promise.allSettled(others))).toBe(0);
+  });
+
+  // Enforces MAX_WAITING_BYTES_PER_WORKSPACE in src/core/limits/waiting-requests.ts.
+  test('of many end users of a workspace leave room for other workspaces', async () => {
+    const operations = busyCache();
+    const prepare = (n: number, owner: WorkOwner) =>
+      operations.prepare({ query: quick(n) }, owner, LARGE_BYTES);
+    const hostile = Array.from({ length: 10 }, (_, n) => prepare(n, ownerOf('hostile', `user ${n}`)));
+    const others = [101, 102, 103].map((n) => prepare(n, ownerOf(`workspace ${n}`)));
+    expect(countRefused(await Promise.allSettled(hostile))).toBe(7);
     expect(countRefused(await Promise.allSettled(others))).toBe(0);
   });
 
@@ -66,6 +78,7 @@ describe('requests that wait', () => {
     expect(countRefused(await Promise.allSettled([...hostile, ...others]))).toBe(0);
   });
 
+  // Enforces MAX_WAITING_BYTES in src/core/limits/waiting-requests.ts.
   test('of many workspaces take a bounded part of memory', async () => {
     const operations = busyCache();
     const large = Array.from({ length: 10 }, (_, n) =>

@@ -134,6 +134,7 @@ describe('introspection', () => {
     for (const result of others) expect(result?.data).toBe(first?.data);
   });
 
+  // Enforces MAX_WAITING in src/graphql/server/introspection.ts.
   test('is refused when too many wait, also if equal ones have no result, unless it is known', async () => {
     const introspection = new Introspection(schema, formatError);
     await introspection.resultOf(request(INTROSPECTION_QUERY), WORKSPACE);

@@ -2,16 +2,19 @@ import { once } from 'node:events';
 import { type AddressInfo, type Socket } from 'node:net';
 import { afterEach, expect, test } from '@jest/globals';
 import { WebSocket, WebSocketServer } from 'ws';
-import { UnfinishedMessages } from '../../../src/graphql/websocket/unfinished-messages.js';
+import {
+  MAX_UNFINISHED_MESSAGE_BYTES,
+  UnfinishedMessages,
+} from '../../../src/graphql/websocket/unfinished-messages.js';
 import { waitFor } from '../../support/wait-for.js';
 
-const MAX_BYTES = 100_000;
+const HALF = MAX_UNFINISHED_MESSAGE_BYTES / 2;
 
 const releases: (() => void)[] = [];
 afterEach(() => releases.splice(0).forEach((release) => release()));
 
 async function start() {
-  const unfinished = new UnfinishedMessages(MAX_BYTES);
+  const unfinished = new UnfinishedMessages();
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
   server.on('connection', (socket, { socket: tcpSocket }) => {
     unfinished.watch(socket, tcpSocket);
@@ -28,26 +31,29 @@ async function start() {
   };
 }
 
-/** The beginning of a message of 60 kB, and a part of it. */
+/** A part of a message that has one byte more. */
 function beginMessage(socket: WebSocket, bytes: number): void {
-  const head = Buffer.from([0x81, 0xfe, 0xea, 0x60, 0, 0, 0, 0]);
+  const head = Buffer.alloc(14);
+  head.set([0x81, 0xff]);
+  head.writeBigUInt64BE(BigInt(bytes + 1), 2);
   const { _socket: tcpSocket } = socket as unknown as { _socket: Socket };
   tcpSocket.write(Buffer.concat([head, Buffer.alloc(bytes, 'x')]));
 }
 
+// Enforces MAX_UNFINISHED_MESSAGE_BYTES in src/graphql/websocket/unfinished-messages.ts.
 test('if messages that do not end are too large together, those that have sent most are cut, and others are served', async () => {
   const open = await start();
   const large = await Promise.all([open(), open(), open()]);
   const small = await open();
   const busy = await open();
   beginMessage(small, 10);
-  for (const socket of large) beginMessage(socket, 50_000);
+  for (const socket of large) beginMessage(socket, HALF);
   await waitFor(
     'two to be cut',
     () => large.filter(({ readyState }) => readyState === WebSocket.CLOSED).length === 2,
   );
   for (let n = 0; n < 10; n += 1) {
-    busy.send('x'.repeat(50_000));
+    busy.send('x'.repeat(HALF));
     busy.ping('x'.repeat(100));
     await once(busy, 'message');
   }

@@ -21,9 +21,13 @@ import { addFinishedTasks, insertEvents } from '../support/events/event-rows.js'
 const EVENTS_OF_OTHERS = 9_000;
 const SUBSCRIBERS_OF_OTHERS = 200;
 /** As in src/event-log/catch-up.ts. */
+const MAX_OLD_PAGES = 32;
 const MAX_OLD_PAGES_PER_WORKSPACE = 4;
 const silent = pino({ level: 'silent' });
 const [ours, theirs] = [newId(), newId()];
+/** Workspaces with an event each, which take all pages if each takes as many as it may. */
+const small = Array.from({ length: MAX_OLD_PAGES / MAX_OLD_PAGES_PER_WORKSPACE + 1 }, newId);
+const EVENT_COUNT = EVENTS_OF_OTHERS + 300 + small.length;
 
 /** Notes each read for a subscriber, and makes it wait while `gate` is closed. */
 class ObservedEvents extends EventRepository {
@@ -63,6 +67,11 @@ beforeAll(async () => {
   await sql.query("INSERT INTO workspaces (id, name) VALUES ($1, 'ours'), ($2, 'theirs')", [ours, theirs]);
   [ourTask = ''] = await addFinishedTasks(sql, ours, 1);
   [theirTask = ''] = await addFinishedTasks(sql, theirs, 1);
+  for (const id of small) {
+    await sql.query("INSERT INTO workspaces (id, name) VALUES ($1, 'small')", [id]);
+    const [task = ''] = await addFinishedTasks(sql, id, 1);
+    await insertEvents(sql, task, 1);
+  }
   await insertEvents(sql, ourTask, 300);
   await insertEvents(sql, theirTask, EVENTS_OF_OTHERS);
   db = new Database({ url: database.url, maxConnections: 6, log: silent });
@@ -70,7 +79,7 @@ beforeAll(async () => {
   log = new EventLog(events, database.url, silent);
   await log.start();
   await log.flush();
-  await waitFor('sealing', async () => (await log.refreshHead()) === BigInt(EVENTS_OF_OTHERS + 300));
+  await waitFor('sealing', async () => (await log.refreshHead()) === BigInt(EVENT_COUNT));
   const cursors = new EventCursorCodec(new Signer(Buffer.alloc(32)), newId());
   const bufferLimits = { maxEvents: 1_000, maxBytes: 1e6 };
   broadcaster = new Broadcaster({
@@ -159,6 +168,20 @@ describe('a subscriber that is far behind', () => {
     expect(seen).toEqual([...numbersUpTo(300), 1]);
   });
 
+  // Enforces MAX_CONCURRENT_READS in src/event-log/catch-up.ts.
+  // Enforces MAX_READS_PER_WORKSPACE in src/event-log/catch-up.ts.
+  test('waits while few others are read for, and one workspace leaves a part of these to another', async () => {
+    const open = events.close();
+    subscribeOthers();
+    await nextTick();
+    const waiting = [1, 2, 3].map(() => subscribe(ours));
+    await nextTick();
+    const started = [...events.reads];
+    open();
+    await waitFor('ours to be live', () => waiting.every(({ state }) => state === 'live'));
+    expect(started).toEqual([theirs, theirs, theirs, ours]);
+  });
+
   test('is read for no more once it has left', async () => {
     const open = events.close();
     const others = subscribeOthers();
@@ -214,6 +237,7 @@ function holdRenderings() {
 }
 
 describe('pages of old events in memory', () => {
+  // Enforces MAX_OLD_PAGES_PER_WORKSPACE in src/event-log/catch-up.ts.
   test('are bounded while renderings last, and another workspace goes on', async () => {
     const { onRender, release, count } = holdRenderings();
     const seen: number[] = [];
@@ -230,6 +254,24 @@ describe('pages of old events in memory', () => {
     await waitFor('the first one to be live', () => first.state === 'live');
     expect(pages).toBe(MAX_OLD_PAGES_PER_WORKSPACE);
     expect(seen.slice(0, EVENTS_OF_OTHERS)).toEqual(numbersUpTo(EVENTS_OF_OTHERS));
+  });
+
+  // Enforces MAX_OLD_PAGES in src/event-log/catch-up.ts.
+  test('are bounded for all workspaces together', async () => {
+    const { onRender, release, count } = holdRenderings();
+    const waiting = small.flatMap((id) =>
+      Array.from({ length: MAX_OLD_PAGES_PER_WORKSPACE }, () => subscribe(id, { onRender })),
+    );
+    await waitFor('all pages to be taken', () => count() >= MAX_OLD_PAGES);
+    // Longer than a read takes.
+    const scope = { ...workspaceVisibility(theirs), taskId: null };
+    for (let n = 0; n < 10; n += 1)
+      await events.readScopePage(scope, { position: 0n, limit: 200, endPosition: log.head });
+    const pages = count();
+    release();
+    await waitFor('them to be live', () => waiting.every(({ state }) => state === 'live'));
+    expect(pages).toBe(MAX_OLD_PAGES);
+    expect(count()).toBe(waiting.length);
   });
 
   test('are given up when rendering fails', async () => {

@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import { workspaceVisibility } from '../../src/core/access/visibility.js';
 import { type TaskEvent } from '../../src/core/events/task-event.js';
 import { newId } from '../../src/core/primitives/ids.js';
-import { MAX_COST_IN_PROGRESS, Renderings } from '../../src/event-log/renderings.js';
+import { MAX_COST_IN_PROGRESS, MAX_KEPT_CHARACTERS, Renderings } from '../../src/event-log/renderings.js';
 import { Topic, type TopicOptions } from '../../src/event-log/topic.js';
 import { waitFor } from '../support/wait-for.js';
 
@@ -102,6 +102,7 @@ describe('renderings', () => {
     expect(order.indexOf('ours')).toBeLessThanOrEqual(2);
   });
 
+  // Enforces MAX_COST_IN_PROGRESS in src/event-log/renderings.ts.
   test('of all topics together are bounded by their cost, and all events are sent in order', async () => {
     const renderings = new Renderings();
     const topics = Array.from({ length: 50 }, () => startTopic(renderings, 500, () => 'text'));
@@ -118,6 +119,18 @@ describe('renderings', () => {
     expect(mostCost).toBeGreaterThan(0);
     expect(mostCost).toBeLessThanOrEqual(MAX_COST_IN_PROGRESS);
     for (const { sent } of topics) expect(sent).toEqual(events.map(({ position }) => position));
+  });
+
+  // Enforces MAX_KEPT_CHARACTERS in src/event-log/renderings.ts.
+  test('that were used last are kept, up to a number of characters', () => {
+    const renderings = new Renderings();
+    const text = 'x'.repeat(200 * 1024);
+    const keys = Array.from({ length: 100 }, (_, n) => `event ${n}`);
+    for (const key of keys) renderings.keep(key, text);
+    const kept = keys.filter((key) => renderings.find(key) !== undefined);
+    expect(kept).toEqual(keys.slice(-kept.length));
+    expect(kept.length * text.length).toBeGreaterThan(0.9 * MAX_KEPT_CHARACTERS);
+    expect(kept.length * text.length).toBeLessThanOrEqual(MAX_KEPT_CHARACTERS);
   });
 
   test('that are large are not kept, and are made one topic after another', async () => {

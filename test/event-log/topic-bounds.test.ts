@@ -21,6 +21,8 @@ const SINK = {
   close: () => undefined,
 };
 
+// Enforces MAX_TOPIC_CHARACTERS_PER_WORKSPACE in src/event-log/topic-bounds.ts.
+// Enforces MAX_TOPIC_CHARACTERS in src/event-log/topic-bounds.ts.
 test('what different subscriptions keep is bounded, for a workspace and for all, and freed when they end', async () => {
   const log = pino({ level: 'silent' });
   const database = await createTestDatabase();

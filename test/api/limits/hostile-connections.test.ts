@@ -11,7 +11,11 @@ import {
   MAX_UNREAD_BYTES,
   MAX_UNREAD_BYTES_BEFORE_INIT,
 } from '../../../src/graphql/websocket/socket-backlog.js';
-import { MAX_JSON_BYTES, RequestBodies } from '../../../src/http/server/request-bodies.js';
+import {
+  MAX_JSON_BYTES,
+  MAX_UNFINISHED_BYTES,
+  RequestBodies,
+} from '../../../src/http/server/request-bodies.js';
 import { WaitingConnections } from '../../../src/http/server/waiting-connections.js';
 import { INTROSPECTION_QUERY } from '../../support/app/hostile-documents.js';
 import { TestApp } from '../../support/app/test-app.js';
@@ -201,6 +205,8 @@ describe('a request body', () => {
     return (user + system) / 1e6;
   }
 
+  // Enforces MAX_JSON_BYTES in src/http/server/request-bodies.ts.
+  // Enforces MAX_STREAM_OPERATION_BYTES in src/http/server/request-bodies.ts.
   test.each(['/graphql', '/graphql/stream', '/flux/images'])(
     'that decompresses to far more than its bound is refused by %s, and not decompressed to its end',
     async (path) => {
@@ -237,10 +243,8 @@ describe('a request body', () => {
 });
 
 describe('bodies that have not ended', () => {
-  const BOUND = 4 * MAX_JSON_BYTES;
-
   async function startServer() {
-    const bodies = new RequestBodies(BOUND);
+    const bodies = new RequestBodies();
     const parse = bodies.json(MAX_JSON_BYTES);
     const server = createServer((request: IncomingMessage, response: ServerResponse) => {
       void parse(request as Request, {} as Response, (error?: unknown) => {
@@ -262,6 +266,7 @@ describe('bodies that have not ended', () => {
     return { bodies, begin, url: `http://127.0.0.1:${port}/` };
   }
 
+  // Enforces MAX_UNFINISHED_BYTES in src/http/server/request-bodies.ts.
   test.each([
     ['sent in full but for one byte', '', 900_000],
     ['compressed', 'content-encoding: gzip\r\n', 900_000],
@@ -272,9 +277,9 @@ describe('bodies that have not ended', () => {
       const sockets: Socket[] = [];
       for (let n = 0; n < 60; n += 1) {
         sockets.push(await begin(length, headers));
-        expect(bodies.unfinishedBytes).toBeLessThanOrEqual(BOUND);
+        expect(bodies.unfinishedBytes).toBeLessThanOrEqual(MAX_UNFINISHED_BYTES);
       }
-      await waitFor('the oldest to be cut', () => sockets.slice(0, 50).every(({ destroyed }) => destroyed));
+      await waitFor('the oldest to be cut', () => sockets.slice(0, 45).every(({ destroyed }) => destroyed));
       expect(sockets.at(-1)?.destroyed).toBe(false);
       const response = await fetch(url, { method: 'POST', headers: JSON_HEADERS, body: '[1]' });
       expect(await response.text()).toBe('[1]');

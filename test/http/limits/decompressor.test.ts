@@ -73,6 +73,7 @@ function sendBombs(decompressor: Decompressor, count: number, nextOwner = () => 
 }
 
 describe('decompression', () => {
+  // Enforces MAX_DECOMPRESSED_BYTES in src/http/limits/decompressor.ts.
   test.each([
     ['bombs', BOMB, 'br', MAX_BYTES],
     // The decoder fills its window first.

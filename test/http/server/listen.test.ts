@@ -1,7 +1,7 @@
 import { once } from 'node:events';
-import { type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import { type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import {
   acceptAbsoluteTargets,
   answerMalformedRequests,
@@ -9,6 +9,7 @@ import {
   HEADERS_TIMEOUT_MS,
   listen,
   localUrl,
+  REQUEST_TIMEOUT_MS,
   watchRequestTimeouts,
 } from '../../../src/http/server/listen.js';
 import { PipelinedRequests } from '../../../src/http/server/pipelined-requests.js';
@@ -21,9 +22,12 @@ const PAUSE_MS = 50;
 const releases: (() => void)[] = [];
 afterEach(() => releases.splice(0).forEach((release) => release()));
 
-async function start(handle: RequestListener = answerWithLength) {
+async function start(
+  handle: RequestListener = answerWithLength,
+  watch = (server: Server) => watchRequestTimeouts(server, TIMEOUT_MS),
+) {
   const server = createHttpServer();
-  watchRequestTimeouts(server, TIMEOUT_MS);
+  watch(server);
   server.on('request', handle);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -53,6 +57,7 @@ async function sendSlowly(port: number, path: string): Promise<string> {
   return answer;
 }
 
+// Enforces HEADERS_TIMEOUT_MS in src/http/server/listen.ts.
 test('an upload may take longer than any other request', async () => {
   const { server, port } = await start();
   // Node cuts every request after this time, whatever its path.
@@ -68,6 +73,25 @@ test.each(['/graphql', '/callbacks/1', '/', '//uploads/1', '/uploads'])(
     expect(await sendSlowly(port, path)).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\n/);
   },
 );
+
+// Enforces REQUEST_TIMEOUT_MS in src/http/server/listen.ts.
+test('a body has five minutes to arrive', async () => {
+  const { server, port } = await start(answerWithLength, watchRequestTimeouts);
+  jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] });
+  try {
+    const requested = once(server, 'request') as Promise<[IncomingMessage]>;
+    const client = connect(port, '127.0.0.1').on('error', () => undefined);
+    releases.push(() => client.destroy());
+    client.write('POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nx');
+    const [{ socket }] = await requested;
+    jest.advanceTimersByTime(REQUEST_TIMEOUT_MS - 1);
+    expect(socket.destroyed).toBe(false);
+    jest.advanceTimersByTime(1);
+    expect(socket.destroyed).toBe(true);
+  } finally {
+    jest.useRealTimers();
+  }
+});
 
 test('a request that has arrived may be answered later', async () => {
   const { port } = await start(

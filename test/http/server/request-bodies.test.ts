@@ -26,8 +26,11 @@ const releases: (() => void)[] = [];
 afterEach(() => releases.splice(0).forEach((release) => release()));
 
 /** Parses the bodies of a path `/workspace/endUser` for that caller, and those of `/callback` for the upstream. */
-async function start({ authenticate = (_request: IncomingMessage) => Promise.resolve() } = {}) {
-  const bodies = new RequestBodies(BOUND);
+async function start({
+  authenticate = (_request: IncomingMessage) => Promise.resolve(),
+  maxUnfinishedBytes = BOUND,
+} = {}) {
+  const bodies = new RequestBodies(maxUnfinishedBytes);
   const parseJson = bodies.json(MAX_BYTES);
   const keepRaw = bodies.raw(MAX_BYTES);
   const errors: unknown[] = [];
@@ -45,10 +48,10 @@ async function start({ authenticate = (_request: IncomingMessage) => Promise.res
   await once(server, 'listening');
   releases.push(() => (server.closeAllConnections(), server.close()));
   const { port } = server.address() as AddressInfo;
-  /** Sends a whole request. */
-  const post = async (body: Buffer, encoding: string) => {
+  /** Sends a whole request. `owner`: see `start`. */
+  const post = async (body: Buffer, encoding: string, owner = '') => {
     const headers = { 'content-type': 'application/json', 'content-encoding': encoding };
-    const outgoing = httpRequest({ port, method: 'POST', headers, agent: false });
+    const outgoing = httpRequest({ port, method: 'POST', path: `/${owner}`, headers, agent: false });
     outgoing.end(body);
     const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
     return { status: response.statusCode, json: JSON.parse(await textOf(response)) as unknown };
@@ -133,12 +136,51 @@ describe('a compressed body', () => {
 describe('JSON that takes long to parse', () => {
   const LARGE = Buffer.from(JSON.stringify(['"'.repeat(500_000)]));
 
+  /** Takes long as well, and is small enough that its bytes do not count. */
+  const NUMBERS = Buffer.from(`[${'1e5,'.repeat(15_000)}0]`);
+  const [TOO_MANY_BYTES, TOO_MANY] = ['Too many large requests wait', 'Too many large request bodies wait'];
+
   test('waits for its share, and what is too much is refused', async () => {
     const { bodies, post } = await start();
     const answers = await Promise.all(Array.from({ length: 60 }, () => post(gzipSync(LARGE), 'gzip')));
     const statuses = answers.map(({ status }) => status);
     expect(new Set(statuses)).toEqual(new Set([200, 429]));
     expect(bodies.unfinishedBytes).toBe(0);
+  });
+
+  /** Sends many bodies at once to a service whose burst is used up. */
+  async function postManyWhenBusy(body: Buffer) {
+    const { errors, post } = await start({ maxUnfinishedBytes: Infinity });
+    const postMany = (each: Buffer) =>
+      Promise.all(Array.from({ length: 60 }, () => post(each, 'identity', 'workspace')));
+    await postMany(NUMBERS);
+    errors.length = 0;
+    const answers = await postMany(body);
+    return { accepted: answers.filter(({ status }) => status === 200).length, refusals: errors.map(String) };
+  }
+
+  // Enforces MAX_WAITING_PARSES in src/http/server/request-bodies.ts.
+  test('waits in a line of a few, also if it takes little memory', async () => {
+    const { accepted, refusals } = await postManyWhenBusy(NUMBERS);
+    // One or two may be parsed while others arrive.
+    expect(accepted).toBeLessThan(8);
+    expect(refusals.filter((refusal) => !refusal.includes(TOO_MANY))).toEqual([]);
+  });
+
+  // Enforces MAX_UNPARSED_BYTES_PER_WORKSPACE in src/http/server/request-bodies.ts.
+  test('takes a bounded part of memory, before its line is full', async () => {
+    const { refusals } = await postManyWhenBusy(LARGE);
+    expect(refusals.length).toBeGreaterThan(0);
+    expect(refusals.filter((refusal) => !refusal.includes(TOO_MANY_BYTES))).toEqual([]);
+  });
+
+  // Enforces MAX_UNPARSED_BYTES in src/http/server/request-bodies.ts.
+  test('of many workspaces takes a bounded part of memory', async () => {
+    const { errors, post } = await start({ maxUnfinishedBytes: Infinity });
+    const owners = Array.from({ length: 40 }, (_, n) => `workspace${n}`);
+    const answers = await Promise.all(owners.map((owner) => post(LARGE, 'identity', owner)));
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 429]));
+    expect(errors.filter((error) => !String(error).includes(TOO_MANY_BYTES))).toEqual([]);
   });
 
   test('does not keep small bodies waiting', async () => {

@@ -77,6 +77,7 @@ describe('a body in chunks', () => {
     expect(received()).toContain('200 OK');
   });
 
+  // Enforces MAX_SMALL_PIECES in src/http/server/unread-bodies.ts.
   test('is refused before its end if it has thousands of chunks of a byte, and its client is told and cut', async () => {
     const { send } = await start();
     const { socket, received } = send(TOO_MANY);

@@ -5,6 +5,8 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { type Response } from 'express';
 import { EventStreamResponse } from '../../../src/http/events/event-stream-response.js';
 import {
+  MAX_UNREAD_BYTES_IN_ALL,
+  MAX_UNREAD_RESPONSE_BYTES,
   PUSH_ALLOWANCE_BYTES,
   STALL_TIMEOUT_MS,
   UnreadResponses,
@@ -88,26 +90,25 @@ describe('a response that its client does not read', () => {
     await waitFor('the client to be cut', () => serviceEnd.destroyed);
   });
 
+  // Enforces MAX_UNREAD_RESPONSE_BYTES in src/http/server/unread-responses.ts.
   test('is cut when it has more bytes than one client may leave', async () => {
-    const { request } = await start({ maxBytes: MB }, (_request, response) => void response.end(LARGE));
+    const { request } = await start({ maxBytesInAll: Infinity }, (_request, response) => {
+      response.end(Buffer.alloc(MAX_UNREAD_RESPONSE_BYTES + 1));
+    });
     const { serviceEnd } = await request();
     await waitFor('the client to be cut', () => serviceEnd.destroyed);
   });
 
+  // Enforces MAX_UNREAD_BYTES_IN_ALL in src/http/server/unread-responses.ts.
   test('is cut when all together are too many', async () => {
-    const { request, served } = await start(
-      { maxBytesInAll: 4 * LARGE.length + MB },
-      (_request, response) => {
-        response.end(LARGE);
-      },
-    );
+    const { request, served } = await start({}, (_request, response) => void response.end(LARGE));
     for (let n = 0; n < 8; n += 1) {
       const { serviceEnd } = await request();
       await waitFor('bytes to wait for the client', () => serviceEnd.writableLength > 0);
     }
     const open = () => served.filter(({ destroyed }) => !destroyed);
-    await waitFor('the rest to be cut', () => open().length <= 4);
-    expect(open()).toHaveLength(4);
+    await waitFor('the others to be cut', () => open().length * LARGE.length <= MAX_UNREAD_BYTES_IN_ALL);
+    expect(open()).toHaveLength(1);
   });
 
   test('does not get the client cut that reads steadily, however long ago it began', async () => {
@@ -216,8 +217,10 @@ describe('a connection that events are pushed to', () => {
     expect(served.some(({ destroyed }) => !destroyed)).toBe(true);
   });
 
+  // Enforces PUSH_ALLOWANCE_BYTES in src/http/server/unread-responses.ts.
   test('is counted with what it leaves in addition, such as results', async () => {
-    const { request, served, server } = await start({ maxBytesInAll: 2 * LARGE.length }, () => undefined);
+    const options = { maxBytesInAll: 2 * LARGE.length, progressMs: 60_000 };
+    const { request, served, server } = await start(options, () => undefined);
     server.on('upgrade', (_request, socket: Socket) => {
       socket.on('error', () => undefined).write(LARGE);
     });

@@ -1,14 +1,19 @@
 import { once } from 'node:events';
 import { type RequestListener, type ServerResponse } from 'node:http';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import { type AddressInfo, connect, Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { createHttpServer, HEADERS_TIMEOUT_MS } from '../../../src/http/server/listen.js';
 import { MAX_PIPELINED_REQUESTS, PipelinedRequests } from '../../../src/http/server/pipelined-requests.js';
-import { WaitingConnections } from '../../../src/http/server/waiting-connections.js';
+import {
+  MAX_WAITING_BYTES,
+  MAX_WAITING_CONNECTIONS,
+  WaitingConnections,
+} from '../../../src/http/server/waiting-connections.js';
 import { waitFor } from '../../support/wait-for.js';
 
 const REQUEST = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
 const INCOMPLETE = 'GET / HTTP/1.1\r\nhost: x\r\n';
+const UPGRADE = `${INCOMPLETE}connection: upgrade\r\nupgrade: websocket\r\n\r\n`;
 
 const releases: (() => void)[] = [];
 afterEach(() => releases.splice(0).forEach((release) => release()));
@@ -60,6 +65,26 @@ describe('connections that wait for their client', () => {
     },
   );
 
+  // Enforces MAX_WAITING_CONNECTIONS in src/http/server/waiting-connections.ts.
+  test('are cut if there are more than thousands', async () => {
+    const { waiting, open, server } = await start();
+    const oldest = await open();
+    // They are not connected. With real ones, a process would have more files open than it may on some machines.
+    for (let n = 0; n < MAX_WAITING_CONNECTIONS; n += 1) server.emit('connection', new Socket());
+    await waitFor('the oldest to be cut', () => oldest.destroyed);
+    expect(waiting.count).toBe(MAX_WAITING_CONNECTIONS);
+  });
+
+  // Enforces MAX_WAITING_BYTES in src/http/server/waiting-connections.ts.
+  test('are cut if they have sent megabytes together, such as WebSockets without an accepted key', async () => {
+    const { open, server } = await start();
+    server.on('upgrade', (_request, socket: Socket) => socket.on('error', () => undefined).resume());
+    const small = await open(UPGRADE + 'x'.repeat(MAX_WAITING_BYTES / 4));
+    const large = await open(UPGRADE + 'x'.repeat(MAX_WAITING_BYTES));
+    await waitFor('the one that has sent most to be cut', () => large.destroyed);
+    expect(small.destroyed).toBe(false);
+  });
+
   test('are cut if they have sent too much together, but not those that have sent little', async () => {
     const { open } = await start({ maxBytes: 50_000 });
     const idle = await open(REQUEST);
@@ -99,6 +124,7 @@ describe('connections that wait for their client', () => {
   });
 });
 
+// Enforces HEADERS_TIMEOUT_MS in src/http/server/listen.ts.
 test('a client that does not complete its headers in time is cut', async () => {
   expect(HEADERS_TIMEOUT_MS).toBeLessThanOrEqual(15_000);
   const { open } = await start({ headersTimeoutMs: 300 });
@@ -128,6 +154,7 @@ describe('requests that a client sends before it has read the responses', () => 
     expect(socket.destroyed).toBe(false);
   });
 
+  // Enforces MAX_PIPELINED_REQUESTS in src/http/server/pipelined-requests.ts.
   test('are not parsed if there are too many, and the connection ends with the last one that may wait', async () => {
     const { responses, open, server } = await startPipelined();
     let parsed = 0;

@@ -79,7 +79,8 @@ test('names whose name server never answers keep no thread, so other lookups do 
     expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'EAI_AGAIN' } });
 });
 
-test('lookups of one workspace leave room for those of others', async () => {
+/** A guard whose lookups last until `answer` is called, and the host names that it has looked up. */
+function holdLookups() {
   const asked: string[] = [];
   let answer: () => void = () => undefined;
   const answered = new Promise<void>((resolve) => (answer = resolve));
@@ -91,6 +92,12 @@ test('lookups of one workspace leave room for those of others', async () => {
     },
     lookupTimeoutMs: 10_000,
   });
+  return { guard, asked, answer: () => answer() };
+}
+
+// Enforces MAX_CHECKS_PER_OWNER in src/net/ssrf-guard.ts.
+test('lookups of one workspace leave room for those of others', async () => {
+  const { guard, asked, answer } = holdLookups();
   const checks = Array.from({ length: 100 }, (_, index) =>
     guard.assertPublicUrl(`http://a${index}.test/`, 'a'),
   );
@@ -100,4 +107,17 @@ test('lookups of one workspace leave room for those of others', async () => {
   answer();
   await Promise.all(checks);
   expect(asked).toHaveLength(101);
+});
+
+// Enforces MAX_CHECKS in src/net/ssrf-guard.ts.
+test('lookups of many workspaces are bounded together', async () => {
+  const { guard, asked, answer } = holdLookups();
+  const checks = Array.from({ length: 100 }, (_, index) =>
+    guard.assertPublicUrl(`http://a${index}.test/`, `workspace ${index % 20}`),
+  );
+  await waitFor('the first lookups', () => asked.length > 0);
+  expect(asked).toHaveLength(32);
+  answer();
+  await Promise.all(checks);
+  expect(asked).toHaveLength(100);
 });

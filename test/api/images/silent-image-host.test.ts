@@ -5,6 +5,8 @@ import { waitFor } from '../../support/wait-for.js';
 
 /** More than the slots of an instance for jobs of all kinds. */
 const TASK_COUNT = 48;
+/** The slots of an instance for images. */
+const INGEST_SLOTS = 8;
 
 let upstream: FakeUpstream;
 let app: TestApp;
@@ -32,6 +34,7 @@ const countIngests = async () =>
     )
   ).length;
 
+// Enforces MAX_INGEST_JOBS in src/app/create-worker.ts.
 test('images that hang at their host delay neither submissions nor deadlines, and the instance stays ready', async () => {
   for (let index = 0; index < TASK_COUNT; index += 1)
     await app.generate({ prompt: `hang ${index}`, timeoutSeconds: 600 });
@@ -44,7 +47,7 @@ test('images that hang at their host delay neither submissions nor deadlines, an
       await upstream.callbackPath(`hang ${index}`),
       upstream.successCallback(1, `hang-${index}`),
     );
-  await waitFor('downloads that hang', async () => (await countIngests()) >= 8);
+  await waitFor('downloads that hang', async () => (await countIngests()) >= INGEST_SLOTS);
 
   const fresh = await app.generate({ prompt: 'fresh', timeoutSeconds: 600 });
   const short = await app.generate({ prompt: 'short', timeoutSeconds: 10 });
@@ -62,5 +65,5 @@ test('images that hang at their host delay neither submissions nor deadlines, an
     status: 200,
     json: { components: { recurringJobs: { ok: true } } },
   });
-  expect(await countIngests()).toBeGreaterThanOrEqual(8);
+  expect(await countIngests()).toBe(INGEST_SLOTS);
 }, 90_000);

@@ -3,6 +3,7 @@ import { PassThrough, type Readable } from 'node:stream';
 import { describe, expect, test } from '@jest/globals';
 import { BadRequest, StoreUnavailable, TooManyConnections } from '../../../src/core/errors.js';
 import {
+  MAX_UPLOAD_BYTES_IN_ALL,
   MAX_UPLOADS_PER_END_USER,
   MAX_UPLOADS_PER_WORKSPACE,
   UploadBounds,
@@ -37,6 +38,8 @@ async function read(body: Readable): Promise<number | Error> {
 }
 
 describe('uploads in progress', () => {
+  // Enforces MAX_UPLOADS_PER_END_USER in src/services/images/upload-bounds.ts.
+  // Enforces MAX_UPLOADS_PER_WORKSPACE in src/services/images/upload-bounds.ts.
   test('have a limit for each end user and for each workspace, which ended ones do not count in', () => {
     const { begin } = start();
     const uploads = Array.from({ length: MAX_UPLOADS_PER_END_USER }, () => begin());
@@ -78,6 +81,21 @@ describe('uploads in progress', () => {
     const last = begin();
     last.source.end(Buffer.alloc(50 * KB));
     expect(await last.result).toBe(50 * KB);
+  });
+
+  // Enforces MAX_UPLOAD_BYTES_IN_ALL in src/services/images/upload-bounds.ts.
+  test('take a gigabyte of the disk together', async () => {
+    const { begin } = start();
+    const uploads = ['u', 'v', 'w'].map((workspaceId) => begin(of(workspaceId)));
+    for (const { source, result } of uploads) {
+      source.end('x');
+      expect(await result).toBe(1);
+    }
+    const [first, second, third] = uploads;
+    for (const upload of [first, second]) upload?.replaceFile(MAX_UPLOAD_BYTES_IN_ALL / 2 - 1, REMOVED);
+    await REMOVED;
+    third?.replaceFile(2, REMOVED);
+    expect(() => third?.replaceFile(3, REMOVED)).toThrow(TooManyConnections);
   });
 
   test('leave room for other workspaces: those of the workspace that takes most are ended', async () => {

@@ -81,6 +81,7 @@ test('gives up a value that the disk does not deliver, and waits for each of the
   }
 });
 
+// Enforces MAX_DISK_OPERATIONS in src/storage/disk-operations.ts.
 test('leaves threads to others while the disk does not answer', async () => {
   await new Spool(directory).write('b', { n: 1 });
   const files = ['1', '2', '3', '4', '5'].map((name) => HungFile.create(join(directory, `${name}.json.tmp`)));

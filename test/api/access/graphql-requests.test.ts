@@ -68,6 +68,7 @@ describe('GraphQL requests', () => {
     }
   });
 
+  // Enforces MAX_JSON_BYTES in src/http/server/request-bodies.ts.
   test('a body over 1 MB is refused with 413', async () => {
     const { status, json } = await send({ query: `# ${'x'.repeat(1024 * 1024)}\n{ viewer { keyName } }` });
     expect({ status, code: errorIn(json).code }).toEqual({ status: 413, code: 'PAYLOAD_TOO_LARGE' });

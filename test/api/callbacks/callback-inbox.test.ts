@@ -290,6 +290,7 @@ describe('the callback inbox', () => {
     expect(returnedBodies).toEqual(bodies.map((body) => body.toString('utf8')));
   });
 
+  // Enforces MAX_CALLBACK_BYTES in src/http/server/request-bodies.ts.
   test('saves nothing when the token is forged or the body has 11 MB', async () => {
     const { id, path } = await createRunningTask('not saved');
     const forged = path.replace(/[^/]+$/, `1.${signer.sign('flux-callback', `${v7()}.1`)}`);

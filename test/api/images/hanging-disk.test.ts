@@ -59,6 +59,7 @@ function hangStoredFiles(): void {
   }
 }
 
+// Enforces MAX_DISK_OPERATIONS in src/storage/disk-operations.ts.
 test('a disk of the image store that hangs delays neither submissions nor client tokens, and is refused', async () => {
   const paths: string[] = [];
   for (let index = 0; index < IMAGE_COUNT; index += 1) paths.push(await upload(20 + index));

@@ -73,6 +73,7 @@ async function flood(socket: Socket, name: FrameName): Promise<void> {
 }
 
 describe('a client without an accepted key', () => {
+  // Enforces MAX_BYTES_BEFORE_INIT in src/graphql/websocket/bytes-before-init.ts.
   test.each<[string, FrameName[], FrameName]>([
     ['binary frames', [], 'binary'],
     ['text frames that are no messages', [], 'text'],
@@ -102,6 +103,7 @@ describe('a client without an accepted key', () => {
     },
   );
 
+  // Enforces CLOSE_TIMEOUT_MS in src/graphql/websocket/websocket.ts.
   test('is cut if it does not answer the close frame', async () => {
     const socket = await openSilent('nothing-known');
     await waitFor('the client to be cut', () => socket.destroyed, { timeoutMs: 10_000 });

@@ -54,6 +54,7 @@ async function isAccepted(stream: EventSubscriptionStream): Promise<boolean> {
 }
 
 describe('WebSocket connections', () => {
+  // Enforces MAX_OPERATION_BYTES in src/graphql/websocket/websocket-session.ts.
   test('a connection keeps messages of a bounded size for its open operations', async () => {
     const socket = await openAcknowledged();
     const query = 'subscription ($after: String) { taskEvents(after: $after) { id } }';
@@ -92,6 +93,7 @@ describe('WebSocket connections', () => {
     expect(socket.messages.some(({ id }) => id === '1')).toBe(false);
   });
 
+  // Enforces MAX_MESSAGE_BYTES in src/graphql/websocket/websocket.ts.
   test.each([
     ['is not JSON', 'nonsense', 4400],
     ['has no type', '{}', 4400],
@@ -129,6 +131,7 @@ describe('WebSocket connections', () => {
     expect((await socket.closed).code).toBe(4429);
   });
 
+  // Enforces INIT_TIMEOUT_MS in src/graphql/websocket/websocket-session.ts.
   test('subscribing before the acknowledgement closes the connection with 4401, and silence closes it with 4408', async () => {
     const silent = cutAfterTest(await RawWebSocket.open(app.url));
     const beforeInit = cutAfterTest(await RawWebSocket.open(app.url));

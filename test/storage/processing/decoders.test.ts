@@ -13,6 +13,7 @@ describe('Decoders', () => {
     await expect(Promise.all(works)).resolves.toHaveLength(25);
   });
 
+  // Enforces MAX_CONCURRENT_DECODES in src/storage/processing/decoders.ts.
   test('reject at once what waits and what comes while all of them hang', async () => {
     const decoders = new Decoders(50);
     let end: () => void = () => {};
@@ -36,6 +37,7 @@ describe('Decoders', () => {
     await expect(Promise.all(works)).resolves.toEqual([1, 2, 3]);
   });
 
+  // Enforces SLOTS_FOR_PAID in src/storage/processing/decoders.ts.
   test('leave one of them to paid images, however long uploads and variants take', async () => {
     const decoders = new Decoders();
     const endings: (() => void)[] = [];

@@ -210,7 +210,8 @@ describe('a request body', () => {
   test.each(['/graphql', '/graphql/stream', '/flux/images'])(
     'that decompresses to far more than its bound is refused by %s, and not decompressed to its end',
     async (path) => {
-      const params = { [constants.BROTLI_PARAM_QUALITY]: 5, [constants.BROTLI_PARAM_LGWIN]: 24 };
+      // The largest window that is decompressed at all.
+      const params = { [constants.BROTLI_PARAM_QUALITY]: 5, [constants.BROTLI_PARAM_LGWIN]: 22 };
       const compress = (megabytes: number) =>
         brotliCompressSync(Buffer.alloc(megabytes * 1024 * 1024, ' '), { params });
       const bomb = compress(256);

@@ -3,7 +3,9 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
+import { newId } from '../../../src/core/primitives/ids.js';
 import { type Database } from '../../../src/db/postgres/database.js';
+import { MAX_VIEWER_DOWNLOADS } from '../../../src/services/images/ingest.js';
 import { IngestFixture } from '../../support/images/ingest-fixture.js';
 import { reply, type TestHttpServer } from '../../support/net/test-http-server.js';
 import { waitFor } from '../../support/wait-for.js';
@@ -51,16 +53,15 @@ test('an image that the store refused 30 times survives a failure of its source,
 });
 
 describe('viewers of images that are not stored yet', () => {
-  const insertImage = async (query: string) => {
-    const image = await readImage(await insertTaskWithImage({ query }));
+  const insertImage = async (query: string, { workspaceId }: { workspaceId?: string } = {}) => {
+    const image = await readImage(await insertTaskWithImage({ query, ...(workspaceId && { workspaceId }) }));
     if (!image) throw new Error('The image was not inserted.');
     return image;
   };
 
-  test('start a few downloads at a time, and get all images', async () => {
+  /** The most downloads at the same time while all images are requested. */
+  const mostAtOnce = async (images: Awaited<ReturnType<typeof insertImage>>[]) => {
     const ingest = startIngest();
-    const images = [];
-    for (let count = 0; count < 30; count += 1) images.push(await insertImage(`?${count}`));
     let running = 0;
     let most = 0;
     fixture.answer = (response) => {
@@ -69,15 +70,36 @@ describe('viewers of images that are not stored yet', () => {
       setTimeout(() => {
         running -= 1;
         response.end(fixture.bytes);
-      }, 10);
+      }, 50);
     };
     await Promise.all(images.map((image) => ingest.ingestForViewer(image)));
-    expect(most).toBeGreaterThan(1);
-    expect(most).toBeLessThanOrEqual(4);
     const { rows } = await db.pool.query('SELECT FROM images WHERE id = ANY ($1) AND stored_at IS NOT NULL', [
       images.map(({ id }) => id),
     ]);
     expect(rows).toHaveLength(images.length);
+    return most;
+  };
+
+  test('start a few downloads of a workspace at a time, and get all images', async () => {
+    const images = [];
+    for (let count = 0; count < 30; count += 1) images.push(await insertImage(`?${count}`));
+    const most = await mostAtOnce(images);
+    expect(most).toBeGreaterThan(1);
+    expect(most).toBeLessThanOrEqual(4);
+  });
+
+  // Enforces MAX_VIEWER_DOWNLOADS in src/services/images/ingest.ts.
+  test('start some more of all workspaces together', async () => {
+    const images = [];
+    for (let workspace = 0; workspace < 10; workspace += 1) {
+      const workspaceId = newId();
+      await db.pool.query("INSERT INTO workspaces (id, name) VALUES ($1, 'w')", [workspaceId]);
+      for (let count = 0; count < 4; count += 1)
+        images.push(await insertImage(`?${workspace}-${count}`, { workspaceId }));
+    }
+    const most = await mostAtOnce(images);
+    expect(most).toBeGreaterThan(4);
+    expect(most).toBeLessThanOrEqual(MAX_VIEWER_DOWNLOADS);
   });
 
   const failTheSource = () => {
@@ -96,7 +118,7 @@ describe('viewers of images that are not stored yet', () => {
     const image = await insertImage('');
     const repair = await breakIt();
     requests = 0;
-    const others = await Promise.all(['?a', '?b', '?c', '?d', '?e', '?f'].map(insertImage));
+    const others = await Promise.all(['?a', '?b', '?c', '?d', '?e', '?f'].map((query) => insertImage(query)));
     for (let count = 0; count < 5; count += 1)
       await expect(ingest.ingestForViewer(image)).rejects.toThrow(/503|is unavailable/);
     expect(requests).toBe(1);
@@ -110,7 +132,9 @@ describe('viewers of images that are not stored yet', () => {
 
   test('get an image that its job is storing, whatever other viewers wait for', async () => {
     const ingest = startIngest();
-    const [ofJob, ...ofViewers] = await Promise.all(['?job', '?1', '?2', '?3', '?4', '?5'].map(insertImage));
+    const [ofJob, ...ofViewers] = await Promise.all(
+      ['?job', '?1', '?2', '?3', '?4', '?5'].map((query) => insertImage(query)),
+    );
     const answerAll: (() => void)[] = [];
     fixture.answer = (response) => void answerAll.push(() => response.end(fixture.bytes));
     const waiting = ofViewers.map((image) => ingest.ingestForViewer(image));

@@ -79,17 +79,18 @@ export class IngestFixture {
     createdAt = new Date(),
     query = '',
     url = null as string | null,
+    workspaceId = this.workspaceId,
   } = {}): Promise<string> {
     const upstreamUrl = url ?? `${this.source.url}/image.png${query}`;
     const taskId = newId();
     await this.db.pool.query(
       `INSERT INTO tasks (id, workspace_id, kind, status, prompt, model, requested_count, pending_images, input_hash, deadline_at)
        VALUES ($1, $2, 'GENERATE', 'SUCCEEDED', 'p', 'flux-dev', 1, 1, '', now())`,
-      [taskId, this.workspaceId],
+      [taskId, workspaceId],
     );
     await this.db.pool.query(
       'INSERT INTO images (id, workspace_id, task_id, index, upstream_url, created_at) VALUES ($1, $2, $3, 0, $4, $5)',
-      [newId(), this.workspaceId, taskId, upstreamUrl, createdAt],
+      [newId(), workspaceId, taskId, upstreamUrl, createdAt],
     );
     return taskId;
   }

@@ -19,9 +19,9 @@ const [, , ...lines] = readText('docs/SECURITY.md')
   .filter((section) => section.startsWith(HEADING))
   .flatMap((section) => section.split('\n').filter((line) => line.includes('|')));
 
-const rows = lines.map((line) => {
+const rows = lines.flatMap((line) => {
   const [, , bound, unit = '', name = '', path = ''] = ROW.exec(line) ?? [];
-  return { bound: Number(bound) * (UNITS[unit] ?? 1), name, path };
+  return path ? [{ bound: Number(bound) * (UNITS[unit] ?? 1), name, path }] : [];
 });
 
 /** The value of a constant that is a product of numbers. */

@@ -61,16 +61,16 @@ export class Database {
   }
 
   /**
-   * Like `query`, for a hot write of a workspace that is one statement. It shares a transaction with others of the same statement
-   * and workspace that are requested at the same time, in the order of `order`: see StatementGroups.
+   * Like `query`, for a hot write that is one statement. It shares a transaction with others of the same statement and group, such
+   * as a workspace, that are requested at the same time, in the order of `order`: see StatementGroups.
    */
-  async queryInGroup<Parameters extends { workspaceId: string }, Row extends object>(
+  async queryInGroup<Parameters extends object, Row extends object>(
     statement: Statement<Parameters, Row>,
     parameters: Parameters,
-    order: string,
+    { group, order }: { group: string; order: string },
   ): Promise<Row[]> {
     const { values, ...sql } = bind(statement, parameters);
-    const key = `${statement.name} ${parameters.workspaceId}`;
+    const key = `${statement.name} ${group}`;
     return translateUnavailable(() => this.groups.run(key, this.groupedWrite<Row>(sql), { values, order }));
   }
 

@@ -70,6 +70,9 @@ const FIND_TASKS = statement<Visibility & { ids: readonly string[] }, Task>(
   { useGenericPlan: true, needsSlot: false },
 );
 
+/** Far above a callback with links, which has one or two kilobytes. A larger one would delay the others of its group. */
+const MAX_GROUPED_BODY_BYTES = 64 * 1024;
+
 /** Selects overdue tasks. Those with an upstream ID can be read before they expire. */
 interface OverdueFilter {
   hasUpstreamId: boolean;
@@ -110,18 +113,26 @@ export class TaskRepository {
    */
   async insert(task: NewTask, actor: string): Promise<Task | null> {
     const order = JSON.stringify([task.keyLineageId, task.endUserId, task.idempotencyKey]);
-    const [row] = await this.db.queryInGroup(INSERT_TASK, insertTaskParameters(task, actor), order);
+    const place = { group: task.workspaceId, order };
+    const [row] = await this.db.queryInGroup(INSERT_TASK, insertTaskParameters(task, actor), place);
     return row ?? null;
   }
 
-  /** Changes the status if the current status allows it, with the other changes of the transition. Null: nothing changed. */
+  /**
+   * Changes the status if the current status allows it, with the other changes of the transition. Null: nothing changed. Those by
+   * small callbacks that arrive together share a commit.
+   */
   async transitionTo<Type extends EventType>(
     id: string,
     status: TaskStatus,
     transition: TaskTransition<Type> = {},
   ): Promise<TransitionedTask | null> {
     const parameters = { id, ...transitionParameters(status, transition) };
-    const [row] = await this.db.query(TRANSITION_TASK, parameters);
+    const { body } = transition.callback ?? {};
+    const [row] =
+      body && body.length <= MAX_GROUPED_BODY_BYTES
+        ? await this.db.queryInGroup(TRANSITION_TASK, parameters, { group: 'callbacks', order: id })
+        : await this.db.query(TRANSITION_TASK, parameters);
     return row ?? null;
   }
 

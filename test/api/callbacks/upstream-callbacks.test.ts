@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
 import { pathAndQuery, TestApp, type TaskView, eventTypes } from '../../support/app/test-app.js';
 import { FakeUpstream } from '../../support/upstreams/fake-upstream.js';
 
@@ -204,4 +205,49 @@ test('the token of a callback link is never logged', async () => {
   expect(linesWith('/callbacks/[redacted]').length).toBeGreaterThan(links.length);
   expect(linesWith(token)).toEqual([]);
   expect(linesWith('token-of-the-fake')).toEqual([]);
+});
+
+describe('callbacks that arrive together', () => {
+  /** Tasks whose callbacks are posted together, and the transactions that made them SUCCEEDED. */
+  const createRunningTasks = (prompt: string) =>
+    Promise.all(Array.from({ length: 12 }, (_, n) => createRunningTask(`${prompt} ${n}`)));
+  const transactionsOf = async (ids: string[]) => {
+    const rows = await app.rows<{ transactionId: string }>(
+      `SELECT transaction_id AS "transactionId" FROM task_events WHERE type = 'TASK_SUCCEEDED' AND task_id = ANY ($1)`,
+      [ids],
+    );
+    return rows.map(({ transactionId }) => transactionId);
+  };
+
+  test('share commits', async () => {
+    const tasks = await createRunningTasks('together');
+    const responses = await Promise.all(
+      tasks.map(({ path }) => app.postBody(path, upstream.successCallback())),
+    );
+    expect(responses.map(({ status }) => status)).toEqual(tasks.map(() => 200));
+    const transactions = await transactionsOf(tasks.map(({ id }) => id));
+    expect(transactions).toHaveLength(tasks.length);
+    expect(new Set(transactions).size).toBeLessThan(tasks.length);
+  });
+
+  test('do not wait for the one whose task is locked', async () => {
+    const [locked, ...others] = await createRunningTasks('beside a lock');
+    const client = new pg.Client({ connectionString: app.databaseUrl });
+    await client.connect();
+    try {
+      await client.query('BEGIN');
+      await client.query('SELECT FROM tasks WHERE id = $1 FOR UPDATE', [locked?.id]);
+      const waiting = app.postBody(locked?.path ?? '', upstream.successCallback());
+      const responses = await Promise.all(
+        others.map(({ path }) => app.postBody(path, upstream.successCallback())),
+      );
+      expect(responses.map(({ status }) => status)).toEqual(others.map(() => 200));
+      expect(await transactionsOf([locked?.id ?? ''])).toEqual([]);
+      await client.query('COMMIT');
+      expect((await waiting).status).toBe(200);
+      expect(await transactionsOf([locked?.id ?? ''])).toHaveLength(1);
+    } finally {
+      await client.end();
+    }
+  });
 });

@@ -49,7 +49,7 @@ const INSERT = statement<Parameters, { key: string }>(
 );
 const [ours, theirs] = [newId(), newId()];
 const insert = (key: string, { divisor = 1, workspaceId = ours } = {}) =>
-  db.queryInGroup(INSERT, { workspaceId, key, divisor }, key);
+  db.queryInGroup(INSERT, { workspaceId, key, divisor }, { group: workspaceId, order: key });
 
 async function written(): Promise<{ key: string; xact: string }[]> {
   const { rows } = await other.query<{ key: string; xact: string }>(
@@ -170,7 +170,11 @@ test('when the connection breaks, every write of the group fails as unavailable,
   );
   const writes = Promise.allSettled(
     KEYS.slice(0, 16).map((key, index) =>
-      db.queryInGroup(slowly, { workspaceId: ours, key, seconds: index === 3 ? 30 : 0 }, key),
+      db.queryInGroup(
+        slowly,
+        { workspaceId: ours, key, seconds: index === 3 ? 30 : 0 },
+        { group: ours, order: key },
+      ),
     ),
   );
   const pid = await findWaiting('PgSleep');

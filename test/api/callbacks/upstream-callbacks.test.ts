@@ -220,14 +220,18 @@ describe('callbacks that arrive together', () => {
   };
 
   test('share commits', async () => {
-    const tasks = await createRunningTasks('together');
-    const responses = await Promise.all(
-      tasks.map(({ path }) => app.postBody(path, upstream.successCallback())),
-    );
-    expect(responses.map(({ status }) => status)).toEqual(tasks.map(() => 200));
-    const transactions = await transactionsOf(tasks.map(({ id }) => id));
-    expect(transactions).toHaveLength(tasks.length);
-    expect(new Set(transactions).size).toBeLessThan(tasks.length);
+    // On a busy machine, they may arrive one after another.
+    for (let attempt = 1; ; attempt += 1) {
+      const tasks = await createRunningTasks(`together ${attempt}`);
+      const responses = await Promise.all(
+        tasks.map(({ path }) => app.postBody(path, upstream.successCallback())),
+      );
+      expect(responses.map(({ status }) => status)).toEqual(tasks.map(() => 200));
+      const transactions = await transactionsOf(tasks.map(({ id }) => id));
+      expect(transactions).toHaveLength(tasks.length);
+      if (new Set(transactions).size < tasks.length) return;
+      expect(attempt).toBeLessThan(10);
+    }
   });
 
   test('do not wait for the one whose task is locked', async () => {

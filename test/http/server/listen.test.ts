@@ -41,6 +41,9 @@ function answerWithLength(request: IncomingMessage, response: ServerResponse): v
   request.on('error', () => undefined).on('end', () => response.end(`${length} bytes`));
 }
 
+/** `once` would reject if the connection is reset, which does not matter here. */
+const closed = (socket: Socket) => new Promise((resolve) => socket.once('close', resolve));
+
 /** Sends a body slowly but steadily. Resolves to what the server answers until it closes the connection. */
 async function sendSlowly(port: number, path: string): Promise<string> {
   const socket = connect(port, '127.0.0.1').on('error', () => undefined);
@@ -52,7 +55,7 @@ async function sendSlowly(port: number, path: string): Promise<string> {
   const timer = setInterval(() => {
     if (sent++ < PIECES && socket.writable) socket.write('x');
   }, PAUSE_MS);
-  await once(socket, 'close');
+  await closed(socket);
   clearInterval(timer);
   return answer;
 }
@@ -112,7 +115,7 @@ test('a body that does not arrive changes no response before its own, whose time
   let answer = '';
   socket.on('data', (piece) => (answer += String(piece)));
   socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\nPOST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n');
-  await once(socket, 'close');
+  await closed(socket);
   expect(answer).toMatch(/the first piece[^]*the last piece\r\n0\r\n\r\nHTTP\/1.1 408 /);
 });
 
@@ -123,7 +126,7 @@ async function exchange(port: number, text: string): Promise<string> {
   let answer = '';
   socket.on('data', (piece) => (answer += String(piece)));
   socket.write(text);
-  await once(socket, 'close');
+  await closed(socket);
   return answer;
 }
 
@@ -308,6 +311,6 @@ async function exchangeInTurn(port: number, first: string, second: string): Prom
     answer += String(piece);
   });
   socket.write(first);
-  await once(socket, 'close');
+  await closed(socket);
   return answer;
 }

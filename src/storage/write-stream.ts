@@ -5,12 +5,8 @@ import { PayloadTooLarge } from '../core/errors.js';
 import { type ByteRange } from './image-store.js';
 import { closeOnDisk, openOnDisk, translateDiskError, translateDiskErrors } from './incoming-files.js';
 
-/** As Node.js reads files. A slow reader keeps no more than this. */
-const MIN_CHUNK_BYTES = 64 * 1024;
-/** Each read costs a place in the line of the disk and two changes of threads, whatever it reads. */
-const MAX_CHUNK_BYTES = 512 * 1024;
-/** A reader that takes a chunk within this time is fast, and gets one twice as large. */
-const FAST_READER_MS = 20;
+/** As Node.js reads files. */
+const CHUNK_BYTES = 64 * 1024;
 
 /**
  * Reads a file, or a range of it, and closes it. Each read is an operation of the disk, so a stream whose reader is slow keeps no
@@ -18,25 +14,18 @@ const FAST_READER_MS = 20;
  */
 export class FileStream extends Readable {
   private position: number;
-  private chunkBytes = MIN_CHUNK_BYTES;
-  private pushedAt = performance.now();
 
   constructor(
     private readonly file: FileHandle,
     private readonly range: ByteRange = { start: 0, end: Infinity },
   ) {
-    super({ highWaterMark: MIN_CHUNK_BYTES });
+    super({ highWaterMark: CHUNK_BYTES });
     this.position = range.start;
   }
 
   override _read(): void {
-    const isFast = performance.now() - this.pushedAt < FAST_READER_MS;
-    this.chunkBytes = isFast ? Math.min(2 * this.chunkBytes, MAX_CHUNK_BYTES) : MIN_CHUNK_BYTES;
     this.readChunk().then(
-      (chunk) => {
-        this.pushedAt = performance.now();
-        this.push(chunk);
-      },
+      (chunk) => this.push(chunk),
       (error: unknown) => this.destroy(error as Error),
     );
   }
@@ -47,7 +36,7 @@ export class FileStream extends Readable {
   }
 
   private async readChunk(): Promise<Buffer | null> {
-    const length = Math.min(this.chunkBytes, this.range.end + 1 - this.position);
+    const length = Math.min(CHUNK_BYTES, this.range.end + 1 - this.position);
     if (length <= 0) return null;
     const { position } = this;
     const read = { buffer: Buffer.allocUnsafe(length), length, position };

@@ -187,7 +187,7 @@ describe('the operations of the disk', () => {
   const countOperations = () => jest.spyOn(DiskOperations.prototype, 'startEventually');
 
   test('that measure a file read a piece each, so that a large file does not count as a disk that hangs', async () => {
-    const bytes = randomBytes(8 * 1024 * 1024 + 1);
+    const bytes = randomBytes(1024 * 1024 + 1);
     const path = await writeTemporaryFile(store, bytes);
     const operations = countOperations();
     const { sha256, byteSize } = await measureFile(path);

@@ -260,8 +260,11 @@ export class Database {
   }
 }
 
-/** Errors of a statement itself, and of a lock that it did not get. The transaction has then written nothing, for certain. */
-const ROLLED_BACK = /^(0A|21|22|23|40|42|54|55|57014|P0)/;
+/**
+ * Errors of a statement itself, such as of a damaged row, and of a lock that it did not get. The transaction has then written
+ * nothing, for certain.
+ */
+const ROLLED_BACK = /^(0A|21|22|23|26|40|42|54|55|57014|P0|XX)/;
 
 function isRolledBack(error: unknown): boolean {
   return (

@@ -142,6 +142,8 @@ export class EventStreamRoutes {
       makeLeftSignal: () => closeSignalOf(response),
     });
     if ('errors' in result) {
+      // Its key was revoked, or the service stops: the stream has ended.
+      if (response.headersSent) return;
       const { errors, isPostRequired } = result;
       response.status(isPostRequired ? 405 : 400).set('cache-control', 'no-store');
       if (isPostRequired) response.set('allow', 'POST');

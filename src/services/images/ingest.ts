@@ -133,12 +133,14 @@ export class ImageIngest {
   }
 
   private async ingestUnlessFailing({ id, taskId }: Image): Promise<void> {
+    const image = await this.findPending({ id, taskId });
+    if (!image) return;
     const failure = this.viewerFailures.get(id);
     if (failure) throw failure;
     if (this.isStorePaused) throw new StoreUnavailable('storing an image has just failed');
-    const image = await this.findPending({ id, taskId });
     try {
-      if (image) await this.ingestOnce(image);
+      // Its job may join this attempt, which must not be less tolerant than its own.
+      await this.ingestOnce(image, image.sourceFailures);
     } catch (error) {
       if (error instanceof ImageUnavailable) this.viewerFailures.set(id, error);
       throw error;

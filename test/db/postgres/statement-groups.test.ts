@@ -102,6 +102,22 @@ test('a write sees what the one before it in its group has written', async () =>
   expect(await written()).toHaveLength(2);
 });
 
+test.each(['XX001', '26000', '42501'])('a write that fails with %s fails alone', async (code) => {
+  await other.query(`CREATE OR REPLACE FUNCTION damaged() RETURNS text LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'why' USING ERRCODE = '${code}'; END $$`);
+  const read = statement<{ workspaceId: string; key: string }, { key: string }>(
+    'insert-grouped-damaged',
+    `INSERT INTO grouped (key, share) SELECT CASE WHEN :key::text = 'key 3' THEN damaged() ELSE :key END, 1
+     WHERE :workspaceId <> '' RETURNING key`,
+  );
+  const keys = ['key 1', 'key 2', 'key 3', 'key 4'];
+  const results = await Promise.allSettled(
+    keys.map((key) => db.queryInGroup(read, { workspaceId: ours, key }, { group: ours, order: key })),
+  );
+  expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'fulfilled']);
+  expect((await written()).map(({ key }) => key).toSorted()).toEqual(['key 1', 'key 2', 'key 4']);
+});
+
 test('a write that fails fails alone', async () => {
   const results = await Promise.allSettled(
     KEYS.map((key, index) => insert(key, { divisor: index === 3 ? 0 : 1 })),

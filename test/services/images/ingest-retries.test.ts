@@ -149,6 +149,25 @@ describe('viewers of images that are not stored yet', () => {
     await Promise.all(waiting);
   });
 
+  test('do not make an image lost whose job joins their attempt', async () => {
+    const ingest = startIngest();
+    const image = await insertImage('?not-an-image');
+    await db.pool.query('UPDATE images SET source_failures = 7 WHERE id = $1', [image.id]);
+    const held: (() => void)[] = [];
+    fixture.answer = (response) => void held.push(() => response.end('not an image'));
+    const viewer = ingest.ingestForViewer(image);
+    await waitFor('the download', () => held.length === 1);
+    const job = ingest.ingestTaskImages(image.taskId ?? '');
+    // It has found the attempt when it has read the rows.
+    await db.pool.query('SELECT');
+    held[0]?.();
+    await Promise.all([viewer, job]);
+    expect(await readImage(image.taskId ?? '')).toMatchObject({
+      lostAt: null,
+      storedAt: expect.any(Date) as unknown,
+    });
+  });
+
   let requests = 0;
   const counted =
     (answer: NonNullable<IngestFixture['answer']>): NonNullable<IngestFixture['answer']> =>

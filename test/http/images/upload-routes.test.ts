@@ -12,20 +12,23 @@ import { waitFor } from '../../support/wait-for.js';
 const releases: (() => void)[] = [];
 afterEach(() => releases.splice(0).forEach((release) => release()));
 
-test('an upload fails when its client leaves after the last byte and before all of it was read', async () => {
+test('an upload ends when its client leaves after the last byte and before all of it was read', async () => {
   // More than the stream for the reader takes, and less than that together with the request.
   const bodySize = 1.5 * getDefaultHighWaterMark(false);
   const requests: express.Request[] = [];
   let readMore: () => void = () => undefined;
   const mayReadMore = new Promise<void>((resolve) => (readMore = resolve));
   const errors: unknown[] = [];
+  let received = 0;
+  let hasEnded = false;
   const uploads = {
     requireValidLink: () => undefined,
     /** A disk that is slower than the network. */
     receive: async (_id: string, _token: string, bytes: Readable) => {
       await mayReadMore;
       try {
-        for await (const chunk of bytes) await nextTurn(chunk);
+        for await (const chunk of bytes as AsyncIterable<Buffer>) received += (await nextTurn(chunk)).length;
+        hasEnded = true;
       } catch (error) {
         errors.push(error);
         throw error;
@@ -36,7 +39,7 @@ test('an upload fails when its client leaves after the last byte and before all 
   const app = express();
   app.use((request, _response, next) => {
     requests.push(request);
-    request.once('close', readMore);
+    request.socket.once('close', readMore);
     next();
   });
   app.use(uploadRoutes(uploads as unknown as Uploads, {} as SignedLinks, 1_000_000));
@@ -52,6 +55,8 @@ test('an upload fails when its client leaves after the last byte and before all 
   client.write('x'.repeat(bodySize));
   await waitFor('the body to arrive', () => requests[0]?.complete);
   client.resetAndDestroy();
-  await waitFor('the upload to fail', () => errors.length === 1);
-  expect(errors).toMatchObject([{ type: 'request.aborted' }]);
+  await waitFor('the upload to end', () => hasEnded || errors.length === 1);
+  // Node.js 24 hands over what has arrived. Earlier versions abort the request.
+  if (hasEnded) expect(received).toBe(bodySize);
+  else expect(errors).toMatchObject([{ type: 'request.aborted' }]);
 });

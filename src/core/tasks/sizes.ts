@@ -12,7 +12,7 @@ interface Dimensions {
 
 /** Width and height of a size such as `1024x768`. Null when the text has another form. */
 export function parsePixels(size: string): Dimensions | null {
-  return parseDimensions(size, /^(\d{1,6})x(\d{1,6})$/);
+  return parseDimensions(size, /^([1-9]\d{0,5})x([1-9]\d{0,5})$/);
 }
 
 /** The two numbers of an aspect ratio such as `16:9`. Null when the text has another form. */

@@ -154,3 +154,7 @@ test('parsing a size returns its numbers, or null for another form', () => {
     }),
   );
 });
+
+test.each(['01024x1024', '1024x01024', '0x1024', '00x00'])('%s is no size in pixels', (size) => {
+  expect(parsePixels(size)).toBeNull();
+});

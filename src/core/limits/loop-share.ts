@@ -12,10 +12,21 @@ const MAX_WAITING_PER_WORKSPACE = 16;
 /** The same for all workspaces. */
 const MAX_WAITING = 128;
 const RETRY_AFTER_MS = 5_000;
-/** After work that took longer, everything else gets as much time, even in a burst. */
+/**
+ * After work that took longer, everything else gets three times as much time, even in a burst. So long work of all kinds takes a quarter
+ * of the loop at most, and a request meets one piece of it at a time.
+ */
 const SHORT_WORK_MS = 5;
+const REST_PER_WORK = 3;
 /** One that is forgotten has at most a burst more. */
 const MAX_WORKSPACES = 1_000;
+
+/** When the next long work may begin, of all shares, because they have one event loop. In monotonic milliseconds. */
+interface Rest {
+  until: number;
+}
+
+const REST_OF_THIS_LOOP: Rest = { until: -Infinity };
 
 export interface LoopShareOptions {
   /** The part of the event loop that the work of a workspace may take, between 0 and 1. */
@@ -43,11 +54,12 @@ export class LoopShare {
   /** What waits, by workspace. The first one is served next. */
   private readonly lines = new Map<string, WaitingLine>();
   private waitingCount = 0;
-  /** In monotonic milliseconds. */
-  private restsUntil = -Infinity;
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(private readonly options: LoopShareOptions) {
+  constructor(
+    private readonly options: LoopShareOptions,
+    private readonly rest = REST_OF_THIS_LOOP,
+  ) {
     this.budgetOfAll = new TimeShare(options.shareInAll, options.burstInAllMs);
   }
 
@@ -70,7 +82,7 @@ export class LoopShare {
       return work();
     } finally {
       const end = performance.now();
-      if (end - start > SHORT_WORK_MS) this.restsUntil = end + (end - start);
+      if (end - start > SHORT_WORK_MS) this.rest.until = end + REST_PER_WORK * (end - start);
       const tookMs = Math.max(assumedMs, end - start);
       this.budgetOf(workspaceId).spend(start, tookMs);
       this.budgetOfAll.spend(start, tookMs);
@@ -146,7 +158,7 @@ export class LoopShare {
 
   /** How long the next work of the workspace has to wait. Negative: it need not. */
   private waitMsOf(workspaceId: string): number {
-    return Math.max(this.shareWaitMsOf(workspaceId), this.restsUntil - performance.now());
+    return Math.max(this.shareWaitMsOf(workspaceId), this.rest.until - performance.now());
   }
 
   /** The same for its share alone, without the rest after long work. */

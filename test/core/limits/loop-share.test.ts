@@ -55,8 +55,25 @@ describe('the share of the event loop', () => {
     expect(order).toEqual(['work', 'a request', 'work']);
   });
 
+  test('lets others in between long work of two kinds, each with a burst of its own', async () => {
+    const options = { ...OPTIONS, burstMs: 1_000, burstInAllMs: 1_000 };
+    const rest = { until: -Infinity };
+    const shares = [new LoopShare(options, rest), new LoopShare(options, rest)];
+    const order: string[] = [];
+    const spin = spinFor(20);
+    const works = shares.map((share) =>
+      share.run(WORKSPACE, () => {
+        spin();
+        order.push('work');
+      }),
+    );
+    setImmediate(() => order.push('a request'));
+    await Promise.all(works);
+    expect(order).toEqual(['work', 'a request', 'work']);
+  });
+
   test('is left to a workspace whose work rests while another one waits for its own', async () => {
-    const share = new LoopShare({ ...OPTIONS, shareInAll: 0.5, burstMs: 50, burstInAllMs: 1_000 });
+    const share = new LoopShare({ ...OPTIONS, shareInAll: 0.5, burstMs: 20, burstInAllMs: 1_000 });
     const hostile = [1, 2, 3].map(() => share.run(ownerOf('hostile'), spinFor(40)));
     await hostile[1];
     // The third one waits for more than 300 ms.

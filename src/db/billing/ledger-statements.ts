@@ -9,10 +9,12 @@
 export const utcMonthSql = (time: string) => `date_trunc('month', ${time} AT TIME ZONE 'UTC')::date`;
 
 /** Columns of a task's cost. The cost is final when the task has ended and no amount is uncertain. */
-export const COST_COLUMNS = `
-  trim_scale(task.unit_price * task.requested_count)::text AS "estimatedCost",
-  CASE WHEN task.finished_at IS NOT NULL AND task.uncertain = 0 THEN trim_scale(task.spent)::text END AS "finalCost",
-  task.currency`;
+export const COST_COLUMNS = {
+  estimatedCost: 'trim_scale(task.unit_price * task.requested_count)::text',
+  finalCost:
+    'CASE WHEN task.finished_at IS NOT NULL AND task.uncertain = 0 THEN trim_scale(task.spent)::text END',
+  currency: 'task.currency',
+};
 
 /** The change of each account, in SQL over the columns of a task. Absent: no change. */
 type AccountChanges = Partial<Record<'reserved' | 'spent' | 'uncertain', string>>;

@@ -12,28 +12,21 @@ import {
   POSTPONE_INGEST,
   QUEUE_DUE_INGESTS,
 } from './ingest-statements.js';
+import { IMAGE_COLUMNS } from './image-row.js';
 import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
 import { IS_IMAGE_VISIBLE_SQL } from '../access/visibility-filter.js';
 
-/** The columns of `Image`. */
-const COLUMNS = `
-  image.id, image.workspace_id AS "workspaceId", image.task_id AS "taskId", image.index, image.late,
-  image.upstream_url AS "upstreamUrl", image.seed, image.inference_seconds AS "inferenceSeconds", image.upstream_metadata AS "upstreamMetadata",
-  image.parent_id AS "parentId", image.width, image.height, image.mime_type AS "mimeType", image.byte_size AS "byteSize",
-  image.sha256, image.thumbhash, image.decode_error AS "decodeError", image.stored_at AS "storedAt", image.lost_at AS "lostAt",
-  image.lost_reason AS "lostReason", image.deleted_at AS "deletedAt", image.file_name AS "fileName"`;
-
 const FIND_IMAGES = statement<Visibility & { ids: readonly string[] }, Image>(
   'find-images',
-  `SELECT ${COLUMNS} FROM images image WHERE ${IS_IMAGE_VISIBLE_SQL} AND image.id = ANY(:ids::uuid[])`,
+  `SELECT ${IMAGE_COLUMNS} FROM images image WHERE ${IS_IMAGE_VISIBLE_SQL} AND image.id = ANY(:ids::uuid[])`,
   { useGenericPlan: true, needsSlot: false },
 );
 
 const FIND_IMAGES_OF_TASKS = statement<{ workspaceId: string; taskIds: readonly string[] }, Image>(
   'find-images-of-tasks',
   `
-  SELECT ${COLUMNS} FROM images image
+  SELECT ${IMAGE_COLUMNS} FROM images image
   WHERE image.workspace_id = :workspaceId AND image.task_id = ANY(:taskIds::uuid[]) ORDER BY image.index`,
   { useGenericPlan: true, needsSlot: false },
 );
@@ -51,7 +44,7 @@ interface PageOfEdits {
 const PAGE_OF_EDITS = statement<Visibility & PageOfEdits, Image>(
   'page-of-edits',
   `
-  SELECT ${COLUMNS} FROM images image
+  SELECT ${IMAGE_COLUMNS} FROM images image
   WHERE ${IS_IMAGE_VISIBLE_SQL} AND image.parent_id = :parentId AND (:after::uuid IS NULL OR image.id > :after)
   ORDER BY image.id LIMIT :limit`,
   { useGenericPlan: true, needsSlot: false },

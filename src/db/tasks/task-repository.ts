@@ -2,7 +2,6 @@ import { type EventType } from '../../core/events/task-event.js';
 import { type SubmitJob } from '../../core/primitives/jobs.js';
 import { type Visibility } from '../../core/access/visibility.js';
 import { type Task, type TaskStatus } from '../../core/tasks/task.js';
-import { IS_TASK_VISIBLE_SQL } from '../access/visibility-filter.js';
 import { type Database } from '../postgres/database.js';
 import { statement } from '../postgres/statement.js';
 import { ADD_LATE_IMAGES, type LateImages, lateImagesParameters, RELEASE_UNCERTAIN } from './late-images.js';
@@ -22,6 +21,13 @@ import {
 } from './task-claims.js';
 import { listTaskIds, type TaskListing } from './task-listing.js';
 import { findPageOfTaskIds, type TaskFilter } from './task-pages.js';
+import {
+  findSelectedTasks,
+  findTasksSql,
+  type SelectedTask,
+  type TaskSelection,
+  WHOLE_TASK,
+} from './task-selection.js';
 import { INSERT_TASK, insertTaskParameters, type NewTask, TASK_COLUMNS } from './task-row.js';
 import {
   type TaskTransition,
@@ -58,15 +64,9 @@ const FIND_TASK_BY_IDEMPOTENCY_KEY = statement<IdempotentRequest, Task & { sameI
   { useGenericPlan: true, needsSlot: false },
 );
 
-/**
- * Looks tasks up one by one; OFFSET 0 keeps the planner from flattening the subquery. With `id = ANY` the planner reads the
- * whole workspace if most other workspaces are small: 5 ms with 16,000 tasks.
- */
 const FIND_TASKS = statement<Visibility & { ids: readonly string[] }, Task>(
   'find-tasks',
-  `
-  SELECT ${TASK_COLUMNS} FROM (SELECT DISTINCT unnest(:ids::uuid[]) AS id) given CROSS JOIN LATERAL (
-    SELECT * FROM tasks task WHERE task.id = given.id AND ${IS_TASK_VISIBLE_SQL} OFFSET 0) task`,
+  findTasksSql(TASK_COLUMNS),
   { useGenericPlan: true, needsSlot: false },
 );
 
@@ -191,15 +191,23 @@ export class TaskRepository {
     return this.db.queryAsCaller({ workspaceId }, FIND_TASKS, { workspaceId, endUserId, taskIds, ids });
   }
 
-  /** A page of the visible tasks, newest first, below the task `before`. */
+  /** The visible tasks among these IDs, in no order, with what is selected of them. */
+  async findSelected(
+    visibility: Visibility,
+    read: { ids: readonly string[]; selection: TaskSelection },
+  ): Promise<SelectedTask[]> {
+    return findSelectedTasks(this.db, visibility, read);
+  }
+
+  /** A page of the visible tasks, newest first, below the task `before`, with what is selected of them. */
   async page(
     visibility: Visibility,
     filter: TaskFilter,
-    page: { before: string | null; limit: number },
-  ): Promise<Task[]> {
+    { selection = WHOLE_TASK, ...page }: { before: string | null; limit: number; selection?: TaskSelection },
+  ): Promise<SelectedTask[]> {
     const ids = await findPageOfTaskIds(this.db, { visibility, filter, ...page });
     if (ids.length === 0) return [];
-    const tasks = await this.findMany(visibility, ids);
+    const tasks = await this.findSelected(visibility, { ids, selection });
     return tasks.sort((one, other) => (one.id < other.id ? 1 : -1));
   }
 

@@ -4,20 +4,51 @@ import { COST_COLUMNS, ledgerMovementSql } from '../billing/ledger-statements.js
 import { statement } from '../postgres/statement.js';
 import { promptVector } from './prompt-search.js';
 
-/** The columns of `Task`, for every statement that returns one. The table, CTE or alias must be named `task`. */
-export const TASK_COLUMNS = `
-  task.id, task.workspace_id AS "workspaceId", task.kind, task.status, task.prompt, task.model, task.size,
-  task.requested_size AS "requestedSize", task.upstream_size AS "upstreamSize", task.requested_count AS "requestedCount", task.delivered_count AS "deliveredCount",
-  task.pending_images AS "pendingImages", task.source_image_id AS "sourceImageId",
-  task.source_image_url AS "sourceImageUrl", task.failure, task.upstream_task_id AS "upstreamTaskId",
-  task.upstream_trace_id AS "upstreamTraceId", task.attempts,
-  task.uncounted_attempts AS "uncountedAttempts", task.idempotency_key AS "idempotencyKey",
-  task.metadata, task.retry_of_id AS "retryOfId", task.webhook_url AS "webhookUrl", task.trace_id AS "traceId",
-  task.key_id AS "keyId", task.end_user_id AS "endUserId",
-  (ARRAY['LOW', 'NORMAL', 'HIGH'])[task.priority + 1] AS priority, ${COST_COLUMNS},
-  task.created_at AS "createdAt", task.submitted_at AS "submittedAt",
-  task.finished_at AS "finishedAt", task.deadline_at AS "deadlineAt",
-  (SELECT head.position::text FROM event_log_head head) AS "eventLogPosition"`;
+/** SQL of each property of a task. The table, CTE or alias must be named `task`. */
+const COLUMNS: Readonly<Record<keyof Task, string>> = {
+  id: 'task.id',
+  workspaceId: 'task.workspace_id',
+  kind: 'task.kind',
+  status: 'task.status',
+  prompt: 'task.prompt',
+  model: 'task.model',
+  size: 'task.size',
+  requestedSize: 'task.requested_size',
+  upstreamSize: 'task.upstream_size',
+  requestedCount: 'task.requested_count',
+  deliveredCount: 'task.delivered_count',
+  pendingImages: 'task.pending_images',
+  sourceImageId: 'task.source_image_id',
+  sourceImageUrl: 'task.source_image_url',
+  failure: 'task.failure',
+  upstreamTaskId: 'task.upstream_task_id',
+  upstreamTraceId: 'task.upstream_trace_id',
+  attempts: 'task.attempts',
+  uncountedAttempts: 'task.uncounted_attempts',
+  idempotencyKey: 'task.idempotency_key',
+  metadata: 'task.metadata',
+  retryOfId: 'task.retry_of_id',
+  webhookUrl: 'task.webhook_url',
+  traceId: 'task.trace_id',
+  keyId: 'task.key_id',
+  endUserId: 'task.end_user_id',
+  priority: "(ARRAY['LOW', 'NORMAL', 'HIGH'])[task.priority + 1]",
+  ...COST_COLUMNS,
+  createdAt: 'task.created_at',
+  submittedAt: 'task.submitted_at',
+  finishedAt: 'task.finished_at',
+  deadlineAt: 'task.deadline_at',
+  eventLogPosition: '(SELECT head.position::text FROM event_log_head head)',
+};
+export const TASK_PROPERTIES = Object.keys(COLUMNS) as readonly (keyof Task)[];
+
+/** The columns of these properties, for a statement that returns tasks. */
+export function taskColumns(properties: readonly (keyof Task)[]): string {
+  return properties.map((property) => `${COLUMNS[property]} AS "${property}"`).join(', ');
+}
+
+/** The columns of `Task`, for every statement that returns a whole one. */
+export const TASK_COLUMNS = taskColumns(TASK_PROPERTIES);
 
 /** A task to insert. */
 export interface NewTask extends TaskRequest {

@@ -3,7 +3,7 @@ import { type Caller } from '../../core/access/caller.js';
 import { NotFound } from '../../core/errors.js';
 import { type Image } from '../../core/images/image.js';
 import { type Task } from '../../core/tasks/task.js';
-import { type TaskReads } from '../../services/tasks/task-reads.js';
+import { type SelectedTask, type TaskReads, type TaskSelection } from '../../services/tasks/task-reads.js';
 import { type RateLimitStatus } from '../../services/limits/rate-limits.js';
 import { type EventSubscriptions } from '../../services/events/event-subscriptions.js';
 
@@ -22,6 +22,8 @@ export interface Context {
   makeLeftSignal: () => AbortSignal | undefined;
   /** Tasks that the caller may see, by ID. Null for any other ID. */
   tasks: DataLoader<string, Task | null>;
+  /** The same for tasks of which only a part is needed. */
+  selectedTasks: DataLoader<{ id: string; selection: TaskSelection }, SelectedTask | null>;
   /** Images that the caller may see, by ID. Null for any other ID. */
   images: DataLoader<string, Image | null>;
   /** All images of a task, including late ones. The caller must have been allowed to see the task. */
@@ -54,6 +56,7 @@ export function createContextFactory(
     requestBytes,
     makeLeftSignal,
     tasks: new DataLoader((ids) => taskReads.tasks(caller, ids), options),
+    selectedTasks: new DataLoader((tasks) => taskReads.selectedTasks(caller, tasks), options),
     images: new DataLoader((ids) => taskReads.images(caller, ids), options),
     imagesByTask: new DataLoader((taskIds) => taskReads.imagesByTask(caller, taskIds), options),
     queuePositions: new DataLoader((ids) => taskReads.queuePositions(caller, ids), options),

@@ -14,7 +14,12 @@ import {
 import { type Image } from '../../core/images/image.js';
 import { type Task, type TaskKind } from '../../core/tasks/task.js';
 import { Generation } from '../../services/tasks/generation.js';
-import { TaskReads, type TaskFilter } from '../../services/tasks/task-reads.js';
+import {
+  type SelectedImage,
+  type SelectedTask,
+  type TaskFilter,
+  TaskReads,
+} from '../../services/tasks/task-reads.js';
 import { type ImageRequest } from '../../services/tasks/request-validation.js';
 import { TaskControl } from '../../services/tasks/task-control.js';
 import { TaskEventConnection } from '../events/task-event.type.js';
@@ -37,7 +42,11 @@ import {
   RetryTaskPayload,
   TaskFilterInput,
 } from './task.input.js';
+import { NODES, ReadTasks, TASK, type TaskRead } from './task-selection.js';
 import { TaskConnection, TaskCostType, TaskErrorType, TaskType } from './task.type.js';
+
+/** The images are there if they were read with the task. */
+type TaskWithImages = Pick<SelectedTask, 'id' | 'images'>;
 
 @Resolver(() => TaskType)
 export class TaskResolver {
@@ -103,10 +112,10 @@ export class TaskResolver {
     description: 'One task. Null if no task has this ID. Requires the scope `tasks:read`.',
   })
   task(
-    @Ctx() { tasks }: Context,
+    @ReadTasks(TASK) { selectedTasks, selection }: TaskRead,
     @Arg('id', () => ID, { description: 'ID of the task.' }) id: string,
-  ): Promise<Task | null> {
-    return tasks.load(id);
+  ): Promise<SelectedTask | null> {
+    return selectedTasks.load({ id, selection });
   }
 
   @Authorized('tasks:read')
@@ -114,26 +123,28 @@ export class TaskResolver {
     description: 'Tasks of the workspace, newest first. Requires the scope `tasks:read`.',
   })
   async tasks(
-    @Ctx() { caller }: Context,
+    @ReadTasks(NODES) { caller, selection }: TaskRead,
     @Args() page: PageArgs,
     @Filter(TaskFilterInput, 'all tasks') filter: TaskFilter | null,
   ) {
-    return toConnection(await this.taskReads.pageOfTasks(caller, filter ?? {}, page));
+    return toConnection(await this.taskReads.pageOfTasks(caller, filter ?? {}, { ...page, selection }));
   }
 
   @FieldResolver(() => [ImageType], {
     description: "Images in the order of the upstream's result. Late images are in `lateImages` instead.",
   })
-  async images(@Root() task: Task, @Ctx() { imagesByTask }: Context): Promise<Image[]> {
-    return (await imagesByTask.load(task.id)).filter((image) => !image.late);
+  images(@Root() task: TaskWithImages, @Ctx() { imagesByTask }: Context) {
+    const inTime = (images: readonly SelectedImage[]) => images.filter((image) => !image.late);
+    return task.images ? inTime(task.images) : imagesByTask.load(task.id).then(inTime);
   }
 
   @FieldResolver(() => [ImageType], {
     description:
       'Images that arrived after the task was final. A task that succeeded with some of its images can get the rest here.',
   })
-  async lateImages(@Root() task: Task, @Ctx() { imagesByTask }: Context): Promise<Image[]> {
-    return (await imagesByTask.load(task.id)).filter((image) => image.late);
+  lateImages(@Root() task: TaskWithImages, @Ctx() { imagesByTask }: Context) {
+    const late = (images: readonly SelectedImage[]) => images.filter((image) => image.late);
+    return task.images ? late(task.images) : imagesByTask.load(task.id).then(late);
   }
 
   @FieldResolver(() => ImageType, {

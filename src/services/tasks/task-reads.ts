@@ -7,11 +7,18 @@ import { type Task } from '../../core/tasks/task.js';
 import { type EventFilter } from '../../db/events/event-repository.js';
 import { MAX_LISTED_TASKS, type TaskListing } from '../../db/tasks/task-listing.js';
 import { type TaskFilter } from '../../db/tasks/task-pages.js';
+import {
+  type SelectedImage,
+  type SelectedTask,
+  type TaskSelection,
+  unionOf,
+  WHOLE_TASK,
+} from '../../db/tasks/task-selection.js';
 import { BY_ID, type PageOrder } from '../pagination/page-cursors.js';
 import { type Page, type PageRequest, readPage } from '../pagination/read-page.js';
 import { type Dependencies } from '../dependencies.js';
 
-export type { Page, TaskFilter, TaskListing };
+export type { Page, SelectedImage, SelectedTask, TaskFilter, TaskListing, TaskSelection };
 
 /** Far more than a person types. Each word costs a lookup in the index. */
 const MAX_SEARCH_LENGTH = 500;
@@ -28,6 +35,19 @@ export class TaskReads {
   /** The caller's tasks with these IDs, in the given order. Null for each ID without a visible task. */
   async tasks(caller: Caller, ids: readonly string[]): Promise<(Task | null)[]> {
     const found = await this.deps.tasks.findMany(caller, ids.filter(isId));
+    return alignToIds(ids, found);
+  }
+
+  /** The same for tasks of which only a part is needed. One statement reads what any of them needs. */
+  async selectedTasks(
+    caller: Caller,
+    tasks: readonly { id: string; selection: TaskSelection }[],
+  ): Promise<(SelectedTask | null)[]> {
+    const ids = tasks.map(({ id }) => id);
+    const selections = tasks.map((task) => task.selection);
+    const [first = WHOLE_TASK, ...others] = selections;
+    const selection = others.length > 0 ? unionOf(selections) : first;
+    const found = await this.deps.tasks.findSelected(caller, { ids: ids.filter(isId), selection });
     return alignToIds(ids, found);
   }
 
@@ -54,8 +74,15 @@ export class TaskReads {
     return taskIds.map((taskId) => images.filter((image) => image.taskId === taskId));
   }
 
-  /** A page of the caller's tasks, newest first. Throws BadRequest for an invalid page size, cursor or filter. */
-  async pageOfTasks(caller: Caller, filter: TaskFilter, page: PageRequest): Promise<Page<Task>> {
+  /**
+   * A page of the caller's tasks, newest first, with what is selected of them. Throws BadRequest for an invalid page size,
+   * cursor or filter.
+   */
+  async pageOfTasks(
+    caller: Caller,
+    filter: TaskFilter,
+    { selection, ...page }: PageRequest & { selection: TaskSelection },
+  ): Promise<Page<SelectedTask>> {
     if ([filter.search ?? '', ...(filter.models ?? [])].some((text) => text.includes('\0'))) {
       throw new BadRequest('The filter contains a NUL character. Remove it.');
     }
@@ -65,8 +92,10 @@ export class TaskReads {
         `\`search\` has ${searchLength} characters. Shorten it to at most ${MAX_SEARCH_LENGTH}.`,
       );
     }
-    const read = (): Promise<Page<Task>> =>
-      readPage(page, BY_ID, (before, limit) => this.deps.tasks.page(caller, filter, { before, limit }));
+    const read = (): Promise<Page<SelectedTask>> =>
+      readPage(page, BY_ID, (before, limit) =>
+        this.deps.tasks.page(caller, filter, { before, limit, selection }),
+      );
     return this.withEventCursor(
       read,
       ({ items: [task] }) => task && this.cursorAt(BigInt(task.eventLogPosition)),

@@ -1,0 +1,106 @@
+import {
+  type FragmentDefinitionNode,
+  type GraphQLResolveInfo,
+  Kind,
+  type SelectionNode,
+  type SelectionSetNode,
+} from 'graphql';
+import { createParameterDecorator } from 'type-graphql';
+import { type Image } from '../../core/images/image.js';
+import { type Task } from '../../core/tasks/task.js';
+import { type TaskSelection } from '../../services/tasks/task-reads.js';
+import { type Context } from '../server/context.js';
+
+/** What the resolver of a field reads of its object. A field without a resolver of its own reads the property of its name. */
+type Reads<Source> = Readonly<Record<string, readonly (keyof Source)[]>>;
+
+const READS_OF_TASK: Reads<Task> = {
+  __typename: [],
+  images: ['id'],
+  lateImages: ['id'],
+  events: ['id', 'workspaceId'],
+  webhookDeliveries: ['id', 'workspaceId'],
+  sourceImage: ['sourceImageId'],
+  retryOf: ['retryOfId'],
+  queuePosition: ['id', 'status'],
+  error: ['failure'],
+  cost: ['estimatedCost', 'finalCost', 'currency'],
+  eventCursor: ['eventLogPosition'],
+};
+const READS_OF_IMAGE: Reads<Image> = {
+  __typename: [],
+  url: ['id'],
+  upstreamUrlExpiresAt: ['upstreamUrl'],
+  edits: ['id'],
+  task: ['taskId'],
+  parent: ['parentId'],
+};
+
+/** Where the tasks are below a field. */
+type TaskPath = readonly (readonly string[])[];
+/** The field is a task itself. */
+export const TASK: TaskPath = [[]];
+/** The field is a connection. */
+export const NODES: TaskPath = [['nodes'], ['edges', 'node']];
+
+/** Parameter of a resolver: the context, and what the operation needs of the tasks at these paths. */
+export type TaskRead = Context & { selection: TaskSelection };
+export function ReadTasks(paths: TaskPath) {
+  return createParameterDecorator<Context>(({ context, info }): TaskRead => ({
+    ...context,
+    selection: taskSelection(info, paths),
+  }));
+}
+
+/** Of fields without others of the same name beside them, which is nearly all. */
+const known = new WeakMap<object, TaskSelection>();
+
+/**
+ * What the operation needs of the tasks below a field, whatever its variables leave out. Images of images, and tasks of images, are
+ * read by the loaders of the context.
+ */
+function taskSelection({ fieldNodes, fragments }: GraphQLResolveInfo, paths: TaskPath): TaskSelection {
+  const [fieldNode] = fieldNodes;
+  const isOnly = fieldNode && fieldNodes.length === 1;
+  const before = isOnly && known.get(fieldNode);
+  if (before) return before;
+  const sets = fieldNodes.flatMap(({ selectionSet }) => selectionSet ?? []);
+  const tasks = paths.flatMap((path) =>
+    path.reduce((parents, name) => selectedIn(parents, fragments).get(name) ?? [], sets),
+  );
+  const fields = selectedIn(tasks, fragments);
+  const images = [...(fields.get('images') ?? []), ...(fields.get('lateImages') ?? [])];
+  const selection = {
+    properties: propertiesOf(fields, READS_OF_TASK),
+    imageProperties: images.length > 0 ? propertiesOf(selectedIn(images, fragments), READS_OF_IMAGE) : null,
+  };
+  if (isOnly) known.set(fieldNode, selection);
+  return selection;
+}
+
+function propertiesOf<Source>(fields: ReadonlyMap<string, unknown>, reads: Reads<Source>): (keyof Source)[] {
+  return [...fields.keys()].flatMap((name) => reads[name] ?? [name as keyof Source]);
+}
+
+type Fragments = Readonly<Record<string, FragmentDefinitionNode>>;
+
+/** The fields in these selection sets, with the selection sets of each. */
+function selectedIn(
+  sets: readonly SelectionSetNode[],
+  fragments: Fragments,
+): ReadonlyMap<string, SelectionSetNode[]> {
+  const found = new Map<string, SelectionSetNode[]>();
+  const seenFragments = new Set<string>();
+  const visit = (selection: SelectionNode): void => {
+    if (selection.kind === Kind.FIELD) {
+      const { name, selectionSet } = selection;
+      found.set(name.value, [...(found.get(name.value) ?? []), ...(selectionSet ? [selectionSet] : [])]);
+    } else if (selection.kind === Kind.INLINE_FRAGMENT) selection.selectionSet.selections.forEach(visit);
+    else if (!seenFragments.has(selection.name.value)) {
+      seenFragments.add(selection.name.value);
+      fragments[selection.name.value]?.selectionSet.selections.forEach(visit);
+    }
+  };
+  for (const { selections } of sets) selections.forEach(visit);
+  return found;
+}

@@ -55,10 +55,11 @@ const assembledStatements = new Map<string, Statement<never, object>>();
 export function assembledStatement<Parameters extends object, Row extends object>(
   namePrefix: string,
   sql: string,
+  options: StatementOptions = {},
 ): Statement<Parameters, Row> {
   let compiled = assembledStatements.get(sql);
   if (!compiled) {
-    compiled = statement<never>(`${namePrefix}-${assembledStatements.size}`, sql);
+    compiled = statement<never>(`${namePrefix}-${assembledStatements.size}`, sql, options);
     assembledStatements.set(sql, compiled);
   }
   return compiled as Statement<Parameters, Row>;

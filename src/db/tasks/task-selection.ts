@@ -4,7 +4,7 @@ import { type Task } from '../../core/tasks/task.js';
 import { IS_TASK_VISIBLE_SQL } from '../access/visibility-filter.js';
 import { IMAGE_PROPERTIES, imageFromJson, imageJsonSql } from '../images/image-row.js';
 import { type Database } from '../postgres/database.js';
-import { type Statement, statement } from '../postgres/statement.js';
+import { assembledStatement, type Statement } from '../postgres/statement.js';
 import { TASK_PROPERTIES, taskColumns } from './task-row.js';
 
 /** What a read needs of tasks. A row has more than thirty columns, and reading all of them takes longer than finding the row. */
@@ -111,7 +111,7 @@ function newStatement(
   const columns = taskColumns(properties) + (imageProperties.length > 0 ? `, ${imagesSql}` : '');
   const options = { useGenericPlan: true, needsSlot: false };
   return {
-    statement: statement(`find-selected-tasks-${statements.size}`, findTasksSql(columns), options),
+    statement: assembledStatement('find-selected-tasks', findTasksSql(columns), options),
     imageProperties,
   };
 }

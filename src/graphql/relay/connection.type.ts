@@ -39,18 +39,34 @@ export function createConnectionType(name: string, nodeType: ClassType, items: s
   });
 }
 
-/** Converts a page to a Relay connection. */
-export function toConnection<Item>(page: Page<Item>) {
-  const { items, cursors } = page;
+/** Converts a page to a Relay connection. Makes the cursors that an operation selects, because most select none or one. */
+export function toConnection<Item>({ items, cursorOf, hasNext, hasPrevious, eventCursor }: Page<Item>) {
+  const cursorAt = (index: number) => {
+    const item = items.at(index);
+    return item === undefined ? null : cursorOf(item);
+  };
   return {
-    edges: items.map((node, index) => ({ node, cursor: cursors[index] ?? '' })),
+    get edges() {
+      return items.map((node) => ({
+        node,
+        get cursor() {
+          return cursorOf(node);
+        },
+      }));
+    },
     nodes: items,
     pageInfo: {
-      hasNextPage: page.hasNext,
-      hasPreviousPage: page.hasPrevious,
-      startCursor: cursors[0] ?? null,
-      endCursor: cursors.at(-1) ?? null,
-      eventCursor: page.eventCursor ?? null,
+      hasNextPage: hasNext,
+      hasPreviousPage: hasPrevious,
+      get startCursor() {
+        return cursorAt(0);
+      },
+      get endCursor() {
+        return cursorAt(-1);
+      },
+      get eventCursor() {
+        return eventCursor?.() ?? null;
+      },
     },
   };
 }

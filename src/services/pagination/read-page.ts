@@ -7,12 +7,13 @@ export interface PageRequest {
   after?: string | null;
 }
 
-/** One page of a list. `cursors[i]` is the position just after `items[i]`. */
+/** One page of a list. */
 export interface Page<Item> {
   items: Item[];
-  cursors: string[];
+  /** The position just after an item of the page. It is made when it is asked for, because those of events are encrypted. */
+  cursorOf: (item: Item) => string;
   /** Cursor after which a subscription continues. Absent for lists that cannot be subscribed to. */
-  eventCursor?: string;
+  eventCursor?: () => string;
   hasNext: boolean;
   hasPrevious: boolean;
 }
@@ -35,5 +36,5 @@ export async function readPage<Item, Position>(
   const rows = await read(after === null ? null : positionOf(after), first + 1);
   const items = rows.slice(0, first);
   const hasNext = rows.length > first;
-  return { items, cursors: items.map(cursorOf), hasNext, hasPrevious: after !== null };
+  return { items, cursorOf, hasNext, hasPrevious: after !== null };
 }

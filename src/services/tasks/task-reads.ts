@@ -96,10 +96,7 @@ export class TaskReads {
       readPage(page, BY_ID, (before, limit) =>
         this.deps.tasks.page(caller, filter, { before, limit, selection }),
       );
-    return this.withEventCursor(
-      read,
-      ({ items: [task] }) => task && this.cursorAt(BigInt(task.eventLogPosition)),
-    );
+    return this.withEventCursor(read, ({ items: [task] }) => task && BigInt(task.eventLogPosition));
   }
 
   /**
@@ -151,7 +148,7 @@ export class TaskReads {
           ? []
           : this.deps.events.readVisibleAfter(caller, { position: after ?? 0n, limit, ...validFilter }),
       );
-    return this.withEventCursor(read, ({ cursors }) => cursors.at(-1));
+    return this.withEventCursor(read, ({ items }) => items.at(-1)?.position);
   }
 
   /**
@@ -160,14 +157,18 @@ export class TaskReads {
    */
   private async withEventCursor<Item>(
     read: () => Promise<Page<Item>>,
-    eventCursorOf: (page: Page<Item>) => string | undefined,
+    positionOf: (page: Page<Item>) => bigint | undefined,
   ): Promise<Page<Item>> {
+    const withCursor = (page: Page<Item>, position: bigint) => ({
+      ...page,
+      eventCursor: () => this.cursorAt(position),
+    });
     const page = await read();
-    const eventCursor = eventCursorOf(page);
-    if (eventCursor !== undefined) return { ...page, eventCursor };
+    const position = positionOf(page);
+    if (position !== undefined) return withCursor(page, position);
     const head = await this.deps.events.headPosition();
     const reread = await read();
-    return { ...reread, eventCursor: eventCursorOf(reread) ?? this.cursorAt(head) };
+    return withCursor(reread, positionOf(reread) ?? head);
   }
 
   /** The cursor of a position in the event log. */

@@ -13,8 +13,8 @@ const MAX_WAITING_PER_WORKSPACE = 16;
 const MAX_WAITING = 128;
 const RETRY_AFTER_MS = 5_000;
 /**
- * After work that took longer, everything else gets three times as much time, even in a burst. So long work of all kinds takes a quarter
- * of the loop at most, and a request meets one piece of it at a time.
+ * After work that took longer, everything else gets three times as much time, even in a burst. So long work of all kinds takes a
+ * quarter of the loop at most, and a request meets one piece of it at a time.
  */
 const SHORT_WORK_MS = 5;
 const REST_PER_WORK = 3;

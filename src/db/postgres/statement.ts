@@ -55,11 +55,10 @@ const assembledStatements = new Map<string, Statement<never, object>>();
 export function assembledStatement<Parameters extends object, Row extends object>(
   namePrefix: string,
   sql: string,
-  options: StatementOptions = {},
 ): Statement<Parameters, Row> {
   let compiled = assembledStatements.get(sql);
   if (!compiled) {
-    compiled = statement<never>(`${namePrefix}-${assembledStatements.size}`, sql, options);
+    compiled = statement<never>(`${namePrefix}-${assembledStatements.size}`, sql);
     assembledStatements.set(sql, compiled);
   }
   return compiled as Statement<Parameters, Row>;

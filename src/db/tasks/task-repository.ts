@@ -21,13 +21,7 @@ import {
 } from './task-claims.js';
 import { listTaskIds, type TaskListing } from './task-listing.js';
 import { findPageOfTaskIds, type TaskFilter } from './task-pages.js';
-import {
-  findSelectedTasks,
-  findTasksSql,
-  type SelectedTask,
-  type TaskSelection,
-  WHOLE_TASK,
-} from './task-selection.js';
+import { findSelectedTasks, type SelectedTask, type TaskSelection, WHOLE_TASK } from './task-selection.js';
 import { INSERT_TASK, insertTaskParameters, type NewTask, TASK_COLUMNS } from './task-row.js';
 import {
   type TaskTransition,
@@ -61,12 +55,6 @@ const FIND_TASK_BY_IDEMPOTENCY_KEY = statement<IdempotentRequest, Task & { sameI
    FROM tasks task
    WHERE task.workspace_id = :workspaceId AND coalesce(task.end_user_id, '') = coalesce(:endUserId::text, '')
      AND task.idempotency_key = :idempotencyKey`,
-  { useGenericPlan: true, needsSlot: false },
-);
-
-const FIND_TASKS = statement<Visibility & { ids: readonly string[] }, Task>(
-  'find-tasks',
-  findTasksSql(TASK_COLUMNS),
   { useGenericPlan: true, needsSlot: false },
 );
 
@@ -187,8 +175,8 @@ export class TaskRepository {
   }
 
   /** The visible tasks among these IDs, in no order. */
-  async findMany({ workspaceId, endUserId, taskIds }: Visibility, ids: readonly string[]): Promise<Task[]> {
-    return this.db.queryAsCaller({ workspaceId }, FIND_TASKS, { workspaceId, endUserId, taskIds, ids });
+  async findMany(visibility: Visibility, ids: readonly string[]): Promise<Task[]> {
+    return (await this.findSelected(visibility, { ids, selection: WHOLE_TASK })) as Task[];
   }
 
   /** The visible tasks among these IDs, in no order, with what is selected of them. */

@@ -8,10 +8,12 @@ import {
 import { createParameterDecorator } from 'type-graphql';
 import { type Image } from '../../core/images/image.js';
 import { type Task } from '../../core/tasks/task.js';
-import { type TaskSelection } from '../../services/tasks/task-reads.js';
+import { selectionOf, type TaskSelection } from '../../services/tasks/task-reads.js';
 import { type Context } from '../server/context.js';
 
-/** What the resolver of a field reads of its object. A field without a resolver of its own reads the property of its name. */
+/**
+ * What the resolver of a field reads of its object. Any other field reads the property of its name, or whole rows are read for it.
+ */
 type Reads<Source> = Readonly<Record<string, readonly (keyof Source)[]>>;
 
 const READS_OF_TASK: Reads<Task> = {
@@ -70,16 +72,19 @@ function taskSelection({ fieldNodes, fragments }: GraphQLResolveInfo, paths: Tas
   );
   const fields = selectedIn(tasks, fragments);
   const images = [...(fields.get('images') ?? []), ...(fields.get('lateImages') ?? [])];
-  const selection = {
-    properties: propertiesOf(fields, READS_OF_TASK),
-    imageProperties: images.length > 0 ? propertiesOf(selectedIn(images, fragments), READS_OF_IMAGE) : null,
-  };
+  const selection = selectionOf(
+    propertiesOf(fields, READS_OF_TASK),
+    images.length > 0 ? propertiesOf(selectedIn(images, fragments), READS_OF_IMAGE) : null,
+  );
   if (isOnly) known.set(fieldNode, selection);
   return selection;
 }
 
-function propertiesOf<Source>(fields: ReadonlyMap<string, unknown>, reads: Reads<Source>): (keyof Source)[] {
-  return [...fields.keys()].flatMap((name) => reads[name] ?? [name as keyof Source]);
+function propertiesOf(
+  fields: ReadonlyMap<string, unknown>,
+  reads: Readonly<Record<string, readonly string[]>>,
+): string[] {
+  return [...fields.keys()].flatMap((name) => reads[name] ?? [name]);
 }
 
 type Fragments = Readonly<Record<string, FragmentDefinitionNode>>;
@@ -94,7 +99,9 @@ function selectedIn(
   const visit = (selection: SelectionNode): void => {
     if (selection.kind === Kind.FIELD) {
       const { name, selectionSet } = selection;
-      found.set(name.value, [...(found.get(name.value) ?? []), ...(selectionSet ? [selectionSet] : [])]);
+      const below = found.get(name.value) ?? [];
+      if (selectionSet) below.push(selectionSet);
+      found.set(name.value, below);
     } else if (selection.kind === Kind.INLINE_FRAGMENT) selection.selectionSet.selections.forEach(visit);
     else if (!seenFragments.has(selection.name.value)) {
       seenFragments.add(selection.name.value);

@@ -10,14 +10,15 @@ import { type TaskFilter } from '../../db/tasks/task-pages.js';
 import {
   type SelectedImage,
   type SelectedTask,
+  selectionOf,
   type TaskSelection,
   unionOf,
-  WHOLE_TASK,
 } from '../../db/tasks/task-selection.js';
 import { BY_ID, type PageOrder } from '../pagination/page-cursors.js';
 import { type Page, type PageRequest, readPage } from '../pagination/read-page.js';
 import { type Dependencies } from '../dependencies.js';
 
+export { selectionOf };
 export type { Page, SelectedImage, SelectedTask, TaskFilter, TaskListing, TaskSelection };
 
 /** Far more than a person types. Each word costs a lookup in the index. */
@@ -44,9 +45,7 @@ export class TaskReads {
     tasks: readonly { id: string; selection: TaskSelection }[],
   ): Promise<(SelectedTask | null)[]> {
     const ids = tasks.map(({ id }) => id);
-    const selections = tasks.map((task) => task.selection);
-    const [first = WHOLE_TASK, ...others] = selections;
-    const selection = others.length > 0 ? unionOf(selections) : first;
+    const selection = unionOf(tasks.map((task) => task.selection));
     const found = await this.deps.tasks.findSelected(caller, { ids: ids.filter(isId), selection });
     return alignToIds(ids, found);
   }

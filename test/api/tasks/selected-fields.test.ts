@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { assertObjectType, buildSchema, getNamedType, isLeafType, isObjectType } from 'graphql';
-import { queryField } from '../../support/app/graphql-request.js';
+import { postGraphql, queryField } from '../../support/app/graphql-request.js';
 import { TestApp } from '../../support/app/test-app.js';
 
 const schema = buildSchema(readFileSync('schema.graphql', 'utf8'));
@@ -89,5 +89,32 @@ describe('what is selected alone is as it is beside everything', () => {
       expect(task).toEqual(expected);
       expect(nodes.at(-1 - index)).toEqual(expected);
     }
+  });
+
+  test('each place has what it selects when another one selects more', async () => {
+    const [first = '', second = ''] = ids;
+    const details = 'upstreamTaskId cost { final } images { id upstreamUrl sha256 }';
+    const { data } = await postGraphql<Record<string, Record<string, unknown>>>(
+      app,
+      `query ($first: ID!, $second: ID!, $no: Boolean!) {
+        part: task(id: $first) { id images { id } }
+        whole: task(id: $second) { id ${details} }
+        merged: task(id: $first) { ${details} }
+        merged: task(id: $first) { id }
+        tasks(first: 10) { nodes { id } edges { node { id ${details} prompt @include(if: $no) } } }
+        more: taskEvents(first: 100, filter: { types: [TASK_REQUESTED] }) { nodes { task { id ${details} } } }
+      }`,
+      { first, second, no: false },
+    );
+    const { part, whole, merged, tasks, more } = data ?? {};
+    const expected = (more?.['nodes'] as { task: { id: string; images: { id: string }[] } }[]).map(
+      ({ task }) => task,
+    );
+    expect(expected.map(({ id }) => id)).toEqual(ids);
+    expect(part).toEqual({ id: first, images: expected[0]?.images.map(({ id }) => ({ id })) });
+    expect(whole).toEqual(expected[1]);
+    expect(merged).toEqual(expected[0]);
+    expect(tasks?.['nodes']).toEqual(ids.toReversed().map((id) => ({ id })));
+    expect(tasks?.['edges']).toEqual(expected.toReversed().map((node) => ({ node })));
   });
 });

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { partOf, type WorkOwner } from './work-owner.js';
 import { RateLimited } from '../errors.js';
+import { LoopTurns } from './loop-turns.js';
 import { TimeShare } from './time-share.js';
 import { WaitingLine, type WaitingWork } from './waiting-line.js';
 
@@ -12,21 +13,8 @@ const MAX_WAITING_PER_WORKSPACE = 16;
 /** The same for all workspaces. */
 const MAX_WAITING = 128;
 const RETRY_AFTER_MS = 5_000;
-/**
- * After work that took longer, everything else gets three times as much time, even in a burst. So long work of all kinds takes a
- * quarter of the loop at most, and a request meets one piece of it at a time.
- */
-const SHORT_WORK_MS = 5;
-const REST_PER_WORK = 3;
 /** One that is forgotten has at most a burst more. */
 const MAX_WORKSPACES = 1_000;
-
-/** When the next long work may begin, of all shares, because they have one event loop. In monotonic milliseconds. */
-interface Rest {
-  until: number;
-}
-
-const REST_OF_THIS_LOOP: Rest = { until: -Infinity };
 
 export interface LoopShareOptions {
   /** The part of the event loop that the work of a workspace may take, between 0 and 1. */
@@ -54,11 +42,10 @@ export class LoopShare {
   /** What waits, by workspace. The first one is served next. */
   private readonly lines = new Map<string, WaitingLine>();
   private waitingCount = 0;
-  private timer: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly options: LoopShareOptions,
-    private readonly rest = REST_OF_THIS_LOOP,
+    private readonly turns = LoopTurns.ofThisLoop,
   ) {
     this.budgetOfAll = new TimeShare(options.shareInAll, options.burstInAllMs);
   }
@@ -82,7 +69,7 @@ export class LoopShare {
       return work();
     } finally {
       const end = performance.now();
-      if (end - start > SHORT_WORK_MS) this.rest.until = end + REST_PER_WORK * (end - start);
+      this.turns.restAfter(start, end);
       const tookMs = Math.max(assumedMs, end - start);
       this.budgetOf(workspaceId).spend(start, tookMs);
       this.budgetOfAll.spend(start, tookMs);
@@ -90,10 +77,9 @@ export class LoopShare {
     }
   }
 
-  /** Not before what waits only for the share of all. */
+  /** Not before what waits and could run as well. */
   private canRunNow(workspaceId: string): boolean {
-    if (this.waitMsOf(workspaceId) > 0 || this.lines.has(workspaceId)) return false;
-    return ![...this.lines.keys()].some((other) => this.waitMsOf(other) <= 0);
+    return !this.lines.has(workspaceId) && this.waitMsOf(workspaceId) <= 0 && !this.turns.isNextReady;
   }
 
   private wait(owner: WorkOwner, work: WaitingWork): void {
@@ -110,7 +96,7 @@ export class LoopShare {
     this.lines.set(workspaceId, line);
     line.add(part, work);
     this.waitingCount += 1;
-    this.schedule();
+    this.turns.wait(this);
   }
 
   private get maxLength(): number {
@@ -135,15 +121,14 @@ export class LoopShare {
     this.waitingCount -= 1;
   }
 
-  private schedule(): void {
-    clearTimeout(this.timer);
-    if (this.lines.size === 0) return;
-    const waitMs = Math.min(...[...this.lines.keys()].map((workspaceId) => this.waitMsOf(workspaceId)));
-    this.timer = setTimeout(() => this.serveNext(), Math.max(0, waitMs)).unref();
+  /** For LoopTurns: how long the next of the works that wait has to wait for its share. Negative: it need not. */
+  get waitMs(): number {
+    return Math.min(...[...this.lines.keys()].map((workspaceId) => this.shareWaitMsOf(workspaceId)));
   }
 
-  private serveNext(): void {
-    const next = [...this.lines].find(([workspaceId]) => this.waitMsOf(workspaceId) <= 0);
+  /** For LoopTurns: runs the next of the works that wait. Returns whether more of them wait. */
+  runNext(): boolean {
+    const next = [...this.lines].find(([workspaceId]) => this.shareWaitMsOf(workspaceId) <= 0);
     if (next) {
       const [workspaceId, line] = next;
       const first = line.takeNext();
@@ -153,12 +138,12 @@ export class LoopShare {
       if (line.length > 0) this.lines.set(workspaceId, line);
       first?.run();
     }
-    this.schedule();
+    return this.lines.size > 0;
   }
 
   /** How long the next work of the workspace has to wait. Negative: it need not. */
   private waitMsOf(workspaceId: string): number {
-    return Math.max(this.shareWaitMsOf(workspaceId), this.rest.until - performance.now());
+    return Math.max(this.shareWaitMsOf(workspaceId), this.turns.restMs);
   }
 
   /** The same for its share alone, without the rest after long work. */

@@ -3,6 +3,7 @@ import { buildSchema } from 'graphql';
 import { type WorkOwner } from '../../../src/core/limits/work-owner.js';
 import { RateLimited } from '../../../src/core/errors.js';
 import { LoopShare } from '../../../src/core/limits/loop-share.js';
+import { LoopTurns } from '../../../src/core/limits/loop-turns.js';
 import { OperationCache } from '../../../src/graphql/server/operation-cache.js';
 import { waitFor } from '../../support/wait-for.js';
 
@@ -57,8 +58,8 @@ describe('the share of the event loop', () => {
 
   test('lets others in between long work of two kinds, each with a burst of its own', async () => {
     const options = { ...OPTIONS, burstMs: 1_000, burstInAllMs: 1_000 };
-    const rest = { until: -Infinity };
-    const shares = [new LoopShare(options, rest), new LoopShare(options, rest)];
+    const turns = new LoopTurns();
+    const shares = [new LoopShare(options, turns), new LoopShare(options, turns)];
     const order: string[] = [];
     const spin = spinFor(20);
     const works = shares.map((share) =>
@@ -70,6 +71,23 @@ describe('the share of the event loop', () => {
     setImmediate(() => order.push('a request'));
     await Promise.all(works);
     expect(order).toEqual(['work', 'a request', 'work']);
+  });
+
+  test('is taken in turns by two kinds, also when one of them always has long work', async () => {
+    const options = { ...OPTIONS, share: 1, shareInAll: 1 };
+    const turns = new LoopTurns();
+    const [hostile, honest] = [new LoopShare(options, turns), new LoopShare(options, turns)];
+    const order: string[] = [];
+    const works = Array.from({ length: 6 }, () =>
+      hostile.run(ownerOf('hostile'), () => {
+        spinFor(10)();
+        order.push('hostile');
+      }),
+    );
+    const mine = Array.from({ length: 2 }, () => honest.run(WORKSPACE, () => order.push('mine')));
+    await Promise.all([...works, ...mine]);
+    // The first one did not have to wait.
+    expect(order.slice(0, 5)).toEqual(['hostile', 'hostile', 'mine', 'hostile', 'mine']);
   });
 
   test('is left to a workspace whose work rests while another one waits for its own', async () => {

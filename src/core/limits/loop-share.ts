@@ -13,6 +13,8 @@ const MAX_WAITING_PER_WORKSPACE = 16;
 /** The same for all workspaces. */
 const MAX_WAITING = 128;
 const RETRY_AFTER_MS = 5_000;
+/** No work takes longer. What did was interrupted, for example because the process was suspended, and must delay no other. */
+const MAX_COUNTED_MS = 250;
 /** One that is forgotten has at most a burst more. */
 const MAX_WORKSPACES = 1_000;
 
@@ -70,7 +72,7 @@ export class LoopShare {
     } finally {
       const end = performance.now();
       this.turns.restAfter(start, end);
-      const tookMs = Math.max(assumedMs, end - start);
+      const tookMs = Math.max(assumedMs, Math.min(end - start, MAX_COUNTED_MS));
       this.budgetOf(workspaceId).spend(start, tookMs);
       this.budgetOfAll.spend(start, tookMs);
       this.refuseBeyondLimit(workspaceId);
@@ -79,7 +81,7 @@ export class LoopShare {
 
   /** Not before what waits and could run as well. */
   private canRunNow(workspaceId: string): boolean {
-    return !this.lines.has(workspaceId) && this.waitMsOf(workspaceId) <= 0 && !this.turns.isNextReady;
+    return !this.lines.has(workspaceId) && this.waitMsOf(workspaceId) <= 0 && !this.turns.ready;
   }
 
   private wait(owner: WorkOwner, work: WaitingWork): void {

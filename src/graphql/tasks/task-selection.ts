@@ -45,11 +45,12 @@ export const TASK: TaskPath = [[]];
 /** The field is a connection. */
 export const NODES: TaskPath = [['nodes'], ['edges', 'node']];
 
-/** Parameter of a resolver: the context, and what the operation needs of the tasks at these paths. */
-export type TaskRead = Context & { selection: TaskSelection };
+/** Parameter of a resolver: who reads, and what the operation needs of the tasks at these paths. */
+export type TaskRead = Pick<Context, 'caller' | 'selectedTasks'> & { selection: TaskSelection };
 export function ReadTasks(paths: TaskPath) {
-  return createParameterDecorator<Context>(({ context, info }): TaskRead => ({
-    ...context,
+  return createParameterDecorator<Context>(({ context: { caller, selectedTasks }, info }): TaskRead => ({
+    caller,
+    selectedTasks,
     selection: taskSelection(info, paths),
   }));
 }

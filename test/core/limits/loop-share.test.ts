@@ -1,4 +1,4 @@
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import { buildSchema } from 'graphql';
 import { type WorkOwner } from '../../../src/core/limits/work-owner.js';
 import { RateLimited } from '../../../src/core/errors.js';
@@ -88,6 +88,36 @@ describe('the share of the event loop', () => {
     await Promise.all([...works, ...mine]);
     // The first one did not have to wait.
     expect(order.slice(0, 5)).toEqual(['hostile', 'hostile', 'mine', 'hostile', 'mine']);
+  });
+
+  test('is given to many short pieces in one turn of the loop', async () => {
+    const share = new LoopShare({ ...OPTIONS, burstMs: 1_000, burstInAllMs: 1_000 }, new LoopTurns());
+    const long = share.run(WORKSPACE, spinFor(10));
+    let turn = 0;
+    let isDone = false;
+    const countTurn = () => {
+      turn += 1;
+      if (!isDone) setImmediate(countTurn);
+    };
+    const turns = new Set<number>();
+    const works = Array.from({ length: 50 }, () => share.run(WORKSPACE, () => turns.add(turn)));
+    setImmediate(countTurn);
+    await Promise.all([long, ...works]);
+    isDone = true;
+    expect(turns.size).toBeLessThan(25);
+  });
+
+  test('is not kept from others because a piece was interrupted for long', async () => {
+    const share = new LoopShare({ ...OPTIONS, share: 0.01, shareInAll: 0.01 }, new LoopTurns());
+    const clock = jest.spyOn(performance, 'now');
+    const start = performance.now();
+    // The process is suspended for an hour in the middle of the work.
+    await share.run(WORKSPACE, () => void clock.mockReturnValue(start + 3_600_000));
+    clock.mockReturnValue(start + 3_601_000);
+    let hasRun = false;
+    void share.run(WORKSPACE, () => (hasRun = true));
+    clock.mockRestore();
+    expect(hasRun).toBe(true);
   });
 
   test('is left to a workspace whose work rests while another one waits for its own', async () => {
